@@ -1,0 +1,115 @@
+"""The envelope of a message: WebSocket header, size limits, gzip, and the three HTTP headers that describe a body.
+
+Pure: standard library only; knows neither protobuf nor sockets.
+
+A WebSocket message without a header, as clients sent before specification 0.7, is refused (S-08 leaves the choice). Its
+first byte is a header that is not zero, and that is malformed (S-06). Their grace period ended in February 2023,
+and a lenient reader would take a future kind of header for a message.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from opamp_transport.protocol.errors import MalformedMessage, MessageTooLarge
+
+PROTOBUF_CONTENT_TYPE = "application/x-protobuf"
+
+_HEADER = b"\x00"
+_LONGEST_VARINT = 10  # bytes of a 64-bit varint
+
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS  # a gzip header and trailer around deflate
+# zlib hands back what it did not read as a copy; short pieces keep a body of many members from costing its square.
+_GZIP_PIECE = 16 * 1024
+_MOST_GZIP_MEMBERS = 1024
+
+
+def unwrap(frame: bytes) -> bytes:
+    """The protobuf bytes of one binary WebSocket message, which may be none (S-07).
+
+    The header is read as a varint of 1 to 10 bytes, so ``80 00`` is also the zero it must be.
+
+    Raises MalformedMessage: the header is missing, truncated, longer than 10 bytes, or not zero (S-06).
+    """
+    for position, byte in enumerate(frame[:_LONGEST_VARINT]):
+        if byte & 0x7F:
+            raise MalformedMessage(
+                "The WebSocket message does not begin with the header 0x00. Clients older than OpAMP 0.7 send none: "
+                "update the agent."
+            )
+        if byte == 0:
+            return frame[position + 1 :]
+    if len(frame) < _LONGEST_VARINT:
+        raise MalformedMessage(f"The WebSocket message ends inside its header, after {len(frame)} bytes.")
+    raise MalformedMessage(f"The header of the WebSocket message is longer than {_LONGEST_VARINT} bytes.")
+
+
+def wrap(body: bytes) -> bytes:
+    """``body`` with the WebSocket header before it (S-05)."""
+    return _HEADER + body
+
+
+def check_size(size: int, limit: int) -> None:
+    """Raises MessageTooLarge when ``size`` is above ``limit``; bytes, header included (S-09, S-11, S-18, S-19)."""
+    if size > limit:
+        raise MessageTooLarge(limit=limit, size=size)
+
+
+def gunzip(data: bytes, limit: int) -> bytes:
+    """The content of a gzip body of one or more members, at most ``limit`` bytes.
+
+    Inflation stops one byte above the limit, so that a bomb costs no more memory than an honest message (S-18).
+
+    Raises MessageTooLarge: more than ``limit`` bytes come out.
+    Raises MalformedMessage: no gzip, truncated, damaged, or followed by other bytes.
+    """
+    body = memoryview(data)
+    inflated: list[bytes] = []
+    room = limit
+    position = 0
+    for _ in range(_MOST_GZIP_MEMBERS):
+        member = zlib.decompressobj(_GZIP_WINDOW)
+        while not member.eof:
+            piece = body[position : position + _GZIP_PIECE]
+            if not piece:
+                raise MalformedMessage("The gzip body is truncated.")
+            try:
+                out = member.decompress(piece, room + 1)
+            except zlib.error as error:
+                raise MalformedMessage(f"The body is not valid gzip: {error}.") from error
+            room -= len(out)
+            if room < 0:
+                raise MessageTooLarge(limit=limit, size=limit - room)
+            inflated.append(out)
+            position += len(piece) - len(member.unused_data)
+        if position == len(body):
+            return b"".join(inflated)
+    raise MalformedMessage(f"The gzip body has more than {_MOST_GZIP_MEMBERS} members.")
+
+
+def accepts_gzip(header: str | None) -> bool:
+    """True when ``Accept-Encoding`` permits gzip: named or by ``*``, and not with ``q=0``. Absent means no (S-17)."""
+    weights: dict[str, float] = {}
+    for entry in (header or "").split(","):
+        coding, *parameters = (part.strip().lower() for part in entry.split(";"))
+        weights[coding] = _quality(parameters)
+    gzip_weight = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip_weight > 0
+
+
+def _quality(parameters: list[str]) -> float:
+    """The ``q`` among ``parameters``: 1 when absent, 0 when it is no number from 0 to 1 (then do not rely on it)."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                weight = float(value)
+            except ValueError:
+                return 0.0
+            return weight if 0 <= weight <= 1 else 0.0
+    return 1.0
+
+
+def is_protobuf_content_type(header: str | None) -> bool:
+    """True when ``Content-Type`` names the media type of OpAMP, in any case and with any parameters (S-04)."""
+    return (header or "").partition(";")[0].strip().lower() == PROTOBUF_CONTENT_TYPE

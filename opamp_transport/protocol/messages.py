@@ -1,0 +1,352 @@
+"""Protobuf bytes to `StatusReport`, `Reply` to protobuf bytes. The only file that sees protobuf.
+
+Pure: no transport (bodies come and go without the WebSocket header), no state, no decisions about what to say.
+
+Decoding makes every value safe to store as it is:
+
+* U+0000 becomes U+FFFD in all text, because PostgreSQL refuses it in ``text`` and in ``jsonb``. Lone surrogates cannot
+  occur: proto3 strings are checked UTF-8.
+* Doubles that JSON lacks become ``"NaN"``, ``"Infinity"``, ``"-Infinity"``.
+* Unknown fields are ignored and unknown enum numbers count as unset (S-112).
+* Nesting ends at the 100 message levels of upb, that is 49 levels below a health root: deeper does not decode, so the
+  recursion here is bounded by it (S-71).
+
+``sequence_num`` is unsigned 64 bits and may exceed a signed database integer; it stays a Python int here.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from google.protobuf.internal import api_implementation
+from google.protobuf.message import DecodeError
+
+from agents.reports import (
+    DEFINED_CAPABILITIES,
+    AgentDescription,
+    AvailableComponents,
+    ComponentHealth,
+    ConnectionSettingsStatus,
+    CustomMessage,
+    EffectiveConfig,
+    Json,
+    JsonObject,
+    RemoteConfigStatus,
+    RemoteConfigStatuses,
+    StatusReport,
+)
+from configurations.remote_config import RemoteConfig
+from opamp_transport.proto import anyvalue_pb2, opamp_pb2
+from opamp_transport.protocol.errors import BadInstanceUid, MalformedMessage
+from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply
+
+_REMOTE_CONFIG_STATUSES = {int(status): status for status in RemoteConfigStatuses}
+_CONNECTION_SETTINGS_STATUSES = frozenset(opamp_pb2.ConnectionSettingsStatuses.values())
+_PACKAGE_STATUS_NAMES = {
+    number: name.removeprefix("PackageStatusEnum_") for name, number in opamp_pb2.PackageStatusEnum.items()
+}
+_ERROR_TYPES = {
+    ErrorType.UNKNOWN: opamp_pb2.ServerErrorResponseType_Unknown,
+    ErrorType.BAD_REQUEST: opamp_pb2.ServerErrorResponseType_BadRequest,
+    ErrorType.UNAVAILABLE: opamp_pb2.ServerErrorResponseType_Unavailable,
+}
+
+
+def assert_fast_protobuf() -> None:
+    """Raises RuntimeError unless protobuf runs on upb: pure Python is a hundred times slower and has other limits."""
+    implementation = api_implementation.Type()
+    if implementation != "upb":
+        raise RuntimeError(
+            f"protobuf runs on its {implementation!r} implementation, which is too slow for a fleet. Unset "
+            "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION and install the binary wheel: "
+            "pip install --force-reinstall --only-binary protobuf protobuf"
+        )
+
+
+def decode_report(body: bytes) -> StatusReport:
+    """One ``AgentToServer`` without header.
+
+    Raises MalformedMessage: broken wire format, text that is not UTF-8, nesting too deep.
+    Raises BadInstanceUid: the uid is not 16 bytes; its version nibble is not looked at (S-25).
+    """
+    try:
+        message = opamp_pb2.AgentToServer.FromString(body)
+    except DecodeError as error:
+        raise MalformedMessage(
+            "The bytes do not decode as AgentToServer: the wire format is broken, a string is not UTF-8, "
+            f"or messages nest deeper than 100 levels ({error})."
+        ) from error
+    uid = message.instance_uid
+    if len(uid) != 16:
+        raise BadInstanceUid(uid)
+    has = message.HasField
+    return StatusReport(
+        instance_uid=UUID(bytes=uid),
+        sequence_num=message.sequence_num,
+        capabilities=message.capabilities & DEFINED_CAPABILITIES,
+        agent_description=_agent_description(message.agent_description) if has("agent_description") else None,
+        health=_health(message.health) if has("health") else None,
+        effective_config=_effective_config(message.effective_config) if has("effective_config") else None,
+        remote_config_status=(
+            _remote_config_status(message.remote_config_status) if has("remote_config_status") else None
+        ),
+        package_statuses=_package_statuses(message.package_statuses) if has("package_statuses") else None,
+        custom_capabilities=(
+            tuple(_text(name) for name in message.custom_capabilities.capabilities)
+            if has("custom_capabilities")
+            else None
+        ),
+        available_components=(
+            _available_components(message.available_components) if has("available_components") else None
+        ),
+        connection_settings_status=(
+            _connection_settings_status(message.connection_settings_status)
+            if has("connection_settings_status")
+            else None
+        ),
+        agent_disconnect=has("agent_disconnect"),
+        requests_instance_uid=bool(message.flags & opamp_pb2.AgentToServerFlags_RequestInstanceUid),
+        certificate_request=(
+            _certificate_request(message.connection_settings_request) if has("connection_settings_request") else None
+        ),
+        custom_message=_custom_message(message.custom_message) if has("custom_message") else None,
+    )
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """One ``ServerToAgent`` without header; maps are written in key order, so equal replies are equal bytes.
+
+    An error travels with the uid alone (S-38), a restart with uid and capabilities alone (S-96). What else ``reply``
+    holds is left out; to say it in a later reply is up to the caller.
+
+    Raises ValueError: an offer no agent may get, that is a configuration without a hash (S-59), connection settings
+    without hash, endpoint or interval (S-75, S-78, S-79), or a retry time that is negative or not finite.
+    """
+    message = opamp_pb2.ServerToAgent(instance_uid=reply.instance_uid)
+    if reply.error is not None:
+        _put_error(message.error_response, reply.error)
+        return message.SerializeToString()
+    message.capabilities = reply.capabilities
+    if reply.restart:
+        # Restart is the zero value: nothing but the presence of the sub-message says it (S-97).
+        message.command.SetInParent()
+        return message.SerializeToString()
+    if reply.report_full_state:
+        message.flags |= opamp_pb2.ServerToAgentFlags_ReportFullState
+    if reply.report_available_components:
+        message.flags |= opamp_pb2.ServerToAgentFlags_ReportAvailableComponents
+    if reply.remote_config is not None:
+        _put_remote_config(message.remote_config, reply.remote_config, reply.config_hash)
+    if reply.heartbeat_offer is not None:
+        _put_heartbeat_offer(message.connection_settings, reply.heartbeat_offer)
+    if reply.new_instance_uid is not None:
+        message.agent_identification.new_instance_uid = reply.new_instance_uid.bytes
+    if reply.custom_capabilities is not None:
+        message.custom_capabilities.SetInParent()
+        message.custom_capabilities.capabilities.extend(reply.custom_capabilities)
+    if reply.custom_message is not None:
+        message.custom_message.capability = reply.custom_message.capability
+        message.custom_message.type = reply.custom_message.type
+        message.custom_message.data = reply.custom_message.data
+        message.custom_message.SetInParent()
+    return message.SerializeToString(deterministic=True)
+
+
+# --- From the wire ---------------------------------------------------------------------------------------------------
+
+
+def _text(value: str) -> str:
+    return value.replace("\x00", "\ufffd") if "\x00" in value else value
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _double(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+def _any_value(value: anyvalue_pb2.AnyValue) -> Json:
+    match value.WhichOneof("value"):
+        case "string_value":
+            return _text(value.string_value)
+        case "bool_value":
+            return value.bool_value
+        case "int_value":
+            return value.int_value
+        case "double_value":
+            return _double(value.double_value)
+        case "array_value":
+            return [_any_value(item) for item in value.array_value.values]
+        case "kvlist_value":
+            return _attributes(value.kvlist_value.values)
+        case "bytes_value":
+            return {"base64": _base64(value.bytes_value)}
+        case _:
+            return None
+
+
+def _attributes(pairs: Iterable[anyvalue_pb2.KeyValue]) -> dict[str, Json]:
+    """Of a key reported twice the last one counts."""
+    return {_text(pair.key): _any_value(pair.value) for pair in pairs}
+
+
+def _agent_description(message: opamp_pb2.AgentDescription) -> AgentDescription:
+    return AgentDescription(
+        identifying_attributes=_attributes(message.identifying_attributes),
+        non_identifying_attributes=_attributes(message.non_identifying_attributes),
+    )
+
+
+def _health(message: opamp_pb2.ComponentHealth) -> ComponentHealth:
+    return ComponentHealth(
+        healthy=message.healthy,
+        last_error=_text(message.last_error),
+        status=_text(message.status),
+        start_time_unix_nano=message.start_time_unix_nano,
+        status_time_unix_nano=message.status_time_unix_nano,
+        tree=_health_node(message),
+    )
+
+
+def _health_node(message: opamp_pb2.ComponentHealth) -> JsonObject:
+    node: dict[str, Json] = {
+        "status": _text(message.status),
+        "last_error": _text(message.last_error),
+        "start_time_unix_nano": message.start_time_unix_nano,
+        "status_time_unix_nano": message.status_time_unix_nano,
+        "attributes": _attributes(message.attributes),
+        "components": {_text(name): _health_node(child) for name, child in message.component_health_map.items()},
+    }
+    return {"healthy": message.healthy, **_without_empty(node)}
+
+
+def _without_empty(node: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in node.items() if value}
+
+
+def _effective_config(message: opamp_pb2.EffectiveConfig) -> EffectiveConfig:
+    """An absent config map is an empty one (S-69)."""
+    return EffectiveConfig(files={_text(key): _file(file) for key, file in message.config_map.config_map.items()})
+
+
+def _file(message: opamp_pb2.AgentConfigObject) -> JsonObject:
+    """A body that is no text, or text the database would refuse, is kept exactly, in base64."""
+    content: dict[str, Json]
+    try:
+        content = {"body": message.body.decode("utf-8")}
+    except UnicodeDecodeError:
+        content = {"body_base64": _base64(message.body)}
+    else:
+        if b"\x00" in message.body:
+            content = {"body_base64": _base64(message.body)}
+    return content | _without_empty({"content_type": _text(message.content_type), "role": _text(message.role)})
+
+
+def _remote_config_status(message: opamp_pb2.RemoteConfigStatus) -> RemoteConfigStatus:
+    return RemoteConfigStatus(
+        last_remote_config_hash=message.last_remote_config_hash,
+        status=_REMOTE_CONFIG_STATUSES.get(message.status, RemoteConfigStatuses.UNSET),
+        error_message=_text(message.error_message),
+    )
+
+
+def _connection_settings_status(message: opamp_pb2.ConnectionSettingsStatus) -> ConnectionSettingsStatus:
+    return ConnectionSettingsStatus(
+        last_connection_settings_hash=message.last_connection_settings_hash,
+        status=int(message.status) if message.status in _CONNECTION_SETTINGS_STATUSES else 0,
+        error_message=_text(message.error_message),
+    )
+
+
+def _package_statuses(message: opamp_pb2.PackageStatuses) -> JsonObject:
+    """``{"packages": {name: package}, "server_provided_all_packages_hash": hex, "error_message": str}``."""
+    return {
+        "packages": {_text(name): _package(package) for name, package in message.packages.items()},
+        "server_provided_all_packages_hash": message.server_provided_all_packages_hash.hex(),
+        "error_message": _text(message.error_message),
+    }
+
+
+def _package(message: opamp_pb2.PackageStatus) -> JsonObject:
+    """All members always, hashes in hex; ``download_…`` only when the agent tells of a download.
+
+    An unknown status is ``"Unknown"``: the zero value means Installed, which would be a claim (S-92, S-112).
+    """
+    package: dict[str, Json] = {
+        "version": _text(message.agent_has_version),
+        "hash": message.agent_has_hash.hex(),
+        "server_offered_version": _text(message.server_offered_version),
+        "server_offered_hash": message.server_offered_hash.hex(),
+        "status": _PACKAGE_STATUS_NAMES.get(message.status, "Unknown"),
+        "error_message": _text(message.error_message),
+    }
+    if message.HasField("download_details"):
+        package["download_percent"] = _double(message.download_details.download_percent)
+        package["download_bytes_per_second"] = _double(message.download_details.download_bytes_per_second)
+    return package
+
+
+def _available_components(message: opamp_pb2.AvailableComponents) -> AvailableComponents:
+    return AvailableComponents(hash=message.hash, components=_components(message.components) or None)
+
+
+def _components(children: Mapping[str, opamp_pb2.ComponentDetails]) -> dict[str, Json]:
+    return {
+        _text(name): _without_empty(
+            {"metadata": _attributes(child.metadata), "components": _components(child.sub_component_map)}
+        )
+        for name, child in children.items()
+    }
+
+
+def _certificate_request(message: opamp_pb2.ConnectionSettingsRequest) -> bytes | None:
+    """The CSR, ``b""`` when it is missing; ``None`` when there is nothing to act on (S-88)."""
+    return message.opamp.certificate_request.csr if message.HasField("opamp") else None
+
+
+def _custom_message(message: opamp_pb2.CustomMessage) -> CustomMessage:
+    return CustomMessage(capability=_text(message.capability), type=_text(message.type), data=message.data)
+
+
+# --- To the wire -----------------------------------------------------------------------------------------------------
+
+
+def _put_error(message: opamp_pb2.ServerErrorResponse, error: ErrorResponse) -> None:
+    message.SetInParent()
+    message.type = _ERROR_TYPES[error.type]
+    message.error_message = error.message
+    if error.type is ErrorType.UNAVAILABLE and error.retry_after_seconds is not None:
+        if not (math.isfinite(error.retry_after_seconds) and error.retry_after_seconds >= 0):
+            raise ValueError(f"retry_after_seconds must be a finite time from 0 on, not {error.retry_after_seconds}")
+        message.retry_info.SetInParent()
+        message.retry_info.retry_after_nanoseconds = round(error.retry_after_seconds * 1e9)
+
+
+def _put_remote_config(message: opamp_pb2.AgentRemoteConfig, offered: RemoteConfig, config_hash: bytes) -> None:
+    if not config_hash:
+        raise ValueError("a remote configuration must be offered with its hash (S-59)")
+    message.config_hash = config_hash
+    # Present even when the map is empty: that means "run with none" (S-67).
+    message.config.SetInParent()
+    for key, file in offered.files.items():
+        entry = message.config.config_map[key]
+        entry.body = file.body
+        entry.content_type = file.content_type
+        entry.role = file.role
+
+
+def _put_heartbeat_offer(message: opamp_pb2.ConnectionSettingsOffers, offer: HeartbeatOffer) -> None:
+    if not (offer.settings_hash and offer.endpoint and offer.interval_seconds > 0):
+        raise ValueError("connection settings need a hash, an endpoint and an interval above 0 (S-75, S-78, S-79)")
+    message.hash = offer.settings_hash
+    message.opamp.destination_endpoint = offer.endpoint
+    message.opamp.heartbeat_interval_seconds = offer.interval_seconds
