@@ -1,0 +1,37 @@
+"""What is offered to an agent: a map of named files and its hash. Pure: standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """One ``AgentConfigObject``: opaque ``body`` bytes, optional MIME ``content_type`` and agent-defined ``role`` (S-68)."""
+
+    body: bytes
+    content_type: str = ""
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteConfig:
+    """One ``AgentConfigMap``: config key to file. Any key is legal, ``""`` included; an empty map means "run with none" (S-67)."""
+
+    files: Mapping[str, ConfigFile]
+
+    def config_hash(self) -> bytes:
+        """SHA-256 (32 bytes) over the files in key order, every field length-prefixed (S-59).
+
+        A pure function of the content: map order does not matter, and no two different maps share an input, because
+        each field carries its length (8 bytes, big-endian) before it.
+        """
+        digest = hashlib.sha256()
+        for key in sorted(self.files):
+            file = self.files[key]
+            for field in (key.encode(), file.body, file.content_type.encode(), file.role.encode()):
+                digest.update(len(field).to_bytes(8, "big"))
+                digest.update(field)
+        return digest.digest()
