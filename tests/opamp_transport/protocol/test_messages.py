@@ -1,0 +1,397 @@
+"""`decode_report`: golden frames and tables of cases; ``test_messages_any_bytes`` and ``…_replies`` have the rest."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.reports import (
+    AgentDescription,
+    AvailableComponents,
+    ConnectionSettingsStatus,
+    CustomMessage,
+    RemoteConfigStatus,
+    RemoteConfigStatuses,
+    StatusReport,
+)
+from opamp_transport.proto import anyvalue_pb2, opamp_pb2
+from opamp_transport.protocol.errors import BadInstanceUid
+from opamp_transport.protocol.framing import unwrap, wrap
+from opamp_transport.protocol.messages import assert_fast_protobuf, decode_report
+from tests.opamp_transport.protocol.wire import (
+    UID,
+    frame,
+    key_values,
+    length_delimited,
+    report_body,
+    varint,
+)
+
+
+class TestGoldenReports:
+    """The frames of the digest, section 2: decoded as described, and byte-identical when encoded again."""
+
+    @pytest.mark.rule("S-05", "S-07", "S-49")
+    @pytest.mark.parametrize(
+        ("message", "report"),
+        [
+            pytest.param(frame("1001208140"), StatusReport(UID, sequence_num=1, capabilities=0x2001), id="heartbeat"),
+            pytest.param(frame("2001"), StatusReport(UID, sequence_num=0, capabilities=1), id="sequence number absent"),
+            pytest.param(
+                frame("100220014a00"),
+                StatusReport(UID, sequence_num=2, capabilities=1, agent_disconnect=True),
+                id="disconnect",
+            ),
+        ],
+    )
+    def test_decodes(self, message: bytes, report: StatusReport) -> None:
+        body = unwrap(message)
+        assert decode_report(body) == report
+        assert wrap(opamp_pb2.AgentToServer.FromString(body).SerializeToString()) == message
+
+    def test_a_heartbeat_carries_no_news(self) -> None:
+        assert not decode_report(unwrap(frame("1001208140"))).carries_news()
+        assert decode_report(unwrap(frame("100220014a00"))).carries_news()
+
+
+class TestInstanceUid:
+    @pytest.mark.rule("S-25", "S-100")
+    @pytest.mark.parametrize("uid", [b"", b"x", bytes(15), bytes(17), b"01J1M1P4ZM7SFHQ2K4Q5R6S7T8", str(UID).encode()])
+    def test_any_other_length_is_refused_and_echoed(self, uid: bytes) -> None:
+        with pytest.raises(BadInstanceUid, match=f"16 bytes.* got {len(uid)} bytes") as caught:
+            decode_report(report_body(instance_uid=uid))
+        assert caught.value.instance_uid == uid
+
+    @pytest.mark.rule("S-07", "S-25")
+    def test_the_empty_message_has_no_uid(self) -> None:
+        with pytest.raises(BadInstanceUid, match="got 0 bytes"):
+            decode_report(unwrap(b"\x00"))
+
+    @pytest.mark.rule("S-25")
+    def test_a_huge_uid_is_not_echoed(self) -> None:
+        with pytest.raises(BadInstanceUid, match="got 100000 bytes") as caught:
+            decode_report(report_body(instance_uid=bytes(100_000)))
+        assert caught.value.instance_uid == b""
+
+    @pytest.mark.rule("S-25")
+    @pytest.mark.parametrize("uid", [bytes(16), b"\xff" * 16, UUID("6ba7b810-9dad-41d1-80b4-00c04fd430c8").bytes])
+    def test_the_version_is_not_checked(self, uid: bytes) -> None:
+        assert decode_report(report_body(instance_uid=uid)).instance_uid == UUID(bytes=uid)
+
+
+class TestScalars:
+    @pytest.mark.rule("S-54")
+    def test_undefined_capabilities_are_ignored(self) -> None:
+        assert decode_report(report_body(capabilities=0xFFFF_FFFF_FFFF_0003)).capabilities == 0x3
+
+    @pytest.mark.rule("S-49")
+    @pytest.mark.parametrize("number", [0, 1, 2**63, 2**64 - 1])
+    def test_sequence_numbers_up_to_64_bits(self, number: int) -> None:
+        assert decode_report(report_body(sequence_num=number)).sequence_num == number
+
+    @pytest.mark.rule("S-28", "S-41")
+    @pytest.mark.parametrize(("flags", "requested"), [(0, False), (1, True), (2, False), (0xFF, True)])
+    def test_request_for_a_uid(self, flags: int, requested: bool) -> None:
+        assert decode_report(report_body(flags=flags)).requests_instance_uid is requested
+
+    @pytest.mark.rule("S-112")
+    def test_unknown_fields_are_ignored(self) -> None:
+        unknown = bytes.fromhex("c23e03616263")  # field 1000, three bytes
+        assert decode_report(report_body(sequence_num=5) + unknown) == StatusReport(UID, sequence_num=5)
+
+
+class TestPresence:
+    """Absent and present-but-empty stay apart for every sub-message."""
+
+    @pytest.mark.rule("S-39")
+    def test_what_is_absent_is_none(self) -> None:
+        assert decode_report(report_body()) == StatusReport(UID)
+
+    @pytest.mark.rule("S-39", "S-40", "S-93")
+    @pytest.mark.parametrize(
+        ("member", "value"),
+        [
+            ("agent_description", AgentDescription({}, {})),
+            ("remote_config_status", RemoteConfigStatus(b"", RemoteConfigStatuses.UNSET, "")),
+            ("package_statuses", {"packages": {}, "server_provided_all_packages_hash": "", "error_message": ""}),
+            ("custom_capabilities", ()),
+            ("available_components", AvailableComponents(b"", None)),
+            ("connection_settings_status", ConnectionSettingsStatus(b"", 0, "")),
+            ("custom_message", CustomMessage("", "", b"")),
+            ("agent_disconnect", True),
+        ],
+    )
+    def test_what_is_present_and_empty_is_reported_empty(self, member: str, value: object) -> None:
+        message = opamp_pb2.AgentToServer(instance_uid=UID.bytes)
+        getattr(message, member).SetInParent()
+        report = decode_report(message.SerializeToString())
+        assert getattr(report, member) == value
+        assert report.carries_news()
+
+    @pytest.mark.rule("S-39", "S-69")
+    @pytest.mark.parametrize("effective", [opamp_pb2.EffectiveConfig(), opamp_pb2.EffectiveConfig(config_map={})])
+    def test_an_effective_config_without_map_is_empty(self, effective: opamp_pb2.EffectiveConfig) -> None:
+        report = decode_report(report_body(effective_config=effective))
+        assert report.effective_config is not None
+        assert report.effective_config.files == {}
+
+    @pytest.mark.rule("S-71")
+    def test_empty_health_is_unhealthy_and_not_unknown(self) -> None:
+        health = decode_report(report_body(health=opamp_pb2.ComponentHealth())).health
+        assert health is not None
+        assert health.healthy is False
+        assert health.tree == {"healthy": False}
+
+
+def _described(attributes: list[anyvalue_pb2.KeyValue]) -> Mapping[str, object]:
+    report = decode_report(
+        report_body(agent_description=opamp_pb2.AgentDescription(non_identifying_attributes=attributes))
+    )
+    assert report.agent_description is not None
+    assert report.agent_description.identifying_attributes == {}
+    return report.agent_description.non_identifying_attributes
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(min_value=-(2**63), max_value=2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+class TestAttributes:
+    @given(st.dictionaries(st.sampled_from(["service.name", "os.type", "", "键"]), JSON_VALUES))
+    def test_json_values_arrive_as_they_are(self, attributes: dict[str, object]) -> None:
+        assert json.dumps(_described(key_values(attributes))) == json.dumps(attributes)
+
+    @pytest.mark.parametrize(
+        ("wire", "value"),
+        [
+            pytest.param(math.nan, "NaN", id="NaN"),
+            pytest.param(math.inf, "Infinity", id="infinity"),
+            pytest.param(-math.inf, "-Infinity", id="minus infinity"),
+            pytest.param(b"\x00\xff", {"base64": "AP8="}, id="bytes"),
+            pytest.param("a\x00b", "a\ufffdb", id="NUL"),
+            pytest.param({"a\x00": ["\x00"]}, {"a\ufffd": ["\ufffd"]}, id="NUL below"),
+            pytest.param(0, 0, id="zero is not null"),
+            pytest.param("", "", id="empty is not null"),
+        ],
+    )
+    def test_values_json_or_the_database_lack(self, wire: object, value: object) -> None:
+        assert _described(key_values({"k": wire})) == {"k": value}
+
+    def test_the_last_of_a_repeated_key_counts(self) -> None:
+        assert _described(key_values({"k": 1}) + key_values({"k": 2})) == {"k": 2}
+
+    def test_a_key_without_value_is_null(self) -> None:
+        assert _described([anyvalue_pb2.KeyValue(key="k")]) == {"k": None}
+
+
+class TestHealth:
+    @pytest.mark.rule("S-71", "S-72")
+    def test_the_whole_tree_is_kept_and_the_root_is_typed(self) -> None:
+        exporter = opamp_pb2.ComponentHealth(
+            healthy=False,
+            last_error="no route\x00",
+            attributes=key_values({"retries": 3}),
+            status_time_unix_nano=2**64 - 1,
+        )
+        root = opamp_pb2.ComponentHealth(
+            healthy=True,
+            status="StatusOK",
+            start_time_unix_nano=7,
+            component_health_map={"exporter:otlp": exporter},
+        )
+        health = decode_report(report_body(health=root)).health
+        assert health is not None
+        assert (health.healthy, health.status, health.last_error) == (True, "StatusOK", "")
+        assert (health.start_time_unix_nano, health.status_time_unix_nano) == (7, 0)
+        assert health.tree == {
+            "healthy": True,
+            "status": "StatusOK",
+            "start_time_unix_nano": 7,
+            "components": {
+                "exporter:otlp": {
+                    "healthy": False,
+                    "last_error": "no route\ufffd",
+                    "status_time_unix_nano": 2**64 - 1,
+                    "attributes": {"retries": 3},
+                }
+            },
+        }
+
+
+class TestConfigurations:
+    @pytest.mark.rule("S-68", "S-69")
+    @pytest.mark.parametrize(
+        ("file", "kept"),
+        [
+            ({"body": b"a: 1\n"}, {"body": "a: 1\n"}),
+            ({"body": b""}, {"body": ""}),
+            (
+                {"body": "名: 值".encode(), "content_type": "text/yaml", "role": "supplementary"},
+                {"body": "名: 值", "content_type": "text/yaml", "role": "supplementary"},
+            ),
+            ({"body": b"\xff\xfe"}, {"body_base64": "//4="}),
+            ({"body": b"a\x00b", "content_type": "x\x00"}, {"body_base64": "YQBi", "content_type": "x\ufffd"}),
+        ],
+    )
+    def test_effective_files_are_kept_as_reported(self, file: dict[str, Any], kept: dict[str, str]) -> None:
+        files = {"": opamp_pb2.AgentConfigObject(**file), "b.yaml": opamp_pb2.AgentConfigObject(body=b"b")}
+        effective = opamp_pb2.EffectiveConfig(config_map=opamp_pb2.AgentConfigMap(config_map=files))
+        report = decode_report(report_body(effective_config=effective))
+        assert report.effective_config is not None
+        assert report.effective_config.files == {"": kept, "b.yaml": {"body": "b"}}
+
+    @pytest.mark.rule("S-64", "S-112")
+    @pytest.mark.parametrize(
+        ("number", "status"), [*((int(status), status) for status in RemoteConfigStatuses), (4, 0), (99, 0), (-1, 0)]
+    )
+    def test_remote_config_status(self, number: int, status: int) -> None:
+        wire = opamp_pb2.RemoteConfigStatus(last_remote_config_hash=b"\x00h", error_message="e\x00")
+        body = report_body(remote_config_status=wire) + _appended_status(7, number)
+        kept = RemoteConfigStatus(b"\x00h", RemoteConfigStatuses(status), "e\ufffd")
+        assert decode_report(body).remote_config_status == kept
+
+    @pytest.mark.rule("S-81", "S-112")
+    @pytest.mark.parametrize(("number", "status"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 0), (99, 0), (-1, 0)])
+    def test_connection_settings_status(self, number: int, status: int) -> None:
+        wire = opamp_pb2.ConnectionSettingsStatus(last_connection_settings_hash=b"h", error_message="e")
+        body = report_body(connection_settings_status=wire) + _appended_status(15, number)
+        assert decode_report(body).connection_settings_status == ConnectionSettingsStatus(b"h", status, "e")
+
+
+def _appended_status(field: int, number: int) -> bytes:
+    """A second occurrence of a status message, merged into the first by protobuf; sets ``status``, which is field 2."""
+    return length_delimited(field, b"\x10" + varint(number % 2**64))
+
+
+class TestPackages:
+    @pytest.mark.rule("S-92")
+    def test_statuses_are_kept_whole(self) -> None:
+        wire = opamp_pb2.PackageStatuses(
+            packages={
+                "": opamp_pb2.PackageStatus(agent_has_version="1.0", agent_has_hash=b"\x01\xff"),
+                "plugin": opamp_pb2.PackageStatus(
+                    name="plugin",
+                    server_offered_version="2.0",
+                    server_offered_hash=b"\x02",
+                    status="PackageStatusEnum_Downloading",
+                    error_message="slow",
+                    download_details=opamp_pb2.PackageDownloadDetails(
+                        download_percent=12.5, download_bytes_per_second=math.inf
+                    ),
+                ),
+            },
+            server_provided_all_packages_hash=b"\xab",
+            error_message="late",
+        )
+        assert decode_report(report_body(package_statuses=wire)).package_statuses == {
+            "packages": {
+                "": {
+                    "version": "1.0",
+                    "hash": "01ff",
+                    "server_offered_version": "",
+                    "server_offered_hash": "",
+                    "status": "Installed",
+                    "error_message": "",
+                },
+                "plugin": {
+                    "version": "",
+                    "hash": "",
+                    "server_offered_version": "2.0",
+                    "server_offered_hash": "02",
+                    "status": "Downloading",
+                    "error_message": "slow",
+                    "download_percent": 12.5,
+                    "download_bytes_per_second": "Infinity",
+                },
+            },
+            "server_provided_all_packages_hash": "ab",
+            "error_message": "late",
+        }
+
+    @pytest.mark.rule("S-92", "S-112")
+    def test_an_unknown_status_is_not_installed(self) -> None:
+        # packages {"p": {status: 9}}
+        statuses = decode_report(report_body() + bytes.fromhex("42090a070a017012023009")).package_statuses
+        assert statuses is not None
+        packages: Any = statuses["packages"]
+        assert packages["p"]["status"] == "Unknown"
+
+
+class TestComponents:
+    @pytest.mark.rule("S-40", "S-99")
+    def test_components_recurse(self) -> None:
+        otlp = opamp_pb2.ComponentDetails(metadata=key_values({"code.namespace": "otlp"}))
+        wire = opamp_pb2.AvailableComponents(
+            hash=b"h", components={"receivers": opamp_pb2.ComponentDetails(sub_component_map={"otlp": otlp})}
+        )
+        assert decode_report(report_body(available_components=wire)).available_components == AvailableComponents(
+            b"h", {"receivers": {"components": {"otlp": {"metadata": {"code.namespace": "otlp"}}}}}
+        )
+
+    @pytest.mark.rule("S-40", "S-98")
+    def test_a_hash_alone_says_nothing_of_the_components(self) -> None:
+        wire = opamp_pb2.AvailableComponents(hash=b"h")
+        assert decode_report(report_body(available_components=wire)).available_components == AvailableComponents(
+            b"h", None
+        )
+
+
+class TestOneShots:
+    @pytest.mark.rule("S-93", "S-95")
+    def test_custom_capabilities_and_message(self) -> None:
+        report = decode_report(
+            report_body(
+                custom_capabilities=opamp_pb2.CustomCapabilities(capabilities=["com.example.a/1", "b\x00"]),
+                custom_message=opamp_pb2.CustomMessage(capability="com.example.a/1", type="t", data=b"\x00\xff"),
+            )
+        )
+        assert report.custom_capabilities == ("com.example.a/1", "b\ufffd")
+        assert report.custom_message == CustomMessage("com.example.a/1", "t", b"\x00\xff")
+
+    @pytest.mark.rule("S-88")
+    @pytest.mark.parametrize(
+        ("request_hex", "csr"),
+        [("5a00", None), ("5a020a00", b""), ("5a040a020a00", b""), ("5a070a050a030a0170", b"p")],
+    )
+    def test_certificate_request(self, request_hex: str, csr: bytes | None) -> None:
+        assert decode_report(report_body() + bytes.fromhex(request_hex)).certificate_request == csr
+
+
+class TestFastProtobuf:
+    def test_this_installation_is_fast(self) -> None:
+        assert_fast_protobuf()
+
+    def test_the_slow_one_is_refused_with_advice(self) -> None:
+        program = "from opamp_transport.protocol.messages import assert_fast_protobuf; assert_fast_protobuf()"
+        slow = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert slow.returncode == 1
+        assert "Unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION" in slow.stderr
