@@ -151,7 +151,6 @@ def encode_reply(reply: Reply) -> bytes:
         message.custom_message.capability = reply.custom_message.capability
         message.custom_message.type = reply.custom_message.type
         message.custom_message.data = reply.custom_message.data
-        message.custom_message.SetInParent()
     return message.SerializeToString(deterministic=True)
 
 
@@ -321,13 +320,11 @@ def _custom_message(message: opamp_pb2.CustomMessage) -> CustomMessage:
 
 
 def _put_error(message: opamp_pb2.ServerErrorResponse, error: ErrorResponse) -> None:
-    message.SetInParent()
     message.type = _ERROR_TYPES[error.type]
     message.error_message = error.message
     if error.type is ErrorType.UNAVAILABLE and error.retry_after_seconds is not None:
         if not (math.isfinite(error.retry_after_seconds) and error.retry_after_seconds >= 0):
             raise ValueError(f"retry_after_seconds must be a finite time from 0 on, not {error.retry_after_seconds}")
-        message.retry_info.SetInParent()
         message.retry_info.retry_after_nanoseconds = round(error.retry_after_seconds * 1e9)
 
 

@@ -132,11 +132,12 @@ class TestGzip:
         assert len(bomb) < 100_000
         tracemalloc.start()
         try:
-            with pytest.raises(MessageTooLarge):
+            with pytest.raises(MessageTooLarge) as caught:
                 gunzip(bomb, limit=MIB)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
+        assert caught.value.size == MIB + 1
         assert peak < 4 * MIB
 
     @pytest.mark.rule("S-16")
