@@ -1,0 +1,97 @@
+"""`Finding`: one problem and its place, and how text and places are shown."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_MAX_SHOWN = 80
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LINE_BREAK = re.compile("\r\n|\r|\n")
+
+
+class Severity(enum.StrEnum):
+    """Whether the file cannot work, or only looks wrong."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Kind(enum.StrEnum):
+    """What was broken: the syntax of the file, or a rule of the Collector."""
+
+    SYNTAX = "syntax"
+    COLLECTOR = "collector"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem. ``line`` and ``column`` (characters) count from 1; ``path`` leads to the value (``""``: the file).
+
+    A path is written ``service.pipelines.traces.receivers[0]``.
+    """
+
+    severity: Severity
+    kind: Kind
+    message: str
+    line: int
+    column: int
+    path: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        """True when no agent could read the file. Collector rules never block: agents may add files of their own."""
+        return self.kind is Kind.SYNTAX and self.severity is Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where something stands: ``line`` and ``column`` from 1."""
+
+    line: int
+    column: int
+
+
+START = Place(1, 1)
+
+
+def place_at(text: str, index: int) -> Place:
+    """The place of the character at ``index``; lines end as in editors, at LF, CR LF or CR."""
+    line, line_start = 1, 0
+    for line_break in _LINE_BREAK.finditer(text, 0, index):
+        line, line_start = line + 1, line_break.end()
+    return Place(line, index - line_start + 1)
+
+
+def path_of(steps: Sequence[str | int]) -> str:
+    """A path from keys and list positions: ``["a", 0, "b"]`` is ``a[0].b``."""
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{shown(step)}" for step in steps)
+    return path.removeprefix(".")
+
+
+def shown(text: str) -> str:
+    """``text`` for a message or a path: one line, at most 80 characters, always writable as UTF-8."""
+    cut = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+    return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cut)
+
+
+def repeated_key(path: Sequence[str | int], place: Place, first: Place) -> Finding:
+    """The finding for a key that an object has twice; ``path`` ends with it, ``place`` is the second."""
+    return Finding(
+        severity=Severity.ERROR,
+        kind=Kind.SYNTAX,
+        message=f'The key "{shown(str(path[-1]))}" already stands in line {first.line}; remove one of the two.',
+        line=place.line,
+        column=place.column,
+        path=path_of(path),
+    )
+
+
+class SyntaxProblem(Exception):
+    """A reader cannot go on. Becomes a `Finding`."""
+
+    def __init__(self, message: str, place: Place, path: str = "") -> None:
+        self.finding = Finding(Severity.ERROR, Kind.SYNTAX, message, place.line, place.column, path)
+        super().__init__(message)

@@ -1,0 +1,204 @@
+"""YAML text to a tree with places: an event walk over libyaml, in which nothing is constructed.
+
+Events come one by one, so depth, aliases and size are judged before they cost anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import yaml
+
+from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown
+from configurations.checks.tree import (
+    Limits,
+    MappingNode,
+    Measured,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    measured,
+)
+
+# YAML 1.2 section 5.1, the complement of c-printable. Checked first, because libyaml tells no line for it.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_TAB_INDENT = re.compile(" *\t")
+
+# YAML 1.1 type repository: what a value without quotes means.
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_MERGE = frozenset({"<<"})
+
+# What libyaml says, and what the author most likely has to do.
+_HINTS = (
+    (
+        "mapping values are not allowed",
+        "a colon too many on this line, or wrong indentation; quote texts that contain ': '.",
+    ),
+    ("could not find expected ':'", "a key without a colon, or a text over several lines without quotes."),
+    ("did not find expected key", "the indentation does not fit the lines above, or a closing quote is missing."),
+    ("did not find expected '-' indicator", "list items must be indented alike."),
+    (
+        "did not find expected ',' or ']'",
+        "a list opened with [ is not closed; quote items that contain ${…}, # or colons.",
+    ),
+    (
+        "did not find expected ',' or '}'",
+        "an object opened with { is not closed; quote values that contain ${…} or colons.",
+    ),
+    ("found unexpected end of stream", "a quote is opened and never closed."),
+    ("found unexpected document indicator", "a quote is opened and never closed before this line."),
+    ("found unknown escape character", "inside double quotes write \\\\ for a backslash, or use single quotes."),
+    ("found character that cannot start any token", "quote texts that begin with @, ` or %."),
+    ("did not find expected node content", "a value is missing here."),
+    (
+        "block sequence entries are not allowed",
+        "a list item stands where a value was begun; start the list on its own line.",
+    ),
+)
+
+
+def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
+    """The tree (``None``: no document) and the findings that did not end the reading. Raises `SyntaxProblem`."""
+    if found := _UNPRINTABLE.search(text):
+        raise SyntaxProblem(
+            f"Character U+{ord(found[0]):04X} cannot stand in YAML; delete it, or write an escape in double quotes.",
+            place_at(text, found.start()),
+        )
+    try:
+        return _Composer(yaml.parse(text, Loader=yaml.CSafeLoader)).document()
+    except yaml.MarkedYAMLError as error:
+        raise _problem_of(error, text) from None
+    except yaml.YAMLError as error:
+        raise SyntaxProblem(f"Not YAML: {shown(str(error))}", START) from None
+
+
+class _Composer:
+    """Builds one document. The depth limit bounds the recursion: each level is admitted before it is entered."""
+
+    def __init__(self, events: Iterator[yaml.Event]) -> None:
+        self._events = events
+        self._limits = Limits()
+        # An open anchor is None: an alias to it would contain itself.
+        self._anchors: dict[str, Measured | None] = {}
+        self._findings: list[Finding] = []
+        self._path: list[str | int] = []
+
+    def document(self) -> tuple[Node | None, list[Finding]]:
+        root: Node | None = None
+        started = False
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if started:
+                    raise SyntaxProblem(
+                        "A second document begins here; agents read only one. Remove this line, or make two files.",
+                        _place(event),
+                    )
+                started = True
+                root = self._node(next(self._events), depth=0).node
+        return root, self._findings
+
+    def _node(self, event: yaml.Event, *, depth: int) -> Measured:
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, depth=depth)
+        self._limits.admit(_place(event), depth=depth)
+        anchor: str | None = event.anchor if isinstance(event, yaml.NodeEvent) else None
+        if anchor is not None:
+            self._anchors[anchor] = None
+        if isinstance(event, yaml.SequenceStartEvent):
+            composed = self._sequence(event, depth=depth)
+        elif isinstance(event, yaml.MappingStartEvent):
+            composed = self._mapping(event, depth=depth)
+        else:
+            composed = measured(self._scalar(event))
+        if anchor is not None:
+            self._anchors[anchor] = composed
+        return composed
+
+    def _alias(self, event: yaml.AliasEvent, *, depth: int) -> Measured:
+        name = str(event.anchor)
+        if name not in self._anchors:
+            raise SyntaxProblem(f"No anchor &{shown(name)} stands above this alias.", _place(event))
+        composed = self._anchors[name]
+        if composed is None:
+            raise SyntaxProblem(
+                f"The alias *{shown(name)} stands inside its own anchor and would never end.", _place(event)
+            )
+        self._limits.admit(_place(event), depth=depth, height=composed.height, size=composed.size)
+        return composed
+
+    def _scalar(self, event: yaml.Event) -> ScalarNode:
+        return ScalarNode(place=_place(event), text=_text(event), is_null=_is_plain(event, _NULLS))
+
+    def _sequence(self, opening: yaml.Event, *, depth: int) -> Measured:
+        items: list[Measured] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            self._path.append(len(items))
+            items.append(self._node(event, depth=depth + 1))
+            self._path.pop()
+        return measured(SequenceNode(_place(opening), tuple(item.node for item in items)), items)
+
+    def _mapping(self, opening: yaml.Event, *, depth: int) -> Measured:
+        entries: list[tuple[Node, Node]] = []
+        merged: list[tuple[Node, Node]] = []
+        children: list[Measured] = []
+        # By text alone: agents read every key as text, so 1 and "1" are the same one.
+        first_places: dict[str, Place] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._node(event, depth=depth + 1)
+            self._path.append(_text(event))
+            value = self._node(next(self._events), depth=depth + 1)
+            children += (key, value)
+            if _is_plain(event, _MERGE):
+                merged += _merged_entries(value.node)
+            else:
+                entries.append((key.node, value.node))
+                if isinstance(key.node, ScalarNode):
+                    place = _place(event)
+                    first = first_places.setdefault(key.node.text, place)
+                    if first is not place:
+                        self._findings.append(repeated_key(self._path, place, first))
+            self._path.pop()
+        inherited = [
+            (key, value) for key, value in merged if isinstance(key, ScalarNode) and key.text not in first_places
+        ]
+        return measured(MappingNode(_place(opening), (*inherited, *entries)), children)
+
+
+def _merged_entries(node: Node) -> list[tuple[Node, Node]]:
+    """What ``<<: *anchor`` or ``<<: [*a, *b]`` brings in; of a key in several the first object counts."""
+    if isinstance(node, MappingNode):
+        return list(node.entries)
+    if isinstance(node, SequenceNode):
+        return [entry for item in reversed(node.items) if isinstance(item, MappingNode) for entry in item.entries]
+    return []
+
+
+def _place(event: yaml.Event) -> Place:
+    mark = event.start_mark
+    return START if mark is None else Place(mark.line + 1, mark.column + 1)
+
+
+def _text(event: yaml.Event) -> str:
+    return str(event.value) if isinstance(event, yaml.ScalarEvent) else ""
+
+
+def _is_plain(event: yaml.Event, words: frozenset[str]) -> bool:
+    """Whether the event is one of ``words`` without quotes or tag."""
+    return isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value in words
+
+
+def _problem_of(error: yaml.MarkedYAMLError, text: str) -> SyntaxProblem:
+    problem = error.problem or "not readable"
+    lines = text.splitlines()
+    mark = error.problem_mark
+    # Of something never closed the end of the file says nothing, the beginning everything.
+    if error.context_mark is not None and (mark is None or mark.line >= len(lines) or "end of stream" in problem):
+        mark = error.context_mark
+    place = START if mark is None else Place(mark.line + 1, mark.column + 1)
+    if place.line <= len(lines) and _TAB_INDENT.match(lines[place.line - 1]):
+        return SyntaxProblem("Not YAML: a tab indents this line; use spaces.", place)
+    hint = next((advice for said, advice in _HINTS if said in problem), "")
+    context = f" {error.context}" if error.context else ""
+    return SyntaxProblem(f"Not YAML{context}: {shown(problem)}" + (f"; {hint}" if hint else "."), place)
