@@ -180,6 +180,15 @@ def _place(event: yaml.Event) -> Place:
     return START if mark is None else Place(mark.line + 1, mark.column + 1)
 
 
+def _place_of(mark: yaml.Mark | None, lines: list[str]) -> Place:
+    """The place of a mark; libyaml gives the end of the file a line of its own, editors do not."""
+    if mark is None or not lines:
+        return START
+    if mark.line >= len(lines):
+        return Place(len(lines), len(lines[-1]) + 1)
+    return Place(mark.line + 1, mark.column + 1)
+
+
 def _text(event: yaml.Event) -> str:
     return str(event.value) if isinstance(event, yaml.ScalarEvent) else ""
 
@@ -196,7 +205,7 @@ def _problem_of(error: yaml.MarkedYAMLError, text: str) -> SyntaxProblem:
     # Of something never closed the end of the file says nothing, the beginning everything.
     if error.context_mark is not None and (mark is None or mark.line >= len(lines) or "end of stream" in problem):
         mark = error.context_mark
-    place = START if mark is None else Place(mark.line + 1, mark.column + 1)
+    place = _place_of(mark, lines)
     if place.line <= len(lines) and _TAB_INDENT.match(lines[place.line - 1]):
         return SyntaxProblem("Not YAML: a tab indents this line; use spaces.", place)
     hint = next((advice for said, advice in _HINTS if said in problem), "")

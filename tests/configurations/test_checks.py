@@ -49,6 +49,8 @@ class TestYamlSyntax:
             "键: 值 🙂",
             "a:\t1",
             "custom: !something {a: 1}",
+            "? [a, b]\n: c",
+            "<<: 3",
             "{a: [1, 2], b: {c: d}}",
         ],
     )
@@ -232,6 +234,7 @@ class TestContentTypes:
 class TestAnyInput:
     @given(st.text(), st.sampled_from(["yaml", "json"]))
     @example("\x00", "yaml")
+    @example("[", "yaml")
     @example("\ud800", "json")
     def test_any_text_is_judged_within_it(self, body: str, content_type: str) -> None:
         self.assert_sound(body, content_type)
