@@ -96,7 +96,7 @@ class TestReferences:
     def test_what_only_the_agent_can_expand_is_left_to_it(self, old: str, new: str) -> None:
         assert check_text(changed(old, new), "yaml") == []
 
-    @pytest.mark.parametrize("pipelines", ["${file:pipelines.yaml}", "{logs: '${file:logs.yaml}'}"])
+    @pytest.mark.parametrize("pipelines", ["'${file:pipelines.yaml}'", "{logs: '${file:logs.yaml}'}"])
     def test_pipelines_only_the_agent_can_expand_use_what_they_like(self, pipelines: str) -> None:
         body = f"receivers: {{otlp: }}\nconnectors: {{count: }}\nservice: {{pipelines: {pipelines}}}\n"
         assert check_text(body, "yaml") == []
