@@ -35,3 +35,20 @@ class RemoteConfig:
                 digest.update(len(field).to_bytes(8, "big"))
                 digest.update(field)
         return digest.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredConfig:
+    """What one agent should run, beside what decides whether to say so now.
+
+    ``reported_hash`` is the hash the agent last named (after the present report). ``offered``: this hash was already
+    sent on the present connection. ``retry_due``: enough time passed since, and attempts are left (S-63).
+    ``forced``: a person asked to send it once more, whatever the agent answered.
+    """
+
+    config: RemoteConfig
+    config_hash: bytes
+    reported_hash: bytes
+    offered: bool
+    retry_due: bool
+    forced: bool = False

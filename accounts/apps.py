@@ -1,0 +1,11 @@
+"""The accounts app: people, roles, API tokens, the audit trail."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class AccountsConfig(AppConfig):
+    """Lowest layer: imports no other app of the project."""
+
+    name = "accounts"
+    verbose_name = _("People and access")

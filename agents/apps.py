@@ -1,0 +1,11 @@
+"""The agents app: who they are, what they report, who is connected."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class AgentsConfig(AppConfig):
+    """Knows nothing of configurations or of the wire."""
+
+    name = "agents"
+    verbose_name = _("Fleet")

@@ -1,0 +1,118 @@
+"""Wakes the processes that hold agents' connections: "look at these agents again".
+
+A ring says nothing about *what* changed: the row is the truth, so a lost, doubled or late ring is harmless, and every
+process also looks for missed changes by itself. Processes are rung, not agents: one message carries a list of uids.
+The only file below the doors that knows a channel layer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import transaction
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+GROUP = "opamp.doorbell"
+_UIDS_PER_RING = 5_000
+_SEND_SECONDS = 5.0
+BROKER_ERRORS = (OSError, TimeoutError, RedisError)
+
+Listener = Callable[[Sequence[UUID]], None]
+
+
+class _Here:
+    """This process's own listener, and the loop it runs on."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+    listener: Listener | None = None
+    origin: str = ""
+    tasks: set[asyncio.Task[None]] = set()
+
+
+def attach(listener: Listener, *, origin: str) -> None:
+    """Have rings of this process call ``listener`` on the running loop; ``origin`` marks them for other processes."""
+    _Here.loop, _Here.listener, _Here.origin = asyncio.get_running_loop(), listener, origin
+
+
+def detach(listener: Listener) -> None:
+    """Stop calling ``listener`` (the runtime stops)."""
+    if _Here.listener is listener:
+        _Here.loop, _Here.listener, _Here.origin = None, None, ""
+
+
+def ring(uids: Iterable[UUID]) -> None:
+    """After the current transaction commits, wake whoever holds these agents. Never raises for a lost broker."""
+    wanted = list(uids)
+    if wanted:
+        transaction.on_commit(lambda: _ring_now(wanted))
+
+
+def _ring_now(uids: Sequence[UUID]) -> None:
+    loop, listener = _Here.loop, _Here.listener
+    if loop is not None and listener is not None and not loop.is_closed():
+        loop.call_soon_threadsafe(_deliver, uids)
+    elif settings.REDIS_URL:
+        # A command, or a worker without agents yet: no loop of ours to send from.
+        async_to_sync(_broadcast)(uids)
+
+
+def _deliver(uids: Sequence[UUID]) -> None:
+    """On the loop: this process first, then the others."""
+    if _Here.listener is not None:
+        _Here.listener(uids)
+    if settings.REDIS_URL:
+        task = asyncio.ensure_future(_broadcast(uids))
+        _Here.tasks.add(task)
+        task.add_done_callback(_Here.tasks.discard)
+
+
+async def _broadcast(uids: Sequence[UUID]) -> None:
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    for start in range(0, len(uids), _UIDS_PER_RING):
+        packed = b"".join(uid.bytes for uid in uids[start : start + _UIDS_PER_RING])
+        message = {"type": "opamp.ring", "origin": _Here.origin, "uids": packed}
+        try:
+            await asyncio.wait_for(layer.group_send(GROUP, message), _SEND_SECONDS)
+        except BROKER_ERRORS as error:
+            # The rows are committed; the other processes find them with their next look.
+            logger.warning("doorbell: other processes could not be rung", extra={"error": repr(error)})
+            return
+
+
+def unpack(message: dict[str, object]) -> tuple[str, list[UUID]]:
+    """Origin and uids of a received ring; a message of another shape gives none."""
+    origin, packed = message.get("origin"), message.get("uids")
+    if not isinstance(origin, str) or not isinstance(packed, bytes):
+        return "", []
+    return origin, [UUID(bytes=packed[start : start + 16]) for start in range(0, len(packed) - 15, 16)]
+
+
+async def listen() -> None:
+    """Receive other processes' rings for ever; cancelled by its owner. Reconnects with growing pauses (at most 5 s)."""
+    layer = get_channel_layer()
+    if layer is None or not settings.REDIS_URL:
+        return
+    pause = 0.2
+    while True:
+        try:
+            channel = await layer.new_channel()
+            await layer.group_add(GROUP, channel)
+            pause = 0.2
+            while True:
+                origin, uids = unpack(await layer.receive(channel))
+                if origin != _Here.origin and uids and _Here.listener is not None:
+                    _Here.listener(uids)
+        except BROKER_ERRORS as error:
+            logger.warning("doorbell: the broker is out of reach", extra={"error": repr(error)})
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)

@@ -1,0 +1,390 @@
+"""Rows about agents. Which row holds what is decided by how often it is written:
+
+* `Agent` is what lists, filters and matching read; written when something an operator would notice changes.
+* `AgentPresence` is the narrow row that heartbeats reach, in batches.
+* `ReportedState` is the wide row, read by one agent's page; its large parts are `ReportedDocument`s shared by hash.
+
+Fields under "reported" are what the agent said; nothing but `agents.services.record_reports` writes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from agents.reports import Facts, RemoteConfigStatuses, Status, derived_status
+
+_SIGN_BIT = 1 << 63
+
+
+class SequenceNumberField(models.BigIntegerField):  # type: ignore[type-arg]
+    """An unsigned 64-bit number in a signed column: the upper half is stored as negative numbers.
+
+    Only equality is ever asked of it (S-42), so the order of the stored form does not matter.
+    """
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return value - (1 << 64) if isinstance(value, int) and value >= _SIGN_BIT else value
+
+    def from_db_value(self, value: int | None, *_args: object) -> int | None:
+        """The number as reported."""
+        return value + (1 << 64) if value is not None and value < 0 else value
+
+    @property
+    def validators(self) -> list[Any]:  # type: ignore[override]
+        """None: the database's signed range is not the field's range."""
+        return []
+
+
+class Transport(models.TextChoices):
+    """How an agent last talked to us."""
+
+    WEBSOCKET = "websocket", _("WebSocket")
+    HTTP = "http", _("HTTP")
+
+
+class AgentQuerySet(models.QuerySet["Agent"]):
+    """The vocabulary of reading agents, shared by admin, API and services."""
+
+    def visible_to(self, user: Any) -> Self:
+        """What ``user`` may see: all agents with the view right, else none."""
+        return self if user.has_perm("agents.view_agent") else self.none()
+
+    def connected(self) -> Self:
+        """Agents with a live lease (WebSocket) or within their promised poll interval (HTTP)."""
+        return self.filter(connected=True)
+
+    def with_status(self, status: Status) -> Self:
+        """Agents whose derived status is ``status``; the same rule as `agents.reports.derived_status`, as a condition."""
+        return self.filter(status_condition(status))
+
+
+def status_condition(status: Status) -> Q:
+    """`agents.reports.derived_status` turned into a condition; a test holds the two together over all combinations."""
+    failed = Q(healthy=False) | Q(config_failed=True)
+    if status is Status.DISCONNECTED:
+        return Q(connected=False)
+    if status is Status.ERROR:
+        return Q(connected=True) & failed
+    # `healthy` and `in_sync` may be NULL, and NOT (NULL = x) is NULL in SQL: name the accepted values.
+    well = Q(connected=True, config_failed=False) & (Q(healthy=True) | Q(healthy__isnull=True))
+    if status is Status.CONFIGURING:
+        return well & Q(in_sync=False)
+    return well & (Q(in_sync=True) | Q(in_sync__isnull=True))
+
+
+class Agent(models.Model):
+    """One agent of the fleet: identity, described facts, labels, and the three facts that make its status.
+
+    ``connected``, ``healthy`` and ``in_sync`` are never merged. ``lease_id`` names the connection that owns the agent
+    now; releasing compares it, so that an old socket's late close cannot evict a newer one (S-34, defect 5).
+    ``configuration_*`` say what it should run; only `configurations.services` writes them.
+    """
+
+    instance_uid = models.UUIDField(_("instance UID"), unique=True)
+    # Assigned but not yet used by the agent: its row moves there with the first message that carries it (S-30).
+    next_instance_uid = models.UUIDField(null=True, unique=True, editable=False)
+    name = models.CharField(_("name"), max_length=255, help_text=_("The operator's name for it, else service.name."))
+    custom_name = models.CharField(_("operator's name"), max_length=255, blank=True)
+    notes = models.TextField(_("notes"), blank=True)
+
+    # Reported: described facts.
+    service_name = models.CharField(_("service"), max_length=255, blank=True)
+    service_namespace = models.CharField(_("namespace"), max_length=255, blank=True)
+    version = models.CharField(_("version"), max_length=100, blank=True)
+    hostname = models.CharField(_("host"), max_length=255, blank=True)
+    os_type = models.CharField(_("OS"), max_length=100, blank=True)
+    os_description = models.CharField(_("OS description"), max_length=255, blank=True)
+    architecture = models.CharField(_("architecture"), max_length=100, blank=True)
+    capabilities = models.BigIntegerField(_("capabilities"), default=0)
+
+    labels = models.JSONField(_("labels"), default=dict, help_text=_("What selectors match; operator labels win."))
+    operator_labels = models.JSONField(_("operator labels"), default=dict, blank=True)
+
+    # Who is connected.
+    connected = models.BooleanField(_("connected"), default=False)
+    transport = models.CharField(_("transport"), max_length=16, choices=Transport.choices, blank=True)
+    remote_address = models.CharField(_("remote address"), max_length=64, blank=True)
+    lease_id = models.CharField(max_length=64, blank=True, editable=False)
+    lease_process = models.CharField(max_length=64, blank=True, editable=False)
+    first_seen_at = models.DateTimeField(_("first seen"), db_default=Now())
+    connected_at = models.DateTimeField(_("connected since"), null=True, blank=True)
+    disconnected_at = models.DateTimeField(_("disconnected since"), null=True, blank=True)
+
+    # Reported: health and the outcome of the last offer.
+    healthy = models.BooleanField(_("healthy"), null=True, blank=True)
+    health_status = models.CharField(_("health status"), max_length=255, blank=True)
+    last_error = models.TextField(_("last error"), blank=True)
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
+    remote_config_hash = models.CharField(_("reported hash"), max_length=128, blank=True)
+    remote_config_status = models.PositiveSmallIntegerField(
+        _("configuration status"),
+        choices=[(item.value, item.name) for item in RemoteConfigStatuses],
+        default=RemoteConfigStatuses.UNSET,
+    )
+    remote_config_error = models.TextField(_("configuration error"), blank=True)
+
+    # What it should run.
+    configuration_name = models.CharField(_("configuration"), max_length=100, blank=True)
+    configuration_revision = models.PositiveIntegerField(_("revision"), null=True, blank=True)
+    configuration_hash = models.CharField(_("desired hash"), max_length=64, blank=True)
+    in_sync = models.BooleanField(_("in sync"), null=True, blank=True)
+    config_failed = models.BooleanField(_("configuration failed"), default=False)
+
+    objects = AgentQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("agent")
+        verbose_name_plural = _("agents")
+        ordering = ["name", "id"]
+        indexes = [
+            models.Index(fields=["name", "id"], name="agent_name"),
+            models.Index(fields=["connected", "healthy", "in_sync", "config_failed"], name="agent_facts"),
+            models.Index(fields=["version"], name="agent_version"),
+            models.Index(fields=["os_type"], name="agent_os_type"),
+            models.Index(fields=["hostname"], name="agent_hostname"),
+            models.Index(fields=["service_name"], name="agent_service_name"),
+            models.Index(fields=["configuration_name", "in_sync"], name="agent_configuration"),
+            models.Index(fields=["lease_process"], name="agent_lease_process", condition=~Q(lease_process="")),
+            models.Index(fields=["lease_id"], name="agent_lease", condition=~Q(lease_id="")),
+            models.Index(fields=["first_seen_at"], name="agent_first_seen"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.instance_uid)
+
+    def facts(self) -> Facts:
+        """The three facts, for `derived_status`."""
+        return Facts(
+            connected=self.connected,
+            healthy=self.healthy,
+            in_sync=self.in_sync,
+            config_failed=self.config_failed,
+        )
+
+    @property
+    def status(self) -> Status:
+        """The one-word status."""
+        return derived_status(self.facts())
+
+
+class AgentPresence(models.Model):
+    """When an agent was last heard, and its last sequence number: all that a heartbeat changes.
+
+    Written in batches, so after a crash it may lag; the sequence gap then makes us ask for the full state (S-43).
+    """
+
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="presence")
+    last_seen_at = models.DateTimeField(_("last seen"), db_index=True)
+    sequence_num = SequenceNumberField(_("sequence number"), default=0)
+    # When an HTTP agent that stays silent counts as disconnected; NULL for WebSocket, where the lease decides.
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("presence")
+        verbose_name_plural = _("presence")
+        indexes = [models.Index(fields=["expires_at"], name="presence_expires", condition=Q(expires_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id}: {self.last_seen_at:%Y-%m-%d %H:%M:%S}"
+
+
+class ReportedDocument(models.Model):
+    """A large reported value, stored once by the SHA-256 of its canonical JSON and shared by all agents that report it."""
+
+    class Kind(models.TextChoices):
+        """What the content is."""
+
+        EFFECTIVE_CONFIG = "effective_config", _("effective configuration")
+        COMPONENTS = "components", _("available components")
+
+    hash = models.CharField(max_length=64, primary_key=True)
+    kind = models.CharField(max_length=32, choices=Kind.choices)
+    content = models.JSONField()
+    stored_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        verbose_name = _("reported document")
+        verbose_name_plural = _("reported documents")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.hash[:12]}"
+
+
+class ReportedState(models.Model):
+    """Everything else an agent reported: kept and shown, never decided on.
+
+    ``health`` is the tree of `agents.reports.ComponentHealth.tree`. ``components_hash`` is the agent's own hash of its
+    components (hex), so that the map is asked for once (S-98). ``full_state_requested_at`` bounds ReportFullState to
+    one outstanding request (S-44).
+    """
+
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="reported")
+    identifying_attributes = models.JSONField(_("identifying attributes"), default=dict)
+    non_identifying_attributes = models.JSONField(_("non-identifying attributes"), default=dict)
+    health = models.JSONField(_("health"), null=True)
+    effective_config = models.ForeignKey(
+        ReportedDocument,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        verbose_name=_("effective configuration"),
+    )
+    components = models.ForeignKey(
+        ReportedDocument, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("components")
+    )
+    components_hash = models.CharField(max_length=128, blank=True)
+    custom_capabilities = models.JSONField(_("custom capabilities"), default=list)
+    package_statuses = models.JSONField(_("packages"), null=True)
+    connection_settings_status = models.JSONField(_("connection settings status"), null=True)
+    full_state_requested_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("reported state")
+        verbose_name_plural = _("reported states")
+
+    def __str__(self) -> str:
+        return str(self.agent_id)
+
+
+class AgentEvent(models.Model):
+    """One line of an agent's timeline. ``data`` holds the values that the text of ``kind`` is filled with."""
+
+    class Kind(models.TextChoices):
+        """What happened; the label is the sentence shown."""
+
+        REGISTERED = "registered", _("Registered")
+        CONNECTED = "connected", _("Connected")
+        DISCONNECTED = "disconnected", _("Disconnected")
+        DESCRIBED = "described", _("Description changed")
+        CAPABILITIES = "capabilities", _("Capabilities changed")
+        HEALTH = "health", _("Health changed")
+        EFFECTIVE_CONFIG = "effective_config", _("Effective configuration changed")
+        ASSIGNED = "assigned", _("Configuration assigned")
+        UNASSIGNED = "unassigned", _("No configuration matches any more")
+        OFFERED = "offered", _("Configuration offered")
+        APPLYING = "applying", _("Configuration is being applied")
+        APPLIED = "applied", _("Configuration applied")
+        FAILED = "failed", _("Configuration failed")
+        LABELS = "labels", _("Labels changed")
+        EDITED = "edited", _("Edited")
+        FULL_STATE = "full_state", _("Full state requested")
+        RESTARTED = "restarted", _("Agent restarted")
+        COMMAND = "command", _("Command")
+        CUSTOM_MESSAGE = "custom_message", _("Custom message")
+        IDENTITY = "identity", _("Identity changed")
+        REFUSED = "refused", _("Message refused")
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(_("at"))
+    kind = models.CharField(_("kind"), max_length=32, choices=Kind.choices)
+    data = models.JSONField(_("details"), default=dict)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("timeline")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["agent", "-id"], name="event_agent"),
+            models.Index(fields=["at"], name="event_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.kind}"
+
+
+class ConnectionRecord(models.Model):
+    """One stay of an agent: a WebSocket connection, or an HTTP agent's polling from first poll to silence (defect 4)."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="connections")
+    lease_id = models.CharField(max_length=64)
+    transport = models.CharField(_("transport"), max_length=16, choices=Transport.choices)
+    remote_address = models.CharField(_("remote address"), max_length=64, blank=True)
+    connected_at = models.DateTimeField(_("connected at"))
+    disconnected_at = models.DateTimeField(_("disconnected at"), null=True)
+    reason = models.CharField(_("reason"), max_length=64, blank=True)
+
+    class Meta:
+        verbose_name = _("connection")
+        verbose_name_plural = _("connections")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["agent", "-id"], name="connection_agent"),
+            models.Index(fields=["connected_at"], name="connection_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} {self.transport} {self.connected_at:%Y-%m-%d %H:%M:%S}"
+
+
+class AgentCommand(models.Model):
+    """One operator request that travels to an agent once (S-97): restart, or a custom message (S-95).
+
+    ``sent_at`` is set in the transaction that decides to send; a crash after it loses the command rather than sending
+    it twice. ``outcome`` is observed, for there is no acknowledgement.
+    """
+
+    class Kind(models.TextChoices):
+        """What to send."""
+
+        RESTART = "restart", _("Restart")
+        CUSTOM_MESSAGE = "custom_message", _("Custom message")
+
+    class Outcome(models.TextChoices):
+        """What was seen of it."""
+
+        PENDING = "pending", _("Waiting for the agent")
+        SENT = "sent", _("Sent")
+        DONE = "done", _("Done")
+        EXPIRED = "expired", _("Nothing observed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="commands")
+    kind = models.CharField(_("kind"), max_length=32, choices=Kind.choices)
+    payload = models.JSONField(_("payload"), default=dict)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    requested_at = models.DateTimeField(_("requested at"))
+    sent_at = models.DateTimeField(_("sent at"), null=True)
+    outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome.choices, default=Outcome.PENDING)
+    outcome_at = models.DateTimeField(_("outcome at"), null=True)
+
+    class Meta:
+        verbose_name = _("command")
+        verbose_name_plural = _("commands")
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["agent", "id"], name="command_agent"),
+            models.Index(fields=["id"], name="command_unsent", condition=Q(outcome="pending")),
+        ]
+        constraints = [
+            # A second press of the button while the first restart waits is the same wish.
+            models.UniqueConstraint(
+                fields=["agent"], condition=Q(kind="restart", outcome="pending"), name="one_pending_restart"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.agent_id}"
+
+
+class ServerProcess(models.Model):
+    """A server process that may hold leases; one that stops beating has lost its agents."""
+
+    id = models.CharField(max_length=64, primary_key=True)
+    hostname = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveIntegerField(_("process id"))
+    started_at = models.DateTimeField(_("started at"))
+    beat_at = models.DateTimeField(_("last beat"))
+
+    class Meta:
+        verbose_name = _("server process")
+        verbose_name_plural = _("server processes")
+
+    def __str__(self) -> str:
+        return f"{self.hostname}/{self.pid}"

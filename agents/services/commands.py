@@ -1,0 +1,145 @@
+"""What is sent to agents once, at an operator's request: restart (S-96, S-97) and custom messages (S-94, S-95)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from accounts import services as accounts
+from accounts.models import User
+from agents import doorbell
+from agents.models import Agent, AgentCommand, AgentEvent
+from agents.reports import AgentCapabilities, CustomMessage
+
+# A restart whose effect was not seen by then is shown as "nothing observed".
+OBSERVATION_TIME = timedelta(minutes=5)
+_MAX_MESSAGE_BYTES = 1024 * 1024
+
+
+class CannotBeSent(ValueError):
+    """The agent does not accept this, or what should be sent is not valid; the text says which."""
+
+
+@transaction.atomic(durable=True)
+def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentCommand:
+    """Ask one agent to restart; a second request while the first waits is the same request.
+
+    Raises `CannotBeSent` when the agent lacks AcceptsRestartCommand (S-96).
+    """
+    if not agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND:
+        raise CannotBeSent(f"{agent} does not accept the restart command (capability AcceptsRestartCommand is not set).")
+    waiting = AgentCommand.objects.filter(
+        agent=agent, kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.PENDING
+    )
+    command = waiting.first()
+    if command is not None:
+        return command
+    try:
+        with transaction.atomic():
+            command = AgentCommand.objects.create(
+                agent=agent, kind=AgentCommand.Kind.RESTART, requested_by=by, requested_at=at
+            )
+    except IntegrityError:
+        # Two presses at the same time: the constraint let one through, and it stands for both.
+        return waiting.get()
+    _announce(command, agent, by=by, at=at, verb="agent.restart")
+    return command
+
+
+@transaction.atomic(durable=True)
+def send_custom_message(
+    agent: Agent, *, capability: str, message_type: str, data: bytes, by: User | None, at: datetime
+) -> AgentCommand:
+    """Queue one custom message; messages of one agent travel in the order they were asked for (S-95).
+
+    Raises `CannotBeSent` when the capability is not in the agent's present list (S-94) or the data exceeds 1 MiB.
+    """
+    if capability not in agent.reported.custom_capabilities:
+        known = ", ".join(agent.reported.custom_capabilities) or "none"
+        raise CannotBeSent(f"{agent} does not list the custom capability {capability!r}; it lists: {known}.")
+    if len(data) > _MAX_MESSAGE_BYTES:
+        raise CannotBeSent(f"The message has {len(data)} bytes; at most {_MAX_MESSAGE_BYTES} are sent.")
+    command = AgentCommand.objects.create(
+        agent=agent,
+        kind=AgentCommand.Kind.CUSTOM_MESSAGE,
+        payload={"capability": capability, "type": message_type, "data": base64.b64encode(data).decode()},
+        requested_by=by,
+        requested_at=at,
+    )
+    _announce(command, agent, by=by, at=at, verb="agent.custom_message")
+    return command
+
+
+def _announce(command: AgentCommand, agent: Agent, *, by: User | None, at: datetime, verb: str) -> None:
+    said = {"command": command.kind, "id": command.pk, "outcome": command.outcome}
+    if command.kind == AgentCommand.Kind.CUSTOM_MESSAGE:
+        said |= {"capability": command.payload["capability"], "type": command.payload["type"]}
+    AgentEvent.objects.create(
+        agent=agent,
+        at=at,
+        kind=AgentEvent.Kind.COMMAND,
+        data={**said, "by": by.get_username() if by else ""},
+    )
+    accounts.record(by=by, verb=verb, target=agent, name=str(agent), data=said)
+    doorbell.ring([agent.instance_uid])
+
+
+def custom_message_of(command: AgentCommand) -> CustomMessage:
+    """The message as it travels."""
+    payload = command.payload
+    return CustomMessage(payload["capability"], payload["type"], base64.b64decode(payload["data"]))
+
+
+def pending_commands(agent_ids: Sequence[int]) -> dict[int, list[AgentCommand]]:
+    """Commands not sent yet, by agent, oldest first."""
+    waiting: dict[int, list[AgentCommand]] = {}
+    for command in AgentCommand.objects.filter(agent_id__in=agent_ids, outcome=AgentCommand.Outcome.PENDING).order_by(
+        "id"
+    ):
+        waiting.setdefault(command.agent_id, []).append(command)
+    return waiting
+
+
+def take(command: AgentCommand, *, at: datetime) -> bool:
+    """Mark a command sent, exactly once among all processes; false when another one took it."""
+    taken = AgentCommand.objects.filter(pk=command.pk, outcome=AgentCommand.Outcome.PENDING).update(
+        outcome=AgentCommand.Outcome.SENT, sent_at=at
+    )
+    if not taken:
+        return False
+    AgentEvent.objects.create(
+        agent_id=command.agent_id,
+        at=at,
+        kind=AgentEvent.Kind.COMMAND,
+        data={"command": command.kind, "id": command.pk, "outcome": AgentCommand.Outcome.SENT},
+    )
+    return True
+
+
+def observe_restarts(agent_ids: Sequence[int], *, at: datetime) -> int:
+    """These agents were seen to have restarted: the restarts sent to them did it. Returns how many commands that closes."""
+    return AgentCommand.objects.filter(
+        agent_id__in=agent_ids, kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.SENT
+    ).update(outcome=AgentCommand.Outcome.DONE, outcome_at=at)
+
+
+def expire_commands(*, at: datetime) -> int:
+    """Close restarts that were sent but never showed an effect."""
+    return AgentCommand.objects.filter(
+        kind=AgentCommand.Kind.RESTART,
+        outcome=AgentCommand.Outcome.SENT,
+        sent_at__lt=at - OBSERVATION_TIME,
+    ).update(outcome=AgentCommand.Outcome.EXPIRED, outcome_at=at)
+
+
+def pending_uids(limit: int = 5_000) -> list[UUID]:
+    """Connected agents with commands not sent yet: what a process rings again in case the first ring was lost."""
+    return list(
+        AgentCommand.objects.filter(outcome=AgentCommand.Outcome.PENDING, agent__connected=True)
+        .order_by("id")
+        .values_list("agent__instance_uid", flat=True)[:limit]
+    )

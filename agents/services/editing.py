@@ -1,0 +1,99 @@
+"""What operators say about agents: name, notes, operator labels; and forgetting an agent. Audited, in one transaction each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import services as accounts
+from accounts.models import User
+from agents import doorbell, extensions
+from agents.labels import labels_of, validate_labels
+from agents.models import Agent, AgentEvent, ReportedState
+from agents.reports import AgentDescription
+from agents.services.recording import agent_name
+
+
+class UnknownAgent(LookupError):
+    """The agent is gone, or never was."""
+
+
+@transaction.atomic(durable=True)
+def edit_agent(
+    agent_id: int,
+    *,
+    by: User | None,
+    at: datetime,
+    custom_name: str | None = None,
+    notes: str | None = None,
+    operator_labels: Mapping[str, object] | None = None,
+) -> Agent:
+    """Change what operators say about one agent; ``None`` leaves a part as it is.
+
+    Changed labels re-match the agent at once. Raises `UnknownAgent`, and `agents.labels.InvalidLabels` with one
+    message per field.
+    """
+    agent = _locked(agent_id)
+    changed: dict[str, object] = {}
+    if custom_name is not None and custom_name != agent.custom_name:
+        changed["custom_name"] = agent.custom_name = custom_name
+        agent.name = agent_name(agent)
+        changed["name"] = agent.name
+    if notes is not None and notes != agent.notes:
+        changed["notes"] = agent.notes = notes
+    relabelled = False
+    if operator_labels is not None:
+        wanted = validate_labels(operator_labels)
+        if wanted != agent.operator_labels:
+            changed["operator_labels"] = agent.operator_labels = wanted
+            relabelled = _relabel(agent)
+            if relabelled:
+                changed["labels"] = agent.labels
+    if not changed:
+        return agent
+    agent.save(update_fields=list(changed))
+    kind = AgentEvent.Kind.LABELS if "operator_labels" in changed else AgentEvent.Kind.EDITED
+    said = {key: value for key, value in changed.items() if key != "labels"}
+    AgentEvent.objects.create(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""})
+    accounts.record(by=by, verb="agent.edit", target=agent, name=str(agent), data=said)
+    if relabelled:
+        extensions.relabelled([agent.pk], at)
+        doorbell.ring([agent.instance_uid])
+        agent.refresh_from_db()
+    return agent
+
+
+@transaction.atomic(durable=True)
+def forget_agents(agent_ids: Sequence[int], *, by: User | None) -> int:
+    """Delete agents with their history; returns how many. One that still talks registers itself anew with its next message.
+
+    The ring makes the process that holds its connection drop what it remembers of it.
+    """
+    rows = list(Agent.objects.filter(pk__in=agent_ids).order_by("id"))
+    for agent in rows:
+        accounts.record(
+            by=by, verb="agent.forget", target=agent, name=str(agent), data={"instance_uid": str(agent.instance_uid)}
+        )
+    Agent.objects.filter(pk__in=[agent.pk for agent in rows]).delete()
+    doorbell.ring([agent.instance_uid for agent in rows])
+    return len(rows)
+
+
+def _locked(agent_id: int) -> Agent:
+    try:
+        return Agent.objects.select_for_update().get(pk=agent_id)
+    except Agent.DoesNotExist:
+        raise UnknownAgent(f"There is no agent {agent_id}.") from None
+
+
+def _relabel(agent: Agent) -> bool:
+    """Compute the labels anew from what was reported and what operators say; true when they changed."""
+    state = ReportedState.objects.get(agent_id=agent.pk)
+    described = AgentDescription(state.identifying_attributes, state.non_identifying_attributes)
+    labels = labels_of(described, agent.operator_labels)
+    if labels == agent.labels:
+        return False
+    agent.labels = labels
+    return True

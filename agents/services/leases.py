@@ -1,0 +1,165 @@
+"""Who is connected: leases released, presence written, silent agents and dead processes expired.
+
+A lease is a compare-and-set on ``Agent.lease_id``: releasing touches only rows that still name this connection, so the
+late close of an old socket never evicts a newer one (S-34, defect 5).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from agents.models import Agent, AgentEvent, AgentPresence, ConnectionRecord, ServerProcess, Transport
+from agents.services.recording import http_expiry
+
+logger = logging.getLogger(__name__)
+
+# A process beats far more often; one that misses this long has lost its agents.
+PROCESS_PATIENCE = timedelta(seconds=20)
+_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What heartbeats left in memory for one agent: the newest only."""
+
+    agent_id: int
+    last_seen_at: datetime
+    sequence_num: int
+    is_http: bool
+
+
+@transaction.atomic(durable=True)
+def release_leases(lease_ids: Sequence[str], *, reason: str, at: datetime) -> int:
+    """Mark all agents of these closed connections disconnected, those alone that still belong to them; returns how many.
+
+    One call takes many connections: after a network fault thousands close together.
+    """
+    released = 0
+    for start in range(0, len(lease_ids), _BATCH):
+        owned = Agent.objects.filter(lease_id__in=[key for key in lease_ids[start : start + _BATCH] if key])
+        released += _disconnect(owned, reason=reason, at=at)
+    return released
+
+
+@transaction.atomic(durable=True)
+def note_sightings(sightings: Sequence[Sighting]) -> int:
+    """Write a batch of last-seen times and sequence numbers: one upsert per 1,000 agents; returns how many rows.
+
+    Agents deleted meanwhile are left out. An older time never overwrites a newer one written by a full report,
+    because a report's own sighting is removed from memory before it is recorded.
+    """
+    written = 0
+    for start in range(0, len(sightings), _BATCH):
+        batch = sightings[start : start + _BATCH]
+        alive = set(
+            AgentPresence.objects.filter(agent_id__in=[item.agent_id for item in batch]).values_list(
+                "agent_id", flat=True
+            )
+        )
+        rows = [
+            AgentPresence(
+                agent_id=item.agent_id,
+                last_seen_at=item.last_seen_at,
+                sequence_num=item.sequence_num,
+                expires_at=http_expiry(item.last_seen_at) if item.is_http else None,
+            )
+            for item in sorted(batch, key=lambda item: item.agent_id)
+            if item.agent_id in alive
+        ]
+        AgentPresence.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["agent"],
+            update_fields=["last_seen_at", "sequence_num", "expires_at"],
+        )
+        written += len(rows)
+    return written
+
+
+def beat(process_id: str, *, started_at: datetime, at: datetime) -> None:
+    """Say that this server process lives."""
+    ServerProcess.objects.update_or_create(
+        id=process_id,
+        defaults={"beat_at": at},
+        create_defaults={
+            "hostname": socket.gethostname()[:255],
+            "pid": os.getpid(),
+            "started_at": started_at,
+            "beat_at": at,
+        },
+    )
+
+
+def retire(process_id: str) -> None:
+    """Remove a process that ended in order; whatever it still held was released before."""
+    ServerProcess.objects.filter(id=process_id).delete()
+
+
+@transaction.atomic(durable=True)
+def expire_agents(*, at: datetime) -> int:
+    """Disconnect HTTP agents past their deadline and WebSocket agents of dead processes; returns how many.
+
+    Any process may run it at any time: each step is a compare-and-set, so two at once do no harm. Silence of a healthy
+    WebSocket is no reason (S-74, defect 6).
+    """
+    overdue = list(
+        AgentPresence.objects.filter(expires_at__lt=at, agent__connected=True)
+        .order_by("agent_id")
+        .values_list("agent_id", flat=True)[:_BATCH]
+    )
+    expired = 0
+    if overdue:
+        still = Agent.objects.filter(pk__in=overdue, transport=Transport.HTTP, presence__expires_at__lt=at)
+        expired += _disconnect(still, reason="silent", at=at)
+        AgentPresence.objects.filter(agent_id__in=overdue, expires_at__lt=at).update(expires_at=None)
+    return expired + _expire_dead_processes(at)
+
+
+def _expire_dead_processes(at: datetime) -> int:
+    alive = {row.id for row in ServerProcess.objects.all() if at - row.beat_at < PROCESS_PATIENCE and _runs_here(row)}
+    ServerProcess.objects.filter(beat_at__lt=at - 10 * PROCESS_PATIENCE).exclude(id__in=alive).delete()
+    orphans = Agent.objects.filter(connected=True, transport=Transport.WEBSOCKET).exclude(lease_process__in=alive)
+    return _disconnect(orphans, reason="server process lost", at=at)
+
+
+def _runs_here(row: ServerProcess) -> bool:
+    """False only when the row's process is known to be gone: same host, no such process id."""
+    if row.hostname != socket.gethostname()[:255]:
+        return True
+    try:
+        os.kill(row.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _disconnect(agents: QuerySet[Agent], *, reason: str, at: datetime) -> int:
+    """Compare-and-set ``connected`` and tell timeline and history; the rows' selection is the condition."""
+    rows = agents.filter(connected=True).order_by("id")
+    if connection.features.has_select_for_update:
+        rows = rows.select_for_update(of=("self",))
+    keys = list(rows.values_list("pk", flat=True))
+    for start in range(0, len(keys), _BATCH):
+        part = keys[start : start + _BATCH]
+        Agent.objects.filter(pk__in=part).update(
+            connected=False, lease_id="", lease_process="", disconnected_at=at
+        )
+        ConnectionRecord.objects.filter(agent_id__in=part, disconnected_at=None).update(
+            disconnected_at=at, reason=reason[:64]
+        )
+        AgentEvent.objects.bulk_create(
+            AgentEvent(agent_id=key, at=at, kind=AgentEvent.Kind.DISCONNECTED, data={"reason": reason}) for key in part
+        )
+    if keys:
+        logger.info("agents disconnected", extra={"count": len(keys), "reason": reason})
+    return len(keys)

@@ -1,0 +1,17 @@
+"""The configurations app: what agents should run."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ConfigurationsConfig(AppConfig):
+    """Stands on agents; hooks its re-matching into label changes when Django is ready."""
+
+    name = "configurations"
+    verbose_name = _("Configurations")
+
+    def ready(self) -> None:
+        from agents import extensions
+        from configurations.services import targeting
+
+        extensions.register_relabelled(targeting.rematch_agents)

@@ -1,0 +1,216 @@
+"""Rows about what agents should run: configurations, their immutable revisions, and each agent's assignment."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Self
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from agents.models import Agent
+from configurations.outcome import AssignmentStatus
+from configurations.remote_config import ConfigFile, RemoteConfig
+from configurations.selectors import Selector, parse_selector
+
+NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$"
+
+
+class ConfigurationQuerySet(models.QuerySet["Configuration"]):
+    """The vocabulary of reading configurations."""
+
+    def visible_to(self, user: Any) -> Self:
+        """What ``user`` may see: all configurations with the view right, else none."""
+        return self if user.has_perm("configurations.view_configuration") else self.none()
+
+    def enabled(self) -> Self:
+        """Those that take part in matching."""
+        return self.filter(enabled=True)
+
+
+class Configuration(models.Model):
+    """A named configuration and the selector that says which agents should run it.
+
+    ``current`` is the newest revision; its number is what concurrent edits are checked against. Of several that match
+    an agent the highest ``priority`` wins, then the name.
+    """
+
+    name = models.CharField(
+        _("name"),
+        max_length=100,
+        unique=True,
+        validators=[
+            RegexValidator(
+                NAME_PATTERN,
+                _("Use letters, digits, dots, dashes and underscores; begin and end with a letter or digit."),
+            )
+        ],
+        help_text=_("Used in URLs; cannot be changed later."),
+    )
+    display_name = models.CharField(_("display name"), max_length=255, blank=True)
+    description = models.TextField(_("description"), blank=True)
+    priority = models.IntegerField(_("priority"), default=0, help_text=_("Of several that match, the highest wins."))
+    enabled = models.BooleanField(_("enabled"), default=True)
+    selector = models.JSONField(_("selector"), default=dict, blank=True)
+    match_all = models.BooleanField(_("match all agents"), default=False)
+    content_type = models.CharField(_("content type"), max_length=100, default="text/yaml")
+    config_key = models.CharField(_("config key"), max_length=255, blank=True)
+    current = models.ForeignKey(
+        "Revision", on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("current revision")
+    )
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    updated_at = models.DateTimeField(_("updated at"), db_default=Now())
+
+    objects = ConfigurationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("configuration")
+        verbose_name_plural = _("configurations")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.display_name or self.name
+
+    def parsed_selector(self) -> Selector:
+        """The stored selector as a value; it was valid when it was saved."""
+        return parse_selector(self.selector, match_all=self.match_all)
+
+
+class Revision(models.Model):
+    """One immutable state of a configuration: files and targeting, numbered from 1.
+
+    ``hash`` covers the files alone (S-59), so a change of targeting offers nothing anew to those who already run them.
+    """
+
+    configuration = models.ForeignKey(Configuration, on_delete=models.CASCADE, related_name="revisions")
+    number = models.PositiveIntegerField(_("number"))
+    files = models.JSONField(_("files"))
+    hash = models.CharField(_("hash"), max_length=64, db_index=True)
+    selector = models.JSONField(_("selector"), default=dict)
+    match_all = models.BooleanField(default=False)
+    priority = models.IntegerField(_("priority"), default=0)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("author")
+    )
+    author_name = models.CharField(_("author"), max_length=150, blank=True)
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("revision")
+        verbose_name_plural = _("revisions")
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["configuration", "number"], name="revision_number")]
+
+    def __str__(self) -> str:
+        return f"{self.configuration_id} r{self.number}"
+
+    def remote_config(self) -> RemoteConfig:
+        """The files as they are offered."""
+        return RemoteConfig(files_from_json(self.files))
+
+
+def files_to_json(files: Mapping[str, ConfigFile]) -> dict[str, dict[str, str]]:
+    """The stored form: ``{key: {"body": text, "content_type", "role"}}``, ``body_base64`` where the body is not UTF-8."""
+    stored: dict[str, dict[str, str]] = {}
+    for key, file in files.items():
+        entry = {"content_type": file.content_type, "role": file.role}
+        try:
+            text = file.body.decode()
+        except UnicodeDecodeError:
+            text = "\x00"
+        # PostgreSQL's jsonb refuses NUL, so such a body travels as base64 too.
+        if "\x00" in text:
+            entry["body_base64"] = base64.b64encode(file.body).decode()
+        else:
+            entry["body"] = text
+        stored[key] = entry
+    return stored
+
+
+def files_from_json(stored: Mapping[str, Mapping[str, str]]) -> dict[str, ConfigFile]:
+    """The inverse of `files_to_json`."""
+    return {
+        key: ConfigFile(
+            body=base64.b64decode(entry["body_base64"]) if "body_base64" in entry else entry["body"].encode(),
+            content_type=entry.get("content_type", ""),
+            role=entry.get("role", ""),
+        )
+        for key, entry in stored.items()
+    }
+
+
+class Assignment(models.Model):
+    """What one agent should run, why, and how it answered.
+
+    Exactly one per agent, made with it. No ``revision`` means unassigned: the agent keeps what it runs. ``status`` is
+    the answer to the *desired* hash only; a late answer that names another hash is not booked here (S-64).
+    ``offered_hash`` on ``offered_lease`` is the last hash sent on that connection (S-62, S-65).
+    """
+
+    class Reason(models.TextChoices):
+        """Why this revision."""
+
+        SELECTOR = "selector", _("Its labels match the selector")
+        NONE = "none", _("No configuration matches")
+
+    class Status(models.TextChoices):
+        """`configurations.outcome.AssignmentStatus` with its words."""
+
+        NONE = AssignmentStatus.NONE.value, _("Unassigned")
+        PENDING = AssignmentStatus.PENDING.value, _("Pending")
+        OFFERED = AssignmentStatus.OFFERED.value, _("Offered")
+        APPLYING = AssignmentStatus.APPLYING.value, _("Applying")
+        APPLIED = AssignmentStatus.APPLIED.value, _("Applied")
+        FAILED = AssignmentStatus.FAILED.value, _("Failed")
+        INCAPABLE = AssignmentStatus.INCAPABLE.value, _("Cannot be configured")
+
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="assignment")
+    configuration = models.ForeignKey(
+        Configuration, on_delete=models.SET_NULL, null=True, related_name="assignments", verbose_name=_("configuration")
+    )
+    revision = models.ForeignKey(
+        Revision, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("revision")
+    )
+    reason = models.CharField(_("reason"), max_length=16, choices=Reason.choices, default=Reason.NONE)
+    assigned_at = models.DateTimeField(_("assigned at"), db_index=True)
+    status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.NONE)
+    status_at = models.DateTimeField(_("status at"), null=True)
+    error_message = models.TextField(_("error"), blank=True)
+    offered_hash = models.CharField(max_length=64, blank=True)
+    offered_lease = models.CharField(max_length=64, blank=True)
+    offered_at = models.DateTimeField(_("offered at"), null=True)
+    offer_count = models.PositiveIntegerField(default=0)
+    # A person asked to offer it once more, although the agent answered this hash already.
+    retry_requested = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("assignment")
+        verbose_name_plural = _("assignments")
+        indexes = [models.Index(fields=["configuration", "status"], name="assignment_status")]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id}: {self.configuration_id} {self.status}"
+
+
+class TargetingGeneration(models.Model):
+    """One row whose ``token`` every change of targeting replaces: processes rebuild their selector index when it moved.
+
+    A random token, not a number: after a restored backup a number could come back with other selectors behind it.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    token = models.UUIDField()
+
+    class Meta:
+        verbose_name = _("targeting generation")
+        verbose_name_plural = _("targeting generation")
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="only_one_generation")]
+
+    def __str__(self) -> str:
+        return str(self.token)

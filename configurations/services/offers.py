@@ -1,0 +1,211 @@
+"""What is due to agents that talk to us: assignments of a batch settled, offers decided by the protocol noted.
+
+The protocol decides *whether* to offer; this file says what is desired and remembers what was sent.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts import services as accounts
+from accounts.models import User
+from agents import doorbell
+from agents.models import Agent, AgentEvent
+from agents.reports import AgentCapabilities, RemoteConfigStatuses
+from agents.services.recording import Recorded
+from configurations.models import Assignment, Revision
+from configurations.outcome import AssignmentStatus
+from configurations.remote_config import DesiredConfig, RemoteConfig
+from configurations.services.targeting import (
+    Placement,
+    assignments_of,
+    current_targeting,
+    hold_targeting,
+    save_placements,
+)
+
+# An agent whose answers never name the hash it was sent is offered it again with doubling pauses, this often at most (S-63).
+FIRST_RETRY = timedelta(seconds=30)
+MAX_OFFERS = 5
+
+_EVENT_OF_STATUS = {
+    AssignmentStatus.APPLYING.value: AgentEvent.Kind.APPLYING,
+    AssignmentStatus.APPLIED.value: AgentEvent.Kind.APPLIED,
+    AssignmentStatus.FAILED.value: AgentEvent.Kind.FAILED,
+}
+
+
+class NothingToRetry(ValueError):
+    """The agent has no desired configuration, or cannot take one; the text says which."""
+
+
+def settle_reports(recorded: Sequence[Recorded], *, at: datetime) -> list[Placement]:
+    """Match the relabelled agents of a batch and book its configuration statuses; same transaction as the batch.
+
+    Changes of the agents' rows are added to ``recorded`` and written with it; `save_settled` writes the assignments.
+    """
+    if any(entry.relabelled for entry in recorded):
+        hold_targeting(exclusive=False)
+        targeting = current_targeting()
+    assignments = assignments_of([entry.agent for entry in recorded], at)
+    placements = []
+    for entry in recorded:
+        placement = Placement(entry.agent, assignments[entry.agent.pk], entry.dirty, set())
+        if entry.relabelled:
+            event = placement.place(targeting.winner(entry.agent.labels), at)
+            if event is not None:
+                entry.events.append(event)
+        report = entry.arrival.report
+        if report.remote_config_status is not None or "capabilities" in entry.dirty or entry.is_new:
+            _book(entry, placement, at)
+        placements.append(placement)
+    return placements
+
+
+def _book(entry: Recorded, placement: Placement, at: datetime) -> None:
+    if not placement.settle(at):
+        return
+    kind = _EVENT_OF_STATUS.get(placement.assignment.status)
+    if kind is not None:
+        agent = placement.agent
+        entry.note(
+            kind,
+            at,
+            configuration=agent.configuration_name,
+            revision=agent.configuration_revision,
+            error=placement.assignment.error_message[:2000],
+        )
+
+
+def load_placements(agents: Sequence[Agent], *, at: datetime) -> list[Placement]:
+    """Agents with their assignments, for offers that no report asked for."""
+    assignments = assignments_of(agents, at)
+    return [Placement(agent, assignments[agent.pk], set(), set()) for agent in agents]
+
+
+def desired_configs(placements: Sequence[Placement], *, lease_ids: Mapping[int, str], at: datetime) -> dict[int, DesiredConfig]:
+    """What each agent should run, by primary key; agents with nothing desired are left out.
+
+    ``lease_ids`` names each agent's present connection. Files come from memory by hash; unknown hashes cost one query.
+    """
+    wanted = {placement.agent.pk: placement for placement in placements if placement.assignment.revision_id}
+    hashes = {placement.agent.configuration_hash for placement in wanted.values()}
+    configs = _remote_configs(hashes)
+    desired: dict[int, DesiredConfig] = {}
+    for key, placement in wanted.items():
+        agent, assignment = placement.agent, placement.assignment
+        config = configs.get(agent.configuration_hash)
+        if config is None:
+            continue
+        desired[key] = DesiredConfig(
+            config=config,
+            config_hash=bytes.fromhex(agent.configuration_hash),
+            reported_hash=bytes.fromhex(agent.remote_config_hash),
+            offered=(
+                assignment.offered_hash == agent.configuration_hash and assignment.offered_lease == lease_ids[key]
+            ),
+            retry_due=_retry_due(assignment, at),
+            forced=assignment.retry_requested,
+        )
+    return desired
+
+
+def _retry_due(assignment: Assignment, at: datetime) -> bool:
+    if assignment.offered_at is None or assignment.offer_count >= MAX_OFFERS:
+        return False
+    pause: timedelta = FIRST_RETRY * 2 ** max(assignment.offer_count - 1, 0)
+    return at - assignment.offered_at >= pause
+
+
+def note_offer(placement: Placement, *, lease_id: str, at: datetime) -> AgentEvent:
+    """Remember that the desired configuration goes out on this connection now; returns the line for the timeline."""
+    assignment, agent = placement.assignment, placement.agent
+    assignment.offered_hash, assignment.offered_lease, assignment.offered_at = agent.configuration_hash, lease_id, at
+    assignment.offer_count += 1
+    assignment.retry_requested = False
+    placement.dirty_assignment |= {"offered_hash", "offered_lease", "offered_at", "offer_count", "retry_requested"}
+    placement.settle(at)
+    return AgentEvent(
+        agent=agent,
+        at=at,
+        kind=AgentEvent.Kind.OFFERED,
+        data={"configuration": agent.configuration_name, "revision": agent.configuration_revision},
+    )
+
+
+def save_settled(placements: Iterable[Placement], *, agents_too: bool = False) -> None:
+    """Write what `settle_reports` and `note_offer` changed; agents' rows only when no batch writes them anyway."""
+    rows = list(placements)
+    if not agents_too:
+        rows = [Placement(row.agent, row.assignment, set(), row.dirty_assignment) for row in rows]
+    save_placements(rows)
+
+
+@transaction.atomic(durable=True)
+def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
+    """Offer an agent its configuration once more, although it answered (usually FAILED). Raises `NothingToRetry`."""
+    agent = Agent.objects.select_for_update().get(pk=agent_id)
+    assignment = Assignment.objects.filter(agent=agent, revision__isnull=False).first()
+    if assignment is None:
+        raise NothingToRetry(f"No configuration is assigned to {agent}.")
+    if not agent.capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
+        raise NothingToRetry(f"{agent} does not accept remote configuration.")
+    # The old answer no longer counts: the agent is asked anew.
+    agent.remote_config_status = RemoteConfigStatuses.UNSET
+    assignment.retry_requested, assignment.offer_count, assignment.offered_hash = True, 0, ""
+    assignment.assigned_at = at
+    placement = Placement(
+        agent,
+        assignment,
+        {"remote_config_status"},
+        {"retry_requested", "offer_count", "offered_hash", "assigned_at"},
+    )
+    placement.settle(at)
+    save_placements([placement])
+    said = {"configuration": agent.configuration_name, "revision": agent.configuration_revision}
+    AgentEvent.objects.create(
+        agent=agent,
+        at=at,
+        kind=AgentEvent.Kind.COMMAND,
+        data={"command": "retry", **said, "by": by.get_username() if by else ""},
+    )
+    accounts.record(by=by, verb="configuration.retry", target=agent, name=str(agent), data=said)
+    doorbell.ring([agent.instance_uid])
+
+
+# --- Files by hash ---------------------------------------------------------------------------------------------------
+
+
+def _remote_configs(hashes: Iterable[str]) -> dict[str, RemoteConfig]:
+    """Files by their hash, from memory; a hash says everything about its content, so nothing here can grow stale."""
+    return {key: config for key in hashes if (config := _remote_config(key)) is not None}
+
+
+@functools.lru_cache(maxsize=256)
+def _found(key: str) -> RemoteConfig:
+    revision = Revision.objects.filter(hash=key).order_by("-id").first()
+    if revision is None:
+        raise LookupError(key)
+    return revision.remote_config()
+
+
+def _remote_config(key: str) -> RemoteConfig | None:
+    try:
+        return _found(key)
+    except LookupError:
+        # Deleted with its configuration between matching and now; the next ring settles the agent.
+        return None
+
+
+def pending_since(at: datetime, limit: int = 5_000) -> list[UUID]:
+    """Connected agents assigned since ``at`` whom nothing was offered yet: what a process rings in case a ring was lost."""
+    return list(
+        Assignment.objects.filter(
+            assigned_at__gte=at, status=AssignmentStatus.PENDING.value, agent__connected=True
+        ).values_list("agent__instance_uid", flat=True)[:limit]
+    )

@@ -1,0 +1,226 @@
+"""Which revision each agent should run: the compiled index of selectors, and re-matching exactly the agents concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connection
+
+from agents.models import Agent, AgentEvent
+from agents.services.recording import bulk_save
+from configurations.models import Assignment, Configuration, TargetingGeneration
+from configurations.outcome import outcome_of
+from configurations.selectors import Entry, SelectorIndex
+
+_BATCH = 1_000
+# Any number, as long as nothing else in this database takes advisory locks under it.
+_TARGETING_LOCK = 0x0A4D_5001
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an index entry stands for."""
+
+    configuration_id: int
+    name: str
+    revision_id: int
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Targeting:
+    """All enabled configurations, compiled, as of one generation."""
+
+    generation: UUID | None
+    index: SelectorIndex
+    targets: Mapping[int, Target]
+
+    def winner(self, labels: Mapping[str, str]) -> Target | None:
+        """The target for an agent with these labels: highest priority, then name."""
+        entry = self.index.winner(labels)
+        return None if entry is None else self.targets[int(str(entry.key))]
+
+
+_compiled: Targeting | None = None
+
+
+def hold_targeting(*, exclusive: bool) -> None:
+    """Keep targeting still until the transaction ends: shared while matching, exclusive while changing it.
+
+    Without it a batch could match a newcomer against the old selectors while a publish, which cannot see the newcomer
+    yet, re-matches everybody else. SQLite has one writer, so there it holds by itself.
+    """
+    if connection.vendor == "postgresql":
+        function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {function}(%s)", [_TARGETING_LOCK])  # noqa: S608  a constant name
+
+
+def bump_generation() -> None:
+    """Tell every process to rebuild its index; inside the transaction that changed the targeting."""
+    TargetingGeneration.objects.update_or_create(pk=1, defaults={"token": uuid4()})
+
+
+def current_targeting() -> Targeting:
+    """The compiled targeting, rebuilt only when its generation moved: one small query otherwise.
+
+    Only for transactions that did not change it; those use `fresh_targeting`, so that nothing uncommitted is kept.
+    """
+    global _compiled  # noqa: PLW0603  a cache of committed rows, replaced whole
+    token = TargetingGeneration.objects.filter(pk=1).values_list("token", flat=True).first()
+    known = _compiled
+    if known is None or known.generation != token:
+        known = _compiled = _build(token)
+    return known
+
+
+def fresh_targeting() -> Targeting:
+    """The targeting as this transaction sees it, not kept."""
+    return _build(None)
+
+
+def _build(generation: UUID | None) -> Targeting:
+    entries: list[Entry] = []
+    targets: dict[int, Target] = {}
+    for configuration in Configuration.objects.enabled().select_related("current"):
+        revision = configuration.current
+        if revision is None:
+            continue
+        entries.append(
+            Entry(
+                key=configuration.pk,
+                name=configuration.name,
+                priority=configuration.priority,
+                selector=configuration.parsed_selector(),
+            )
+        )
+        targets[configuration.pk] = Target(
+            configuration_id=configuration.pk,
+            name=configuration.name,
+            revision_id=revision.pk,
+            number=revision.number,
+            hash=revision.hash,
+        )
+    return Targeting(generation, SelectorIndex.build(entries), targets)
+
+
+# --- Placing agents ------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Placement:
+    """An agent with its assignment while they are worked on, and the fields of both that changed."""
+
+    agent: Agent
+    assignment: Assignment
+    dirty_agent: set[str]
+    dirty_assignment: set[str]
+
+    def _set(self, row: Agent | Assignment, dirty: set[str], name: str, value: Any) -> bool:
+        if getattr(row, name) == value:
+            return False
+        setattr(row, name, value)
+        dirty.add(name)
+        return True
+
+    def place(self, target: Target | None, at: datetime) -> AgentEvent | None:
+        """Make ``target`` what the agent should run; returns the line for its timeline when that is a change.
+
+        Without a target the agent keeps what it runs and shows "unassigned". An unchanged hash keeps the answer it got.
+        """
+        assignment, agent = self.assignment, self.agent
+        if assignment.revision_id == (target.revision_id if target else None) and agent.configuration_name == (
+            target.name if target else ""
+        ):
+            return None
+        former_hash, former_name = agent.configuration_hash, agent.configuration_name
+        values: dict[str, Any] = {
+            "configuration_id": target.configuration_id if target else None,
+            "revision_id": target.revision_id if target else None,
+            "reason": Assignment.Reason.SELECTOR if target else Assignment.Reason.NONE,
+            "assigned_at": at,
+        }
+        if not target or target.hash != former_hash:
+            values |= {"offer_count": 0, "retry_requested": False, "error_message": ""}
+        for name, value in values.items():
+            self._set(assignment, self.dirty_assignment, name, value)
+        self._set(agent, self.dirty_agent, "configuration_name", target.name if target else "")
+        self._set(agent, self.dirty_agent, "configuration_revision", target.number if target else None)
+        self._set(agent, self.dirty_agent, "configuration_hash", target.hash if target else "")
+        self.settle(at)
+        if target is None:
+            return AgentEvent(agent=agent, at=at, kind=AgentEvent.Kind.UNASSIGNED, data={"former": former_name})
+        return AgentEvent(
+            agent=agent,
+            at=at,
+            kind=AgentEvent.Kind.ASSIGNED,
+            data={"configuration": target.name, "revision": target.number},
+        )
+
+    def settle(self, at: datetime) -> bool:
+        """Book what the agent reported against what it should run; true when the assignment's status changed."""
+        agent, assignment = self.agent, self.assignment
+        outcome = outcome_of(
+            desired_hash=agent.configuration_hash,
+            offered_hash=assignment.offered_hash,
+            reported_hash=agent.remote_config_hash,
+            reported_status=agent.remote_config_status,
+            capabilities=agent.capabilities,
+        )
+        self._set(agent, self.dirty_agent, "in_sync", outcome.in_sync)
+        self._set(agent, self.dirty_agent, "config_failed", outcome.failed)
+        error = agent.remote_config_error if outcome.failed else ""
+        self._set(assignment, self.dirty_assignment, "error_message", error)
+        if not self._set(assignment, self.dirty_assignment, "status", outcome.status.value):
+            return False
+        self._set(assignment, self.dirty_assignment, "status_at", at)
+        return True
+
+
+def assignments_of(agents: Sequence[Agent], at: datetime) -> dict[int, Assignment]:
+    """Each agent's assignment by primary key; newcomers get an unsaved-then-inserted empty one."""
+    keys = [agent.pk for agent in agents]
+    known = {row.agent_id: row for row in Assignment.objects.filter(agent_id__in=keys)}
+    missing = [Assignment(agent=agent, assigned_at=at) for agent in agents if agent.pk not in known]
+    if missing:
+        Assignment.objects.bulk_create(missing, batch_size=500)
+        known |= {row.agent_id: row for row in missing}
+    return known
+
+
+def rematch_agents(agent_ids: Sequence[int], at: datetime) -> None:
+    """Decide anew what these agents should run; their labels changed. The caller rings them."""
+    hold_targeting(exclusive=False)
+    rematch(agent_ids, current_targeting(), at)
+
+
+def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> list[UUID]:
+    """Match these agents, write what changed, 1,000 at a time; returns the uids of agents whose desired state moved."""
+    moved: list[UUID] = []
+    keys = sorted(agent_ids)
+    for start in range(0, len(keys), _BATCH):
+        agents = list(
+            Agent.objects.select_for_update(of=("self",)).filter(pk__in=keys[start : start + _BATCH]).order_by("id")
+        )
+        assignments = assignments_of(agents, at)
+        placements = [Placement(agent, assignments[agent.pk], set(), set()) for agent in agents]
+        events: list[AgentEvent] = []
+        for placement in placements:
+            event = placement.place(targeting.winner(placement.agent.labels), at)
+            if event is not None:
+                events.append(event)
+                moved.append(placement.agent.instance_uid)
+        save_placements(placements)
+        AgentEvent.objects.bulk_create(events, batch_size=500)
+    return moved
+
+
+def save_placements(placements: Sequence[Placement]) -> None:
+    """Write the changed fields of both rows in bulk."""
+    bulk_save([(placement.agent, placement.dirty_agent) for placement in placements], Agent.objects)
+    bulk_save([(placement.assignment, placement.dirty_assignment) for placement in placements], Assignment.objects)

@@ -1,0 +1,19 @@
+#!/usr/bin/env python
+"""Django's command line for the OpAMP Platform."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run a management command with the project's settings."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opamp_platform.settings")
+    try:
+        from django.core.management import execute_from_command_line
+    except ImportError as exc:
+        raise SystemExit("Django is not installed here: run `make install`, then use .venv/bin/python manage.py …") from exc
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Configuration mistakes as numbered system checks with hints."""

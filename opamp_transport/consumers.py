@@ -1,0 +1,363 @@
+"""The doors for agents: bytes in, bytes out. No ORM and no protobuf here.
+
+Both override the consumer's ``__call__`` with their own loop: Channels' dispatch makes tasks and visits the shared
+thread before every message. Both bring reports to the same exchange.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from channels.consumer import AsyncConsumer
+from django.conf import settings
+
+from agents.models import Transport
+from agents.reports import StatusReport
+from agents.services.recording import Arrival, Lease
+from opamp_transport import metrics, runtime
+from opamp_transport.admission import Refusal, admit, header_map, overloaded
+from opamp_transport.exchange import DatabaseAway, Overloaded
+from opamp_transport.protocol import framing
+from opamp_transport.protocol.conversation import is_heartbeat
+from opamp_transport.protocol.errors import BadInstanceUid, MalformedMessage, MessageTooLarge, ProtocolError
+from opamp_transport.protocol.identity import identity_reply
+from opamp_transport.protocol.messages import decode_report, encode_reply
+from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
+from opamp_transport.registry import Connection, Link
+from opamp_transport.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+# Above this a message is decoded in a thread: others must not wait for it (S-111).
+_DECODE_IN_THREAD = 1024 * 1024
+# A peer that does not take a message within this time is cut off (S-106).
+_WRITE_SECONDS = 20.0
+# So many undecodable messages in a row are no accident: the socket is closed with 1008.
+_PATIENCE = 20
+_CLOSE_POLICY = 1008
+
+
+async def decode(body: bytes) -> StatusReport:
+    """A report from protobuf bytes; large ones are decoded in a thread."""
+    if len(body) > _DECODE_IN_THREAD:
+        return await asyncio.get_running_loop().run_in_executor(None, decode_report, body)
+    return decode_report(body)
+
+
+async def exchanged(here: Runtime, link: Link, report: StatusReport, lease: Lease, *, repeated: bool) -> Reply:
+    """The reply to a report that memory could not answer; remembers what the agent is known by from now on.
+
+    `Overloaded` and `DatabaseAway` become an Unavailable reply, with nothing remembered (S-102, S-104).
+    """
+    arrival = Arrival(
+        report=report,
+        lease=lease,
+        known_sequence_num=link.sequence_num if link.known else None,
+        known_at=link.seen_at if link.known else None,
+        repeated=repeated,
+    )
+    settled = await here.exchange.submit(link, arrival)
+    reply = settled.reply
+    if reply is None:  # a report always has one (S-36)
+        raise RuntimeError(f"no reply was made for {report.instance_uid}")
+    if reply.error is None:
+        link.agent_id = settled.agent_id
+        link.sequence_num = report.sequence_num
+        link.capabilities = settled.capabilities
+        link.due = settled.more_due
+    return reply
+
+
+def unavailable(instance_uid: bytes, error: Overloaded | DatabaseAway) -> Reply:
+    """Overload or a lost database on an open connection (S-102)."""
+    return Reply(
+        instance_uid=instance_uid,
+        error=ErrorResponse(ErrorType.UNAVAILABLE, str(error), float(error.retry_after_seconds)),
+    )
+
+
+def bad_request(error: ProtocolError) -> Reply:
+    """The answer to a message that cannot be processed (S-100); echoes the uid when one was read."""
+    uid = error.instance_uid if isinstance(error, BadInstanceUid) else b""
+    return Reply(instance_uid=uid, error=ErrorResponse(ErrorType.BAD_REQUEST, str(error)))
+
+
+def peer_of(scope: Scope) -> str:
+    """The peer's address as text, without port."""
+    client = scope.get("client")
+    return str(client[0])[:64] if client else ""
+
+
+class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
+    """One WebSocket, with one agent behind it or several (S-33)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Admit, accept, converse until the peer goes; release every lease of the connection whatever happens."""
+        here = runtime.current()
+        await receive()  # websocket.connect
+        refusal = admit(
+            header_map(scope["headers"]), secret=settings.OPAMP_SECRET_KEY, queue_is_full=here.exchange.is_full
+        )
+        if refusal is not None:
+            await _refuse_upgrade(scope, send, refusal)
+            return
+        self.send_frame = send
+        self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
+        self.malformed = 0
+        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, peer_of(scope))
+        connection = Connection(lease, self.push)
+        await send({"type": "websocket.accept"})
+        here.registry.open(connection)
+        try:
+            await self.converse(here, connection, receive)
+        finally:
+            here.registry.close(connection)
+            if connection.claimed:
+                here.exchange.release(lease.id)
+
+    async def converse(self, here: Runtime, connection: Connection, receive: Receive) -> None:
+        """Answer messages until the connection ends."""
+        links = connection.links
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            frame = event.get("bytes")
+            if frame is None:
+                if not await self.reject(MalformedMessage("OpAMP messages are binary frames; this was a text frame.")):
+                    return
+                continue
+            try:
+                report = await decode(framing.unwrap(frame))
+            except ProtocolError as error:
+                if not await self.reject(error):
+                    return
+                continue
+            self.malformed = 0
+            link = links.get(report.instance_uid)
+            if link is not None and link.known and not link.due:
+                if is_heartbeat(report, sequence_num=link.sequence_num, capabilities=link.capabilities):
+                    link.sequence_num = report.sequence_num
+                    link.seen = time.time()
+                    here.presence.note(link)
+                    metrics.HEARTBEATS["websocket"].inc()
+                    await self.send_frame({"type": "websocket.send", "bytes": link.ack})
+                    continue
+            await self.report(here, connection, link, report)
+
+    async def report(
+        self, here: Runtime, connection: Connection, link: Link | None, report: StatusReport
+    ) -> None:
+        """Answer a message with news."""
+        metrics.REPORTS["websocket"].inc()
+        if report.requests_instance_uid:
+            await self.push(identity_reply(report))
+            return
+        if link is None:
+            link = Link(report.instance_uid, connection)
+            link.ack = framing.wrap(encode_reply(Reply(instance_uid=report.instance_uid.bytes)))
+            here.registry.attach(link)
+            connection.claimed = True
+        try:
+            reply = await exchanged(here, link, report, connection.lease, repeated=False)
+        except (Overloaded, DatabaseAway) as error:
+            reply = unavailable(report.instance_uid.bytes, error)
+        link.seen = time.time()
+        if report.agent_disconnect:
+            here.registry.detach(link)
+        await self.push(reply)
+        if link.due and link.connection is not None and reply.error is None:
+            here.exchange.ring(link)
+
+    async def push(self, reply: Reply) -> bool:
+        """Send one reply; false when it was not sent. Writes whole frames, so two senders cannot interleave (S-106)."""
+        frame = framing.wrap(encode_reply(reply))
+        try:
+            framing.check_size(len(frame), self.limit)
+        except MessageTooLarge as error:
+            logger.error("a reply is too large to be sent", extra={"error": str(error)})
+            metrics.REFUSALS.labels("websocket", "reply too large").inc()
+            return False
+        try:
+            await asyncio.wait_for(self.send_frame({"type": "websocket.send", "bytes": frame}), _WRITE_SECONDS)
+        except (TimeoutError, OSError, RuntimeError) as error:
+            # RuntimeError is what the server raises for a send after the close of the connection.
+            logger.info("a reply could not be sent", extra={"error": repr(error)})
+            return False
+        return True
+
+    async def reject(self, error: ProtocolError) -> bool:
+        """Answer a message that cannot be processed; false when the connection was closed for too many of them."""
+        metrics.REFUSALS.labels("websocket", type(error).__name__).inc()
+        self.malformed += 1
+        if self.malformed == 1:
+            logger.warning("a message was refused", extra={"transport": "websocket", "error": str(error)})
+        await self.push(bad_request(error))
+        if self.malformed >= _PATIENCE:
+            await self.send_frame({"type": "websocket.close", "code": _CLOSE_POLICY, "reason": "too many bad messages"})
+            return False
+        return True
+
+
+async def _refuse_upgrade(scope: Scope, send: Send, refusal: Refusal) -> None:
+    """A true HTTP answer instead of the upgrade where the server can give one (S-22); else a refused handshake (403)."""
+    metrics.REFUSALS.labels("websocket", refusal.reason).inc()
+    logger.warning("an agent was refused", extra={"reason": refusal.reason, "remote_address": peer_of(scope)})
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": _CLOSE_POLICY})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    headers += [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": refusal.text.encode()})
+
+
+class HttpDoor(AsyncConsumer):  # type: ignore[misc]
+    """One plain-HTTP exchange: one report, one reply, nothing kept but memory of the agent."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check the request, read it within limits, answer with exactly status 200 where a reply exists (S-20)."""
+        here = runtime.current()
+        headers = header_map(scope["headers"])
+        refusal = admit(headers, secret=settings.OPAMP_SECRET_KEY, queue_is_full=here.exchange.is_full)
+        refusal = refusal or _wrong_request(scope, headers)
+        if refusal is None:
+            try:
+                body = await _read(receive, headers, settings.OPAMP_MAX_MESSAGE_SIZE)
+                if body is None:
+                    return  # the client went away
+                await self.answer(here, scope, headers, body, send)
+                return
+            except MessageTooLarge as error:
+                refusal = Refusal(413, "too large", str(error))
+            except MalformedMessage as error:
+                refusal = Refusal(400, "malformed", str(error))
+            except (Overloaded, DatabaseAway) as error:
+                refusal = overloaded()
+                refusal = Refusal(503, "unavailable", str(error), refusal.headers)
+        metrics.REFUSALS.labels("http", refusal.reason).inc()
+        if refusal.status != 503:
+            logger.warning(
+                "an agent was refused", extra={"reason": refusal.reason, "remote_address": peer_of(scope)}
+            )
+        await _respond(send, refusal.status, refusal.text.encode(), {"content-type": "text/plain", **refusal.headers})
+
+    async def answer(
+        self, here: Runtime, scope: Scope, headers: Mapping[str, str], body: bytes, send: Send
+    ) -> None:
+        """Decode and answer; a message that decodes but is wrong gets status 200 with an error (S-101)."""
+        try:
+            report = await decode(body)
+        except BadInstanceUid as error:
+            metrics.REFUSALS.labels("http", "BadInstanceUid").inc()
+            logger.warning("a message was refused", extra={"transport": "http", "error": str(error)})
+            await _reply(send, headers, encode_reply(bad_request(error)))
+            return
+        link = here.registry.links.get(report.instance_uid)
+        if link is not None and link.connection is None and link.known and not link.due and link.deadline > time.time():
+            if is_heartbeat(report, sequence_num=link.sequence_num, capabilities=link.capabilities):
+                link.sequence_num = report.sequence_num
+                link.digest = hash(body)
+                _seen(link)
+                here.presence.note(link)
+                metrics.HEARTBEATS["http"].inc()
+                await _reply(send, headers, link.ack)
+                return
+        metrics.REPORTS["http"].inc()
+        if report.requests_instance_uid:
+            reply = identity_reply(report)
+        else:
+            reply = await self.report(here, scope, link, report, hash(body))
+        await _reply(send, headers, encode_reply(reply))
+
+    async def report(self, here: Runtime, scope: Scope, link: Link | None, report: StatusReport, digest: int) -> Reply:
+        """The reply to a message with news."""
+        if link is None or link.connection is not None:
+            link = Link(report.instance_uid, None)
+            link.ack = encode_reply(Reply(instance_uid=report.instance_uid.bytes))
+        lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope))
+        repeated = link.known and link.digest == digest
+        reply = await exchanged(here, link, report, lease, repeated=repeated)
+        if reply.error is None:
+            link.digest = digest
+            _seen(link)
+            if report.agent_disconnect:
+                here.registry.detach(link)
+            else:
+                here.registry.attach(link)
+        return reply
+
+
+def _seen(link: Link) -> None:
+    link.seen = time.time()
+    link.deadline = link.seen + 3 * settings.OPAMP_HEARTBEAT_SECONDS
+
+
+def _wrong_request(scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
+    """What is neither an upgrade nor an OpAMP POST gets a clear 4xx instead of a hang (S-04)."""
+    if scope["method"] == "GET":
+        text = "This is the OpAMP endpoint: open a WebSocket here, or POST application/x-protobuf."
+        return Refusal(426, "no upgrade", text, {"Upgrade": "websocket", "Connection": "Upgrade"})
+    if scope["method"] != "POST":
+        return Refusal(405, "wrong method", "Use POST with application/x-protobuf, or a WebSocket.", {"Allow": "GET, POST"})
+    if not framing.is_protobuf_content_type(headers.get("content-type")):
+        return Refusal(415, "wrong content type", "Send Content-Type: application/x-protobuf.")
+    if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity", "gzip"}:
+        return Refusal(415, "wrong encoding", "Send the body plain or with Content-Encoding: gzip.", {"Accept-Encoding": "gzip"})
+    return None
+
+
+async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes | None:
+    """The body after decompression, never more than ``limit`` of it in memory (S-18); ``None`` when the client left."""
+    declared = headers.get("content-length", "")
+    if declared.isdecimal():
+        framing.check_size(int(declared), limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return None
+        part = event.get("body", b"")
+        size += len(part)
+        framing.check_size(size, limit)
+        parts.append(part)
+        if not event.get("more_body", False):
+            break
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if headers.get("content-encoding", "").strip().lower() == "gzip":
+        if len(body) > _DECODE_IN_THREAD // 16:
+            return await asyncio.get_running_loop().run_in_executor(None, framing.gunzip, body, limit)
+        return framing.gunzip(body, limit)
+    return body
+
+
+async def _reply(send: Send, headers: Mapping[str, str], body: bytes) -> None:
+    """Status 200, content type exactly as S-20 says, compressed only for those who accept it (S-17)."""
+    if len(body) > settings.OPAMP_MAX_MESSAGE_SIZE:
+        logger.error("a reply is too large to be sent", extra={"size": len(body)})
+        metrics.REFUSALS.labels("http", "reply too large").inc()
+        await _respond(send, 500, b"The reply is larger than the limit.", {"content-type": "text/plain"})
+        return
+    answer = {"content-type": framing.PROTOBUF_CONTENT_TYPE}
+    if framing.accepts_gzip(headers.get("accept-encoding")):
+        body = gzip.compress(body, compresslevel=1, mtime=0)
+        answer["content-encoding"] = "gzip"
+    await _respond(send, 200, body, answer)
+
+
+async def _respond(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    fields.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,262 @@
+"""The queue between the doors and the database: group commit, order per agent, pending replies.
+
+Reports of many agents wait here; a database thread takes all of them (up to a batch) at once. Two messages of one agent
+are never worked on at the same time (S-107). Rings of connected agents pass through the same queue, so a push cannot
+overtake the answer being made. Connections that closed are released here too, thousands in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.utils import timezone
+
+from agents.services.leases import release_leases
+from agents.services.recording import Arrival
+from opamp_transport import metrics
+from opamp_transport.admission import retry_after_seconds
+from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
+from opamp_transport.registry import Link
+from opamp_transport.settlement import Settled, settle_reports, settle_rings
+from opamp_transport.threads import DatabaseThreads
+
+logger = logging.getLogger(__name__)
+
+_RELEASES_AT_ONCE = 2_000
+_RELEASE_RETRY_SECONDS = 2.0
+
+
+class Overloaded(Exception):
+    """The queue is full; nothing was recorded (S-104). ``retry_after_seconds`` is for the agent."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is busy; try again later.")
+        self.retry_after_seconds = retry_after_seconds()
+
+
+class DatabaseAway(Exception):
+    """The report could not be recorded, so it was not answered; state and sequence number are as before (S-45)."""
+
+    def __init__(self) -> None:
+        super().__init__("The server cannot reach its database; try again later.")
+        self.retry_after_seconds = retry_after_seconds()
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """A report with somebody waiting for its reply, or (``arrival`` is ``None``) a ring."""
+
+    uid: UUID
+    link: Link
+    arrival: Arrival | None = None
+    future: asyncio.Future[Settled] | None = None
+    queued_at: float = field(default_factory=time.perf_counter)
+
+
+class Exchange:
+    """Owns the queue and its workers; one per process. All methods belong to the event loop."""
+
+    def __init__(self, threads: DatabaseThreads, *, batch_size: int, queue_limit: int) -> None:
+        self._threads = threads
+        self._batch_size = batch_size
+        self._queue_limit = queue_limit
+        self._queue: deque[_Item] = deque()
+        self._rung: set[UUID] = set()
+        self._busy: set[UUID] = set()
+        self._closed_leases: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._working = 0
+        self._pushes: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """True when a further report would be refused."""
+        return len(self._queue) >= self._queue_limit
+
+    @property
+    def depth(self) -> int:
+        """Reports and rings that wait."""
+        return len(self._queue)
+
+    async def submit(self, link: Link, arrival: Arrival) -> Settled:
+        """Have one report recorded and answered. Raises `Overloaded`, `DatabaseAway`."""
+        if self.is_full:
+            raise Overloaded
+        future: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
+        self._put(_Item(arrival.report.instance_uid, link, arrival, future))
+        return await future
+
+    def ring(self, link: Link) -> None:
+        """Look whether something is due to this connected agent; rings that wait already are not doubled."""
+        if link.uid not in self._rung:
+            self._rung.add(link.uid)
+            self._put(_Item(link.uid, link))
+
+    def release(self, lease_id: str) -> None:
+        """A connection closed: mark its agents disconnected soon."""
+        self._closed_leases.append(lease_id)
+        self._wake.set()
+        self._idle.clear()
+
+    async def drain(self) -> None:
+        """Return when nothing waits any more and nothing is being worked on."""
+        await self._idle.wait()
+
+    async def work(self) -> None:
+        """Take batches for ever; run as many of these as there are database threads. Cancelled by its owner."""
+        while True:
+            await self._wake.wait()
+            # Let the other sockets that are ready now put their messages in: they share the transaction.
+            await asyncio.sleep(0)
+            batch = self._take()
+            leases = [self._closed_leases.popleft() for _ in range(min(len(self._closed_leases), _RELEASES_AT_ONCE))]
+            if not batch and not leases:
+                self._wake.clear()
+                continue
+            self._working += 1
+            try:
+                if leases:
+                    await self._release(leases)
+                if batch:
+                    await self._settle(batch)
+            finally:
+                self._working -= 1
+                self._busy.difference_update(item.uid for item in batch)
+                self._wake.set()
+                if not (self._queue or self._closed_leases or self._working):
+                    self._wake.clear()
+                    self._idle.set()
+
+    # --- Queue -----------------------------------------------------------------------------------------------------
+
+    def _put(self, item: _Item) -> None:
+        self._queue.append(item)
+        self._idle.clear()
+        self._wake.set()
+
+    def _take(self) -> list[_Item]:
+        """The oldest items of distinct agents none of which is being worked on; the others keep their order."""
+        batch: list[_Item] = []
+        skipped: list[_Item] = []
+        while self._queue and len(batch) < self._batch_size:
+            item = self._queue.popleft()
+            if item.uid in self._busy:
+                skipped.append(item)
+                continue
+            if item.arrival is None:
+                self._rung.discard(item.uid)
+            self._busy.add(item.uid)
+            batch.append(item)
+        self._queue.extendleft(reversed(skipped))
+        return batch
+
+    # --- Work ------------------------------------------------------------------------------------------------------
+
+    async def _settle(self, batch: Sequence[_Item]) -> None:
+        reports = [item for item in batch if item.arrival is not None]
+        rings = [item for item in batch if item.arrival is None]
+        if reports:
+            metrics.BATCH_SIZE.observe(len(reports))
+            await self._settle_reports(reports)
+        if rings:
+            await self._settle_rings(rings)
+
+    async def _settle_reports(self, items: Sequence[_Item]) -> None:
+        try:
+            settled = await self._record(items)
+        except (OperationalError, InterfaceError) as error:
+            metrics.FAILED_BATCHES.labels("database away").inc()
+            logger.warning("the database is out of reach", extra={"error": str(error)[:200], "reports": len(items)})
+            for item in items:
+                _fail(item, DatabaseAway())
+        except Exception as error:  # noqa: BLE001  whatever one report broke must cost only its own agent an error
+            metrics.FAILED_BATCHES.labels("retried one by one").inc()
+            if len(items) > 1:
+                for item in items:
+                    await self._settle_reports([item])
+            else:
+                self._refuse(items[0], error)
+        else:
+            for item, result in zip(items, settled, strict=True):
+                _finish(item, result)
+
+    async def _record(self, items: Sequence[_Item]) -> list[Settled]:
+        arrivals = [item.arrival for item in items if item.arrival is not None]
+        return await self._threads.run(settle_reports, arrivals, at=timezone.now())
+
+    def _refuse(self, item: _Item, error: Exception) -> None:
+        """A report that cannot be recorded is answered with an error; its sequence number does not count (S-45)."""
+        metrics.REFUSALS.labels(item.link.transport.value, "not recordable").inc()
+        logger.error(
+            "a report could not be recorded", exc_info=error, extra={"instance_uid": str(item.uid)}
+        )
+        reply = Reply(
+            instance_uid=item.uid.bytes,
+            error=ErrorResponse(ErrorType.UNKNOWN, "The report could not be recorded; the server's log says why."),
+        )
+        _finish(item, Settled(item.link.agent_id, item.link.capabilities, reply))
+
+    async def _settle_rings(self, items: Sequence[_Item]) -> None:
+        rung = {item.uid: item.link.connection.lease for item in items if item.link.connection is not None}
+        try:
+            settled = await self._threads.run(settle_rings, rung, at=timezone.now())
+        except DatabaseError as error:
+            # The rows are the truth; the next look for missed changes finds these agents again.
+            logger.warning("rings could not be answered", extra={"error": str(error)[:200], "agents": len(items)})
+            return
+        for item in items:
+            result = settled.get(item.uid)
+            if result is None:
+                continue
+            if not result.agent_id:
+                # Forgotten: with its next message it registers itself anew.
+                item.link.agent_id = 0
+            if result.reply is not None:
+                self._push(item.link, result)
+
+    def _push(self, link: Link, result: Settled) -> None:
+        task = asyncio.get_running_loop().create_task(self._send(link, result))
+        self._pushes.add(task)
+        task.add_done_callback(self._pushes.discard)
+
+    async def _send(self, link: Link, result: Settled) -> None:
+        connection = link.connection
+        if connection is None or result.reply is None:
+            return
+        sent = await connection.push(result.reply)
+        metrics.PUSHES.labels("sent" if sent else "failed").inc()
+        if sent and result.more_due:
+            self.ring(link)
+
+    async def _release(self, lease_ids: Sequence[str]) -> None:
+        try:
+            await self._threads.run(release_leases, lease_ids, reason="connection closed", at=timezone.now())
+        except DatabaseError as error:
+            logger.warning("leases could not be released yet", extra={"error": str(error)[:200]})
+            # Not waited for here: reports behind must get their answer meanwhile.
+            asyncio.get_running_loop().call_later(_RELEASE_RETRY_SECONDS, self._release_again, lease_ids)
+
+    def _release_again(self, lease_ids: Sequence[str]) -> None:
+        self._closed_leases.extend(lease_ids)
+        self._idle.clear()
+        self._wake.set()
+
+
+def _finish(item: _Item, result: Settled) -> None:
+    metrics.EXCHANGE_SECONDS.observe(time.perf_counter() - item.queued_at)
+    if item.future is not None and not item.future.done():
+        item.future.set_result(result)
+
+
+def _fail(item: _Item, error: Exception) -> None:
+    if item.future is not None and not item.future.done():
+        item.future.set_exception(error)

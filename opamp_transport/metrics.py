@@ -1,0 +1,28 @@
+"""What the doors and the exchange count; `opamp_platform.metrics` serves it together with the rest."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+MESSAGES = Counter(
+    "opamp_messages", "Messages received from agents, by transport and kind.", ["transport", "kind"]
+)
+REFUSALS = Counter("opamp_refusals", "Requests and messages refused, by reason.", ["transport", "reason"])
+OFFERS = Counter("opamp_offers", "Configuration offers sent, by how they came about.", ["occasion"])
+ANSWERS = Counter("opamp_configuration_answers", "Agents' answers to offers, by status.", ["status"])
+PUSHES = Counter("opamp_pushes", "Messages sent to agents unasked, by result.", ["result"])
+EXCHANGE_SECONDS = Histogram(
+    "opamp_exchange_seconds",
+    "From a report's arrival to its reply, for reports that reach the database.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+BATCH_SIZE = Histogram(
+    "opamp_batch_size", "Reports that one transaction took.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+)
+QUEUE_DEPTH = Gauge("opamp_queue_depth", "Reports waiting for the database.", multiprocess_mode="livesum")
+CONNECTIONS = Gauge("opamp_connections", "Open WebSocket connections of agents.", multiprocess_mode="livesum")
+FLUSHED = Counter("opamp_presence_rows", "Last-seen rows written in batches.")
+FAILED_BATCHES = Counter("opamp_failed_batches", "Batches that failed and were retried or refused, by cause.", ["cause"])
+
+HEARTBEATS = {name: MESSAGES.labels(name, "heartbeat") for name in ("websocket", "http")}
+REPORTS = {name: MESSAGES.labels(name, "report") for name in ("websocket", "http")}

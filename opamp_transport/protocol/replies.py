@@ -1,0 +1,85 @@
+"""What the server says: our decoded form of ``ServerToAgent``. Pure; knows neither protobuf nor the database."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from uuid import UUID
+
+from agents.reports import CustomMessage
+from configurations.remote_config import RemoteConfig
+
+
+class ServerCapabilities(enum.IntFlag):
+    """Bits of ``ServerToAgent.capabilities``. A bit is advertised only when the behaviour exists (digest 4.0)."""
+
+    ACCEPTS_STATUS = 0x01
+    OFFERS_REMOTE_CONFIG = 0x02
+    ACCEPTS_EFFECTIVE_CONFIG = 0x04
+    OFFERS_PACKAGES = 0x08
+    ACCEPTS_PACKAGES_STATUS = 0x10
+    OFFERS_CONNECTION_SETTINGS = 0x20
+    ACCEPTS_CONNECTION_SETTINGS_REQUEST = 0x40
+
+
+# AcceptsStatus always (S-52). Package statuses are kept and shown; packages themselves are not offered.
+SERVER_CAPABILITIES = (
+    ServerCapabilities.ACCEPTS_STATUS
+    | ServerCapabilities.OFFERS_REMOTE_CONFIG
+    | ServerCapabilities.ACCEPTS_EFFECTIVE_CONFIG
+    | ServerCapabilities.ACCEPTS_PACKAGES_STATUS
+    | ServerCapabilities.OFFERS_CONNECTION_SETTINGS
+)
+
+
+class ErrorType(enum.IntEnum):
+    """``ServerErrorResponse.type``."""
+
+    UNKNOWN = 0
+    BAD_REQUEST = 1
+    UNAVAILABLE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorResponse:
+    """``ServerToAgent.error_response``; excludes every field but ``instance_uid`` (S-38).
+
+    ``retry_after_seconds`` is sent only with `ErrorType.UNAVAILABLE` (as ``retry_info``, nanoseconds on the wire, S-102).
+    """
+
+    type: ErrorType
+    message: str
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatOffer:
+    """``connection_settings.opamp`` with a deliberate heartbeat interval, never 0 (S-73, S-75).
+
+    ``endpoint`` is the non-empty URL the agent reached us at (S-79); ``settings_hash`` covers both (S-78).
+    """
+
+    endpoint: str
+    interval_seconds: int
+    settings_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One ``ServerToAgent``. ``instance_uid`` is the 16 raw bytes the agent last used, or ``b""`` when unreadable (S-27, S-101).
+
+    With ``restart`` only uid and capabilities travel beside it (S-96); the encoder enforces this and S-38.
+    """
+
+    instance_uid: bytes
+    capabilities: int = int(SERVER_CAPABILITIES)
+    error: ErrorResponse | None = None
+    report_full_state: bool = False
+    report_available_components: bool = False
+    remote_config: RemoteConfig | None = None
+    config_hash: bytes = b""
+    heartbeat_offer: HeartbeatOffer | None = None
+    new_instance_uid: UUID | None = None
+    restart: bool = False
+    custom_capabilities: tuple[str, ...] | None = None
+    custom_message: CustomMessage | None = None

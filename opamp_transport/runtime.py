@@ -1,0 +1,177 @@
+"""What one server process keeps running for its agents: exchange workers, presence batches, the doorbell, its beat.
+
+Started by the first of: the server's lifespan, an agent's first request. Stopped by the lifespan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+
+from agents import doorbell
+from agents.services import commands, leases
+from agents.services.leases import Sighting
+from configurations.services import offers
+from opamp_transport import metrics
+from opamp_transport.exchange import Exchange
+from opamp_transport.presence import Presence
+from opamp_transport.protocol.messages import assert_fast_protobuf
+from opamp_transport.registry import Registry
+from opamp_transport.threads import DatabaseThreads
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 5.0
+MISSED_CHANGE_SECONDS = 3.0
+EXPIRE_SECONDS = 5.0
+# A change is looked for again this long after its time stamp: its transaction may have committed late.
+_LOOK_BACK = timedelta(seconds=60)
+_DRAIN_SECONDS = 10.0
+
+
+class Runtime:
+    """The process's registry, exchange and chores. One per event loop; see `current`."""
+
+    def __init__(self) -> None:
+        self.process_id = uuid4().hex
+        self.registry = Registry()
+        self.presence = Presence()
+        self.threads = DatabaseThreads(settings.DATABASE_THREADS)
+        self.exchange = Exchange(
+            self.threads, batch_size=settings.OPAMP_BATCH_SIZE, queue_limit=settings.OPAMP_QUEUE_LIMIT
+        )
+        self.started_at = timezone.now()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin the chores on the running loop."""
+        assert_fast_protobuf()
+        doorbell.attach(self.on_ring, origin=self.process_id)
+        chores: list[Coroutine[None, None, None]] = [self.exchange.work() for _ in range(self.threads.size)]
+        chores += [
+            _every(BEAT_SECONDS, "beat", self.beat),
+            _every(settings.OPAMP_PRESENCE_SECONDS, "presence", self.flush_presence),
+            _every(EXPIRE_SECONDS, "expiry", self.expire),
+            _every(MISSED_CHANGE_SECONDS, "missed changes", self.find_missed_changes),
+            doorbell.listen(),
+        ]
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(chore) for chore in chores]
+        # Thousands of links live long: collecting them again and again would stop the loop for nothing.
+        gc.collect()
+        gc.freeze()
+
+    async def stop(self) -> None:
+        """Write what is still in memory and end the chores; connections are closed by then."""
+        if self._stopping:
+            return
+        self._stopping = True
+        doorbell.detach(self.on_ring)
+        try:
+            await asyncio.wait_for(self.exchange.drain(), _DRAIN_SECONDS)
+            await self.flush_presence()
+            await self.threads.run(leases.retire, self.process_id)
+        except (TimeoutError, DatabaseError) as error:
+            # Nothing is lost for good: leases expire with the process, and a sequence gap brings the full state.
+            logger.warning("stopping without the last batch", extra={"error": repr(error)})
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(None, self.threads.close)
+
+    # --- Rings -----------------------------------------------------------------------------------------------------
+
+    def on_ring(self, uids: Sequence[UUID]) -> None:
+        """Look at these agents: WebSocket agents now, HTTP agents with their next poll (S-21)."""
+        for uid in uids:
+            link = self.registry.links.get(uid)
+            if link is None:
+                continue
+            if link.connection is None:
+                link.due = True
+            else:
+                self.exchange.ring(link)
+
+    async def find_missed_changes(self) -> None:
+        """Rings may get lost; what changed lately and was not offered yet is looked for here."""
+        if self.registry.links:
+            self.on_ring(await self.threads.run(_changed_since, timezone.now() - _LOOK_BACK))
+
+    # --- Chores ----------------------------------------------------------------------------------------------------
+
+    async def beat(self) -> None:
+        """Say that this process lives, so that nobody expires its agents."""
+        await self.threads.run(leases.beat, self.process_id, started_at=self.started_at, at=timezone.now())
+
+    async def flush_presence(self) -> None:
+        """Write what heartbeats left in memory; a batch that fails is kept for the next time."""
+        heard = self.presence.heard
+        batch: list[Sighting] = self.presence.take()
+        metrics.QUEUE_DEPTH.set(self.exchange.depth)
+        metrics.CONNECTIONS.set(len(self.registry.connections))
+        if not batch:
+            return
+        try:
+            metrics.FLUSHED.inc(await self.threads.run(leases.note_sightings, batch))
+        except DatabaseError:
+            self.presence.give_back(heard)
+            raise
+
+    async def expire(self) -> None:
+        """Disconnect agents that are gone without a word, and forget silent HTTP agents' memory."""
+        now = time.time()
+        for link in self.registry.overdue(now - 60):
+            self.registry.detach(link)
+        await self.threads.run(_expire, timezone.now())
+
+
+def _expire(at: datetime) -> None:
+    leases.expire_agents(at=at)
+    commands.expire_commands(at=at)
+
+
+def _changed_since(at: datetime) -> list[UUID]:
+    return [*offers.pending_since(at), *commands.pending_uids()]
+
+
+async def _every(seconds: float, name: str, chore: Callable[[], Awaitable[None]]) -> None:
+    """Run ``chore`` now and then; a database that is away does not end it."""
+    while True:
+        try:
+            await chore()
+        except DatabaseError as error:
+            logger.warning("chore failed, will be tried again", extra={"chore": name, "error": str(error)[:200]})
+        await asyncio.sleep(seconds)
+
+
+_current: Runtime | None = None
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def current() -> Runtime:
+    """The runtime of the running loop, started on first use."""
+    global _current, _loop  # noqa: PLW0603  one per process; a new loop (tests, a restarted server) gets a new one
+    loop = asyncio.get_running_loop()
+    if _current is None or _loop is not loop:
+        _current, _loop = Runtime(), loop
+        _current.start()
+    return _current
+
+
+async def stop() -> None:
+    """Stop the running loop's runtime, if it was ever started."""
+    global _current, _loop  # noqa: PLW0603
+    runtime, loop = _current, _loop
+    if runtime is not None and loop is asyncio.get_running_loop():
+        _current = _loop = None
+        await runtime.stop()
