@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.db.models.fields.json import KeyTextTransform
 
 from agents.models import Agent
-from configurations.selectors import Operator, Requirement, Selector
+from agents.selectors import Operator, Requirement, Selector
 
 
 def selector_condition(selector: Selector) -> Q:

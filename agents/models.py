@@ -22,7 +22,7 @@ from agents.reports import Facts, RemoteConfigStatuses, Status, derived_status
 _SIGN_BIT = 1 << 63
 
 
-class SequenceNumberField(models.BigIntegerField):  # type: ignore[type-arg]
+class SequenceNumberField(models.BigIntegerField):
     """An unsigned 64-bit number in a signed column: the upper half is stored as negative numbers.
 
     Only equality is ever asked of it (S-42), so the order of the stored form does not matter.

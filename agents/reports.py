@@ -15,7 +15,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TypeAlias
 from uuid import UUID
 
@@ -243,6 +243,6 @@ def from_unix_nano(nanoseconds: int) -> datetime | None:
     if nanoseconds <= 0:
         return None
     try:
-        return datetime.fromtimestamp(nanoseconds / 1e9, tz=timezone.utc)
+        return datetime.fromtimestamp(nanoseconds / 1e9, tz=UTC)
     except (OverflowError, ValueError, OSError):
         return None

@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opamp_platform.settings")
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
-from django.urls import re_path
+from django.urls import URLPattern, re_path
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,10 +49,16 @@ async def _no_such_websocket(scope: Scope, receive: Receive, send: Send) -> None
     await send({"type": "websocket.close", "code": 1000})
 
 
+def _route(pattern: str, application: Any) -> URLPattern:
+    """Channels routes ASGI applications with Django's patterns, whose types know views only."""
+    route: URLPattern = re_path(pattern, application)
+    return route
+
+
 application = ProtocolTypeRouter(
     {
-        "http": URLRouter([re_path(OPAMP_PATH, HttpDoor.as_asgi()), re_path(r"", django_application)]),
-        "websocket": URLRouter([re_path(OPAMP_PATH, WebSocketDoor.as_asgi()), re_path(r"", _no_such_websocket)]),
+        "http": URLRouter([_route(OPAMP_PATH, HttpDoor.as_asgi()), _route(r"", django_application)]),
+        "websocket": URLRouter([_route(OPAMP_PATH, WebSocketDoor.as_asgi()), _route(r"", _no_such_websocket)]),
         "lifespan": _Lifespan(),
     }
 )

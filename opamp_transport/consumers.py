@@ -155,9 +155,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                     continue
             await self.report(here, connection, link, report)
 
-    async def report(
-        self, here: Runtime, connection: Connection, link: Link | None, report: StatusReport
-    ) -> None:
+    async def report(self, here: Runtime, connection: Connection, link: Link | None, report: StatusReport) -> None:
         """Answer a message with news."""
         metrics.REPORTS["websocket"].inc()
         if report.requests_instance_uid:
@@ -247,14 +245,10 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
                 refusal = Refusal(503, "unavailable", str(error), refusal.headers)
         metrics.REFUSALS.labels("http", refusal.reason).inc()
         if refusal.status != 503:
-            logger.warning(
-                "an agent was refused", extra={"reason": refusal.reason, "remote_address": peer_of(scope)}
-            )
+            logger.warning("an agent was refused", extra={"reason": refusal.reason, "remote_address": peer_of(scope)})
         await _respond(send, refusal.status, refusal.text.encode(), {"content-type": "text/plain", **refusal.headers})
 
-    async def answer(
-        self, here: Runtime, scope: Scope, headers: Mapping[str, str], body: bytes, send: Send
-    ) -> None:
+    async def answer(self, here: Runtime, scope: Scope, headers: Mapping[str, str], body: bytes, send: Send) -> None:
         """Decode and answer; a message that decodes but is wrong gets status 200 with an error (S-101)."""
         try:
             report = await decode(body)
@@ -309,11 +303,15 @@ def _wrong_request(scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
         text = "This is the OpAMP endpoint: open a WebSocket here, or POST application/x-protobuf."
         return Refusal(426, "no upgrade", text, {"Upgrade": "websocket", "Connection": "Upgrade"})
     if scope["method"] != "POST":
-        return Refusal(405, "wrong method", "Use POST with application/x-protobuf, or a WebSocket.", {"Allow": "GET, POST"})
+        return Refusal(
+            405, "wrong method", "Use POST with application/x-protobuf, or a WebSocket.", {"Allow": "GET, POST"}
+        )
     if not framing.is_protobuf_content_type(headers.get("content-type")):
         return Refusal(415, "wrong content type", "Send Content-Type: application/x-protobuf.")
     if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity", "gzip"}:
-        return Refusal(415, "wrong encoding", "Send the body plain or with Content-Encoding: gzip.", {"Accept-Encoding": "gzip"})
+        return Refusal(
+            415, "wrong encoding", "Send the body plain or with Content-Encoding: gzip.", {"Accept-Encoding": "gzip"}
+        )
     return None
 
 

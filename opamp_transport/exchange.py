@@ -196,9 +196,7 @@ class Exchange:
     def _refuse(self, item: _Item, error: Exception) -> None:
         """A report that cannot be recorded is answered with an error; its sequence number does not count (S-45)."""
         metrics.REFUSALS.labels(item.link.transport.value, "not recordable").inc()
-        logger.error(
-            "a report could not be recorded", exc_info=error, extra={"instance_uid": str(item.uid)}
-        )
+        logger.error("a report could not be recorded", exc_info=error, extra={"instance_uid": str(item.uid)})
         reply = Reply(
             instance_uid=item.uid.bytes,
             error=ErrorResponse(ErrorType.UNKNOWN, "The report could not be recorded; the server's log says why."),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-MESSAGES = Counter(
-    "opamp_messages", "Messages received from agents, by transport and kind.", ["transport", "kind"]
-)
+MESSAGES = Counter("opamp_messages", "Messages received from agents, by transport and kind.", ["transport", "kind"])
 REFUSALS = Counter("opamp_refusals", "Requests and messages refused, by reason.", ["transport", "reason"])
 OFFERS = Counter("opamp_offers", "Configuration offers sent, by how they came about.", ["occasion"])
 ANSWERS = Counter("opamp_configuration_answers", "Agents' answers to offers, by status.", ["status"])
@@ -22,7 +20,9 @@ BATCH_SIZE = Histogram(
 QUEUE_DEPTH = Gauge("opamp_queue_depth", "Reports waiting for the database.", multiprocess_mode="livesum")
 CONNECTIONS = Gauge("opamp_connections", "Open WebSocket connections of agents.", multiprocess_mode="livesum")
 FLUSHED = Counter("opamp_presence_rows", "Last-seen rows written in batches.")
-FAILED_BATCHES = Counter("opamp_failed_batches", "Batches that failed and were retried or refused, by cause.", ["cause"])
+FAILED_BATCHES = Counter(
+    "opamp_failed_batches", "Batches that failed and were retried or refused, by cause.", ["cause"]
+)
 
 HEARTBEATS = {name: MESSAGES.labels(name, "heartbeat") for name in ("websocket", "http")}
 REPORTS = {name: MESSAGES.labels(name, "report") for name in ("websocket", "http")}

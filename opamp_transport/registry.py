@@ -7,7 +7,7 @@ makes the agent tell everything again.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from uuid import UUID
 
 from agents.models import Transport
@@ -71,7 +71,7 @@ class Link:
     @property
     def seen_at(self) -> datetime:
         """`seen` as a UTC time."""
-        return datetime.fromtimestamp(self.seen, tz=timezone.utc)
+        return datetime.fromtimestamp(self.seen, tz=UTC)
 
     @property
     def transport(self) -> Transport:

@@ -160,7 +160,7 @@ _loop: asyncio.AbstractEventLoop | None = None
 
 def current() -> Runtime:
     """The runtime of the running loop, started on first use."""
-    global _current, _loop  # noqa: PLW0603  one per process; a new loop (tests, a restarted server) gets a new one
+    global _current, _loop
     loop = asyncio.get_running_loop()
     if _current is None or _loop is not loop:
         _current, _loop = Runtime(), loop

@@ -16,6 +16,7 @@ from agents.models import Agent, AgentCommand, AgentEvent
 from agents.reports import RemoteConfigStatuses
 from agents.services import commands
 from agents.services.recording import Arrival, Lease, Recorded, record_reports, save_recorded
+from configurations.remote_config import DesiredConfig
 from configurations.services import offers
 from configurations.services.targeting import Placement
 from opamp_transport import metrics
@@ -54,7 +55,7 @@ def settle_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Settled
     for entry, placement in zip(recorded, placements, strict=True):
         key = entry.agent.pk
         queue = waiting.get(key, [])
-        desired = Desired(config=configs.get(key), **_commands_due(queue))
+        desired = _desired(configs.get(key), queue)
         reply = answer(_known(entry), entry.arrival.report, desired, repeated=entry.arrival.repeated)
         more_due = _note_sent(reply, placement, queue, entry.events, lease_id=leases[key], at=at)
         if reply.report_full_state:
@@ -86,7 +87,7 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
             settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities)
             continue
         queue = waiting.get(agent.pk, [])
-        desired = Desired(config=configs.get(agent.pk), **_commands_due(queue))
+        desired = _desired(configs.get(agent.pk), queue)
         reply = unsolicited(agent.instance_uid, agent.capabilities, desired)
         more_due = False
         if reply is not None:
@@ -107,13 +108,14 @@ def _known(entry: Recorded) -> Known:
     )
 
 
-def _commands_due(queue: Sequence[AgentCommand]) -> dict[str, object]:
-    """The oldest waiting command of each kind."""
+def _desired(config: DesiredConfig | None, queue: Sequence[AgentCommand]) -> Desired:
+    """What is wanted of an agent: its configuration, and the oldest waiting command of each kind."""
     message = next((command for command in queue if command.kind == Kind.CUSTOM_MESSAGE), None)
-    return {
-        "restart": any(command.kind == Kind.RESTART for command in queue),
-        "custom_message": commands.custom_message_of(message) if message else None,
-    }
+    return Desired(
+        config=config,
+        restart=any(command.kind == Kind.RESTART for command in queue),
+        custom_message=commands.custom_message_of(message) if message else None,
+    )
 
 
 def _note_sent(

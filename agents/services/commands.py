@@ -31,7 +31,9 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
     Raises `CannotBeSent` when the agent lacks AcceptsRestartCommand (S-96).
     """
     if not agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND:
-        raise CannotBeSent(f"{agent} does not accept the restart command (capability AcceptsRestartCommand is not set).")
+        raise CannotBeSent(
+            f"{agent} does not accept the restart command (capability AcceptsRestartCommand is not set)."
+        )
     waiting = AgentCommand.objects.filter(
         agent=agent, kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.PENDING
     )

@@ -28,7 +28,7 @@ def edit_agent(
     at: datetime,
     custom_name: str | None = None,
     notes: str | None = None,
-    operator_labels: Mapping[str, object] | None = None,
+    operator_labels: Mapping[object, object] | None = None,
 ) -> Agent:
     """Change what operators say about one agent; ``None`` leaves a part as it is.
 

@@ -151,9 +151,7 @@ def _disconnect(agents: QuerySet[Agent], *, reason: str, at: datetime) -> int:
     keys = list(rows.values_list("pk", flat=True))
     for start in range(0, len(keys), _BATCH):
         part = keys[start : start + _BATCH]
-        Agent.objects.filter(pk__in=part).update(
-            connected=False, lease_id="", lease_process="", disconnected_at=at
-        )
+        Agent.objects.filter(pk__in=part).update(connected=False, lease_id="", lease_process="", disconnected_at=at)
         ConnectionRecord.objects.filter(agent_id__in=part, disconnected_at=None).update(
             disconnected_at=at, reason=reason[:64]
         )

@@ -229,15 +229,18 @@ def _move_to_new_uid(uids: Sequence[UUID]) -> dict[UUID, Agent]:
     moved: dict[UUID, Agent] = {}
     waiting = Agent.objects.select_for_update(of=("self",)).select_related("reported", "presence")
     for agent in waiting.filter(next_instance_uid__in=uids).order_by("id"):
-        former, agent.instance_uid, agent.next_instance_uid = agent.instance_uid, agent.next_instance_uid, None
+        new = agent.next_instance_uid
+        if new is None:
+            continue
+        former, agent.instance_uid, agent.next_instance_uid = agent.instance_uid, new, None
         agent.save(update_fields=["instance_uid", "next_instance_uid"])
         AgentEvent.objects.create(
             agent=agent,
             at=agent.presence.last_seen_at,
             kind=Kind.IDENTITY,
-            data={"former": str(former), "new": str(agent.instance_uid)},
+            data={"former": str(former), "new": str(new)},
         )
-        moved[agent.instance_uid] = agent
+        moved[new] = agent
     return moved
 
 
@@ -404,9 +407,7 @@ def _merge_components(entry: Recorded, components: AvailableComponents, _at: dat
         content = dict(components.components)
         key = document_hash(ReportedDocument.Kind.COMPONENTS, content)
         if entry.state.components_id != key:
-            entry.state.components = ReportedDocument(
-                hash=key, kind=ReportedDocument.Kind.COMPONENTS, content=content
-            )
+            entry.state.components = ReportedDocument(hash=key, kind=ReportedDocument.Kind.COMPONENTS, content=content)
             entry.dirty_state.add("components")
         entry.change_state("components_hash", reported)
         entry.components_known = True

@@ -88,7 +88,9 @@ def load_placements(agents: Sequence[Agent], *, at: datetime) -> list[Placement]
     return [Placement(agent, assignments[agent.pk], set(), set()) for agent in agents]
 
 
-def desired_configs(placements: Sequence[Placement], *, lease_ids: Mapping[int, str], at: datetime) -> dict[int, DesiredConfig]:
+def desired_configs(
+    placements: Sequence[Placement], *, lease_ids: Mapping[int, str], at: datetime
+) -> dict[int, DesiredConfig]:
     """What each agent should run, by primary key; agents with nothing desired are left out.
 
     ``lease_ids`` names each agent's present connection. Files come from memory by hash; unknown hashes cost one query.

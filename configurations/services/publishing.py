@@ -19,11 +19,11 @@ from agents import doorbell
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities, Json
-from configurations.checks import Finding, InvalidContentType, check_text, normalise_content_type
+from agents.selectors import InvalidSelector, parse_selector
+from configurations.checks import Finding, InvalidContentType, check_files, normalise_content_type
 from configurations.models import Assignment, Configuration, Revision, files_from_json, files_to_json
 from configurations.outcome import AssignmentStatus
 from configurations.remote_config import ConfigFile, RemoteConfig
-from configurations.selectors import InvalidSelector, parse_selector
 from configurations.services.targeting import bump_generation, fresh_targeting, hold_targeting, rematch
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -110,11 +110,18 @@ def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
         errors["files"] = [f"At most {MAX_FILES} files; {len(draft.files)} were sent."]
     if not draft.files:
         errors["raw_config"] = ["A configuration needs at least one file; its text may be empty."]
+    texts: dict[str, tuple[str, str]] = {}
     for key, file in draft.files.items():
-        name = "raw_config" if key == draft.config_key else f"files.{key}"
-        blocking = _check_file(key, file, findings)
+        problem = _file_problem(key, file)
+        if problem:
+            errors[_field_of(key, draft)] = [problem]
+        else:
+            texts.update(_text_of(key, file))
+    for key, found in check_files(texts).items():
+        findings.extend(found)
+        blocking = [f"line {item.line}, column {item.column}: {item.message}" for item in found if item.blocks]
         if blocking:
-            errors[name] = blocking
+            errors[_field_of(key, draft)] = blocking
     if errors:
         raise InvalidConfiguration(errors, findings)
     columns = {
@@ -130,19 +137,24 @@ def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
     return columns, RemoteConfig(dict(draft.files)), findings
 
 
-def _check_file(key: str, file: ConfigFile, findings: list[Finding]) -> list[str]:
-    """Messages that block saving; everything found is added to ``findings``."""
+def _field_of(key: str, draft: Draft) -> str:
+    return "raw_config" if key == draft.config_key else f"files.{key}"
+
+
+def _file_problem(key: str, file: ConfigFile) -> str | None:
     if len(key) > 255 or "\x00" in key:
-        return ["A config key has at most 255 characters and no NUL."]
+        return "A config key has at most 255 characters and no NUL."
     if len(file.body) > MAX_BODY_BYTES:
-        return [f"The text has {len(file.body)} bytes; at most {MAX_BODY_BYTES} are kept."]
+        return f"The text has {len(file.body)} bytes; at most {MAX_BODY_BYTES} are kept."
+    return None
+
+
+def _text_of(key: str, file: ConfigFile) -> dict[str, tuple[str, str]]:
+    """The text to check; nothing for opaque bytes, which are legal (S-68)."""
     try:
-        text = file.body.decode()
+        return {key: (file.body.decode(), file.content_type)}
     except UnicodeDecodeError:
-        return []  # opaque bytes are legal (S-68); only text is checked
-    found = check_text(text, file.content_type)
-    findings.extend(found)
-    return [f"line {item.line}, column {item.column}: {item.message}" for item in found if item.blocks]
+        return {}
 
 
 @transaction.atomic(durable=True)
@@ -262,9 +274,7 @@ def roll_back(
 
 
 @transaction.atomic(durable=True)
-def delete_configuration(
-    name: str, *, by: User | None, at: datetime, expected_revision: int | None = None
-) -> int:
+def delete_configuration(name: str, *, by: User | None, at: datetime, expected_revision: int | None = None) -> int:
     """Delete a configuration with its revisions; returns how many agents that concerned.
 
     They get what matches them next, or keep what they run and show "unassigned".
@@ -273,7 +283,9 @@ def delete_configuration(
     hold_targeting(exclusive=True)
     configuration = _locked(name, expected_revision)
     concerned = list(Assignment.objects.filter(configuration=configuration).values_list("agent_id", flat=True))
-    accounts.record(by=by, verb="configuration.delete", target=configuration, name=name, data={"agents": len(concerned)})
+    accounts.record(
+        by=by, verb="configuration.delete", target=configuration, name=name, data={"agents": len(concerned)}
+    )
     Configuration.objects.filter(pk=configuration.pk).update(current=None)
     configuration.delete()
     bump_generation()

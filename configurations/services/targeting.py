@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 from django.db import connection
 
 from agents.models import Agent, AgentEvent
+from agents.selectors import Entry, SelectorIndex
 from agents.services.recording import bulk_save
 from configurations.models import Assignment, Configuration, TargetingGeneration
 from configurations.outcome import outcome_of
-from configurations.selectors import Entry, SelectorIndex
 
 _BATCH = 1_000
 # Any number, as long as nothing else in this database takes advisory locks under it.
@@ -58,7 +58,7 @@ def hold_targeting(*, exclusive: bool) -> None:
     if connection.vendor == "postgresql":
         function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {function}(%s)", [_TARGETING_LOCK])  # noqa: S608  a constant name
+            cursor.execute(f"SELECT {function}(%s)", [_TARGETING_LOCK])
 
 
 def bump_generation() -> None:

@@ -86,9 +86,7 @@ def unsolicited(instance_uid: UUID, capabilities: int, desired: Desired) -> Repl
     reply = Reply(instance_uid=instance_uid.bytes)
     if _restart_due(capabilities, desired):
         return replace(reply, restart=True)
-    full = _with_offers(
-        reply, capabilities, desired, status_reported=False, repeated=False, first_on_connection=False
-    )
+    full = _with_offers(reply, capabilities, desired, status_reported=False, repeated=False, first_on_connection=False)
     return None if full == reply else full
 
 

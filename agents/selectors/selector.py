@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.reports import Json
-from configurations.selectors.versions import version_key
+from agents.selectors.versions import version_key
 
 MATCH_LABELS = "matchLabels"
 MATCH_EXPRESSIONS = "matchExpressions"

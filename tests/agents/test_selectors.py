@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.reports import Json
-from configurations.selectors import (
+from agents.selectors import (
     ClauseResult,
     InvalidSelector,
     Operator,
@@ -18,7 +18,7 @@ from configurations.selectors import (
     parse_label_query,
     parse_selector,
 )
-from configurations.selectors.versions import version_key
+from agents.selectors.versions import version_key
 
 PRODUCTION = {"env": "prod", "region": "us-east", "os.type": "linux", "service.version": "0.120.1"}
 

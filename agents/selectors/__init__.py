@@ -4,10 +4,10 @@
 `SelectorIndex` finds the winning one of many. None of them knows what is configured.
 """
 
-from configurations.selectors.index import Entry, SelectorIndex
-from configurations.selectors.parsing import parse_selector
-from configurations.selectors.query import parse_label_query
-from configurations.selectors.selector import ClauseResult, InvalidSelector, Operator, Requirement, Selector
+from agents.selectors.index import Entry, SelectorIndex
+from agents.selectors.parsing import parse_selector
+from agents.selectors.query import parse_label_query
+from agents.selectors.selector import ClauseResult, InvalidSelector, Operator, Requirement, Selector
 
 __all__ = [
     "ClauseResult",

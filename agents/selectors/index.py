@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from configurations.selectors.selector import Operator, Requirement, Selector
+from agents.selectors.selector import Operator, Requirement, Selector
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from agents.labels import attribute_text, label_key_problem, label_value_problem
-from configurations.selectors.selector import (
+from agents.selectors.selector import (
     MATCH_EXPRESSIONS,
     MATCH_LABELS,
     InvalidSelector,
@@ -14,7 +14,7 @@ from configurations.selectors.selector import (
     Requirement,
     Selector,
 )
-from configurations.selectors.versions import version_key
+from agents.selectors.versions import version_key
 
 MAX_REQUIREMENTS = 64
 MAX_VALUES = 256

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configurations.selectors import Entry, Operator, Requirement, Selector, SelectorIndex, parse_label_query
+from agents.selectors import Entry, Operator, Requirement, Selector, SelectorIndex, parse_label_query
 
 # Few words, so that selectors and labels meet often.
 keys = st.sampled_from(["env", "region", "os", "version"])

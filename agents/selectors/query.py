@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 
 from agents.labels import label_key_problem, label_value_problem
-from configurations.selectors.parsing import MAX_REQUIREMENTS, MAX_VALUES, values_problem
-from configurations.selectors.selector import BARE_WORD, InvalidSelector, Operator, Requirement, Selector
+from agents.selectors.parsing import MAX_REQUIREMENTS, MAX_VALUES, values_problem
+from agents.selectors.selector import BARE_WORD, InvalidSelector, Operator, Requirement, Selector
 
 MAX_QUERY_LENGTH = 65_536
 
