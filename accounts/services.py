@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import ApiToken, AuditEntry, User
 
-_TOKEN_SCHEME = "opk"
+_SCHEME = "opk"
 # A token that is used all the time writes its last-used time at most once in this period.
 _LAST_USED_GRANULARITY = timedelta(minutes=1)
 
@@ -60,7 +60,7 @@ def _digest(token: str) -> str:
 def issue_token(user: User, *, name: str, by: User | None, expires_at: datetime | None = None) -> tuple[ApiToken, str]:
     """Make an API token for ``user``; the second value is the token text, which cannot be had again."""
     prefix = secrets.token_hex(5)
-    text = f"{_TOKEN_SCHEME}_{prefix}_{secrets.token_urlsafe(32)}"
+    text = f"{_SCHEME}_{prefix}_{secrets.token_urlsafe(32)}"
     row = ApiToken.objects.create(name=name, user=user, prefix=prefix, digest=_digest(text), expires_at=expires_at)
     record(by=by, verb="token.issue", target=row, name=name, data={"user": user.get_username(), "prefix": prefix})
     return row, text
@@ -73,7 +73,7 @@ def verify_token(text: str, *, at: datetime) -> ApiToken | None:
     """
     scheme, _, rest = text.partition("_")
     prefix, _, secret = rest.partition("_")
-    if scheme != _TOKEN_SCHEME or not prefix or not secret or len(text) > 200:
+    if scheme != _SCHEME or not prefix or not secret or len(text) > 200:
         return None
     row = ApiToken.objects.select_related("user").filter(prefix=prefix).first()
     if row is None or not hmac.compare_digest(row.digest, _digest(text)):

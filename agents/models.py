@@ -22,7 +22,7 @@ from agents.reports import Facts, RemoteConfigStatuses, Status, derived_status
 _SIGN_BIT = 1 << 63
 
 
-class SequenceNumberField(models.BigIntegerField):
+class SequenceNumberField(models.BigIntegerField):  # type: ignore[type-arg]
     """An unsigned 64-bit number in a signed column: the upper half is stored as negative numbers.
 
     Only equality is ever asked of it (S-42), so the order of the stored form does not matter.
@@ -37,7 +37,7 @@ class SequenceNumberField(models.BigIntegerField):
         return value + (1 << 64) if value is not None and value < 0 else value
 
     @property
-    def validators(self) -> list[Any]:  # type: ignore[override]
+    def validators(self) -> list[Any]:
         """None: the database's signed range is not the field's range."""
         return []
 

@@ -69,4 +69,4 @@ def _secret_matches(headers: Mapping[str, str], secret: str) -> bool:
     if scheme.lower() in {"bearer", "secret-key"}:
         offered.append(credentials.strip())
     wanted = secret.encode()
-    return any([hmac.compare_digest(text.encode("latin-1", "replace"), wanted) for text in offered])
+    return any(hmac.compare_digest(text.encode("latin-1", "replace"), wanted) for text in offered)

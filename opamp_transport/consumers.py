@@ -145,14 +145,13 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                 continue
             self.malformed = 0
             link = links.get(report.instance_uid)
-            if link is not None and link.known and not link.due:
-                if is_heartbeat(report, sequence_num=link.sequence_num, capabilities=link.capabilities):
-                    link.sequence_num = report.sequence_num
-                    link.seen = time.time()
-                    here.presence.note(link)
-                    metrics.HEARTBEATS["websocket"].inc()
-                    await self.send_frame({"type": "websocket.send", "bytes": link.ack})
-                    continue
+            if link is not None and _memory_answers(link, report):
+                link.sequence_num = report.sequence_num
+                link.seen = time.time()
+                here.presence.note(link)
+                metrics.HEARTBEATS["websocket"].inc()
+                await self.send_frame({"type": "websocket.send", "bytes": link.ack})
+                continue
             await self.report(here, connection, link, report)
 
     async def report(self, here: Runtime, connection: Connection, link: Link | None, report: StatusReport) -> None:
@@ -183,7 +182,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         try:
             framing.check_size(len(frame), self.limit)
         except MessageTooLarge as error:
-            logger.error("a reply is too large to be sent", extra={"error": str(error)})
+            logger.warning("a reply is too large to be sent", extra={"error": str(error)})
             metrics.REFUSALS.labels("websocket", "reply too large").inc()
             return False
         try:
@@ -235,14 +234,14 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
                 if body is None:
                     return  # the client went away
                 await self.answer(here, scope, headers, body, send)
-                return
             except MessageTooLarge as error:
                 refusal = Refusal(413, "too large", str(error))
             except MalformedMessage as error:
                 refusal = Refusal(400, "malformed", str(error))
             except (Overloaded, DatabaseAway) as error:
-                refusal = overloaded()
-                refusal = Refusal(503, "unavailable", str(error), refusal.headers)
+                refusal = Refusal(503, "unavailable", str(error), overloaded().headers)
+            else:
+                return
         metrics.REFUSALS.labels("http", refusal.reason).inc()
         if refusal.status != 503:
             logger.warning("an agent was refused", extra={"reason": refusal.reason, "remote_address": peer_of(scope)})
@@ -258,15 +257,15 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
             await _reply(send, headers, encode_reply(bad_request(error)))
             return
         link = here.registry.links.get(report.instance_uid)
-        if link is not None and link.connection is None and link.known and not link.due and link.deadline > time.time():
-            if is_heartbeat(report, sequence_num=link.sequence_num, capabilities=link.capabilities):
-                link.sequence_num = report.sequence_num
-                link.digest = hash(body)
-                _seen(link)
-                here.presence.note(link)
-                metrics.HEARTBEATS["http"].inc()
-                await _reply(send, headers, link.ack)
-                return
+        alive = link is not None and link.connection is None and link.deadline > time.time()
+        if link is not None and alive and _memory_answers(link, report):
+            link.sequence_num = report.sequence_num
+            link.digest = hash(body)
+            _seen(link)
+            here.presence.note(link)
+            metrics.HEARTBEATS["http"].inc()
+            await _reply(send, headers, link.ack)
+            return
         metrics.REPORTS["http"].inc()
         if report.requests_instance_uid:
             reply = identity_reply(report)
@@ -290,6 +289,15 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
             else:
                 here.registry.attach(link)
         return reply
+
+
+def _memory_answers(link: Link, report: StatusReport) -> bool:
+    """True for a heartbeat of a known agent to whom nothing is due."""
+    return (
+        link.agent_id != 0
+        and not link.due
+        and is_heartbeat(report, sequence_num=link.sequence_num, capabilities=link.capabilities)
+    )
 
 
 def _seen(link: Link) -> None:
