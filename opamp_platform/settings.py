@@ -220,6 +220,7 @@ STORAGES = {
 }
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Finders at run time make `collectstatic` unnecessary for the one-command start.
 WHITENOISE_USE_FINDERS = True
