@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.db import connection
 from django.db.models import Q
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
 from agents.models import Agent
 from agents.selectors import Operator, Requirement, Selector
@@ -48,7 +48,7 @@ def _one_of(key: str, values: tuple[str, ...]) -> Q:
         for value in values:
             condition |= Q(labels__contains={key: value})
         return condition
-    return Q(pk__in=Agent.objects.alias(_label=KeyTextTransform(key, "labels")).filter(_label__in=values).values("pk"))
+    return Q(pk__in=Agent.objects.alias(_label=KeyTransform(key, "labels")).filter(_label__in=values).values("pk"))
 
 
 def _satisfying(requirement: Requirement) -> tuple[str, ...]:

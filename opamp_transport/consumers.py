@@ -62,8 +62,8 @@ async def exchanged(here: Runtime, link: Link, report: StatusReport, lease: Leas
     arrival = Arrival(
         report=report,
         lease=lease,
-        known_sequence_num=link.sequence_num if link.known else None,
-        known_at=link.seen_at if link.known else None,
+        known_sequence_num=link.sequence_num if link.seen else None,
+        known_at=link.seen_at if link.seen else None,
         repeated=repeated,
     )
     settled = await here.exchange.submit(link, arrival)
@@ -162,6 +162,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             return
         if link is None:
             link = Link(report.instance_uid, connection)
+            link.inherit(here.presence.recall(report.instance_uid))
             link.ack = framing.wrap(encode_reply(Reply(instance_uid=report.instance_uid.bytes)))
             here.registry.attach(link)
             connection.claimed = True
@@ -169,7 +170,8 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             reply = await exchanged(here, link, report, connection.lease, repeated=False)
         except (Overloaded, DatabaseAway) as error:
             reply = unavailable(report.instance_uid.bytes, error)
-        link.seen = time.time()
+        if reply.error is None:
+            link.seen = time.time()
         if report.agent_disconnect:
             here.registry.detach(link)
         await self.push(reply)
@@ -277,6 +279,7 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         """The reply to a message with news."""
         if link is None or link.connection is not None:
             link = Link(report.instance_uid, None)
+            link.inherit(here.presence.recall(report.instance_uid))
             link.ack = encode_reply(Reply(instance_uid=report.instance_uid.bytes))
         lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope))
         repeated = link.known and link.digest == digest

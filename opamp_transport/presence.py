@@ -5,27 +5,34 @@ The newest value is read from the link when the batch is made, so one agent cost
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from agents.services.leases import Sighting
 from opamp_transport.registry import Link
 
 
 class Presence:
-    """The links heard since the last batch."""
+    """The links heard since the last batch, and those whose batch is being written."""
 
     def __init__(self) -> None:
-        self._heard: set[Link] = set()
+        self._heard: dict[UUID, Link] = {}
+        self._writing: dict[UUID, Link] = {}
 
     def note(self, link: Link) -> None:
         """``link`` was heard; its own fields say when and with which number."""
-        self._heard.add(link)
+        self._heard[link.uid] = link
+
+    def recall(self, uid: UUID) -> Link | None:
+        """What is not in the row yet of an agent that comes back on a new connection (S-48)."""
+        return self._heard.get(uid) or self._writing.get(uid)
 
     def take(self) -> list[Sighting]:
-        """The batch to write now; forgets it.
+        """The batch to write now.
 
         A report recorded between taking and writing may leave an older number in the row. The next batch mends it, and
         until then memory, which is asked first, is right.
         """
-        heard, self._heard = self._heard, set()
+        self._writing, self._heard = self._heard, {}
         return [
             Sighting(
                 agent_id=link.agent_id,
@@ -33,14 +40,15 @@ class Presence:
                 sequence_num=link.sequence_num,
                 is_http=link.connection is None,
             )
-            for link in heard
+            for link in self._writing.values()
+            if link.agent_id
         ]
 
-    def give_back(self, links: set[Link]) -> None:
-        """A batch could not be written: its links are heard again, with what they know by then."""
-        self._heard |= links
+    def written(self) -> None:
+        """The batch is in the rows."""
+        self._writing = {}
 
-    @property
-    def heard(self) -> set[Link]:
-        """The links waiting for the next batch (a copy)."""
-        return set(self._heard)
+    def give_back(self) -> None:
+        """The batch could not be written: its links wait for the next one, behind what was heard meanwhile."""
+        self._heard = {**self._writing, **self._heard}
+        self._writing = {}

@@ -63,6 +63,11 @@ class Link:
         self.deadline = 0.0
         self.digest = 0
 
+    def inherit(self, former: Link | None) -> None:
+        """Continue the sequence of the agent's former link, whose last number is not in the row yet."""
+        if former is not None:
+            self.sequence_num, self.seen = former.sequence_num, former.seen
+
     @property
     def known(self) -> bool:
         """True once a report of the agent was recorded through this link."""

@@ -115,7 +115,6 @@ class Runtime:
 
     async def flush_presence(self) -> None:
         """Write what heartbeats left in memory; a batch that fails is kept for the next time."""
-        heard = self.presence.heard
         batch: list[Sighting] = self.presence.take()
         metrics.QUEUE_DEPTH.set(self.exchange.depth)
         metrics.CONNECTIONS.set(len(self.registry.connections))
@@ -124,8 +123,9 @@ class Runtime:
         try:
             metrics.FLUSHED.inc(await self.threads.run(leases.note_sightings, batch))
         except DatabaseError:
-            self.presence.give_back(heard)
+            self.presence.give_back()
             raise
+        self.presence.written()
 
     async def expire(self) -> None:
         """Disconnect agents that are gone without a word, and forget silent HTTP agents' memory."""

@@ -15,9 +15,9 @@ from uuid import UUID, uuid4
 from channels.testing import HttpCommunicator, WebsocketCommunicator
 
 from agents.reports import AgentCapabilities
+from opamp_platform.asgi import application
 from opamp_transport import runtime
 from opamp_transport.proto import opamp_pb2
-from opamp_platform.asgi import application
 
 T = TypeVar("T")
 PATH = "/v1/opamp"
