@@ -1,1 +1,51 @@
 """Configuration mistakes as numbered system checks with hints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
+
+
+@register()
+def several_workers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Several workers share agents through PostgreSQL and Redis."""
+    if settings.WEB_CONCURRENCY < 2:
+        return []
+    found: list[CheckMessage] = []
+    if not settings.REDIS_URL:
+        found.append(
+            Error(
+                "Several workers with an in-memory channel layer: they cannot ring each other.",
+                hint="Set REDIS_URL, or WEB_CONCURRENCY=1.",
+                id="opamp.E001",
+            )
+        )
+    if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+        found.append(
+            Error(
+                "Several workers on SQLite, which has one writer.",
+                hint="Set DATABASE_URL to PostgreSQL, or WEB_CONCURRENCY=1.",
+                id="opamp.E002",
+            )
+        )
+    return found
+
+
+@register()
+def pool_holds_the_threads(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Database threads without a connection would wait for each other."""
+    pool = settings.DATABASES["default"].get("OPTIONS", {}).get("pool")
+    if isinstance(pool, dict) and pool.get("max_size", 4) < settings.DATABASE_THREADS:
+        return [
+            checks.Warning(
+                "The connection pool is smaller than the number of database threads.",
+                hint="Raise the pool's max_size.",
+                id="opamp.W003",
+            )
+        ]
+    return []

@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from agents.reports import RemoteConfigStatuses, Status
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.logs import logging_config
 
@@ -268,7 +269,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["opamp_platform.rest.BoundedJSONParser"],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -281,11 +282,22 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "opamp_platform.rest.without_trailing_slash",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "AgentStatus": [(item.value, item.value) for item in Status],
+        "ReportedStatus": [(item.name.lower(), item.name.lower()) for item in RemoteConfigStatuses],
+        "AssignmentStatus": "configurations.models.Assignment.Status",
+        "EventKind": "agents.models.AgentEvent.Kind",
+        "CommandKind": "agents.models.AgentCommand.Kind",
+    },
 }
 
 # --- Pages load nothing from elsewhere and run no inline code ---------------------------------------------------------
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/api/v1/docs"],
+    "EXCLUDE_URL_PREFIXES": ["/api/v1"],
     "DIRECTIVES": {
         "default-src": [SELF],
         "script-src": [SELF],

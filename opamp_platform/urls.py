@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
+
+from opamp_platform import health, metrics
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -16,4 +18,9 @@ def home(request: HttpRequest) -> HttpResponse:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("api/v1/", include("opamp_platform.api_urls")),
+    re_path(r"^health/live/?$", health.live, name="health-live"),
+    re_path(r"^health(/ready)?/?$", health.ready, name="health-ready"),
+    re_path(r"^metrics/?$", metrics.view, name="metrics"),
 ]

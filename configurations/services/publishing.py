@@ -104,8 +104,9 @@ def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
         errors["content_type"] = [str(error)]
     if not -(2**31) <= draft.priority < 2**31:
         errors["priority"] = ["The priority must fit 32 bits."]
-    if "\x00" in f"{draft.display_name}{draft.description}{draft.config_key}":
-        errors["display_name"] = ["Texts must not contain NUL characters."]
+    texts_of_draft = f"{draft.display_name}{draft.description}{draft.config_key}"
+    if "\x00" in texts_of_draft or not _is_text(texts_of_draft):
+        errors["display_name"] = ["Texts must not contain NUL characters or lone surrogates."]
     if len(draft.files) > MAX_FILES:
         errors["files"] = [f"At most {MAX_FILES} files; {len(draft.files)} were sent."]
     if not draft.files:
@@ -142,11 +143,20 @@ def _field_of(key: str, draft: Draft) -> str:
 
 
 def _file_problem(key: str, file: ConfigFile) -> str | None:
-    if len(key) > 255 or "\x00" in key:
-        return "A config key has at most 255 characters and no NUL."
+    if len(key) > 255 or "\x00" in key or not _is_text(key + file.content_type + file.role):
+        return "A config key has at most 255 characters, without NUL or lone surrogates."
     if len(file.body) > MAX_BODY_BYTES:
         return f"The text has {len(file.body)} bytes; at most {MAX_BODY_BYTES} are kept."
     return None
+
+
+def _is_text(text: str) -> bool:
+    """False for lone surrogates, which JSON can carry and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text_of(key: str, file: ConfigFile) -> dict[str, tuple[str, str]]:

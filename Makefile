@@ -1,0 +1,55 @@
+# Two commands from a fresh clone do everything: `make run` and `make test`.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8080
+BIN := .venv/bin
+
+.PHONY: run demo test install lint lock proto proto-check clean
+
+run: .venv/.base
+	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
+
+demo: .venv/.base
+	PYTHON=$(BIN)/python HOST=$(HOST) PORT=$(PORT) ./benchmarks/demo.sh
+
+install: .venv/.dev
+
+test: install
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	PYTHON=$(BIN)/python opamp_transport/proto/generate.sh --check
+
+proto: install
+	PYTHON=$(BIN)/python opamp_transport/proto/generate.sh
+
+# Rewrites the exact versions from the ranges of pyproject.toml.
+lock:
+	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install -q uv
+	.venv/lock/bin/uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-emit-index-url \
+	  --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements/base.lock
+	.venv/lock/bin/uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-emit-index-url \
+	  --no-annotate --custom-compile-command "make lock" -c requirements/base.lock --extra dev pyproject.toml \
+	  -o requirements/dev.lock
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.11 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.base: .venv/bin/python requirements/base.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/base.lock
+	@touch $@
+
+.venv/.dev: .venv/bin/python requirements/dev.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@ .venv/.base
+
+clean:
+	rm -rf .venv

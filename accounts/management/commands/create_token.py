@@ -1,0 +1,34 @@
+"""``manage.py create_token NAME [--user U]``: an API token, alone on stdout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import User
+from accounts.services import issue_token
+
+
+class Command(BaseCommand):
+    """Issues a token; it cannot be shown again."""
+
+    help = "Create an API token and print it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The token's name and whose rights it has."""
+        parser.add_argument("name")
+        parser.add_argument("--user", default="", help="Whose rights the token has; the first admin by default.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Issue and print."""
+        if options["user"]:
+            user = User.objects.filter(username=options["user"], is_active=True).first()
+            if user is None:
+                raise CommandError(f"There is no active user {options['user']!r}.")
+        else:
+            user = User.objects.filter(is_superuser=True, is_active=True).order_by("id").first()
+            if user is None:
+                raise CommandError("There is no admin yet: start the server once, or name a --user.")
+        _row, text = issue_token(user, name=options["name"], by=None)
+        self.stdout.write(text)

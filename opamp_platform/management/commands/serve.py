@@ -1,0 +1,75 @@
+"""``manage.py serve``: prepare the database and run the server."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from uvicorn.supervisors import Multiprocess
+
+from accounts import services as accounts
+from accounts.models import User
+from opamp_platform.server import configured, port_problem, raise_file_limit
+
+
+class Command(BaseCommand):
+    """Migrates, makes the first admin, serves the portal and the agents."""
+
+    help = "Run the portal and the OpAMP server in this process, or in several."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Host, port, workers."""
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8080)
+        parser.add_argument("--workers", type=int, default=settings.WEB_CONCURRENCY)
+        parser.add_argument("--no-migrate", action="store_true", help="Leave the database's schema as it is.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Prepare, announce, serve until SIGTERM or SIGINT."""
+        host, port, workers = options["host"], options["port"], options["workers"]
+        if workers > 1 and (not settings.REDIS_URL or "sqlite" in settings.DATABASES["default"]["ENGINE"]):
+            raise CommandError(
+                "Several workers need PostgreSQL (DATABASE_URL) and Redis (REDIS_URL): they share agents through them."
+            )
+        problem = port_problem(host, port)
+        if problem:
+            raise CommandError(problem)
+        if not options["no_migrate"]:
+            call_command("migrate", interactive=False, verbosity=0)
+        accounts.ensure_roles()
+        self.announce(host, port)
+        raise_file_limit()
+        config = configured(host=host, port=port, workers=workers)
+        if workers > 1:
+            # Each worker writes its counts into this folder; /metrics adds them up.
+            folder = settings.DATA_DIR / "metrics"
+            folder.mkdir(exist_ok=True)
+            for old in folder.glob("*.db"):
+                old.unlink()
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+            Multiprocess(config, [config.bind_socket()]).run()
+        else:
+            uvicorn.Server(config).run()
+
+    def announce(self, host: str, port: int) -> None:
+        """Say where the portal is; the first time also how to sign in and how to connect an agent."""
+        shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  compared, not bound
+        self.stdout.write(f"Portal:  http://{shown}:{port}/")
+        if host not in {"127.0.0.1", "localhost", "::1"} and not settings.OPAMP_SECRET_KEY:
+            self.stdout.write("Warning: OPAMP_SECRET_KEY is empty, so any agent that reaches this port may connect.")
+        first = accounts.ensure_first_admin(username=settings.ADMIN_USERNAME, password=settings.ADMIN_PASSWORD)
+        if first is not None:
+            admin = User.objects.get(username=first.username)
+            _row, token = accounts.issue_token(admin, name="first start", by=None)
+            shown_password = first.generated_password or "(from ADMIN_PASSWORD)"
+            self.stdout.write(f"Admin:   {first.username}   password: {shown_password}   (shown only now)")
+            self.stdout.write(f"Token:   {token}   (for the REST API, shown only now)")
+            self.stdout.write("Connect a first agent, simulated or real:")
+            endpoint = f"ws://{shown}:{port}/v1/opamp"
+            self.stdout.write(f"  .venv/bin/python manage.py simulate_agents --count 1 --endpoint {endpoint}")
+            self.stdout.write(f"  supervisor.yaml:  server: {{endpoint: {endpoint}}}")
+        self.stdout.flush()

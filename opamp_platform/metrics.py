@@ -1,0 +1,72 @@
+"""``/metrics``: everything counted in this process (or all workers), and the fleet by status from the database."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+
+from django.db import DatabaseError
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from agents.models import Agent
+from agents.reports import Facts, Status, derived_status
+
+HTTP_REQUESTS = Counter("opamp_http_requests", "Requests of pages and API, by method and status.", ["method", "status"])
+HTTP_SECONDS = Histogram("opamp_http_request_seconds", "Time to answer pages and API.", ["method"])
+_KEPT_SECONDS = 10.0
+
+
+class FleetCollector(Collector):
+    """Agents by status: one grouped query, kept for ten seconds; left out while the database is away."""
+
+    def __init__(self) -> None:
+        self._counted_at = 0.0
+        self._counts: Tally[Status] | None = None
+
+    def describe(self) -> list[Metric]:
+        """Named without asking the database, so that registering needs none."""
+        return [GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"])]
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauge, when it can be known."""
+        now = time.monotonic()
+        if self._counts is None or now - self._counted_at > _KEPT_SECONDS:
+            try:
+                self._counts, self._counted_at = count_by_status(), now
+            except DatabaseError:
+                return
+        family = GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"])
+        for status in Status:
+            family.add_metric([status.value], self._counts[status])
+        yield family
+
+
+def count_by_status() -> Tally[Status]:
+    """How many agents have each status; the one rule of `derived_status` over the grouped facts."""
+    counts: Tally[Status] = Tally()
+    groups = Agent.objects.order_by().values_list("connected", "healthy", "in_sync", "config_failed")
+    for connected, healthy, in_sync, config_failed, number in groups.annotate(number=Count("pk")):
+        facts = Facts(connected=connected, healthy=healthy, in_sync=in_sync, config_failed=config_failed)
+        counts[derived_status(facts)] += number
+    return counts
+
+
+_fleet = FleetCollector()
+
+
+def view(_request: HttpRequest) -> HttpResponse:
+    """Prometheus text."""
+    registry: CollectorRegistry = REGISTRY
+    fleet = CollectorRegistry()
+    fleet.register(_fleet)
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return HttpResponse(generate_latest(registry) + generate_latest(fleet), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,39 @@
+"""Fixtures and reports that several folders of tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live_server import LiveServer
+
+
+@pytest.fixture
+def portal(tmp_path: Path) -> Iterator[LiveServer]:
+    """A running server of the test's own."""
+    with LiveServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A running server that the tests of one module share; each test uses labels and names of its own."""
+    with LiveServer(tmp_path_factory.mktemp("portal")) as server:
+        yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows what its server wrote."""
+    report = yield
+    if report.failed:
+        fixtures: dict[str, Any] = getattr(item, "funcargs", {})
+        for value in fixtures.values():
+            if isinstance(value, LiveServer):
+                report.sections.append(("server log", value.log_tail()))
+    return report

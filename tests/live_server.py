@@ -1,0 +1,253 @@
+"""A real server process for tests: its own data directory and database, started, stopped, killed and started again.
+
+The database is SQLite under the data directory, or, with DATABASE_URL in the environment, a throw-away database on that
+PostgreSQL server; REDIS_URL is passed on with another database number. Nothing here knows the application's code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60.0
+STOP_SECONDS = 25.0
+ADMIN_USERNAME = "admin"
+ADMIN_PASSWORD = "a-password-for-tests"
+_REDIS_DATABASE = "7"
+_POLL_SECONDS = 0.1
+_NOT_PASSED_ON = ("OPAMP_", "S3_", "DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "PYTEST_", "COV_", "SECRET_KEY")
+
+T = TypeVar("T")
+
+
+class Answer(NamedTuple):
+    """Status and decoded JSON of one REST call; ``None`` for an empty body."""
+
+    status: int
+    json: Any
+
+
+class LiveServer:
+    """One ``manage.py serve`` process; ``with LiveServer(tmp_path) as server``."""
+
+    def __init__(self, data_dir: Path, *, workers: int = 1, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.workers = workers
+        self.port = free_port()
+        self.log_path = data_dir / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._token = ""
+        self._database = _ThrowAwayDatabase(os.environ.get("DATABASE_URL", ""))
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)},
+            "DATA_DIR": str(data_dir),
+            "DATABASE_URL": self._database.url,
+            "REDIS_URL": _other_redis_database(os.environ.get("REDIS_URL", "")),
+            "ADMIN_USERNAME": ADMIN_USERNAME,
+            "ADMIN_PASSWORD": ADMIN_PASSWORD,
+            "LOG_FORMAT": "console",
+            "WEB_CONCURRENCY": "1",
+            "PYTHONUNBUFFERED": "1",
+            **environment,
+        }
+
+    def __enter__(self) -> Self:
+        self._database.create()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- Process ---------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """Where pages and the REST API are, without trailing slash."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def websocket_endpoint(self) -> str:
+        """What an agent over WebSocket connects to."""
+        return f"ws://127.0.0.1:{self.port}/v1/opamp"
+
+    @property
+    def http_endpoint(self) -> str:
+        """What an agent over plain HTTP posts to."""
+        return f"{self.url}/v1/opamp"
+
+    def start(self) -> None:
+        """Start the process and wait until it is ready. Raises AssertionError with the log when it is not in time."""
+        command = [sys.executable, "manage.py", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.eventually(self._is_ready, START_SECONDS, "the server is ready")
+
+    def kill9(self) -> None:
+        """The process is gone without a word."""
+        self._signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask the process to stop, and wait until it has. Raises TimeoutExpired when it does not obey."""
+        self._signal(signal.SIGTERM)
+
+    def restart(self, *, graceful: bool = True, **environment: str) -> None:
+        """Stop or kill the process, and start it again on the same port; ``environment`` replaces variables."""
+        if graceful:
+            self.terminate()
+        else:
+            self.kill9()
+        self.environment.update(environment)
+        self.start()
+
+    def close(self) -> None:
+        """End the process whatever state it is in, and drop its database."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill9()
+        self._database.drop()
+
+    def log_tail(self, characters: int = 8_000) -> str:
+        """The end of what the process wrote."""
+        return self.log_path.read_text(encoding="utf-8", errors="replace")[-characters:] if self.log_path.exists() else ""
+
+    def manage(self, *arguments: str) -> str:
+        """Standard output of a management command with this server's settings."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=START_SECONDS, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(STOP_SECONDS)
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log_tail()}"
+        try:
+            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    # --- REST ------------------------------------------------------------------------------------------------------
+
+    @property
+    def token(self) -> str:
+        """An API token of the admin, made once."""
+        if not self._token:
+            self._token = self.manage("create_token", "tests").strip()
+        return self._token
+
+    def api(self, method: str, path: str, body: object = None) -> Answer:
+        """One call of the REST API; ``path`` begins with ``/api/v1/`` or is relative to it."""
+        path = path if path.startswith("/") else f"/api/v1/{path}"
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return _answer(response.status, response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return _answer(error.code, error.read())
+
+    def get(self, path: str) -> Any:
+        """The JSON of a GET that must succeed."""
+        answer = self.api("GET", path)
+        assert answer.status == 200, answer
+        return answer.json
+
+    def post(self, path: str, body: object = None) -> Any:
+        """The JSON of a POST that must succeed."""
+        answer = self.api("POST", path, body)
+        assert answer.status in {200, 201, 202}, answer
+        return answer.json
+
+    def eventually(self, claim: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
+        """The first true value of ``claim``; fails with the last one and the server's log when none comes in time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            value = claim()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                subject = what or getattr(claim, "__name__", "the claim")
+                raise AssertionError(f"not within {seconds:g} s: {subject} (last: {value!r})\n{self.log_tail()}")
+            time.sleep(_POLL_SECONDS)
+
+
+class _ThrowAwayDatabase:
+    """A database of its own on the PostgreSQL server that ``server_url`` names; none for SQLite."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url if server_url.startswith("postgres") else ""
+        self.url = ""
+        if self._server_url:
+            self._name = f"opamp_live_{secrets.token_hex(6)}"
+            self.url = urlunsplit(urlsplit(self._server_url)._replace(path=f"/{self._name}"))
+
+    def create(self) -> None:
+        self._execute("CREATE DATABASE {}")
+
+    def drop(self) -> None:
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+
+    def _execute(self, statement: str) -> None:
+        if self._server_url:
+            with psycopg.connect(self._server_url, autocommit=True) as connection:
+                connection.execute(psycopg.sql.SQL(statement).format(psycopg.sql.Identifier(self._name)))
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _other_redis_database(url: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{_REDIS_DATABASE}")) if url else ""
+
+
+def _answer(status: int, body: bytes) -> Answer:
+    return Answer(status, json.loads(body) if body else None)
+
+
+def configuration(name: str, selector: Mapping[str, object], raw_config: str, **fields: object) -> dict[str, object]:
+    """The body of a POST that creates a one-file configuration."""
+    return {"name": name, "content_type": "yaml", "raw_config": raw_config, "selector": selector, **fields}
