@@ -21,6 +21,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/v1/", include("opamp_platform.api_urls")),
     re_path(r"^health/live/?$", health.live, name="health-live"),
-    re_path(r"^health(/ready)?/?$", health.ready, name="health-ready"),
+    re_path(r"^health(?:/ready)?/?$", health.ready, name="health-ready"),
     re_path(r"^metrics/?$", metrics.view, name="metrics"),
 ]

@@ -31,7 +31,15 @@ ADMIN_USERNAME = "admin"
 ADMIN_PASSWORD = "a-password-for-tests"
 _REDIS_DATABASE = "7"
 _POLL_SECONDS = 0.1
-_NOT_PASSED_ON = ("OPAMP_", "S3_", "DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "PYTEST_", "COV_", "SECRET_KEY")
+_NOT_PASSED_ON = (
+    "OPAMP_",
+    "S3_",
+    "DJANGO_SETTINGS_MODULE",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "PYTEST_",
+    "COV_",
+    "SECRET_KEY",
+)
 
 T = TypeVar("T")
 
@@ -61,7 +69,7 @@ class LiveServer:
             "REDIS_URL": _other_redis_database(os.environ.get("REDIS_URL", "")),
             "ADMIN_USERNAME": ADMIN_USERNAME,
             "ADMIN_PASSWORD": ADMIN_PASSWORD,
-            "LOG_FORMAT": "console",
+            "LOG_FORMAT": "json",
             "WEB_CONCURRENCY": "1",
             "PYTHONUNBUFFERED": "1",
             **environment,
@@ -136,7 +144,9 @@ class LiveServer:
 
     def log_tail(self, characters: int = 8_000) -> str:
         """The end of what the process wrote."""
-        return self.log_path.read_text(encoding="utf-8", errors="replace")[-characters:] if self.log_path.exists() else ""
+        return (
+            self.log_path.read_text(encoding="utf-8", errors="replace")[-characters:] if self.log_path.exists() else ""
+        )
 
     def manage(self, *arguments: str) -> str:
         """Standard output of a management command with this server's settings."""
