@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from tests.live_server import LiveServer
+from tests.people import alice, api_of, bob, charlie, report
+
+__all__ = ["alice", "api_of", "bob", "charlie", "portal", "report", "shared_portal"]
 
 
 @pytest.fixture

@@ -1,0 +1,93 @@
+"""The three people of every test: alice runs the portal, bob may look, charlie may nothing; and agents that report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from accounts.services import VIEWER, ensure_roles
+from agents.models import Agent, Transport
+from agents.reports import (
+    AgentCapabilities,
+    AgentDescription,
+    ComponentHealth,
+    EffectiveConfig,
+    RemoteConfigStatus,
+    RemoteConfigStatuses,
+    StatusReport,
+)
+from agents.services.recording import Arrival, Lease
+from opamp_transport.protocol.identity import new_instance_uid
+from opamp_transport.settlement import settle_reports
+
+CAPABLE = int(
+    AgentCapabilities.REPORTS_STATUS
+    | AgentCapabilities.ACCEPTS_REMOTE_CONFIG
+    | AgentCapabilities.REPORTS_REMOTE_CONFIG
+    | AgentCapabilities.REPORTS_HEALTH
+    | AgentCapabilities.ACCEPTS_RESTART_COMMAND
+)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """An administrator."""
+    return User.objects.create_superuser("alice", password="alice-password")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """A viewer: staff, with the viewer role."""
+    ensure_roles()
+    user = User.objects.create_user("bob", password="bob-password", is_staff=True)
+    user.groups.add(Group.objects.get(name=VIEWER))
+    return user
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """Staff without any right."""
+    return User.objects.create_user("charlie", password="charlie-password", is_staff=True)
+
+
+@pytest.fixture
+def api_of() -> Callable[[User | None], APIClient]:
+    """An API client acting as a person, or as nobody."""
+
+    def make(user: User | None) -> APIClient:
+        client = APIClient()
+        if user is not None:
+            client.force_authenticate(user)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def report() -> Callable[..., Agent]:
+    """Have an agent report through the real settlement; returns its row."""
+
+    def make(name: str = "web-1", *, healthy: bool = True, capabilities: int = CAPABLE, **labels: Any) -> Agent:
+        uid = new_instance_uid()
+        message = StatusReport(
+            instance_uid=uid,
+            capabilities=capabilities,
+            agent_description=AgentDescription(
+                {"service.name": "otelcol", "service.version": "0.120.0"},
+                {"host.name": name, "os.type": "linux", "host.arch": "amd64", **labels},
+            ),
+            health=ComponentHealth(healthy, "" if healthy else "broken", "", 0, 0, {"healthy": healthy}),
+            effective_config=EffectiveConfig({"": {"body": "receivers: {}\n"}}),
+            remote_config_status=RemoteConfigStatus(b"", RemoteConfigStatuses.UNSET, ""),
+        )
+        lease = Lease(f"ws-{uid.hex}", "test", Transport.WEBSOCKET, "127.0.0.1")
+        settle_reports([Arrival(message, lease)], at=timezone.now())
+        return Agent.objects.get(instance_uid=uid)
+
+    return make
