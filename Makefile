@@ -9,8 +9,15 @@ BIN := .venv/bin
 run: .venv/.base
 	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
 
+# The portal with sample configurations and 50 simulated agents; Ctrl-C ends all of it.
 demo: .venv/.base
-	PYTHON=$(BIN)/python HOST=$(HOST) PORT=$(PORT) ./benchmarks/demo.sh
+	@trap 'kill $$server $$agents 2>/dev/null; wait; exit 0' INT TERM EXIT; \
+	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT) & server=$$!; agents=; \
+	until $(BIN)/python -c 'import urllib.request as r; r.urlopen("http://$(HOST):$(PORT)/health/ready", timeout=2)' 2>/dev/null; \
+	  do kill -0 $$server || exit 1; sleep 0.5; done; \
+	$(BIN)/python manage.py create_samples; \
+	$(BIN)/python manage.py simulate_agents --count 50 --endpoint ws://$(HOST):$(PORT)/v1/opamp & agents=$$!; \
+	wait $$server
 
 install: .venv/.dev
 
@@ -24,6 +31,9 @@ lint: install
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(MAKE) --no-print-directory proto-check
+
+proto-check: install
 	PYTHON=$(BIN)/python opamp_transport/proto/generate.sh --check
 
 proto: install

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import redis
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
 OK, DEGRADED, FAILED = "ok", "degraded", "failed"
 _TIMEOUT_SECONDS = 2
+
+# One of the three words above, and the reason in plain English.
+Verdict = tuple[str, str]
 
 
 def live(_request: HttpRequest) -> JsonResponse:
@@ -22,7 +25,7 @@ def live(_request: HttpRequest) -> JsonResponse:
 
 def ready(_request: HttpRequest) -> JsonResponse:
     """200 when agents and people can be served, else 503; a verdict and a reason for each dependency."""
-    checks: dict[str, Callable[[], tuple[str, str]]] = {"database": _database, "storage": _storage}
+    checks: dict[str, Callable[[], Verdict]] = {"database": _database, "migrations": _migrations, "storage": _storage}
     if settings.REDIS_URL:
         checks["redis"] = _redis
     verdicts = {}
@@ -34,20 +37,27 @@ def ready(_request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": overall, "checks": verdicts}, status=503 if overall == FAILED else 200)
 
 
-def _database() -> tuple[str, str]:
+def _database() -> Verdict:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        executor = MigrationExecutor(connection)
-        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
-        return FAILED, f"out of reach: {str(error).splitlines()[0][:200]}"
-    if missing:
-        return FAILED, f"{len(missing)} migrations are missing: run manage.py migrate"
+        return FAILED, f"out of reach: {_first_line(error)}"
     return OK, connection.vendor
 
 
-def _redis() -> tuple[str, str]:
+def _migrations() -> Verdict:
+    try:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return FAILED, "cannot be known while the database is out of reach"
+    if missing:
+        return FAILED, f"{len(missing)} are missing: run manage.py migrate"
+    return OK, "all applied"
+
+
+def _redis() -> Verdict:
     """A lost Redis degrades: rings between processes come late, found by each process's own look."""
     try:
         client = redis.Redis.from_url(
@@ -56,12 +66,19 @@ def _redis() -> tuple[str, str]:
         with client:
             client.ping()
     except redis.RedisError as error:
-        return DEGRADED, f"out of reach: {str(error)[:200]}"
+        return DEGRADED, f"out of reach: {_first_line(error)}"
     return OK, "reachable"
 
 
-def _storage() -> tuple[str, str]:
+def _storage() -> Verdict:
+    """Files under the data directory must be writable; an S3 store is asked when a file is moved, not by probes."""
     if settings.S3_BUCKET:
-        return OK, f"S3 bucket {settings.S3_BUCKET}"
-    location = getattr(default_storage, "location", "")
-    return OK, f"files under {location}"
+        return OK, "S3"
+    if not os.access(settings.DATA_DIR, os.W_OK | os.X_OK):
+        return FAILED, "the data directory cannot be written: see DATA_DIR"
+    return OK, "files"
+
+
+def _first_line(error: Exception) -> str:
+    """Enough to act on; drivers add hints over many lines."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

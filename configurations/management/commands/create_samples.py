@@ -1,0 +1,76 @@
+"""``manage.py create_samples``: a few Collector configurations to try the portal with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from configurations.remote_config import ConfigFile
+from configurations.services.publishing import Draft, InvalidConfiguration, NameTaken, create_configuration
+
+_COLLECTOR = """\
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: 127.0.0.1:4317
+processors:
+  memory_limiter:
+    check_interval: 1s
+    limit_mib: {limit_mib}
+  batch: {{}}
+exporters:
+  debug:
+    verbosity: {verbosity}
+service:
+  pipelines:
+    traces:
+      receivers: [otlp]
+      processors: [memory_limiter, batch]
+      exporters: [debug]
+"""
+
+
+def _draft(display_name: str, selector: dict[str, Any], *, priority: int, limit_mib: int, verbosity: str) -> Draft:
+    """A one-file Collector configuration for the agents that ``selector`` matches."""
+    text = _COLLECTOR.format(limit_mib=limit_mib, verbosity=verbosity)
+    return Draft(
+        display_name=display_name,
+        description="A sample: change it, or delete it.",
+        priority=priority,
+        selector=selector,
+        files={"": ConfigFile(text.encode(), "text/yaml")},
+    )
+
+
+SAMPLES = {
+    "linux-default": _draft("Linux hosts", {"os.type": "linux"}, priority=0, limit_mib=256, verbosity="basic"),
+    "windows-default": _draft("Windows hosts", {"os.type": "windows"}, priority=0, limit_mib=512, verbosity="basic"),
+    "production": _draft(
+        "Production",
+        {"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod", "production"]}]},
+        priority=10,
+        limit_mib=1024,
+        verbosity="normal",
+    ),
+}
+
+
+class Command(BaseCommand):
+    """Creates what is missing; a configuration that exists keeps every change made to it."""
+
+    help = "Create sample configurations; those that exist are left alone."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Create each sample through the same service as the portal."""
+        for name, draft in SAMPLES.items():
+            try:
+                create_configuration(name, draft, by=None, at=timezone.now())
+            except NameTaken:
+                self.stdout.write(f"{name}: exists, left alone")
+            except InvalidConfiguration as error:
+                raise CommandError(f"{name}: {error}") from error
+            else:
+                self.stdout.write(f"{name}: created")
