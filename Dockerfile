@@ -1,0 +1,23 @@
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    DATA_DIR=/data LOG_FORMAT=json
+WORKDIR /app
+
+# The lock changes rarely: its layer is kept when only the code changes.
+COPY requirements/base.lock requirements/base.lock
+RUN pip install --require-hashes -r requirements/base.lock
+
+RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin opamp \
+    && install -d -o opamp -g opamp -m 700 /data
+COPY . .
+RUN python -m compileall -q .
+
+USER opamp
+VOLUME /data
+EXPOSE 8080
+# Start-up migrates first, which takes a while on an old database.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health/live', timeout=4)"]
+STOPSIGNAL SIGTERM
+CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--port", "8080"]
