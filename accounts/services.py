@@ -56,7 +56,7 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def issue_token(user: User, *, name: str, by: User | None, expires_at: datetime | None = None) -> tuple[ApiToken, str]:
     """Make an API token for ``user``; the second value is the token text, which cannot be had again."""
     prefix = secrets.token_hex(5)
@@ -85,7 +85,7 @@ def verify_token(text: str, *, at: datetime) -> ApiToken | None:
     return row
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def revoke_token(token: ApiToken, *, by: User | None, at: datetime) -> bool:
     """Revoke ``token``; false when it already was. Takes effect with the next request."""
     if not ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at):

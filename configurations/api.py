@@ -22,13 +22,13 @@ from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from agents.models import Agent
-from agents.selectors import Entry, SelectorIndex
 from configurations.checks import Finding, InvalidContentType, normalise_content_type
 from configurations.models import Assignment, Configuration, Revision
 from configurations.previewing import preview
 from configurations.remote_config import ConfigFile
 from configurations.services import offers, publishing
 from configurations.services.publishing import Draft, draft_of
+from configurations.targets import why
 
 
 class FileSerializer(serializers.Serializer[Any]):
@@ -358,7 +358,9 @@ class DesiredView(_AgentView):
     def get(self, request: Request, instance_uid: str) -> Response:
         """The assignment, and all candidates by priority with the clauses of their selectors."""
         agent = self.agent(instance_uid)
-        return Response({**AssignmentSerializer(agent.assignment).data, "name": agent.configuration_name, **why(agent)})
+        return Response(
+            {**AssignmentSerializer(agent.assignment).data, "name": agent.configuration_name, "candidates": why(agent)}
+        )
 
 
 class RetryView(_AgentView):
@@ -369,24 +371,3 @@ class RetryView(_AgentView):
         """409 when there is nothing to offer."""
         offers.retry_offer(self.agent(instance_uid).pk, by=signed_in(request), at=timezone.now())
         return Response(AssignmentSerializer(self.agent(instance_uid).assignment).data)
-
-
-def why(agent: Agent) -> dict[str, Any]:
-    """Every configuration, strongest first: whether it is enabled and matches, clause by clause."""
-    rows = list(Configuration.objects.all())
-    entries = {row.pk: Entry(row.pk, row.name, row.priority, row.parsed_selector()) for row in rows}
-    winner = SelectorIndex.build(entries[row.pk] for row in rows if row.enabled).winner(agent.labels)
-    ordered = sorted(rows, key=lambda row: (-row.priority, row.name))
-    return {
-        "candidates": [
-            {
-                "name": row.name,
-                "priority": row.priority,
-                "enabled": row.enabled,
-                "matches": entries[row.pk].selector.matches(agent.labels),
-                "wins": winner is not None and winner.key == row.pk,
-                "clauses": [dataclasses.asdict(clause) for clause in entries[row.pk].selector.explain(agent.labels)],
-            }
-            for row in ordered[:100]
-        ]
-    }

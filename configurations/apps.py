@@ -12,6 +12,8 @@ class ConfigurationsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import extensions
+        from configurations import panels
         from configurations.services import targeting
 
         extensions.register_relabelled(targeting.rematch_agents)
+        panels.register()

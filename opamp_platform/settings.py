@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from agents.reports import RemoteConfigStatuses, Status
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.logs import logging_config
+
+# Lets classes such as ModelAdmin be written with their model, ModelAdmin[Agent], as their type stubs have them.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)

@@ -7,11 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from tests.live_server import LiveServer
 from tests.people import alice, api_of, bob, charlie, report
 
 __all__ = ["alice", "api_of", "bob", "charlie", "portal", "report", "shared_portal"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pools_end_before_the_database(django_db_setup: None) -> Iterator[None]:
+    """PostgreSQL does not drop the test database while a connection pool still holds a session."""
+    yield
+    for connection in connections.all():
+        connection.close()
+        if connection.vendor == "postgresql":
+            connection.close_pool()
 
 
 @pytest.fixture

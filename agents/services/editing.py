@@ -1,4 +1,7 @@
-"""What operators say about agents: name, notes, operator labels; and forgetting an agent. Audited, in one transaction each."""
+"""What operators say about agents: name, notes, operator labels; and forgetting an agent. Audited, in one transaction each.
+
+Not durable: the admin calls them inside a transaction of its own, and rings wait for that one's commit.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ class UnknownAgent(LookupError):
     """The agent is gone, or never was."""
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def edit_agent(
     agent_id: int,
     *,
@@ -65,7 +68,7 @@ def edit_agent(
     return agent
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def forget_agents(agent_ids: Sequence[int], *, by: User | None) -> int:
     """Delete agents with their history; returns how many. One that still talks registers itself anew with its next message.
 

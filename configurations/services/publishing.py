@@ -167,7 +167,7 @@ def _text_of(key: str, file: ConfigFile) -> dict[str, tuple[str, str]]:
         return {}
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def create_configuration(
     name: str, draft: Draft, *, by: User | None, at: datetime, note: str = ""
 ) -> tuple[Configuration, list[Finding]]:
@@ -195,7 +195,7 @@ def create_configuration(
     return configuration, findings
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def update_configuration(
     name: str,
     draft: Draft,
@@ -283,7 +283,7 @@ def roll_back(
     )
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def delete_configuration(name: str, *, by: User | None, at: datetime, expected_revision: int | None = None) -> int:
     """Delete a configuration with its revisions; returns how many agents that concerned.
 

@@ -1,0 +1,32 @@
+"""Why an agent should run what it should run: every candidate, strongest first, clause by clause. Reads only."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from agents.models import Agent
+from agents.selectors import Entry, SelectorIndex
+from configurations.models import Configuration
+
+_MOST = 100
+
+
+def why(agent: Agent) -> list[dict[str, Any]]:
+    """JSON-ready candidates: the matching ones first, each with whether it wins and how its clauses did; at most 100."""
+    rows = list(Configuration.objects.all())
+    entries = {row.pk: Entry(row.pk, row.name, row.priority, row.parsed_selector()) for row in rows}
+    winner = SelectorIndex.build(entries[row.pk] for row in rows if row.enabled).winner(agent.labels)
+    matching = {row.pk: entries[row.pk].selector.matches(agent.labels) for row in rows}
+    ordered = sorted(rows, key=lambda row: (not matching[row.pk], -row.priority, row.name))
+    return [
+        {
+            "name": row.name,
+            "priority": row.priority,
+            "enabled": row.enabled,
+            "matches": matching[row.pk],
+            "wins": winner is not None and winner.key == row.pk,
+            "clauses": [dataclasses.asdict(clause) for clause in entries[row.pk].selector.explain(agent.labels)],
+        }
+        for row in ordered[:_MOST]
+    ]
