@@ -1,0 +1,47 @@
+"""Mistakes in settings that the start must name."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_django import Settings
+
+from opamp_platform.checks import pool_holds_the_threads, several_workers
+
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": "x"}
+POSTGRES = {"ENGINE": "django.db.backends.postgresql", "NAME": "x"}
+
+
+@pytest.mark.parametrize(
+    ("workers", "redis_url", "database", "expected"),
+    [
+        (1, "", SQLITE, []),
+        (2, "redis://127.0.0.1/0", POSTGRES, []),
+        (2, "", POSTGRES, ["opamp.E001"]),
+        (2, "redis://127.0.0.1/0", SQLITE, ["opamp.E002"]),
+        (2, "", SQLITE, ["opamp.E001", "opamp.E002"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+def test_several_workers(
+    settings: Settings, workers: int, redis_url: str, database: dict[str, str], expected: list[str]
+) -> None:
+    settings.WEB_CONCURRENCY, settings.REDIS_URL, settings.DATABASES = workers, redis_url, {"default": database}
+    found = several_workers(None)
+    assert [message.id for message in found] == expected
+    assert all(message.hint for message in found)
+
+
+@pytest.mark.parametrize(
+    ("database", "threads", "expected"),
+    [
+        (SQLITE, 1, []),
+        ({**POSTGRES, "OPTIONS": {"pool": {"max_size": 16}}}, 4, []),
+        ({**POSTGRES, "OPTIONS": {"pool": {"max_size": 3}}}, 4, ["opamp.W003"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+def test_pool_holds_the_threads(
+    settings: Settings, database: dict[str, object], threads: int, expected: list[str]
+) -> None:
+    settings.DATABASES, settings.DATABASE_THREADS = {"default": database}, threads
+    assert [message.id for message in pool_holds_the_threads(None)] == expected

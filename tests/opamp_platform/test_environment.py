@@ -1,0 +1,66 @@
+"""Strict reading: what cannot be meant stops the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from opamp_platform.environment import Environment, StrangeValue
+
+
+class TestText:
+    def test_default_and_surrounding_space(self) -> None:
+        assert Environment({}).text("NAME", "x") == "x"
+        assert Environment({"NAME": " y\n"}).text("NAME", "x") == "y"
+
+    def test_a_file_ends_in_a_newline_that_is_no_part_of_the_secret(self, tmp_path: Path) -> None:
+        path = tmp_path / "secret"
+        path.write_text("s3cret\n", encoding="utf-8")
+        assert Environment({"NAME_FILE": str(path)}).text("NAME") == "s3cret"
+
+    def test_both_forms_at_once_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(StrangeValue, match="NAME and NAME_FILE are both set"):
+            Environment({"NAME": "a", "NAME_FILE": str(tmp_path / "x")}).text("NAME")
+
+    def test_a_file_that_cannot_be_read_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(StrangeValue, match="NAME_FILE: cannot read"):
+            Environment({"NAME_FILE": str(tmp_path / "none")}).text("NAME")
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("Yes", True), ("off", False), ("", False)])
+def test_flag(value: str, expected: bool) -> None:
+    assert Environment({"FLAG": value}).flag("FLAG", default=not expected) is expected
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", "truee"])
+def test_a_strange_flag_is_not_false(value: str) -> None:
+    with pytest.raises(StrangeValue, match="is no boolean"):
+        Environment({"FLAG": value}).flag("FLAG")
+
+
+class TestInteger:
+    def test_empty_means_the_default(self) -> None:
+        assert Environment({"N": ""}).integer("N", 7) == 7
+
+    @pytest.mark.parametrize("value", ["ten", "1.5", "0", "11"])
+    def test_strange_or_out_of_range(self, value: str) -> None:
+        with pytest.raises(StrangeValue, match="N="):
+            Environment({"N": value}).integer("N", 5, least=1, most=10)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("", 5), ("4096", 4096), ("64 MiB", 64 * 1024**2), ("1g", 1024**3), ("2KiB", 2048)]
+)
+def test_size(value: str, expected: int) -> None:
+    assert Environment({"SIZE": value}).size("SIZE", 5) == expected
+
+
+@pytest.mark.parametrize("value", ["big", "-1", "1.5m", "0"])
+def test_strange_sizes(value: str) -> None:
+    with pytest.raises(StrangeValue, match="SIZE"):
+        Environment({"SIZE": value}).size("SIZE", 5)
+
+
+def test_items() -> None:
+    assert Environment({"HOSTS": "a, b,,c "}).items("HOSTS") == ["a", "b", "c"]

@@ -1,0 +1,175 @@
+"""The server process as an operator and an agent meet it: real processes, real sockets, bounded waits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from opamp_transport.proto import opamp_pb2
+from tests.live_server import ROOT, LiveServer, free_port
+
+SECRET = "a-secret-of-the-agents"
+MESSAGE_LIMIT = 4096
+HANDSHAKE = (
+    b"GET /v1/opamp HTTP/1.1\r\nHost: portal\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\n\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server with a secret for agents, a small message limit and little patience."""
+    folder = tmp_path_factory.mktemp("guarded")
+    limits = {"OPAMP_MAX_MESSAGE_SIZE": str(MESSAGE_LIMIT), "OPAMP_HEADER_SECONDS": "1"}
+    with LiveServer(folder, OPAMP_SECRET_KEY=SECRET, **limits) as server:
+        yield server
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """What the peer sends until it closes."""
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
+
+
+def first_message() -> bytes:
+    """A framed first report of a new agent."""
+    return b"\x00" + opamp_pb2.AgentToServer(instance_uid=uuid4().bytes, capabilities=1).SerializeToString()
+
+
+class TestAdmission:
+    @pytest.mark.rule("S-22", "S-105")
+    def test_without_the_secret_the_handshake_gets_401_and_no_upgrade(self, guarded: LiveServer) -> None:
+        with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as agent:
+            agent.sendall(HANDSHAKE)
+            head = agent.recv(65536)
+        assert head.startswith(b"HTTP/1.1 401 ")
+        assert b"101 Switching" not in head
+
+    def test_with_the_secret_it_is_served(self, guarded: LiveServer) -> None:
+        headers = {"Authorization": f"Bearer {SECRET}"}
+        with connect(guarded.websocket_endpoint, additional_headers=headers, proxy=None) as agent:
+            agent.send(first_message())
+            assert agent.recv(timeout=10)[0] == 0
+
+
+class TestLimits:
+    def test_an_oversize_message_closes_with_1009(self, guarded: LiveServer) -> None:
+        headers = {"Secret-Key": SECRET}
+        with connect(guarded.websocket_endpoint, additional_headers=headers, proxy=None) as agent:
+            agent.send(b"\x00" * (MESSAGE_LIMIT + 1))
+            with pytest.raises(ConnectionClosed) as closed:
+                agent.recv(timeout=10)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+
+    def test_a_connection_whose_request_head_is_late_is_dropped(self, guarded: LiveServer) -> None:
+        with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as slow:
+            slow.sendall(b"GET /health/live HTTP/1.1\r\nHost: portal\r\n")
+            assert read_all(slow).startswith(b"HTTP/1.1 408 ")
+
+    def test_a_silent_connection_is_dropped(self, guarded: LiveServer) -> None:
+        with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as silent:
+            assert read_all(silent).startswith(b"HTTP/1.1 408 ")
+
+    def test_a_kept_connection_may_be_idle_longer_than_a_head_may_take(self, guarded: LiveServer) -> None:
+        request = b"GET /health/live HTTP/1.1\r\nHost: portal\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as kept:
+            kept.sendall(request)
+            assert kept.recv(65536).startswith(b"HTTP/1.1 200 ")
+            kept.settimeout(1.5)
+            with pytest.raises(TimeoutError):
+                kept.recv(1)
+            kept.settimeout(10)
+            kept.sendall(request)
+            assert kept.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+class TestEnd:
+    def test_sigterm_closes_agents_in_order_and_ends_within_twenty_seconds(self, portal: LiveServer) -> None:
+        with connect(portal.websocket_endpoint, proxy=None) as agent:
+            agent.send(first_message())
+            agent.recv(timeout=10)
+            assert portal.process is not None
+            begun = time.monotonic()
+            portal.process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as closed:
+                agent.recv(timeout=20)
+            portal.process.wait(20)
+        assert time.monotonic() - begun < 20
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code in {1001, 1012}
+
+
+class TestStarts:
+    def test_the_first_start_tells_how_to_sign_in_and_later_ones_change_nothing(self, tmp_path: Path) -> None:
+        with LiveServer(tmp_path, ADMIN_PASSWORD="") as server:
+            first = server.log_tail()
+            assert f"http://127.0.0.1:{server.port}/" in first
+            assert "password: " in first
+            assert "Token:   opk_" in first
+            assert f"--endpoint {server.websocket_endpoint}" in first
+            assert "supervisor.yaml" in first
+            token = first.split("Token:   ")[1].split()[0]
+            people = server.manage("shell", "--no-imports", "-c", COUNT_PEOPLE)
+
+            server.restart()
+            later = server.log_path.read_text(encoding="utf-8")[len(first) :]
+            assert f"http://127.0.0.1:{server.port}/" in later
+            assert "opk_" not in later
+            assert "password" not in later
+            assert server.manage("shell", "--no-imports", "-c", COUNT_PEOPLE) == people == "1 admin True\n"
+            server._token = token
+            assert server.api("GET", "agents").status == 200
+
+
+COUNT_PEOPLE = (
+    "from accounts.models import User; "
+    "print(User.objects.count(), *User.objects.values_list('username', 'is_superuser').get())"
+)
+
+
+class TestRefusals:
+    def run(self, tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`manage.py serve` that must end by itself."""
+        return subprocess.run(
+            [sys.executable, "manage.py", "serve", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "DATA_DIR": str(tmp_path), "DATABASE_URL": "", "REDIS_URL": "", **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def test_a_port_in_use_is_named(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            port = holder.getsockname()[1]
+            done = self.run(tmp_path, "--port", str(port))
+        assert done.returncode == 1
+        assert f"Port {port} on 127.0.0.1 cannot be used" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_several_workers_need_postgresql_and_redis(self, tmp_path: Path) -> None:
+        done = self.run(tmp_path, "--port", str(free_port()), "--workers", "2")
+        assert done.returncode == 1
+        assert "DATABASE_URL" in done.stderr
+        assert "REDIS_URL" in done.stderr
+        assert not (tmp_path / "opamp.sqlite3").exists()
+
+    def test_a_strange_setting_stops_the_start(self, tmp_path: Path) -> None:
+        done = self.run(tmp_path, OPAMP_HEARTBEAT_SECONDS="often")
+        assert done.returncode == 1
+        assert "OPAMP_HEARTBEAT_SECONDS='often' is no whole number" in done.stderr
