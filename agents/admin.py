@@ -26,6 +26,8 @@ from agents.reports import Status, capability_names
 from agents.services import commands, editing
 
 _CHIPS = 4
+# Labels that other columns show already.
+_COLUMNS = ("service.", "host.", "os.")
 _TIMELINE = 50
 
 
@@ -196,7 +198,7 @@ class AgentAdmin(admin.ModelAdmin[Agent]):
         """Name, revision, and whether the agent has it."""
         if not agent.configuration_name:
             return "–"
-        mark = "✖" if agent.config_failed else {True: "✔", False: "⏳", None: "?"}[agent.in_sync]
+        mark = "✖" if agent.config_failed else {True: "✔", False: "◔", None: "?"}[agent.in_sync]
         return f"{mark} {agent.configuration_name} r{agent.configuration_revision}"
 
     @admin.display(description=_("last seen"), ordering="presence__last_seen_at")
@@ -209,7 +211,8 @@ class AgentAdmin(admin.ModelAdmin[Agent]):
     def chips(self, agent: Agent) -> SafeString:
         """Operator labels first, then a few of the reported ones."""
         own = agent.operator_labels
-        pairs = [*own.items(), *((key, value) for key, value in agent.labels.items() if key not in own)]
+        others = {key: value for key, value in agent.labels.items() if key not in own and not key.startswith(_COLUMNS)}
+        pairs = [*own.items(), *others.items()]
         chips = format_html_join("", '<span class="chip">{}={}</span>', pairs[:_CHIPS])
         rest = len(pairs) - _CHIPS
         return format_html("{}{}", chips, f"+{rest}" if rest > 0 else "")
