@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator
+from pathlib import Path
 
 from django.db import DatabaseError
 from django.db.models import Count
@@ -58,6 +59,16 @@ def count_by_status() -> Tally[Status]:
     return counts
 
 
+def forget_dead_workers(folder: Path) -> None:
+    """Remove the live gauges of workers that are gone, which the sum over ``folder`` would keep; counters stay."""
+    for path in folder.glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(path.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            # Another worker may be doing the same.
+            path.unlink(missing_ok=True)
+
+
 _fleet = FleetCollector()
 
 
@@ -66,7 +77,9 @@ def view(_request: HttpRequest) -> HttpResponse:
     registry: CollectorRegistry = REGISTRY
     fleet = CollectorRegistry()
     fleet.register(_fleet)
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder:
+        forget_dead_workers(Path(folder))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return HttpResponse(generate_latest(registry) + generate_latest(fleet), content_type=CONTENT_TYPE_LATEST)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -13,7 +17,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from agents.models import Agent
 from agents.reports import Status
-from opamp_platform.metrics import FleetCollector, count_by_status
+from opamp_platform.metrics import FleetCollector, count_by_status, forget_dead_workers
 
 
 def sample(client: Client, name: str, **labels: str) -> float:
@@ -73,3 +77,14 @@ class TestRequests:
         client.generic("BREW", "/no-such-page")
         assert sample(client, "opamp_http_requests_total", method="other") >= 1
         assert sample(client, "opamp_http_requests_total", method="BREW") == 0
+
+
+def test_a_dead_worker_no_longer_counts_connections_but_its_messages_stay(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as worker:
+        worker.wait(10)
+    gone = [tmp_path / f"gauge_livesum_{worker.pid}.db", tmp_path / f"counter_{worker.pid}.db"]
+    here = tmp_path / f"gauge_livesum_{os.getpid()}.db"
+    for path in (*gone, here):
+        path.touch()
+    forget_dead_workers(tmp_path)
+    assert set(tmp_path.iterdir()) == {here, gone[1]}

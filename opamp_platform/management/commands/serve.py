@@ -58,6 +58,7 @@ class Command(BaseCommand):
     def announce(self, host: str, port: int) -> None:
         """Say where the portal is; the first time also how to sign in and how to connect an agent."""
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  compared, not bound
+        shown = f"[{shown}]" if ":" in shown else shown
         self.stdout.write(f"Portal:  http://{shown}:{port}/")
         if host not in {"127.0.0.1", "localhost", "::1"} and not settings.OPAMP_SECRET_KEY:
             self.stdout.write("Warning: OPAMP_SECRET_KEY is empty, so any agent that reaches this port may connect.")
