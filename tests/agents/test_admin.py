@@ -85,3 +85,13 @@ def test_pages_hold_no_inline_code(client, alice, report, language):
         assert answer.status_code == 200
         assert "script-src 'self'" in answer["content-security-policy"]
         assert " style=" not in answer.content.decode().split("<body")[1]
+
+
+def test_the_portal_speaks_chinese(client, alice, report):
+    agent = report(env="prod")
+    client.force_login(alice)
+    client.post("/i18n/setlang/", {"language": "zh-hans"})
+    body = client.get(page_of(agent)).content.decode()
+    for word in ("目标配置及原因", "已连接", "时间线", "运维标签", "已注册"):
+        assert word in body
+    assert "已断开" in client.get("/admin/").content.decode()
