@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 GROUP = "opamp.doorbell"
 _UIDS_PER_RING = 5_000
 _SEND_SECONDS = 5.0
+_CLOSE_SECONDS = 2.0
 BROKER_ERRORS = (OSError, TimeoutError, RedisError)
 
 Listener = Callable[[Sequence[UUID]], None]
@@ -116,3 +117,13 @@ async def listen() -> None:
             logger.warning("doorbell: the broker is out of reach", extra={"error": repr(error)})
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
+
+
+async def close() -> None:
+    """Close the layer's connections of the running loop; bounded, for the broker may be gone."""
+    layer = get_channel_layer()
+    if layer is not None and settings.REDIS_URL:
+        try:
+            await asyncio.wait_for(layer.flush(), _CLOSE_SECONDS)
+        except BROKER_ERRORS as error:
+            logger.info("doorbell: the broker did not take leave", extra={"error": repr(error)})

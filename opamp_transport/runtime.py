@@ -36,6 +36,7 @@ EXPIRE_SECONDS = 5.0
 # A change is looked for again this long after its time stamp: its transaction may have committed late.
 _LOOK_BACK = timedelta(seconds=60)
 _DRAIN_SECONDS = 10.0
+_CANCELLATIONS = 10
 
 
 class Runtime:
@@ -84,9 +85,8 @@ class Runtime:
         except (TimeoutError, DatabaseError) as error:
             # Nothing is lost for good: leases expire with the process, and a sequence gap brings the full state.
             logger.warning("stopping without the last batch", extra={"error": repr(error)})
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
+        await doorbell.close()
         await asyncio.get_running_loop().run_in_executor(None, self.threads.close)
 
     # --- Rings -----------------------------------------------------------------------------------------------------
@@ -152,6 +152,18 @@ async def _every(seconds: float, name: str, chore: Callable[[], Awaitable[None]]
         except DatabaseError as error:
             logger.warning("chore failed, will be tried again", extra={"chore": name, "error": str(error)[:200]})
         await asyncio.sleep(seconds)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until all are done: a library below may lose a cancellation that meets its own timeout."""
+    pending = set(tasks)
+    for _ in range(_CANCELLATIONS):
+        for task in pending:
+            task.cancel()
+        if pending:
+            _done, pending = await asyncio.wait(pending, timeout=0.5)
+    if pending:
+        logger.warning("tasks did not end", extra={"tasks": len(pending)})
 
 
 _current: Runtime | None = None

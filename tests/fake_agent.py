@@ -12,7 +12,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
+from asgiref.sync import sync_to_async
 from channels.testing import HttpCommunicator, WebsocketCommunicator
+from django.db import connections
 
 from agents.reports import AgentCapabilities
 from opamp_platform.asgi import application
@@ -41,6 +43,8 @@ def run(test: Coroutine[Any, Any, T]) -> T:
             return await test
         finally:
             await runtime.stop()
+            # The thread of `sync_to_async` holds a connection that nobody else would give back.
+            await sync_to_async(connections.close_all)()
 
     return asyncio.run(whole())
 
