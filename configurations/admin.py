@@ -7,9 +7,13 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -18,7 +22,7 @@ from accounts.models import User
 from configurations.models import Configuration, Revision
 from configurations.previewing import Preview, preview
 from configurations.remote_config import ConfigFile
-from configurations.services import publishing
+from configurations.services import offers, publishing
 from configurations.services.publishing import Draft, InvalidConfiguration, StaleRevision, draft_of
 
 _REVISIONS = 20
@@ -187,6 +191,47 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
         obj.refresh_from_db()
         for item in findings[:20]:
             messages.warning(request, f"{_('line')} {item.line}: {item.message}")
+
+    def get_urls(self) -> list[Any]:
+        """Roll back to a revision, and offer a configuration once more."""
+        wrapped = self.admin_site.admin_view
+        return [
+            path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
+            path("retry/<int:agent_id>/", wrapped(self.retry), name="configuration_retry"),
+            *super().get_urls(),
+        ]
+
+    def roll_back(self, request: HttpRequest, pk: int, number: int) -> HttpResponse:
+        """GET shows what would change, POST does it."""
+        row = get_object_or_404(Configuration.objects.select_related("current"), pk=pk)
+        revision = get_object_or_404(Revision, configuration=row, number=number)
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        page = reverse("admin:configurations_configuration_change", args=[pk])
+        if request.method == "POST":
+            publishing.roll_back(row.name, number, by=cast("User", request.user), at=timezone.now())
+            self.message_user(request, _("Rolled back to revision %(number)d.") % {"number": number})
+            return redirect(page)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Roll back %(name)s to revision %(number)d") % {"name": row, "number": number},
+            "difference": "" if row.current is None else _difference(row.current, revision),
+            "concerned": row.assignments.count(),
+            "page": page,
+        }
+        return TemplateResponse(request, "admin/configurations/configuration/rollback.html", context)
+
+    def retry(self, request: HttpRequest, agent_id: int) -> HttpResponse:
+        """POST offers the agent its configuration once more."""
+        if request.method != "POST" or not request.user.has_perm("configurations.change_configuration"):
+            raise PermissionDenied
+        try:
+            offers.retry_offer(agent_id, by=cast("User", request.user), at=timezone.now())
+        except offers.NothingToRetry as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self.message_user(request, _("The configuration is offered once more."))
+        return redirect(reverse("admin:agents_agent_change", args=[agent_id]))
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest

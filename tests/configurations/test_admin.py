@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.models import Agent
-from configurations.models import Configuration
+from configurations.models import Assignment, Configuration
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/configurations/configuration/"
@@ -87,3 +87,30 @@ def test_a_viewer_only_looks(client, bob, signed_in):
     client.force_login(bob)
     assert client.get(url).status_code == 200
     assert client.post(url, FORM).status_code == 403
+
+
+def test_an_older_revision_comes_back_after_a_look(signed_in, bob, client):
+    signed_in.post(LIST + "add/", FORM)
+    row = Configuration.objects.get()
+    signed_in.post(f"{LIST}{row.pk}/change/", {**FORM, "expected_revision": "1", "raw_config": "b: 1\n"})
+    url = f"{LIST}{row.pk}/rollback/1/"
+    assert "+a: 1" in signed_in.get(url).content.decode()
+    assert url in signed_in.get(f"{LIST}{row.pk}/change/").content.decode()
+    assert signed_in.post(url).status_code == 302
+    row.refresh_from_db()
+    assert (row.current.number, row.current.files[""]["body"]) == (3, "a: 1\n")
+    client.force_login(bob)
+    assert client.post(url).status_code == 403
+
+
+def test_a_failed_configuration_is_offered_once_more_by_hand(signed_in, report):
+    agent = report(env="prod")
+    signed_in.post(LIST + "add/", FORM)
+    Agent.objects.filter(pk=agent.pk).update(
+        remote_config_hash=Agent.objects.get(pk=agent.pk).configuration_hash, remote_config_status=3, config_failed=True
+    )
+    Assignment.objects.update(status="failed")
+    assert "/retry/" in signed_in.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
+    assert signed_in.post(f"{LIST}retry/{agent.pk}/").status_code == 302
+    assert Assignment.objects.get().retry_requested
+    assert Agent.objects.get(pk=agent.pk).status == "configuring"
