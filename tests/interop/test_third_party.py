@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ pytestmark = pytest.mark.interop
 
 SECRET = "a-shared-secret"
 BAD_WORD = "unlucky"
+PATIENCE = 60.0  # Elastic's client may make its 30 s pause
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
@@ -34,10 +34,10 @@ class Stage:
         self.name = f"interop-{uuid4().hex[:12]}"
         self.selector = {"test": self.name}
 
-    def program(self, *options: str) -> Program:
-        """The agent, not started yet."""
+    def program(self, *options: str, interval_seconds: float = 0.5) -> Program:
+        """The agent, not started yet; it polls or sends heartbeats in this interval."""
         endpoint = self.server.websocket_endpoint if self.kind.scheme == "ws" else self.server.http_endpoint
-        interval = "500ms" if self.kind.program == "go" else "0.5"
+        interval = f"{interval_seconds}s" if self.kind.program == "go" else f"{interval_seconds}"
         common = [
             "--endpoint", endpoint, "--name", self.name, "--labels", f"test={self.name}", "--interval", interval,
             "--fail", BAD_WORD,
@@ -69,7 +69,7 @@ class Stage:
             agent = self.found()
             return agent if agent is not None and fields.items() <= agent.items() else None
 
-        return self.server.eventually(claim, what=f"agent {self.name} with {fields}, now {self.found()}") or {}
+        return self.server.eventually(claim, what=f"agent {self.name} with {fields}") or {}
 
     def runs(self, config_hash: str) -> dict[str, Any]:
         """The agent, once it has applied this configuration and everything says so."""
@@ -85,7 +85,7 @@ class Stage:
                 and agent["status"] == "connected"
             )
 
-        self.server.eventually(claim, what=f"{self.name} runs {config_hash}")
+        self.server.eventually(claim, PATIENCE, f"{self.name} runs {config_hash}")
         return self.sees()
 
     def offer_count(self) -> int:
@@ -169,99 +169,3 @@ class TestFailure:
             good = stage.republish(stage.kind.better)
             agent.expect("applied", hash=good)
             stage.runs(good)
-
-
-class TestRestartOfTheServer:
-    """Agents outlive servers."""
-
-    @pytest.mark.rule("S-43", "S-48")
-    @pytest.mark.parametrize("graceful", [True, False], ids=["graceful", "killed"])
-    def test_agents_come_back_and_get_what_changed(self, kind: Kind, portal: LiveServer, graceful: bool) -> None:
-        stage = Stage(kind, portal)
-        first = stage.publish(kind.good)
-        with stage.program() as agent:
-            agent.expect("applied", hash=first)
-            uid = stage.runs(first)["instance_uid"]
-            portal.restart(graceful=graceful)
-            if kind.program == "node":
-                # After a lost poll this client is silent for 30 s, unless it has something to say.
-                agent.tell("describe nudged=yes")
-            assert stage.runs(first)["instance_uid"] == uid
-            offers_before = agent.count("remote_config")
-            second = stage.republish(kind.better)
-            agent.expect("applied", hash=second)
-            stage.runs(second)
-            assert agent.count("remote_config") == offers_before + 1
-            assert offers_before == 1
-
-
-class TestLeaving:
-    """Connected is what the agent shows, not what it once said."""
-
-    @pytest.mark.rule("S-35", "S-51")
-    @pytest.mark.defect(4)
-    def test_an_agent_that_polls_is_connected_and_one_that_left_is_not(self, kind: Kind, tmp_path: Path) -> None:
-        with LiveServer(tmp_path, OPAMP_HEARTBEAT_SECONDS="1") as server:
-            stage = Stage(kind, server)
-            with stage.program() as agent:
-                uid = stage.sees(connected=True)["instance_uid"]
-                stage.wait_for_messages(8)
-                events = server.get(f"agents/{uid}/timeline")["results"]
-                assert [event["kind"] for event in events].count("connected") == 1
-                agent.stop()
-            assert stage.sees(connected=False)["status"] == "disconnected"
-
-
-class TestSecret:
-    """Who may connect."""
-
-    @pytest.mark.rule("S-22", "S-23")
-    def test_a_wrong_secret_is_refused_and_the_right_one_is_not(self, kind: Kind, tmp_path: Path) -> None:
-        with LiveServer(tmp_path, OPAMP_SECRET_KEY=SECRET) as server:
-            stage = Stage(kind, server)
-            with stage.program("--secret", "a-wrong-secret") as agent:
-                assert "401" in agent.expect("connect_failed")["error"]
-                assert stage.found() is None
-            with stage.program("--secret", SECRET):
-                stage.sees(connected=True)
-
-
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.program == "go"], ids=lambda kind: kind.name)
-class TestReferenceClient:
-    """What only opamp-go can do of the clients here."""
-
-    @pytest.mark.rule("S-96", "S-97")
-    def test_a_restart_is_delivered_once(self, kind: Kind, shared_portal: LiveServer) -> None:
-        command(kind)
-        stage = Stage(kind, shared_portal)
-        with stage.program() as agent:
-            uid = stage.sees(connected=True)["instance_uid"]
-            stage.server.post(f"agents/{uid}/restart")
-            agent.expect("restart")
-            stage.wait_for_messages(3)
-            assert agent.count("restart") == 1
-
-    @pytest.mark.rule("S-39", "S-71")
-    def test_health_and_labels_follow_the_agent(self, kind: Kind, shared_portal: LiveServer) -> None:
-        command(kind)
-        stage = Stage(kind, shared_portal)
-        with stage.program() as agent:
-            stage.sees(connected=True, healthy=True)
-            agent.tell("health false")
-            assert stage.sees(healthy=False)["status"] == "error"
-            agent.tell("health true")
-            agent.tell("describe tier=front")
-            assert stage.server.eventually(lambda: stage.sees(healthy=True)["labels"].get("tier")) == "front"
-
-
-@pytest.mark.rule("S-62", "S-63")
-def test_an_offer_that_a_client_cannot_read_is_not_sent_with_each_poll(shared_portal: LiveServer) -> None:
-    """The Python client raises on anything but JSON and then says nothing of it."""
-    stage = Stage(KINDS[-1], shared_portal)
-    body = configuration(stage.name, stage.selector, KINDS[0].good)
-    wanted = stage.server.post("configurations", body)["config_hash"]
-    with stage.program() as agent:
-        agent.expect("remote_config", hash=wanted)
-        stage.wait_for_messages(6)
-        assert agent.count("remote_config") == 1
-        assert stage.sees()["in_sync"] is False
