@@ -28,7 +28,6 @@ SERVER_CAPABILITIES = (
     | ServerCapabilities.OFFERS_REMOTE_CONFIG
     | ServerCapabilities.ACCEPTS_EFFECTIVE_CONFIG
     | ServerCapabilities.ACCEPTS_PACKAGES_STATUS
-    | ServerCapabilities.OFFERS_CONNECTION_SETTINGS
 )
 
 
