@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.interop.programs import KINDS, Kind, Program, command
 from tests.live_server import LiveServer, configuration
@@ -69,7 +74,7 @@ class Stage:
             agent = self.found()
             return agent if agent is not None and fields.items() <= agent.items() else None
 
-        return self.server.eventually(claim, what=f"agent {self.name} with {fields}") or {}
+        return self.server.eventually(claim, PATIENCE, f"agent {self.name} with {fields}") or {}
 
     def runs(self, config_hash: str) -> dict[str, Any]:
         """The agent, once it has applied this configuration and everything says so."""
@@ -96,7 +101,7 @@ class Stage:
     def wait_for_messages(self, number: int) -> None:
         """Let the agent send so many messages more."""
         goal = self.sees()["sequence_num"] + number
-        self.server.eventually(lambda: self.sees()["sequence_num"] >= goal, what=f"sequence number {goal}")
+        self.server.eventually(lambda: self.sees()["sequence_num"] >= goal, PATIENCE, f"sequence number {goal}")
 
 
 @pytest.fixture
@@ -169,3 +174,113 @@ class TestFailure:
             good = stage.republish(stage.kind.better)
             agent.expect("applied", hash=good)
             stage.runs(good)
+
+
+class TestRestartOfTheServer:
+    """Agents outlive servers."""
+
+    @pytest.mark.rule("S-43", "S-48")
+    @pytest.mark.parametrize("graceful", [True, False], ids=["graceful", "killed"])
+    def test_agents_come_back_and_get_what_changed(self, kind: Kind, portal: LiveServer, graceful: bool) -> None:
+        stage = Stage(kind, portal)
+        first = stage.publish(kind.good)
+        # After a lost poll Elastic's client is silent for 30 s: with this interval it hardly notices the restart.
+        with stage.program(interval_seconds=4 if kind.program == "node" else 0.5) as agent:
+            agent.expect("applied", hash=first)
+            uid = stage.runs(first)["instance_uid"]
+            portal.restart(graceful=graceful)
+            assert stage.runs(first)["instance_uid"] == uid
+            # The Python client queues equal polls while the server is away, and an equal poll gets the equal answer.
+            stage.wait_for_messages(1 if kind.program == "node" else 5)
+            assert agent.count("remote_config") == 1
+            second = stage.republish(kind.better)
+            agent.expect("applied", hash=second)
+            stage.runs(second)
+            assert agent.count("remote_config") == 2
+
+
+class TestLeaving:
+    """Connected is what the agent shows, not what it once said."""
+
+    @pytest.mark.rule("S-35", "S-51")
+    @pytest.mark.defect(4)
+    def test_an_agent_that_polls_is_connected_and_one_that_left_is_not(self, kind: Kind, tmp_path: Path) -> None:
+        with LiveServer(tmp_path, OPAMP_HEARTBEAT_SECONDS="1") as server:
+            stage = Stage(kind, server)
+            with stage.program() as agent:
+                uid = stage.sees(connected=True)["instance_uid"]
+                stage.wait_for_messages(8)
+                events = server.get(f"agents/{uid}/timeline")["results"]
+                assert [event["kind"] for event in events].count("connected") == 1
+                agent.stop()
+            assert stage.sees(connected=False)["status"] == "disconnected"
+
+
+class TestSecret:
+    """Who may connect."""
+
+    @pytest.mark.rule("S-22", "S-23")
+    def test_a_wrong_secret_is_refused_and_the_right_one_is_not(self, kind: Kind, tmp_path: Path) -> None:
+        with LiveServer(tmp_path, OPAMP_SECRET_KEY=SECRET) as server:
+            stage = Stage(kind, server)
+            with stage.program("--secret", "a-wrong-secret"):
+                server.eventually(lambda: '"reason": "unauthorized"' in server.log_tail(), what="a refusal in the log")
+                assert stage.found() is None
+            with stage.program("--secret", SECRET):
+                stage.sees(connected=True)
+
+    @pytest.mark.rule("S-22")
+    def test_the_refusal_is_a_true_401_over_both_transports(self, tmp_path: Path) -> None:
+        with LiveServer(tmp_path, OPAMP_SECRET_KEY=SECRET) as server:
+            with pytest.raises(InvalidStatus) as handshake, connect(server.websocket_endpoint, proxy=None):
+                pass
+            assert handshake.value.response.status_code == 401
+            request = urllib.request.Request(
+                server.http_endpoint, data=b"", headers={"Content-Type": "application/x-protobuf"}
+            )
+            with pytest.raises(urllib.error.HTTPError) as post:
+                urllib.request.urlopen(request, timeout=10)
+            with post.value as error:
+                assert error.code == 401
+                assert error.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.program == "go"], ids=lambda kind: kind.name)
+class TestReferenceClient:
+    """What only opamp-go can do of the clients here."""
+
+    @pytest.mark.rule("S-96", "S-97")
+    def test_a_restart_is_delivered_once(self, kind: Kind, shared_portal: LiveServer) -> None:
+        command(kind)
+        stage = Stage(kind, shared_portal)
+        with stage.program() as agent:
+            uid = stage.sees(connected=True)["instance_uid"]
+            stage.server.post(f"agents/{uid}/restart")
+            agent.expect("restart")
+            stage.wait_for_messages(3)
+            assert agent.count("restart") == 1
+
+    @pytest.mark.rule("S-39", "S-71")
+    def test_health_and_labels_follow_the_agent(self, kind: Kind, shared_portal: LiveServer) -> None:
+        command(kind)
+        stage = Stage(kind, shared_portal)
+        with stage.program() as agent:
+            stage.sees(connected=True, healthy=True)
+            agent.tell("health false")
+            assert stage.sees(healthy=False)["status"] == "error"
+            agent.tell("health true")
+            agent.tell("describe tier=front")
+            assert stage.server.eventually(lambda: stage.sees(healthy=True)["labels"].get("tier")) == "front"
+
+
+@pytest.mark.rule("S-62", "S-63")
+def test_an_offer_that_a_client_cannot_read_is_not_sent_with_each_poll(shared_portal: LiveServer) -> None:
+    """The Python client raises on anything but JSON and then says nothing of it."""
+    stage = Stage(KINDS[-1], shared_portal)
+    body = configuration(stage.name, stage.selector, KINDS[0].good)
+    wanted = stage.server.post("configurations", body)["config_hash"]
+    with stage.program() as agent:
+        agent.expect("remote_config", hash=wanted)
+        stage.wait_for_messages(6)
+        assert agent.count("remote_config") == 1
+        assert stage.sees()["in_sync"] is False
