@@ -3,6 +3,8 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8080
 BIN := .venv/bin
+# The locks are complete, so pip has nothing to resolve: a release made after them cannot change what is installed.
+EXACTLY := -q --disable-pip-version-check --require-hashes --no-deps
 
 .PHONY: run demo test install lint lock proto proto-check clean
 
@@ -54,11 +56,11 @@ lock:
 	$(PYTHON) -m venv .venv
 
 .venv/.base: .venv/bin/python requirements/base.lock
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/base.lock
+	@$(BIN)/pip install $(EXACTLY) -r requirements/base.lock
 	@touch $@
 
 .venv/.dev: .venv/bin/python requirements/dev.lock
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install $(EXACTLY) -r requirements/dev.lock
 	@touch $@ .venv/.base
 
 clean:
