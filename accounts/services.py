@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,6 +49,25 @@ def record(
         object_id=str(target.pk),
         object_name=name[:255],
         data=dict(data or {}),
+    )
+
+
+def record_many(*, by: User | None, verb: str, targets: Iterable[models.Model], data: Mapping[str, Any]) -> None:
+    """One audit entry for each of ``targets``, in bulk; their ``str()`` is the name."""
+    AuditEntry.objects.bulk_create(
+        [
+            AuditEntry(
+                actor=by,
+                actor_name=by.get_username() if by else "system",
+                verb=verb,
+                object_type=target._meta.label_lower,
+                object_id=str(target.pk),
+                object_name=str(target)[:255],
+                data=dict(data),
+            )
+            for target in targets
+        ],
+        batch_size=500,
     )
 
 

@@ -11,8 +11,17 @@ from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 
+from agents.reports import CustomMessage
+
 Relabelled = Callable[[Sequence[int], datetime], None]
 """Called inside the transaction that changed the labels, with the primary keys of the agents concerned."""
+
+
+CustomMessageReceiver = Callable[[Any, CustomMessage, datetime], CustomMessage | None]
+"""Called with the `agents.models.Agent`, its message and the time, in a transaction of its own after the report's commit.
+
+What it returns is sent to the agent. Kept short: reports wait for the same database threads.
+"""
 
 
 class Panel(NamedTuple):
@@ -25,6 +34,8 @@ class Panel(NamedTuple):
 
 _relabelled: list[Relabelled] = []
 _panels: list[Panel] = []
+_receivers: dict[str, CustomMessageReceiver] = {}
+_custom_capabilities: tuple[str, ...] = ()
 
 
 def register_relabelled(callback: Relabelled) -> None:
@@ -48,3 +59,30 @@ def register_panel(panel: Panel) -> None:
 def panels() -> tuple[Panel, ...]:
     """The registered panels, in order of registration."""
     return tuple(_panels)
+
+
+def register_custom_capability(name: str, receiver: CustomMessageReceiver) -> None:
+    """Offer agents the custom capability ``name``, reverse-FQDN (S-93), and have ``receiver`` take its messages.
+
+    A second registration of the same name replaces the first.
+    """
+    global _custom_capabilities  # noqa: PLW0603  kept beside the receivers, because every heartbeat looks at it
+    _receivers[name] = receiver
+    _custom_capabilities = tuple(sorted(_receivers))
+
+
+def unregister_custom_capability(name: str) -> None:
+    """Offer ``name`` no more; agents learn it with their next report."""
+    global _custom_capabilities  # noqa: PLW0603  see above
+    _receivers.pop(name, None)
+    _custom_capabilities = tuple(sorted(_receivers))
+
+
+def custom_capabilities() -> tuple[str, ...]:
+    """The names this server offers, sorted; the same object until one is registered."""
+    return _custom_capabilities
+
+
+def custom_message_receiver(name: str) -> CustomMessageReceiver | None:
+    """Who takes messages of this capability, or ``None``."""
+    return _receivers.get(name)

@@ -90,6 +90,8 @@ class Agent(models.Model):
     instance_uid = models.UUIDField(_("instance UID"), unique=True)
     # Assigned but not yet used by the agent: its row moves there with the first message that carries it (S-30).
     next_instance_uid = models.UUIDField(null=True, unique=True, editable=False)
+    # The connection on which the agent was told its next uid: once is enough (S-30).
+    next_uid_lease = models.CharField(max_length=64, blank=True, editable=False)
     name = models.CharField(_("name"), max_length=255, help_text=_("The operator's name for it, else service.name."))
     custom_name = models.CharField(_("operator's name"), max_length=255, blank=True)
     notes = models.TextField(_("notes"), blank=True)
@@ -113,6 +115,9 @@ class Agent(models.Model):
     remote_address = models.CharField(_("remote address"), max_length=64, blank=True)
     lease_id = models.CharField(max_length=64, blank=True, editable=False)
     lease_process = models.CharField(max_length=64, blank=True, editable=False)
+    # Another live connection that speaks under this uid too, and what speaks for a duplicate (S-31): `services.rivals`.
+    rival_lease = models.CharField(max_length=64, blank=True, editable=False)
+    rivalry = models.JSONField(null=True, editable=False)
     first_seen_at = models.DateTimeField(_("first seen"), db_default=Now())
     connected_at = models.DateTimeField(_("connected since"), null=True, blank=True)
     disconnected_at = models.DateTimeField(_("disconnected since"), null=True, blank=True)
@@ -153,6 +158,7 @@ class Agent(models.Model):
             models.Index(fields=["configuration_name", "in_sync"], name="agent_configuration"),
             models.Index(fields=["lease_process"], name="agent_lease_process", condition=~Q(lease_process="")),
             models.Index(fields=["lease_id"], name="agent_lease", condition=~Q(lease_id="")),
+            models.Index(fields=["rival_lease"], name="agent_rival_lease", condition=~Q(rival_lease="")),
             models.Index(fields=["first_seen_at"], name="agent_first_seen"),
         ]
 
@@ -183,6 +189,8 @@ class AgentPresence(models.Model):
     agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="presence")
     last_seen_at = models.DateTimeField(_("last seen"), db_index=True)
     sequence_num = SequenceNumberField(_("sequence number"), default=0)
+    # Of the bytes of the last recorded report, so that any process recognises a retry of it (S-46, S-62).
+    message_digest = models.BigIntegerField(default=0)
     # When an HTTP agent that stays silent counts as disconnected; NULL for WebSocket, where the lease decides.
     expires_at = models.DateTimeField(null=True)
 
@@ -244,6 +252,10 @@ class ReportedState(models.Model):
     package_statuses = models.JSONField(_("packages"), null=True)
     connection_settings_status = models.JSONField(_("connection settings status"), null=True)
     full_state_requested_at = models.DateTimeField(null=True)
+    # The connection settings sent last: their hash (hex), on which connection, when (S-81). Never the settings themselves.
+    settings_offered_hash = models.CharField(max_length=64, blank=True)
+    settings_offered_lease = models.CharField(max_length=64, blank=True)
+    settings_offered_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = _("reported state")

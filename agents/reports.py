@@ -115,9 +115,12 @@ class RemoteConfigStatus:
     error_message: str
 
 
+APPLIED_SETTINGS = 1
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionSettingsStatus:
-    """``AgentToServer.connection_settings_status``; ``status`` is the enum number 0–3."""
+    """``AgentToServer.connection_settings_status``; ``status`` is the enum number 0–3, of which 1 is `APPLIED_SETTINGS`."""
 
     last_connection_settings_hash: bytes
     status: int
@@ -235,6 +238,18 @@ def is_complete(report: StatusReport, capabilities: int) -> bool:
     )
     return report.agent_description is not None and all(
         value is not None for bit, value in expected if capabilities & bit
+    )
+
+
+def answers_full_state(report: StatusReport, capabilities: int) -> bool:
+    """True when ``report`` can only be the answer to ReportFullState, or a first message that tells as much.
+
+    Clients may have no effective configuration to tell, and leave packages and components out: those do not count.
+    """
+    return (
+        report.agent_description is not None
+        and (report.health is not None or not capabilities & AgentCapabilities.REPORTS_HEALTH)
+        and (report.remote_config_status is not None or not capabilities & AgentCapabilities.REPORTS_REMOTE_CONFIG)
     )
 
 

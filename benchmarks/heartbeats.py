@@ -24,8 +24,8 @@ from typing import Self
 
 import websockets
 
+from agents.instance_uids import new_instance_uid
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.protocol.identity import new_instance_uid
 
 ROOT = Path(__file__).resolve().parent.parent
 

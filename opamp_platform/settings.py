@@ -117,6 +117,8 @@ OPAMP_PONG_TIMEOUT_SECONDS = env.integer("OPAMP_PONG_TIMEOUT_SECONDS", 20, least
 # A request head that is not complete by then is dropped, or slow sockets stay for ever.
 OPAMP_HEADER_SECONDS = env.integer("OPAMP_HEADER_SECONDS", 5, least=1)
 OPAMP_HEADER_SECRETS = ("Authorization", "Secret-Key")
+# Connection settings with this interval, the address the agent used and the credentials it sent, to agents that take them.
+OPAMP_OFFER_HEARTBEAT = env.flag("OPAMP_OFFER_HEARTBEAT", default=True)
 
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, least=1, most=64)
 

@@ -9,28 +9,33 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
+from agents import extensions
 from agents.models import Transport
 from agents.reports import StatusReport
-from agents.services.recording import Arrival, Lease
+from agents.services.arrivals import Arrival, Lease
 from opamp_transport import metrics, runtime
 from opamp_transport.admission import Refusal, admit, header_map, overloaded
+from opamp_transport.connection_settings import heartbeat_offer
 from opamp_transport.exchange import DatabaseAway, Overloaded
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.conversation import is_heartbeat
 from opamp_transport.protocol.errors import BadInstanceUid, MalformedMessage, MessageTooLarge, ProtocolError
-from opamp_transport.protocol.identity import identity_reply
 from opamp_transport.protocol.messages import decode_report, encode_reply
-from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
+from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply, ServerCapabilities
 from opamp_transport.registry import Connection, Link
 from opamp_transport.runtime import Runtime
+from opamp_transport.settlement import Circumstances, Settled
 
 logger = logging.getLogger(__name__)
 
@@ -54,28 +59,64 @@ async def decode(body: bytes) -> StatusReport:
     return decode_report(body)
 
 
-async def exchanged(here: Runtime, link: Link, report: StatusReport, lease: Lease, *, repeated: bool) -> Reply:
-    """The reply to a report that memory could not answer; remembers what the agent is known by from now on.
+async def exchanged(
+    here: Runtime, link: Link, report: StatusReport, lease: Lease, body: bytes, heartbeat: HeartbeatOffer | None
+) -> Settled:
+    """What became of a report that memory could not answer; remembers what the agent is known by from now on.
 
-    `Overloaded` and `DatabaseAway` become an Unavailable reply, with nothing remembered (S-102, S-104).
+    Raises `Overloaded` and `DatabaseAway`, with nothing remembered (S-102, S-104).
     """
     arrival = Arrival(
         report=report,
         lease=lease,
         known_sequence_num=link.sequence_num if link.seen else None,
         known_at=link.seen_at if link.seen else None,
-        repeated=repeated,
+        digest=_digest(body),
+        claimed=link.known,
+        settings_hash=heartbeat.settings_hash if heartbeat is not None else b"",
     )
-    settled = await here.exchange.submit(link, arrival)
+    settled = await here.exchange.submit(link, arrival, Circumstances(heartbeat, link.told_capabilities))
     reply = settled.reply
     if reply is None:  # a report always has one (S-36)
         raise RuntimeError(f"no reply was made for {report.instance_uid}")
-    if reply.error is None:
+    if reply.error is None and settled.owned:
         link.agent_id = settled.agent_id
         link.sequence_num = report.sequence_num
         link.capabilities = settled.capabilities
         link.due = settled.more_due
-    return reply
+        link.poll_interval = settled.poll_interval
+        link.look_again = settled.look_again_at.timestamp() if settled.look_again_at else math.inf
+        if reply.custom_capabilities is not None:
+            link.told_capabilities = reply.custom_capabilities
+    elif reply.error is None:
+        link.due = True
+    return settled
+
+
+def encoded(reply: Reply) -> bytes:
+    """The bytes of ``reply``; OffersConnectionSettings is advertised only where such offers are made."""
+    if settings.OPAMP_OFFER_HEARTBEAT:
+        reply = replace(reply, capabilities=reply.capabilities | ServerCapabilities.OFFERS_CONNECTION_SETTINGS)
+    return encode_reply(reply)
+
+
+def offered_settings(scope: Scope, headers: Mapping[str, str]) -> HeartbeatOffer | None:
+    """The connection settings for the sender of this request, or ``None`` when none are offered."""
+    if not settings.OPAMP_OFFER_HEARTBEAT:
+        return None
+    return heartbeat_offer(
+        scheme=scope["scheme"] if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http"),
+        path=scope["path"],
+        headers=headers,
+        credentials=settings.OPAMP_HEADER_SECRETS,
+        interval_seconds=settings.OPAMP_HEARTBEAT_SECONDS,
+        key=settings.SECRET_KEY,
+    )
+
+
+def _digest(body: bytes) -> int:
+    """64 signed bits of the message's bytes, the same in every process."""
+    return int.from_bytes(blake2b(body, digest_size=8).digest(), "big", signed=True)
 
 
 def unavailable(instance_uid: bytes, error: Overloaded | DatabaseAway) -> Reply:
@@ -105,9 +146,8 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         """Admit, accept, converse until the peer goes; release every lease of the connection whatever happens."""
         here = runtime.current()
         await receive()  # websocket.connect
-        refusal = admit(
-            header_map(scope["headers"]), secret=settings.OPAMP_SECRET_KEY, queue_is_full=here.exchange.is_full
-        )
+        headers = header_map(scope["headers"])
+        refusal = admit(headers, secret=settings.OPAMP_SECRET_KEY, queue_is_full=here.exchange.is_full)
         if refusal is not None:
             await _refuse_upgrade(scope, send, refusal)
             return
@@ -115,7 +155,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
         lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, peer_of(scope))
-        connection = Connection(lease, self.push)
+        connection = Connection(lease, self.push, offered_settings(scope, headers))
         await send({"type": "websocket.accept"})
         here.registry.open(connection)
         try:
@@ -138,49 +178,62 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                     return
                 continue
             try:
-                report = await decode(framing.unwrap(frame))
+                body = framing.unwrap(frame)
+                report = await decode(body)
             except ProtocolError as error:
                 if not await self.reject(error):
                     return
                 continue
             self.malformed = 0
             link = links.get(report.instance_uid)
-            if link is not None and _memory_answers(link, report):
+            if link is not None and _memory_answers(here, link, report):
                 link.sequence_num = report.sequence_num
                 link.seen = time.time()
                 here.presence.note(link)
                 metrics.HEARTBEATS["websocket"].inc()
                 await self.send_frame({"type": "websocket.send", "bytes": link.ack})
                 continue
-            await self.report(here, connection, link, report)
+            await self.report(here, connection, link, report, body)
 
-    async def report(self, here: Runtime, connection: Connection, link: Link | None, report: StatusReport) -> None:
+    async def report(
+        self, here: Runtime, connection: Connection, link: Link | None, report: StatusReport, body: bytes
+    ) -> None:
         """Answer a message with news."""
         metrics.REPORTS["websocket"].inc()
-        if report.requests_instance_uid:
-            await self.push(identity_reply(report))
+        uid = report.instance_uid
+        if uid in connection.reassigned:
+            await self.push(Reply(instance_uid=uid.bytes, new_instance_uid=connection.reassigned[uid]))
             return
         if link is None:
-            link = Link(report.instance_uid, connection)
-            link.inherit(here.presence.recall(report.instance_uid))
-            link.ack = framing.wrap(encode_reply(Reply(instance_uid=report.instance_uid.bytes)))
-            here.registry.attach(link)
-            connection.claimed = True
+            link = Link(uid, connection)
+            link.inherit(here.presence.recall(uid))
+            link.ack = framing.wrap(encoded(Reply(instance_uid=uid.bytes)))
+            if not report.requests_instance_uid:
+                here.registry.attach(link)
+                connection.claimed = True
         try:
-            reply = await exchanged(here, link, report, connection.lease, repeated=False)
+            settled = await exchanged(here, link, report, connection.lease, body, connection.heartbeat)
         except (Overloaded, DatabaseAway) as error:
-            reply = unavailable(report.instance_uid.bytes, error)
-        if reply.error is None:
-            link.seen = time.time()
-        if report.agent_disconnect:
+            await self.push(unavailable(uid.bytes, error))
+            return
+        reply = settled.reply
+        if reply is None or reply.error is not None:
+            await self.push(reply or Reply(instance_uid=uid.bytes))
+            return
+        link.seen = time.time()
+        if settled.reassigned and reply.new_instance_uid is not None:
+            connection.reassigned[uid] = reply.new_instance_uid
+        if report.agent_disconnect or settled.reassigned:
             here.registry.detach(link)
+        elif settled.owned and here.registry.links.get(uid) is not link:
+            here.registry.attach(link)  # the agent is this connection's again
         await self.push(reply)
-        if link.due and link.connection is not None and reply.error is None:
+        if link.due and settled.owned:
             here.exchange.ring(link)
 
     async def push(self, reply: Reply) -> bool:
         """Send one reply; false when it was not sent. Writes whole frames, so two senders cannot interleave (S-106)."""
-        frame = framing.wrap(encode_reply(reply))
+        frame = framing.wrap(encoded(reply))
         try:
             framing.check_size(len(frame), self.limit)
         except MessageTooLarge as error:
@@ -256,36 +309,39 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         except BadInstanceUid as error:
             metrics.REFUSALS.labels("http", "BadInstanceUid").inc()
             logger.warning("a message was refused", extra={"transport": "http", "error": str(error)})
-            await _reply(send, headers, encode_reply(bad_request(error)))
+            await _reply(send, headers, encoded(bad_request(error)))
             return
         link = here.registry.links.get(report.instance_uid)
         alive = link is not None and link.connection is None and link.deadline > time.time()
-        if link is not None and alive and _memory_answers(link, report):
+        if link is not None and alive and _memory_answers(here, link, report):
             link.sequence_num = report.sequence_num
-            link.digest = hash(body)
             _seen(link)
             here.presence.note(link)
             metrics.HEARTBEATS["http"].inc()
             await _reply(send, headers, link.ack)
             return
         metrics.REPORTS["http"].inc()
-        if report.requests_instance_uid:
-            reply = identity_reply(report)
-        else:
-            reply = await self.report(here, scope, link, report, hash(body))
-        await _reply(send, headers, encode_reply(reply))
+        reply = await self.report(here, scope, link, report, body, offered_settings(scope, headers))
+        await _reply(send, headers, encoded(reply))
 
-    async def report(self, here: Runtime, scope: Scope, link: Link | None, report: StatusReport, digest: int) -> Reply:
+    async def report(
+        self,
+        here: Runtime,
+        scope: Scope,
+        link: Link | None,
+        report: StatusReport,
+        body: bytes,
+        heartbeat: HeartbeatOffer | None,
+    ) -> Reply:
         """The reply to a message with news."""
         if link is None or link.connection is not None:
             link = Link(report.instance_uid, None)
             link.inherit(here.presence.recall(report.instance_uid))
-            link.ack = encode_reply(Reply(instance_uid=report.instance_uid.bytes))
+            link.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
         lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope))
-        repeated = link.known and link.digest == digest
-        reply = await exchanged(here, link, report, lease, repeated=repeated)
-        if reply.error is None:
-            link.digest = digest
+        settled = await exchanged(here, link, report, lease, body, heartbeat)
+        reply = settled.reply or Reply(instance_uid=report.instance_uid.bytes)
+        if reply.error is None and settled.owned:
             _seen(link)
             if report.agent_disconnect:
                 here.registry.detach(link)
@@ -294,18 +350,21 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         return reply
 
 
-def _memory_answers(link: Link, report: StatusReport) -> bool:
-    """True for a heartbeat of a known agent to whom nothing is due."""
+def _memory_answers(here: Runtime, link: Link, report: StatusReport) -> bool:
+    """True for a heartbeat of a known agent to whom nothing is due, and who speaks through no other connection."""
     return (
         link.agent_id != 0
         and not link.due
         and is_heartbeat(report, sequence_num=link.sequence_num, capabilities=link.capabilities)
+        and here.registry.links.get(link.uid) is link
+        and link.told_capabilities == extensions.custom_capabilities()
+        and (link.connection is not None or link.look_again > time.time())
     )
 
 
 def _seen(link: Link) -> None:
     link.seen = time.time()
-    link.deadline = link.seen + 3 * settings.OPAMP_HEARTBEAT_SECONDS
+    link.deadline = link.seen + 3 * link.poll_interval.total_seconds()
 
 
 def _wrong_request(scope: Scope, headers: Mapping[str, str]) -> Refusal | None:

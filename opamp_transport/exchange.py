@@ -11,20 +11,22 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.utils import timezone
 
+from agents.reports import CustomMessage
+from agents.services.arrivals import Arrival
+from agents.services.custom_messages import take_custom_message
 from agents.services.leases import release_leases
-from agents.services.recording import Arrival
 from opamp_transport import metrics
 from opamp_transport.admission import retry_after_seconds
 from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
 from opamp_transport.registry import Link
-from opamp_transport.settlement import Settled, settle_reports, settle_rings
+from opamp_transport.settlement import Circumstances, Settled, settle_reports, settle_rings
 from opamp_transport.threads import DatabaseThreads
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class _Item:
     uid: UUID
     link: Link
     arrival: Arrival | None = None
+    circumstances: Circumstances | None = None
     future: asyncio.Future[Settled] | None = None
     queued_at: float = field(default_factory=time.perf_counter)
 
@@ -75,7 +78,7 @@ class Exchange:
         self._idle = asyncio.Event()
         self._idle.set()
         self._working = 0
-        self._pushes: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def is_full(self) -> bool:
@@ -87,12 +90,12 @@ class Exchange:
         """Reports and rings that wait."""
         return len(self._queue)
 
-    async def submit(self, link: Link, arrival: Arrival) -> Settled:
+    async def submit(self, link: Link, arrival: Arrival, circumstances: Circumstances) -> Settled:
         """Have one report recorded and answered. Raises `Overloaded`, `DatabaseAway`."""
         if self.is_full:
             raise Overloaded
         future: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
-        self._put(_Item(arrival.report.instance_uid, link, arrival, future))
+        self._put(_Item(arrival.report.instance_uid, link, arrival, circumstances, future))
         return await future
 
     def ring(self, link: Link) -> None:
@@ -134,7 +137,7 @@ class Exchange:
                 self._wake.set()
                 if not (self._queue or self._closed_leases or self._working):
                     self._wake.clear()
-                    self._idle.set()
+                self._rest()
 
     # --- Queue -----------------------------------------------------------------------------------------------------
 
@@ -187,11 +190,21 @@ class Exchange:
                 self._refuse(items[0], error)
         else:
             for item, result in zip(items, settled, strict=True):
+                if result.custom_message is not None:
+                    self._start(self._hand_over(result.agent_id, result.custom_message))
                 _finish(item, result)
 
     async def _record(self, items: Sequence[_Item]) -> list[Settled]:
         arrivals = [item.arrival for item in items if item.arrival is not None]
-        return await self._threads.run(settle_reports, arrivals, at=timezone.now())
+        circumstances = {item.uid: item.circumstances for item in items if item.circumstances is not None}
+        return await self._threads.run(settle_reports, arrivals, at=timezone.now(), circumstances=circumstances)
+
+    async def _hand_over(self, agent_id: int, message: CustomMessage) -> None:
+        """Whoever takes these messages gets one after its commit, so that it can cost the report nothing."""
+        try:
+            await self._threads.run(take_custom_message, agent_id, message, at=timezone.now())
+        except DatabaseError as error:
+            logger.warning("a custom message was lost", extra={"agent_id": agent_id, "error": str(error)[:200]})
 
     def _refuse(self, item: _Item, error: Exception) -> None:
         """A report that cannot be recorded is answered with an error; its sequence number does not count (S-45)."""
@@ -219,12 +232,23 @@ class Exchange:
                 # Forgotten: with its next message it registers itself anew.
                 item.link.agent_id = 0
             if result.reply is not None:
-                self._push(item.link, result)
+                self._start(self._send(item.link, result))
+            elif result.more_due:
+                item.link.due = True
 
-    def _push(self, link: Link, result: Settled) -> None:
-        task = asyncio.get_running_loop().create_task(self._send(link, result))
-        self._pushes.add(task)
-        task.add_done_callback(self._pushes.discard)
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._rest()
+
+    def _rest(self) -> None:
+        """Tell those who wait in `drain` when nothing is left."""
+        if not (self._queue or self._closed_leases or self._working or self._tasks):
+            self._idle.set()
 
     async def _send(self, link: Link, result: Settled) -> None:
         connection = link.connection

@@ -38,14 +38,18 @@ class Presence:
                 agent_id=link.agent_id,
                 last_seen_at=link.seen_at,
                 sequence_num=link.sequence_num,
-                is_http=link.connection is None,
+                lease_id=link.connection.lease.id if link.connection is not None else "",
+                poll_interval=link.poll_interval,
             )
             for link in self._writing.values()
             if link.agent_id
         ]
 
-    def written(self) -> None:
-        """The batch is in the rows."""
+    def written(self, displaced: frozenset[int]) -> None:
+        """The batch is in the rows; the next word of ``displaced`` agents (primary keys) must reach them too."""
+        for link in self._writing.values():
+            if link.agent_id in displaced:
+                link.due = True
         self._writing = {}
 
     def give_back(self) -> None:

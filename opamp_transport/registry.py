@@ -6,26 +6,33 @@ makes the agent tell everything again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
 from agents.models import Transport
-from agents.services.recording import Lease
-from opamp_transport.protocol.replies import Reply
+from agents.services.arrivals import DEFAULT_INTERVAL, Lease
+from opamp_transport.protocol.replies import HeartbeatOffer, Reply
 
 Push = Callable[[Reply], Awaitable[bool]]
 """Sends one reply unasked; false when the peer is gone, too slow, or the reply above the size limit."""
 
 
 class Connection:
-    """One live WebSocket. Several agents may share it (S-33); ``lease.id`` is unique to it."""
+    """One live WebSocket. Several agents may share it (S-33); ``lease.id`` is unique to it.
 
-    __slots__ = ("claimed", "lease", "links", "push")
+    ``heartbeat`` is what is offered to its agents. ``reassigned`` holds the uids that belong to another agent, and what
+    to use instead (S-31).
+    """
 
-    def __init__(self, lease: Lease, push: Push) -> None:
+    __slots__ = ("claimed", "heartbeat", "lease", "links", "push", "reassigned")
+
+    def __init__(self, lease: Lease, push: Push, heartbeat: HeartbeatOffer | None = None) -> None:
         self.lease = lease
         self.push = push
+        self.heartbeat = heartbeat
+        self.reassigned: dict[UUID, UUID] = {}
         # True once any agent was seen on it: then the lease must be released at the end.
         self.claimed = False
         self.links: dict[UUID, Link] = {}
@@ -34,8 +41,9 @@ class Connection:
 class Link:
     """What is remembered of one agent: enough to answer a heartbeat without the database.
 
-    ``connection`` is ``None`` for plain HTTP. ``due``: something waits for the agent's next poll. ``seen`` is Unix time
-    in seconds; ``deadline`` (HTTP) is when the agent counts as gone. ``digest`` is of the last message's bytes (S-46).
+    ``connection`` is ``None`` for plain HTTP. ``due``: its next message must reach the rows. ``seen`` is Unix time in
+    seconds; so are ``deadline``, when a polling agent counts as gone, and ``look_again``, when something unanswered is due
+    once more. ``told_capabilities`` are our custom capabilities as the agent knows them (S-93).
     """
 
     __slots__ = (
@@ -44,10 +52,12 @@ class Link:
         "capabilities",
         "connection",
         "deadline",
-        "digest",
         "due",
+        "look_again",
+        "poll_interval",
         "seen",
         "sequence_num",
+        "told_capabilities",
         "uid",
     )
 
@@ -61,7 +71,9 @@ class Link:
         self.due = False
         self.seen = 0.0
         self.deadline = 0.0
-        self.digest = 0
+        self.look_again = math.inf
+        self.poll_interval = DEFAULT_INTERVAL
+        self.told_capabilities: tuple[str, ...] = ()
 
     def inherit(self, former: Link | None) -> None:
         """Continue the sequence of the agent's former link, whose last number is not in the row yet."""

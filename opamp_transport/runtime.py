@@ -121,11 +121,12 @@ class Runtime:
         if not batch:
             return
         try:
-            metrics.FLUSHED.inc(await self.threads.run(leases.note_sightings, batch))
+            noted = await self.threads.run(leases.note_sightings, batch)
         except DatabaseError:
             self.presence.give_back()
             raise
-        self.presence.written()
+        metrics.FLUSHED.inc(noted.written)
+        self.presence.written(noted.displaced)
 
     async def expire(self) -> None:
         """Disconnect agents that are gone without a word, and forget silent HTTP agents' memory."""

@@ -7,42 +7,84 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 
+from agents import doorbell, extensions
 from agents.models import Agent, AgentCommand, AgentEvent
-from agents.reports import RemoteConfigStatuses
-from agents.services import commands
-from agents.services.recording import Arrival, Lease, Recorded, record_reports, save_recorded
-from configurations.remote_config import DesiredConfig
+from agents.reports import CustomMessage, RemoteConfigStatuses
+from agents.services import commands, identity
+from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease, Recorded
+from agents.services.recording import FULL_STATE_PATIENCE, record_reports, save_recorded
 from configurations.services import offers
 from configurations.services.targeting import Placement
 from opamp_transport import metrics
-from opamp_transport.protocol.conversation import Desired, Known, answer, unsolicited
-from opamp_transport.protocol.replies import Reply
+from opamp_transport.protocol.conversation import Desired, DesiredSettings, Known, answer, unsolicited
+from opamp_transport.protocol.replies import HeartbeatOffer, Reply
 
 Kind = AgentCommand.Kind
+# An agent that does not say whether it took the settings gets them at most this often (S-81).
+SETTINGS_PAUSE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the answer depends on and only the door knows: the settings to offer, the capabilities of ours told already."""
+
+    heartbeat: HeartbeatOffer | None = None
+    told_capabilities: tuple[str, ...] = ()
+
+
+_PLAIN = Circumstances()
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What became of one agent's report or ring.
 
-    ``reply`` is ``None`` when a ring found nothing due, ``agent_id`` 0 when the agent is gone. ``more_due``: something
-    had to wait for the next message (S-96, S-95).
+    ``reply`` is ``None`` when a ring found nothing due, ``agent_id`` 0 when the agent is gone or was not recorded.
+    ``more_due``: look at the rows with its next message, because something had to wait (S-96, S-95) or a rival spoke.
+    ``owned``: the agent belongs to the connection of the report; ``reassigned``: this connection got another uid (S-31).
+    ``look_again_at``: when something unanswered is due once more, for agents that poll. ``custom_message`` waits for its
+    receiver.
     """
 
     agent_id: int
     capabilities: int = 0
     reply: Reply | None = None
     more_due: bool = False
+    owned: bool = True
+    reassigned: bool = False
+    poll_interval: timedelta = DEFAULT_INTERVAL
+    look_again_at: datetime | None = None
+    custom_message: CustomMessage | None = None
 
 
 @transaction.atomic(durable=True)
-def settle_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Settled]:
+def settle_reports(
+    arrivals: Sequence[Arrival], *, at: datetime, circumstances: Mapping[UUID, Circumstances] | None = None
+) -> list[Settled]:
     """Record reports of distinct agents and decide their replies, in the same order; all or nothing."""
+    asking = [arrival.report.instance_uid for arrival in arrivals if arrival.report.requests_instance_uid]
+    assigned = identity.uids_asked_for(asking, at=at) if asking else {}
+    known = [arrival for arrival in arrivals if not arrival.report.requests_instance_uid]
+    settled = {uid: _with_new_uid(uid, new) for uid, new in assigned.items()}
+    if known:
+        results = _settle_known(known, at, circumstances or {})
+        settled |= {arrival.report.instance_uid: result for arrival, result in zip(known, results, strict=True)}
+    return [settled[arrival.report.instance_uid] for arrival in arrivals]
+
+
+def _with_new_uid(uid: UUID, new: UUID) -> Settled:
+    """The answer to RequestInstanceUid: the uid to take, under the temporary one (S-28, S-30); nothing is recorded."""
+    return Settled(0, reply=Reply(instance_uid=uid.bytes, new_instance_uid=new), owned=False)
+
+
+def _settle_known(
+    arrivals: Sequence[Arrival], at: datetime, circumstances: Mapping[UUID, Circumstances]
+) -> list[Settled]:
     recorded = record_reports(arrivals, at=at)
     placements = offers.settle_reports(recorded, at=at)
     restarted = [entry.agent.pk for entry in recorded if entry.restarted]
@@ -53,18 +95,40 @@ def settle_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Settled
     configs = offers.desired_configs(placements, lease_ids=leases, at=at)
     settled = []
     for entry, placement in zip(recorded, placements, strict=True):
-        key = entry.agent.pk
-        queue = waiting.get(key, [])
-        desired = _desired(configs.get(key), queue)
-        reply = answer(_known(entry), entry.arrival.report, desired, repeated=entry.arrival.repeated)
-        more_due = _note_sent(reply, placement, queue, entry.events, lease_id=leases[key], at=at)
-        if reply.report_full_state:
-            entry.change_state("full_state_requested_at", at)
-            entry.note(AgentEvent.Kind.FULL_STATE, at, sequence_num=str(entry.arrival.report.sequence_num))
+        if entry.displaced or entry.reassigned:
+            settled.append(_for_rival(entry))
+            continue
+        key, report = entry.agent.pk, entry.arrival.report
+        queue = _sendable(waiting.get(key, []), entry.state.custom_capabilities, at)
+        there = circumstances.get(report.instance_uid, _PLAIN)
+        desired = Desired(
+            config=configs.get(key),
+            restart=_restart_in(queue),
+            custom_message=_message_in(queue),
+            settings=_desired_settings(entry, there.heartbeat, at),
+            new_instance_uid=entry.agent.next_instance_uid,
+            uid_told=entry.agent.next_uid_lease == entry.agent.lease_id,
+            custom_capabilities=_untold(there.told_capabilities),
+        )
+        reply = answer(_known(entry), report, desired)
+        more_due = _note_sent(reply, placement, queue, entry.events, at=at)
+        _note_asked(entry, reply, at)
+        settled.append(
+            Settled(
+                key,
+                entry.agent.capabilities,
+                reply,
+                more_due,
+                poll_interval=entry.poll_interval,
+                look_again_at=_look_again_at(entry, placement),
+                custom_message=None if entry.repeated else report.custom_message,
+            )
+        )
         _count(entry)
-        settled.append(Settled(key, entry.agent.capabilities, reply, more_due))
     save_recorded(recorded)
     offers.save_settled(placements)
+    # Whoever holds the newer connection of these must hear its agent's next word itself (S-31).
+    doorbell.ring(entry.agent.instance_uid for entry in recorded if entry.displaced and entry.agent.rival_lease)
     return settled
 
 
@@ -79,20 +143,29 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
     placements = offers.load_placements(agents, at=at)
     leases = {agent.pk: agent.lease_id for agent in agents}
     waiting = commands.pending_commands(list(leases))
+    listed = commands.listed_capabilities([key for key, queue in waiting.items() if _message_in(queue)])
     configs = offers.desired_configs(placements, lease_ids=leases, at=at)
     settled = {uid: Settled(0) for uid in rung}
     events: list[AgentEvent] = []
     for agent, placement in zip(agents, placements, strict=True):
         if agent.lease_id != rung[agent.instance_uid].id:
-            settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities)
+            settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, more_due=True, owned=False)
             continue
         queue = waiting.get(agent.pk, [])
-        desired = _desired(configs.get(agent.pk), queue)
+        if agent.pk in listed:
+            queue = _sendable(queue, listed[agent.pk], at)
+        desired = Desired(
+            config=configs.get(agent.pk),
+            restart=_restart_in(queue),
+            custom_message=_message_in(queue),
+            new_instance_uid=agent.next_instance_uid,
+            uid_told=agent.next_uid_lease == agent.lease_id,
+        )
         reply = unsolicited(agent.instance_uid, agent.capabilities, desired)
         more_due = False
         if reply is not None:
-            more_due = _note_sent(reply, placement, queue, events, lease_id=agent.lease_id, at=at)
-        settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, reply, more_due)
+            more_due = _note_sent(reply, placement, queue, events, at=at)
+        settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, reply, more_due or bool(agent.rival_lease))
     offers.save_settled(placements, agents_too=True)
     AgentEvent.objects.bulk_create(events, batch_size=500)
     return settled
@@ -102,35 +175,78 @@ def _known(entry: Recorded) -> Known:
     return Known(
         sequence_num=entry.previous_sequence_num,
         capabilities=entry.agent.capabilities,
-        first_on_connection=entry.first_on_connection,
         full_state_outstanding=entry.full_state_outstanding,
+        full_state_lost=entry.full_state_lost,
+        over_http=entry.arrival.over_http,
+        repeated=entry.repeated,
         components_known=entry.components_known,
     )
 
 
-def _desired(config: DesiredConfig | None, queue: Sequence[AgentCommand]) -> Desired:
-    """What is wanted of an agent: its configuration, and the oldest waiting command of each kind."""
-    message = next((command for command in queue if command.kind == Kind.CUSTOM_MESSAGE), None)
-    return Desired(
-        config=config,
-        restart=any(command.kind == Kind.RESTART for command in queue),
-        custom_message=commands.custom_message_of(message) if message else None,
+def _for_rival(entry: Recorded) -> Settled:
+    """The bare answer to a connection that a newer one displaced, or the uid that a duplicate shall take (S-31, S-32)."""
+    reply = Reply(instance_uid=entry.arrival.report.instance_uid.bytes, new_instance_uid=entry.reassigned)
+    return Settled(
+        entry.agent.pk,
+        entry.agent.capabilities,
+        reply,
+        more_due=True,
+        owned=False,
+        reassigned=entry.reassigned is not None,
     )
 
 
+def _desired_settings(entry: Recorded, offer: HeartbeatOffer | None, at: datetime) -> DesiredSettings | None:
+    if offer is None:
+        return None
+    state = entry.state
+    same = state.settings_offered_hash == offer.settings_hash.hex()
+    offered_at = state.settings_offered_at
+    return DesiredSettings(
+        offer=offer,
+        reported_hash=bytes.fromhex((state.connection_settings_status or {}).get("hash", "")),
+        offered=same and state.settings_offered_lease == entry.agent.lease_id,
+        offered_lately=same and offered_at is not None and at - offered_at < SETTINGS_PAUSE,
+    )
+
+
+def _untold(told: tuple[str, ...]) -> tuple[str, ...] | None:
+    current = extensions.custom_capabilities()
+    return None if told == current else current
+
+
+def _restart_in(queue: Sequence[AgentCommand]) -> bool:
+    return any(command.kind == Kind.RESTART for command in queue)
+
+
+def _message_in(queue: Sequence[AgentCommand]) -> CustomMessage | None:
+    """The oldest message; further ones follow in order (S-95)."""
+    command = next((command for command in queue if command.kind == Kind.CUSTOM_MESSAGE), None)
+    return commands.custom_message_of(command) if command else None
+
+
+def _sendable(queue: Sequence[AgentCommand], listed: Sequence[str], at: datetime) -> list[AgentCommand]:
+    """``queue`` without messages of capabilities that the agent lists no more; those are cancelled (S-94)."""
+    fit = []
+    for command in queue:
+        if command.kind == Kind.CUSTOM_MESSAGE and command.payload["capability"] not in listed:
+            commands.cancel(command, at=at)
+        else:
+            fit.append(command)
+    return fit
+
+
 def _note_sent(
-    reply: Reply,
-    placement: Placement,
-    queue: Sequence[AgentCommand],
-    events: list[AgentEvent],
-    *,
-    lease_id: str,
-    at: datetime,
+    reply: Reply, placement: Placement, queue: Sequence[AgentCommand], events: list[AgentEvent], *, at: datetime
 ) -> bool:
     """Remember what ``reply`` carries, so that it is sent once; true when something had to stay behind."""
+    lease_id = placement.agent.lease_id
     if reply.remote_config is not None:
         metrics.OFFERS.labels("again" if placement.assignment.offer_count else "first").inc()
         events.append(offers.note_offer(placement, lease_id=lease_id, at=at))
+    if reply.new_instance_uid is not None:
+        placement.agent.next_uid_lease = lease_id
+        placement.dirty_agent.add("next_uid_lease")
     sent = 0
     for kind, travels in ((Kind.RESTART, reply.restart), (Kind.CUSTOM_MESSAGE, reply.custom_message is not None)):
         command = next((command for command in queue if command.kind == kind), None) if travels else None
@@ -139,6 +255,28 @@ def _note_sent(
             sent += 1
     left = len(queue) - sent
     return bool(left) or reply.restart
+
+
+def _note_asked(entry: Recorded, reply: Reply, at: datetime) -> None:
+    if reply.report_full_state:
+        entry.change_state("full_state_requested_at", at)
+        entry.note(AgentEvent.Kind.FULL_STATE, at, sequence_num=str(entry.arrival.report.sequence_num))
+    if reply.heartbeat_offer is not None:
+        entry.change_state("settings_offered_hash", reply.heartbeat_offer.settings_hash.hex())
+        entry.change_state("settings_offered_lease", entry.agent.lease_id)
+        entry.change_state("settings_offered_at", at)
+
+
+def _look_again_at(entry: Recorded, placement: Placement) -> datetime | None:
+    """When to look at the rows although the agent has nothing new: a reply over HTTP may be lost without a trace."""
+    if not entry.arrival.over_http:
+        return None
+    requested_at = entry.state.full_state_requested_at
+    moments = [
+        requested_at + FULL_STATE_PATIENCE if requested_at is not None else None,
+        offers.unanswered_until(placement),
+    ]
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _count(entry: Recorded) -> None:

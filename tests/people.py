@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from accounts.services import VIEWER, ensure_roles
+from agents.instance_uids import new_instance_uid
 from agents.models import Agent, Transport
 from agents.reports import (
     AgentCapabilities,
@@ -23,7 +24,6 @@ from agents.reports import (
     StatusReport,
 )
 from agents.services.recording import Arrival, Lease
-from opamp_transport.protocol.identity import new_instance_uid
 from opamp_transport.settlement import settle_reports
 
 CAPABLE = int(

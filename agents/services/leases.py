@@ -12,12 +12,13 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from agents.models import Agent, AgentEvent, AgentPresence, ConnectionRecord, ServerProcess, Transport
-from agents.services.recording import http_expiry
+from agents.services.arrivals import http_expiry
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +29,23 @@ _BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What heartbeats left in memory for one agent: the newest only."""
+    """What heartbeats left in memory for one agent: the newest only.
+
+    ``lease_id`` names the connection it was heard on, ``""`` for plain HTTP; there ``poll_interval`` is its promise.
+    """
 
     agent_id: int
     last_seen_at: datetime
     sequence_num: int
-    is_http: bool
+    lease_id: str
+    poll_interval: timedelta
+
+
+class Noted(NamedTuple):
+    """``displaced``: agents that another connection has, or that another one speaks for too; look at their rows again."""
+
+    written: int
+    displaced: frozenset[int]
 
 
 @transaction.atomic(durable=True)
@@ -46,42 +58,59 @@ def release_leases(lease_ids: Sequence[str], *, reason: str, at: datetime) -> in
     for start in range(0, len(lease_ids), _BATCH):
         owned = Agent.objects.filter(lease_id__in=[key for key in lease_ids[start : start + _BATCH] if key])
         released += _disconnect(owned, reason=reason, at=at)
+        # A rival that is gone was the old socket of a reconnect, however late it spoke (S-31).
+        Agent.objects.filter(rival_lease__in=[key for key in lease_ids[start : start + _BATCH] if key]).update(
+            rival_lease=""
+        )
     return released
 
 
 @transaction.atomic(durable=True)
-def note_sightings(sightings: Sequence[Sighting]) -> int:
-    """Write a batch of last-seen times and sequence numbers: one upsert per 1,000 agents; returns how many rows.
+def note_sightings(sightings: Sequence[Sighting]) -> Noted:
+    """Write a batch of last-seen times and sequence numbers: one upsert per 1,000 agents.
 
-    Agents deleted meanwhile are left out. An older time never overwrites a newer one written by a full report,
-    because a report's own sighting is removed from memory before it is recorded.
+    Left out: agents deleted meanwhile, those heard later by another process, and those another connection has; of the
+    last two the rows know more than this process.
     """
     written = 0
+    displaced: set[int] = set()
     for start in range(0, len(sightings), _BATCH):
-        batch = sightings[start : start + _BATCH]
-        alive = set(
-            AgentPresence.objects.filter(agent_id__in=[item.agent_id for item in batch]).values_list(
-                "agent_id", flat=True
+        batch = {item.agent_id: item for item in sightings[start : start + _BATCH]}
+        rows = []
+        for row in AgentPresence.objects.filter(agent_id__in=batch).values_list(
+            "agent_id",
+            "last_seen_at",
+            "message_digest",
+            "agent__connected",
+            "agent__transport",
+            "agent__lease_id",
+            "agent__rival_lease",
+        ):
+            key, last_seen_at, digest, connected, transport, lease_id, rival = row
+            item = batch[key]
+            is_http = not item.lease_id
+            owned = connected and (transport == Transport.HTTP if is_http else lease_id == item.lease_id)
+            if not owned or rival:
+                displaced.add(key)
+            if not owned or last_seen_at > item.last_seen_at:
+                continue
+            rows.append(
+                AgentPresence(
+                    agent_id=key,
+                    last_seen_at=item.last_seen_at,
+                    sequence_num=item.sequence_num,
+                    message_digest=digest,
+                    expires_at=http_expiry(item.last_seen_at, item.poll_interval) if is_http else None,
+                )
             )
-        )
-        rows = [
-            AgentPresence(
-                agent_id=item.agent_id,
-                last_seen_at=item.last_seen_at,
-                sequence_num=item.sequence_num,
-                expires_at=http_expiry(item.last_seen_at) if item.is_http else None,
-            )
-            for item in sorted(batch, key=lambda item: item.agent_id)
-            if item.agent_id in alive
-        ]
         AgentPresence.objects.bulk_create(
-            rows,
+            sorted(rows, key=lambda row: row.agent_id),
             update_conflicts=True,
             unique_fields=["agent"],
             update_fields=["last_seen_at", "sequence_num", "expires_at"],
         )
         written += len(rows)
-    return written
+    return Noted(written, frozenset(displaced))
 
 
 def beat(process_id: str, *, started_at: datetime, at: datetime) -> None:

@@ -118,10 +118,21 @@ def desired_configs(
 
 
 def _retry_due(assignment: Assignment, at: datetime) -> bool:
+    retry_at = _retry_at(assignment)
+    return retry_at is not None and at >= retry_at
+
+
+def _retry_at(assignment: Assignment) -> datetime | None:
     if assignment.offered_at is None or assignment.offer_count >= MAX_OFFERS:
-        return False
+        return None
     pause: timedelta = FIRST_RETRY * 2 ** max(assignment.offer_count - 1, 0)
-    return at - assignment.offered_at >= pause
+    return assignment.offered_at + pause
+
+
+def unanswered_until(placement: Placement) -> datetime | None:
+    """When the offer this agent has not answered may be sent again, ``None`` when none waits for an answer (S-63)."""
+    assignment = placement.assignment
+    return _retry_at(assignment) if assignment.status == AssignmentStatus.OFFERED.value else None
 
 
 def note_offer(placement: Placement, *, lease_id: str, at: datetime) -> AgentEvent:

@@ -18,26 +18,54 @@ class Known:
     """What the server knew of an agent before the report, and what the report's recording told.
 
     ``sequence_num`` is the last one processed, ``None`` for an agent never seen. ``capabilities`` are those in force
-    *after* the report (S-56). ``full_state_outstanding``: asked for on this connection and not come yet (S-44).
-    ``components_known``: the map behind the reported components hash is stored (S-98).
+    *after* the report (S-56). ``full_state_outstanding``: asked for and still expected; ``full_state_lost``: asked for,
+    and request or answer got lost (S-44). ``over_http``: an earlier reply may have been lost. ``repeated``: the same bytes
+    arrived before (S-46). ``components_known``: the map behind the reported components hash is stored (S-98).
     """
 
     sequence_num: int | None
     capabilities: int
-    first_on_connection: bool
-    full_state_outstanding: bool
+    full_state_outstanding: bool = False
+    full_state_lost: bool = False
+    over_http: bool = False
+    repeated: bool = False
     components_known: bool = True
+
+    @property
+    def retried(self) -> bool:
+        """The reply to these very bytes was lost, so it is given again (S-62); a socket loses none without closing."""
+        return self.repeated and self.over_http
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredSettings:
+    """Connection settings to offer, beside what decides whether to say so now.
+
+    ``reported_hash`` is the hash the agent last named. ``offered``: this hash was sent on the present connection;
+    ``offered_lately``: on whichever, not long ago.
+    """
+
+    offer: HeartbeatOffer
+    reported_hash: bytes
+    offered: bool
+    offered_lately: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What the portal wants of the agent now. ``custom_message`` is the oldest one waiting (S-95)."""
+    """What the portal wants of the agent now. ``custom_message`` is the oldest one waiting (S-95).
+
+    ``new_instance_uid`` is assigned and not used yet; ``uid_told``: on this connection. ``custom_capabilities`` are the
+    server's when the agent was not told this list yet, else ``None`` (S-93).
+    """
 
     config: DesiredConfig | None = None
     restart: bool = False
     custom_message: CustomMessage | None = None
-    heartbeat: HeartbeatOffer | None = None
-    custom_capabilities: tuple[str, ...] = ()
+    settings: DesiredSettings | None = None
+    new_instance_uid: UUID | None = None
+    uid_told: bool = False
+    custom_capabilities: tuple[str, ...] | None = None
 
 
 NOTHING = Desired()
@@ -55,11 +83,8 @@ def is_heartbeat(report: StatusReport, *, sequence_num: int, capabilities: int) 
     )
 
 
-def answer(known: Known, report: StatusReport, desired: Desired, *, repeated: bool = False) -> Reply:
-    """The one reply to one report (S-36, "ServerToAgent Message").
-
-    ``repeated``: the same bytes arrived before (S-46); the retry of a lost exchange gets its offer again (S-62).
-    """
+def answer(known: Known, report: StatusReport, desired: Desired) -> Reply:
+    """The one reply to one report (S-36, "ServerToAgent Message")."""
     reply = Reply(instance_uid=report.instance_uid.bytes)
     if report.agent_disconnect:
         return reply  # the agent is leaving (S-35): nothing more can reach it
@@ -71,14 +96,9 @@ def answer(known: Known, report: StatusReport, desired: Desired, *, repeated: bo
         report_full_state=full_state_due(known, report),
         report_available_components=_components_due(known, report),
     )
-    return _with_offers(
-        reply,
-        known.capabilities,
-        desired,
-        status_reported=report.remote_config_status is not None,
-        repeated=repeated,
-        first_on_connection=known.first_on_connection,
-    )
+    if desired.settings is not None and settings_due(known, report, desired.settings):
+        reply = replace(reply, heartbeat_offer=desired.settings.offer)
+    return _with_offers(reply, known, desired, status_reported=report.remote_config_status is not None)
 
 
 def unsolicited(instance_uid: UUID, capabilities: int, desired: Desired) -> Reply | None:
@@ -86,7 +106,7 @@ def unsolicited(instance_uid: UUID, capabilities: int, desired: Desired) -> Repl
     reply = Reply(instance_uid=instance_uid.bytes)
     if _restart_due(capabilities, desired):
         return replace(reply, restart=True)
-    full = _with_offers(reply, capabilities, desired, status_reported=False, repeated=False, first_on_connection=False)
+    full = _with_offers(reply, Known(None, capabilities), desired, status_reported=False)
     return None if full == reply else full
 
 
@@ -96,30 +116,46 @@ def full_state_due(known: Known, report: StatusReport) -> bool:
     Not when the message already carries everything (an agent that restarted, S-47), and at most one request at a time
     (S-44): a burst that reuses a number would otherwise draw one per message.
     """
-    if known.sequence_num is not None and report.sequence_num == known.sequence_num + 1:
-        return False
     if known.full_state_outstanding or is_complete(report, known.capabilities):
         return False
+    if known.full_state_lost or known.sequence_num is None:
+        return True
     # A message received twice is no gap: the agent has nothing new to tell (S-46).
-    return known.sequence_num is None or report.sequence_num != known.sequence_num or report.carries_news()
+    repeated = report.sequence_num == known.sequence_num and (known.repeated or not report.carries_news())
+    return report.sequence_num != known.sequence_num + 1 and not repeated
 
 
-def offer_due(capabilities: int, config: DesiredConfig, *, status_reported: bool, repeated: bool) -> bool:
+def offer_due(known: Known, config: DesiredConfig, *, status_reported: bool) -> bool:
     """Whether to send ``remote_config`` now ("Configuration", S-58 … S-65).
 
     Never without AcceptsRemoteConfig (S-58), never a hash the agent has answered, whatever the answer (S-61), never the
-    same hash again on one connection (S-50, S-62) unless the exchange itself is repeated, or answers keep naming
-    another hash and the pause is over (S-60, S-63).
+    same hash again on one connection (S-50, S-62) unless the exchange itself is repeated, or the pause is over and either
+    an answer named another hash (S-60, S-63), or a reply over HTTP was never answered and may be lost.
     """
-    if not capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
+    if not known.capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
         return False
     if config.forced:
         return True
     if config.reported_hash == config.config_hash:
         return False
-    if not config.offered or repeated:
+    if not config.offered or known.retried:
         return True
-    return status_reported and config.retry_due
+    unanswered = known.over_http and bool(known.capabilities & AgentCapabilities.REPORTS_REMOTE_CONFIG)
+    return config.retry_due and (status_reported or unanswered)
+
+
+def settings_due(known: Known, report: StatusReport, settings: DesiredSettings) -> bool:
+    """Whether to send ``connection_settings`` now ("Connection Settings Management", S-76, S-78, S-81).
+
+    Never a hash the agent has answered. Once on a connection to an agent that says it runs others. To one that says
+    nothing, not again for a while, on whichever connection: taking an offer may mean a new connection, and then every
+    connection would bring an offer and every offer a connection.
+    """
+    if not _takes_heartbeat_offer(known.capabilities) or settings.reported_hash == settings.offer.settings_hash:
+        return False
+    if known.retried or not settings.offered_lately:
+        return True
+    return report.connection_settings_status is not None and not settings.offered
 
 
 def _restart_due(capabilities: int, desired: Desired) -> bool:
@@ -136,26 +172,14 @@ def _components_due(known: Known, report: StatusReport) -> bool:
     )
 
 
-def _with_offers(
-    reply: Reply,
-    capabilities: int,
-    desired: Desired,
-    *,
-    status_reported: bool,
-    repeated: bool,
-    first_on_connection: bool,
-) -> Reply:
+def _with_offers(reply: Reply, known: Known, desired: Desired, *, status_reported: bool) -> Reply:
     """``reply`` with at most one offer of each kind (S-108), each only to an agent that accepts it (S-55)."""
     config = desired.config
-    if config is not None and offer_due(capabilities, config, status_reported=status_reported, repeated=repeated):
+    if config is not None and offer_due(known, config, status_reported=status_reported):
         reply = replace(reply, remote_config=config.config, config_hash=config.config_hash)
-    if desired.heartbeat is not None and _takes_heartbeat_offer(capabilities):
-        reply = replace(reply, heartbeat_offer=desired.heartbeat)
-    if first_on_connection and desired.custom_capabilities:
-        reply = replace(reply, custom_capabilities=desired.custom_capabilities)
-    if desired.custom_message is not None:
-        reply = replace(reply, custom_message=desired.custom_message)
-    return reply
+    if desired.new_instance_uid is not None and (known.retried or not desired.uid_told):
+        reply = replace(reply, new_instance_uid=desired.new_instance_uid)
+    return replace(reply, custom_capabilities=desired.custom_capabilities, custom_message=desired.custom_message)
 
 
 def _takes_heartbeat_offer(capabilities: int) -> bool:

@@ -347,3 +347,5 @@ def _put_heartbeat_offer(message: opamp_pb2.ConnectionSettingsOffers, offer: Hea
     message.hash = offer.settings_hash
     message.opamp.destination_endpoint = offer.endpoint
     message.opamp.heartbeat_interval_seconds = offer.interval_seconds
+    for name, value in offer.headers:
+        message.opamp.headers.headers.add(key=name, value=value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from agents.reports import CustomMessage
@@ -22,7 +22,8 @@ class ServerCapabilities(enum.IntFlag):
     ACCEPTS_CONNECTION_SETTINGS_REQUEST = 0x40
 
 
-# AcceptsStatus always (S-52). Package statuses are kept and shown; packages themselves are not offered.
+# AcceptsStatus always (S-52). Package statuses are kept and shown; packages themselves are not offered. The doors add
+# OffersConnectionSettings where the settings say so.
 SERVER_CAPABILITIES = (
     ServerCapabilities.ACCEPTS_STATUS
     | ServerCapabilities.OFFERS_REMOTE_CONFIG
@@ -55,12 +56,14 @@ class ErrorResponse:
 class HeartbeatOffer:
     """``connection_settings.opamp`` with a deliberate heartbeat interval, never 0 (S-73, S-75).
 
-    ``endpoint`` is the non-empty URL the agent reached us at (S-79); ``settings_hash`` covers both (S-78).
+    ``endpoint`` is the non-empty URL the agent reached us at (S-79). ``headers`` are the credentials it sent itself: an
+    agent that builds a new connection from the offer must not lose them. ``settings_hash`` covers all three (S-78).
     """
 
     endpoint: str
     interval_seconds: int
     settings_hash: bytes
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

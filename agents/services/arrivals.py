@@ -1,0 +1,119 @@
+"""One report on its way into the rows: how it came in, and what it was merged into.
+
+Knows rows and reports; who reads and writes them is `recording`'s business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+
+from agents.models import Agent, AgentEvent, AgentPresence, ReportedState, Transport
+from agents.reports import Json, StatusReport
+
+# What agents do when nothing was offered to them, or the offer not taken.
+DEFAULT_INTERVAL = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The connection an agent speaks through.
+
+    ``id`` is unique per WebSocket. Plain HTTP has no connection: there ``id`` is empty, and the agent's stay, from first
+    poll to silence, gets an id of its own in whichever process sees its first poll (S-110).
+    """
+
+    id: str
+    process: str
+    transport: Transport
+    remote_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One report as it came in.
+
+    ``known_sequence_num`` is this process's memory of the last number, as of ``known_at``: fresher than the row while
+    heartbeats wait in presence, staler when another process heard the agent since. ``None`` when the process does not
+    know the agent. ``digest`` is of the message's bytes, signed 64 bits, 0 for unknown (S-46). ``claimed``: the agent was
+    heard on this connection before. ``settings_hash`` is of the connection settings that would be offered here.
+    """
+
+    report: StatusReport
+    lease: Lease
+    known_sequence_num: int | None = None
+    known_at: datetime | None = None
+    digest: int = 0
+    claimed: bool = False
+    settings_hash: bytes = b""
+
+    @property
+    def over_http(self) -> bool:
+        """Without a connection: a reply may be lost, and nothing but a later request tells."""
+        return self.lease.transport is Transport.HTTP
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One merged report and what the answer depends on. ``events`` are timeline lines still to be written.
+
+    ``repeated``: the same bytes as the last recorded report (S-46). ``full_state_lost``: a full state was asked for, and
+    that request or its answer is lost. ``displaced``: a newer connection has the agent, so nothing was merged (S-32).
+    ``reassigned``: the uid given to this speaker, who is a duplicate; nothing was merged (S-31). ``poll_interval`` is the
+    promise of an HTTP agent.
+    """
+
+    arrival: Arrival
+    agent: Agent
+    state: ReportedState
+    presence: AgentPresence
+    is_new: bool
+    previous_sequence_num: int | None
+    first_on_connection: bool
+    full_state_outstanding: bool
+    full_state_lost: bool = False
+    repeated: bool = False
+    displaced: bool = False
+    reassigned: UUID | None = None
+    poll_interval: timedelta = DEFAULT_INTERVAL
+    components_known: bool = False
+    relabelled: bool = False
+    left: bool = False
+    restarted: bool = False
+    dirty: set[str] = field(default_factory=set)
+    dirty_state: set[str] = field(default_factory=set)
+    events: list[AgentEvent] = field(default_factory=list)
+
+    def note(self, kind: AgentEvent.Kind, at: datetime, **data: Json) -> None:
+        """Add a line to the agent's timeline."""
+        self.events.append(AgentEvent(agent=self.agent, at=at, kind=kind, data=data))
+
+    def change(self, name: str, value: object) -> bool:
+        """Set a field of the agent's row if it differs; true when it did."""
+        if getattr(self.agent, name) == value:
+            return False
+        setattr(self.agent, name, value)
+        self.dirty.add(name)
+        return True
+
+    def change_state(self, name: str, value: object) -> bool:
+        """The same for the wide row."""
+        if getattr(self.state, name) == value:
+            return False
+        setattr(self.state, name, value)
+        self.dirty_state.add(name)
+        return True
+
+
+def promised_interval(*, accepted: bool) -> timedelta:
+    """How often an HTTP agent polls: as offered when it took the offer, else at its own pace, 30 s in all clients."""
+    offered = timedelta(seconds=settings.OPAMP_HEARTBEAT_SECONDS)
+    return offered if accepted else max(offered, DEFAULT_INTERVAL)
+
+
+def http_expiry(at: datetime, interval: timedelta) -> datetime:
+    """When an HTTP agent that stays silent from ``at`` counts as disconnected: three promised intervals."""
+    return at + 3 * interval

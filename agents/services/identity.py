@@ -1,0 +1,156 @@
+"""Under which uid an agent is known: assigned by the server, asked for by the agent, or shared by two (S-28 … S-31)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from django.db import transaction
+
+from accounts import services as accounts
+from accounts.models import User
+from agents import doorbell
+from agents.instance_uids import new_instance_uid
+from agents.models import Agent, AgentEvent, Transport
+from agents.services import rivals
+from agents.services.arrivals import Recorded, http_expiry
+
+Kind = AgentEvent.Kind
+# Stands for the lease of an agent that polled: a stay over HTTP is not bound to a connection.
+_POLLS = "http"
+
+
+@transaction.atomic
+def assign_instance_uid(agent: Agent, *, by: User | None, at: datetime) -> UUID:
+    """Have the agent take a new uid; its row and history move there with its first message under it (S-30).
+
+    Returns the uid, which is the waiting one when an earlier assignment is not used yet. Told once on each connection.
+    """
+    row = Agent.objects.select_for_update().get(pk=agent.pk)
+    if row.next_instance_uid is not None:
+        return row.next_instance_uid
+    row.next_instance_uid, row.next_uid_lease = new_instance_uid(), ""
+    row.save(update_fields=["next_instance_uid", "next_uid_lease"])
+    said = {"assigned": str(row.next_instance_uid)}
+    AgentEvent.objects.create(
+        agent=row, at=at, kind=Kind.IDENTITY, data={**said, "by": by.get_username() if by else ""}
+    )
+    accounts.record(by=by, verb="agent.assign_uid", target=row, name=str(row), data=said)
+    doorbell.ring([row.instance_uid])
+    return row.next_instance_uid
+
+
+def uids_asked_for(uids: Sequence[UUID], *, at: datetime) -> dict[UUID, UUID]:
+    """A uid for each agent that sent RequestInstanceUid under one of ``uids`` (S-28); inside the caller's transaction.
+
+    A temporary uid never becomes a member of the fleet. A member that asks keeps its row: it moves to the new uid.
+    """
+    answers = {uid: new_instance_uid() for uid in uids}
+    for row in Agent.objects.select_for_update(of=("self",)).filter(instance_uid__in=uids).order_by("id"):
+        if row.next_instance_uid is None:
+            row.next_instance_uid = answers[row.instance_uid]
+            row.save(update_fields=["next_instance_uid"])
+            AgentEvent.objects.create(
+                agent=row, at=at, kind=Kind.IDENTITY, data={"asked_for": str(row.next_instance_uid)}
+            )
+        answers[row.instance_uid] = row.next_instance_uid
+    return answers
+
+
+def move_to_new_uid(uids: Sequence[UUID]) -> dict[UUID, Agent]:
+    """Agents that now use the uid we assigned to them keep their row and history (S-30)."""
+    moved: dict[UUID, Agent] = {}
+    waiting = Agent.objects.select_for_update(of=("self",)).select_related("reported", "presence")
+    for agent in waiting.filter(next_instance_uid__in=uids).order_by("id"):
+        new = agent.next_instance_uid
+        if new is None:
+            continue
+        former, agent.instance_uid, agent.next_instance_uid = agent.instance_uid, new, None
+        agent.next_uid_lease = ""
+        agent.save(update_fields=["instance_uid", "next_instance_uid", "next_uid_lease"])
+        AgentEvent.objects.create(
+            agent=agent,
+            at=agent.presence.last_seen_at,
+            kind=Kind.IDENTITY,
+            data={"former": str(former), "new": str(new)},
+        )
+        moved[new] = agent
+    return moved
+
+
+def tell_rivals_apart(entry: Recorded, *, owned: bool, at: datetime) -> None:
+    """Note whether another agent speaks under this uid (S-31), and who keeps it."""
+    row, arrival = entry.agent, entry.arrival
+    number = arrival.report.sequence_num
+    if row.rivalry == rivals.FOREIGN_STATE:
+        entry.previous_sequence_num = None
+        entry.change("rivalry", None)
+    rivalry = rivals.Rivalry.read(row.rivalry)
+    if not owned:
+        if row.connected and arrival.claimed:
+            entry.displaced, entry.first_on_connection = True, False
+            if rivalry is not None and rivalry.lease in {arrival.lease.id, _POLLS}:
+                entry.change("rivalry", rivalry.after_return(number, at).stored())
+                entry.change("rival_lease", rivalry.lease)
+        elif row.connected:
+            entry.change("rivalry", _displacement(entry, at).stored())
+            entry.change("rival_lease", "")
+    elif rivalry is not None and row.rival_lease:
+        if rivalry.proven:
+            _give_back(entry, rivalry, at)
+        else:
+            entry.change("rivalry", rivalry.after_owner().stored())
+    elif arrival.over_http:
+        _compare_series(entry, at)
+
+
+def _displacement(entry: Recorded, at: datetime) -> rivals.Rivalry:
+    row = entry.agent
+    return rivals.Rivalry(
+        lease=_POLLS if row.transport == Transport.HTTP else row.lease_id,
+        process=row.lease_process,
+        transport=row.transport,
+        address=row.remote_address,
+        last=str(entry.previous_sequence_num or 0),
+        first=str(entry.arrival.report.sequence_num),
+        since=at.isoformat(),
+    )
+
+
+def _give_back(entry: Recorded, rivalry: rivals.Rivalry, at: datetime) -> None:
+    """The former connection keeps the uid; this one, which came later, gets another."""
+    polls = rivalry.lease == _POLLS
+    entry.change("lease_id", f"http-{uuid4().hex}" if polls else rivalry.lease)
+    entry.change("lease_process", rivalry.process)
+    entry.change("transport", rivalry.transport)
+    entry.presence.expires_at = http_expiry(at, entry.poll_interval) if polls else None
+    _reassign(entry, rivalry.address, at)
+
+
+def _reassign(entry: Recorded, kept: str, at: datetime) -> None:
+    entry.reassigned = new_instance_uid()
+    entry.change("remote_address", kept)
+    entry.change("connected_at", at)
+    entry.change("rival_lease", "")
+    entry.change("rivalry", rivals.FOREIGN_STATE)
+    moved = entry.arrival.lease.remote_address
+    entry.note(Kind.IDENTITY, at, duplicate=True, kept=kept, moved=moved, new=str(entry.reassigned))
+
+
+def _compare_series(entry: Recorded, at: datetime) -> None:
+    row, lease = entry.agent, entry.arrival.lease
+    if row.remote_address == lease.remote_address:
+        return
+    series = rivals.next_series(
+        rivals.Series.read(row.rivalry),
+        address=lease.remote_address,
+        sequence_num=entry.arrival.report.sequence_num,
+        known_address=row.remote_address,
+        known_sequence_num=entry.previous_sequence_num or 0,
+    )
+    if series is not None and series.proven(lease.remote_address):
+        _reassign(entry, series.other, at)
+        return
+    entry.change("rivalry", series.stored() if series else None)
+    entry.change("remote_address", lease.remote_address)

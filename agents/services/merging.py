@@ -1,0 +1,260 @@
+"""Merges one report into the rows of its agent: capabilities and every *present* part overwrite (S-39, S-40).
+
+Works on rows that `recording` has loaded and will save; reads the database only for component maps known by hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from django.db import models
+
+from agents.labels import facts_of, labels_of
+from agents.models import Agent, AgentEvent, ReportedDocument, ReportedState, Transport
+from agents.reports import (
+    APPLIED_SETTINGS,
+    AgentDescription,
+    AvailableComponents,
+    ComponentHealth,
+    ConnectionSettingsStatus,
+    CustomMessage,
+    EffectiveConfig,
+    Json,
+    JsonObject,
+    RemoteConfigStatus,
+    answers_full_state,
+    capability_names,
+    from_unix_nano,
+    is_complete,
+)
+from agents.services.arrivals import Lease, Recorded, http_expiry, promised_interval
+
+Kind = AgentEvent.Kind
+_SHOWN_MESSAGE_BYTES = 2048
+
+
+def merge_report(entry: Recorded, at: datetime) -> None:
+    """Overwrite capabilities and every *present* part (S-39, S-40), and claim the lease."""
+    report, lease = entry.arrival.report, entry.arrival.lease
+    entry.presence.last_seen_at = at
+    entry.presence.sequence_num = report.sequence_num
+    entry.presence.message_digest = entry.arrival.digest
+    if report.agent_disconnect:
+        _leave(entry, at)
+    elif entry.first_on_connection:
+        _claim(entry, lease, at)
+    if report.capabilities:  # S-57: 0 means "not repeated"
+        _merge_capabilities(entry, report.capabilities, at)
+    # A client created anew counts from the start and tells everything (S-47).
+    previous = entry.previous_sequence_num
+    if previous is not None and report.sequence_num < previous and is_complete(report, entry.agent.capabilities):
+        entry.restarted = True
+    parts: tuple[tuple[Any, Callable[[Recorded, Any, datetime], None]], ...] = (
+        (report.agent_description, _merge_description),
+        (report.health, _merge_health),
+        (report.effective_config, _merge_effective_config),
+        (report.remote_config_status, _merge_remote_config_status),
+        (report.package_statuses, _merge_package_statuses),
+        (report.available_components, _merge_components),
+        (report.custom_capabilities, _merge_custom_capabilities),
+        (report.connection_settings_status, _merge_settings_status),
+        (report.custom_message, _note_custom_message),
+    )
+    for value, merge in parts:
+        if value is not None:
+            merge(entry, value, at)
+    if answers_full_state(report, entry.agent.capabilities):
+        entry.change_state("full_state_requested_at", None)
+        entry.full_state_lost = entry.full_state_outstanding = False
+    waits = entry.arrival.over_http and not report.agent_disconnect
+    if waits:
+        entry.poll_interval = promised_interval(accepted=_took_settings(entry))
+    entry.presence.expires_at = http_expiry(at, entry.poll_interval) if waits else None
+
+
+def _merge_package_statuses(entry: Recorded, statuses: JsonObject, _at: datetime) -> None:
+    entry.change_state("package_statuses", statuses)
+
+
+def _merge_custom_capabilities(entry: Recorded, names: tuple[str, ...], _at: datetime) -> None:
+    entry.change_state("custom_capabilities", list(names))
+
+
+def _merge_settings_status(entry: Recorded, status: ConnectionSettingsStatus, _at: datetime) -> None:
+    entry.change_state(
+        "connection_settings_status",
+        {
+            "hash": status.last_connection_settings_hash.hex(),
+            "status": status.status,
+            "error_message": status.error_message,
+        },
+    )
+
+
+def _took_settings(entry: Recorded) -> bool:
+    """True when the agent says that the settings offered here are in use."""
+    status = entry.state.connection_settings_status or {}
+    offered = entry.arrival.settings_hash.hex()
+    return bool(offered) and status.get("hash") == offered and status.get("status") == APPLIED_SETTINGS
+
+
+def _note_custom_message(entry: Recorded, message: CustomMessage, at: datetime) -> None:
+    """A line in the timeline, with as much of the data as an operator reads there; a retry adds none (S-46)."""
+    if entry.repeated:
+        return
+    shown = message.data[:_SHOWN_MESSAGE_BYTES]
+    data: dict[str, Json] = {
+        "capability": message.capability[:255],
+        "type": message.type[:255],
+        "size": len(message.data),
+        "data_base64": base64.b64encode(shown).decode(),
+    }
+    entry.note(Kind.CUSTOM_MESSAGE, at, **data)
+
+
+def _claim(entry: Recorded, lease: Lease, at: datetime) -> None:
+    entry.change("lease_id", lease.id or f"http-{uuid4().hex}")
+    entry.change("lease_process", lease.process if lease.id else "")
+    entry.change("transport", lease.transport.value)
+    entry.change("remote_address", lease.remote_address)
+    entry.change("connected", True)
+    entry.change("connected_at", at)
+    entry.change("disconnected_at", None)
+    entry.note(Kind.CONNECTED, at, transport=lease.transport.value, remote_address=lease.remote_address)
+
+
+def _leave(entry: Recorded, at: datetime) -> None:
+    """The agent said goodbye (S-35). Twice is once, as the Python client does it; a goodbye opens no connection."""
+    entry.first_on_connection = False
+    owned = entry.arrival.lease.transport is Transport.HTTP or entry.agent.lease_id == entry.arrival.lease.id
+    if not entry.agent.connected or not owned:
+        return
+    entry.change("connected", False)
+    entry.change("lease_id", "")
+    entry.change("lease_process", "")
+    entry.change("disconnected_at", at)
+    entry.left = True
+    entry.note(Kind.DISCONNECTED, at, reason="agent disconnected")
+
+
+def _merge_capabilities(entry: Recorded, mask: int, at: datetime) -> None:
+    before = entry.agent.capabilities
+    if entry.change("capabilities", mask) and not entry.is_new:
+        entry.note(
+            Kind.CAPABILITIES,
+            at,
+            added=capability_names(mask & ~before),
+            removed=capability_names(before & ~mask),
+        )
+
+
+def _merge_description(entry: Recorded, description: AgentDescription, at: datetime) -> None:
+    changed = entry.change_state("identifying_attributes", dict(description.identifying_attributes))
+    changed |= entry.change_state("non_identifying_attributes", dict(description.non_identifying_attributes))
+    if not changed and not entry.is_new:
+        return
+    facts = facts_of(description)
+    agent = entry.agent
+    for name, value in (
+        ("service_name", facts.service_name),
+        ("service_namespace", facts.service_namespace),
+        ("version", facts.service_version),
+        ("hostname", facts.hostname),
+        ("os_type", facts.os_type),
+        ("os_description", facts.os_description),
+        ("architecture", facts.architecture),
+    ):
+        entry.change(name, fitted(Agent, name, value))
+    entry.change("name", agent_name(agent))
+    if entry.change("labels", labels_of(description, agent.operator_labels)):
+        entry.relabelled = True
+    if not entry.is_new:
+        entry.note(Kind.DESCRIBED, at)
+
+
+def _merge_health(entry: Recorded, health: ComponentHealth, at: datetime) -> None:
+    before = entry.agent.healthy
+    entry.change_state("health", dict(health.tree))
+    entry.change("health_status", fitted(Agent, "health_status", health.status))
+    error_changed = entry.change("last_error", health.last_error)
+    if entry.change("healthy", health.healthy) or (error_changed and not health.healthy):
+        entry.note(Kind.HEALTH, at, healthy=health.healthy, before=before, error=health.last_error[:2000])
+    started_at = from_unix_nano(health.start_time_unix_nano)
+    previous = entry.agent.started_at
+    if entry.change("started_at", started_at) and previous is not None and started_at is not None:
+        entry.restarted = True
+        entry.note(Kind.RESTARTED, at, started_at=started_at.isoformat())
+
+
+def _merge_effective_config(entry: Recorded, config: EffectiveConfig, at: datetime) -> None:
+    content: dict[str, Any] = {key: dict(file) for key, file in config.files.items()}
+    key = document_hash(ReportedDocument.Kind.EFFECTIVE_CONFIG, content)
+    if entry.state.effective_config_id != key:
+        entry.state.effective_config = ReportedDocument(
+            hash=key, kind=ReportedDocument.Kind.EFFECTIVE_CONFIG, content=content
+        )
+        entry.dirty_state.add("effective_config")
+        entry.note(Kind.EFFECTIVE_CONFIG, at, hash=key[:12])
+
+
+def _merge_remote_config_status(entry: Recorded, status: RemoteConfigStatus, _at: datetime) -> None:
+    entry.change("remote_config_hash", status.last_remote_config_hash.hex()[:128])
+    entry.change("remote_config_status", status.status.value)
+    entry.change("remote_config_error", status.error_message)
+
+
+def _merge_components(entry: Recorded, components: AvailableComponents, _at: datetime) -> None:
+    """A hash alone must not erase the map already known for it (S-40); an unknown hash makes us ask (S-98)."""
+    reported = components.hash.hex()[:128]
+    if components.components is not None:
+        content = dict(components.components)
+        key = document_hash(ReportedDocument.Kind.COMPONENTS, content)
+        if entry.state.components_id != key:
+            entry.state.components = ReportedDocument(hash=key, kind=ReportedDocument.Kind.COMPONENTS, content=content)
+            entry.dirty_state.add("components")
+        entry.change_state("components_hash", reported)
+        entry.components_known = True
+        return
+    if entry.state.components_hash == reported and entry.state.components_id is not None:
+        entry.components_known = True
+        return
+    # Another agent may have reported the map of this hash already (S-99).
+    twin = (
+        ReportedState.objects.filter(components_hash=reported, components__isnull=False)
+        .values_list("components_id", flat=True)
+        .first()
+        if reported
+        else None
+    )
+    entry.change_state("components_hash", reported)
+    if twin is not None:
+        entry.components_known = True
+    if entry.state.components_id != twin:
+        entry.state.components_id = twin
+        entry.dirty_state.add("components")
+
+
+# --- Values --------------------------------------------------------------------------------------------------------
+
+
+def agent_name(agent: Agent) -> str:
+    """The operator's name for it, else its service's, else its host's, else its uid."""
+    return agent.custom_name or agent.service_name or agent.hostname or str(agent.instance_uid)
+
+
+def fitted(model: type[models.Model], name: str, text: str) -> str:
+    """``text`` cut to what the column holds: an agent's odd value must not cost it its report."""
+    limit = getattr(model._meta.get_field(name), "max_length", None)
+    return text[:limit] if limit else text
+
+
+def document_hash(kind: str, content: Mapping[str, Json]) -> str:
+    """SHA-256 (hex) of kind and canonical JSON: sorted keys, no spaces."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(f"{kind}\n{canonical}".encode()).hexdigest()

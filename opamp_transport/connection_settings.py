@@ -1,0 +1,39 @@
+"""The connection settings offered to an agent: where it reached us, with its own credentials, and a heartbeat interval.
+
+A supervisor builds a new connection from an offer and keeps nothing of the old one, so an offer repeats what let the
+agent in. Built for each request and never stored: rows and logs see the hash alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+
+from opamp_transport.protocol.replies import HeartbeatOffer
+
+_HOST = re.compile(r"[A-Za-z0-9._~\[\]:%-]{1,255}")
+_SECURE = {"http": "https", "ws": "wss", "https": "https", "wss": "wss"}
+
+
+def heartbeat_offer(
+    *, scheme: str, path: str, headers: Mapping[str, str], credentials: Iterable[str], interval_seconds: int, key: str
+) -> HeartbeatOffer | None:
+    """The offer for an agent whose request had these ``headers``, or ``None`` when it named no usable host.
+
+    ``credentials`` names the headers that are repeated. ``key`` makes the hash useless for guessing a weak secret: the
+    agent reports the hash, and reports are stored.
+    """
+    host = headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        return None
+    if headers.get("x-forwarded-proto", "").split(",")[0].strip().lower() in {"https", "wss"}:
+        scheme = _SECURE.get(scheme, scheme)
+    endpoint = f"{scheme}://{host}{path}"
+    repeated = tuple((name, headers[name.lower()]) for name in credentials if headers.get(name.lower()))
+    digest = hmac.new(key.encode(), digestmod=hashlib.sha256)
+    for field in (endpoint, str(interval_seconds), *(part for pair in repeated for part in pair)):
+        encoded = field.encode("utf-8", "surrogateescape")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return HeartbeatOffer(endpoint, interval_seconds, digest.digest(), repeated)
