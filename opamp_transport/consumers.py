@@ -76,9 +76,9 @@ async def exchanged(
         settings_hash=heartbeat.settings_hash if heartbeat is not None else b"",
     )
     settled = await here.exchange.submit(link, arrival, Circumstances(heartbeat, link.told_capabilities))
-    reply = settled.reply
+    reply, uid = settled.reply, report.instance_uid
     if reply is None:  # a report always has one (S-36)
-        raise RuntimeError(f"no reply was made for {report.instance_uid}")
+        raise RuntimeError(f"no reply was made for {uid}")
     if reply.error is None and settled.owned:
         link.agent_id = settled.agent_id
         link.sequence_num = report.sequence_num
@@ -89,7 +89,10 @@ async def exchanged(
         if reply.custom_capabilities is not None:
             link.told_capabilities = reply.custom_capabilities
     elif reply.error is None:
+        # Two connections speak for one uid (S-31): what either says next is for the rows to judge.
         link.due = True
+        if uid in here.registry.links:
+            here.registry.links[uid].due = True
     return settled
 
 

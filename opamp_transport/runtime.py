@@ -18,7 +18,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from agents import doorbell
-from agents.services import commands, leases
+from agents.services import commands, identity, leases
 from agents.services.leases import Sighting
 from configurations.services import offers
 from opamp_transport import metrics
@@ -142,7 +142,7 @@ def _expire(at: datetime) -> None:
 
 
 def _changed_since(at: datetime) -> list[UUID]:
-    return [*offers.pending_since(at), *commands.pending_uids()]
+    return [*offers.pending_since(at), *commands.pending_uids(), *identity.untold_uids()]
 
 
 async def _every(seconds: float, name: str, chore: Callable[[], Awaitable[None]]) -> None:

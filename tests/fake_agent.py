@@ -118,11 +118,12 @@ FAILED = opamp_pb2.RemoteConfigStatuses_FAILED
 
 
 class Socket:
-    """One WebSocket to the server; ``async with Socket() as socket``."""
+    """One WebSocket to the server, from ``address``; ``async with Socket() as socket``."""
 
-    def __init__(self, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, headers: dict[str, str] | None = None, *, address: str = "10.0.0.1") -> None:
         raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
         self.communicator = WebsocketCommunicator(application, PATH, headers=raw)
+        self.communicator.scope["client"] = (address, 40_000)
         # What a server that can answer a handshake with any status offers.
         self.communicator.scope["extensions"] = {"websocket.http.response": {}}
 
@@ -171,11 +172,14 @@ class HttpAnswer:
         return opamp_pb2.ServerToAgent.FromString(body)
 
 
-async def post(body: bytes, headers: dict[str, str] | None = None, *, method: str = "POST") -> HttpAnswer:
-    """One request to the plain-HTTP door; ``headers`` replace and extend the usual ones."""
+async def post(
+    body: bytes, headers: dict[str, str] | None = None, *, method: str = "POST", address: str = "10.0.0.1"
+) -> HttpAnswer:
+    """One request to the plain-HTTP door, from ``address``; ``headers`` replace and extend the usual ones."""
     fields = {"content-type": "application/x-protobuf", **(headers or {})}
     raw = [(name.lower().encode(), value.encode()) for name, value in fields.items() if value]
     communicator = HttpCommunicator(application, method, PATH, body=body, headers=raw)
+    communicator.scope["client"] = (address, 40_000)
     response = await communicator.get_response(timeout=TIMEOUT)
     return HttpAnswer(response)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from django.db import transaction
+from django.db.models import F
 
 from accounts import services as accounts
 from accounts.models import User
@@ -39,6 +40,12 @@ def assign_instance_uid(agent: Agent, *, by: User | None, at: datetime) -> UUID:
     accounts.record(by=by, verb="agent.assign_uid", target=row, name=str(row), data=said)
     doorbell.ring([row.instance_uid])
     return row.next_instance_uid
+
+
+def untold_uids(limit: int = 5_000) -> list[UUID]:
+    """Connected agents that were not told their new uid on this connection: what a process rings in case a ring was lost."""
+    waiting = Agent.objects.filter(next_instance_uid__isnull=False, connected=True)
+    return list(waiting.exclude(next_uid_lease=F("lease_id")).values_list("instance_uid", flat=True)[:limit])
 
 
 def uids_asked_for(uids: Sequence[UUID], *, at: datetime) -> dict[UUID, UUID]:
@@ -84,7 +91,9 @@ def tell_rivals_apart(entry: Recorded, *, owned: bool, at: datetime) -> None:
     row, arrival = entry.agent, entry.arrival
     number = arrival.report.sequence_num
     if row.rivalry == rivals.FOREIGN_STATE:
+        # Neither the last number nor a full state on its way is this agent's.
         entry.previous_sequence_num = None
+        entry.change_state("full_state_requested_at", None)
         entry.change("rivalry", None)
     rivalry = rivals.Rivalry.read(row.rivalry)
     if not owned:

@@ -107,7 +107,6 @@ def _known(arrival: Arrival, row: Agent, at: datetime) -> Recorded:
         owned = row.connected and row.transport == Transport.HTTP
     else:
         owned = row.connected and row.lease_id == arrival.lease.id
-    requested_at = state.full_state_requested_at
     remembered = arrival.known_sequence_num
     if remembered is None or arrival.known_at is None or arrival.known_at < presence.last_seen_at:
         remembered = presence.sequence_num
@@ -125,6 +124,7 @@ def _known(arrival: Arrival, row: Agent, at: datetime) -> Recorded:
         and report.sequence_num == presence.sequence_num,
     )
     tell_rivals_apart(entry, owned=owned, at=at)
+    requested_at = state.full_state_requested_at
     if requested_at is not None:
         # On a new connection the answer to an old request can no longer come; over HTTP the request itself may be lost.
         overdue = arrival.over_http and (entry.repeated or at - requested_at >= FULL_STATE_PATIENCE)

@@ -67,7 +67,11 @@ class Reaction:
 
 
 class SimulatedAgent:
-    """One agent. ``heartbeat_seconds`` follows the server's offers; 0 means no heartbeats."""
+    """One agent. ``heartbeat_seconds`` follows the server's offers; 0 means no heartbeats.
+
+    ``headers`` are those of the last offer: as a supervisor does, the next connection is opened with them *instead* of
+    what the agent was started with. ``None`` until something was offered.
+    """
 
     __slots__ = (
         "_applying",
@@ -84,6 +88,7 @@ class SimulatedAgent:
         "config_status",
         "due_at",
         "fails",
+        "headers",
         "heartbeat_seconds",
         "instance_uid",
     )
@@ -110,6 +115,7 @@ class SimulatedAgent:
         self.config_error = ""
         self._settings_hash = b""
         self._settings_error = ""
+        self.headers: dict[str, str] | None = None
         self.due_at: int | None = None
         self._start(at)
 
@@ -210,12 +216,13 @@ class SimulatedAgent:
     def _take_settings(
         self, message: opamp_pb2.AgentToServer | None, offer: opamp_pb2.ConnectionSettingsOffers
     ) -> opamp_pb2.AgentToServer | None:
-        """Take the interval; an offer that was answered before is not looked at again."""
+        """Take the interval and the headers; an offer that was answered before is not looked at again."""
         if offer.hash and offer.hash == self._settings_hash:
             return message
         if offer.HasField("opamp"):
             self.heartbeat_seconds = float(offer.opamp.heartbeat_interval_seconds)
-        moved = [member for member in ("certificate", "tls", "proxy", "headers") if offer.opamp.HasField(member)]
+            self.headers = {header.key: header.value for header in offer.opamp.headers.headers}
+        moved = [member for member in ("certificate", "tls", "proxy") if offer.opamp.HasField(member)]
         self._settings_hash = offer.hash
         self._settings_error = f"a simulated agent cannot change: {', '.join(moved)}" if moved else ""
         if not offer.hash:

@@ -143,6 +143,9 @@ class Client(ABC):
     def _interval(self) -> float:
         return self.agent.heartbeat_seconds
 
+    def _headers(self) -> dict[str, str]:
+        return dict(self._server.headers) if self.agent.headers is None else self.agent.headers
+
     def _note_sent(self) -> None:
         self._sent_at = time.monotonic()
         self._tally.messages += 1
@@ -157,7 +160,7 @@ class WebSocketClient(Client):
         try:
             connection = await connect(
                 self._server.url,
-                additional_headers=dict(self._server.headers),
+                additional_headers=self._headers(),
                 compression=None,
                 proxy=None,
                 open_timeout=_OPEN_SECONDS,
@@ -223,7 +226,7 @@ class HttpClient(Client):
 
     def __init__(self, agent: SimulatedAgent, server: Server, tally: Tally, chance: random.Random) -> None:
         super().__init__(agent, server, tally, chance)
-        headers = {"Content-Type": PROTOBUF_CONTENT_TYPE, **server.headers}
+        headers = {"Content-Type": PROTOBUF_CONTENT_TYPE}
         self._connection = HttpConnection(server.url, headers, timeout_seconds=_OPEN_SECONDS)
         self._waiting: deque[bytes] = deque()
         self._opened = False
@@ -239,8 +242,7 @@ class HttpClient(Client):
             self._waiting.extend(self._due())
 
     async def _exchange(self, message: bytes) -> None:
-        answer = await self._connection.post(message, {"OpAMP-Instance-UID": str(self.agent.instance_uid)})
-        self._note_sent()
+        answer = await self._post(message)
         if answer.status in {401, 403, 429, 503}:
             self._tally.note_refusal(f"HTTP status {answer.status}")
             raise _ComeBack(retry_after(answer.headers.get("retry-after")))
@@ -266,8 +268,13 @@ class HttpClient(Client):
         """The farewell of the process that ends; its successor starts with an empty queue."""
         self._waiting.clear()
         for message in messages:
-            await self._connection.post(message, {"OpAMP-Instance-UID": str(self.agent.instance_uid)})
-            self._note_sent()
+            await self._post(message)
+
+    async def _post(self, message: bytes) -> HttpAnswer:
+        uid = str(self.agent.instance_uid)
+        answer = await self._connection.post(message, {"OpAMP-Instance-UID": uid, **self._headers()})
+        self._note_sent()
+        return answer
 
     async def leave(self) -> None:
         if self._opened:
