@@ -36,7 +36,7 @@ def take_custom_message(agent_id: int, message: CustomMessage, *, at: datetime) 
             extra={"instance_uid": str(agent.instance_uid), "capability": message.capability},
         )
         AgentEvent.objects.create(
-            agent=agent,
+            agent_id=agent_id,
             at=at,
             kind=AgentEvent.Kind.CUSTOM_MESSAGE,
             data={"capability": message.capability[:255], "type": message.type[:255], "failed": repr(error)[:500]},
