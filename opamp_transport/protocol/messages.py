@@ -8,8 +8,8 @@ Decoding makes every value safe to store as it is:
   occur: proto3 strings are checked UTF-8.
 * Doubles that JSON lacks become ``"NaN"``, ``"Infinity"``, ``"-Infinity"``.
 * Unknown fields are ignored and unknown enum numbers count as unset (S-112).
-* Nesting ends at the 100 message levels of upb, that is 49 levels below a health root: deeper does not decode, so the
-  recursion here is bounded by it (S-71).
+* Nesting ends at the 100 message levels of upb: deeper does not decode, so the recursion here is bounded by it. A health
+  tree that is too deep loses its lowest levels instead of costing the agent its report (S-71, `deep_health`).
 
 ``sequence_num`` is unsigned 64 bits and may exceed a signed database integer; it stays a Python int here.
 """
@@ -40,6 +40,7 @@ from agents.reports import (
 )
 from configurations.remote_config import RemoteConfig
 from opamp_transport.proto import anyvalue_pb2, opamp_pb2
+from opamp_transport.protocol import deep_health
 from opamp_transport.protocol.errors import BadInstanceUid, MalformedMessage
 from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply
 
@@ -53,6 +54,14 @@ _ERROR_TYPES = {
     ErrorType.BAD_REQUEST: opamp_pb2.ServerErrorResponseType_BadRequest,
     ErrorType.UNAVAILABLE: opamp_pb2.ServerErrorResponseType_Unavailable,
 }
+
+
+# What a health node shows whose children were too deep to be kept.
+_CHILDREN_LEFT_OUT = opamp_pb2.ComponentHealth(
+    attributes=[
+        anyvalue_pb2.KeyValue(key="opamp_platform.children_left_out", value=anyvalue_pb2.AnyValue(bool_value=True))
+    ]
+).SerializeToString()
 
 
 def assert_fast_protobuf() -> None:
@@ -72,13 +81,7 @@ def decode_report(body: bytes) -> StatusReport:
     Raises MalformedMessage: broken wire format, text that is not UTF-8, nesting too deep.
     Raises BadInstanceUid: the uid is not 16 bytes; its version nibble is not looked at (S-25).
     """
-    try:
-        message = opamp_pb2.AgentToServer.FromString(body)
-    except DecodeError as error:
-        raise MalformedMessage(
-            "The bytes do not decode as AgentToServer: the wire format is broken, a string is not UTF-8, "
-            f"or messages nest deeper than 100 levels ({error})."
-        ) from error
+    message = _message(body)
     uid = message.instance_uid
     if len(uid) != 16:
         raise BadInstanceUid(uid)
@@ -114,6 +117,22 @@ def decode_report(body: bytes) -> StatusReport:
         ),
         custom_message=_custom_message(message.custom_message) if has("custom_message") else None,
     )
+
+
+def _message(body: bytes) -> opamp_pb2.AgentToServer:
+    try:
+        return opamp_pb2.AgentToServer.FromString(body)
+    except DecodeError as error:
+        shorter = deep_health.cut(body, _CHILDREN_LEFT_OUT)
+        try:
+            if shorter is not None:
+                return opamp_pb2.AgentToServer.FromString(shorter)
+        except DecodeError:
+            pass  # something else is wrong with it too
+        raise MalformedMessage(
+            "The bytes do not decode as AgentToServer: the wire format is broken, a string is not UTF-8, "
+            f"or messages nest deeper than 100 levels ({error})."
+        ) from error
 
 
 def encode_reply(reply: Reply) -> bytes:
