@@ -48,9 +48,14 @@ class Line:
 
     async def exchange(self, message: opamp_pb2.AgentToServer) -> opamp_pb2.ServerToAgent:
         """Send, and the answer."""
+        return await self.exchange_bytes(message.SerializeToString())
+
+    async def exchange_bytes(self, body: bytes) -> opamp_pb2.ServerToAgent:
+        """The same for a message that no library would make."""
         if self.socket is not None:
-            return await self.socket.exchange(message)
-        answer = await post(message.SerializeToString(), self.headers, address=self.address)
+            await self.socket.communicator.send_to(bytes_data=b"\x00" + body)
+            return await self.socket.receive()
+        answer = await post(body, self.headers, address=self.address)
         assert answer.status == 200, answer.body
         return answer.reply
 
