@@ -1,0 +1,363 @@
+"""One agent and the server as two machines that lose messages, repeat them, deliver them late, restart, and change their minds.
+
+Whatever happened: once messages flow again the stored state is what the agent last said, the agent runs what is desired, and
+no answer was followed by an offer of the hash it names, nor any offer by the same one on the same connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.db.models import F
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from agents.models import Agent, ReportedState
+from configurations.models import Assignment, Configuration, Revision
+from opamp_transport import runtime
+from opamp_transport.proto import opamp_pb2
+from tests.fake_agent import APPLIED, FAILED, FakeAgent, answered, effective_config
+from tests.opamp_transport.conversations import FULL_STATE, GOODBYE, Line, publish, row_of, settled
+
+pytestmark = pytest.mark.django_db(transaction=True)
+T = TypeVar("T")
+ACCEPTS_REMOTE_CONFIG = 0x2
+PARTS = ("agent_description", "health", "effective_config", "remote_config_status")
+ENVIRONMENTS = st.sampled_from(["prod", "dev"])
+BODIES = st.sampled_from(["a: 1\n", "a: 2\n"])
+CHANGES = st.sets(st.sampled_from(PARTS), max_size=3)
+# Attempts to offer are bounded (S-63), so losses between two quiet times are too.
+MOST_LOST_REPLIES = 3
+ROUNDS = 15
+
+
+class Client(FakeAgent):
+    """An agent that obeys: what it runs, what it has to tell, and what the server must not do to it."""
+
+    def __init__(self, transport: str) -> None:
+        super().__init__(env="prod")
+        self.transport = transport
+        self.line = Line(transport)
+        self.connected = False
+        self.healthy = True
+        self.running = "nothing: true\n"
+        self.config_hash = b""
+        self.config_status = 0
+        self.untold: set[str] = set()
+        self.told_hash = b""
+        self.offered: set[bytes] = set()
+        self.refuses = False
+        self.last: opamp_pb2.AgentToServer | None = None
+
+    def part(self, name: str) -> Any:
+        """One part as it is now."""
+        return {
+            "agent_description": self.description,
+            "health": lambda: opamp_pb2.ComponentHealth(healthy=self.healthy),
+            "effective_config": lambda: effective_config(self.running),
+            "remote_config_status": lambda: answered(self.config_hash, self.config_status),
+        }[name]()
+
+    def next_message(self, parts: set[str] | None = None) -> opamp_pb2.AgentToServer:
+        """What is untold, or ``parts``; either way it counts as told, as clients do that do not look back."""
+        chosen = self.untold if parts is None else parts
+        self.last = self.message(**{name: self.part(name) for name in sorted(chosen)})
+        self.untold -= chosen
+        return self.last
+
+    def obey(self, reply: opamp_pb2.ServerToAgent, *, retry: bool = False) -> bool:
+        """Do what the server says; true when there is something to answer."""
+        assert reply.instance_uid == self.uid.bytes
+        assert not reply.HasField("error_response")
+        assert not reply.HasField("agent_identification")
+        if reply.HasField("remote_config"):
+            offered = reply.remote_config.config_hash
+            assert self.capabilities & ACCEPTS_REMOTE_CONFIG
+            assert offered != self.told_hash, "a hash that was answered is offered again"
+            assert retry or offered not in self.offered, "the same offer twice on one connection"
+            self.offered.add(offered)
+            self.config_hash, self.config_status = offered, FAILED if self.refuses else APPLIED
+            self.untold.add("remote_config_status")
+            if not self.refuses:
+                self.running = reply.remote_config.config.config_map[""].body.decode()
+                self.untold.add("effective_config")
+        if reply.flags & FULL_STATE:
+            self.untold |= set(PARTS)
+        return bool(self.untold)
+
+
+class Convergence(RuleBasedStateMachine):
+    """Rules are what may happen; `messages_flow_again` is what must hold after whatever happened."""
+
+    transport = "websocket"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.agent = Client(self.transport)
+        self.wanted: dict[str, bytes] = {}
+        self.lost_replies = 0
+        self.do(self._publish("prod", "a: 1\n"))
+        self.do(self._connect())
+        self.do(self._talk(set(PARTS)))
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run on the machine's own loop."""
+        return self.loop.run_until_complete(asyncio.wait_for(work, 30))
+
+    def teardown(self) -> None:
+        try:
+            self.do(self._messages_flow_again())
+        finally:
+            self.do(self._end())
+            self.loop.close()
+
+    # --- What may happen -------------------------------------------------------------------------------------------
+
+    @rule(changes=CHANGES)
+    def a_report(self, changes: set[str]) -> None:
+        """Parts told again without a change, or nothing: a heartbeat."""
+        self.do(self._talk(changes | self.agent.untold))
+
+    @rule(environment=ENVIRONMENTS)
+    def attributes_change(self, environment: str) -> None:
+        if self.agent.labels["env"] != environment:
+            self.agent.offered.clear()
+        self.agent.labels = {"env": environment, **({"only": "here"} if environment == "dev" else {})}
+        self.agent.untold.add("agent_description")
+
+    @rule()
+    def health_changes(self) -> None:
+        self.agent.healthy = not self.agent.healthy
+        self.agent.untold.add("health")
+
+    @rule(refuses=st.booleans())
+    def the_next_offer_is_refused_or_taken(self, refuses: bool) -> None:
+        self.agent.refuses = refuses
+
+    @rule()
+    def the_capability_to_be_configured_comes_and_goes(self) -> None:
+        self.agent.capabilities ^= ACCEPTS_REMOTE_CONFIG
+
+    @rule(environment=ENVIRONMENTS, body=BODIES)
+    def an_operator_publishes(self, environment: str, body: str) -> None:
+        self.agent.offered.clear()
+        self.do(self._publish(environment, body))
+
+    @rule(changes=CHANGES)
+    def a_message_is_lost(self, changes: set[str]) -> None:
+        """Its number is used and its content forgotten; a socket does not survive that."""
+        self.agent.next_message(changes | self.agent.untold)
+        if self.transport == "websocket":
+            self.do(self._drop())
+
+    @precondition(lambda self: self.lost_replies < MOST_LOST_REPLIES)
+    @rule(changes=CHANGES)
+    def a_reply_is_lost(self, changes: set[str]) -> None:
+        self.lost_replies += 1
+        self.do(self._lose_reply(changes | self.agent.untold))
+
+    @precondition(lambda self: self.transport == "http" and self.agent.last is not None)
+    @rule()
+    def the_last_message_is_repeated(self) -> None:
+        """Byte by byte, as a client does that got no answer."""
+        self.do(self._repeat())
+
+    @precondition(lambda self: self.transport == "websocket")
+    @rule(changes=CHANGES, full=st.booleans())
+    def a_message_arrives_late_on_the_old_socket(self, changes: set[str], full: bool) -> None:
+        self.do(self._late(changes | self.agent.untold, full))
+
+    @rule(goodbye=st.booleans())
+    def the_agent_reconnects(self, goodbye: bool) -> None:
+        self.do(self._reconnect(goodbye))
+
+    @rule()
+    def the_agent_restarts(self) -> None:
+        self.agent.sequence_num = -1
+        self.do(self._restart_agent())
+
+    @rule(loses_numbers=st.booleans())
+    def the_server_restarts(self, loses_numbers: bool) -> None:
+        self.do(self._restart_server(loses_numbers))
+
+    @rule()
+    def messages_flow_again(self) -> None:
+        self.do(self._messages_flow_again())
+
+    # --- How -------------------------------------------------------------------------------------------------------
+
+    async def _publish(self, environment: str, body: str) -> None:
+        self.wanted[environment] = await publish(f"for-{environment}", body, selector={"env": environment})
+
+    async def _connect(self) -> None:
+        if not self.agent.connected:
+            self.agent.line = Line(self.transport)
+            await self.agent.line.__aenter__()
+            self.agent.connected = True
+            if self.transport == "websocket":
+                self.agent.offered.clear()
+
+    async def _drop(self) -> None:
+        if self.agent.connected and self.transport == "websocket":
+            await self.agent.line.__aexit__(None, None, None)
+            self.agent.connected = False
+
+    async def _talk(self, parts: set[str]) -> bool:
+        """One exchange, and what is pushed after it; true when the agent has something to answer."""
+        await self._connect()
+        await self._take_pushes()
+        message = self.agent.next_message(parts)
+        self._note_told(message)
+        busy = self.agent.obey(await self.agent.line.exchange(message))
+        return await self._take_pushes() or busy
+
+    def _note_told(self, message: opamp_pb2.AgentToServer) -> None:
+        if message.HasField("remote_config_status"):
+            self.agent.told_hash = message.remote_config_status.last_remote_config_hash
+
+    async def _take_pushes(self) -> bool:
+        busy = False
+        await settled()
+        while self.agent.line.socket is not None and not await self.agent.line.socket.nothing_comes(0.002):
+            busy |= self.agent.obey(await self.agent.line.socket.receive())
+        return busy
+
+    async def _lose_reply(self, parts: set[str]) -> None:
+        await self._connect()
+        await self._take_pushes()
+        message = self.agent.next_message(parts)
+        self._note_told(message)
+        if self.agent.line.socket is not None:
+            await self.agent.line.socket.send(message)
+            await settled()
+            await self._drop()
+        else:
+            reply = await self.agent.line.exchange(message)
+            if reply.HasField("remote_config"):
+                self.agent.offered.add(reply.remote_config.config_hash)
+
+    async def _repeat(self) -> None:
+        assert self.agent.last is not None
+        self._note_told(self.agent.last)
+        self.agent.obey(await self.agent.line.exchange(self.agent.last), retry=True)
+
+    async def _late(self, parts: set[str], full: bool) -> None:
+        await self._connect()
+        await self._take_pushes()
+        late, old = self.agent.next_message(parts), self.agent.line
+        self.agent.connected = False
+        await self._connect()
+        busy = await self._talk(set(PARTS) if full else set())
+        await old.exchange(late)
+        if busy:
+            await self._talk(set(self.agent.untold))
+        await old.__aexit__(None, None, None)
+        await settled()
+
+    async def _reconnect(self, goodbye: bool) -> None:
+        if goodbye:
+            await self._connect()
+            await self._take_pushes()
+            await self.agent.line.exchange(self.agent.message(**GOODBYE))
+            self.agent.last = None
+            self.agent.offered.clear()
+        await self._drop()
+        await settled()
+        await self._talk(set(self.agent.untold))
+
+    async def _restart_agent(self) -> None:
+        await self._drop()
+        self.agent.last = None
+        await self._talk(set(PARTS))
+
+    async def _restart_server(self, loses_numbers: bool) -> None:
+        """The process is gone; rows stay, and so does the lease of an agent whose socket it took along."""
+        if loses_numbers:
+            presence = runtime.current().presence
+            presence.take()
+            presence.written(frozenset())
+        await runtime.stop()
+        await self._drop()
+
+    # --- What must hold --------------------------------------------------------------------------------------------
+
+    async def _messages_flow_again(self) -> None:
+        await self._connect()
+        quiet = 0
+        for _ in range(ROUNDS):
+            if quiet == 0:
+                await _time_passes()
+            busy = await self._talk(set(self.agent.untold))
+            quiet = 0 if busy else quiet + 1
+            if quiet == 3:
+                break
+        assert quiet == 3, "the two never come to rest"
+        self.lost_replies = 0
+        agent, row = self.agent, await row_of(self.agent)
+        assert row.connected
+        assert row.capabilities == agent.capabilities
+        assert row.healthy is agent.healthy
+        assert row.labels["env"] == agent.labels["env"]
+        assert ("only" in row.labels) is ("only" in agent.labels)
+        assert row.reported.effective_config.content[""]["body"] == agent.running
+        assert (row.remote_config_hash, row.remote_config_status) == (agent.config_hash.hex(), agent.config_status)
+        assert row.reported.full_state_requested_at is None
+        desired = self.wanted.get(agent.labels["env"], b"")
+        assert row.configuration_hash == desired.hex()
+        if desired and agent.capabilities & ACCEPTS_REMOTE_CONFIG:
+            assert agent.config_hash == desired
+            assert row.in_sync is (agent.config_status == APPLIED)
+
+    async def _end(self) -> None:
+        await self._drop()
+        await runtime.stop()
+        await sync_to_async(_forget_everything)()
+
+
+@sync_to_async
+def _rows_grow_older() -> None:
+    hours = timedelta(hours=1)
+    Assignment.objects.exclude(offered_at=None).update(offered_at=F("offered_at") - hours)
+    requested = ReportedState.objects.exclude(full_state_requested_at=None)
+    requested.update(full_state_requested_at=F("full_state_requested_at") - hours)
+
+
+async def _time_passes() -> None:
+    """The clock of every pause, in rows and in memory."""
+    await _rows_grow_older()
+    for link in runtime.current().registry.links.values():
+        if link.look_again < float("inf"):
+            link.look_again = 0.0
+
+
+def _forget_everything() -> None:
+    Agent.objects.all().delete()
+    Configuration.objects.update(current=None)
+    Revision.objects.all().delete()
+    Configuration.objects.all().delete()
+    connections.close_all()
+
+
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+@pytest.mark.rule("S-39", "S-42", "S-43", "S-44", "S-48", "S-50", "S-56", "S-60", "S-61", "S-62")
+def test_state_converges_whatever_is_lost_repeated_late_or_restarted(transport: str) -> None:
+    machine = type(f"Over{transport.title()}", (Convergence,), {"transport": transport})
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        machine,
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            # No shrinking: each step is a real exchange, and the steps printed are few.
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        ),
+    )
