@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from channels.consumer import AsyncConsumer
 from django.conf import settings
+from django.utils import timezone
 
 from agents import extensions
 from agents.models import Transport
@@ -73,8 +74,11 @@ async def exchanged(
         known_at=link.seen_at if link.seen else None,
         digest=_digest(body),
         claimed=link.known,
+        first_word=link.connection is not None and not link.connection.claimed,
         settings_hash=heartbeat.settings_hash if heartbeat is not None else b"",
     )
+    if link.connection is not None and not report.requests_instance_uid:
+        link.connection.claimed = True
     settled = await here.exchange.submit(link, arrival, Circumstances(heartbeat, link.told_capabilities))
     reply, uid = settled.reply, report.instance_uid
     if reply is None:  # a report always has one (S-36)
@@ -157,7 +161,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         self.send_frame = send
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
-        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, peer_of(scope))
+        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, peer_of(scope), timezone.now())
         connection = Connection(lease, self.push, offered_settings(scope, headers))
         await send({"type": "websocket.accept"})
         here.registry.open(connection)
@@ -212,8 +216,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             link.inherit(here.presence.recall(uid))
             link.ack = framing.wrap(encoded(Reply(instance_uid=uid.bytes)))
             if not report.requests_instance_uid:
-                here.registry.attach(link)
-                connection.claimed = True
+                here.registry.attach_newest(link)
         try:
             settled = await exchanged(here, link, report, connection.lease, body, connection.heartbeat)
         except (Overloaded, DatabaseAway) as error:

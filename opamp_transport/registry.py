@@ -37,6 +37,11 @@ class Connection:
         self.claimed = False
         self.links: dict[UUID, Link] = {}
 
+    def opened_after(self, other: Connection) -> bool:
+        """True when this one was accepted later than ``other``."""
+        mine, its = self.lease.opened_at, other.lease.opened_at
+        return mine is not None and its is not None and mine > its
+
 
 class Link:
     """What is remembered of one agent: enough to answer a heartbeat without the database.
@@ -112,6 +117,15 @@ class Registry:
         self.links[link.uid] = link
         if link.connection is not None:
             link.connection.links[link.uid] = link
+
+    def attach_newest(self, link: Link) -> None:
+        """The same, unless the agent has a connection here that was opened later (S-32)."""
+        known = self.links.get(link.uid)
+        connection = known.connection if known is not None else None
+        if connection is not None and link.connection is not None and connection.opened_after(link.connection):
+            link.connection.links[link.uid] = link
+        else:
+            self.attach(link)
 
     def detach(self, link: Link) -> None:
         """Forget one agent, only if the entry still is this link (S-34)."""

@@ -22,14 +22,16 @@ DEFAULT_INTERVAL = timedelta(seconds=30)
 class Lease:
     """The connection an agent speaks through.
 
-    ``id`` is unique per WebSocket. Plain HTTP has no connection: there ``id`` is empty, and the agent's stay, from first
-    poll to silence, gets an id of its own in whichever process sees its first poll (S-110).
+    ``id`` is unique per WebSocket, ``opened_at`` is when it was accepted. Plain HTTP has no connection: there ``id`` is
+    empty, and the agent's stay, from first poll to silence, gets an id of its own in whichever process sees its first poll
+    (S-110).
     """
 
     id: str
     process: str
     transport: Transport
     remote_address: str
+    opened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Arrival:
     ``known_sequence_num`` is this process's memory of the last number, as of ``known_at``: fresher than the row while
     heartbeats wait in presence, staler when another process heard the agent since. ``None`` when the process does not
     know the agent. ``digest`` is of the message's bytes, signed 64 bits, 0 for unknown (S-46). ``claimed``: the agent was
-    heard on this connection before. ``settings_hash`` is of the connection settings that would be offered here.
+    heard on this connection before; ``first_word``: nobody was. ``settings_hash`` is of the connection settings that
+    would be offered here.
     """
 
     report: StatusReport
@@ -48,6 +51,7 @@ class Arrival:
     known_at: datetime | None = None
     digest: int = 0
     claimed: bool = False
+    first_word: bool = False
     settings_hash: bytes = b""
 
     @property
@@ -62,8 +66,8 @@ class Recorded:
 
     ``repeated``: the same bytes as the last recorded report (S-46). ``full_state_lost``: a full state was asked for, and
     that request or its answer is lost. ``displaced``: a newer connection has the agent, so nothing was merged (S-32).
-    ``reassigned``: the uid given to this speaker, who is a duplicate; nothing was merged (S-31). ``poll_interval`` is the
-    promise of an HTTP agent.
+    ``reassigned``: the uid given to this speaker, who is a duplicate; nothing was merged (S-31), and with
+    ``connection_changed`` the agent went back to its former connection. ``poll_interval`` is the promise of an HTTP agent.
     """
 
     arrival: Arrival
@@ -78,6 +82,7 @@ class Recorded:
     repeated: bool = False
     displaced: bool = False
     reassigned: UUID | None = None
+    connection_changed: bool = False
     poll_interval: timedelta = DEFAULT_INTERVAL
     components_known: bool = False
     relabelled: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -15,7 +16,7 @@ from agents import doorbell
 from agents.instance_uids import new_instance_uid
 from agents.models import Agent, AgentEvent, Transport
 from agents.services import rivals
-from agents.services.arrivals import Recorded, http_expiry
+from agents.services.arrivals import Arrival, Recorded, http_expiry
 
 Kind = AgentEvent.Kind
 # Stands for the lease of an agent that polled: a stay over HTTP is not bound to a connection.
@@ -89,29 +90,71 @@ def move_to_new_uid(uids: Sequence[UUID]) -> dict[UUID, Agent]:
 def tell_rivals_apart(entry: Recorded, *, owned: bool, at: datetime) -> None:
     """Note whether another agent speaks under this uid (S-31), and who keeps it."""
     row, arrival = entry.agent, entry.arrival
-    number = arrival.report.sequence_num
     if row.rivalry == rivals.FOREIGN_STATE:
-        # Neither the last number nor a full state on its way is this agent's.
-        entry.previous_sequence_num = None
-        entry.change_state("full_state_requested_at", None)
+        _forget_foreign_state(entry)
         entry.change("rivalry", None)
     rivalry = rivals.Rivalry.read(row.rivalry)
     if not owned:
-        if row.connected and arrival.claimed:
-            entry.displaced, entry.first_on_connection = True, False
-            if rivalry is not None and rivalry.lease in {arrival.lease.id, _POLLS}:
-                entry.change("rivalry", rivalry.after_return(number, at).stored())
-                entry.change("rival_lease", rivalry.lease)
+        if row.connected and (arrival.claimed or _overtaken(arrival, row)):
+            _hear_displaced(entry, rivalry, at)
         elif row.connected:
-            entry.change("rivalry", _displacement(entry, at).stored())
-            entry.change("rival_lease", "")
+            _displace(entry, at)
     elif rivalry is not None and row.rival_lease:
-        if rivalry.proven:
+        if not rivalry.proven:
+            entry.change("rivalry", rivalry.after_owner().stored())
+        elif rivalry.opened <= _opened(row):
             _give_back(entry, rivalry, at)
         else:
-            entry.change("rivalry", rivalry.after_owner().stored())
+            entry.change("rivalry", replace(rivalry, expelled=True).stored())
     elif arrival.over_http:
         _compare_series(entry, at)
+
+
+def _overtaken(arrival: Arrival, row: Agent) -> bool:
+    """True for the first word on a connection older than the one that has the agent: its client opened that one since.
+
+    A connection that carried others before is a gateway's; an agent may come to it later.
+    """
+    opened_at = arrival.lease.opened_at
+    older = opened_at is not None and row.lease_opened_at is not None and opened_at < row.lease_opened_at
+    return older and arrival.first_word
+
+
+def _hear_displaced(entry: Recorded, rivalry: rivals.Rivalry | None, at: datetime) -> None:
+    """A connection speaks that another one displaced: it changes nothing, unless that other one has fallen silent."""
+    arrival = entry.arrival
+    entry.displaced, entry.first_on_connection = True, False
+    if rivalry is None or rivalry.lease not in {arrival.lease.id, _POLLS}:
+        return
+    if rivalry.expelled:
+        entry.displaced = False
+        _reassign(entry, kept=entry.agent.remote_address, at=at)
+        entry.change("rivalry", None)
+        return
+    rivalry = rivalry.after_return(arrival.report.sequence_num, at)
+    if not rivalry.abandoned:
+        entry.change("rivalry", rivalry.stored())
+        entry.change("rival_lease", rivalry.lease)
+        return
+    entry.displaced, entry.first_on_connection = False, True
+    _displace(entry, at)
+    _forget_foreign_state(entry)
+
+
+def _displace(entry: Recorded, at: datetime) -> None:
+    """The speaker has the agent now; remember from whom, for that one may still be alive."""
+    entry.change("rivalry", _displacement(entry, at).stored())
+    entry.change("rival_lease", "")
+
+
+def _forget_foreign_state(entry: Recorded) -> None:
+    """Neither the last number nor a full state on its way is this speaker's: it must tell everything."""
+    entry.previous_sequence_num = None
+    entry.change_state("full_state_requested_at", None)
+
+
+def _opened(row: Agent) -> str:
+    return row.lease_opened_at.isoformat() if row.lease_opened_at else ""
 
 
 def _displacement(entry: Recorded, at: datetime) -> rivals.Rivalry:
@@ -121,6 +164,7 @@ def _displacement(entry: Recorded, at: datetime) -> rivals.Rivalry:
         process=row.lease_process,
         transport=row.transport,
         address=row.remote_address,
+        opened=_opened(row),
         last=str(entry.previous_sequence_num or 0),
         first=str(entry.arrival.report.sequence_num),
         since=at.isoformat(),
@@ -132,17 +176,23 @@ def _give_back(entry: Recorded, rivalry: rivals.Rivalry, at: datetime) -> None:
     polls = rivalry.lease == _POLLS
     entry.change("lease_id", f"http-{uuid4().hex}" if polls else rivalry.lease)
     entry.change("lease_process", rivalry.process)
+    entry.change("lease_opened_at", datetime.fromisoformat(rivalry.opened) if rivalry.opened else None)
     entry.change("transport", rivalry.transport)
     entry.presence.expires_at = http_expiry(at, entry.poll_interval) if polls else None
-    _reassign(entry, rivalry.address, at)
+    _return_to(entry, rivalry.address, at)
 
 
-def _reassign(entry: Recorded, kept: str, at: datetime) -> None:
-    entry.reassigned = new_instance_uid()
+def _return_to(entry: Recorded, kept: str, at: datetime) -> None:
+    _reassign(entry, kept=kept, at=at)
+    entry.connection_changed = True
     entry.change("remote_address", kept)
     entry.change("connected_at", at)
-    entry.change("rival_lease", "")
     entry.change("rivalry", rivals.FOREIGN_STATE)
+
+
+def _reassign(entry: Recorded, *, kept: str, at: datetime) -> None:
+    entry.reassigned = new_instance_uid()
+    entry.change("rival_lease", "")
     moved = entry.arrival.lease.remote_address
     entry.note(Kind.IDENTITY, at, duplicate=True, kept=kept, moved=moved, new=str(entry.reassigned))
 
@@ -159,7 +209,7 @@ def _compare_series(entry: Recorded, at: datetime) -> None:
         known_sequence_num=entry.previous_sequence_num or 0,
     )
     if series is not None and series.proven(lease.remote_address):
-        _reassign(entry, series.other, at)
+        _return_to(entry, series.other, at)
         return
     entry.change("rivalry", series.stored() if series else None)
     entry.change("remote_address", lease.remote_address)

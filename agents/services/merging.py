@@ -122,6 +122,7 @@ def _claim(entry: Recorded, lease: Lease, at: datetime) -> None:
     entry.change("lease_id", lease.id or f"http-{uuid4().hex}")
     entry.change("lease_process", lease.process if lease.id else "")
     entry.change("transport", lease.transport.value)
+    entry.change("lease_opened_at", lease.opened_at or at)
     entry.change("remote_address", lease.remote_address)
     entry.change("connected", True)
     entry.change("connected_at", at)

@@ -153,10 +153,10 @@ def _newcomer(arrival: Arrival, at: datetime) -> Recorded:
 
 def _keep_history(recorded: Sequence[Recorded], at: datetime) -> None:
     """Close the connection records of agents that left or came on another connection; open those of the latter."""
-    opened = [entry for entry in recorded if entry.first_on_connection or entry.reassigned]
+    opened = [entry for entry in recorded if entry.first_on_connection or entry.connection_changed]
     closed = (
-        ("replaced", [entry for entry in opened if not entry.reassigned]),
-        ("duplicate uid", [entry for entry in opened if entry.reassigned]),
+        ("replaced", [entry for entry in opened if not entry.connection_changed]),
+        ("duplicate uid", [entry for entry in opened if entry.connection_changed]),
         ("agent disconnected", [entry for entry in recorded if entry.left]),
     )
     for reason, entries in closed:

@@ -8,6 +8,8 @@ still open, or its last message arrives late. So the last connection wins, and a
   reconnected goes on counting, so what it sent before lies between its last number there and its first number here.
 * Otherwise two returns with the newer one speaking in between, the second `GRACE` after the newer one came: late
   messages are over by then. A client that was created anew starts at 0 again, so its numbers prove nothing.
+* A newer connection that stays silent meanwhile proves nothing either. The former one then has the agent again, for what it
+  says must not be lost, and the newer one is what may return.
 * Over plain HTTP there is no connection; a series of numbers from one address stands for it. A client has one request
   under way, so at most one message of a series is late: each address must continue its own series again and again.
 
@@ -31,16 +33,18 @@ _TURNS = 3
 class Rivalry:
     """What is remembered while a displaced connection may still speak.
 
-    ``lease``, ``process``, ``transport``, ``address`` are of the displaced one, ``last`` its last sequence number;
-    ``first`` is the number with which the newer one took over, at ``since`` (ISO 8601). ``returns`` counts how often the
-    displaced one came back after the newer had spoken, ``returned`` is true until the newer one speaks again, ``late``
-    when the last return was past `GRACE`, ``foreign`` when its numbers were of another counter.
+    ``lease``, ``process``, ``transport``, ``address``, ``opened`` are of the displaced one, ``last`` its last sequence
+    number; ``first`` is the number with which the other one took over, at ``since``; both times are ISO 8601. ``returns``
+    counts how often the displaced one came back after the other had spoken, ``returned`` is true until the other speaks
+    again, ``alone`` counts returns past `GRACE` since then, ``late`` when the last return was past it, ``foreign`` when
+    its numbers were of another counter. ``expelled``: proven, and the displaced one is who must take another uid.
     """
 
     lease: str
     process: str
     transport: str
     address: str
+    opened: str
     last: str
     first: str
     since: str
@@ -48,6 +52,8 @@ class Rivalry:
     returned: bool = False
     late: bool = False
     foreign: bool = False
+    alone: int = 0
+    expelled: bool = False
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> Self | None:
@@ -61,22 +67,29 @@ class Rivalry:
     def after_return(self, sequence_num: int, at: datetime) -> Rivalry:
         """The displaced connection spoke again."""
         last, first = int(self.last), int(self.first)
+        late = at - datetime.fromisoformat(self.since) >= GRACE
         return replace(
             self,
             returns=self.returns if self.returned else self.returns + 1,
             returned=True,
-            late=at - datetime.fromisoformat(self.since) >= GRACE,
+            late=late,
+            alone=self.alone + late,
             foreign=self.foreign or (last < first and not last < sequence_num < first),
         )
 
     @property
     def proven(self) -> bool:
-        """True when the newer connection, now speaking, and the displaced one belong to two agents."""
+        """True when the other connection, now speaking, and the displaced one belong to two agents."""
         return self.returned and (self.foreign or (self.returns >= _RETURNS and self.late))
 
+    @property
+    def abandoned(self) -> bool:
+        """True when the displaced one goes on speaking and the other does not: it is no late message any more."""
+        return self.alone >= _RETURNS
+
     def after_owner(self) -> Rivalry:
-        """The newer connection spoke, and nothing is proven yet."""
-        return replace(self, returned=False)
+        """The other connection spoke, and nothing is proven yet."""
+        return replace(self, returned=False, alone=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,8 +148,7 @@ class Convergence(RuleBasedStateMachine):
 
     @rule(environment=ENVIRONMENTS, body=BODIES)
     def an_operator_publishes(self, environment: str, body: str) -> None:
-        self.agent.offered.clear()
-        self.do(self._publish(environment, body))
+        self.do(self._publish_again(environment, body))
 
     @rule(changes=CHANGES)
     def a_message_is_lost(self, changes: set[str]) -> None:
@@ -193,6 +192,12 @@ class Convergence(RuleBasedStateMachine):
         self.do(self._messages_flow_again())
 
     # --- How -------------------------------------------------------------------------------------------------------
+
+    async def _publish_again(self, environment: str, body: str) -> None:
+        if self.agent.connected:
+            await self._take_pushes()
+        self.agent.offered.clear()
+        await self._publish(environment, body)
 
     async def _publish(self, environment: str, body: str) -> None:
         self.wanted[environment] = await publish(f"for-{environment}", body, selector={"env": environment})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -273,8 +274,10 @@ class TestDuplicates:
     def test_late_messages_of_the_old_socket_change_nothing_and_are_no_duplicate(self) -> None:
         async def body() -> None:
             agent = FakeAgent()
-            async with Line("websocket") as new:
-                async with Line("websocket") as old:
+            async with AsyncExitStack() as stack:
+                old = Line("websocket")
+                async with old:
+                    new = await stack.enter_async_context(Line("websocket"))
                     await old.tell_all(agent)
                     late = [agent.message(health=opamp_pb2.ComponentHealth(healthy=False)) for _ in range(3)]
                     assert (await new.exchange(agent.message())).flags & FULL_STATE
@@ -294,8 +297,10 @@ class TestDuplicates:
     def test_a_restarted_agent_whose_old_socket_still_delivers_is_no_duplicate(self) -> None:
         async def body() -> None:
             agent = FakeAgent()
-            async with Line("websocket") as new:
-                async with Line("websocket") as old:
+            async with AsyncExitStack() as stack:
+                old = Line("websocket")
+                async with old:
+                    new = await stack.enter_async_context(Line("websocket"))
                     await old.tell_all(agent)
                     late = agent.message(**GOODBYE)
                     agent.sequence_num = -1
@@ -305,6 +310,58 @@ class TestDuplicates:
                 await settled()
                 assert not (await new.exchange(agent.message())).HasField("agent_identification")
                 assert (await row_of(agent)).connected
+
+        run(body())
+
+    @pytest.mark.rule("S-32", "S-33", transport="websocket")
+    def test_an_agent_that_a_gateway_moves_to_an_older_connection_goes_with_it(self) -> None:
+        async def body() -> None:
+            moving, staying = FakeAgent(), FakeAgent()
+            async with Line("websocket") as older, Line("websocket") as newer:
+                await older.tell_all(staying)
+                await newer.tell_all(moving)
+                await older.exchange(moving.message(health=opamp_pb2.ComponentHealth(healthy=False)))
+                assert (await row_of(moving)).healthy is False
+                changed = await publish(selector={"os.type": "linux"})
+                assert (await older.hear(moving)).remote_config.config_hash == changed
+
+        run(body())
+
+    @pytest.mark.rule("S-32", transport="websocket")
+    def test_a_connection_that_is_overtaken_before_its_first_word_takes_nothing(self) -> None:
+        async def body() -> None:
+            agent = FakeAgent()
+            async with Line("websocket") as old, Line("websocket") as new:
+                late = agent.message(health=opamp_pb2.ComponentHealth(healthy=False))
+                await new.tell_all(agent)
+                assert parts_of(await old.exchange(late)) == {"instance_uid", "capabilities"}
+                assert (await row_of(agent)).healthy
+                changed = await publish(selector={"os.type": "linux"})
+                assert (await new.hear(agent)).remote_config.config_hash == changed
+
+        run(body())
+
+    @pytest.mark.rule("S-31", "S-32", transport="websocket")
+    def test_what_a_displaced_connection_goes_on_saying_is_not_lost(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rivals, "GRACE", timedelta(0))
+
+        async def body() -> None:
+            first = FakeAgent()
+            second = FakeAgent(first.uid)
+            async with Line("websocket", address="10.0.0.1") as one, Line("websocket", address="10.0.0.2") as two:
+                await one.tell_all(first)
+                await two.tell_all(second)
+                # The newer one is silent from now on, as agents without heartbeats are.
+                await one.exchange(first.message())
+                assert (await one.exchange(first.message())).flags & FULL_STATE
+                await one.tell_all(first, health=opamp_pb2.ComponentHealth(healthy=False))
+                row = await row_of(first)
+                assert (row.remote_address, row.healthy) == ("10.0.0.1", False)
+                for _ in range(3):
+                    reply = await two.exchange(second.message())
+                    assert not (await one.exchange(first.message())).HasField("agent_identification")
+                assert new_uid(reply).version == 7
+                assert (await row_of(first)).remote_address == "10.0.0.1"
 
         run(body())
 
@@ -360,8 +417,9 @@ class TestSharedConnections:
     def test_one_agent_leaves_a_shared_socket_and_the_close_takes_the_rest(self) -> None:
         async def body() -> None:
             agents = [FakeAgent(uuid4()) for _ in range(3)]
-            async with Line("websocket") as elsewhere:
+            async with AsyncExitStack() as stack:
                 async with Line("websocket") as line:
+                    elsewhere = await stack.enter_async_context(Line("websocket"))
                     for agent in agents:
                         await line.tell_all(agent)
                     await line.exchange(agents[0].message(**GOODBYE))
