@@ -1,4 +1,4 @@
-"""Fixtures and reports that several folders of tests share."""
+"""Fixtures, options and reports that several folders of tests share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,24 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from tests.conformance.plugin import Conformance
 from tests.live_server import LiveServer
 from tests.people import alice, api_of, bob, charlie, report
 
+pytest_plugins = ["pytester"]
+
 __all__ = ["alice", "api_of", "bob", "charlie", "portal", "report", "shared_portal"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--conformance``: what to do with the conformance page."""
+    parser.addoption("--conformance", choices=["write", "check"], help="Rewrite docs/conformance.md, or compare it.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect what tests show of the rules only when the page is wanted."""
+    if mode := config.getoption("--conformance"):
+        config.pluginmanager.register(Conformance(mode), "conformance")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,7 +22,8 @@ SECONDS = 90.0
 
 def text(edit: int) -> str:
     """A configuration that tells which edit made it."""
-    return f"receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}\nexporters: {{nop/{edit}: {{}}}}\n" + (
+    return (
+        f"receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}\nexporters: {{nop/{edit}: {{}}}}\n"
         f"service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [nop/{edit}]}}}}}}\n"
     )
 
