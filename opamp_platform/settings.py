@@ -105,6 +105,9 @@ SESSION_COOKIE_SAMESITE = "Lax"
 OPAMP_SECRET_KEY = env.text("OPAMP_SECRET_KEY")
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)
 OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, most=24 * 3600)
+# The port of the specification, for agents alone (S-02). Unset: opened when nobody else has it; 0: not opened.
+OPAMP_PORT_IS_CHOSEN = bool(env.text("OPAMP_PORT"))
+OPAMP_PORT = env.integer("OPAMP_PORT", 4320, least=0, most=65535)
 # Reports waiting for the database in one process; above it agents are told to come back later (S-102, S-103).
 OPAMP_QUEUE_LIMIT = env.integer("OPAMP_QUEUE_LIMIT", 20_000, least=1)
 # Reports that one transaction takes together (group commit).

@@ -70,6 +70,7 @@ class LiveServer:
             "ADMIN_USERNAME": ADMIN_USERNAME,
             "ADMIN_PASSWORD": ADMIN_PASSWORD,
             "LOG_FORMAT": "json",
+            "OPAMP_PORT": "0",  # many servers run side by side in tests; the default port is one
             "WEB_CONCURRENCY": "1",
             "PYTHONUNBUFFERED": "1",
             **environment,
