@@ -7,7 +7,6 @@ often each statement ran and how long it took.
 
 from __future__ import annotations
 
-import atexit
 import cProfile
 import json
 import os
@@ -34,9 +33,22 @@ class Instruments(AppConfig):
         """Hook into new database connections, and into the threads if asked to."""
         connection_created.connect(_watch, dispatch_uid="benchmarks")
         if target := os.environ.get("BENCH_STATEMENTS"):
-            atexit.register(_write_statements, Path(f"{target}.{os.getpid()}"))
+            _at_the_end(lambda: _write_statements(Path(f"{target}.{os.getpid()}")))
         if folder := os.environ.get("BENCH_PROFILE"):
             _profile(Path(folder))
+
+
+def _at_the_end(write: Callable[[], None]) -> None:
+    """When the runtime stops: uvicorn ends its process by the signal it got, so nothing runs at exit."""
+    from opamp_transport import runtime
+
+    stop = runtime.stop
+
+    async def stop_and_write() -> None:
+        await stop()
+        write()
+
+    runtime.stop = stop_and_write
 
 
 def _watch(connection: Any, **_: object) -> None:
@@ -93,4 +105,4 @@ def _profile(folder: Path) -> None:
         for name, profile in kept:
             profile.dump_stats(str(folder / f"{os.getpid()}-{name}.prof"))
 
-    atexit.register(write)
+    _at_the_end(write)

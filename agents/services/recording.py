@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +37,7 @@ from agents.reports import (
     capability_names,
     from_unix_nano,
 )
+from agents.services.bulk import bulk_save, bulk_update
 
 Kind = AgentEvent.Kind
 # A full state that was asked for and did not come within this time may be asked for again (S-44).
@@ -159,25 +160,11 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
 
 def save_recorded(recorded: Sequence[Recorded]) -> None:
     """Write what changed: fields of agents in bulk, the hot row, the timeline. Same transaction as `record_reports`."""
-    bulk_save([(entry.agent, entry.dirty) for entry in recorded], Agent.objects)
-    bulk_save([(entry.state, entry.dirty_state) for entry in recorded], ReportedState.objects)
+    bulk_save([(entry.agent, entry.dirty) for entry in recorded])
+    bulk_save([(entry.state, entry.dirty_state) for entry in recorded])
     known = [entry.presence for entry in recorded if not entry.is_new]
-    if known:
-        AgentPresence.objects.bulk_update(known, ["last_seen_at", "sequence_num", "expires_at"], batch_size=500)
+    bulk_update(known, ["last_seen_at", "sequence_num", "expires_at"])
     AgentEvent.objects.bulk_create([event for entry in recorded for event in entry.events], batch_size=500)
-
-
-def bulk_save(rows: Iterable[tuple[Any, set[str]]], manager: models.Manager[Any]) -> None:
-    """Update only changed fields; rows that changed the same fields travel together."""
-    groups: dict[tuple[str, ...], list[Any]] = {}
-    for row, fields in rows:
-        if fields:
-            groups.setdefault(tuple(sorted(fields)), []).append(row)
-    for fields_changed, members in groups.items():
-        if len(members) == 1:
-            members[0].save(update_fields=fields_changed)
-        else:
-            manager.bulk_update(members, fields_changed, batch_size=200)
 
 
 # --- Rows --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from django.db import connection
 
 from agents.models import Agent, AgentEvent
 from agents.selectors import Entry, SelectorIndex
-from agents.services.recording import bulk_save
+from agents.services.bulk import bulk_save
 from configurations.models import Assignment, Configuration, TargetingGeneration
 from configurations.outcome import outcome_of
 
@@ -222,5 +222,5 @@ def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> lis
 
 def save_placements(placements: Sequence[Placement]) -> None:
     """Write the changed fields of both rows in bulk."""
-    bulk_save([(placement.agent, placement.dirty_agent) for placement in placements], Agent.objects)
-    bulk_save([(placement.assignment, placement.dirty_assignment) for placement in placements], Assignment.objects)
+    bulk_save([(placement.agent, placement.dirty_agent) for placement in placements])
+    bulk_save([(placement.assignment, placement.dirty_assignment) for placement in placements])
