@@ -15,6 +15,7 @@ from django.db import transaction
 from agents.models import Agent, AgentCommand, AgentEvent
 from agents.reports import RemoteConfigStatuses
 from agents.services import commands
+from agents.services.bulk import bulk_insert
 from agents.services.recording import Arrival, Lease, Recorded, record_reports, save_recorded
 from configurations.remote_config import DesiredConfig
 from configurations.services import offers
@@ -94,7 +95,7 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
             more_due = _note_sent(reply, placement, queue, events, lease_id=agent.lease_id, at=at)
         settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, reply, more_due)
     offers.save_settled(placements, agents_too=True)
-    AgentEvent.objects.bulk_create(events, batch_size=500)
+    bulk_insert(events)
     return settled
 
 
