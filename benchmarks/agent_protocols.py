@@ -29,6 +29,7 @@ class Tally:
 
     replies: int = 0
     latencies: array[float] = field(default_factory=lambda: array("d"))
+    opened: array[float] = field(default_factory=lambda: array("d"))
     registered: array[float] = field(default_factory=lambda: array("d"))
     offered: array[float] = field(default_factory=lambda: array("d"))
     applied: array[float] = field(default_factory=lambda: array("d"))
@@ -172,6 +173,7 @@ class WebSocketAgent(Agent):
                 self.transport.abort()
                 return
             self.is_open = True
+            self.fleet.tally.opened.append(monotonic())
             data = data[end + 4 :]
             if self.fleet.reports_first:
                 self.say_everything()
@@ -196,6 +198,7 @@ class HttpAgent(Agent):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Tell everything with the first poll."""
         super().connection_made(transport)
+        self.fleet.tally.opened.append(monotonic())
         self.is_waiting = False
         self.say_everything()
 

@@ -58,15 +58,13 @@ class Driver:
         return {}
 
     async def connect(self, *, until: str, within: float, per_second: float = 0) -> Any:
-        """Connect everybody, at once or ``per_second``, and wait until all are ``open``, ``registered`` or ``applied``."""
+        """Connect everybody, at once or ``per_second``, and wait until all are ``opened``, ``registered`` or ``applied``."""
         self.tally = Tally()
         begun = monotonic()
         await self._connect(self.agents, per_second, within)
-        opened = monotonic()
-        if until != "open":
-            awaited = getattr(self.tally, until)
-            await self._wait(lambda: len(awaited) >= len(self.agents), begun + within)
-        return {**self._figures(begun), "open seconds": opened - begun}
+        awaited = getattr(self.tally, until)
+        await self._wait(lambda: len(awaited) >= len(self.agents), begun + within)
+        return self._figures(begun)
 
     async def reconnect(self, *, killed_at: float, within: float) -> Any:
         """The server was killed: everybody notices, comes back with a full report, and waits for its reply."""
@@ -208,6 +206,7 @@ class Driver:
             "seconds": monotonic() - since,
             "replies": tally.replies,
             "latency ms": spread([1_000 * latency for latency in tally.latencies]),
+            "opened s": spread([at - since for at in tally.opened]),
             "registered s": spread([at - since for at in tally.registered]),
             "offered s": spread([at - since for at in tally.offered]),
             "applied s": spread([at - since for at in tally.applied]),

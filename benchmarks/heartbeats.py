@@ -41,7 +41,7 @@ def measure(*, agents: int = 100, seconds: float = 5, rounds: int = 2) -> dict[s
 
 def _flood(server: Portal | Plain, agents: int, seconds: float, *, parses: bool = True) -> dict[str, float]:
     with Fleet(server.port, agents, parses=parses) as fleet:
-        fleet.call("connect", until="registered" if parses else "open", within=60)
+        fleet.call("connect", until="registered" if parses else "opened", within=60)
         with Costs(server) as costs:
             figures = fleet.call("flood", what="heartbeat", seconds=seconds)
         assert not figures["wrong"], figures["wrong"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,15 @@ class Portal(LiveServer):
         """Of the parent process."""
         assert self.process is not None
         return self.process.pid
+
+    def kill_workers(self) -> None:
+        """Parent and workers are gone without a word."""
+        tree = process_tree(self.pid)
+        for member in tree:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait(10)
 
     def offer_to_all(self, name: str = "bench") -> None:
         """A configuration for every benchmark agent."""
