@@ -171,6 +171,10 @@ class PatientHttpProtocol(_ReadsInTime, HttpToolsProtocol):
         """From here on the connection belongs to the other protocol."""
         self._upgraded = True
         self._stop(("_head_timer", "_body_timer"))
+        if self.scope["http_version"] != "1.1":
+            # uvicorn would pass it on as 1.1 (RFC 6455 section 4.2.1).
+            self.send_400_response("A WebSocket needs HTTP/1.1.")
+            return
         super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -223,16 +227,19 @@ class _Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._waiting: deque[PatientWebSocketProtocol] = deque()
+        self._scheduled = False
 
     def join(self, connection: PatientWebSocketProtocol) -> None:
         """Put ``connection`` at the end of the row; it must not be in it."""
-        if not self._waiting:
-            self.loop.call_soon(self._turn)
         self._waiting.append(connection)
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._waiting.popleft().parse_more()
-        if self._waiting:
+        self._scheduled = bool(self._waiting)
+        if self._scheduled:
             self.loop.call_soon(self._turn)
 
 
