@@ -34,8 +34,8 @@ _LINGER_SECONDS = 2.0
 _LONGEST_HEAD = 64 * 1024
 # A connection that makes us keep less than this is not accounted for.
 _SMALL = 16 * 1024
-# So much of what a peer sent at once is parsed in one go: at the worst some 680 frames, a few milliseconds.
-_SLICE = 4 * 1024
+# So much of what a peer sent at once is parsed in one go: at the worst some 170 frames, about a millisecond.
+_SLICE = 1024
 # Pings and pongs of one connection: so many at once, then so many a second. Agents send one every few seconds.
 _CONTROL_FRAMES, _CONTROL_RATE = 200, 10.0
 # So many fragments of any size, beyond them only as many as fragments of this average size (bytes) would be.

@@ -36,6 +36,7 @@ from opamp_transport.protocol.errors import (
 from opamp_transport.protocol.identity import identity_reply
 from opamp_transport.protocol.messages import decode_report, encode_reply
 from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
+from opamp_transport.protocol.weight import check_parts, parts
 from opamp_transport.registry import Connection, Link
 from opamp_transport.runtime import Runtime
 
@@ -47,6 +48,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # Above this a message is decoded in a thread, one at a time: others must not wait for it (S-111).
 _DECODE_IN_THREAD = 64 * 1024
+# So does a smaller one with many parts; below this size it cannot have so many (bytes, parts).
+_LIGHT_SIZE, _LIGHT_PARTS = 8 * 1024, 4_000
 # gzip makes up to a thousand times as much of it.
 _INFLATE_IN_THREAD = 4 * 1024
 # So many undecodable messages in a row are no accident: the socket is closed with 1008.
@@ -58,9 +61,15 @@ _CLOSE_TRY_LATER = 1013
 
 async def decode(here: Runtime, body: bytes) -> StatusReport:
     """A report from protobuf bytes; large ones are decoded in a thread, since memory grows to many times the bytes."""
-    if len(body) > _DECODE_IN_THREAD:
+    size = len(body)
+    if size > _DECODE_IN_THREAD or (size > _LIGHT_SIZE and parts(body, _LIGHT_PARTS) > _LIGHT_PARTS):
         async with here.large_messages:
-            return await asyncio.get_running_loop().run_in_executor(None, decode_report, body)
+            return await asyncio.get_running_loop().run_in_executor(None, _decode_large, body)
+    return decode_report(body)
+
+
+def _decode_large(body: bytes) -> StatusReport:
+    check_parts(body)
     return decode_report(body)
 
 

@@ -123,3 +123,6 @@ class Complaints:
         if len(self._noted) > self._most:
             self._noted.popitem(last=False)
         return count if due else 0
+
+    def __len__(self) -> int:
+        return len(self._noted)
