@@ -44,7 +44,7 @@ class Gate:
     def __init__(self) -> None:
         self.handshakes = AddressLimit(settings.OPAMP_HANDSHAKES_PER_SECOND)
         self.requests = AddressLimit(settings.OPAMP_REQUESTS_PER_SECOND)
-        self.faults = AddressLimit(_FAULTS_PER_SECOND)
+        self.faults = AddressLimit(_FAULTS_PER_SECOND if settings.OPAMP_REQUESTS_PER_SECOND else 0)
 
     def admit(
         self, headers: Mapping[str, str], *, address: str, websocket: bool, queue_is_full: bool, now: float
