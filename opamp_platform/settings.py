@@ -119,6 +119,21 @@ OPAMP_PING_SECONDS = env.integer("OPAMP_PING_SECONDS", 30, least=1)
 OPAMP_PONG_TIMEOUT_SECONDS = env.integer("OPAMP_PONG_TIMEOUT_SECONDS", 20, least=1)
 # A request head that is not complete by then is dropped, or slow sockets stay for ever.
 OPAMP_HEADER_SECONDS = env.integer("OPAMP_HEADER_SECONDS", 5, least=1)
+# A body or message that has begun must be complete by then, large ones a little later.
+OPAMP_BODY_SECONDS = env.integer("OPAMP_BODY_SECONDS", 60, least=1)
+# A WebSocket on which no agent has identified itself by then is closed.
+OPAMP_FIRST_MESSAGE_SECONDS = env.integer("OPAMP_FIRST_MESSAGE_SECONDS", 60, least=1)
+# Agents that may share one WebSocket (S-33); each costs memory.
+OPAMP_AGENTS_PER_CONNECTION = env.integer("OPAMP_AGENTS_PER_CONNECTION", 10_000, least=1)
+# Unfinished and undecoded messages of all peers of one process.
+OPAMP_INBOUND_MEMORY = env.size("OPAMP_INBOUND_MEMORY", 512 * 1024**2, least=1024)
+# Of one address, a second; ten times as many at once. 10,000 agents behind one NAT are in again within 30 s. 0: no limit.
+OPAMP_HANDSHAKES_PER_SECOND = env.integer("OPAMP_HANDSHAKES_PER_SECOND", 500)
+OPAMP_REQUESTS_PER_SECOND = env.integer("OPAMP_REQUESTS_PER_SECOND", 5_000)
+# Reverse proxies in front that append to X-Forwarded-For; without one the header counts nothing.
+OPAMP_TRUSTED_PROXIES = env.integer("OPAMP_TRUSTED_PROXIES", 0, most=10)
+# permessage-deflate for agents that ask for it (S-13): less traffic, more CPU time.
+OPAMP_WEBSOCKET_COMPRESSION = env.flag("OPAMP_WEBSOCKET_COMPRESSION")
 OPAMP_HEADER_SECRETS = ("Authorization", "Secret-Key")
 
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, least=1, most=64)
