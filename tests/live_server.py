@@ -6,11 +6,13 @@ PostgreSQL server; REDIS_URL is passed on with another database number. Nothing 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, LiteralString, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -157,6 +159,15 @@ class LiveServer:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def rows(self, statement: LiteralString) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT on the server's database, read beside the server."""
+        if self._database.url:
+            with psycopg.connect(self._database.url) as connection:
+                return connection.execute(statement).fetchall()
+        path = self.data_dir / "opamp.sqlite3"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as reader:
+            return reader.execute(statement).fetchall()
 
     def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None
