@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,10 @@ KINDS = (
 
 
 class Program:
-    """A running agent; ``with Program(command) as agent``. Its events are kept in the order they came."""
+    """A running agent; ``with Program(command) as agent``.
+
+    Its events are kept in the order they came, each with ``at``, the `time.monotonic` of its arrival.
+    """
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = list(command)
@@ -104,16 +108,16 @@ class Program:
         with self._came:
             return len(self._of(event))
 
-    def expect(self, event: str, *, after: int = 0, **fields: Any) -> dict[str, Any]:
+    def expect(self, event: str, *, after: int = 0, seconds: float = EVENT_SECONDS, **fields: Any) -> dict[str, Any]:
         """The first such event with these fields, of those behind the first ``after`` of its kind; waits for it."""
 
         def found() -> list[dict[str, Any]]:
             return [item for item in self._of(event)[after:] if fields.items() <= item.items()]
 
         with self._came:
-            if not self._came.wait_for(found, EVENT_SECONDS):
+            if not self._came.wait_for(found, seconds):
                 errors = "".join(self._errors)[-2_000:]
-                raise AssertionError(f"no {event} {fields} in {EVENT_SECONDS:g} s: {self.events}\n{errors}")
+                raise AssertionError(f"no {event} {fields} in {seconds:g} s: {self.events}\n{errors}")
             return found()[0]
 
     def _of(self, event: str) -> list[dict[str, Any]]:
@@ -123,7 +127,7 @@ class Program:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             with self._came:
-                self.events.append(json.loads(line))
+                self.events.append({**json.loads(line), "at": time.monotonic()})
                 self._came.notify_all()
 
     def _read_errors(self) -> None:

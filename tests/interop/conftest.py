@@ -1,0 +1,23 @@
+"""Fixtures of the tests with third-party agents."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.interop.programs import KINDS, Kind, command
+from tests.interop.stage import Stage
+from tests.live_server import LiveServer
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each client over each transport it has; skips the test when its toolchain is missing."""
+    found: Kind = request.param
+    command(found)
+    return found
+
+
+@pytest.fixture
+def stage(kind: Kind, shared_portal: LiveServer) -> Stage:
+    """An agent of its own on the server that the module shares."""
+    return Stage(kind, shared_portal)
