@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 from opamp_transport.proto import opamp_pb2
-from tests.interop.plain_http import post
 from tests.live_server import LiveServer
+from tests.plain_http import post
 
 # More than the database threads of a server and its queue of one can take together.
 _REPORTS = 16

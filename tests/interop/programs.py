@@ -18,24 +18,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pytest
-
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
 BUILD_SECONDS = 300.0
 EVENT_SECONDS = 60.0
-OLDEST_GO = (1, 21)  # from this on the toolchain fetches the version that go.mod names
-OLDEST_NODE = (18, 19)
+# Tools, how to ask for the version, the oldest that will do. Go fetches what go.mod names from 1.21 on.
+_TOOLS = {
+    "go": (("go",), ("go", "version"), (1, 21)),
+    "node": (("node", "npm"), ("node", "--version"), (18, 19)),
+}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One client over one transport.
+    """One client over one transport. ``title`` is its name for people.
 
     ``says_goodbye``: sends agent_disconnect when it stops. opamp-go 0.23 does so over WebSocket only, Elastic's never.
     """
 
     name: str
+    title: str
     program: str
     scheme: str
     content_type: str
@@ -49,10 +51,18 @@ _YAML = "receivers:\n  otlp: {{protocols: {{grpc: {{}}}}}}\nexporters:\n  {0}: {
 _YAMLS = {"content_type": "yaml", "good": _YAML.format("debug"), "better": _YAML.format("nop")}
 _JSONS = {"content_type": "json", "good": '{"logging_level": "info"}', "better": '{"logging_level": "debug"}'}
 KINDS = (
-    Kind("go-websocket", "go", "ws", says_goodbye=True, **_YAMLS),
-    Kind("go-http", "go", "http", says_goodbye=False, **_YAMLS),
-    Kind("node-http", "node", "http", says_goodbye=False, config_key="elastic", **_JSONS),
-    Kind("python-http", "python", "http", says_goodbye=True, **_JSONS),
+    Kind("go-websocket", "opamp-go over WebSocket", "go", "ws", says_goodbye=True, **_YAMLS),
+    Kind("go-http", "opamp-go over HTTP", "go", "http", says_goodbye=False, **_YAMLS),
+    Kind(
+        "node-http",
+        "Elastic's Node client over HTTP",
+        "node",
+        "http",
+        says_goodbye=False,
+        config_key="elastic",
+        **_JSONS,
+    ),
+    Kind("python-http", "OpenTelemetry's Python client over HTTP", "python", "http", says_goodbye=True, **_JSONS),
 )
 
 
@@ -135,16 +145,34 @@ class Program:
         self._errors.extend(self._process.stderr)
 
 
+@functools.cache
+def obstacle(kind: Kind) -> str:
+    """Why this agent cannot be built on this machine, in a few words; empty when it can."""
+    return "" if kind.program == "python" else missing_tool(kind.program)
+
+
 def command(kind: Kind) -> list[str]:
-    """How to start an agent of this kind; builds it once, and skips the test where its toolchain is missing."""
+    """How to start an agent of this kind, which has no `obstacle`; builds it once."""
     if kind.program == "python":
         return [sys.executable, str(HERE / "python" / "agent.py")]
     return list(_go() if kind.program == "go" else _node())
 
 
+def missing_tool(program: str) -> str:
+    """Which tool ``go`` or ``node`` agents lack here; empty when they lack none."""
+    tools, version_command, oldest = _TOOLS[program]
+    for tool in tools:
+        if shutil.which(tool) is None:
+            return f"no {tool}"
+    shown = subprocess.run(version_command, capture_output=True, text=True, timeout=30, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", shown)
+    if found is None or (int(found[1]), int(found[2])) < oldest:
+        return f"{program} is older than {oldest[0]}.{oldest[1]}"
+    return ""
+
+
 @functools.cache
 def _go() -> tuple[str, ...]:
-    _require("go", ["go", "version"], OLDEST_GO)
     target = BUILD / "go-agent"
     environment = {name: value for name, value in os.environ.items() if name not in {"GOFLAGS", "GOOS", "GOARCH"}}
     _build(["go", "build", "-buildvcs=false", "-o", str(target), "."], HERE / "go", environment)
@@ -154,7 +182,6 @@ def _go() -> tuple[str, ...]:
 @functools.cache
 def _node() -> tuple[str, ...]:
     """The modules are installed beside a copy of the program, so that the work tree stays clean."""
-    _require("node", ["node", "--version"], OLDEST_NODE)
     target = BUILD / "node"
     target.mkdir(parents=True, exist_ok=True)
     for name in ("agent.mjs", "package.json", "package-lock.json"):
@@ -165,16 +192,6 @@ def _node() -> tuple[str, ...]:
         _build(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target, dict(os.environ))
         stamp.write_text(wanted)
     return ("node", str(target / "agent.mjs"))
-
-
-def _require(tool: str, version_command: list[str], oldest: tuple[int, int]) -> None:
-    needed = f"{tool} {oldest[0]}.{oldest[1]} or newer is needed for this agent"
-    if shutil.which(tool) is None:
-        pytest.skip(needed)
-    shown = subprocess.run(version_command, capture_output=True, text=True, timeout=30, check=True).stdout
-    found = re.search(r"(\d+)\.(\d+)", shown)
-    if found is None or (int(found[1]), int(found[2])) < oldest:
-        pytest.skip(f"{needed}; this is {shown.strip()}")
 
 
 def _build(build_command: list[str], folder: Path, environment: dict[str, str]) -> None:

@@ -22,9 +22,9 @@ from websockets.sync.client import ClientConnection, connect
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import APPLIED, FakeAgent, answered, effective_config
 from tests.interop.full_queue import full_queue
-from tests.interop.plain_http import post
 from tests.interop.recording_proxy import RecordingProxy
 from tests.live_server import LiveServer, configuration
+from tests.plain_http import post
 
 LIMIT = 4096
 TIMEOUT = 15.0

@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.interop.programs import KINDS, Kind, command
+from tests.interop.programs import KINDS, Kind
 from tests.interop.stage import BAD_WORD, Stage
 from tests.live_server import LiveServer, configuration
 
@@ -154,14 +154,14 @@ class TestSecret:
                 assert error.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.program == "go"], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind.program == "go"], ids=lambda kind: kind.name, indirect=True
+)
 class TestReferenceClient:
     """What only opamp-go can do of the clients here."""
 
     @pytest.mark.rule("S-96", "S-97")
-    def test_a_restart_is_delivered_once(self, kind: Kind, shared_portal: LiveServer) -> None:
-        command(kind)
-        stage = Stage(kind, shared_portal)
+    def test_a_restart_is_delivered_once(self, stage: Stage) -> None:
         with stage.program() as agent:
             uid = stage.sees(connected=True)["instance_uid"]
             stage.server.post(f"agents/{uid}/restart")
@@ -170,9 +170,7 @@ class TestReferenceClient:
             assert agent.count("restart") == 1
 
     @pytest.mark.rule("S-39", "S-71")
-    def test_health_and_labels_follow_the_agent(self, kind: Kind, shared_portal: LiveServer) -> None:
-        command(kind)
-        stage = Stage(kind, shared_portal)
+    def test_health_and_labels_follow_the_agent(self, stage: Stage) -> None:
         with stage.program() as agent:
             stage.sees(connected=True, healthy=True)
             agent.tell("health false")

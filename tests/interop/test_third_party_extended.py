@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.interop.full_queue import full_queue
-from tests.interop.plain_http import post
-from tests.interop.programs import KINDS, Kind, Program, command
+from tests.interop.programs import KINDS, Kind, Program
 from tests.interop.recording_proxy import RecordingProxy
 from tests.interop.stage import Stage
 from tests.live_server import LiveServer
+from tests.plain_http import post
 
 pytestmark = pytest.mark.interop
 
@@ -149,10 +149,12 @@ class TestReferenceClient:
 class TestBusyServer:
     """Refused before it drowns, a fleet comes back by itself."""
 
-    @pytest.mark.rule("S-103", "S-104", "S-105")
-    def test_agents_wait_as_long_as_retry_after_says_and_then_are_served(self, tmp_path: Path) -> None:
+    @pytest.mark.rule("S-103", "S-104", "S-105", transport=["websocket", "http"])
+    def test_agents_wait_as_long_as_retry_after_says_and_then_are_served(
+        self, kinds_at_hand: list[Kind], tmp_path: Path
+    ) -> None:
         with LiveServer(tmp_path, OPAMP_QUEUE_LIMIT="1") as server, ExitStack() as programs:
-            stages = {kind.name: Stage(kind, server) for kind in KINDS if is_available(kind)}
+            stages = {kind.name: Stage(kind, server) for kind in kinds_at_hand}
             hashes = {name: stage.publish(stage.kind.good) for name, stage in stages.items()}
             running: dict[str, Program] = {}
             with full_queue(server):
@@ -170,15 +172,6 @@ class TestBusyServer:
                 agent.expect("applied", hash=hashes[name])
                 stages[name].runs(hashes[name])
                 assert agent.count("remote_config") == 1
-
-
-def is_available(kind: Kind) -> bool:
-    """Whether the toolchain of this client is here."""
-    try:
-        command(kind)
-    except pytest.skip.Exception:
-        return False
-    return True
 
 
 def components_of(stage: Stage) -> object:

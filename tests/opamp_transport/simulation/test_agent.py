@@ -131,7 +131,6 @@ class TestOffers:
         (answer,) = map(said, one.receive(offer(config_hash=b"\x02", main=GOOD), START).messages)
         assert (answer.remote_config_status.status, answer.remote_config_status.error_message) == (APPLIED, "")
 
-    @pytest.mark.rule("S-67")
     def test_an_empty_map_means_its_own_configuration_alone(self) -> None:
         one = agent()
         own = one.running.effective_config
@@ -141,7 +140,6 @@ class TestOffers:
         assert one.running.effective_config == own
         assert one.config_status is RemoteConfigStatuses.APPLIED
 
-    @pytest.mark.rule("S-59")
     def test_an_offer_without_a_hash_is_of_no_use(self) -> None:
         with pytest.raises(UnusableReply, match="without a hash"):
             agent().receive(offer(config_hash=b"", main=GOOD), START)
@@ -173,7 +171,6 @@ class TestFlags:
 
 
 class TestRestart:
-    @pytest.mark.rule("S-96", "S-97")
     def test_it_says_goodbye_and_begins_anew_with_what_it_had_applied(self) -> None:
         one = agent()
         one.first_message(START)
@@ -210,7 +207,6 @@ class TestRestart:
 class TestIdentity:
     NEW = UUID("0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4052")
 
-    @pytest.mark.rule("S-30")
     def test_a_new_uid_is_used_at_once_and_everything_told_under_it(self) -> None:
         one = agent()
         one.first_message(START)
@@ -221,7 +217,6 @@ class TestIdentity:
         ids = {item.key: item.value.string_value for item in answer.agent_description.identifying_attributes}
         assert ids["service.instance.id"] == str(self.NEW)
 
-    @pytest.mark.rule("S-29")
     @pytest.mark.parametrize("uid", [b"", bytes(16), b"\x01" * 15])
     def test_a_uid_that_is_none_is_not_taken(self, uid: bytes) -> None:
         one = agent()
@@ -230,7 +225,6 @@ class TestIdentity:
             one.receive(reply(agent_identification=identification), START)
         assert one.instance_uid == UID
 
-    @pytest.mark.rule("S-27")
     def test_a_message_for_somebody_else_is_not_obeyed(self) -> None:
         with pytest.raises(UnusableReply, match=self.NEW.hex):
             agent().receive(reply(self.NEW.bytes), START)
@@ -277,13 +271,11 @@ class TestErrors:
         reaction = agent().receive(self.error(opamp_pb2.ServerErrorResponseType_BadRequest), START)
         assert (reaction.error, reaction.back_off_seconds) == ("because", None)
 
-    @pytest.mark.rule("S-102")
     @pytest.mark.parametrize(("retry", "seconds"), [({"nanoseconds": 30 * NANOSECONDS}, 30.0), ({}, 0.0)])
     def test_unavailable_makes_it_leave_for_as_long_as_asked(self, retry: dict[str, int], seconds: float) -> None:
         reaction = agent().receive(self.error(opamp_pb2.ServerErrorResponseType_Unavailable, **retry), START)
         assert reaction.back_off_seconds == seconds
 
-    @pytest.mark.rule("S-45")
     def test_what_was_not_processed_is_told_again(self) -> None:
         one = agent()
         one.first_message(START)

@@ -38,7 +38,6 @@ def test_an_answer_makes_the_next_wait_short_again() -> None:
     assert backoff.next_seconds() <= 0.75
 
 
-@pytest.mark.rule("S-103")
 def test_what_the_server_asked_for_is_never_undercut() -> None:
     backoff = Backoff(random.Random(1))
     for _ in range(10):

@@ -128,7 +128,7 @@ class TestFleet:
                 farewell = next(event for event in group.timeline(agent) if event["kind"] == "disconnected")
                 assert farewell["data"]["reason"] == "agent disconnected"
 
-    @pytest.mark.rule("S-48", "S-103")
+    @pytest.mark.rule("S-48")
     def test_it_comes_back_after_the_server_was_away(self, portal: LiveServer, transport: str) -> None:
         group = Group(portal)
         first = group.publish()
