@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from tests import not_run
 from tests.conformance.plugin import Conformance
 from tests.live_server import LiveServer
 from tests.people import alice, api_of, bob, charlie, report
@@ -65,3 +66,14 @@ def pytest_runtest_makereport(
             if isinstance(value, LiveServer):
                 report.sections.append(("server log", value.log_tail()))
     return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """What was left out for want of a tool is told below the list of skipped tests, in the last lines."""
+    yield
+    reports = [
+        report for group in terminalreporter.stats.values() for report in group if isinstance(report, pytest.TestReport)
+    ]
+    for line in not_run.lines(reports):
+        terminalreporter.write_line(line, yellow=True, bold=True)
