@@ -22,10 +22,11 @@ from accounts.authentication import signed_in
 from agents.models import Agent
 from configurations.api_serializers import (
     AssignmentSerializer,
+    ConfigurationEdit,
     ConfigurationSerializer,
     DesiredSerializer,
     FindingSerializer,
-    PreviewRequest,
+    NewConfiguration,
     PreviewSerializer,
     RevisionSerializer,
     RevisionSummary,
@@ -85,10 +86,10 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         """One configuration; the ETag is its revision."""
         return self._shown(self.get_object())
 
-    @extend_schema(responses={201: ConfigurationSerializer})
+    @extend_schema(request=NewConfiguration, responses={201: NewConfiguration})
     def create(self, request: Request) -> Response:
         """Make a configuration and assign it to the agents it matches."""
-        values = self._validated(request)
+        values = self._validated(request, NewConfiguration)
         configuration, findings = publishing.create_configuration(
             values["name"],
             drafted(values, Draft()),
@@ -98,12 +99,12 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         )
         return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
 
-    @extend_schema(parameters=[IF_MATCH])
+    @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
     def update(self, request: Request, name: str) -> Response:
         """Replace a configuration: fields left out get their defaults."""
         return self._update(request, name, keep=False)
 
-    @extend_schema(parameters=[IF_MATCH])
+    @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
     def partial_update(self, request: Request, name: str) -> Response:
         """Change a configuration: fields left out stay."""
         return self._update(request, name, keep=True)
@@ -143,7 +144,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         operation_id="configurations_rollback",
         parameters=[IF_MATCH],
         request=RollbackRequest,
-        responses=ConfigurationSerializer,
+        responses=NewConfiguration,
     )
     @action(detail=True, methods=["post"], right="change", serializer_class=RollbackRequest)
     def rollback(self, request: Request, name: str) -> Response:
@@ -152,8 +153,8 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         wanted = RollbackRequest(data=request.data)
         wanted.is_valid(raise_exception=True)
 
-        def go_back(_present: Configuration, expected: int) -> None:
-            publishing.roll_back(
+        def go_back(_present: Configuration, expected: int) -> tuple[Configuration, list[Finding]]:
+            return publishing.roll_back(
                 name,
                 wanted.validated_data["revision"],
                 by=signed_in(request),
@@ -162,8 +163,8 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
                 note=wanted.validated_data.get("note", ""),
             )
 
-        self._on_the_newest(self._expected(request, {}), go_back)
-        return self._shown(self.get_object())
+        _configuration, findings = self._on_the_newest(self._expected(request, {}), go_back)
+        return self._shown(self.get_object(), findings)
 
     @extend_schema(operation_id="configurations_agents_list", responses=AssignmentSerializer(many=True))
     @action(detail=True, further_rights=SEES_AGENTS)
@@ -172,40 +173,38 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         rows = self.get_object().assignments.select_related("agent").order_by("agent__name", "agent_id")
         return self.get_paginated_response(AssignmentSerializer(self.paginate_queryset(rows), many=True).data)
 
-    @extend_schema(operation_id="configurations_preview", request=PreviewRequest, responses=PreviewSerializer)
-    @action(detail=True, methods=["post"], right="view", further_rights=SEES_AGENTS, serializer_class=PreviewRequest)
+    @extend_schema(operation_id="configurations_preview", request=ConfigurationEdit, responses=PreviewSerializer)
+    @action(detail=True, methods=["post"], right="view", further_rights=SEES_AGENTS, serializer_class=ConfigurationEdit)
     def preview(self, request: Request, name: str) -> Response:
         """What an edit would change; nothing is saved. Fields left out stay as they are."""
-        values = self._validated(request, PreviewRequest)
+        values = self._validated(request, ConfigurationEdit)
         return Response(PreviewSerializer(preview(drafted(values, draft_of(self.get_object())), name=name)).data)
 
-    @extend_schema(operation_id="configurations_preview_new", request=PreviewRequest, responses=PreviewSerializer)
+    @extend_schema(operation_id="configurations_preview_new", request=ConfigurationEdit, responses=PreviewSerializer)
     @action(
         detail=False,
         methods=["post"],
         url_path="preview",
         right="view",
         further_rights=SEES_AGENTS,
-        serializer_class=PreviewRequest,
+        serializer_class=ConfigurationEdit,
     )
     def preview_new(self, request: Request) -> Response:
         """What a configuration that does not exist yet would change; nothing is saved."""
-        values = self._validated(request, PreviewRequest)
+        values = self._validated(request, ConfigurationEdit)
         return Response(PreviewSerializer(preview(drafted(values, Draft()), name=values.get("name"))).data)
 
     # --- Shared ------------------------------------------------------------------------------------------------
 
-    def _validated(
-        self, request: Request, kind: type[ConfigurationSerializer] = ConfigurationSerializer, *, partial: bool = False
-    ) -> dict[str, Any]:
-        serializer = kind(data=request.data, partial=partial)
+    def _validated(self, request: Request, kind: type[ConfigurationSerializer]) -> dict[str, Any]:
+        serializer = kind(data=request.data)
         serializer.is_valid(raise_exception=True)
         values: dict[str, Any] = serializer.validated_data
         return values
 
     def _update(self, request: Request, name: str, *, keep: bool) -> Response:
         self.get_object()
-        values = self._validated(request, partial=True)
+        values = self._validated(request, ConfigurationEdit)
         if values.get("name", name) != name:
             raise ValidationError({"name": ["The name of a configuration cannot change."]})
 

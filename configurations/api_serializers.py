@@ -73,7 +73,6 @@ class ConfigurationSerializer(StrictSerializer):
     matched_agents = serializers.IntegerField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)
-    warnings = FindingSerializer(many=True, read_only=True, required=False)
 
     def to_representation(self, instance: Configuration) -> dict[str, Any]:
         """The contract's fields."""
@@ -99,8 +98,14 @@ class ConfigurationSerializer(StrictSerializer):
         }
 
 
-class PreviewRequest(ConfigurationSerializer):
-    """Like a configuration; nothing is required."""
+class NewConfiguration(ConfigurationSerializer):
+    """A configuration just written, with the findings that did not keep it from being saved."""
+
+    warnings = FindingSerializer(many=True, read_only=True)
+
+
+class ConfigurationEdit(NewConfiguration):
+    """Like a new one; the URL has the name, and which other fields may be left out is the endpoint's to say."""
 
     name = Text(max_length=100, required=False)
 
