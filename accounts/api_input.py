@@ -62,6 +62,10 @@ class StrictSerializer(serializers.Serializer[Any]):
             unknown = [str(name) for name in data if name not in self.fields]
             if unknown:
                 known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
-                message = f"There is no such field; the fields are: {known}."
+                message = f"There is no such field; the fields are: {known or 'none, send no body'}."
                 raise serializers.ValidationError({name: [message] for name in unknown[:20]})
         return super().to_internal_value(data)
+
+
+class NoBody(StrictSerializer):
+    """The body of a request whose URL says everything."""

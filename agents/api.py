@@ -17,6 +17,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api_input import NoBody
 from accounts.authentication import signed_in
 from agents.api_serializers import (
     AgentDetailSerializer,
@@ -162,6 +163,7 @@ class AgentViewSet(
     @action(detail=True, methods=["post"], right="change")
     def restart(self, request: Request, **_kwargs: str) -> Response:
         """Ask the agent to restart; 409 when it does not accept that."""
+        NoBody(data=request.data).is_valid(raise_exception=True)
         command = commands.request_restart(self.get_object(), by=signed_in(request), at=timezone.now())
         return Response(CommandSerializer(command).data, status=202)
 

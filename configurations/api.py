@@ -18,6 +18,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api_input import NoBody
 from accounts.authentication import signed_in
 from agents.models import Agent
 from configurations.api_serializers import (
@@ -296,5 +297,6 @@ class RetryView(_AgentView):
     @extend_schema(operation_id="agents_configuration_retry", parameters=[_INSTANCE_UID], request=None)
     def post(self, request: Request, instance_uid: str) -> Response:
         """409 when there is nothing to offer."""
+        NoBody(data=request.data).is_valid(raise_exception=True)
         offers.retry_offer(self.agent(instance_uid).pk, by=signed_in(request), at=timezone.now())
         return Response(AssignmentSerializer(self.agent(instance_uid).assignment).data)
