@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -130,13 +130,17 @@ def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQueryS
     judged = AgentFilter(query, queryset=queryset)
     if not judged.is_valid():
         raise forms.ValidationError(judged.errors.as_data())
+    # In a list an empty filter is one not set; here it would quietly choose the whole fleet.
+    empty = [name for name in filters if not judged.form.cleaned_data[name]]
+    if empty:
+        raise forms.ValidationError(dict.fromkeys(empty, "An empty filter would choose every agent; leave it out."))
     return judged.qs
 
 
-def _texts(name: str, value: Any) -> Iterable[str]:
+def _texts(name: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return ["true" if value else "false"]
     texts = value if isinstance(value, list) and name == "status" else [value]
-    if not all(isinstance(text, str) and text for text in texts):
-        raise forms.ValidationError({name: "Send a text that is not empty."})
+    if not all(isinstance(text, str) for text in texts):
+        raise forms.ValidationError({name: "Send a text."})
     return texts
