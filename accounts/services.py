@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,7 +41,21 @@ def record(
     data: Mapping[str, Any] | None = None,
 ) -> AuditEntry:
     """Append one audit entry inside the caller's transaction. ``by=None`` means the portal itself did it."""
-    return AuditEntry.objects.create(
+    entry = _entry(by, verb, target, name, data)
+    entry.save(force_insert=True)
+    return entry
+
+
+def record_all(
+    targets: Iterable[tuple[models.Model, str, Mapping[str, Any]]], *, by: User | None, verb: str
+) -> list[AuditEntry]:
+    """`record` for many ``(target, name, data)`` at once, in bulk."""
+    entries = [_entry(by, verb, target, name, data) for target, name, data in targets]
+    return AuditEntry.objects.bulk_create(entries, batch_size=500)
+
+
+def _entry(by: User | None, verb: str, target: models.Model, name: str, data: Mapping[str, Any] | None) -> AuditEntry:
+    return AuditEntry(
         actor=by,
         actor_name=by.get_username() if by else "system",
         verb=verb,

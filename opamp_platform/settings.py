@@ -283,7 +283,7 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.ModelPermissions"],
-    "DEFAULT_PAGINATION_CLASS": "opamp_platform.rest.Pages",
+    "DEFAULT_PAGINATION_CLASS": "opamp_platform.paging.Pages",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "opamp_platform.rest.problem_response",
@@ -291,7 +291,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["opamp_platform.rest.BoundedJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["opamp_platform.json_body.BoundedJSONParser"],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -300,13 +300,17 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Agents, the configurations they should run, and what they report about them.",
     "VERSION": "v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # The bodies of requests and of answers differ: what is read-only is no part of the former.
+    "COMPONENT_SPLIT_REQUEST": True,
+    # Without it the page would send the schema's address to a validator elsewhere.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "opamp_platform.rest.without_trailing_slash",
+        "opamp_platform.api_docs.complete",
     ],
     "ENUM_NAME_OVERRIDES": {
         "AgentStatus": [(item.value, item.value) for item in Status],
@@ -319,7 +323,6 @@ SPECTACULAR_SETTINGS = {
 
 # --- Pages load nothing from elsewhere and run no inline code ---------------------------------------------------------
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/api/v1"],
     "DIRECTIVES": {
         "default-src": [SELF],
         "script-src": [SELF],

@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from accounts import services as accounts
 from accounts.models import User
 from agents import doorbell
 from agents.models import Agent, AgentCommand, AgentEvent
 from agents.reports import AgentCapabilities, CustomMessage
+from agents.services.batches import Outcome, batches
 
 # A restart whose effect was not seen by then is shown as "nothing observed".
 OBSERVATION_TIME = timedelta(minutes=5)
-_MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_MESSAGE_BYTES = 1024 * 1024
+_NO_RESTART = "does not accept the restart command (capability AcceptsRestartCommand is not set)."
 
 
 class CannotBeSent(ValueError):
@@ -30,13 +34,9 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
 
     Raises `CannotBeSent` when the agent lacks AcceptsRestartCommand (S-96).
     """
-    if not agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND:
-        raise CannotBeSent(
-            f"{agent} does not accept the restart command (capability AcceptsRestartCommand is not set)."
-        )
-    waiting = AgentCommand.objects.filter(
-        agent=agent, kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.PENDING
-    )
+    if not accepts_restart(agent):
+        raise CannotBeSent(f"{agent} {_NO_RESTART}")
+    waiting = _waiting_restarts([agent.pk])
     command = waiting.first()
     if command is not None:
         return command
@@ -48,8 +48,47 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
     except IntegrityError:
         # Two presses at the same time: the constraint let one through, and it stands for both.
         return waiting.get()
-    _announce(command, agent, by=by, at=at, verb="agent.restart")
+    _announce([(command, agent)], by=by, at=at, verb="agent.restart")
     return command
+
+
+def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime) -> Outcome:
+    """Ask many agents to restart, a batch in each transaction; those that do not accept it are skipped (S-96).
+
+    An agent whose restart waits already counts as asked, and is not asked twice.
+    """
+    outcome = Outcome()
+    for keys in batches(agent_ids):
+        with transaction.atomic(durable=True):
+            agents = {agent.pk: agent for agent in Agent.objects.filter(pk__in=keys).order_by("id")}
+            for agent in agents.values():
+                if not accepts_restart(agent):
+                    outcome.skip(agent.instance_uid, f"The agent {_NO_RESTART}")
+            capable = [key for key, agent in agents.items() if accepts_restart(agent)]
+            before = set(_waiting_restarts(capable).values_list("agent_id", flat=True))
+            AgentCommand.objects.bulk_create(
+                [
+                    AgentCommand(agent_id=key, kind=AgentCommand.Kind.RESTART, requested_by=by, requested_at=at)
+                    for key in capable
+                    if key not in before
+                ],
+                ignore_conflicts=True,  # somebody else asked a moment ago: his request stands for both
+            )
+            made = [row for row in _waiting_restarts(capable) if row.agent_id not in before]
+            _announce([(row, agents[row.agent_id]) for row in made], by=by, at=at, verb="agent.restart")
+            outcome.asked += len(capable)
+    return outcome
+
+
+def accepts_restart(agent: Agent) -> bool:
+    """Whether the agent has the capability AcceptsRestartCommand."""
+    return bool(agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND)
+
+
+def _waiting_restarts(agent_ids: Sequence[int]) -> QuerySet[AgentCommand]:
+    return AgentCommand.objects.filter(
+        agent_id__in=agent_ids, kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.PENDING
+    )
 
 
 @transaction.atomic(durable=True)
@@ -63,8 +102,8 @@ def send_custom_message(
     if capability not in agent.reported.custom_capabilities:
         known = ", ".join(agent.reported.custom_capabilities) or "none"
         raise CannotBeSent(f"{agent} does not list the custom capability {capability!r}; it lists: {known}.")
-    if len(data) > _MAX_MESSAGE_BYTES:
-        raise CannotBeSent(f"The message has {len(data)} bytes; at most {_MAX_MESSAGE_BYTES} are sent.")
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise CannotBeSent(f"The message has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are sent.")
     command = AgentCommand.objects.create(
         agent=agent,
         kind=AgentCommand.Kind.CUSTOM_MESSAGE,
@@ -72,22 +111,27 @@ def send_custom_message(
         requested_by=by,
         requested_at=at,
     )
-    _announce(command, agent, by=by, at=at, verb="agent.custom_message")
+    _announce([(command, agent)], by=by, at=at, verb="agent.custom_message")
     return command
 
 
-def _announce(command: AgentCommand, agent: Agent, *, by: User | None, at: datetime, verb: str) -> None:
-    said = {"command": command.kind, "id": command.pk, "outcome": command.outcome}
+def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime, verb: str) -> None:
+    """Timeline, audit trail, and a ring after commit, for commands just made."""
+    said = [(agent, _said(command)) for command, agent in asked]
+    person = by.get_username() if by else ""
+    AgentEvent.objects.bulk_create(
+        AgentEvent(agent=agent, at=at, kind=AgentEvent.Kind.COMMAND, data={**what, "by": person})
+        for agent, what in said
+    )
+    accounts.record_all([(agent, str(agent), what) for agent, what in said], by=by, verb=verb)
+    doorbell.ring([agent.instance_uid for _command, agent in asked])
+
+
+def _said(command: AgentCommand) -> dict[str, Any]:
+    said: dict[str, Any] = {"command": command.kind, "id": command.pk, "outcome": command.outcome}
     if command.kind == AgentCommand.Kind.CUSTOM_MESSAGE:
         said |= {"capability": command.payload["capability"], "type": command.payload["type"]}
-    AgentEvent.objects.create(
-        agent=agent,
-        at=at,
-        kind=AgentEvent.Kind.COMMAND,
-        data={**said, "by": by.get_username() if by else ""},
-    )
-    accounts.record(by=by, verb=verb, target=agent, name=str(agent), data=said)
-    doorbell.ring([agent.instance_uid])
+    return said
 
 
 def custom_message_of(command: AgentCommand) -> CustomMessage:
