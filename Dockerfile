@@ -15,7 +15,7 @@ RUN python -m compileall -q .
 
 USER opamp
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8080 4320
 # Start-up migrates first, which takes a while on an old database.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health/live', timeout=4)"]

@@ -41,7 +41,21 @@ def record(
     data: Mapping[str, Any] | None = None,
 ) -> AuditEntry:
     """Append one audit entry inside the caller's transaction. ``by=None`` means the portal itself did it."""
-    return AuditEntry.objects.create(
+    entry = _entry(by, verb, target, name, data)
+    entry.save(force_insert=True)
+    return entry
+
+
+def record_all(
+    targets: Iterable[tuple[models.Model, str, Mapping[str, Any]]], *, by: User | None, verb: str
+) -> list[AuditEntry]:
+    """`record` for many ``(target, name, data)`` at once, in bulk."""
+    entries = [_entry(by, verb, target, name, data) for target, name, data in targets]
+    return AuditEntry.objects.bulk_create(entries, batch_size=500)
+
+
+def _entry(by: User | None, verb: str, target: models.Model, name: str, data: Mapping[str, Any] | None) -> AuditEntry:
+    return AuditEntry(
         actor=by,
         actor_name=by.get_username() if by else "system",
         verb=verb,
@@ -49,25 +63,6 @@ def record(
         object_id=str(target.pk),
         object_name=name[:255],
         data=dict(data or {}),
-    )
-
-
-def record_many(*, by: User | None, verb: str, targets: Iterable[models.Model], data: Mapping[str, Any]) -> None:
-    """One audit entry for each of ``targets``, in bulk; their ``str()`` is the name."""
-    AuditEntry.objects.bulk_create(
-        [
-            AuditEntry(
-                actor=by,
-                actor_name=by.get_username() if by else "system",
-                verb=verb,
-                object_type=target._meta.label_lower,
-                object_id=str(target.pk),
-                object_name=str(target)[:255],
-                data=dict(data),
-            )
-            for target in targets
-        ],
-        batch_size=500,
     )
 
 

@@ -3,126 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_field, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api_input import NoBody
 from accounts.authentication import signed_in
+from agents.api_serializers import (
+    AgentDetailSerializer,
+    AgentEdit,
+    AgentSerializer,
+    ChosenAgents,
+    CommandSerializer,
+    ComponentsSerializer,
+    ConnectionSerializer,
+    CustomMessageRequest,
+    EventSerializer,
+    LabelsRequest,
+    OutcomeSerializer,
+    SummarySerializer,
+)
 from agents.filters import AgentFilter
-from agents.models import Agent, AgentCommand, AgentEvent, AgentQuerySet
-from agents.reports import Facts, RemoteConfigStatuses, Status, capability_names, derived_status
+from agents.labels import InvalidLabels
+from agents.models import Agent, AgentQuerySet
+from agents.reports import Facts, Status, derived_status
 from agents.services import commands, editing
+from agents.services.batches import MOST, Outcome
+
+INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
-class NamedConfiguration(serializers.Serializer[Any]):
-    """What an agent should run."""
-
-    name = serializers.CharField()
-    revision = serializers.IntegerField()
-    hash = serializers.CharField()
-
-
-class ReportedOutcome(serializers.Serializer[Any]):
-    """What an agent said of the last configuration it received."""
-
-    status = serializers.ChoiceField(choices=[item.name.lower() for item in RemoteConfigStatuses])
-    config_hash = serializers.CharField()
-    error_message = serializers.CharField()
-
-
-class AgentSerializer(serializers.ModelSerializer[Agent]):
-    """One agent as lists show it."""
-
-    status = serializers.ChoiceField(choices=[item.value for item in Status], read_only=True)
-    capabilities = serializers.SerializerMethodField()
-    identifying_attributes = serializers.DictField(source="reported.identifying_attributes", read_only=True)
-    non_identifying_attributes = serializers.DictField(source="reported.non_identifying_attributes", read_only=True)
-    labels = serializers.DictField(child=serializers.CharField(), read_only=True)
-    operator_labels = serializers.DictField(child=serializers.CharField(allow_blank=True), required=False)
-    health = serializers.DictField(source="reported.health", read_only=True, allow_null=True)
-    configuration = serializers.SerializerMethodField()
-    remote_config_status = serializers.SerializerMethodField()
-    sequence_num = serializers.IntegerField(source="presence.sequence_num", read_only=True)
-    last_seen_at = serializers.DateTimeField(source="presence.last_seen_at", read_only=True)
-    name = serializers.CharField(max_length=255, required=False, allow_blank=True)
-
-    class Meta:
-        model = Agent
-        fields = [
-            "instance_uid", "name", "notes", "service_name", "version", "hostname", "os_type", "architecture", "status",
-            "connected", "healthy", "in_sync", "transport", "remote_address", "labels", "operator_labels",
-            "identifying_attributes", "non_identifying_attributes", "capabilities", "health", "configuration",
-            "remote_config_status", "sequence_num", "first_seen_at", "connected_at", "last_seen_at",
-        ]  # fmt: skip
-        read_only_fields = [name for name in fields if name not in {"name", "notes", "operator_labels"}]
-
-    def get_capabilities(self, agent: Agent) -> list[str]:
-        """Names as in the specification."""
-        return capability_names(agent.capabilities)
-
-    @extend_schema_field(NamedConfiguration(allow_null=True))
-    def get_configuration(self, agent: Agent) -> dict[str, Any] | None:
-        """``None`` when nothing is desired."""
-        if not agent.configuration_hash:
-            return None
-        return {
-            "name": agent.configuration_name,
-            "revision": agent.configuration_revision,
-            "hash": agent.configuration_hash,
-        }
-
-    @extend_schema_field(ReportedOutcome)
-    def get_remote_config_status(self, agent: Agent) -> dict[str, Any]:
-        """As reported, whatever is desired now."""
-        return {
-            "status": RemoteConfigStatuses(agent.remote_config_status).name.lower(),
-            "config_hash": agent.remote_config_hash,
-            "error_message": agent.remote_config_error,
-        }
-
-
-class AgentDetailSerializer(AgentSerializer):
-    """One agent with what is too large for lists."""
-
-    effective_config = serializers.SerializerMethodField()
-
-    class Meta(AgentSerializer.Meta):
-        fields = [*AgentSerializer.Meta.fields, "effective_config"]
-
-    @extend_schema_field(serializers.DictField(allow_null=True))
-    def get_effective_config(self, agent: Agent) -> Any:
-        """Files by config key, as reported."""
-        document = agent.reported.effective_config
-        return None if document is None else document.content
-
-
-class EventSerializer(serializers.ModelSerializer[AgentEvent]):
-    """One line of the timeline."""
-
-    text = serializers.CharField(source="get_kind_display", read_only=True)
-
-    class Meta:
-        model = AgentEvent
-        fields = ["at", "kind", "text", "data"]
-
-
-class CommandSerializer(serializers.ModelSerializer[AgentCommand]):
-    """One command and what was seen of it."""
-
-    class Meta:
-        model = AgentCommand
-        fields = ["id", "kind", "outcome", "requested_at", "sent_at", "outcome_at"]
-
-
+@extend_schema_view(
+    list=extend_schema(operation_id="agents_list"),
+    retrieve=extend_schema(parameters=[INSTANCE_UID]),
+    destroy=extend_schema(parameters=[INSTANCE_UID]),
+)
 class AgentViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[Any]
 ):
@@ -133,14 +58,20 @@ class AgentViewSet(
     filterset_class = AgentFilter
     lookup_field = "instance_uid"
     lookup_value_regex = r"[^/]+"
+    # What a POST below an agent needs; see `accounts.authentication.ModelPermissions`.
+    right: str | None = None
 
     def get_queryset(self) -> AgentQuerySet:
         """What the caller may see, with all that a page needs in one query."""
         visible = Agent.objects.visible_to(self.request.user).select_related("reported", "presence")
         return visible.select_related("reported__effective_config") if self.detail else visible
 
-    def get_serializer_class(self) -> type[AgentSerializer]:
-        """Detail has the effective configuration."""
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        """Detail has the effective configuration; an edit takes only what operators say; actions may name their own."""
+        if self.serializer_class is not AgentSerializer:
+            return self.serializer_class
+        if self.action == "partial_update":
+            return AgentEdit
         return AgentDetailSerializer if self.detail else AgentSerializer
 
     def get_object(self) -> Agent:
@@ -151,10 +82,11 @@ class AgentViewSet(
             raise NotFound from None
         return cast("Agent", super().get_object())
 
+    @extend_schema(parameters=[INSTANCE_UID], request=AgentEdit, responses=AgentDetailSerializer)
     def partial_update(self, request: Request, **_kwargs: str) -> Response:
         """Change what operators say: ``name``, ``notes``, ``operator_labels``."""
         agent = self.get_object()
-        changes = self.get_serializer(agent, data=request.data, partial=True)
+        changes = AgentEdit(data=request.data, partial=True)
         changes.is_valid(raise_exception=True)
         values = changes.validated_data
         editing.edit_agent(
@@ -165,45 +97,104 @@ class AgentViewSet(
             notes=values.get("notes"),
             operator_labels=values.get("operator_labels"),
         )
-        return Response(self.get_serializer(self.get_object()).data)
+        return Response(AgentDetailSerializer(self.get_object()).data)
 
     def perform_destroy(self, instance: Agent) -> None:
-        """Forget the agent with its history."""
+        """Forget the agent with its history; one that still talks registers itself anew."""
         editing.forget_agents([instance.pk], by=signed_in(self.request))
 
-    @extend_schema(responses=EventSerializer(many=True), filters=False)
+    # --- Below one agent -------------------------------------------------------------------------------------------
+
+    @extend_schema(
+        operation_id="agents_timeline_list",
+        parameters=[INSTANCE_UID],
+        responses=EventSerializer(many=True),
+        filters=False,
+    )
     @action(detail=True, filterset_class=None)
     def timeline(self, request: Request, **_kwargs: str) -> Response:
         """What happened to the agent, newest first."""
-        page = self.paginate_queryset(self.get_object().events.all())
-        return self.get_paginated_response(EventSerializer(page, many=True).data)
+        return self._page(self.get_object().events.all(), EventSerializer)
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        operation_id="agents_connections_list",
+        parameters=[INSTANCE_UID],
+        responses=ConnectionSerializer(many=True),
+        filters=False,
+    )
+    @action(detail=True, filterset_class=None)
+    def connections(self, request: Request, **_kwargs: str) -> Response:
+        """Each stay of the agent, newest first."""
+        return self._page(self.get_object().connections.all(), ConnectionSerializer)
+
+    @extend_schema(
+        operation_id="agents_commands_list",
+        parameters=[INSTANCE_UID],
+        responses=CommandSerializer(many=True),
+        filters=False,
+    )
+    @action(detail=True, filterset_class=None)
+    def commands(self, request: Request, **_kwargs: str) -> Response:
+        """What the agent was asked, newest first, and what was seen of it."""
+        return self._page(self.get_object().commands.select_related("requested_by").order_by("-id"), CommandSerializer)
+
+    @extend_schema(parameters=[INSTANCE_UID], responses=OpenApiTypes.OBJECT)
     @action(detail=True, url_path="effective-config")
     def effective_config(self, request: Request, **_kwargs: str) -> Response:
         """What the agent says it runs, by config key."""
         document = self.get_object().reported.effective_config
         return Response({} if document is None else document.content)
 
-    @extend_schema(request=None, responses={202: CommandSerializer})
-    @action(detail=True, methods=["post"])
+    @extend_schema(parameters=[INSTANCE_UID], responses=ComponentsSerializer)
+    @action(detail=True)
+    def components(self, request: Request, **_kwargs: str) -> Response:
+        """Which components the agent says it has."""
+        return Response(ComponentsSerializer(self.get_object().reported).data)
+
+    @extend_schema(parameters=[INSTANCE_UID], responses=OpenApiTypes.OBJECT)
+    @action(detail=True)
+    def packages(self, request: Request, **_kwargs: str) -> Response:
+        """Package statuses as reported."""
+        return Response(self.get_object().reported.package_statuses or {})
+
+    @extend_schema(
+        operation_id="agents_restart", parameters=[INSTANCE_UID], request=None, responses={202: CommandSerializer}
+    )
+    @action(detail=True, methods=["post"], right="change")
     def restart(self, request: Request, **_kwargs: str) -> Response:
         """Ask the agent to restart; 409 when it does not accept that."""
+        NoBody(data=request.data).is_valid(raise_exception=True)
         command = commands.request_restart(self.get_object(), by=signed_in(request), at=timezone.now())
         return Response(CommandSerializer(command).data, status=202)
 
     @extend_schema(
-        filters=False,
-        responses=inline_serializer(
-            "AgentSummary",
-            {
-                "total": serializers.IntegerField(),
-                "status": serializers.DictField(child=serializers.IntegerField()),
-                "version": serializers.DictField(child=serializers.IntegerField()),
-                "os_type": serializers.DictField(child=serializers.IntegerField()),
-            },
-        ),
+        operation_id="agents_custom_message",
+        parameters=[INSTANCE_UID],
+        request=CustomMessageRequest,
+        responses={202: CommandSerializer},
     )
+    @action(
+        detail=True, methods=["post"], url_path="custom-message", right="change", serializer_class=CustomMessageRequest
+    )
+    def custom_message(self, request: Request, **_kwargs: str) -> Response:
+        """Send a custom message; 409 when the agent does not list the capability."""
+        agent = self.get_object()
+        wanted = CustomMessageRequest(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        values = wanted.validated_data
+        command = commands.send_custom_message(
+            agent,
+            capability=values["capability"],
+            message_type=values["type"],
+            data=values["bytes"],
+            by=signed_in(request),
+            at=timezone.now(),
+        )
+        return Response(CommandSerializer(command).data, status=202)
+
+    # --- Over many agents ------------------------------------------------------------------------------------------
+
+    @extend_schema(operation_id="agents_summary_retrieve", filters=False, responses=SummarySerializer)
     @action(detail=False, pagination_class=None, filterset_class=None)
     def summary(self, request: Request) -> Response:
         """Counts by status, version and OS over all agents."""
@@ -223,3 +214,63 @@ class AgentViewSet(
                 "os_type": dict(agents.values_list("os_type").annotate(number=Count("pk"))),
             }
         )
+
+    @extend_schema(operation_id="agents_restart_many", filters=False, request=ChosenAgents, responses=OutcomeSerializer)
+    @action(
+        detail=False,
+        methods=["post"],
+        url_path="restart",
+        right="change",
+        filterset_class=None,
+        serializer_class=ChosenAgents,
+    )
+    def restart_many(self, request: Request) -> Response:
+        """Ask many agents to restart, at most 10,000; those that do not accept that are skipped."""
+        by, at = signed_in(request), timezone.now()
+        return self._to_many(
+            ChosenAgents(data=request.data), lambda keys: commands.request_restarts(keys, by=by, at=at)
+        )
+
+    @extend_schema(operation_id="agents_labels_many", filters=False, request=LabelsRequest, responses=OutcomeSerializer)
+    @action(
+        detail=False,
+        methods=["post"],
+        url_path="labels",
+        right="change",
+        filterset_class=None,
+        serializer_class=LabelsRequest,
+    )
+    def label_many(self, request: Request) -> Response:
+        """Set and remove operator labels of many agents, at most 10,000; those that have them so already are skipped."""
+        by, at = signed_in(request), timezone.now()
+        wanted = LabelsRequest(data=request.data)
+
+        def edit(keys: list[int]) -> Outcome:
+            values = wanted.validated_data
+            return editing.edit_labels(
+                keys, assign=values.get("set", {}), remove=set(values.get("remove", ())), by=by, at=at
+            )
+
+        try:
+            return self._to_many(wanted, edit)
+        except InvalidLabels as error:
+            raise serializers.ValidationError({"set": {key: [text] for key, text in error.errors}}) from error
+
+    # --- Shared ----------------------------------------------------------------------------------------------------
+
+    def _page(self, rows: QuerySet[Any], kind: type[serializers.BaseSerializer[Any]]) -> Response:
+        return self.get_paginated_response(kind(self.paginate_queryset(rows), many=True).data)
+
+    def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], Outcome]) -> Response:
+        """Do it to the chosen agents. Raises `ValidationError` when they are more than one request may touch."""
+        wanted.is_valid(raise_exception=True)
+        found = wanted.chosen(Agent.objects.visible_to(self.request.user)).order_by()
+        keys = dict(found.values_list("pk", "instance_uid")[: MOST + 1])
+        if len(keys) > MOST:
+            raise serializers.ValidationError(
+                {"filter": [f"More than {MOST:,} agents match: narrow the filter and send several requests."]}
+            )
+        outcome = act(list(keys))
+        for uid in set(wanted.validated_data.get("instance_uids", ())) - set(keys.values()):
+            outcome.skip(uid, "There is no such agent.")
+        return Response(OutcomeSerializer(outcome).data)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
 import django_filters
+from django import forms
 from django.db.models import Q
+from django.http import QueryDict
+from django_filters.fields import MultipleChoiceField
 
 from agents.label_conditions import selector_condition
 from agents.models import Agent, AgentQuerySet, status_condition
@@ -30,13 +34,37 @@ class FactFilter(django_filters.ChoiceFilter):
         return qs.filter(**{f"{self.field_name}__isnull": True} if wanted is None else {self.field_name: wanted})
 
 
+class AnyOfField(MultipleChoiceField):
+    """Choices given several times, or in one text with commas, or both."""
+
+    def to_python(self, value: Any) -> list[str]:
+        """The single choices; blanks between commas are none."""
+        texts = super().to_python(value)
+        return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+
+
+class AnyOfFilter(django_filters.MultipleChoiceFilter):
+    """Any of the choices."""
+
+    field_class = AnyOfField
+
+
+class StableOrdering(django_filters.OrderingFilter):
+    """Ends every order with the primary key: rows with equal values must not change places between two pages."""
+
+    def filter(self, qs: AgentQuerySet, value: list[str] | None) -> AgentQuerySet:
+        """Ordered as asked; the tie-break follows the last direction, so that one index can serve both."""
+        ordered: AgentQuerySet = super().filter(qs, value)
+        return ordered.order_by(*ordered.query.order_by, "-pk" if value[-1].startswith("-") else "pk") if value else qs
+
+
 class AgentFilter(django_filters.FilterSet):
     """Facts, described attributes, a label selector as Kubernetes writes it, free text, order."""
 
-    status = django_filters.MultipleChoiceFilter(
+    status = AnyOfFilter(
         choices=[(item.value, item.value) for item in Status],
         method="by_status",
-        help_text="May be given several times.",
+        help_text="Any of these: given several times, or with commas (`connected,error`).",
     )
     healthy = FactFilter(field_name="healthy")
     in_sync = FactFilter(field_name="in_sync")
@@ -44,13 +72,14 @@ class AgentFilter(django_filters.FilterSet):
     label = django_filters.CharFilter(method="by_label", help_text="env=prod,tier!=front,os.type in (linux,windows)")
     search = django_filters.CharFilter(method="by_text", help_text="In name, host, service, or the instance UID.")
     configuration = django_filters.CharFilter(field_name="configuration_name")
-    ordering = django_filters.OrderingFilter(
+    ordering = StableOrdering(
         fields=[
             ("name", "name"),
             ("first_seen_at", "first_seen_at"),
             ("presence__last_seen_at", "last_seen_at"),
             ("version", "version"),
             ("hostname", "hostname"),
+            ("os_type", "os_type"),
             ("connected_at", "connected_at"),
         ]
     )
@@ -77,11 +106,41 @@ class AgentFilter(django_filters.FilterSet):
 
     def by_text(self, queryset: AgentQuerySet, _name: str, value: str) -> AgentQuerySet:
         """A part of a name, or a whole uid."""
-        if "\x00" in value:
-            return queryset.none()
         try:
             return queryset.filter(instance_uid=UUID(value))
         except ValueError:
             return queryset.filter(
                 Q(name__icontains=value) | Q(hostname__icontains=value) | Q(service_name__icontains=value)
             )
+
+
+def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQuerySet:
+    """``queryset`` by filters given as JSON: the same names and values as in a query string; booleans, lists for "any of".
+
+    Raises `forms.ValidationError` with messages by filter, and `InvalidSelector`.
+    """
+    known = set(AgentFilter.base_filters) - {"ordering"}
+    unknown = sorted(set(filters) - known)
+    if unknown:
+        message = f"There is no such filter; the filters are: {', '.join(sorted(known))}."
+        raise forms.ValidationError(dict.fromkeys(unknown, message))
+    query = QueryDict(mutable=True)
+    for name, value in filters.items():
+        query.setlist(name, _texts(name, value))
+    judged = AgentFilter(query, queryset=queryset)
+    if not judged.is_valid():
+        raise forms.ValidationError(judged.errors.as_data())
+    # In a list an empty filter is one not set; here it would quietly choose the whole fleet.
+    empty = [name for name in filters if not judged.form.cleaned_data[name]]
+    if empty:
+        raise forms.ValidationError(dict.fromkeys(empty, "An empty filter would choose every agent; leave it out."))
+    return judged.qs
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    texts = value if isinstance(value, list) and name == "status" else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise forms.ValidationError({name: "Send a text."})
+    return texts

@@ -2,180 +2,63 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import dataclasses
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, viewsets
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api_input import NoBody
 from accounts.authentication import signed_in
 from agents.models import Agent
-from configurations.checks import Finding, InvalidContentType, normalise_content_type
-from configurations.models import Assignment, Configuration, Revision
+from configurations.api_serializers import (
+    AssignmentSerializer,
+    ConfigurationEdit,
+    ConfigurationSerializer,
+    DesiredSerializer,
+    FindingSerializer,
+    NewConfiguration,
+    PreviewSerializer,
+    RevisionSerializer,
+    RevisionSummary,
+    RollbackRequest,
+    drafted,
+)
+from configurations.checks import Finding
+from configurations.models import Configuration
 from configurations.previewing import preview
-from configurations.remote_config import ConfigFile
 from configurations.services import offers, publishing
-from configurations.services.publishing import Draft, draft_of
-from configurations.targets import why
+from configurations.services.publishing import Draft, StaleRevision, draft_of
+
+T = TypeVar("T")
+
+SEES_AGENTS = ("agents.view_agent",)
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description='The ETag that the edit is based on, such as `"3"`; 412 when it is not the present one.',
+)
+_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
+# An edit without If-Match that meets another one is based on the newest state again, this often at most.
+_ATTEMPTS = 5
 
 
-class FileSerializer(serializers.Serializer[Any]):
-    """One named file: text in ``body``, or anything in ``body_base64``."""
+class NoSuchTag(APIException):
+    """If-Match names something that never was an ETag of a configuration."""
 
-    body = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
-    body_base64 = serializers.CharField(required=False)
-    content_type = serializers.CharField(required=False, allow_blank=True, max_length=100)
-    role = serializers.CharField(required=False, allow_blank=True, max_length=255)
-
-
-class SelectorField(serializers.JSONField):
-    """A map, or Kubernetes' matchLabels and matchExpressions; judged by the service."""
-
-
-class ConfigurationSerializer(serializers.Serializer[Configuration]):
-    """A configuration as programs read and write it."""
-
-    name = serializers.CharField(max_length=100)
-    display_name = serializers.CharField(max_length=255, required=False, allow_blank=True)
-    description = serializers.CharField(required=False, allow_blank=True)
-    content_type = serializers.CharField(max_length=100, required=False)
-    config_key = serializers.CharField(max_length=255, required=False, allow_blank=True)
-    raw_config = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
-    files = serializers.DictField(child=FileSerializer(), required=False)
-    selector = SelectorField(required=False)
-    match_all = serializers.BooleanField(required=False)
-    priority = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
-    enabled = serializers.BooleanField(required=False)
-    revision = serializers.IntegerField(required=False, min_value=0)
-    note = serializers.CharField(max_length=500, required=False, allow_blank=True, write_only=True)
-    config_hash = serializers.CharField(read_only=True)
-    matched_agents = serializers.IntegerField(read_only=True)
-    created_at = serializers.DateTimeField(read_only=True)
-    updated_at = serializers.DateTimeField(read_only=True)
-
-    def to_representation(self, instance: Configuration) -> dict[str, Any]:
-        """The contract's fields."""
-        current = instance.current
-        files = dict(current.files) if current else {}
-        return {
-            "name": instance.name,
-            "display_name": instance.display_name,
-            "description": instance.description,
-            "content_type": instance.content_type,
-            "config_key": instance.config_key,
-            "raw_config": files.get(instance.config_key, {}).get("body", ""),
-            "files": files,
-            "selector": instance.selector,
-            "match_all": instance.match_all,
-            "priority": instance.priority,
-            "enabled": instance.enabled,
-            "revision": current.number if current else 0,
-            "config_hash": current.hash if current else "",
-            "matched_agents": getattr(instance, "matched_agents", 0),
-            "created_at": self.fields["created_at"].to_representation(instance.created_at),
-            "updated_at": self.fields["updated_at"].to_representation(instance.updated_at),
-        }
-
-
-class PreviewRequest(ConfigurationSerializer):
-    """Like a configuration; nothing is required."""
-
-    name = serializers.CharField(max_length=100, required=False)
-
-
-class RevisionSerializer(serializers.ModelSerializer[Revision]):
-    """One revision."""
-
-    class Meta:
-        model = Revision
-        fields = [
-            "number", "hash", "files", "selector", "match_all", "priority", "enabled", "author_name", "note", "created_at",
-        ]  # fmt: skip
-
-
-class RollbackSerializer(serializers.Serializer[Any]):
-    """Which revision to go back to."""
-
-    revision = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
-    note = serializers.CharField(max_length=500, required=False, allow_blank=True)
-
-
-class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
-    """How one agent stands to its configuration."""
-
-    instance_uid = serializers.UUIDField(source="agent.instance_uid", read_only=True)
-    agent_name = serializers.CharField(source="agent.name", read_only=True)
-    connected = serializers.BooleanField(source="agent.connected", read_only=True)
-    in_sync = serializers.BooleanField(source="agent.in_sync", read_only=True, allow_null=True)
-    revision = serializers.IntegerField(source="agent.configuration_revision", read_only=True, allow_null=True)
-
-    class Meta:
-        model = Assignment
-        fields = [
-            "instance_uid", "agent_name", "connected", "in_sync", "revision", "status", "status_at", "error_message",
-            "assigned_at", "offered_at", "offer_count",
-        ]  # fmt: skip
-
-
-def drafted(values: dict[str, Any], base: Draft) -> Draft:
-    """``base`` changed by the validated fields of a request.
-
-    ``files`` replaces the whole map; ``raw_config`` the file under ``config_key``, and must not contradict ``files``.
-    """
-    columns = (
-        "display_name",
-        "description",
-        "priority",
-        "enabled",
-        "selector",
-        "match_all",
-        "content_type",
-        "config_key",
-    )
-    draft = dataclasses.replace(base, **{key: values[key] for key in columns if key in values})
-    try:
-        content_type = normalise_content_type(draft.content_type)
-    except InvalidContentType:
-        content_type = draft.content_type  # the service refuses it with a message
-    files = dict(draft.files)
-    if base.config_key != draft.config_key and base.config_key in files:
-        files[draft.config_key] = files.pop(base.config_key)
-    if "files" in values:
-        files = {key: _file(key, entry, content_type) for key, entry in values["files"].items()}
-    if "raw_config" in values:
-        file = ConfigFile(values["raw_config"].encode("utf-8", "replace"), content_type)
-        if "files" in values and draft.config_key in files and files[draft.config_key].body != file.body:
-            raise ValidationError(
-                {"raw_config": ["raw_config and files name different texts for the same config key."]}
-            )
-        files[draft.config_key] = file
-    elif "content_type" in values and "files" not in values and draft.config_key in files:
-        files[draft.config_key] = dataclasses.replace(files[draft.config_key], content_type=content_type)
-    return dataclasses.replace(draft, content_type=content_type, files=files)
-
-
-def _file(key: str, entry: dict[str, Any], content_type: str) -> ConfigFile:
-    try:
-        body = (
-            base64.b64decode(entry["body_base64"], validate=True)
-            if "body_base64" in entry
-            else entry.get("body", "").encode("utf-8", "replace")
-        )
-    except (binascii.Error, ValueError):
-        raise ValidationError({f"files.{key}": ["body_base64 is not base64."]}) from None
-    return ConfigFile(body, entry.get("content_type", content_type), entry.get("role", ""))
+    status_code = 412
+    default_detail = 'If-Match is not the ETag of this configuration; it looks like "3".'
 
 
 class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
@@ -186,6 +69,9 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     lookup_field = "name"
     lookup_value_regex = r"[^/]+"
     filter_backends = []
+    # See `accounts.authentication.ModelPermissions`.
+    right: str | None = None
+    further_rights: Sequence[str] = ()
 
     def get_queryset(self) -> QuerySet[Configuration]:
         """What the caller may see, with its count of assigned agents."""
@@ -201,10 +87,10 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         """One configuration; the ETag is its revision."""
         return self._shown(self.get_object())
 
-    @extend_schema(responses={201: ConfigurationSerializer})
+    @extend_schema(request=NewConfiguration, responses={201: NewConfiguration})
     def create(self, request: Request) -> Response:
         """Make a configuration and assign it to the agents it matches."""
-        values = self._validated(request)
+        values = self._validated(request, NewConfiguration)
         configuration, findings = publishing.create_configuration(
             values["name"],
             drafted(values, Draft()),
@@ -214,14 +100,17 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         )
         return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
 
+    @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
     def update(self, request: Request, name: str) -> Response:
         """Replace a configuration: fields left out get their defaults."""
         return self._update(request, name, keep=False)
 
+    @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
     def partial_update(self, request: Request, name: str) -> Response:
         """Change a configuration: fields left out stay."""
         return self._update(request, name, keep=True)
 
+    @extend_schema(parameters=[IF_MATCH])
     def destroy(self, request: Request, name: str) -> Response:
         """Delete; agents get what matches them next, or keep what they run."""
         self.get_object()
@@ -233,14 +122,17 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         )
         return Response(status=204)
 
-    @extend_schema(responses=RevisionSerializer(many=True))
+    @extend_schema(operation_id="configurations_revisions_list", responses=RevisionSummary(many=True))
     @action(detail=True)
     def revisions(self, request: Request, name: str) -> Response:
-        """All revisions, newest first."""
-        page = self.paginate_queryset(self.get_object().revisions.all())
-        return self.get_paginated_response(RevisionSerializer(page, many=True).data)
+        """All revisions, newest first, without their files."""
+        page = self.paginate_queryset(self.get_object().revisions.defer("files"))
+        return self.get_paginated_response(RevisionSummary(page, many=True).data)
 
-    @extend_schema(responses=RevisionSerializer)
+    @extend_schema(
+        parameters=[OpenApiParameter("number", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH)],
+        responses=RevisionSerializer,
+    )
     @action(detail=True, url_path=r"revisions/(?P<number>[0-9]{1,9})")
     def revision(self, request: Request, name: str, number: str) -> Response:
         """One revision."""
@@ -249,89 +141,119 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
             raise NotFound
         return Response(RevisionSerializer(row).data)
 
-    @extend_schema(request=RollbackSerializer, responses=ConfigurationSerializer)
-    @action(detail=True, methods=["post"])
+    @extend_schema(
+        operation_id="configurations_rollback",
+        parameters=[IF_MATCH],
+        request=RollbackRequest,
+        responses=NewConfiguration,
+    )
+    @action(detail=True, methods=["post"], right="change", serializer_class=RollbackRequest)
     def rollback(self, request: Request, name: str) -> Response:
         """Make an older revision's files and targeting the newest revision."""
         self.get_object()
-        wanted = RollbackSerializer(data=request.data)
+        wanted = RollbackRequest(data=request.data)
         wanted.is_valid(raise_exception=True)
-        publishing.roll_back(
-            name,
-            wanted.validated_data["revision"],
-            by=signed_in(request),
-            at=timezone.now(),
-            expected_revision=self._expected(request, {}),
-            note=wanted.validated_data.get("note", ""),
-        )
-        return self._shown(self.get_object())
 
-    @extend_schema(responses=AssignmentSerializer(many=True))
-    @action(detail=True)
+        def go_back(_present: Configuration, expected: int) -> tuple[Configuration, list[Finding]]:
+            return publishing.roll_back(
+                name,
+                wanted.validated_data["revision"],
+                by=signed_in(request),
+                at=timezone.now(),
+                expected_revision=expected,
+                note=wanted.validated_data.get("note", ""),
+            )
+
+        _configuration, findings = self._on_the_newest(self._expected(request, {}), go_back)
+        return self._shown(self.get_object(), findings)
+
+    @extend_schema(operation_id="configurations_agents_list", responses=AssignmentSerializer(many=True))
+    @action(detail=True, further_rights=SEES_AGENTS)
     def agents(self, request: Request, name: str) -> Response:
         """The agents that should run it, and how they stand."""
         rows = self.get_object().assignments.select_related("agent").order_by("agent__name", "agent_id")
         return self.get_paginated_response(AssignmentSerializer(self.paginate_queryset(rows), many=True).data)
 
-    @extend_schema(request=PreviewRequest, responses=OpenApiTypes.OBJECT)
-    @action(detail=True, methods=["post"])
+    @extend_schema(operation_id="configurations_preview", request=ConfigurationEdit, responses=PreviewSerializer)
+    @action(detail=True, methods=["post"], right="view", further_rights=SEES_AGENTS, serializer_class=ConfigurationEdit)
     def preview(self, request: Request, name: str) -> Response:
-        """What an edit would change; nothing is saved."""
-        values = self._validated(request, PreviewRequest)
-        found = preview(drafted(values, draft_of(self.get_object())), name=name)
-        return Response({**dataclasses.asdict(found), "findings": [_finding(item) for item in found.findings]})
+        """What an edit would change; nothing is saved. Fields left out stay as they are."""
+        values = self._validated(request, ConfigurationEdit)
+        return Response(PreviewSerializer(preview(drafted(values, draft_of(self.get_object())), name=name)).data)
+
+    @extend_schema(operation_id="configurations_preview_new", request=ConfigurationEdit, responses=PreviewSerializer)
+    @action(
+        detail=False,
+        methods=["post"],
+        url_path="preview",
+        right="view",
+        further_rights=SEES_AGENTS,
+        serializer_class=ConfigurationEdit,
+    )
+    def preview_new(self, request: Request) -> Response:
+        """What a configuration that does not exist yet would change; nothing is saved."""
+        values = self._validated(request, ConfigurationEdit)
+        return Response(PreviewSerializer(preview(drafted(values, Draft()), name=values.get("name"))).data)
 
     # --- Shared ------------------------------------------------------------------------------------------------
 
-    def _validated(
-        self, request: Request, kind: type[ConfigurationSerializer] = ConfigurationSerializer, *, partial: bool = False
-    ) -> dict[str, Any]:
-        serializer = kind(data=request.data, partial=partial)
+    def _validated(self, request: Request, kind: type[ConfigurationSerializer]) -> dict[str, Any]:
+        serializer = kind(data=request.data)
         serializer.is_valid(raise_exception=True)
         values: dict[str, Any] = serializer.validated_data
         return values
 
     def _update(self, request: Request, name: str, *, keep: bool) -> Response:
-        present = self.get_object()
-        values = self._validated(request, partial=True)
+        self.get_object()
+        values = self._validated(request, ConfigurationEdit)
         if values.get("name", name) != name:
             raise ValidationError({"name": ["The name of a configuration cannot change."]})
-        configuration, findings = publishing.update_configuration(
-            name,
-            drafted(values, draft_of(present) if keep else Draft()),
-            by=signed_in(request),
-            at=timezone.now(),
-            expected_revision=self._expected(request, values),
-            note=values.get("note", ""),
-        )
+
+        def edit(present: Configuration, expected: int) -> tuple[Configuration, list[Finding]]:
+            return publishing.update_configuration(
+                name,
+                drafted(values, draft_of(present) if keep else Draft()),
+                by=signed_in(request),
+                at=timezone.now(),
+                expected_revision=expected,
+                note=values.get("note", ""),
+            )
+
+        configuration, findings = self._on_the_newest(self._expected(request, values), edit)
         return self._shown(self.get_queryset().get(pk=configuration.pk), findings)
+
+    def _on_the_newest(self, expected: int | None, edit: Callable[[Configuration, int], T]) -> T:
+        """``edit`` given the present state and the revision it is based on.
+
+        An edit between reading and writing is what `StaleRevision` says. A caller who did not name a revision meant the
+        newest one, so then his edit is made anew on top of the other; neither is lost.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            present = self.get_object()
+            based_on = present.current.number if expected is None and present.current else expected
+            try:
+                return edit(present, based_on or 0)
+            except StaleRevision:
+                if expected is not None or attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def _expected(self, request: Request, values: dict[str, Any]) -> int | None:
         """The revision an edit is based on: If-Match, else the body's ``revision``."""
         tag = request.headers.get("If-Match", "").strip()
         if tag and tag != "*":
-            number = tag.removeprefix("W/").strip('"')
-            if not number.isdecimal() or len(number) > 9:
-                raise ValidationError({"If-Match": ['Send the ETag of the configuration, such as "3".']})
-            return int(number)
+            found = _ETAG.fullmatch(tag)
+            if found is None:
+                raise NoSuchTag
+            return int(found[1])
         revision: int | None = values.get("revision")
         return revision
 
     def _shown(self, row: Configuration, findings: Sequence[Finding] | None = None, *, status: int = 200) -> Response:
-        body = self.get_serializer(row).data
+        body = ConfigurationSerializer(row).data
         if findings is not None:
-            body = {**body, "warnings": [_finding(item) for item in findings]}
+            body = {**body, "warnings": FindingSerializer(findings, many=True).data}
         return Response(body, status=status, headers={"ETag": f'"{body["revision"]}"'})
-
-
-def _finding(item: Finding) -> dict[str, Any]:
-    return {
-        "severity": str(item.severity),
-        "message": item.message,
-        "line": item.line,
-        "column": item.column,
-        "path": item.path,
-    }
 
 
 class _AgentView(GenericAPIView[Any]):
@@ -341,6 +263,8 @@ class _AgentView(GenericAPIView[Any]):
     serializer_class = AssignmentSerializer
     filter_backends = []
     pagination_class = None
+    right: str | None = None
+    further_rights: Sequence[str] = ("configurations.view_configuration",)
 
     def agent(self, instance_uid: str) -> Agent:
         """The agent named in the URL."""
@@ -351,23 +275,28 @@ class _AgentView(GenericAPIView[Any]):
         return Agent.objects.visible_to(self.request.user).select_related("assignment").get(instance_uid=uid)
 
 
+_INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
 class DesiredView(_AgentView):
     """What one agent should run, and why."""
 
-    @extend_schema(operation_id="agents_configuration", responses=OpenApiTypes.OBJECT)
+    serializer_class = DesiredSerializer
+
+    @extend_schema(operation_id="agents_configuration_retrieve", parameters=[_INSTANCE_UID])
     def get(self, request: Request, instance_uid: str) -> Response:
         """The assignment, and all candidates by priority with the clauses of their selectors."""
-        agent = self.agent(instance_uid)
-        return Response(
-            {**AssignmentSerializer(agent.assignment).data, "name": agent.configuration_name, "candidates": why(agent)}
-        )
+        return Response(DesiredSerializer(self.agent(instance_uid).assignment).data)
 
 
 class RetryView(_AgentView):
     """Offer the configuration once more."""
 
-    @extend_schema(operation_id="agents_configuration_retry", request=None, responses=AssignmentSerializer)
+    right = "change"
+
+    @extend_schema(operation_id="agents_configuration_retry", parameters=[_INSTANCE_UID], request=None)
     def post(self, request: Request, instance_uid: str) -> Response:
         """409 when there is nothing to offer."""
+        NoBody(data=request.data).is_valid(raise_exception=True)
         offers.retry_offer(self.agent(instance_uid).pk, by=signed_in(request), at=timezone.now())
         return Response(AssignmentSerializer(self.agent(instance_uid).assignment).data)

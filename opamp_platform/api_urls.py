@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
-from opamp_platform.rest import no_such_url
+from opamp_platform.api_docs import DocsView, SchemaView
+from opamp_platform.rest import NoSuchUrl
 
 
 class SlashOrNot(SimpleRouter):
@@ -24,10 +24,10 @@ router.register("agents", AgentViewSet)
 router.register("configurations", ConfigurationViewSet)
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    re_path(r"^schema/?$", SpectacularAPIView.as_view(), name="schema"),
-    re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),
+    re_path(r"^docs/?$", DocsView.as_view(url_name="schema"), name="docs"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/?$", DesiredView.as_view(), name="agent-configuration"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/retry/?$", RetryView.as_view(), name="agent-retry"),
     *router.urls,
-    re_path(r"^(?P<_path>.*)$", no_such_url),
+    re_path(r"^", NoSuchUrl.as_view()),
 ]

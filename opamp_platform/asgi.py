@@ -12,6 +12,7 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opamp_platform.settings")
 
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import URLPattern, re_path
 
@@ -49,16 +50,46 @@ async def _no_such_websocket(scope: Scope, receive: Receive, send: Send) -> None
     await send({"type": "websocket.close", "code": 1000})
 
 
+class _Ports:
+    """On the agents' own port there is nothing but their path, so that it can be opened to networks the portal is not."""
+
+    def __init__(self, *, everything: Any, agents_only: Any) -> None:
+        self._everything = everything
+        self._agents_only = agents_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        server = scope.get("server")
+        agents_only = server is not None and server[1] == settings.OPAMP_PORT
+        await (self._agents_only if agents_only else self._everything)(scope, receive, send)
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    """What the agents' port says of any other path."""
+    text = b"Agents connect to /v1/opamp on this port; the portal is on another one."
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(text)).encode())]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
+
+
 def _route(pattern: str, application: Any) -> URLPattern:
     """Channels routes ASGI applications with Django's patterns, whose types know views only."""
     route: URLPattern = re_path(pattern, application)
     return route
 
 
-application = ProtocolTypeRouter(
-    {
-        "http": URLRouter([_route(OPAMP_PATH, HttpDoor.as_asgi()), _route(r"", django_application)]),
-        "websocket": URLRouter([_route(OPAMP_PATH, WebSocketDoor.as_asgi()), _route(r"", _no_such_websocket)]),
-        "lifespan": _Lifespan(),
-    }
+_doors = {"http": HttpDoor.as_asgi(), "websocket": WebSocketDoor.as_asgi()}
+application = _Ports(
+    everything=ProtocolTypeRouter(
+        {
+            "http": URLRouter([_route(OPAMP_PATH, _doors["http"]), _route(r"", django_application)]),
+            "websocket": URLRouter([_route(OPAMP_PATH, _doors["websocket"]), _route(r"", _no_such_websocket)]),
+            "lifespan": _Lifespan(),
+        }
+    ),
+    agents_only=ProtocolTypeRouter(
+        {
+            "http": URLRouter([_route(OPAMP_PATH, _doors["http"]), _route(r"", _nothing_here)]),
+            "websocket": URLRouter([_route(OPAMP_PATH, _doors["websocket"]), _route(r"", _no_such_websocket)]),
+        }
+    ),
 )

@@ -1,39 +1,56 @@
-"""What all REST endpoints share: paging, and every error as problem JSON (RFC 9457), translated here and nowhere else."""
+"""What all REST endpoints share: every error as problem JSON (RFC 9457), translated here and nowhere else."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http.multipartparser import MultiPartParserError
+from django.views import defaults
 from rest_framework import exceptions
-from rest_framework.pagination import PageNumberPagination
-from rest_framework.parsers import JSONParser
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
+from rest_framework.views import APIView, exception_handler
 
 from agents.labels import InvalidLabels
 from agents.selectors import InvalidSelector
 from agents.services.commands import CannotBeSent
 from agents.services.editing import UnknownAgent
-from configurations.checks import Finding
+from configurations.api_serializers import FindingSerializer
 from configurations.services.offers import NothingToRetry
 from configurations.services.publishing import InvalidConfiguration, NameTaken, StaleRevision, UnknownRevision
 
 PROBLEM_TYPE = "application/problem+json"
+API_PATH = "/api/v1"
 
 
-class Pages(PageNumberPagination):
-    """``page`` and ``page_size``, at most 500 a page."""
+class ProblemRenderer(JSONRenderer):
+    """JSON under the media type of problems."""
 
-    page_size = 50
-    page_size_query_param = "page_size"
-    max_page_size = 500
+    media_type = PROBLEM_TYPE
+
+
+def problem_body(
+    status: int, detail: str, *, errors: Mapping[str, Any] | None = None, findings: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """One problem document. ``errors`` maps fields to their messages."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "errors": dict(errors or {}),
+    }
+    if findings:
+        body["findings"] = findings
+    return body
 
 
 def problem(
@@ -44,49 +61,55 @@ def problem(
     findings: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """One problem document as a DRF response."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "errors": dict(errors or {}),
-    }
-    if findings:
-        body["findings"] = findings
-    return Response(body, status=status, headers=dict(headers or {}), content_type=PROBLEM_TYPE)
+    """A problem as a DRF response."""
+    body = problem_body(status, detail, errors=errors, findings=findings)
+    return Response(body, status=status, headers=dict(headers or {}))
 
 
-def finding_json(finding: Finding) -> dict[str, Any]:
-    """A finding as the API says it."""
-    return {
-        "severity": str(finding.severity),
-        "kind": str(finding.kind),
-        "message": finding.message,
-        "line": finding.line,
-        "column": finding.column,
-        "path": finding.path,
-    }
+def problem_response(error: Exception, context: Mapping[str, Any]) -> HttpResponseBase | None:
+    """DRF's exception handler: domain errors and framework errors become problems; anything else stays a 500.
+
+    A browser that nobody signed in to is sent to the login page. In the browsable API a problem is shown as a page.
+    """
+    request: Request | None = context.get("request")
+    browser = request is not None and "text/html" in request.headers.get("Accept", "")
+    if browser and isinstance(error, exceptions.NotAuthenticated) and request.method in {"GET", "HEAD"}:
+        return redirect_to_login(request.get_full_path())
+    response = _problem_of(error, context)
+    renderer = getattr(request, "accepted_renderer", None)
+    if response is not None and request is not None and getattr(renderer, "format", "") != "api":
+        request.accepted_renderer = ProblemRenderer()
+        request.accepted_media_type = PROBLEM_TYPE
+    return response
 
 
-def problem_response(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """DRF's exception handler: domain errors and framework errors become problems; anything else stays a 500."""
-    request = context.get("request")
-    by_header = bool(request is not None and request.headers.get("If-Match"))
+def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None:
+    match error:
+        case OperationalError() | InterfaceError():
+            return problem(503, "The database is out of reach; try again later.", headers={"Retry-After": "5"})
+        case RequestDataTooBig():
+            return problem(413, "The request body is too large.")
+        case SuspiciousOperation() | MultiPartParserError():
+            return problem(400, "The request cannot be read.")
+        case exceptions.ValidationError():
+            return problem(400, "The request is not valid.", errors=_by_field(error.detail))
+        case exceptions.APIException() | PermissionDenied():
+            return _translated(error, context)
+    return _domain_problem(error, by_header=bool(context["request"].headers.get("If-Match")))
+
+
+def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
     match error:
         case NameTaken():
             return problem(409, "The name is taken.", errors=error.errors)
         case InvalidConfiguration():
-            findings = [finding_json(item) for item in error.findings]
+            findings = list(FindingSerializer(error.findings, many=True).data)
             return problem(400, "The configuration is not valid.", errors=error.errors, findings=findings)
         case StaleRevision():
             return problem(412 if by_header else 409, str(error), errors={"revision": [str(error)]})
         case InvalidLabels():
-            return problem(
-                400,
-                "The labels are not valid.",
-                errors={"operator_labels": {key: [text] for key, text in error.errors}},
-            )
+            by_label = {key: [text] for key, text in error.errors}
+            return problem(400, "The labels are not valid.", errors={"operator_labels": by_label})
         case InvalidSelector():
             place = "" if error.position is None else f" (at character {error.position + 1})"
             return problem(400, f"The selector is not valid{place}.", errors={"label": [str(error)]})
@@ -94,12 +117,6 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response |
             return problem(409, str(error))
         case UnknownAgent() | UnknownRevision() | ObjectDoesNotExist() | Http404():
             return problem(404, "There is nothing of that name here.")
-        case OperationalError() | InterfaceError():
-            return problem(503, "The database is out of reach; try again later.", headers={"Retry-After": "5"})
-        case exceptions.ValidationError():
-            return problem(400, "The request is not valid.", errors=_by_field(error.detail))
-        case exceptions.APIException() | PermissionDenied():
-            return _translated(error, context)
     return None
 
 
@@ -118,41 +135,34 @@ def _by_field(detail: Any) -> dict[str, Any]:
     return detail if isinstance(detail, dict) else {"": detail if isinstance(detail, list) else [detail]}
 
 
-def no_such_url(_request: HttpRequest, _path: str = "") -> JsonResponse:
-    """An unknown API path is a problem too, not an HTML page."""
-    body = {
-        "type": "about:blank",
-        "title": "Not Found",
-        "status": 404,
-        "detail": "There is no such API URL.",
-        "errors": {},
-    }
-    return JsonResponse(body, status=404, content_type=PROBLEM_TYPE)
+# --- Outside of DRF's views ------------------------------------------------------------------------------------------
 
 
-def without_trailing_slash(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-    """The schema names the paths of the contract; routes that allow a slash would show one."""
-    result["paths"] = {path.rstrip("/"): operations for path, operations in result["paths"].items()}
-    return result
+class NoSuchUrl(APIView):
+    """An unknown API path is a problem too, not an HTML page; whoever is not signed in learns nothing, not even that."""
+
+    permission_classes = [IsAuthenticated]
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raises `NotFound` for every method."""
+        super().initial(request, *args, **kwargs)
+        raise exceptions.NotFound("There is no such API URL.")
 
 
-class BoundedJSONParser(JSONParser):
-    """JSON of at most `DATA_UPLOAD_MAX_MEMORY_SIZE` bytes, nested no deeper than Python's parser follows."""
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """Raises `ParseError` (400) for what is no such JSON, 413 for what is too large."""
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body = stream.read(limit + 1)
-        if len(body) > limit:
-            raise TooLarge
-        try:
-            return super().parse(io.BytesIO(body), media_type, parser_context)
-        except RecursionError:
-            raise exceptions.ParseError("The JSON is nested too deeply.") from None
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 400, as a problem below the API's path."""
+    return _api_problem(request, 400, "The request cannot be read.") or defaults.bad_request(request, exception)
 
 
-class TooLarge(exceptions.APIException):
-    """The request body is above the limit."""
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's 500, as a problem below the API's path; the log has the reason."""
+    return _api_problem(request, 500, "The server failed to answer; its log has the reason.") or defaults.server_error(
+        request
+    )
 
-    status_code = 413
-    default_detail = "The request body is too large."
+
+def _api_problem(request: HttpRequest, status: int, detail: str) -> HttpResponse | None:
+    if not f"{request.path_info}/".startswith(f"{API_PATH}/"):
+        return None
+    return JsonResponse(problem_body(status, detail), status=status, content_type=PROBLEM_TYPE)

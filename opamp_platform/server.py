@@ -2,61 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import resource
 import socket
 
 import uvicorn
 from django.conf import settings
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from opamp_platform.peers import PatientHttpProtocol, PatientWebSocketProtocol
 
 GRACEFUL_SECONDS = 8
 # HTTP agents poll every 30 s by default: their connection should live to see the next poll.
 _KEEP_ALIVE_SECONDS = 75
-
-
-class PatientHttpProtocol(HttpToolsProtocol):
-    """Drops a connection whose request head is not complete in time; uvicorn has no such deadline.
-
-    One timer from the first byte expected to the end of the head, none for each message.
-    """
-
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The clock of the first request starts with the connection."""
-        super().connection_made(transport)
-        self._start_head_timer()
-
-    def on_message_begin(self) -> None:
-        """A further request on a kept connection has begun."""
-        super().on_message_begin()
-        if self._head_timer is None:
-            self._start_head_timer()
-
-    def on_headers_complete(self) -> None:
-        """The head is here in time."""
-        self._stop_head_timer()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing to wait for any more."""
-        self._stop_head_timer()
-        super().connection_lost(exc)
-
-    def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(settings.OPAMP_HEADER_SECONDS, self._head_is_late)
-
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _head_is_late(self) -> None:
-        self._head_timer = None
-        if not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-            self.transport.close()
 
 
 def configured(*, host: str, port: int, workers: int) -> uvicorn.Config:
@@ -67,11 +23,12 @@ def configured(*, host: str, port: int, workers: int) -> uvicorn.Config:
         port=port,
         loop="uvloop",
         http=PatientHttpProtocol,
-        ws="websockets-sansio",
+        ws=PatientWebSocketProtocol,
         ws_max_size=settings.OPAMP_MAX_MESSAGE_SIZE,
         ws_ping_interval=settings.OPAMP_PING_SECONDS,
         ws_ping_timeout=settings.OPAMP_PONG_TIMEOUT_SECONDS,
-        ws_per_message_deflate=False,
+        ws_per_message_deflate=False,  # uvicorn's keeps a context for each connection; `peers` offers one without
+        proxy_headers=False,  # `admission` trusts as many proxies as the operator says, not whoever is on loopback
         lifespan="on",
         log_config=None,
         access_log=False,

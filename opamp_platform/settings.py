@@ -105,6 +105,9 @@ SESSION_COOKIE_SAMESITE = "Lax"
 OPAMP_SECRET_KEY = env.text("OPAMP_SECRET_KEY")
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)
 OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, most=24 * 3600)
+# The port of the specification, for agents alone (S-02). Unset: opened when nobody else has it; 0: not opened.
+OPAMP_PORT_IS_CHOSEN = bool(env.text("OPAMP_PORT"))
+OPAMP_PORT = env.integer("OPAMP_PORT", 4320, least=0, most=65535)
 # Reports waiting for the database in one process; above it agents are told to come back later (S-102, S-103).
 OPAMP_QUEUE_LIMIT = env.integer("OPAMP_QUEUE_LIMIT", 20_000, least=1)
 # Reports that one transaction takes together (group commit).
@@ -116,6 +119,21 @@ OPAMP_PING_SECONDS = env.integer("OPAMP_PING_SECONDS", 30, least=1)
 OPAMP_PONG_TIMEOUT_SECONDS = env.integer("OPAMP_PONG_TIMEOUT_SECONDS", 20, least=1)
 # A request head that is not complete by then is dropped, or slow sockets stay for ever.
 OPAMP_HEADER_SECONDS = env.integer("OPAMP_HEADER_SECONDS", 5, least=1)
+# A body or message that has begun must be complete by then, large ones a little later.
+OPAMP_BODY_SECONDS = env.integer("OPAMP_BODY_SECONDS", 60, least=1)
+# A WebSocket on which no agent has identified itself by then is closed.
+OPAMP_FIRST_MESSAGE_SECONDS = env.integer("OPAMP_FIRST_MESSAGE_SECONDS", 60, least=1)
+# Agents that may share one WebSocket (S-33); each costs memory.
+OPAMP_AGENTS_PER_CONNECTION = env.integer("OPAMP_AGENTS_PER_CONNECTION", 10_000, least=1)
+# Unfinished and undecoded messages of all peers of one process.
+OPAMP_INBOUND_MEMORY = env.size("OPAMP_INBOUND_MEMORY", 512 * 1024**2, least=1024)
+# Of one address, a second; ten times as many at once. 10,000 agents behind one NAT are in again within 30 s. 0: no limit.
+OPAMP_HANDSHAKES_PER_SECOND = env.integer("OPAMP_HANDSHAKES_PER_SECOND", 500)
+OPAMP_REQUESTS_PER_SECOND = env.integer("OPAMP_REQUESTS_PER_SECOND", 5_000)
+# Reverse proxies in front that append to X-Forwarded-For; without one the header counts nothing.
+OPAMP_TRUSTED_PROXIES = env.integer("OPAMP_TRUSTED_PROXIES", 0, most=10)
+# permessage-deflate for agents that ask for it (S-13): less traffic, more CPU time.
+OPAMP_WEBSOCKET_COMPRESSION = env.flag("OPAMP_WEBSOCKET_COMPRESSION")
 OPAMP_HEADER_SECRETS = ("Authorization", "Secret-Key")
 # Connection settings with this interval, the address the agent used and the credentials it sent, to agents that take them.
 OPAMP_OFFER_HEARTBEAT = env.flag("OPAMP_OFFER_HEARTBEAT", default=True)
@@ -267,7 +285,7 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.ModelPermissions"],
-    "DEFAULT_PAGINATION_CLASS": "opamp_platform.rest.Pages",
+    "DEFAULT_PAGINATION_CLASS": "opamp_platform.paging.Pages",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "opamp_platform.rest.problem_response",
@@ -275,7 +293,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["opamp_platform.rest.BoundedJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["opamp_platform.json_body.BoundedJSONParser"],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -284,13 +302,17 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Agents, the configurations they should run, and what they report about them.",
     "VERSION": "v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # The bodies of requests and of answers differ: what is read-only is no part of the former.
+    "COMPONENT_SPLIT_REQUEST": True,
+    # Without it the page would send the schema's address to a validator elsewhere.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "opamp_platform.rest.without_trailing_slash",
+        "opamp_platform.api_docs.complete",
     ],
     "ENUM_NAME_OVERRIDES": {
         "AgentStatus": [(item.value, item.value) for item in Status],
@@ -303,7 +325,6 @@ SPECTACULAR_SETTINGS = {
 
 # --- Pages load nothing from elsewhere and run no inline code ---------------------------------------------------------
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/api/v1"],
     "DIRECTIVES": {
         "default-src": [SELF],
         "script-src": [SELF],

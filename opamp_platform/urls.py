@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from opamp_platform import health, metrics
+from opamp_platform import health, metrics, rest
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -19,8 +19,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("api/v1", rest.NoSuchUrl.as_view()),
     path("api/v1/", include("opamp_platform.api_urls")),
     re_path(r"^health/live/?$", health.live, name="health-live"),
     re_path(r"^health(?:/ready)?/?$", health.ready, name="health-ready"),
     re_path(r"^metrics/?$", metrics.view, name="metrics"),
 ]
+
+handler400 = rest.bad_request
+handler500 = rest.server_error

@@ -1,15 +1,27 @@
-"""Who may come in: the verdict on a request of an agent, before any upgrade (S-22, S-105). Pure decisions on headers."""
+"""Who may come in: the verdict on a request of an agent, before any upgrade (S-22, S-105).
+
+Decisions on headers, addresses and a clock that comes in as an argument; how limits count is `limits`' business.
+"""
 
 from __future__ import annotations
 
 import hmac
+import math
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from django.conf import settings
+
+from opamp_transport.limits import AddressLimit
+
 # S-103 recommends at least 30 s; the jitter keeps refused agents from coming back as one herd.
 RETRY_AFTER_SECONDS = 30
 RETRY_JITTER_SECONDS = 30
+# An address over its rate comes back sooner: the whole fleet behind one NAT must be in again within this time.
+_RATE_JITTER_SECONDS = 30
+# Requests that are refused anyway (wrong secret, malformed), of one address: beyond this they get 429.
+_FAULTS_PER_SECOND = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +34,48 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Gate:
+    """The limits of one process. ``now`` is `time.monotonic` in seconds.
+
+    An agent that shows the right secret has a rate of its own, apart from that of strangers at the same address: behind
+    one NAT or proxy somebody with a wrong secret must not shut the others out.
+    """
+
+    def __init__(self) -> None:
+        self.handshakes = AddressLimit(settings.OPAMP_HANDSHAKES_PER_SECOND)
+        self.requests = AddressLimit(settings.OPAMP_REQUESTS_PER_SECOND)
+        self.faults = AddressLimit(_FAULTS_PER_SECOND if settings.OPAMP_REQUESTS_PER_SECOND else 0)
+
+    def admit(
+        self, headers: Mapping[str, str], *, address: str, websocket: bool, queue_is_full: bool, now: float
+    ) -> Refusal | None:
+        """``None`` when the agent may come in, else what to answer: 401, 429 or 503, before any upgrade.
+
+        The secret is compared first, so that too many wrong ones never shut out a right one.
+        """
+        secret = settings.OPAMP_SECRET_KEY
+        if secret and not _secret_matches(headers, secret):
+            return self.fault(_UNAUTHORIZED, address=address, now=now)
+        limit = self.handshakes if websocket else self.requests
+        wait = limit.take(address, now)
+        if wait:
+            return _too_many("too many handshakes" if websocket else "too many requests", wait)
+        return overloaded() if queue_is_full else None
+
+    def fault(self, refusal: Refusal, *, address: str, now: float) -> Refusal:
+        """``refusal``, or 429 for an address that is refused all the time."""
+        wait = self.faults.take(address, now)
+        return _too_many("too many faults", wait) if wait else refusal
+
+
+_UNAUTHORIZED = Refusal(
+    401,
+    "unauthorized",
+    "The secret is missing or wrong. Send OPAMP_SECRET_KEY as 'Authorization: Bearer …' or 'Secret-Key: …'.",
+    {"WWW-Authenticate": 'Bearer realm="opamp"'},
+)
+
+
 def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """ASGI headers by lower-case name; of a repeated one the first counts."""
     headers: dict[str, str] = {}
@@ -30,18 +84,23 @@ def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def admit(headers: Mapping[str, str], *, secret: str, queue_is_full: bool) -> Refusal | None:
-    """``None`` when the agent may come in, else what to answer: 401 for a wrong secret, 503 when we would drown."""
-    if secret and not _secret_matches(headers, secret):
-        return Refusal(
-            401,
-            "unauthorized",
-            "The secret is missing or wrong. Send OPAMP_SECRET_KEY as 'Authorization: Bearer …' or 'Secret-Key: …'.",
-            {"WWW-Authenticate": 'Bearer realm="opamp"'},
-        )
-    if queue_is_full:
-        return overloaded()
-    return None
+def peer_address(client: str, raw: Iterable[tuple[bytes, bytes]], *, proxies: int) -> str:
+    """The address of the peer, as text, behind ``proxies`` trusted reverse proxies.
+
+    Each of them appends the address it was called from to ``X-Forwarded-For``; what stands further left is whatever
+    the peer wrote. With none to trust the header counts nothing.
+    """
+    if proxies:
+        named = [
+            part.strip()
+            for name, value in raw
+            if name.lower() == b"x-forwarded-for"
+            for part in value.decode("latin-1").split(",")
+            if part.strip()
+        ]
+        if named:
+            client = named[-min(proxies, len(named))]
+    return client[:64]
 
 
 def overloaded() -> Refusal:
@@ -57,6 +116,18 @@ def overloaded() -> Refusal:
 def retry_after_seconds() -> int:
     """Seconds until a refused agent should come back."""
     return RETRY_AFTER_SECONDS + random.randrange(RETRY_JITTER_SECONDS)  # noqa: S311  spreads load, guards nothing
+
+
+def _too_many(reason: str, wait: float) -> Refusal:
+    """429 with a Retry-After that spreads those who are refused together."""
+    seconds = math.ceil(wait) + random.randrange(_RATE_JITTER_SECONDS)  # noqa: S311  spreads load, guards nothing
+    return Refusal(
+        429,
+        reason,
+        "Too much from this address; the agent comes back by itself. See OPAMP_HANDSHAKES_PER_SECOND, "
+        "OPAMP_REQUESTS_PER_SECOND and, behind a proxy, OPAMP_TRUSTED_PROXIES.",
+        {"Retry-After": str(seconds)},
+    )
 
 
 def _secret_matches(headers: Mapping[str, str], secret: str) -> bool:

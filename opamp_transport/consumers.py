@@ -26,14 +26,22 @@ from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
 from opamp_transport import metrics, runtime
-from opamp_transport.admission import Refusal, admit, header_map, overloaded
+from opamp_transport.admission import Refusal, header_map, overloaded, peer_address
 from opamp_transport.connection_settings import heartbeat_offer
 from opamp_transport.exchange import DatabaseAway, Overloaded
+from opamp_transport.limits import INBOUND
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.conversation import is_heartbeat
-from opamp_transport.protocol.errors import BadInstanceUid, MalformedMessage, MessageTooLarge, ProtocolError
+from opamp_transport.protocol.errors import (
+    BadInstanceUid,
+    MalformedMessage,
+    MessageTooLarge,
+    ProtocolError,
+    TooManyAgents,
+)
 from opamp_transport.protocol.messages import decode_report, encode_reply
 from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply, ServerCapabilities
+from opamp_transport.protocol.weight import check_parts, parts
 from opamp_transport.registry import Connection, Link
 from opamp_transport.runtime import Runtime
 from opamp_transport.settlement import Circumstances, Settled
@@ -44,19 +52,30 @@ Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-# Above this a message is decoded in a thread: others must not wait for it (S-111).
-_DECODE_IN_THREAD = 1024 * 1024
-# A peer that does not take a message within this time is cut off (S-106).
-_WRITE_SECONDS = 20.0
+# Above this a message is decoded in a thread, one at a time: others must not wait for it (S-111).
+_DECODE_IN_THREAD = 64 * 1024
+# So does a smaller one with many parts; below this size it cannot have so many (bytes, parts).
+_LIGHT_SIZE, _LIGHT_PARTS = 8 * 1024, 4_000
+# gzip makes up to a thousand times as much of it.
+_INFLATE_IN_THREAD = 4 * 1024
 # So many undecodable messages in a row are no accident: the socket is closed with 1008.
 _PATIENCE = 20
 _CLOSE_POLICY = 1008
+_CLOSE_TOO_BIG = 1009
+_CLOSE_TRY_LATER = 1013
 
 
-async def decode(body: bytes) -> StatusReport:
-    """A report from protobuf bytes; large ones are decoded in a thread."""
-    if len(body) > _DECODE_IN_THREAD:
-        return await asyncio.get_running_loop().run_in_executor(None, decode_report, body)
+async def decode(here: Runtime, body: bytes) -> StatusReport:
+    """A report from protobuf bytes; large ones are decoded in a thread, since memory grows to many times the bytes."""
+    size = len(body)
+    if size > _DECODE_IN_THREAD or (size > _LIGHT_SIZE and parts(body, _LIGHT_PARTS) > _LIGHT_PARTS):
+        async with here.large_messages:
+            return await asyncio.get_running_loop().run_in_executor(None, _decode_large, body)
+    return decode_report(body)
+
+
+def _decode_large(body: bytes) -> StatusReport:
+    check_parts(body)
     return decode_report(body)
 
 
@@ -136,14 +155,25 @@ def unavailable(instance_uid: bytes, error: Overloaded | DatabaseAway) -> Reply:
 
 def bad_request(error: ProtocolError) -> Reply:
     """The answer to a message that cannot be processed (S-100); echoes the uid when one was read."""
-    uid = error.instance_uid if isinstance(error, BadInstanceUid) else b""
+    uid = error.instance_uid if isinstance(error, BadInstanceUid | TooManyAgents) else b""
     return Reply(instance_uid=uid, error=ErrorResponse(ErrorType.BAD_REQUEST, str(error)))
 
 
 def peer_of(scope: Scope) -> str:
-    """The peer's address as text, without port."""
+    """The peer's address as text, without port; behind trusted proxies the one they name."""
     client = scope.get("client")
-    return str(client[0])[:64] if client else ""
+    return peer_address(str(client[0]) if client else "", scope["headers"], proxies=settings.OPAMP_TRUSTED_PROXIES)
+
+
+def complain(here: Runtime, transport: str, reason: str, address: str, text: str) -> None:
+    """Count a refusal, and write a line about it unless its like has just been written."""
+    metrics.REFUSALS.labels(transport, reason).inc()
+    times = here.complaints.worth_a_line(reason, address, time.monotonic())
+    if times:
+        logger.warning(
+            "refused",
+            extra={"transport": transport, "reason": reason, "remote_address": address, "times": times, "error": text},
+        )
 
 
 class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
@@ -153,15 +183,26 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         """Admit, accept, converse until the peer goes; release every lease of the connection whatever happens."""
         here = runtime.current()
         await receive()  # websocket.connect
+        address = peer_of(scope)
         headers = header_map(scope["headers"])
-        refusal = admit(headers, secret=settings.OPAMP_SECRET_KEY, queue_is_full=here.exchange.is_full)
+        refusal = here.gate.admit(
+            headers,
+            address=address,
+            websocket=True,
+            queue_is_full=here.exchange.is_full,
+            now=time.monotonic(),
+        )
         if refusal is not None:
+            complain(here, "websocket", refusal.reason, address, refusal.text)
             await _refuse_upgrade(scope, send, refusal)
             return
+        self.here = here
+        self.address = address
         self.send_frame = send
+        self.writing = asyncio.Lock()
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
-        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, peer_of(scope), timezone.now())
+        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, timezone.now())
         connection = Connection(lease, self.push, offered_settings(scope, headers))
         await send({"type": "websocket.accept"})
         here.registry.open(connection)
@@ -175,18 +216,23 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
     async def converse(self, here: Runtime, connection: Connection, receive: Receive) -> None:
         """Answer messages until the connection ends."""
         links = connection.links
+        identified_by = asyncio.get_running_loop().time() + settings.OPAMP_FIRST_MESSAGE_SECONDS
         while True:
-            event = await receive()
+            if connection.claimed:
+                event = await receive()
+            else:
+                try:
+                    async with asyncio.timeout_at(identified_by):
+                        event = await receive()
+                except TimeoutError:
+                    metrics.REFUSALS.labels("websocket", "no agent").inc()
+                    await self.close(_CLOSE_POLICY, "no agent has identified itself")
+                    return
             if event["type"] == "websocket.disconnect":
                 return
-            frame = event.get("bytes")
-            if frame is None:
-                if not await self.reject(MalformedMessage("OpAMP messages are binary frames; this was a text frame.")):
-                    return
-                continue
             try:
-                body = framing.unwrap(frame)
-                report = await decode(body)
+                body = self.body_of(event)
+                report = await decode(here, body)
             except ProtocolError as error:
                 if not await self.reject(error):
                     return
@@ -200,18 +246,30 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                 metrics.HEARTBEATS["websocket"].inc()
                 await self.send_frame({"type": "websocket.send", "bytes": link.ack})
                 continue
-            await self.report(here, connection, link, report, body)
+            if not await self.report(here, connection, link, report, body):
+                return
+
+    def body_of(self, event: Mapping[str, Any]) -> bytes:
+        """The protobuf bytes of a received message. Raises `MalformedMessage`, `MessageTooLarge`."""
+        frame = event.get("bytes")
+        if frame is None:
+            raise MalformedMessage("OpAMP messages are binary frames; this was a text frame.")
+        # The server in front has the same limit; another one may not.
+        framing.check_size(len(frame), self.limit)
+        return framing.unwrap(frame)
 
     async def report(
         self, here: Runtime, connection: Connection, link: Link | None, report: StatusReport, body: bytes
-    ) -> None:
-        """Answer a message with news."""
+    ) -> bool:
+        """Answer a message with news; false when the connection was closed over it."""
         metrics.REPORTS["websocket"].inc()
         uid = report.instance_uid
         if uid in connection.reassigned:
             await self.push(Reply(instance_uid=uid.bytes, new_instance_uid=connection.reassigned[uid]))
-            return
+            return True
         if link is None:
+            if len(connection.links) >= settings.OPAMP_AGENTS_PER_CONNECTION:
+                return await self.reject(TooManyAgents(uid.bytes, limit=settings.OPAMP_AGENTS_PER_CONNECTION))
             link = Link(uid, connection)
             link.inherit(here.presence.recall(uid))
             link.ack = framing.wrap(encoded(Reply(instance_uid=uid.bytes)))
@@ -219,13 +277,25 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                 here.registry.attach_newest(link)
         try:
             settled = await exchanged(here, link, report, connection.lease, body, connection.heartbeat)
-        except (Overloaded, DatabaseAway) as error:
+        except Overloaded as error:
+            # The reference client does not act on the answer by itself, but it does on the closed connection (S-102).
+            metrics.REFUSALS.labels("websocket", "overloaded").inc()
             await self.push(unavailable(uid.bytes, error))
-            return
-        reply = settled.reply
-        if reply is None or reply.error is not None:
-            await self.push(reply or Reply(instance_uid=uid.bytes))
-            return
+            await self.close(_CLOSE_TRY_LATER, "the server is busy")
+            return False
+        except DatabaseAway as error:
+            await self.push(unavailable(uid.bytes, error))
+            return True
+        await self.push(self.noted(here, connection, link, report, settled))
+        if link.due and settled.owned:
+            here.exchange.ring(link)
+        return True
+
+    def noted(self, here: Runtime, connection: Connection, link: Link, report: StatusReport, settled: Settled) -> Reply:
+        """The reply to send, after memory has taken note of whose the agent is now."""
+        reply, uid = settled.reply or Reply(instance_uid=report.instance_uid.bytes), report.instance_uid
+        if reply.error is not None:
+            return reply
         link.seen = time.time()
         if settled.reassigned and reply.new_instance_uid is not None:
             connection.reassigned[uid] = reply.new_instance_uid
@@ -233,44 +303,52 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             here.registry.detach(link)
         elif settled.owned and here.registry.links.get(uid) is not link:
             here.registry.attach(link)  # the agent is this connection's again
-        await self.push(reply)
-        if link.due and settled.owned:
-            here.exchange.ring(link)
+        return reply
 
     async def push(self, reply: Reply) -> bool:
-        """Send one reply; false when it was not sent. Writes whole frames, so two senders cannot interleave (S-106)."""
-        frame = framing.wrap(encoded(reply))
-        try:
-            framing.check_size(len(frame), self.limit)
-        except MessageTooLarge as error:
-            logger.warning("a reply is too large to be sent", extra={"error": str(error)})
-            metrics.REFUSALS.labels("websocket", "reply too large").inc()
-            return False
-        try:
-            await asyncio.wait_for(self.send_frame({"type": "websocket.send", "bytes": frame}), _WRITE_SECONDS)
-        except (TimeoutError, OSError, RuntimeError) as error:
-            # RuntimeError is what the server raises for a send after the close of the connection.
-            logger.info("a reply could not be sent", extra={"error": repr(error)})
-            return False
+        """Send one reply; false when it was not sent.
+
+        One at a time, and encoded only then: what waits for a slow reader costs no buffer (S-106). How long it may be
+        slow is up to the server, which cuts it off.
+        """
+        async with self.writing:
+            frame = framing.wrap(encoded(reply))
+            try:
+                framing.check_size(len(frame), self.limit)
+            except MessageTooLarge as error:
+                complain(self.here, "websocket", "reply too large", self.address, str(error))
+                return False
+            try:
+                await self.send_frame({"type": "websocket.send", "bytes": frame})
+            except (OSError, RuntimeError) as error:
+                # RuntimeError is what the server raises for a send after the close of the connection.
+                logger.info("a reply could not be sent", extra={"error": repr(error)})
+                return False
         return True
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close in order: the peer gets what was written before (S-15)."""
+        try:
+            await self.send_frame({"type": "websocket.close", "code": code, "reason": reason})
+        except (OSError, RuntimeError):
+            logger.debug("the peer had gone before it could be told to go")
 
     async def reject(self, error: ProtocolError) -> bool:
         """Answer a message that cannot be processed; false when the connection was closed for too many of them."""
-        metrics.REFUSALS.labels("websocket", type(error).__name__).inc()
+        complain(self.here, "websocket", type(error).__name__, self.address, str(error))
+        if isinstance(error, MessageTooLarge):
+            await self.close(_CLOSE_TOO_BIG, "the message is too large")
+            return False
         self.malformed += 1
-        if self.malformed == 1:
-            logger.warning("a message was refused", extra={"transport": "websocket", "error": str(error)})
         await self.push(bad_request(error))
         if self.malformed >= _PATIENCE:
-            await self.send_frame({"type": "websocket.close", "code": _CLOSE_POLICY, "reason": "too many bad messages"})
+            await self.close(_CLOSE_POLICY, "too many bad messages")
             return False
         return True
 
 
 async def _refuse_upgrade(scope: Scope, send: Send, refusal: Refusal) -> None:
     """A true HTTP answer instead of the upgrade where the server can give one (S-22); else a refused handshake (403)."""
-    metrics.REFUSALS.labels("websocket", refusal.reason).inc()
-    logger.warning("an agent was refused", extra={"reason": refusal.reason, "remote_address": peer_of(scope)})
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": _CLOSE_POLICY})
         return
@@ -287,34 +365,43 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         """Check the request, read it within limits, answer with exactly status 200 where a reply exists (S-20)."""
         here = runtime.current()
         headers = header_map(scope["headers"])
-        refusal = admit(headers, secret=settings.OPAMP_SECRET_KEY, queue_is_full=here.exchange.is_full)
-        refusal = refusal or _wrong_request(scope, headers)
-        if refusal is None:
+        address = peer_of(scope)
+        refusal = here.gate.admit(
+            headers, address=address, websocket=False, queue_is_full=here.exchange.is_full, now=time.monotonic()
+        )
+        fault = None if refusal else _wrong_request(scope, headers)
+        if refusal is None and fault is None:
+            held = Held()
             try:
-                body = await _read(receive, headers, settings.OPAMP_MAX_MESSAGE_SIZE)
+                body = await _read(here, receive, headers, held)
                 if body is None:
                     return  # the client went away
                 await self.answer(here, scope, headers, body, send)
             except MessageTooLarge as error:
-                refusal = Refusal(413, "too large", str(error))
+                fault = Refusal(413, "too large", str(error))
             except MalformedMessage as error:
-                refusal = Refusal(400, "malformed", str(error))
+                fault = Refusal(400, "malformed", str(error))
+            except TooMuchHeld:
+                refusal = overloaded()
             except (Overloaded, DatabaseAway) as error:
                 refusal = Refusal(503, "unavailable", str(error), overloaded().headers)
             else:
                 return
-        metrics.REFUSALS.labels("http", refusal.reason).inc()
-        if refusal.status != 503:
-            logger.warning("an agent was refused", extra={"reason": refusal.reason, "remote_address": peer_of(scope)})
+            finally:
+                held.release()
+        if fault is not None:
+            refusal = here.gate.fault(fault, address=address, now=time.monotonic())
+        if refusal is None:
+            raise RuntimeError("neither answered nor refused")
+        complain(here, "http", refusal.reason, address, fault.text if fault else refusal.text)
         await _respond(send, refusal.status, refusal.text.encode(), {"content-type": "text/plain", **refusal.headers})
 
     async def answer(self, here: Runtime, scope: Scope, headers: Mapping[str, str], body: bytes, send: Send) -> None:
         """Decode and answer; a message that decodes but is wrong gets status 200 with an error (S-101)."""
         try:
-            report = await decode(body)
+            report = await decode(here, body)
         except BadInstanceUid as error:
-            metrics.REFUSALS.labels("http", "BadInstanceUid").inc()
-            logger.warning("a message was refused", extra={"transport": "http", "error": str(error)})
+            complain(here, "http", "BadInstanceUid", peer_of(scope), str(error))
             await _reply(send, headers, encoded(bad_request(error)))
             return
         link = here.registry.links.get(report.instance_uid)
@@ -391,28 +478,53 @@ def _wrong_request(scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
     return None
 
 
-async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes | None:
-    """The body after decompression, never more than ``limit`` of it in memory (S-18); ``None`` when the client left."""
+class TooMuchHeld(Exception):
+    """The process holds as many unfinished and undecoded messages as it may."""
+
+
+class Held:
+    """What one request makes the process keep, against the budget of all (S-111)."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def add(self, size: int) -> None:
+        """Account for ``size`` bytes more. Raises `TooMuchHeld`."""
+        self.size += size
+        if not INBOUND.change(size):
+            raise TooMuchHeld
+
+    def release(self) -> None:
+        """Give everything back."""
+        INBOUND.change(-self.size)
+        self.size = 0
+
+
+async def _read(here: Runtime, receive: Receive, headers: Mapping[str, str], held: Held) -> bytes | None:
+    """The body after decompression, never more than the limit of it in memory (S-18); ``None`` when the client left."""
+    limit = settings.OPAMP_MAX_MESSAGE_SIZE
     declared = headers.get("content-length", "")
     if declared.isdecimal():
         framing.check_size(int(declared), limit)
     parts: list[bytes] = []
-    size = 0
     while True:
         event = await receive()
         if event["type"] == "http.disconnect":
             return None
         part = event.get("body", b"")
-        size += len(part)
-        framing.check_size(size, limit)
+        held.add(len(part))
+        framing.check_size(held.size, limit)
         parts.append(part)
         if not event.get("more_body", False):
             break
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     if headers.get("content-encoding", "").strip().lower() == "gzip":
-        if len(body) > _DECODE_IN_THREAD // 16:
-            return await asyncio.get_running_loop().run_in_executor(None, framing.gunzip, body, limit)
-        return framing.gunzip(body, limit)
+        if len(body) > _INFLATE_IN_THREAD:
+            async with here.large_messages:
+                body = await asyncio.get_running_loop().run_in_executor(None, framing.gunzip, body, limit)
+        else:
+            body = framing.gunzip(body, limit)
+        held.add(len(body))
     return body
 
 

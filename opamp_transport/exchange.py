@@ -32,6 +32,9 @@ from opamp_transport.threads import DatabaseThreads
 logger = logging.getLogger(__name__)
 
 _RELEASES_AT_ONCE = 2_000
+# While one batch is under way the next is collected, for a full one costs little more than a small one. A batch that
+# takes this long waits for a lock: others need not wait with it.
+_BATCH_PATIENCE_SECONDS = 0.25
 _RELEASE_RETRY_SECONDS = 2.0
 
 
@@ -78,6 +81,7 @@ class Exchange:
         self._idle = asyncio.Event()
         self._idle.set()
         self._working = 0
+        self._last_batch_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -116,8 +120,12 @@ class Exchange:
 
     async def work(self) -> None:
         """Take batches for ever; run as many of these as there are database threads. Cancelled by its owner."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
+            if not self._may_begin():
+                self._wake.clear()
+                continue
             # Let the other sockets that are ready now put their messages in: they share the transaction.
             await asyncio.sleep(0)
             batch = self._take()
@@ -126,12 +134,15 @@ class Exchange:
                 self._wake.clear()
                 continue
             self._working += 1
+            self._last_batch_at = time.monotonic()
+            overdue = loop.call_later(_BATCH_PATIENCE_SECONDS, self._wake.set)
             try:
                 if leases:
                     await self._release(leases)
                 if batch:
                     await self._settle(batch)
             finally:
+                overdue.cancel()
                 self._working -= 1
                 self._busy.difference_update(item.uid for item in batch)
                 self._wake.set()
@@ -144,7 +155,16 @@ class Exchange:
     def _put(self, item: _Item) -> None:
         self._queue.append(item)
         self._idle.clear()
-        self._wake.set()
+        if self._may_begin():
+            self._wake.set()
+
+    def _may_begin(self) -> bool:
+        """True when a further batch should not wait for the one under way."""
+        return (
+            not self._working
+            or len(self._queue) >= self._batch_size
+            or time.monotonic() - self._last_batch_at >= _BATCH_PATIENCE_SECONDS
+        )
 
     def _take(self) -> list[_Item]:
         """The oldest items of distinct agents none of which is being worked on; the others keep their order."""

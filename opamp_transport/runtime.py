@@ -22,7 +22,9 @@ from agents.services import commands, identity, leases
 from agents.services.leases import Sighting
 from configurations.services import offers
 from opamp_transport import metrics
+from opamp_transport.admission import Gate
 from opamp_transport.exchange import Exchange
+from opamp_transport.limits import Complaints
 from opamp_transport.presence import Presence
 from opamp_transport.protocol.messages import assert_fast_protobuf
 from opamp_transport.registry import Registry
@@ -51,6 +53,10 @@ class Runtime:
             self.threads, batch_size=settings.OPAMP_BATCH_SIZE, queue_limit=settings.OPAMP_QUEUE_LIMIT
         )
         self.started_at = timezone.now()
+        self.gate = Gate()
+        self.complaints = Complaints()
+        # Decoding takes many times the bytes of a message: never for several large ones at once (S-111).
+        self.large_messages = asyncio.Semaphore(1)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 

@@ -17,6 +17,7 @@ from agents.models import Agent, AgentCommand, AgentEvent
 from agents.reports import CustomMessage, RemoteConfigStatuses
 from agents.services import commands, identity
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease, Recorded
+from agents.services.bulk import bulk_insert
 from agents.services.recording import FULL_STATE_PATIENCE, record_reports, save_recorded
 from configurations.services import offers
 from configurations.services.targeting import Placement
@@ -167,7 +168,7 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
             more_due = _note_sent(reply, placement, queue, events, at=at)
         settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, reply, more_due or bool(agent.rival_lease))
     offers.save_settled(placements, agents_too=True)
-    AgentEvent.objects.bulk_create(events, batch_size=500)
+    bulk_insert(events)
     return settled
 
 

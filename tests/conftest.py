@@ -1,4 +1,4 @@
-"""Fixtures and reports that several folders of tests share."""
+"""Fixtures, options and reports that several folders of tests share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,25 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from tests import not_run
+from tests.conformance.plugin import Conformance
 from tests.live_server import LiveServer
 from tests.people import alice, api_of, bob, charlie, report
 
+pytest_plugins = ["pytester"]
+
 __all__ = ["alice", "api_of", "bob", "charlie", "portal", "report", "shared_portal"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--conformance``: what to do with the conformance page."""
+    parser.addoption("--conformance", choices=["write", "check"], help="Rewrite docs/conformance.md, or compare it.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect what tests show of the rules only when the page is wanted."""
+    if mode := config.getoption("--conformance"):
+        config.pluginmanager.register(Conformance(mode), "conformance")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,3 +66,14 @@ def pytest_runtest_makereport(
             if isinstance(value, LiveServer):
                 report.sections.append(("server log", value.log_tail()))
     return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """What was left out for want of a tool is told below the list of skipped tests, in the last lines."""
+    yield
+    reports = [
+        report for group in terminalreporter.stats.values() for report in group if isinstance(report, pytest.TestReport)
+    ]
+    for line in not_run.lines(reports):
+        terminalreporter.write_line(line, yellow=True, bold=True)

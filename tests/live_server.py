@@ -6,23 +6,26 @@ PostgreSQL server; REDIS_URL is passed on with another database number. Nothing 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, LiteralString, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from psycopg import sql
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -70,6 +73,7 @@ class LiveServer:
             "ADMIN_USERNAME": ADMIN_USERNAME,
             "ADMIN_PASSWORD": ADMIN_PASSWORD,
             "LOG_FORMAT": "json",
+            "OPAMP_PORT": "0",  # many servers run side by side in tests; the default port is one
             "WEB_CONCURRENCY": "1",
             "PYTHONUNBUFFERED": "1",
             **environment,
@@ -157,6 +161,28 @@ class LiveServer:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def rows(self, statement: LiteralString) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT on the server's database, read beside the server."""
+        if self._database.url:
+            with psycopg.connect(self._database.url) as connection:
+                return connection.execute(statement).fetchall()
+        path = self.data_dir / "opamp.sqlite3"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as reader:
+            return reader.execute(statement).fetchall()
+
+    @contextlib.contextmanager
+    def nothing_can_be_written(self, table: LiteralString) -> Iterator[None]:
+        """Inside, another program holds a lock that writers of ``table`` wait for (on SQLite: all writers)."""
+        if self._database.url:
+            with psycopg.connect(self._database.url) as connection:
+                connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
+                yield
+        else:
+            with contextlib.closing(sqlite3.connect(self.data_dir / "opamp.sqlite3", timeout=10)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield
+                connection.rollback()
+
     def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
@@ -240,7 +266,7 @@ class _ThrowAwayDatabase:
     def _execute(self, statement: str) -> None:
         if self._server_url:
             with psycopg.connect(self._server_url, autocommit=True) as connection:
-                connection.execute(psycopg.sql.SQL(statement).format(psycopg.sql.Identifier(self._name)))
+                connection.execute(sql.SQL(statement).format(sql.Identifier(self._name)))
 
 
 def free_port() -> int:

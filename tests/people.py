@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -71,9 +72,12 @@ def api_of() -> Callable[[User | None], APIClient]:
 
 @pytest.fixture
 def report() -> Callable[..., Agent]:
-    """Have an agent report through the real settlement; returns its row."""
+    """Have an agent report through the real settlement; returns its row. Members of `StatusReport` are reported too."""
+    members = {member.name for member in dataclasses.fields(StatusReport)}
 
-    def make(name: str = "web-1", *, healthy: bool = True, capabilities: int = CAPABLE, **labels: Any) -> Agent:
+    def make(name: str = "web-1", *, healthy: bool = True, capabilities: int = CAPABLE, **more: Any) -> Agent:
+        parts = {key: value for key, value in more.items() if key in members}
+        labels = {key: value for key, value in more.items() if key not in members}
         uid = new_instance_uid()
         message = StatusReport(
             instance_uid=uid,
@@ -85,6 +89,7 @@ def report() -> Callable[..., Agent]:
             health=ComponentHealth(healthy, "" if healthy else "broken", "", 0, 0, {"healthy": healthy}),
             effective_config=EffectiveConfig({"": {"body": "receivers: {}\n"}}),
             remote_config_status=RemoteConfigStatus(b"", RemoteConfigStatuses.UNSET, ""),
+            **parts,
         )
         lease = Lease(f"ws-{uid.hex}", "test", Transport.WEBSOCKET, "127.0.0.1")
         settle_reports([Arrival(message, lease)], at=timezone.now())

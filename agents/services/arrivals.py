@@ -85,6 +85,7 @@ class Recorded:
     connection_changed: bool = False
     poll_interval: timedelta = DEFAULT_INTERVAL
     components_known: bool = False
+    gained_capabilities: int = 0
     relabelled: bool = False
     left: bool = False
     restarted: bool = False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -16,24 +16,17 @@ from accounts.models import User
 from agents import doorbell
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
+from agents.services.batches import Outcome, batches
 
 # A restart whose effect was not seen by then is shown as "nothing observed".
 OBSERVATION_TIME = timedelta(minutes=5)
-_MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_MESSAGE_BYTES = 1024 * 1024
 _BATCH = 1_000
-Kind = AgentCommand.Kind
-Outcome = AgentCommand.Outcome
+_NO_RESTART = "does not accept the restart command (capability AcceptsRestartCommand is not set)."
 
 
 class CannotBeSent(ValueError):
     """The agent does not accept this, or what should be sent is not valid; the text says which."""
-
-
-class Requested(NamedTuple):
-    """How many agents are asked, and who was left out because it does not accept the restart command."""
-
-    asked: int
-    skipped: list[Agent]
 
 
 @transaction.atomic(durable=True)
@@ -42,22 +35,61 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
 
     Raises `CannotBeSent` when the agent lacks AcceptsRestartCommand (S-96).
     """
-    if not agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND:
-        raise CannotBeSent(
-            f"{agent} does not accept the restart command (capability AcceptsRestartCommand is not set)."
-        )
-    waiting = AgentCommand.objects.filter(agent=agent, kind=Kind.RESTART, outcome=Outcome.PENDING)
+    if not accepts_restart(agent):
+        raise CannotBeSent(f"{agent} {_NO_RESTART}")
+    waiting = _waiting_restarts([agent.pk])
     command = waiting.first()
     if command is not None:
         return command
     try:
         with transaction.atomic():
-            command = AgentCommand.objects.create(agent=agent, kind=Kind.RESTART, requested_by=by, requested_at=at)
+            command = AgentCommand.objects.create(
+                agent=agent, kind=AgentCommand.Kind.RESTART, requested_by=by, requested_at=at
+            )
     except IntegrityError:
         # Two presses at the same time: the constraint let one through, and it stands for both.
         return waiting.get()
-    _announce(command, agent, by=by, at=at, verb="agent.restart")
+    _announce([(command, agent)], by=by, at=at, verb="agent.restart")
     return command
+
+
+def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime) -> Outcome:
+    """Ask many agents to restart, a batch in each transaction; those that do not accept it are skipped (S-96).
+
+    An agent whose restart waits already counts as asked, and is not asked twice.
+    """
+    outcome = Outcome()
+    for keys in batches(agent_ids):
+        with transaction.atomic(durable=True):
+            agents = {agent.pk: agent for agent in Agent.objects.filter(pk__in=keys).order_by("id")}
+            for agent in agents.values():
+                if not accepts_restart(agent):
+                    outcome.skip(agent.instance_uid, f"The agent {_NO_RESTART}")
+            capable = [key for key, agent in agents.items() if accepts_restart(agent)]
+            before = set(_waiting_restarts(capable).values_list("agent_id", flat=True))
+            AgentCommand.objects.bulk_create(
+                [
+                    AgentCommand(agent_id=key, kind=AgentCommand.Kind.RESTART, requested_by=by, requested_at=at)
+                    for key in capable
+                    if key not in before
+                ],
+                ignore_conflicts=True,  # somebody else asked a moment ago: his request stands for both
+            )
+            made = [row for row in _waiting_restarts(capable) if row.agent_id not in before]
+            _announce([(row, agents[row.agent_id]) for row in made], by=by, at=at, verb="agent.restart")
+            outcome.asked += len(capable)
+    return outcome
+
+
+def accepts_restart(agent: Agent) -> bool:
+    """Whether the agent has the capability AcceptsRestartCommand."""
+    return bool(agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND)
+
+
+def _waiting_restarts(agent_ids: Sequence[int]) -> QuerySet[AgentCommand]:
+    return AgentCommand.objects.filter(
+        agent_id__in=agent_ids, kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.PENDING
+    )
 
 
 @transaction.atomic
@@ -69,7 +101,7 @@ def send_custom_message(
     Raises `CannotBeSent` when the capability is not in the agent's present list (S-94) or the data exceeds 1 MiB.
     """
     command = _queue_message(agent, CustomMessage(capability, message_type, data), by=by, at=at)
-    _announce(command, agent, by=by, at=at, verb="agent.custom_message")
+    _announce([(command, agent)], by=by, at=at, verb="agent.custom_message")
     return command
 
 
@@ -77,7 +109,7 @@ def send_custom_message(
 def answer_custom_message(agent: Agent, message: CustomMessage, *, at: datetime) -> AgentCommand:
     """Queue what a receiver answers; told in the timeline alone, for nobody asked for it. Raises `CannotBeSent`."""
     command = _queue_message(agent, message, by=None, at=at)
-    _tell(command, agent, by=None, at=at)
+    _tell([(command, agent)], by=None, at=at)
     return command
 
 
@@ -85,11 +117,11 @@ def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at:
     if message.capability not in agent.reported.custom_capabilities:
         known = ", ".join(agent.reported.custom_capabilities) or "none"
         raise CannotBeSent(f"{agent} does not list the custom capability {message.capability!r}; it lists: {known}.")
-    if len(message.data) > _MAX_MESSAGE_BYTES:
-        raise CannotBeSent(f"The message has {len(message.data)} bytes; at most {_MAX_MESSAGE_BYTES} are sent.")
+    if len(message.data) > MAX_MESSAGE_BYTES:
+        raise CannotBeSent(f"The message has {len(message.data)} bytes; at most {MAX_MESSAGE_BYTES} are sent.")
     return AgentCommand.objects.create(
         agent=agent,
-        kind=Kind.CUSTOM_MESSAGE,
+        kind=AgentCommand.Kind.CUSTOM_MESSAGE,
         payload={
             "capability": message.capability,
             "type": message.type,
@@ -100,64 +132,26 @@ def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at:
     )
 
 
-@transaction.atomic
-def request_restarts(agents: Iterable[Agent], *, by: User | None, at: datetime) -> Requested:
-    """Ask many agents to restart; those that wait for one already count as asked, and are not asked twice.
-
-    Each has its line in the timeline and in the audit trail. Costs a handful of queries per 1,000 agents.
-    """
-    skipped: list[Agent] = []
-    rung: list[UUID] = []
-    capable: list[Agent] = []
-    for agent in agents:
-        fit = agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND
-        (capable if fit else skipped).append(agent)
-    for start in range(0, len(capable), _BATCH):
-        part = capable[start : start + _BATCH]
-        waiting = set(_pending_restarts([agent.pk for agent in part]).values_list("agent_id", flat=True))
-        fresh = [agent for agent in part if agent.pk not in waiting]
-        # A press at the same time elsewhere stands for both: the constraint lets one through.
-        AgentCommand.objects.bulk_create(
-            [AgentCommand(agent=agent, kind=Kind.RESTART, requested_by=by, requested_at=at) for agent in fresh],
-            ignore_conflicts=True,
-        )
-        name = by.get_username() if by else ""
-        AgentEvent.objects.bulk_create(
-            AgentEvent(
-                agent_id=command.agent_id,
-                at=at,
-                kind=AgentEvent.Kind.COMMAND,
-                data={"command": Kind.RESTART, "id": command.pk, "outcome": command.outcome, "by": name},
-            )
-            for command in _pending_restarts([agent.pk for agent in fresh])
-        )
-        accounts.record_many(by=by, verb="agent.restart", targets=fresh, data={"command": Kind.RESTART})
-        rung += [agent.instance_uid for agent in fresh]
-    doorbell.ring(rung)
-    return Requested(len(capable), skipped)
+def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime, verb: str) -> None:
+    """Timeline, audit trail, and a ring after commit, for commands just made."""
+    _tell(asked, by=by, at=at)
+    accounts.record_all([(agent, str(agent), _said(command)) for command, agent in asked], by=by, verb=verb)
 
 
-def _pending_restarts(agent_ids: Sequence[int]) -> QuerySet[AgentCommand]:
-    return AgentCommand.objects.filter(agent_id__in=agent_ids, kind=Kind.RESTART, outcome=Outcome.PENDING)
-
-
-def _announce(command: AgentCommand, agent: Agent, *, by: User | None, at: datetime, verb: str) -> None:
-    said = _tell(command, agent, by=by, at=at)
-    accounts.record(by=by, verb=verb, target=agent, name=str(agent), data=said)
-
-
-def _tell(command: AgentCommand, agent: Agent, *, by: User | None, at: datetime) -> dict[str, object]:
-    """The line in the timeline, and the ring."""
-    said: dict[str, object] = {"command": command.kind, "id": command.pk, "outcome": command.outcome}
-    if command.kind == Kind.CUSTOM_MESSAGE:
-        said |= {"capability": command.payload["capability"], "type": command.payload["type"]}
-    AgentEvent.objects.create(
-        agent=agent,
-        at=at,
-        kind=AgentEvent.Kind.COMMAND,
-        data={**said, "by": by.get_username() if by else ""},
+def _tell(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime) -> None:
+    """Timeline and ring alone."""
+    person = by.get_username() if by else ""
+    AgentEvent.objects.bulk_create(
+        AgentEvent(agent=agent, at=at, kind=AgentEvent.Kind.COMMAND, data={**_said(command), "by": person})
+        for command, agent in asked
     )
-    doorbell.ring([agent.instance_uid])
+    doorbell.ring([agent.instance_uid for _command, agent in asked])
+
+
+def _said(command: AgentCommand) -> dict[str, Any]:
+    said: dict[str, Any] = {"command": command.kind, "id": command.pk, "outcome": command.outcome}
+    if command.kind == AgentCommand.Kind.CUSTOM_MESSAGE:
+        said |= {"capability": command.payload["capability"], "type": command.payload["type"]}
     return said
 
 
@@ -170,7 +164,9 @@ def custom_message_of(command: AgentCommand) -> CustomMessage:
 def pending_commands(agent_ids: Sequence[int]) -> dict[int, list[AgentCommand]]:
     """Commands not sent yet, by agent, oldest first."""
     waiting: dict[int, list[AgentCommand]] = {}
-    for command in AgentCommand.objects.filter(agent_id__in=agent_ids, outcome=Outcome.PENDING).order_by("id"):
+    for command in AgentCommand.objects.filter(agent_id__in=agent_ids, outcome=AgentCommand.Outcome.PENDING).order_by(
+        "id"
+    ):
         waiting.setdefault(command.agent_id, []).append(command)
     return waiting
 
@@ -183,37 +179,43 @@ def listed_capabilities(agent_ids: Sequence[int]) -> dict[int, list[str]]:
 
 def cancel(command: AgentCommand, *, at: datetime) -> None:
     """The agent no longer lists the capability of a waiting message, so it is not sent (S-94)."""
-    if AgentCommand.objects.filter(pk=command.pk, outcome=Outcome.PENDING).update(
-        outcome=Outcome.CANCELLED, outcome_at=at
+    if AgentCommand.objects.filter(pk=command.pk, outcome=AgentCommand.Outcome.PENDING).update(
+        outcome=AgentCommand.Outcome.CANCELLED, outcome_at=at
     ):
-        _tell_outcomes([command], Outcome.CANCELLED, at)
+        _tell_outcomes([command], AgentCommand.Outcome.CANCELLED, at)
 
 
 def take(command: AgentCommand, *, at: datetime) -> bool:
     """Mark a command sent, exactly once among all processes; false when another one took it."""
-    taken = AgentCommand.objects.filter(pk=command.pk, outcome=Outcome.PENDING).update(outcome=Outcome.SENT, sent_at=at)
+    taken = AgentCommand.objects.filter(pk=command.pk, outcome=AgentCommand.Outcome.PENDING).update(
+        outcome=AgentCommand.Outcome.SENT, sent_at=at
+    )
     if not taken:
         return False
     AgentEvent.objects.create(
         agent_id=command.agent_id,
         at=at,
         kind=AgentEvent.Kind.COMMAND,
-        data={"command": command.kind, "id": command.pk, "outcome": Outcome.SENT},
+        data={"command": command.kind, "id": command.pk, "outcome": AgentCommand.Outcome.SENT},
     )
     return True
 
 
 def observe_restarts(agent_ids: Sequence[int], *, at: datetime) -> int:
     """These agents were seen to have restarted: the restarts sent to them did it. Returns how many commands that closes."""
-    sent = AgentCommand.objects.filter(agent_id__in=agent_ids, kind=Kind.RESTART, outcome=Outcome.SENT)
-    return _close(sent, Outcome.DONE, at)
+    sent = AgentCommand.objects.filter(
+        agent_id__in=agent_ids, kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.SENT
+    )
+    return _close(sent, AgentCommand.Outcome.DONE, at)
 
 
 @transaction.atomic
 def expire_commands(*, at: datetime) -> int:
     """Close restarts that were sent but never showed an effect."""
-    overdue = AgentCommand.objects.filter(kind=Kind.RESTART, outcome=Outcome.SENT, sent_at__lt=at - OBSERVATION_TIME)
-    return _close(overdue, Outcome.EXPIRED, at)
+    overdue = AgentCommand.objects.filter(
+        kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.SENT, sent_at__lt=at - OBSERVATION_TIME
+    )
+    return _close(overdue, AgentCommand.Outcome.EXPIRED, at)
 
 
 def _close(sent: QuerySet[AgentCommand], outcome: AgentCommand.Outcome, at: datetime) -> int:
@@ -243,7 +245,7 @@ def _tell_outcomes(commands: Sequence[AgentCommand], outcome: AgentCommand.Outco
 def pending_uids(limit: int = 5_000) -> list[UUID]:
     """Connected agents with commands not sent yet: what a process rings again in case the first ring was lost."""
     return list(
-        AgentCommand.objects.filter(outcome=Outcome.PENDING, agent__connected=True)
+        AgentCommand.objects.filter(outcome=AgentCommand.Outcome.PENDING, agent__connected=True)
         .order_by("id")
         .values_list("agent__instance_uid", flat=True)[:limit]
     )

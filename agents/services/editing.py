@@ -5,7 +5,7 @@ Not durable: the admin calls them inside a transaction of its own, and rings wai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -13,9 +13,10 @@ from django.db import transaction
 from accounts import services as accounts
 from accounts.models import User
 from agents import doorbell, extensions
-from agents.labels import labels_of, validate_labels
+from agents.labels import InvalidLabels, labels_of, validate_labels
 from agents.models import Agent, AgentEvent, ReportedState
 from agents.reports import AgentDescription
+from agents.services.batches import Outcome, batches
 from agents.services.recording import agent_name
 
 
@@ -51,7 +52,7 @@ def edit_agent(
         wanted = validate_labels(operator_labels)
         if wanted != agent.operator_labels:
             changed["operator_labels"] = agent.operator_labels = wanted
-            relabelled = _relabel(agent)
+            relabelled = _relabel(agent, ReportedState.objects.get(agent_id=agent.pk))
             if relabelled:
                 changed["labels"] = agent.labels
     if not changed:
@@ -66,6 +67,74 @@ def edit_agent(
         doorbell.ring([agent.instance_uid])
         agent.refresh_from_db()
     return agent
+
+
+def edit_labels(
+    agent_ids: Sequence[int],
+    *,
+    assign: Mapping[str, str],
+    remove: Collection[str],
+    by: User | None,
+    at: datetime,
+) -> Outcome:
+    """Set and remove single operator labels of many agents, a batch in each transaction; their other labels stay.
+
+    Agents that have it so already, or would get too many labels, are skipped. Raises `agents.labels.InvalidLabels` for
+    labels that no agent could have.
+    """
+    validate_labels(dict(assign))
+    outcome = Outcome()
+    for keys in batches(agent_ids):
+        with transaction.atomic():
+            _edit_labels_of_batch(keys, assign, remove, outcome, by=by, at=at)
+    return outcome
+
+
+def _edit_labels_of_batch(
+    keys: Sequence[int],
+    assign: Mapping[str, str],
+    remove: Collection[str],
+    outcome: Outcome,
+    *,
+    by: User | None,
+    at: datetime,
+) -> None:
+    agents = list(Agent.objects.select_for_update().filter(pk__in=keys).order_by("id"))
+    states = {state.agent_id: state for state in ReportedState.objects.filter(agent_id__in=keys)}
+    changed: list[Agent] = []
+    moved: list[Agent] = []
+    for agent in agents:
+        kept = {key: value for key, value in agent.operator_labels.items() if key not in remove}
+        try:
+            wanted = validate_labels({**kept, **assign})
+        except InvalidLabels as error:
+            outcome.skip(agent.instance_uid, str(error))
+            continue
+        if wanted == agent.operator_labels:
+            outcome.skip(agent.instance_uid, "Its labels are like this already.")
+            continue
+        agent.operator_labels = wanted
+        changed.append(agent)
+        if _relabel(agent, states[agent.pk]):
+            moved.append(agent)
+    person = by.get_username() if by else ""
+    Agent.objects.bulk_update(changed, ["operator_labels", "labels"], batch_size=200)
+    AgentEvent.objects.bulk_create(
+        AgentEvent(
+            agent=agent,
+            at=at,
+            kind=AgentEvent.Kind.LABELS,
+            data={"operator_labels": agent.operator_labels, "by": person},
+        )
+        for agent in changed
+    )
+    accounts.record_all(
+        [(agent, str(agent), {"operator_labels": agent.operator_labels}) for agent in changed], by=by, verb="agent.edit"
+    )
+    outcome.asked += len(changed)
+    if moved:
+        extensions.relabelled([agent.pk for agent in moved], at)
+        doorbell.ring([agent.instance_uid for agent in moved])
 
 
 @transaction.atomic
@@ -91,9 +160,8 @@ def _locked(agent_id: int) -> Agent:
         raise UnknownAgent(f"There is no agent {agent_id}.") from None
 
 
-def _relabel(agent: Agent) -> bool:
+def _relabel(agent: Agent, state: ReportedState) -> bool:
     """Compute the labels anew from what was reported and what operators say; true when they changed."""
-    state = ReportedState.objects.get(agent_id=agent.pk)
     described = AgentDescription(state.identifying_attributes, state.non_identifying_attributes)
     labels = labels_of(described, agent.operator_labels)
     if labels == agent.labels:

@@ -146,6 +146,7 @@ def _leave(entry: Recorded, at: datetime) -> None:
 
 def _merge_capabilities(entry: Recorded, mask: int, at: datetime) -> None:
     before = entry.agent.capabilities
+    entry.gained_capabilities = mask & ~before
     if entry.change("capabilities", mask) and not entry.is_new:
         entry.note(
             Kind.CAPABILITIES,

@@ -5,11 +5,8 @@ Knows nothing of configurations or of the wire; the caller owns the transaction 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
-
-from django.db import models
 
 from agents.models import (
     Agent,
@@ -21,12 +18,11 @@ from agents.models import (
     Transport,
 )
 from agents.services.arrivals import Arrival, Lease, Recorded
+from agents.services.bulk import bulk_insert, bulk_save, bulk_update, reserve_keys
 from agents.services.identity import move_to_new_uid, tell_rivals_apart
 from agents.services.merging import agent_name, merge_report
 
-__all__ = [
-    "Arrival", "Lease", "Recorded", "agent_name", "bulk_save", "record_reports", "save_recorded",
-]  # fmt: skip
+__all__ = ["Arrival", "Lease", "Recorded", "agent_name", "record_reports", "save_recorded"]
 
 Kind = AgentEvent.Kind
 # A full state that was asked for and did not come within this time may be asked for again (S-44).
@@ -62,40 +58,29 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
         recorded.append(entry)
     _store_documents(recorded)
     newcomers = [entry for entry in recorded if entry.is_new]
-    if newcomers:
-        Agent.objects.bulk_create([entry.agent for entry in newcomers])
-        for entry in newcomers:
-            entry.state.agent_id = entry.presence.agent_id = entry.agent.pk
-        ReportedState.objects.bulk_create([entry.state for entry in newcomers])
-        AgentPresence.objects.bulk_create([entry.presence for entry in newcomers])
-        for entry in newcomers:
-            entry.dirty.clear()
-            entry.dirty_state.clear()
+    for entry, key in zip(newcomers, reserve_keys(Agent, len(newcomers)), strict=True):
+        entry.agent.pk = entry.state.agent_id = entry.presence.agent_id = key
+        for event in entry.events:
+            event.agent_id = key
     _keep_history(recorded, at)
     return recorded
 
 
 def save_recorded(recorded: Sequence[Recorded]) -> None:
-    """Write what changed: fields of agents in bulk, the hot row, the timeline. Same transaction as `record_reports`."""
-    bulk_save([(entry.agent, entry.dirty) for entry in recorded], Agent.objects)
-    bulk_save([(entry.state, entry.dirty_state) for entry in recorded], ReportedState.objects)
-    known = [entry.presence for entry in recorded if not entry.is_new]
-    if known:
-        AgentPresence.objects.bulk_update(known, _PRESENCE_FIELDS, batch_size=500)
-    AgentEvent.objects.bulk_create([event for entry in recorded for event in entry.events], batch_size=500)
+    """Write newcomers, changed fields, the hot row, the timeline. Same transaction as `record_reports`.
 
-
-def bulk_save(rows: Iterable[tuple[Any, set[str]]], manager: models.Manager[Any]) -> None:
-    """Update only changed fields; rows that changed the same fields travel together."""
-    groups: dict[tuple[str, ...], list[Any]] = {}
-    for row, fields in rows:
-        if fields:
-            groups.setdefault(tuple(sorted(fields)), []).append(row)
-    for fields_changed, members in groups.items():
-        if len(members) == 1:
-            members[0].save(update_fields=fields_changed)
-        else:
-            manager.bulk_update(members, fields_changed, batch_size=200)
+    Newcomers are inserted here and not before, so that what the caller decides about them costs no second statement;
+    foreign keys to them are checked when the transaction commits.
+    """
+    newcomers = [entry for entry in recorded if entry.is_new]
+    known = [entry for entry in recorded if not entry.is_new]
+    bulk_insert(entry.agent for entry in newcomers)
+    bulk_insert(entry.state for entry in newcomers)
+    bulk_insert(entry.presence for entry in newcomers)
+    bulk_save((entry.agent, entry.dirty) for entry in known)
+    bulk_save((entry.state, entry.dirty_state) for entry in known)
+    bulk_update((entry.presence for entry in known), _PRESENCE_FIELDS)
+    bulk_insert(event for entry in recorded for event in entry.events)
 
 
 # --- Rows --------------------------------------------------------------------------------------------------------
@@ -165,7 +150,7 @@ def _keep_history(recorded: Sequence[Recorded], at: datetime) -> None:
             ConnectionRecord.objects.filter(agent_id__in=known, disconnected_at=None).update(
                 disconnected_at=at, reason=reason
             )
-    ConnectionRecord.objects.bulk_create(
+    bulk_insert(
         ConnectionRecord(
             agent=entry.agent,
             lease_id=entry.agent.lease_id,

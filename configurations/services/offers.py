@@ -60,6 +60,9 @@ def settle_reports(recorded: Sequence[Recorded], *, at: datetime) -> list[Placem
             event = placement.place(targeting.winner(entry.agent.labels), at)
             if event is not None:
                 entry.events.append(event)
+        if entry.gained_capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
+            # What was on its way when the agent took none was dropped there.
+            placement.forget_offer()
         report = entry.arrival.report
         if report.remote_config_status is not None or "capabilities" in entry.dirty or entry.is_new:
             _book(entry, placement, at)

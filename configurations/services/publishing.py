@@ -28,6 +28,8 @@ from configurations.services.targeting import bump_generation, fresh_targeting, 
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64
+# Names that would stand in the place of something else in URLs.
+RESERVED_NAMES = frozenset({"preview"})
 
 
 class InvalidConfiguration(ValueError):
@@ -175,6 +177,8 @@ def create_configuration(
 
     Returns it with the findings that do not block. Raises `InvalidConfiguration`, `NameTaken`.
     """
+    if name in RESERVED_NAMES:
+        raise InvalidConfiguration({"name": [f"The name {name!r} is taken by a URL of the API; choose another one."]})
     columns, config, findings = checked(draft)
     configuration = Configuration(name=name, created_at=at, updated_at=at, **columns)
     try:

@@ -12,7 +12,7 @@ from django.db import connection
 
 from agents.models import Agent, AgentEvent
 from agents.selectors import Entry, SelectorIndex
-from agents.services.recording import bulk_save
+from agents.services.bulk import bulk_insert, bulk_save, is_new
 from configurations.models import Assignment, Configuration, TargetingGeneration
 from configurations.outcome import outcome_of
 
@@ -162,6 +162,10 @@ class Placement:
             data={"configuration": target.name, "revision": target.number},
         )
 
+    def forget_offer(self) -> None:
+        """The offer sent last did not reach the agent."""
+        self._set(self.assignment, self.dirty_assignment, "offered_hash", "")
+
     def settle(self, at: datetime) -> bool:
         """Book what the agent reported against what it should run; true when the assignment's status changed."""
         agent, assignment = self.agent, self.assignment
@@ -183,14 +187,10 @@ class Placement:
 
 
 def assignments_of(agents: Sequence[Agent], at: datetime) -> dict[int, Assignment]:
-    """Each agent's assignment by primary key; newcomers get an unsaved-then-inserted empty one."""
-    keys = [agent.pk for agent in agents]
+    """Each agent's assignment by primary key; newcomers get an empty one that `save_placements` inserts."""
+    keys = [agent.pk for agent in agents if not is_new(agent)]
     known = {row.agent_id: row for row in Assignment.objects.filter(agent_id__in=keys)}
-    missing = [Assignment(agent=agent, assigned_at=at) for agent in agents if agent.pk not in known]
-    if missing:
-        Assignment.objects.bulk_create(missing, batch_size=500)
-        known |= {row.agent_id: row for row in missing}
-    return known
+    return known | {agent.pk: Assignment(agent=agent, assigned_at=at) for agent in agents if agent.pk not in known}
 
 
 def rematch_agents(agent_ids: Sequence[int], at: datetime) -> None:
@@ -216,11 +216,14 @@ def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> lis
                 events.append(event)
                 moved.append(placement.agent.instance_uid)
         save_placements(placements)
-        AgentEvent.objects.bulk_create(events, batch_size=500)
+        bulk_insert(events)
     return moved
 
 
 def save_placements(placements: Sequence[Placement]) -> None:
     """Write the changed fields of both rows in bulk."""
-    bulk_save([(placement.agent, placement.dirty_agent) for placement in placements], Agent.objects)
-    bulk_save([(placement.assignment, placement.dirty_assignment) for placement in placements], Assignment.objects)
+    bulk_save((placement.agent, placement.dirty_agent) for placement in placements)
+    new = [placement.assignment for placement in placements if is_new(placement.assignment)]
+    changed = [placement for placement in placements if not is_new(placement.assignment)]
+    bulk_insert(new)
+    bulk_save((placement.assignment, placement.dirty_assignment) for placement in changed)

@@ -5,6 +5,7 @@
     ProtocolError
     ├── MalformedMessage   bad header, bad compression, does not decode, nested too deeply (S-06, S-100)
     ├── BadInstanceUid     decodes, but the uid is not 16 bytes (S-25)
+    ├── TooManyAgents      one connection speaks for more agents than it may
     └── MessageTooLarge    above the limit, in either direction (S-09, S-11, S-18, S-19)
 
 The text of each is a sentence for the operator of the agent, fit for ``ServerErrorResponse.error_message``. The doors
@@ -35,6 +36,17 @@ class BadInstanceUid(ProtocolError):
         self.instance_uid = instance_uid if len(instance_uid) <= _LONGEST_ECHO else b""
         super().__init__(
             f"instance_uid must be exactly 16 bytes, such as a UUID v7 in binary form; got {len(instance_uid)} bytes."
+        )
+
+
+class TooManyAgents(ProtocolError):
+    """One more agent on a connection that has all it may have. ``instance_uid`` is for the error reply (S-27)."""
+
+    def __init__(self, instance_uid: bytes, *, limit: int) -> None:
+        self.instance_uid = instance_uid
+        super().__init__(
+            f"This connection already speaks for {limit} agents. Open another one, or raise OPAMP_AGENTS_PER_CONNECTION "
+            "on the server."
         )
 
 

@@ -7,6 +7,7 @@ import random
 _FIRST_SECONDS = 0.5
 _FACTOR = 1.5
 _LONGEST_SECONDS = 60.0
+_LONGEST_ASKED_SECONDS = 24 * 3600.0
 _JITTER = 0.5
 
 
@@ -24,8 +25,11 @@ class Backoff:
         self._failures = 0
 
     def next_seconds(self, at_least: float = 0.0) -> float:
-        """Seconds to wait now: what the server asked for and up to a quarter more, or the next step if that is longer."""
+        """Seconds to wait now: what the server asked for and up to a quarter more, or the next step if that is longer.
+
+        More than a day is not waited for, whatever was asked.
+        """
         step = min(_FIRST_SECONDS * _FACTOR**self._failures, _LONGEST_SECONDS)
         self._failures = min(self._failures + 1, 64)
         jittered = step * self._chance.uniform(1 - _JITTER, 1 + _JITTER)
-        return max(jittered, at_least * self._chance.uniform(1.0, 1.25))
+        return max(jittered, min(at_least, _LONGEST_ASKED_SECONDS) * self._chance.uniform(1.0, 1.25))

@@ -105,9 +105,12 @@ def run(files: Files) -> Running:
     Raises ConfigRejected: a file is no YAML map, or a pipeline names a component that the file does not configure.
     """
     merged: dict[str, Any] = yaml.load(_LOCAL_CONFIG, yaml.CSafeLoader)
-    for key, body in sorted(files, key=lambda file: (file[0] == "", file[0])):
-        merged = _merge(merged, _parsed(key, body))
-    text = yaml.dump(merged, Dumper=yaml.CSafeDumper, sort_keys=True)
+    try:
+        for key, body in sorted(files, key=lambda file: (file[0] == "", file[0])):
+            merged = _merge(merged, _parsed(key, body))
+        text = yaml.dump(merged, Dumper=yaml.CSafeDumper, sort_keys=True)
+    except RecursionError as error:
+        raise ConfigRejected("cannot unmarshal the configuration: it is nested too deeply") from error
     return Running(text.encode(), tuple(_pipelines(merged)))
 
 
@@ -153,7 +156,8 @@ def _key_values(pairs: Mapping[str, str]) -> list[anyvalue_pb2.KeyValue]:
 def _parsed(key: str, body: bytes) -> dict[str, Any]:
     try:
         tree = yaml.load(body, yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
+        # ValueError: not UTF-8, or a scalar that looks like a date and is none.
         raise ConfigRejected(f"cannot unmarshal the configuration {key!r}: {error}") from error
     if tree is None:
         return {}
@@ -179,7 +183,7 @@ def _pipelines(config: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
         for kind in ("receivers", "processors", "exporters"):
             used = pipeline.get(kind) if isinstance(pipeline, dict) else None
             for component in used if isinstance(used, list) else []:
-                if component not in _configured(config, kind):
+                if str(component) not in _configured(config, kind):
                     raise ConfigRejected(
                         f"service::pipelines::{name}: references {kind.removesuffix('s')} {component!r} "
                         "which is not configured"

@@ -48,6 +48,7 @@ class Fleet:
         An agent that fails by a mistake in the simulation itself ends the run with that exception.
         """
         starter = asyncio.create_task(self._start(stop))
+        starter.add_done_callback(lambda task: stop.set() if task.cancelled() or task.exception() else None)
         try:
             await stop.wait()
         finally:

@@ -108,7 +108,7 @@ class HttpConnection:
                 raise ConnectionResetError("the server closed the connection before its answer was complete")
             try:
                 collecting.parser.feed_data(data)
-            except httptools.HttpParserError as error:
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
                 raise ConnectionAbortedError(f"the answer is no HTTP: {error}") from error
         if not collecting.answer.keep_alive:
             self.abort()

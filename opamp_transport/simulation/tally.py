@@ -27,6 +27,9 @@ class Tally:
     _last_messages: int = 0
     _last_at: float = field(default_factory=monotonic)
 
+    def __post_init__(self) -> None:
+        self.statuses[RemoteConfigStatuses.UNSET] = self.count
+
     @property
     def applied(self) -> int:
         """Agents whose last word is APPLIED."""

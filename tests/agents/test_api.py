@@ -7,9 +7,12 @@ import uuid
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.models import AuditEntry
-from agents.models import Agent
+from agents.models import Agent, AgentCommand, AgentEvent, ConnectionRecord
+from agents.reports import AvailableComponents
+from agents.services import commands
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/agents"
@@ -113,3 +116,291 @@ def test_a_restart_needs_the_capability(api_of, alice, report):
     answer = api_of(alice).post(f"{URL}/{report(capabilities=1).instance_uid}/restart")
     assert answer.status_code == 409
     assert "AcceptsRestartCommand" in answer.json()["detail"]
+
+
+# --- Filters and order ---------------------------------------------------------------------------------------------
+
+
+def test_statuses_may_be_named_in_one_text(api_of, alice, report):
+    report("well")
+    report("ill", healthy=False)
+    gone = report("gone")
+    Agent.objects.filter(pk=gone.pk).update(connected=False)
+    client = api_of(alice)
+
+    def found(query: str) -> list[str]:
+        return [row["hostname"] for row in client.get(f"{URL}?ordering=hostname&{query}").json()["results"]]
+
+    assert found("status=connected,error") == ["ill", "well"]
+    assert found("status=connected&status=error") == ["ill", "well"]
+    assert found("status=connected,%20disconnected,&status=error") == ["gone", "ill", "well"]
+    assert found("status=disconnected") == ["gone"]
+    assert found("status=") == ["gone", "ill", "well"]
+    assert client.get(f"{URL}?status=connected,online").status_code == 400
+
+
+def test_every_filter_of_the_contract_chooses(api_of, alice, report):
+    report("a", env="prod")
+    other = report("b", healthy=False)
+    Agent.objects.filter(pk=other.pk).update(
+        os_type="windows", version="9.9", configuration_name="edge", in_sync=True, connected=False, architecture="arm64"
+    )
+    client = api_of(alice)
+    for name, first, second in (
+        ("healthy", "true", "false"),
+        ("in_sync", "unknown", "true"),
+        ("connected", "true", "false"),
+        ("os_type", "linux", "windows"),
+        ("version", "0.120.0", "9.9"),
+        ("architecture", "amd64", "arm64"),
+        ("hostname", "a", "b"),
+        ("label", "env", "!env"),
+        ("search", str(Agent.objects.get(hostname="a").instance_uid), "B"),
+    ):
+        for value, host in ((first, "a"), (second, "b")):
+            rows = client.get(URL, {name: value}).json()["results"]
+            assert [row["hostname"] for row in rows] == [host], (name, value)
+    assert client.get(URL, {"configuration": "edge"}).json()["count"] == 1
+    assert client.get(URL, {"service_name": "otelcol"}).json()["count"] == 2
+    assert client.get(URL, {"healthy": ""}).json()["count"] == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"label": "env=\x00"}, {"search": "\x00"}, {"version": "a\x00"}, {"configuration": "\x00"}, {"label": "(" * 500},
+        {"label": ",".join(["a=b"] * 5000)}, {"ordering": "name,,"}, {"ordering": "reported__health"}, {"status": "\x00"},
+        {"label": "a in (" + ",".join(str(number) for number in range(300)) + ")"},
+    ],
+)  # fmt: skip
+def test_odd_filters_are_refused_or_find_nothing(api_of, alice, report, query):
+    report()
+    answer = api_of(alice).get(URL, query)
+    assert answer.status_code == 400 or answer.json()["count"] <= 1
+    assert answer.status_code in {200, 400}
+
+
+@pytest.mark.parametrize(
+    "field", ["name", "first_seen_at", "last_seen_at", "version", "hostname", "os_type", "connected_at"]
+)
+def test_an_order_and_its_reverse_are_mirror_images(api_of, alice, report, field):
+    for host in ("c", "a", "b"):
+        report(host)
+    client = api_of(alice)
+
+    def order(ordering: str) -> list[str]:
+        return [row["instance_uid"] for row in client.get(URL, {"ordering": ordering}).json()["results"]]
+
+    assert order(field) == order(f"-{field}")[::-1]
+    assert len(set(order(field))) == 3
+
+
+# --- Below one agent -----------------------------------------------------------------------------------------------
+
+
+def test_what_was_asked_of_an_agent_can_be_read(api_of, alice, bob, report):
+    agent = report(custom_capabilities=("com.example.snapshot",))
+    url = f"{URL}/{agent.instance_uid}"
+    client = api_of(alice)
+    assert client.get(url).json()["custom_capabilities"] == ["com.example.snapshot"]
+    sent = client.post(f"{url}/custom-message", {"capability": "com.example.snapshot", "type": "ask", "data": "ä"})
+    assert sent.status_code == 202
+    assert client.post(f"{url}/restart").status_code == 202
+    rows = api_of(bob).get(f"{url}/commands").json()["results"]
+    assert [(row["kind"], row["outcome"], row["requested_by"]) for row in rows] == [
+        ("restart", "pending", "alice"),
+        ("custom_message", "pending", "alice"),
+    ]
+    assert (rows[0]["capability"], rows[1]["capability"], rows[1]["type"]) == (None, "com.example.snapshot", "ask")
+    assert rows[1] == sent.json()
+    stored = AgentCommand.objects.get(kind="custom_message")
+    assert commands.custom_message_of(stored).data == "ä".encode()
+    assert AuditEntry.objects.filter(verb="agent.custom_message").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({"capability": "c", "data_base64": "AAEC/w=="}, 202, None),
+        ({"capability": "c"}, 202, None),
+        ({"capability": "other"}, 409, None),
+        ({"capability": "c", "data": "x", "data_base64": "eA=="}, 400, "data_base64"),
+        ({"capability": "c", "data_base64": "no base64!"}, 400, "data_base64"),
+        ({"capability": "c", "data": "x" * (1024 * 1024 + 1)}, 400, "data"),
+        ({"type": "t"}, 400, "capability"),
+        ({"capability": "c", "type": 5}, 400, "type"),
+        ({"capability": "c", "type": "\x00"}, 400, "type"),
+    ],
+)
+def test_a_custom_message_is_judged_before_it_is_sent(api_of, alice, report, body, status, named):
+    agent = report(custom_capabilities=("c",))
+    answer = api_of(alice).post(f"{URL}/{agent.instance_uid}/custom-message", body)
+    assert answer.status_code == status, answer.content
+    assert AgentCommand.objects.count() == (status == 202)
+    if named:
+        assert list(answer.json()["errors"]) == [named]
+    if status == 409:
+        assert "it lists: c" in answer.json()["detail"]
+
+
+def test_stays_components_and_packages_can_be_read(api_of, bob, report):
+    agent = report(
+        available_components=AvailableComponents(b"\x01\x02", {"receivers": {"components": {"otlp": {}}}}),
+        package_statuses={"packages": {"agent": {"status": 1}}},
+    )
+    bare = report("bare")
+    client = api_of(bob)
+    url = f"{URL}/{agent.instance_uid}"
+    (stay,) = client.get(f"{url}/connections").json()["results"]
+    assert (stay["transport"], stay["remote_address"], stay["disconnected_at"]) == ("websocket", "127.0.0.1", None)
+    assert client.get(f"{url}/components").json() == {
+        "hash": "0102", "components": {"receivers": {"components": {"otlp": {}}}},
+    }  # fmt: skip
+    assert client.get(f"{url}/packages").json() == {"packages": {"agent": {"status": 1}}}
+    assert client.get(f"{URL}/{bare.instance_uid}/components").json() == {"hash": "", "components": None}
+    assert client.get(f"{URL}/{bare.instance_uid}/packages").json() == {}
+
+
+def test_nothing_of_an_agent_that_is_not_there(api_of, alice):
+    for name in ("timeline", "commands", "connections", "components", "packages", "effective-config", "configuration"):
+        for uid in (uuid.uuid4(), "no-uuid", "0" * 400, "%00", "%ff"):
+            answer = api_of(alice).get(f"{URL}/{uid}/{name}")
+            assert (answer.status_code, answer["content-type"]) == (404, "application/problem+json"), (name, uid)
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("", 3), ("/timeline", 2), ("/commands", 2), ("/connections", 2), ("/components", 2), ("/packages", 1),
+        ("/effective-config", 1), ("/configuration", 3),
+    ],
+)  # fmt: skip
+def test_pages_of_one_agent_cost_a_fixed_number_of_queries(
+    api_of, alice, report, django_assert_max_num_queries, path, most
+):
+    agent = report()
+    client = api_of(alice)
+    for number in range(5):
+        client.patch(f"{URL}/{agent.instance_uid}", {"notes": str(number)})
+        AgentCommand.objects.create(agent=agent, kind="custom_message", requested_by=alice, requested_at=timezone.now())
+        ConnectionRecord.objects.create(agent=agent, lease_id="x", transport="http", connected_at=timezone.now())
+    with django_assert_max_num_queries(most):
+        answer = client.get(f"{URL}/{agent.instance_uid}{path}")
+    assert answer.status_code == 200
+
+
+def test_the_summary_costs_three_queries(api_of, alice, report, django_assert_num_queries):
+    report()
+    with django_assert_num_queries(3):
+        api_of(alice).get(f"{URL}/summary")
+
+
+# --- Many agents at once -------------------------------------------------------------------------------------------
+
+
+def test_many_agents_are_asked_to_restart(api_of, alice, report):
+    chosen = [report(f"prod-{number}", env="prod") for number in range(3)]
+    deaf = report("deaf", env="prod", capabilities=1)
+    report("dev", env="dev")
+    client = api_of(alice)
+    client.post(f"{URL}/{chosen[0].instance_uid}/restart")
+    answer = client.post(
+        f"{URL}/restart", {"filter": {"label": "env=prod", "connected": True, "status": ["connected"]}}
+    )
+    assert (answer.status_code, answer.json()["asked"], answer.json()["skipped"]) == (200, 3, 1)
+    (skipped,) = answer.json()["skipped_agents"]
+    assert skipped["instance_uid"] == str(deaf.instance_uid)
+    assert "AcceptsRestartCommand" in skipped["reason"]
+    asked = AgentCommand.objects.filter(kind="restart", outcome="pending")
+    assert sorted(asked.values_list("agent_id", flat=True)) == sorted(agent.pk for agent in chosen)
+    assert AuditEntry.objects.filter(verb="agent.restart", actor=alice).count() == 3
+    assert AgentEvent.objects.filter(kind="command").count() == 3
+    again = client.post(f"{URL}/restart/", {"filter": {"label": "env=prod"}})
+    assert again.json()["asked"] == 3
+    assert AgentCommand.objects.count() == 3
+
+
+def test_agents_named_one_by_one(api_of, alice, report):
+    known, unknown = report(), uuid.uuid4()
+    body = api_of(alice).post(f"{URL}/restart", {"instance_uids": [str(known.instance_uid), str(unknown)]}).json()
+    assert (body["asked"], body["skipped"]) == (1, 1)
+    assert body["skipped_agents"] == [{"instance_uid": str(unknown), "reason": "There is no such agent."}]
+
+
+def test_labels_of_many_agents_change_and_move_them(api_of, alice, report):
+    client = api_of(alice)
+    client.post("/api/v1/configurations", {"name": "ring-1", "raw_config": "a: 1\n", "selector": {"ring": "1"}})
+    agents = [report(f"host-{number}") for number in range(4)]
+    first = f"{URL}/{agents[0].instance_uid}"
+    client.patch(first, {"operator_labels": {"ring": "1", "old": "x", "kept": "y"}})
+    answer = client.post(f"{URL}/labels", {"filter": {"search": "host-"}, "set": {"ring": "1"}, "remove": ["old"]})
+    assert (answer.status_code, answer.json()["asked"], answer.json()["skipped"]) == (200, 4, 0)
+    assert client.get(first).json()["operator_labels"] == {"ring": "1", "kept": "y"}
+    assert client.get(URL, {"label": "ring=1", "configuration": "ring-1"}).json()["count"] == 4
+    assert AuditEntry.objects.filter(verb="agent.edit").count() == 5
+    again = client.post(f"{URL}/labels", {"match_all": True, "set": {"ring": "1"}}).json()
+    assert (again["asked"], again["skipped"]) == (0, 4)
+    client.post(f"{URL}/labels", {"match_all": True, "remove": ["ring"]})
+    assert client.get(URL, {"configuration": "ring-1"}).json()["count"] == 0
+
+
+@pytest.mark.parametrize("action", ["restart", "labels"])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {}, {"filter": {}}, {"instance_uids": []}, {"match_all": False}, {"match_all": True, "filter": {"label": "a=b"}},
+        {"filter": {"label": "a in ("}}, {"filter": {"status": "online"}}, {"filter": {"stauts": "error"}},
+        {"filter": {"ordering": "name"}}, {"filter": {"version": 5}}, {"filter": {"version": ["a", "b"]}},
+        {"filter": {"version": ""}}, {"filter": {"search": "\x00"}}, {"filter": "env=prod"}, {"filter": {"status": []}},
+        {"filter": {"label": "env", "status": " , "}}, {"filter": {"search": " "}}, {"filter": {"healthy": "maybe"}},
+        {"instance_uids": ["no uuid"]}, {"instance_uids": [5]}, {"instance_uids": "x"}, {"match_all": "yes"},
+    ],
+)  # fmt: skip
+def test_a_choice_that_is_none_touches_nobody(api_of, alice, report, action, choice):
+    report()
+    body = {**choice, **({"set": {"a": "b"}} if action == "labels" else {})}
+    answer = api_of(alice).post(f"{URL}/{action}", body)
+    assert answer.status_code == 400, answer.content
+    assert answer.json()["errors"]
+    assert not AgentCommand.objects.exists()
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({}, "set"), ({"set": {}}, "set"), ({"set": {"a b": "c"}}, "set"), ({"set": {"a": 1}}, "set"),
+        ({"set": {"a": "\x00"}}, "set"), ({"set": {"a": "b"}, "remove": ["a"]}, "remove"), ({"remove": "a"}, "remove"),
+    ],
+)  # fmt: skip
+def test_labels_that_nobody_can_have_touch_nobody(api_of, alice, report, change, named):
+    report()
+    answer = api_of(alice).post(f"{URL}/labels", {"match_all": True, **change})
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, [named]), answer.content
+    assert not AuditEntry.objects.exists()
+
+
+def test_one_request_touches_a_bounded_number_of_agents(api_of, alice, report, monkeypatch):
+    monkeypatch.setattr("agents.api.MOST", 2)
+    for number in range(3):
+        report(f"host-{number}")
+    answer = api_of(alice).post(f"{URL}/restart", {"match_all": True})
+    assert answer.status_code == 400
+    assert "narrow the filter" in answer.json()["errors"]["filter"][0]
+    assert not AgentCommand.objects.exists()
+
+
+@pytest.mark.parametrize("action", ["restart", "labels"])
+def test_many_agents_cost_few_queries(api_of, alice, report, action):
+    client = api_of(alice)
+    body = {"match_all": True, **({"set": {"a": "b"}} if action == "labels" else {})}
+
+    def cost(number: int) -> int:
+        Agent.objects.all().delete()
+        for index in range(number):
+            report(f"host-{index}")
+        with CaptureQueriesContext(connection) as queries:
+            assert client.post(f"{URL}/{action}", body).json()["asked"] == number
+        return len(queries)
+
+    assert cost(3) == cost(20)

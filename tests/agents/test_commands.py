@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import AuditEntry, User
 from agents.models import Agent, AgentCommand, AgentEvent
-from agents.services.commands import request_restart, request_restarts
+from agents.services.commands import OBSERVATION_TIME, expire_commands, request_restart, request_restarts, take
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_many_restarts_skip_those_that_take_none_and_leave_a_trail(alice: User, report: Callable[..., Agent]) -> None:
     capable = [report(f"web-{number}") for number in range(3)]
     deaf = report("deaf", capabilities=1)
-    asked, skipped = request_restarts([*capable, deaf], by=alice, at=timezone.now())
-    assert (asked, skipped) == (3, [deaf])
+    outcome = request_restarts([agent.pk for agent in (*capable, deaf)], by=alice, at=timezone.now())
+    assert (outcome.asked, len(outcome.skipped)) == (3, 1)
     assert AgentCommand.objects.filter(outcome="pending").count() == 3
     assert AuditEntry.objects.filter(verb="agent.restart", actor=alice).count() == 3
     events = AgentEvent.objects.filter(kind="command", data__by="alice", data__outcome="pending")
@@ -31,13 +31,30 @@ def test_who_waits_for_a_restart_already_is_not_asked_twice(alice: User, report:
     one, two = report("one"), report("two")
     request_restart(one, by=alice, at=timezone.now())
     for _ in range(2):
-        assert request_restarts([one, two], by=alice, at=timezone.now()) == (2, [])
+        assert request_restarts([one.pk, two.pk], by=alice, at=timezone.now()).asked == 2
     assert AgentCommand.objects.count() == 2
 
 
-def test_the_number_of_queries_does_not_grow_with_the_fleet(
-    alice: User, report: Callable[..., Agent], django_assert_max_num_queries: DjangoAssertNumQueries
+@pytest.mark.rule("S-97")
+def test_a_restart_without_effect_expires_once_and_the_timeline_says_so(
+    alice: User, report: Callable[..., Agent]
 ) -> None:
-    agents = [report(f"web-{number}") for number in range(40)]
-    with django_assert_max_num_queries(12):
-        request_restarts(agents, by=alice, at=timezone.now())
+    agent = report()
+    command = request_restart(agent, by=alice, at=timezone.now())
+    assert take(command, at=timezone.now())
+    assert not take(command, at=timezone.now())
+    later = timezone.now() + 2 * OBSERVATION_TIME
+    assert [expire_commands(at=later) for _ in range(2)] == [1, 0]
+    told = AgentEvent.objects.filter(kind="command").order_by("id").values_list("data__outcome", flat=True)
+    assert list(told) == ["pending", "sent", "expired"]
+
+
+@pytest.mark.rule("S-113")
+def test_a_restart_needs_a_right(
+    alice: User, bob: User, report: Callable[..., Agent], api_of: Callable[..., Any]
+) -> None:
+    path = f"/api/v1/agents/{report().instance_uid}/restart"
+    assert (api_of(None).post(path).status_code, api_of(bob).post(path).status_code) == (401, 403)
+    assert not AgentCommand.objects.exists()
+    assert api_of(alice).post(path).status_code == 202
+    assert AuditEntry.objects.get(verb="agent.restart").actor == alice

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import urllib.request
+
 import pytest
+from django.utils import timezone
 
 from accounts.models import AuditEntry
+from accounts.services import issue_token
 from agents.models import Agent
+from configurations import api as configurations_api
 from configurations.models import Configuration, Revision
+from configurations.services import publishing
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/configurations"
@@ -129,3 +137,155 @@ def test_unknown_paths_are_problems(api_of, alice):
     for url in (f"{URL}/nothing", "/api/v1/no-such-thing", f"{URL}/nothing/revisions/1"):
         answer = api_of(alice).get(url)
         assert (answer.status_code, answer["content-type"]) == (404, "application/problem+json")
+
+
+def test_an_edit_between_reading_and_writing_loses_nothing(api_of, alice, monkeypatch):
+    client = api_of(alice)
+    client.post(URL, SEED)
+    url = f"{URL}/prod-config"
+    stock, meanwhile = configurations_api.draft_of, iter([{"priority": 7}, {"display_name": "Other"}])
+
+    def draft_of_a_moment_ago(configuration):
+        """What was read, while somebody else writes."""
+        draft = stock(configuration)
+        change = next(meanwhile, None)
+        if change:
+            publishing.update_configuration(
+                configuration.name, dataclasses.replace(draft, **change), by=None, at=timezone.now()
+            )
+        return draft
+
+    monkeypatch.setattr(configurations_api, "draft_of", draft_of_a_moment_ago)
+    answer = client.patch(url, {"description": "mine"})
+    assert answer.status_code == 200, answer.content
+    body = client.get(url).json()
+    assert (body["description"], body["priority"], body["display_name"]) == ("mine", 7, "Other")
+    assert body["revision"] == 4
+
+
+def test_an_edit_that_names_its_revision_is_not_made_on_top_of_another(api_of, alice, monkeypatch):
+    client = api_of(alice)
+    client.post(URL, SEED)
+    stock, meanwhile = configurations_api.draft_of, iter([{"priority": 7}])
+
+    def draft_of_a_moment_ago(configuration):
+        draft = stock(configuration)
+        for change in meanwhile:
+            publishing.update_configuration(
+                configuration.name, dataclasses.replace(draft, **change), by=None, at=timezone.now()
+            )
+        return draft
+
+    monkeypatch.setattr(configurations_api, "draft_of", draft_of_a_moment_ago)
+    answer = client.patch(f"{URL}/prod-config", {"description": "mine"}, HTTP_IF_MATCH='"1"')
+    assert (answer.status_code, answer["content-type"]) == (412, "application/problem+json")
+    assert client.get(f"{URL}/prod-config").json()["description"] == ""
+
+
+@pytest.mark.parametrize(
+    ("tag", "status"),
+    [
+        ('"1"', 200),
+        ('W/"1"', 200),
+        ("*", 200),
+        ('"2"', 412),
+        ('"x"', 412),
+        ("1", 412),
+        ('"1", "2"', 412),
+        ('"' * 999, 412),
+    ],
+)
+def test_if_match_is_the_etag_or_the_edit_is_refused(api_of, alice, tag, status):
+    client = api_of(alice)
+    client.post(URL, SEED)
+    assert client.get(f"{URL}/prod-config")["etag"] == '"1"'
+    for method, path, body in (
+        ("post", f"{URL}/prod-config/rollback", {"revision": 1}),
+        ("patch", f"{URL}/prod-config", {}),
+        ("put", f"{URL}/prod-config", {**SEED}),
+        ("delete", f"{URL}/prod-config", None),
+    ):
+        answer = getattr(client, method)(path, body, HTTP_IF_MATCH=tag)
+        assert answer.status_code in {status, 204 if status == 200 else status}, (method, answer.content)
+
+
+def test_a_preview_of_what_does_not_exist_yet_saves_nothing(api_of, alice, bob, report):
+    report("p", env="prod")
+    report("d", env="dev")
+    client = api_of(alice)
+    client.post(URL, SEED)
+    draft = {key: SEED[key] for key in ("raw_config", "content_type")}
+    body = api_of(bob).post(f"{URL}/preview", {**draft, "match_all": True, "priority": 5}).json()
+    assert (body["matched"], body["assigned"], body["gained"], body["lost"]) == (2, 2, 2, 0)
+    assert {agent["name"] for agent in body["sample"]} == {"otelcol"}
+    weaker = client.post(f"{URL}/preview", {**draft, "name": "zz", "match_all": True}).json()
+    assert (weaker["matched"], weaker["assigned"]) == (2, 1)
+    bad = client.post(f"{URL}/preview", {"raw_config": "a: [", "selector": {"env": "prod"}})
+    assert (bad.status_code, bad.json()["findings"][0]["line"]) == (400, 1)
+    assert Configuration.objects.count() == 1
+
+
+def test_a_name_that_is_a_url_of_the_api_is_refused(api_of, alice):
+    answer = api_of(alice).post(URL, {**SEED, "name": "preview"})
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["name"])
+    assert not Configuration.objects.exists()
+
+
+def test_a_list_of_revisions_leaves_the_files_to_each(api_of, alice):
+    client = api_of(alice)
+    client.post(URL, SEED)
+    (row,) = client.get(f"{URL}/prod-config/revisions").json()["results"]
+    assert "files" not in row
+    assert client.get(f"{URL}/prod-config/revisions/1").json()["files"][""]["body"] == SEED["raw_config"]
+    for number in ("0", "2", "x", "1" * 40):
+        assert client.get(f"{URL}/prod-config/revisions/{number}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("", 1),
+        ("/prod-config", 1),
+        ("/prod-config/revisions", 2),
+        ("/prod-config/revisions/1", 2),
+        ("/prod-config/agents", 2),
+    ],
+)
+def test_pages_cost_a_fixed_number_of_queries(api_of, alice, report, django_assert_max_num_queries, path, most):
+    client = api_of(alice)
+    client.post(URL, SEED)
+    for number in range(4):
+        report(f"host-{number}", env="prod")
+        client.post(URL, {**SEED, "name": f"other-{number}"})
+        client.patch(f"{URL}/prod-config", {"raw_config": f"a: {number}\n"})
+    with django_assert_max_num_queries(most):
+        answer = client.get(f"{URL}{path}")
+    assert answer.status_code == 200
+
+
+def test_bytes_travel_as_base64(api_of, alice):
+    client = api_of(alice)
+    files = {"a.bin": {"body_base64": "AP8=", "content_type": "application/octet-stream"}}
+    assert client.post(URL, {"name": "bytes", "files": files}).status_code == 201
+    shown = client.get(f"{URL}/bytes").json()["files"]
+    assert shown["a.bin"]["body_base64"] == "AP8="
+    both = {"a": {"body": "x", "body_base64": "eA=="}}
+    assert client.post(URL, {"name": "both", "files": both}).status_code == 400
+
+
+SEED_CALL = """\
+{"name": "prod-config", "display_name": "Production", "description": "", "content_type": "yaml",
+ "raw_config": "receivers:\\n  otlp:\\n    protocols:\\n      grpc:\\n", "selector": {"env": "prod", "region": "us-east"}}"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_seeds_curl_call_works_verbatim_with_a_token(live_server, alice):
+    _row, token = issue_token(alice, name="curl", by=None)
+    call = urllib.request.Request(
+        f"{live_server.url}/api/v1/configurations",
+        data=SEED_CALL.encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": "*/*"},
+    )
+    with urllib.request.urlopen(call, timeout=30) as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (201, "application/json")
+        assert json.load(answer)["selector"] == {"env": "prod", "region": "us-east"}

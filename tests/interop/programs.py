@@ -11,30 +11,33 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pytest
-
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
 BUILD_SECONDS = 300.0
 EVENT_SECONDS = 60.0
-OLDEST_GO = (1, 21)  # from this on the toolchain fetches the version that go.mod names
-OLDEST_NODE = (18, 19)
+# Tools, how to ask for the version, the oldest that will do. Go fetches what go.mod names from 1.21 on.
+_TOOLS = {
+    "go": (("go",), ("go", "version"), (1, 21)),
+    "node": (("node", "npm"), ("node", "--version"), (18, 19)),
+}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One client over one transport.
+    """One client over one transport. ``title`` is its name for people.
 
     ``says_goodbye``: sends agent_disconnect when it stops. opamp-go 0.23 does so over WebSocket only, Elastic's never.
     """
 
     name: str
+    title: str
     program: str
     scheme: str
     content_type: str
@@ -48,15 +51,26 @@ _YAML = "receivers:\n  otlp: {{protocols: {{grpc: {{}}}}}}\nexporters:\n  {0}: {
 _YAMLS = {"content_type": "yaml", "good": _YAML.format("debug"), "better": _YAML.format("nop")}
 _JSONS = {"content_type": "json", "good": '{"logging_level": "info"}', "better": '{"logging_level": "debug"}'}
 KINDS = (
-    Kind("go-websocket", "go", "ws", says_goodbye=True, **_YAMLS),
-    Kind("go-http", "go", "http", says_goodbye=False, **_YAMLS),
-    Kind("node-http", "node", "http", says_goodbye=False, config_key="elastic", **_JSONS),
-    Kind("python-http", "python", "http", says_goodbye=True, **_JSONS),
+    Kind("go-websocket", "opamp-go over WebSocket", "go", "ws", says_goodbye=True, **_YAMLS),
+    Kind("go-http", "opamp-go over HTTP", "go", "http", says_goodbye=False, **_YAMLS),
+    Kind(
+        "node-http",
+        "Elastic's Node client over HTTP",
+        "node",
+        "http",
+        says_goodbye=False,
+        config_key="elastic",
+        **_JSONS,
+    ),
+    Kind("python-http", "OpenTelemetry's Python client over HTTP", "python", "http", says_goodbye=True, **_JSONS),
 )
 
 
 class Program:
-    """A running agent; ``with Program(command) as agent``. Its events are kept in the order they came."""
+    """A running agent; ``with Program(command) as agent``.
+
+    Its events are kept in the order they came, each with ``at``, the `time.monotonic` of its arrival.
+    """
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = list(command)
@@ -104,16 +118,16 @@ class Program:
         with self._came:
             return len(self._of(event))
 
-    def expect(self, event: str, *, after: int = 0, **fields: Any) -> dict[str, Any]:
+    def expect(self, event: str, *, after: int = 0, seconds: float = EVENT_SECONDS, **fields: Any) -> dict[str, Any]:
         """The first such event with these fields, of those behind the first ``after`` of its kind; waits for it."""
 
         def found() -> list[dict[str, Any]]:
             return [item for item in self._of(event)[after:] if fields.items() <= item.items()]
 
         with self._came:
-            if not self._came.wait_for(found, EVENT_SECONDS):
+            if not self._came.wait_for(found, seconds):
                 errors = "".join(self._errors)[-2_000:]
-                raise AssertionError(f"no {event} {fields} in {EVENT_SECONDS:g} s: {self.events}\n{errors}")
+                raise AssertionError(f"no {event} {fields} in {seconds:g} s: {self.events}\n{errors}")
             return found()[0]
 
     def _of(self, event: str) -> list[dict[str, Any]]:
@@ -123,7 +137,7 @@ class Program:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             with self._came:
-                self.events.append(json.loads(line))
+                self.events.append({**json.loads(line), "at": time.monotonic()})
                 self._came.notify_all()
 
     def _read_errors(self) -> None:
@@ -131,16 +145,34 @@ class Program:
         self._errors.extend(self._process.stderr)
 
 
+@functools.cache
+def obstacle(kind: Kind) -> str:
+    """Why this agent cannot be built on this machine, in a few words; empty when it can."""
+    return "" if kind.program == "python" else missing_tool(kind.program)
+
+
 def command(kind: Kind) -> list[str]:
-    """How to start an agent of this kind; builds it once, and skips the test where its toolchain is missing."""
+    """How to start an agent of this kind, which has no `obstacle`; builds it once."""
     if kind.program == "python":
         return [sys.executable, str(HERE / "python" / "agent.py")]
     return list(_go() if kind.program == "go" else _node())
 
 
+def missing_tool(program: str) -> str:
+    """Which tool ``go`` or ``node`` agents lack here; empty when they lack none."""
+    tools, version_command, oldest = _TOOLS[program]
+    for tool in tools:
+        if shutil.which(tool) is None:
+            return f"no {tool}"
+    shown = subprocess.run(version_command, capture_output=True, text=True, timeout=30, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", shown)
+    if found is None or (int(found[1]), int(found[2])) < oldest:
+        return f"{program} is older than {oldest[0]}.{oldest[1]}"
+    return ""
+
+
 @functools.cache
 def _go() -> tuple[str, ...]:
-    _require("go", ["go", "version"], OLDEST_GO)
     target = BUILD / "go-agent"
     environment = {name: value for name, value in os.environ.items() if name not in {"GOFLAGS", "GOOS", "GOARCH"}}
     _build(["go", "build", "-buildvcs=false", "-o", str(target), "."], HERE / "go", environment)
@@ -150,7 +182,6 @@ def _go() -> tuple[str, ...]:
 @functools.cache
 def _node() -> tuple[str, ...]:
     """The modules are installed beside a copy of the program, so that the work tree stays clean."""
-    _require("node", ["node", "--version"], OLDEST_NODE)
     target = BUILD / "node"
     target.mkdir(parents=True, exist_ok=True)
     for name in ("agent.mjs", "package.json", "package-lock.json"):
@@ -161,16 +192,6 @@ def _node() -> tuple[str, ...]:
         _build(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target, dict(os.environ))
         stamp.write_text(wanted)
     return ("node", str(target / "agent.mjs"))
-
-
-def _require(tool: str, version_command: list[str], oldest: tuple[int, int]) -> None:
-    needed = f"{tool} {oldest[0]}.{oldest[1]} or newer is needed for this agent"
-    if shutil.which(tool) is None:
-        pytest.skip(needed)
-    shown = subprocess.run(version_command, capture_output=True, text=True, timeout=30, check=True).stdout
-    found = re.search(r"(\d+)\.(\d+)", shown)
-    if found is None or (int(found[1]), int(found[2])) < oldest:
-        pytest.skip(f"{needed}; this is {shown.strip()}")
 
 
 def _build(build_command: list[str], folder: Path, environment: dict[str, str]) -> None:

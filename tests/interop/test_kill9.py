@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
+import http.client
 import threading
-from collections import Counter
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tests.live_server import ROOT, LiveServer, configuration
+from tests.interop.full_state import none_outstanding
+from tests.live_server import LiveServer, configuration
+from tests.simulated_fleet import SimulatedFleet
 
 AGENTS = 200
-CONFIGURATIONS = 4
-KILL_AFTER_EDITS = 12
-SECONDS = 90.0
+REGIONS = ("us-east", "us-west", "eu-central", "ap-southeast")
+EDITS_BEFORE_THE_KILL = 12
+PATIENCE = 90.0
 
 
 def text(edit: int) -> str:
     """A configuration that tells which edit made it."""
-    return f"receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}\nexporters: {{nop/{edit}: {{}}}}\n" + (
+    return (
+        f"receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}\nexporters: {{nop/{edit}: {{}}}}\n"
         f"service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [nop/{edit}]}}}}}}\n"
     )
 
@@ -39,62 +40,87 @@ class Editor(threading.Thread):
         self.enough = threading.Event()
 
     def run(self) -> None:
-        with contextlib.suppress(OSError):  # the server was killed during this call, so it acknowledged nothing
+        # The server was killed during this call, so it acknowledged nothing.
+        with contextlib.suppress(OSError, http.client.HTTPException):
             while True:
                 name = self.names[self.edits % len(self.names)]
                 answer = self.server.api("PATCH", f"configurations/{name}", {"raw_config": text(self.edits + 1)})
                 assert answer.status == 200, answer
                 self.acknowledged[name] = answer.json
                 self.edits += 1
-                if self.edits >= KILL_AFTER_EDITS:
+                if self.edits >= EDITS_BEFORE_THE_KILL:
                     self.enough.set()
 
 
-@pytest.mark.rule("S-42", "S-43", "S-48")
+@pytest.mark.rule("S-42", "S-43", "S-48", "S-50", "S-60")
 @pytest.mark.parametrize("transport", ["ws", "http"])
-def test_no_acknowledged_edit_is_lost_and_all_agents_are_right_again(
-    transport: str, portal: LiveServer, tmp_path: Path
-) -> None:
-    names = [f"config-{number}" for number in range(CONFIGURATIONS)]
-    regions = ["us-east", "us-west", "eu-central", "ap-southeast"]
-    for name, region in zip(names, regions, strict=True):
+def test_no_acknowledged_edit_is_lost_and_all_agents_are_right_again(transport: str, portal: LiveServer) -> None:
+    names = [f"config-{region}" for region in REGIONS]
+    for name, region in zip(names, REGIONS, strict=True):
         portal.post("configurations", configuration(name, {"region": region}, text(0)))
-    command = [
-        sys.executable, "manage.py", "simulate_agents", "--count", str(AGENTS), "--transport", transport, "--seed", "7",
-        "--endpoint", portal.websocket_endpoint, "--heartbeat", "2", "--apply-seconds", "0.2", "--summary-seconds", "0",
-    ]  # fmt: skip
-    with subprocess.Popen(command, cwd=ROOT, env=portal.environment, stdout=subprocess.PIPE, text=True) as fleet:
-        try:
-            portal.eventually(lambda: in_sync(portal) == AGENTS, SECONDS, "all agents run their configuration")
-            editor = Editor(portal, names)
-            editor.start()
-            assert editor.enough.wait(SECONDS)
-            portal.kill9()
-            editor.join(SECONDS)
-            portal.start()
-            for name, edit in editor.acknowledged.items():
-                # The edit under way at the end may have been committed without being acknowledged.
-                assert portal.get(f"configurations/{name}")["revision"] >= edit["revision"]
-                kept = portal.get(f"configurations/{name}/revisions/{edit['revision']}")
-                assert kept["hash"] == edit["config_hash"]
-            portal.eventually(lambda: in_sync(portal) == AGENTS, SECONDS, "all agents are right again")
-            wanted = {name: portal.get(f"configurations/{name}")["config_hash"] for name in names}
-            agents = portal.get(f"agents?page_size={AGENTS}")["results"]
-            assert len(agents) == AGENTS
-            for agent in agents:
-                assert agent["remote_config_status"]["config_hash"] == wanted[agent["configuration"]["name"]]
-                assert agent["remote_config_status"]["status"] == "applied"
-            assert len(Counter(agent["instance_uid"] for agent in agents)) == AGENTS
-        finally:
-            fleet.terminate()
-            output, _ = fleet.communicate(timeout=30)
-    assert fleet.returncode == 0
-    assert "errors" not in output or "errors 0" in output, output
-    portal.eventually(
-        lambda: portal.get("agents/summary")["status"]["disconnected"] == AGENTS, SECONDS, "all have left"
-    )
+    with SimulatedFleet(portal, AGENTS, "--seed", "7", "--heartbeat", "2", transport=transport) as fleet:
+        portal.eventually(lambda: in_sync(portal) == AGENTS, PATIENCE, "all agents run their configuration")
+        editor = Editor(portal, names)
+        editor.start()
+        assert editor.enough.wait(PATIENCE)
+        portal.kill9()
+        editor.join(PATIENCE)
+        assert not editor.is_alive()
+        killed_at = datetime.now(tz=UTC)
+        portal.start()
+        for name, edit in editor.acknowledged.items():
+            # The edit under way at the end may have been committed without being acknowledged.
+            assert edit["revision"] <= portal.get(f"configurations/{name}")["revision"] <= edit["revision"] + 1
+            assert portal.get(f"configurations/{name}/revisions/{edit['revision']}")["hash"] == edit["config_hash"]
+        all_are_right(portal, names, since=killed_at)
+        for name in names:
+            assert portal.api("PATCH", f"configurations/{name}", {"raw_config": text(-1)}).status == 200
+        all_are_right(portal, names, since=killed_at)
+        # Every agent has answered its newest offer: more messages bring no further one.
+        offers = offer_counts(portal)
+        messages = {agent["instance_uid"]: agent["sequence_num"] for agent in agents_of(portal)}
+        portal.eventually(
+            lambda: all(agent["sequence_num"] >= messages[agent["instance_uid"]] + 2 for agent in agents_of(portal)),
+            PATIENCE,
+            "two more messages of each",
+        )
+        assert offer_counts(portal) == offers
+        none_outstanding(portal)
+        assert " errors " not in fleet.text or " errors 0 " in fleet.text, fleet.text
+        assert f"connected 0/{AGENTS}" in fleet.stop()
+    portal.eventually(lambda: portal.get("agents/summary")["status"]["disconnected"] == AGENTS, PATIENCE, "all left")
+
+
+def all_are_right(server: LiveServer, names: list[str], *, since: datetime) -> None:
+    """Wait until each agent was heard after ``since`` and runs the newest revision of its configuration."""
+    wanted = {name: server.get(f"configurations/{name}")["config_hash"] for name in names}
+
+    def wrong() -> list[dict[str, Any]]:
+        return [
+            agent
+            for agent in agents_of(server)
+            if datetime.fromisoformat(agent["last_seen_at"]) <= since
+            or not (agent["connected"] and agent["in_sync"])
+            or agent["remote_config_status"]
+            != {"status": "applied", "config_hash": wanted[agent["configuration"]["name"]], "error_message": ""}
+        ]
+
+    server.eventually(lambda: not wrong(), PATIENCE, "all agents are right")
+    found = agents_of(server)
+    assert len({agent["instance_uid"] for agent in found}) == len(found) == AGENTS
+
+
+def agents_of(server: LiveServer) -> list[dict[str, Any]]:
+    """The whole fleet, as REST shows it."""
+    results: list[dict[str, Any]] = server.get(f"agents?page_size={AGENTS}")["results"]
+    return results
 
 
 def in_sync(server: LiveServer) -> int:
     """How many connected agents run what they should."""
     return int(server.get("agents?in_sync=true&connected=true&page_size=1")["count"])
+
+
+def offer_counts(server: LiveServer) -> list[tuple[Any, ...]]:
+    """How often each agent was offered its present configuration."""
+    return server.rows("SELECT agent_id, offer_count FROM configurations_assignment ORDER BY agent_id")

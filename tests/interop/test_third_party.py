@@ -5,109 +5,18 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.interop.programs import KINDS, Kind, Program, command
+from tests.interop.programs import KINDS, Kind
+from tests.interop.stage import BAD_WORD, Stage
 from tests.live_server import LiveServer, configuration
 
 pytestmark = pytest.mark.interop
 
 SECRET = "a-shared-secret"
-BAD_WORD = "unlucky"
-PATIENCE = 60.0  # Elastic's client may make its 30 s pause
-
-
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each client over each transport it has."""
-    found: Kind = request.param
-    command(found)
-    return found
-
-
-class Stage:
-    """One agent of a test and its place in the portal: a name and a label of its own."""
-
-    def __init__(self, kind: Kind, server: LiveServer) -> None:
-        self.kind = kind
-        self.server = server
-        self.name = f"interop-{uuid4().hex[:12]}"
-        self.selector = {"test": self.name}
-
-    def program(self, *options: str, interval_seconds: float = 0.5) -> Program:
-        """The agent, not started yet; it polls or sends heartbeats in this interval."""
-        endpoint = self.server.websocket_endpoint if self.kind.scheme == "ws" else self.server.http_endpoint
-        interval = f"{interval_seconds}s" if self.kind.program == "go" else f"{interval_seconds}"
-        common = [
-            "--endpoint", endpoint, "--name", self.name, "--labels", f"test={self.name}", "--interval", interval,
-            "--fail", BAD_WORD,
-        ]  # fmt: skip
-        return Program([*command(self.kind), *common, *options])
-
-    def publish(self, raw_config: str) -> str:
-        """Create the agent's configuration through REST; returns its hash."""
-        body = configuration(self.name, self.selector, raw_config)
-        body |= {"content_type": self.kind.content_type, "config_key": self.kind.config_key}
-        return str(self.server.post("configurations", body)["config_hash"])
-
-    def republish(self, raw_config: str) -> str:
-        """Change it; returns the new hash."""
-        answer = self.server.api("PATCH", f"configurations/{self.name}", {"raw_config": raw_config})
-        assert answer.status == 200, answer
-        return str(answer.json["config_hash"])
-
-    def found(self) -> dict[str, Any] | None:
-        """The agent in the portal's list."""
-        results = self.server.get(f"agents?service_name={self.name}")["results"]
-        assert len(results) <= 1, results
-        return results[0] if results else None
-
-    def sees(self, **fields: Any) -> dict[str, Any]:
-        """The agent as REST shows it, once it is there with these fields."""
-
-        def claim() -> dict[str, Any] | None:
-            agent = self.found()
-            return agent if agent is not None and fields.items() <= agent.items() else None
-
-        return self.server.eventually(claim, PATIENCE, f"agent {self.name} with {fields}") or {}
-
-    def runs(self, config_hash: str) -> dict[str, Any]:
-        """The agent, once it has applied this configuration and everything says so."""
-
-        def claim() -> bool:
-            agent = self.found()
-            return (
-                agent is not None
-                and agent["remote_config_status"]
-                == {"status": "applied", "config_hash": config_hash, "error_message": ""}
-                and agent["in_sync"] is True
-                and agent["connected"] is True
-                and agent["status"] == "connected"
-            )
-
-        self.server.eventually(claim, PATIENCE, f"{self.name} runs {config_hash}")
-        return self.sees()
-
-    def offer_count(self) -> int:
-        """How often the server has offered the agent's configuration."""
-        results = self.server.get(f"configurations/{self.name}/agents")["results"]
-        return int(results[0]["offer_count"])
-
-    def wait_for_messages(self, number: int) -> None:
-        """Let the agent send so many messages more."""
-        goal = self.sees()["sequence_num"] + number
-        self.server.eventually(lambda: self.sees()["sequence_num"] >= goal, PATIENCE, f"sequence number {goal}")
-
-
-@pytest.fixture
-def stage(kind: Kind, shared_portal: LiveServer) -> Stage:
-    """An agent of its own on the server that the module shares."""
-    return Stage(kind, shared_portal)
 
 
 class TestFiveSteps:
@@ -245,14 +154,14 @@ class TestSecret:
                 assert error.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.program == "go"], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind.program == "go"], ids=lambda kind: kind.name, indirect=True
+)
 class TestReferenceClient:
     """What only opamp-go can do of the clients here."""
 
     @pytest.mark.rule("S-96", "S-97")
-    def test_a_restart_is_delivered_once(self, kind: Kind, shared_portal: LiveServer) -> None:
-        command(kind)
-        stage = Stage(kind, shared_portal)
+    def test_a_restart_is_delivered_once(self, stage: Stage) -> None:
         with stage.program() as agent:
             uid = stage.sees(connected=True)["instance_uid"]
             stage.server.post(f"agents/{uid}/restart")
@@ -261,9 +170,7 @@ class TestReferenceClient:
             assert agent.count("restart") == 1
 
     @pytest.mark.rule("S-39", "S-71")
-    def test_health_and_labels_follow_the_agent(self, kind: Kind, shared_portal: LiveServer) -> None:
-        command(kind)
-        stage = Stage(kind, shared_portal)
+    def test_health_and_labels_follow_the_agent(self, stage: Stage) -> None:
         with stage.program() as agent:
             stage.sees(connected=True, healthy=True)
             agent.tell("health false")

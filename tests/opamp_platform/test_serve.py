@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -34,6 +36,14 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     limits = {"OPAMP_MAX_MESSAGE_SIZE": str(MESSAGE_LIMIT), "OPAMP_HEADER_SECONDS": "1"}
     with LiveServer(folder, OPAMP_SECRET_KEY=SECRET, **limits) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def two_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, int]]:
+    """A server with a port for agents alone."""
+    port = free_port()
+    with LiveServer(tmp_path_factory.mktemp("ports"), OPAMP_PORT=str(port)) as server:
+        yield server, port
 
 
 def read_all(connection: socket.socket) -> bytes:
@@ -63,6 +73,60 @@ class TestAdmission:
         with connect(guarded.websocket_endpoint, additional_headers=headers, proxy=None) as agent:
             agent.send(first_message())
             assert agent.recv(timeout=10)[0] == 0
+
+
+class TestAgentsPort:
+    """The specification's own port, beside the portal's."""
+
+    @pytest.mark.rule("S-01", "S-02", transport=("websocket", "http"))
+    def test_agents_are_served_there_over_both_transports(self, two_ports: tuple[LiveServer, int]) -> None:
+        _server, port = two_ports
+        with connect(f"ws://127.0.0.1:{port}/v1/opamp", proxy=None) as agent:
+            agent.send(first_message())
+            assert agent.recv(timeout=10)[0] == 0
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/opamp",
+            data=first_message()[1:],
+            headers={"Content-Type": "application/x-protobuf"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            assert response.status == 200
+
+    @pytest.mark.parametrize("path", ["/", "/admin/", "/api/v1/agents", "/health", "/metrics"])
+    def test_the_portal_is_not(self, two_ports: tuple[LiveServer, int], path: str) -> None:
+        _server, port = two_ports
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10)
+        with refusal.value as error:
+            assert error.code == 404
+
+    def test_the_portals_port_serves_agents_too(self, two_ports: tuple[LiveServer, int]) -> None:
+        with connect(two_ports[0].websocket_endpoint, proxy=None) as agent:
+            agent.send(first_message())
+            assert agent.recv(timeout=10)[0] == 0
+
+    @pytest.mark.rule("S-02")
+    def test_without_a_choice_it_is_the_specifications_port_and_path(self) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "OPAMP_PORT"}
+        program = "from opamp_platform import settings, asgi; print(settings.OPAMP_PORT, asgi.OPAMP_PATH)"
+        printed = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        assert printed.split() == ["4320", "^v1/opamp/?$"]
+
+    def test_a_chosen_port_that_is_taken_ends_the_start(self, tmp_path: Path) -> None:
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))
+            holder.listen()
+            taken = holder.getsockname()[1]
+            done = subprocess.run(
+                [sys.executable, "manage.py", "serve", "--port", str(free_port()), "--opamp-port", str(taken)],
+                cwd=ROOT, env={**os.environ, "DATA_DIR": str(tmp_path), "DATABASE_URL": ""},
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+        assert done.returncode != 0
+        assert f"Port {taken}" in done.stderr
+        assert "--opamp-port" in done.stderr
 
 
 class TestLimits:

@@ -52,6 +52,7 @@ class Client(FakeAgent):
         self.config_status = 0
         self.untold: set[str] = set()
         self.told_hash = b""
+        self.told_capabilities = 0
         self.offered: set[bytes] = set()
         self.refuses = False
         self.last: opamp_pb2.AgentToServer | None = None
@@ -78,19 +79,25 @@ class Client(FakeAgent):
         assert not reply.HasField("error_response")
         assert not reply.HasField("agent_identification")
         if reply.HasField("remote_config"):
-            offered = reply.remote_config.config_hash
-            assert self.capabilities & ACCEPTS_REMOTE_CONFIG
-            assert offered != self.told_hash, "a hash that was answered is offered again"
-            assert retry or offered not in self.offered, "the same offer twice on one connection"
-            self.offered.add(offered)
-            self.config_hash, self.config_status = offered, FAILED if self.refuses else APPLIED
-            self.untold.add("remote_config_status")
-            if not self.refuses:
-                self.running = reply.remote_config.config.config_map[""].body.decode()
-                self.untold.add("effective_config")
+            assert self.told_capabilities & ACCEPTS_REMOTE_CONFIG
+            # What is not accepted is dropped in silence; the server may not know yet.
+            if self.capabilities & ACCEPTS_REMOTE_CONFIG:
+                self.take(reply.remote_config, retry=retry)
         if reply.flags & FULL_STATE:
             self.untold |= set(PARTS)
         return bool(self.untold)
+
+    def take(self, offer: opamp_pb2.AgentRemoteConfig, *, retry: bool) -> None:
+        """Run it, or refuse to."""
+        offered = offer.config_hash
+        assert offered != self.told_hash, "a hash that was answered is offered again"
+        assert retry or offered not in self.offered, "the same offer twice on one connection"
+        self.offered.add(offered)
+        self.config_hash, self.config_status = offered, FAILED if self.refuses else APPLIED
+        self.untold.add("remote_config_status")
+        if not self.refuses:
+            self.running = offer.config.config_map[""].body.decode()
+            self.untold.add("effective_config")
 
 
 class Convergence(RuleBasedStateMachine):
@@ -225,6 +232,7 @@ class Convergence(RuleBasedStateMachine):
         return await self._take_pushes() or busy
 
     def _note_told(self, message: opamp_pb2.AgentToServer) -> None:
+        self.agent.told_capabilities = message.capabilities
         if message.HasField("remote_config_status"):
             self.agent.told_hash = message.remote_config_status.last_remote_config_hash
 
@@ -246,7 +254,7 @@ class Convergence(RuleBasedStateMachine):
             await self._drop()
         else:
             reply = await self.agent.line.exchange(message)
-            if reply.HasField("remote_config"):
+            if reply.HasField("remote_config") and self.agent.capabilities & ACCEPTS_REMOTE_CONFIG:
                 self.agent.offered.add(reply.remote_config.config_hash)
 
     async def _repeat(self) -> None:

@@ -62,6 +62,18 @@ class TestTheUidOfAMessage:
         run(body())
 
     @BOTH
+    @pytest.mark.rule("S-26")
+    def test_the_text_ids_of_clients_before_0_10_are_refused_under_their_own_name(self, transport: str) -> None:
+        async def body() -> None:
+            ulid = b"01J1M1P4ZM7SFHQ2K4Q5R6S7T8"
+            async with Line(transport) as line:
+                reply = await line.exchange(opamp_pb2.AgentToServer(instance_uid=ulid))
+                assert reply.instance_uid == ulid
+                assert "16 bytes" in reply.error_response.error_message
+
+        run(body())
+
+    @BOTH
     @pytest.mark.rule("S-25")
     def test_the_version_of_a_uid_is_not_looked_at(self, transport: str) -> None:
         async def body() -> None:

@@ -22,9 +22,12 @@ class Command(BaseCommand):
     help = "Run the portal and the OpAMP server in this process, or in several."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Host, port, workers."""
+        """Host, ports, workers."""
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8080)
+        parser.add_argument(
+            "--opamp-port", type=int, help="A port for agents alone; default: 4320 if it is free; 0: none."
+        )
         parser.add_argument("--workers", type=int, default=settings.WEB_CONCURRENCY)
         parser.add_argument("--no-migrate", action="store_true", help="Leave the database's schema as it is.")
 
@@ -38,12 +41,19 @@ class Command(BaseCommand):
         problem = port_problem(host, port)
         if problem:
             raise CommandError(problem)
+        agent_port = self.agent_port(host, port, options["opamp_port"])
         if not options["no_migrate"]:
             call_command("migrate", interactive=False, verbosity=0)
         accounts.ensure_roles()
         self.announce(host, port)
         raise_file_limit()
         config = configured(host=host, port=port, workers=workers)
+        sockets = [config.bind_socket()]
+        # Workers read their settings from the environment; this process has read its own already.
+        os.environ["OPAMP_PORT"] = str(agent_port)
+        settings.OPAMP_PORT = agent_port
+        if agent_port:
+            sockets.append(configured(host=host, port=agent_port, workers=workers).bind_socket())
         if workers > 1:
             # Each worker writes its counts into this folder; /metrics adds them up.
             folder = settings.DATA_DIR / "metrics"
@@ -51,9 +61,20 @@ class Command(BaseCommand):
             for old in folder.glob("*.db"):
                 old.unlink()
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-            Multiprocess(config, [config.bind_socket()]).run()
+            Multiprocess(config, sockets).run()
         else:
-            uvicorn.Server(config).run()
+            uvicorn.Server(config).run(sockets)
+
+    def agent_port(self, host: str, port: int, wanted: int | None) -> int:
+        """The port for agents alone, 0 for none. Raises CommandError for a chosen one that cannot be had."""
+        chosen = wanted is not None or settings.OPAMP_PORT_IS_CHOSEN
+        found: int = settings.OPAMP_PORT if wanted is None else wanted
+        if found in {0, port}:
+            return 0
+        problem = port_problem(host, found)
+        if problem and chosen:
+            raise CommandError(problem.replace("--port", "--opamp-port"))
+        return 0 if problem else found
 
     def announce(self, host: str, port: int) -> None:
         """Say where the portal is; the first time also how to sign in and how to connect an agent."""

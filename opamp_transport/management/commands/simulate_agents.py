@@ -66,7 +66,6 @@ class Command(BaseCommand):
             fail_share=options["fail_share"],
             connects_per_second=options["connect_rate"],
         )
-        self.write(f"{plan.count} agents to {plan.server.url}; --seed {seed} brings the same agents back")
         _raise_file_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self.simulate(Fleet(plan), options["duration"], options["summary_seconds"]))
@@ -77,6 +76,8 @@ class Command(BaseCommand):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
+        plan = fleet.plan
+        self.write(f"{plan.count} agents to {plan.server.url}; --seed {plan.seed} brings the same agents back")
         timer = loop.call_later(duration, stop.set) if duration else None
         reporting = asyncio.create_task(report(fleet.tally, summary_seconds, self.write)) if summary_seconds else None
         try:
@@ -97,11 +98,18 @@ class Command(BaseCommand):
 
 
 def _url(endpoint: str, transport: str | None) -> SplitResult:
-    parts = urlsplit(endpoint)
+    complaint = (
+        f"--endpoint {endpoint!r} must be a ws, wss, http or https URL with a host, and a port up to 65535 if any."
+    )
+    try:
+        parts = urlsplit(endpoint)
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        raise CommandError(complaint) from error
     wanted = transport or ("http" if parts.scheme.startswith("http") else "ws")
     scheme = _SCHEMES[wanted].get(parts.scheme)
-    if scheme is None or not parts.hostname:
-        raise CommandError(f"--endpoint {endpoint!r} must be a ws, wss, http or https URL with a host.")
+    if scheme is None or not host:
+        raise CommandError(complaint)
     path = parts.path if parts.path.strip("/") else "/v1/opamp"
     return SplitResult(scheme, parts.netloc, path, parts.query, "")
 

@@ -40,6 +40,9 @@ var (
 	labels   = flag.String("labels", "", "k=v,k=v: non-identifying attributes")
 	failText = flag.String("fail", "", "a configuration that contains this text fails")
 	interval = flag.Duration("interval", 30*time.Second, "between heartbeats or polls")
+	compress = flag.Bool("compress", false, "gzip requests; offer permessage-deflate on a WebSocket")
+	askUid   = flag.Bool("ask-uid", false, "ask the server for an instance uid")
+	parts    = flag.Bool("components", false, "report available components")
 )
 
 func say(what event) {
@@ -89,6 +92,16 @@ func (a *agent) health(healthy bool) *protobufs.ComponentHealth {
 	return report
 }
 
+func components() *protobufs.AvailableComponents {
+	receivers := &protobufs.ComponentDetails{SubComponentMap: map[string]*protobufs.ComponentDetails{
+		"otlp": {Metadata: keyValues(map[string]string{"code.namespace": "example.org/receiver/otlp"})},
+	}}
+	return &protobufs.AvailableComponents{
+		Hash:       []byte(*name),
+		Components: map[string]*protobufs.ComponentDetails{"receivers": receivers},
+	}
+}
+
 func (a *agent) effectiveConfig(context.Context) (*protobufs.EffectiveConfig, error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -97,7 +110,8 @@ func (a *agent) effectiveConfig(context.Context) (*protobufs.EffectiveConfig, er
 
 func (a *agent) onMessage(ctx context.Context, message *types.MessageData) {
 	if message.AgentIdentification != nil {
-		say(event{"event": "new_uid", "uid": hex.EncodeToString(message.AgentIdentification.NewInstanceUid)})
+		given, err := uuid.FromBytes(message.AgentIdentification.NewInstanceUid)
+		say(event{"event": "new_uid", "uid": given.String(), "usable": err == nil})
 	}
 	offer := message.RemoteConfig
 	if offer == nil {
@@ -152,6 +166,7 @@ func (a *agent) settings() (types.StartSettings, error) {
 		Header:            header,
 		InstanceUid:       types.InstanceUid(id),
 		HeartbeatInterval: interval,
+		EnableCompression: *compress,
 		Callbacks: types.Callbacks{
 			OnConnect: func(context.Context) { say(event{"event": "connected"}) },
 			OnConnectFailed: func(_ context.Context, err error) {
@@ -210,10 +225,20 @@ func run() error {
 		protobufs.AgentCapabilities_AgentCapabilities_ReportsHealth |
 		protobufs.AgentCapabilities_AgentCapabilities_ReportsHeartbeat |
 		protobufs.AgentCapabilities_AgentCapabilities_AcceptsRestartCommand
+	if *parts {
+		capabilities |= protobufs.AgentCapabilities_AgentCapabilities_ReportsAvailableComponents
+		if err := a.client.SetAvailableComponents(components()); err != nil {
+			return err
+		}
+	}
+	if *askUid {
+		a.client.SetFlags(protobufs.AgentToServerFlags_AgentToServerFlags_RequestInstanceUid)
+	}
 	settings, err := a.settings()
 	if err != nil {
 		return err
 	}
+	say(event{"event": "uid", "uid": uuid.UUID(settings.InstanceUid).String()})
 	// Capabilities last: the client checks that what they promise is there.
 	err = errors.Join(
 		a.client.SetAgentDescription(a.description()),

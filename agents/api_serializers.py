@@ -1,0 +1,258 @@
+"""How agents look as JSON, and what the REST door to them takes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from django.core.exceptions import ValidationError as InvalidForm
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.api_input import Flag, StrictSerializer, Text, Uid
+from agents.filters import filtered
+from agents.models import Agent, AgentCommand, AgentEvent, AgentQuerySet, ConnectionRecord
+from agents.reports import RemoteConfigStatuses, Status, capability_names
+from agents.services.batches import MOST, Outcome
+from agents.services.commands import MAX_MESSAGE_BYTES
+
+# --- What is shown ---------------------------------------------------------------------------------------------------
+
+
+class NamedConfiguration(serializers.Serializer[Any]):
+    """What an agent should run."""
+
+    name = serializers.CharField()
+    revision = serializers.IntegerField()
+    hash = serializers.CharField()
+
+
+class ReportedOutcome(serializers.Serializer[Any]):
+    """What an agent said of the last configuration it received."""
+
+    status = serializers.ChoiceField(choices=[item.name.lower() for item in RemoteConfigStatuses])
+    config_hash = serializers.CharField(allow_blank=True)
+    error_message = serializers.CharField(allow_blank=True)
+
+
+class AgentSerializer(serializers.ModelSerializer[Agent]):
+    """One agent as lists show it."""
+
+    status = serializers.ChoiceField(choices=[item.value for item in Status])
+    capabilities = serializers.SerializerMethodField()
+    identifying_attributes = serializers.DictField(source="reported.identifying_attributes")
+    non_identifying_attributes = serializers.DictField(source="reported.non_identifying_attributes")
+    labels = serializers.DictField(child=serializers.CharField(allow_blank=True))
+    operator_labels = serializers.DictField(child=serializers.CharField(allow_blank=True))
+    health = serializers.DictField(source="reported.health", allow_null=True)
+    configuration = serializers.SerializerMethodField()
+    remote_config_status = serializers.SerializerMethodField()
+    sequence_num = serializers.IntegerField(source="presence.sequence_num")
+    last_seen_at = serializers.DateTimeField(source="presence.last_seen_at")
+
+    class Meta:
+        model = Agent
+        fields = [
+            "instance_uid", "name", "notes", "service_name", "version", "hostname", "os_type", "architecture", "status",
+            "connected", "healthy", "in_sync", "transport", "remote_address", "labels", "operator_labels",
+            "identifying_attributes", "non_identifying_attributes", "capabilities", "health", "configuration",
+            "remote_config_status", "sequence_num", "first_seen_at", "connected_at", "last_seen_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_capabilities(self, agent: Agent) -> list[str]:
+        """Names as in the specification."""
+        return capability_names(agent.capabilities)
+
+    @extend_schema_field(NamedConfiguration(allow_null=True))
+    def get_configuration(self, agent: Agent) -> dict[str, Any] | None:
+        """``None`` when nothing is desired."""
+        if not agent.configuration_hash:
+            return None
+        return {
+            "name": agent.configuration_name,
+            "revision": agent.configuration_revision,
+            "hash": agent.configuration_hash,
+        }
+
+    @extend_schema_field(ReportedOutcome)
+    def get_remote_config_status(self, agent: Agent) -> dict[str, Any]:
+        """As reported, whatever is desired now."""
+        return {
+            "status": RemoteConfigStatuses(agent.remote_config_status).name.lower(),
+            "config_hash": agent.remote_config_hash,
+            "error_message": agent.remote_config_error,
+        }
+
+
+class AgentDetailSerializer(AgentSerializer):
+    """One agent with what is too large for lists, or of use for one agent only."""
+
+    custom_capabilities = serializers.ListField(child=serializers.CharField(), source="reported.custom_capabilities")
+    effective_config = serializers.SerializerMethodField()
+
+    class Meta(AgentSerializer.Meta):
+        fields = [*AgentSerializer.Meta.fields, "custom_capabilities", "effective_config"]
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.DictField(allow_null=True))
+    def get_effective_config(self, agent: Agent) -> Any:
+        """Files by config key, as reported."""
+        document = agent.reported.effective_config
+        return None if document is None else document.content
+
+
+class EventSerializer(serializers.ModelSerializer[AgentEvent]):
+    """One line of the timeline."""
+
+    text = serializers.CharField(source="get_kind_display", read_only=True)
+
+    class Meta:
+        model = AgentEvent
+        fields = ["at", "kind", "text", "data"]
+        read_only_fields = fields
+
+
+class CommandSerializer(serializers.ModelSerializer[AgentCommand]):
+    """One command and what was seen of it; of a custom message, which one."""
+
+    requested_by = serializers.CharField(source="requested_by.username", default=None, allow_null=True)
+    capability = serializers.CharField(source="payload.capability", default=None, allow_null=True)
+    type = serializers.CharField(source="payload.type", default=None, allow_null=True, allow_blank=True)
+
+    class Meta:
+        model = AgentCommand
+        fields = [
+            "id", "kind", "capability", "type", "outcome", "requested_by", "requested_at", "sent_at", "outcome_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class ConnectionSerializer(serializers.ModelSerializer[ConnectionRecord]):
+    """One stay of an agent; ``disconnected_at`` is null while it lasts."""
+
+    class Meta:
+        model = ConnectionRecord
+        fields = ["transport", "remote_address", "connected_at", "disconnected_at", "reason"]
+        read_only_fields = fields
+
+
+class ComponentsSerializer(serializers.Serializer[Any]):
+    """Available components by id; null while unknown."""
+
+    hash = serializers.CharField(source="components_hash", allow_blank=True)
+    components = serializers.DictField(source="components.content", allow_null=True, default=None)
+
+
+class SummarySerializer(serializers.Serializer[Any]):
+    """Counts of agents."""
+
+    total = serializers.IntegerField()
+    status = serializers.DictField(child=serializers.IntegerField())
+    version = serializers.DictField(child=serializers.IntegerField())
+    os_type = serializers.DictField(child=serializers.IntegerField())
+
+
+class SkippedSerializer(serializers.Serializer[Any]):
+    """One agent that nothing was done for."""
+
+    instance_uid = serializers.UUIDField()
+    reason = serializers.CharField()
+
+
+class OutcomeSerializer(serializers.Serializer[Outcome]):
+    """What a request to many agents did; ``skipped_agents`` names the first 100."""
+
+    asked = serializers.IntegerField()
+    skipped = serializers.IntegerField()
+    skipped_agents = serializers.SerializerMethodField()
+
+    @extend_schema_field(SkippedSerializer(many=True))
+    def get_skipped_agents(self, outcome: Outcome) -> list[dict[str, Any]]:
+        """Why, one by one."""
+        return [{"instance_uid": str(uid), "reason": reason} for uid, reason in outcome.sample]
+
+
+# --- What is taken ---------------------------------------------------------------------------------------------------
+
+
+def labels_field(**options: Any) -> serializers.DictField:
+    """Operator labels; which keys and values may be kept, the service judges."""
+    return serializers.DictField(child=Text(allow_blank=True, trim_whitespace=False), **options)
+
+
+class AgentEdit(StrictSerializer):
+    """What operators say about an agent. An empty ``name`` gives it back the one it reports."""
+
+    name = Text(max_length=255, required=False, allow_blank=True)
+    notes = Text(max_length=20_000, required=False, allow_blank=True)
+    operator_labels = labels_field(required=False)
+
+
+class CustomMessageRequest(StrictSerializer):
+    """A custom message; ``data`` is text, ``data_base64`` anything."""
+
+    capability = Text(max_length=255)
+    type = Text(max_length=255, allow_blank=True, default="")
+    data = Text(required=False, allow_blank=True, trim_whitespace=False)
+    data_base64 = Text(required=False, allow_blank=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Adds ``bytes``."""
+        if "data" in attrs and "data_base64" in attrs:
+            raise serializers.ValidationError({"data_base64": ["Send data or data_base64, not both."]})
+        try:
+            data = base64.b64decode(attrs.get("data_base64", ""), validate=True) or attrs.get("data", "").encode()
+        except (binascii.Error, ValueError):
+            raise serializers.ValidationError({"data_base64": ["This is not base64."]}) from None
+        if len(data) > MAX_MESSAGE_BYTES:
+            name = "data" if "data" in attrs else "data_base64"
+            raise serializers.ValidationError(
+                {name: [f"The message has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are sent."]}
+            )
+        return {**attrs, "bytes": data}
+
+
+class ChosenAgents(StrictSerializer):
+    """Which agents: the list's filters, or uids, or all of them. Exactly one of the three."""
+
+    filter = serializers.DictField(
+        required=False, allow_empty=False, help_text="Names and values as in the list's query string, without ordering."
+    )
+    instance_uids = serializers.ListField(child=Uid(), required=False, allow_empty=False, max_length=MOST)
+    match_all = Flag(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Exactly one choice."""
+        if ("filter" in attrs) + ("instance_uids" in attrs) + attrs.get("match_all", False) != 1:
+            raise serializers.ValidationError(
+                {"filter": ["Say which agents: send exactly one of filter, instance_uids, and match_all: true."]}
+            )
+        return attrs
+
+    def chosen(self, visible: AgentQuerySet) -> AgentQuerySet:
+        """The agents, once validated. Raises `ValidationError` with messages by filter."""
+        values = self.validated_data
+        if "instance_uids" in values:
+            return visible.filter(instance_uid__in=set(values["instance_uids"]))
+        try:
+            return filtered(visible, values.get("filter", {}))
+        except InvalidForm as error:
+            raise serializers.ValidationError({"filter": error.message_dict}) from error
+
+
+class LabelsRequest(ChosenAgents):
+    """Which agents, and the operator labels to set and to remove."""
+
+    set = labels_field(required=False)
+    remove = serializers.ListField(child=Text(), required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Something to do, and no label in both."""
+        both = {*attrs.get("set", ())} & {*attrs.get("remove", ())}
+        if both:
+            raise serializers.ValidationError({"remove": [f"Set or remove {', '.join(sorted(both))}, not both."]})
+        if not attrs.get("set") and not attrs.get("remove"):
+            raise serializers.ValidationError({"set": ["Name at least one label to set or to remove."]})
+        return super().validate(attrs)

@@ -1,0 +1,241 @@
+"""The driver process: thousands of agents on one event loop, told by lines of JSON what to do.
+
+Started by `benchmarks.fleet.Fleet`, one JSON command a line on standard input, one JSON answer a line on standard
+output. It talks to the loopback address only; count and time of everything are bounded by the command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import random
+import resource
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from time import monotonic, process_time
+from typing import Any
+from uuid import uuid5
+
+import uvloop
+
+from benchmarks import frames
+from benchmarks.agent_protocols import Agent, HttpAgent, Tally, WebSocketAgent
+from benchmarks.figures import UID_NAMESPACE, spread
+
+MOST_AGENTS = 18_000
+_CONNECTING_AT_ONCE = 1_000
+_TICK_SECONDS = 0.01
+
+
+class Driver:
+    """All agents of this process. Every public method without underscore is a command."""
+
+    def __init__(self) -> None:
+        self.agents: list[Agent] = []
+        self.tally = Tally()
+        self.parses = True
+        self.reports_first = True
+        self.on_reply: Callable[[Agent], None] | None = None
+        self._port = 0
+        self._changed = asyncio.Event()
+        self._lost = 0
+        self._closing = False
+
+    # --- Commands ----------------------------------------------------------------------------------------------------
+
+    async def prepare(self, *, port: int, count: int, transport: str, first: int = 0, parses: bool = True) -> Any:
+        """Make the agents and all they will say; nothing is connected yet. ``parses=False``: the server only echoes."""
+        if count > MOST_AGENTS:
+            raise ValueError(f"at most {MOST_AGENTS} agents in one driver")
+        kind = HttpAgent if transport == "http" else WebSocketAgent
+        self._port, self.parses, self.reports_first = port, parses, parses
+        self.agents = [kind(self, number, uuid5(UID_NAMESPACE, str(number))) for number in range(first, first + count)]
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        return {}
+
+    async def connect(self, *, until: str, within: float, per_second: float = 0) -> Any:
+        """Connect everybody, at once or ``per_second``, and wait until all are ``opened``, ``registered`` or ``applied``."""
+        self.tally = Tally()
+        begun = monotonic()
+        await self._connect(self.agents, per_second, within)
+        awaited = getattr(self.tally, until)
+        await self._wait(lambda: len(awaited) >= len(self.agents), begun + within)
+        return self._figures(begun)
+
+    async def reconnect(self, *, killed_at: float, within: float) -> Any:
+        """The server was killed: everybody notices, comes back with a full report, and waits for its reply."""
+        await self._wait(lambda: self._lost >= len(self.agents), killed_at + within)
+        self.tally = Tally()
+        self._lost = 0
+        async with asyncio.timeout_at(asyncio.get_running_loop().time() + killed_at + within - monotonic()):
+            await asyncio.gather(*(self._come_back(agent) for agent in self.agents))
+        await self._wait(lambda: len(self.tally.registered) >= len(self.agents), killed_at + within)
+        return self._figures(killed_at)
+
+    async def flood(self, *, what: str, seconds: float, agents: int = 0) -> Any:
+        """Every agent (or the first ``agents``) speaks again as soon as it was answered: ``heartbeat`` or ``health``."""
+        speakers = self.agents[: agents or None]
+        for agent in speakers:
+            agent.health = frames.health_report(agent.number, healthy=True)
+        sick = (
+            {agent: frames.health_report(agent.number, healthy=False) for agent in speakers} if what == "health" else {}
+        )
+        stop_at = 0.0
+
+        def beat(agent: Agent) -> None:
+            if monotonic() < stop_at:
+                agent.say(frames.CAPABILITIES_FIELD)
+
+        def turn(agent: Agent) -> None:
+            if monotonic() < stop_at:
+                agent.say(sick[agent] if agent.sequence_num % 2 else agent.health)
+
+        speak = beat if what == "heartbeat" else turn
+        self.tally = Tally()
+        begun = monotonic()
+        stop_at = begun + seconds
+        self.on_reply = speak
+        for agent in speakers:
+            speak(agent)
+        try:
+            await self._wait(
+                lambda: monotonic() >= stop_at and not any(agent.sent_at for agent in speakers), stop_at + 30
+            )
+        finally:
+            self.on_reply = None
+        return self._figures(begun)
+
+    async def beat(self, *, interval: float, seconds: float) -> Any:
+        """Everybody sends a heartbeat (or poll) each ``interval`` seconds, evenly spread, for ``seconds``."""
+        self.tally = Tally()
+        order = list(self.agents)
+        random.Random(1).shuffle(order)
+        begun = monotonic()
+        due = late = 0
+        total = round(seconds / interval * len(order))
+        while due < total:
+            now = monotonic() - begun
+            until = min(total, int(now / interval * len(order)) + 1)
+            while due < until:
+                agent = order[due % len(order)]
+                due += 1
+                if agent.sent_at:
+                    late += 1
+                else:
+                    agent.say(frames.CAPABILITIES_FIELD)
+            await asyncio.sleep(_TICK_SECONDS)
+        self.tally.wrong["still waiting for the last answer"] += late
+        await self._wait(lambda: not any(agent.sent_at for agent in order), monotonic() + 30)
+        return self._figures(begun)
+
+    async def await_offers(self, *, since: float, within: float) -> Any:
+        """Wait until everybody was offered something since the last command and said that it runs."""
+        await self._wait(lambda: len(self.tally.applied) >= len(self.agents), since + within)
+        return self._figures(since)
+
+    async def forget_times(self) -> Any:
+        """Count from here on."""
+        self.tally = Tally()
+        return {}
+
+    async def offers(self) -> Any:
+        """How many agents received each hash how often: ``{hash: {times: agents}}``."""
+        counts: dict[str, Counter[int]] = {}
+        for agent in self.agents:
+            for config_hash, times in agent.offers.items():
+                counts.setdefault(config_hash.hex(), Counter())[times] += 1
+        return {key: dict(times) for key, times in counts.items()}
+
+    async def close(self) -> Any:
+        """Hang up."""
+        self._closing = True
+        for agent in self.agents:
+            if agent.transport is not None:
+                agent.transport.abort()
+        return {}
+
+    # --- Called by agents --------------------------------------------------------------------------------------------
+
+    def lost(self, agent: Agent) -> None:
+        """A connection is gone."""
+        if not self._closing:
+            self._lost += 1
+            self.tally.wrong["connection lost"] += 1
+
+    # --- Inside ------------------------------------------------------------------------------------------------------
+
+    async def _connect(self, agents: Sequence[Agent], per_second: float, within: float) -> None:
+        loop = asyncio.get_running_loop()
+        room = asyncio.Semaphore(_CONNECTING_AT_ONCE)
+        begun = monotonic()
+
+        async def one(agent: Agent) -> None:
+            async with room:
+                await loop.create_connection(lambda: agent, "127.0.0.1", self._port)
+
+        async with asyncio.timeout(within), asyncio.TaskGroup() as tasks:
+            for index, agent in enumerate(agents):
+                if per_second and (ahead := index / per_second - (monotonic() - begun)) > 0:
+                    await asyncio.sleep(ahead)
+                tasks.create_task(one(agent))
+
+    async def _come_back(self, agent: Agent) -> None:
+        """Tries once a second with jitter, as clients do, until the server listens again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(random.uniform(0.5, 1.5))
+            try:
+                await loop.create_connection(lambda: agent, "127.0.0.1", self._port)
+            except OSError:
+                continue
+            return
+
+    async def _wait(self, claim: Callable[[], bool], deadline: float) -> None:
+        while not claim():
+            if monotonic() > deadline:
+                raise TimeoutError(f"not in time; so far {self._figures(deadline)}")
+            await asyncio.sleep(_TICK_SECONDS)
+
+    def _figures(self, since: float) -> dict[str, Any]:
+        tally = self.tally
+        return {
+            "seconds": monotonic() - since,
+            "replies": tally.replies,
+            "latency ms": spread([1_000 * latency for latency in tally.latencies]),
+            "opened s": spread([at - since for at in tally.opened]),
+            "registered s": spread([at - since for at in tally.registered]),
+            "offered s": spread([at - since for at in tally.offered]),
+            "applied s": spread([at - since for at in tally.applied]),
+            "wrong": {what: times for what, times in tally.wrong.items() if times},
+            "driver CPU s": process_time(),
+        }
+
+
+async def _serve() -> None:
+    driver = Driver()
+    reader = asyncio.StreamReader(limit=1024 * 1024)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        command = json.loads(line)
+        try:
+            answer = {"result": await getattr(driver, command.pop("command"))(**command)}
+        except (OSError, TimeoutError, ValueError, ExceptionGroup) as error:
+            answer = {"error": repr(error)}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Raise the limit of open files and listen to commands until standard input ends."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    uvloop.run(_serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Instruments inside a measured server: a counter of SQL statements always, a profile of every thread when asked for.
+
+``BENCH_PROFILE=folder`` profiles the event loop and the database threads with cProfile and writes one file for each when
+the process ends; a profile costs time of its own, so read shares from it, not rates. ``BENCH_STATEMENTS=file`` writes how
+often each statement ran and how long it took.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+from prometheus_client import Counter
+
+STATEMENTS = Counter("bench_sql_statements", "SQL statements run.")
+
+
+class Instruments(AppConfig):
+    """Put in place when Django is ready."""
+
+    name = "benchmarks"
+
+    def ready(self) -> None:
+        """Hook into new database connections, and into the threads if asked to."""
+        connection_created.connect(_watch, dispatch_uid="benchmarks")
+        if target := os.environ.get("BENCH_STATEMENTS"):
+            _at_the_end(lambda: _write_statements(Path(f"{target}.{os.getpid()}")))
+        if folder := os.environ.get("BENCH_PROFILE"):
+            _profile(Path(folder))
+
+
+def _at_the_end(write: Callable[[], None]) -> None:
+    """When the runtime stops: uvicorn ends its process by the signal it got, so nothing runs at exit."""
+    from opamp_transport import runtime
+
+    stop = runtime.stop
+
+    async def stop_and_write() -> None:
+        await stop()
+        write()
+
+    runtime.stop = stop_and_write
+
+
+def _watch(connection: Any, **_: object) -> None:
+    if _count not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_count)
+
+
+_seen: dict[str, list[float]] = {}
+
+
+def _count(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+    STATEMENTS.inc()
+    begun = time.perf_counter()
+    try:
+        return execute(sql, params, many, context)
+    finally:
+        entry = _seen.setdefault(sql[:2_000], [0, 0.0])
+        entry[0] += 1
+        entry[1] += time.perf_counter() - begun
+
+
+def _write_statements(target: Path) -> None:
+    shapes: dict[str, list[float]] = {}
+    for sql, (times, seconds) in _seen.items():
+        shape = re.sub(r"\s+", " ", re.sub(r"\((?:%s(?:::\w+)?, ?)+", "(…", sql))[:220]
+        entry = shapes.setdefault(shape, [0, 0.0])
+        entry[0] += times
+        entry[1] += seconds
+    ordered = sorted(shapes.items(), key=lambda item: -item[1][1])
+    target.write_text(json.dumps(ordered, indent=1))
+
+
+def _profile(folder: Path) -> None:
+    from opamp_transport import threads
+
+    folder.mkdir(parents=True, exist_ok=True)
+    main = cProfile.Profile()
+    main.enable()
+    kept: list[tuple[str, cProfile.Profile]] = [("loop", main)]
+    here = threading.local()
+    called = threads._call
+
+    def profiled(*arguments: Any) -> Any:
+        profile = getattr(here, "profile", None)
+        if profile is None:
+            profile = here.profile = cProfile.Profile()
+            kept.append((threading.current_thread().name, profile))
+        return profile.runcall(called, *arguments)
+
+    threads._call = profiled  # type: ignore[assignment]
+
+    def write() -> None:
+        main.disable()
+        for name, profile in kept:
+            profile.dump_stats(str(folder / f"{os.getpid()}-{name}.prof"))
+
+    _at_the_end(write)

@@ -1,0 +1,91 @@
+"""Reads request bodies: JSON as RFC 8259 has it, of bounded size and depth, saying each thing once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from django.conf import settings
+from rest_framework.exceptions import APIException, ParseError, ValidationError
+from rest_framework.parsers import JSONParser
+
+# Deeper than any selector or attribute; far below where Python's own recursion ends.
+MAX_DEPTH = 64
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class TooLarge(APIException):
+    """The request body is above the limit."""
+
+    status_code = 413
+    default_detail = "The request body is too large."
+
+
+class BoundedJSONParser(JSONParser):
+    """JSON of at most `DATA_UPLOAD_MAX_MEMORY_SIZE` bytes and `MAX_DEPTH` levels.
+
+    A name given twice is refused: readers disagree on which one counts. So are lone surrogates, which have no UTF-8
+    form and can neither be stored nor answered.
+    """
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        """Raises `ParseError` or `ValidationError` (400) for what is no such JSON, `TooLarge` (413)."""
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body: bytes = stream.read(limit + 1)
+        if len(body) > limit:
+            raise TooLarge(f"The request body has more than {limit} bytes.")
+        try:
+            data = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+        except RecursionError:
+            raise _too_deep() from None
+        except ValueError as error:
+            raise ParseError(f"The body is not JSON: {error}") from error
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH or b"\\u" in body:
+            _inspect(data)
+        return data
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        seen: set[str] = set()
+        name = next(name for name, _value in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"the name {_shown(name)!r} is given twice in one object")
+    return members
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _too_deep() -> ParseError:
+    return ParseError(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _inspect(data: Any) -> None:
+    """Refuse what is too deep and texts that cannot be encoded; the error names the top-level member."""
+    waiting: list[tuple[Any, str, int]] = [(data, "", 0)]
+    while waiting:
+        value, member, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        if isinstance(value, str):
+            if _SURROGATE.search(value):
+                raise ValidationError({_shown(member): ["The text has a lone surrogate; send whole characters."]})
+        elif isinstance(value, dict | list):
+            waiting.extend((part, member or name, depth + 1) for name, part in _parts(value))
+
+
+def _parts(value: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list):
+        yield from (("", part) for part in value)
+    else:
+        for name, part in value.items():
+            yield name, name
+            yield name, part
+
+
+def _shown(name: str) -> str:
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", name[:100])

@@ -1,0 +1,184 @@
+"""Agents that others wrote in less common situations: compression, a busy server, lost state, new identities."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.interop.full_queue import full_queue
+from tests.interop.programs import KINDS, Kind, Program
+from tests.interop.recording_proxy import RecordingProxy
+from tests.interop.stage import Stage
+from tests.live_server import LiveServer
+from tests.plain_http import post
+
+pytestmark = pytest.mark.interop
+
+GO_KINDS = [kind for kind in KINDS if kind.program == "go"]
+HTTP_KINDS = [kind for kind in KINDS if kind.scheme == "http"]
+# The longest Retry-After, a tenth more for the jitter of Elastic's client, and some time to connect.
+LONGEST_PAUSE = 60 * 1.1 + 15
+
+only_go = pytest.mark.parametrize("kind", GO_KINDS, ids=lambda kind: kind.name, indirect=True)
+
+
+def padded(text: str) -> str:
+    """``text`` (YAML) with so much of the same behind it that compression must show."""
+    return text + "# the quick brown fox jumps over the lazy dog\n" * 500
+
+
+class TestCompression:
+    """Whoever can compress is understood, whoever cannot is left in peace."""
+
+    @pytest.mark.rule("S-16", "S-17", transport="http")
+    @pytest.mark.parametrize("kind", GO_KINDS[1:], ids=lambda kind: kind.name, indirect=True)
+    def test_gzip_requests_and_responses_with_the_reference_client(self, stage: Stage) -> None:
+        large = padded(stage.kind.good)
+        wanted = stage.publish(large)
+        with (
+            RecordingProxy(stage.server.http_endpoint) as proxy,
+            stage.program("--endpoint", proxy.endpoint, "--compress") as agent,
+        ):
+            assert agent.expect("remote_config", hash=wanted)["files"][""]["body"] == large
+            uid = stage.runs(wanted)["instance_uid"]
+            # It has reported the same text as its effective configuration.
+            stage.server.eventually(lambda: "lazy dog" in str(stage.server.get(f"agents/{uid}/effective-config")))
+            assert b"content-encoding: gzip" in proxy.sent.lower()
+            assert b"content-encoding: gzip" in proxy.received.lower()
+            for passed in (proxy.sent, proxy.received):
+                assert b"lazy dog" not in passed
+                assert len(passed) < len(large)
+
+    @pytest.mark.rule("S-17", transport="http")
+    @pytest.mark.parametrize("kind", HTTP_KINDS, ids=lambda kind: kind.name, indirect=True)
+    def test_responses_are_compressed_for_those_alone_who_ask(self, stage: Stage) -> None:
+        wanted = stage.publish(stage.kind.good)
+        with RecordingProxy(stage.server.http_endpoint) as proxy, stage.program("--endpoint", proxy.endpoint) as agent:
+            agent.expect("applied", hash=wanted)
+            asked = re.search(rb"(?i)accept-encoding: [^\r]*gzip", proxy.sent) is not None
+            assert (b"content-encoding: gzip" in proxy.received.lower()) is asked
+            assert asked is (stage.kind.program != "node")
+
+    @pytest.mark.rule("S-13", transport="websocket")
+    @pytest.mark.parametrize("kind", GO_KINDS[:1], ids=lambda kind: kind.name, indirect=True)
+    @pytest.mark.parametrize("offered", [False, True], ids=["default", "compression on"])
+    def test_a_client_that_offers_permessage_deflate_is_served_with_it_or_without(
+        self, kind: Kind, tmp_path: Path, offered: bool
+    ) -> None:
+        setting = {"OPAMP_WEBSOCKET_COMPRESSION": "true"} if offered else {}
+        with LiveServer(tmp_path, **setting) as server:
+            stage = Stage(kind, server)
+            wanted = stage.publish(padded(kind.good))
+            with (
+                RecordingProxy(server.websocket_endpoint) as proxy,
+                stage.program("--endpoint", proxy.endpoint, "--compress") as agent,
+            ):
+                agent.expect("applied", hash=wanted)
+                stage.runs(wanted)
+                second = stage.republish(kind.better)
+                agent.expect("applied", hash=second)
+                stage.runs(second)
+                assert b"permessage-deflate" in proxy.sent
+                assert agent.count("connected") == 1
+                taken = re.search(rb"(?i)sec-websocket-extensions: ([^\r]*)\r", proxy.received)
+                compressed = taken is not None and b"permessage-deflate" in taken[1]
+                if compressed:
+                    assert taken is not None
+                    assert b"server_no_context_takeover" in taken[1]
+                    assert b"client_no_context_takeover" in taken[1]
+                assert (b"lazy dog" not in proxy.received) is compressed
+
+
+class TestFullState:
+    """The server lost what it knew; the agent tells all again, once."""
+
+    @pytest.mark.rule("S-43", "S-44", "S-61")
+    def test_a_forgotten_agent_is_asked_once_and_known_again(self, stage: Stage) -> None:
+        wanted = stage.publish(stage.kind.good)
+        with stage.program() as agent:
+            agent.expect("applied", hash=wanted)
+            first = stage.runs(wanted)
+            assert stage.server.api("DELETE", f"agents/{first['instance_uid']}").status == 204
+            again = stage.runs(wanted)
+            for name in ("instance_uid", "labels", "version", "capabilities", "configuration"):
+                assert again[name] == first[name], name
+            assert again["first_seen_at"] > first["first_seen_at"]
+            stage.wait_for_messages(4)
+            assert agent.count("remote_config") == 1
+            events = stage.server.get(f"agents/{again['instance_uid']}/timeline")["results"]
+            assert [event["kind"] for event in events].count("full_state") == 1
+
+
+@only_go
+class TestReferenceClient:
+    """What only opamp-go can do of the clients here."""
+
+    @pytest.mark.rule("S-28", "S-29", "S-30")
+    def test_it_takes_the_uid_that_it_asked_for(self, stage: Stage) -> None:
+        wanted = stage.publish(stage.kind.good)
+        with stage.program("--ask-uid") as agent:
+            temporary = agent.expect("uid")["uid"]
+            given = agent.expect("new_uid", usable=True)["uid"]
+            assert given != temporary
+            agent.expect("applied", hash=wanted)
+            assert stage.runs(wanted)["instance_uid"] == given
+            assert stage.server.api("GET", f"agents/{temporary}").status == 404
+            stage.wait_for_messages(4)
+            assert agent.count("new_uid") == 1
+            assert agent.count("remote_config") == 1
+
+    @pytest.mark.rule("S-40", "S-98", "S-99")
+    def test_it_is_asked_once_for_the_components_behind_its_hash(self, stage: Stage) -> None:
+        stage.publish(stage.kind.good)
+        for _ in range(2):  # the second agent brings a hash whose map is known
+            with stage.program("--components") as agent:
+                agent.expect("applied")
+                stage.server.eventually(lambda: components_of(stage), what="the component map")
+                assert "code.namespace" in str(components_of(stage))
+                agent.tell("describe tier=front")
+                stage.server.eventually(lambda: (stage.found() or {}).get("labels", {}).get("tier"))
+                assert "code.namespace" in str(components_of(stage))
+                agent.stop()
+                uid = (stage.found() or {})["instance_uid"]
+                assert stage.server.api("DELETE", f"agents/{uid}").status == 204
+
+
+class TestBusyServer:
+    """Refused before it drowns, a fleet comes back by itself."""
+
+    @pytest.mark.rule("S-103", "S-104", "S-105", transport=["websocket", "http"])
+    def test_agents_wait_as_long_as_retry_after_says_and_then_are_served(
+        self, kinds_at_hand: list[Kind], tmp_path: Path
+    ) -> None:
+        with LiveServer(tmp_path, OPAMP_QUEUE_LIMIT="1") as server, ExitStack() as programs:
+            stages = {kind.name: Stage(kind, server) for kind in kinds_at_hand}
+            hashes = {name: stage.publish(stage.kind.good) for name, stage in stages.items()}
+            running: dict[str, Program] = {}
+            with full_queue(server):
+                answer = post(server.http_endpoint, b"")
+                assert answer.status == 503
+                assert 30 <= int(answer.headers["retry-after"]) < 60
+                for name, stage in stages.items():
+                    running[name] = programs.enter_context(stage.program())
+                refused = {name: agent.expect("connect_failed")["at"] for name, agent in running.items()}
+                assert all(stage.found() is None for stage in stages.values())
+            for name, agent in running.items():
+                came = agent.expect("connected", seconds=LONGEST_PAUSE)["at"]
+                if name != "python-http":  # does not read the header
+                    assert came - refused[name] >= 27.0  # 30 s; Elastic's client takes up to a tenth off
+                agent.expect("applied", hash=hashes[name])
+                stages[name].runs(hashes[name])
+                assert agent.count("remote_config") == 1
+
+
+def components_of(stage: Stage) -> object:
+    """The component map that the server has stored for the agent."""
+    rows = stage.server.rows(
+        "SELECT service_name, content FROM agents_reportedstate"
+        " JOIN agents_agent ON agents_agent.id = agents_reportedstate.agent_id"
+        " JOIN agents_reporteddocument ON agents_reporteddocument.hash = agents_reportedstate.components_id"
+    )
+    return next((content for name, content in rows if name == stage.name), None)

@@ -1,0 +1,213 @@
+"""Several server processes on one PostgreSQL and one Redis: no agent belongs to the process it is connected to.
+
+Both come from DATABASE_URL and REDIS_URL. Without them there can be one process only, and that is what is shown then.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+from websockets.sync.client import ClientConnection, connect
+
+from opamp_transport.proto import opamp_pb2
+from tests.fake_agent import APPLIED, FakeAgent, answered
+from tests.live_server import ROOT, LiveServer, configuration, free_port
+from tests.plain_http import post
+
+SHARED = os.environ.get("DATABASE_URL", "").startswith("postgres") and bool(os.environ.get("REDIS_URL"))
+TIMEOUT = 20.0
+# A process that were not rung would look for changes by itself every three seconds.
+AT_ONCE_SECONDS = 1.0
+
+
+class Pair(NamedTuple):
+    """Two processes with one database and one broker."""
+
+    first: LiveServer
+    second: LiveServer
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair | None]:
+    """Both running; ``None`` where nothing can be shared."""
+    if not SHARED:
+        yield None
+        return
+    with LiveServer(tmp_path_factory.mktemp("first")) as first:
+        shared = {name: first.environment[name] for name in ("DATABASE_URL", "REDIS_URL")}
+        with LiveServer(tmp_path_factory.mktemp("second"), **shared) as second:
+            second._token = first.token
+            yield Pair(first, second)
+
+
+def refuses_workers(folder: Path) -> None:
+    """Without a shared database and broker the server does not start several workers."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "serve", "--port", str(free_port()), "--workers", "2"],
+        cwd=ROOT, env={**os.environ, "DATA_DIR": str(folder), "DATABASE_URL": "", "REDIS_URL": ""},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Several workers need PostgreSQL (DATABASE_URL) and Redis (REDIS_URL)" in done.stderr
+
+
+def exchange(socket: ClientConnection, message: opamp_pb2.AgentToServer) -> opamp_pb2.ServerToAgent:
+    """Send, and take the next message as the answer."""
+    socket.send(b"\x00" + message.SerializeToString())
+    return receive(socket)
+
+
+def receive(socket: ClientConnection) -> opamp_pb2.ServerToAgent:
+    """The next message."""
+    frame = socket.recv(timeout=TIMEOUT)
+    assert isinstance(frame, bytes)
+    return opamp_pb2.ServerToAgent.FromString(frame[1:])
+
+
+def poll(server: LiveServer, message: opamp_pb2.AgentToServer) -> opamp_pb2.ServerToAgent:
+    """One plain-HTTP exchange."""
+    answer = post(server.http_endpoint, message.SerializeToString())
+    assert answer.status == 200, answer
+    return opamp_pb2.ServerToAgent.FromString(answer.body)
+
+
+@pytest.mark.defect(14)
+@pytest.mark.rule("S-66", "S-110", transport="websocket")
+def test_a_change_made_in_one_process_reaches_an_agent_of_the_other_at_once(pair: Pair | None, tmp_path: Path) -> None:
+    if pair is None:
+        refuses_workers(tmp_path)
+        return
+    name = f"redis-{uuid4().hex[:8]}"
+    agent = FakeAgent(test=name)
+    pair.second.post("configurations", configuration(name, {"test": name}, "a: 0\n"))
+    with (
+        redis.Redis.from_url(pair.first.environment["REDIS_URL"]) as broker,
+        broker.pubsub(ignore_subscribe_messages=True) as heard,
+        connect(pair.first.websocket_endpoint, proxy=None) as socket,
+    ):
+        exchange(socket, agent.message(**agent.full_parts()))
+        heard.psubscribe("*")
+        seconds = []
+        for edit in range(1, 11):
+            answer = pair.second.api("PATCH", f"configurations/{name}", {"raw_config": f"a: {edit}\n"})
+            begun = time.monotonic()
+            assert answer.status == 200
+            assert receive(socket).remote_config.config_hash.hex() == answer.json["config_hash"]
+            seconds.append(time.monotonic() - begun)
+        assert sorted(seconds)[7] < AT_ONCE_SECONDS, seconds
+        assert rings_for(agent.uid, heard, len(seconds)) == len(seconds)
+
+
+def rings_for(uid: UUID, heard: redis.client.PubSub, wanted: int) -> int:
+    """How many of the broker's messages name this agent; waits for as many as are wanted."""
+    found = 0
+    deadline = time.monotonic() + TIMEOUT
+    while found < wanted and time.monotonic() < deadline:
+        message = heard.get_message(timeout=1.0)  # None also in place of a message that says "subscribed"
+        found += message is not None and uid.bytes in message["data"]
+    return found
+
+
+@pytest.mark.defect(18)
+@pytest.mark.rule("S-110", transport="websocket")
+def test_an_agent_of_one_process_is_seen_and_commanded_from_the_other(pair: Pair | None, tmp_path: Path) -> None:
+    if pair is None:
+        refuses_workers(tmp_path)
+        return
+    name = f"shared-{uuid4().hex[:8]}"
+    agent = FakeAgent(test=name)
+    with connect(pair.first.websocket_endpoint, proxy=None) as socket:
+        exchange(socket, agent.message(**agent.full_parts()))
+        shown = pair.second.get(f"agents/{agent.uid}")
+        assert (shown["connected"], shown["labels"]["test"]) == (True, name)
+        wanted = pair.second.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"]
+        assert receive(socket).remote_config.config_hash.hex() == wanted
+        exchange(socket, agent.message(remote_config_status=answered(bytes.fromhex(wanted), APPLIED)))
+        assert pair.second.get(f"agents/{agent.uid}")["in_sync"] is True
+        pair.second.post(f"agents/{agent.uid}/restart")
+        assert receive(socket).HasField("command")
+    pair.second.eventually(lambda: not pair.second.get(f"agents/{agent.uid}")["connected"], what="the agent has left")
+
+
+@pytest.mark.defect(18)
+@pytest.mark.rule("S-42", "S-50", "S-110", transport="websocket")
+def test_an_agent_that_moves_to_the_other_process_is_not_evicted_by_its_old_socket(
+    pair: Pair | None, tmp_path: Path
+) -> None:
+    if pair is None:
+        refuses_workers(tmp_path)
+        return
+    name = f"moving-{uuid4().hex[:8]}"
+    agent = FakeAgent(test=name)
+    wanted = pair.first.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"]
+    with connect(pair.second.websocket_endpoint, proxy=None) as new:
+        with connect(pair.first.websocket_endpoint, proxy=None) as old:
+            exchange(old, agent.message(**agent.full_parts()))
+            exchange(old, agent.message(remote_config_status=answered(bytes.fromhex(wanted), APPLIED)))
+            moved = exchange(new, agent.message())
+            assert not moved.flags & opamp_pb2.ServerToAgentFlags_ReportFullState
+            assert not moved.HasField("remote_config")
+        reasons = []
+
+        def old_is_closed() -> bool:
+            history = pair.first.rows("SELECT agent_id, reason FROM agents_connectionrecord")
+            reasons[:] = [reason for _, reason in history]
+            return "replaced" in reasons
+
+        pair.first.eventually(old_is_closed, what="the old connection is history")
+        second = pair.first.api("PATCH", f"configurations/{name}", {"raw_config": "a: 2\n"}).json["config_hash"]
+        assert receive(new).remote_config.config_hash.hex() == second
+        assert pair.first.get(f"agents/{agent.uid}")["connected"] is True
+
+
+@pytest.mark.defect(18)
+@pytest.mark.rule("S-42", "S-50", "S-110", transport="http")
+def test_polls_of_one_agent_may_reach_either_process(pair: Pair | None, tmp_path: Path) -> None:
+    if pair is None:
+        refuses_workers(tmp_path)
+        return
+    name = f"polling-{uuid4().hex[:8]}"
+    agent = FakeAgent(test=name)
+    wanted = pair.first.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"]
+    assert poll(pair.first, agent.message(**agent.full_parts())).remote_config.config_hash.hex() == wanted
+    replies = [poll(pair[number % 2], agent.message()) for number in range(1, 9)]
+    assert not any(reply.HasField("remote_config") for reply in replies)
+    assert not any(reply.flags & opamp_pb2.ServerToAgentFlags_ReportFullState for reply in replies)
+    poll(pair.second, agent.message(remote_config_status=answered(bytes.fromhex(wanted), APPLIED)))
+    assert pair.first.get(f"agents/{agent.uid}")["in_sync"] is True
+    second = pair.second.api("PATCH", f"configurations/{name}", {"raw_config": "a: 2\n"}).json["config_hash"]
+    offers = [poll(pair[number % 2], agent.message()).remote_config.config_hash.hex() for number in range(8)]
+    assert [found for found in offers if found] == [second]
+    events = pair.first.get(f"agents/{agent.uid}/timeline")["results"]
+    assert [event["kind"] for event in events].count("connected") == 1
+
+
+@pytest.mark.defect(18)
+@pytest.mark.rule("S-110", transport="websocket")
+def test_two_workers_behind_one_port_serve_one_fleet(tmp_path: Path) -> None:
+    if not SHARED:
+        refuses_workers(tmp_path)
+        return
+    name = "workers"
+    agents = [FakeAgent(test=name) for _ in range(12)]
+    with LiveServer(tmp_path, workers=2) as server, ExitStack() as sockets:
+        fleet = [(agent, sockets.enter_context(connect(server.websocket_endpoint, proxy=None))) for agent in agents]
+        for agent, socket in fleet:
+            exchange(socket, agent.message(**agent.full_parts()))
+        processes = server.rows("SELECT DISTINCT lease_process FROM agents_agent WHERE connected")
+        assert len(processes) == 2, "the kernel gave all connections to one worker"
+        for _ in range(6):  # the REST calls meet either worker
+            assert server.get("agents/summary")["status"]["connected"] == len(agents)
+        wanted = server.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"]
+        for _agent, socket in fleet:
+            assert receive(socket).remote_config.config_hash.hex() == wanted

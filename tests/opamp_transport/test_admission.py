@@ -1,0 +1,155 @@
+"""The verdict before any upgrade: secrets, rates, overload, addresses behind proxies."""
+
+from __future__ import annotations
+
+import pytest
+
+from opamp_transport.admission import Gate, Refusal, peer_address
+
+SECRET = "s3cret-of-the-fleet"
+GOOD = {"authorization": f"Bearer {SECRET}"}
+
+
+@pytest.fixture
+def secret(settings) -> None:  # type: ignore[no-untyped-def]
+    """Agents are asked for a secret."""
+    settings.OPAMP_SECRET_KEY = SECRET
+
+
+@pytest.fixture
+def slow(settings) -> None:  # type: ignore[no-untyped-def]
+    """One handshake and one request a second, ten at once."""
+    settings.OPAMP_HANDSHAKES_PER_SECOND = 1
+    settings.OPAMP_REQUESTS_PER_SECOND = 1
+
+
+def ask(
+    gate: Gate,
+    headers: dict[str, str] | None = None,
+    *,
+    address: str = "192.0.2.1",
+    websocket: bool = True,
+    full: bool = False,
+    now: float = 0.0,
+) -> Refusal | None:
+    """One request."""
+    return gate.admit(headers or {}, address=address, websocket=websocket, queue_is_full=full, now=now)
+
+
+class TestSecret:
+    @pytest.mark.rule("S-22", "S-23")
+    @pytest.mark.parametrize("websocket", [True, False])
+    @pytest.mark.parametrize(
+        ("headers", "admitted"),
+        [
+            ({"authorization": f"Bearer {SECRET}"}, True),
+            ({"authorization": f"bearer   {SECRET} "}, True),
+            ({"authorization": f"Secret-Key {SECRET}"}, True),
+            ({"secret-key": SECRET}, True),
+            ({}, False),
+            ({"secret-key": ""}, False),
+            ({"authorization": SECRET}, False),
+            ({"authorization": f"Basic {SECRET}"}, False),
+            ({"authorization": "Bearer wrong"}, False),
+            ({"authorization": "Bearer \u00ff\u20ac"}, False),
+            ({"secret-key": SECRET + "x"}, False),
+            ({"secret-key": SECRET[:-1]}, False),
+        ],
+    )
+    def test_who_is_admitted(self, secret: None, websocket: bool, headers: dict[str, str], admitted: bool) -> None:
+        refusal = ask(Gate(), headers, websocket=websocket)
+        assert (refusal is None) is admitted
+        if refusal is not None:
+            assert refusal.status == 401
+            assert refusal.headers["WWW-Authenticate"].startswith("Bearer")
+            assert SECRET not in refusal.text
+
+    def test_wrong_secrets_are_limited_for_each_address(self, secret: None) -> None:
+        gate = Gate()
+        statuses = [refusal.status for _ in range(150) if (refusal := ask(gate)) is not None]
+        assert statuses == [401] * 100 + [429] * 50
+        elsewhere = ask(gate, address="192.0.2.2")
+        assert elsewhere is not None
+        assert elsewhere.status == 401
+        later = ask(gate, now=10.0)
+        assert later is not None
+        assert later.status == 401
+
+    def test_somebody_with_a_wrong_secret_shuts_nobody_out_behind_the_same_address(
+        self, secret: None, slow: None
+    ) -> None:
+        gate = Gate()
+        for _ in range(10_000):
+            assert ask(gate) is not None
+        assert ask(gate, GOOD) is None
+
+    def test_without_a_secret_nobody_is_asked(self) -> None:
+        assert ask(Gate(), {"authorization": "Bearer whatever"}) is None
+
+
+class TestRates:
+    @pytest.mark.rule("S-103")
+    @pytest.mark.parametrize("websocket", [True, False])
+    def test_above_the_rate_of_an_address_429_says_when_to_come_back(self, slow: None, websocket: bool) -> None:
+        gate = Gate()
+        refusals = [ask(gate, websocket=websocket) for _ in range(40)]
+        assert refusals[:10] == [None] * 10
+        waits = []
+        for refusal in refusals[10:]:
+            assert refusal is not None
+            assert refusal.status == 429
+            waits.append(int(refusal.headers["Retry-After"]))
+        assert min(waits) >= 1
+        assert len(set(waits)) > 5, "all told the same time would come back together"
+        assert ask(gate, websocket=websocket, address="192.0.2.2") is None
+        assert ask(gate, websocket=websocket, now=2.0) is None
+
+    def test_zero_switches_it_off(self, settings) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_HANDSHAKES_PER_SECOND = 0
+        gate = Gate()
+        assert not any(ask(gate) for _ in range(20_000))
+
+    def test_addresses_of_one_ipv6_network_share(self, slow: None) -> None:
+        gate = Gate()
+        refusals = [ask(gate, address=f"2001:db8::{number:x}") for number in range(1, 12)]
+        assert refusals[:10] == [None] * 10
+        assert refusals[10] is not None
+
+    def test_faults_draw_429_in_the_end(self) -> None:
+        gate = Gate()
+        fault = Refusal(400, "malformed", "no")
+        answers = [gate.fault(fault, address="192.0.2.1", now=0.0).status for _ in range(101)]
+        assert answers == [400] * 100 + [429]
+
+    @pytest.mark.rule("S-103")
+    def test_a_full_queue_is_503_with_a_jittered_retry_after(self) -> None:
+        gate = Gate()
+        waits = set()
+        for _ in range(50):
+            refusal = ask(gate, full=True)
+            assert refusal is not None
+            assert refusal.status == 503
+            waits.add(int(refusal.headers["Retry-After"]))
+        assert min(waits) >= 30
+        assert len(waits) > 5
+
+
+class TestAddress:
+    @pytest.mark.parametrize(
+        ("forwarded", "proxies", "address"),
+        [
+            ([], 0, "10.0.0.9"),
+            (["198.51.100.1"], 0, "10.0.0.9"),
+            ([], 1, "10.0.0.9"),
+            (["198.51.100.1"], 1, "198.51.100.1"),
+            (["6.6.6.6, 198.51.100.1"], 1, "198.51.100.1"),
+            (["6.6.6.6, 198.51.100.1, 10.0.0.2"], 2, "198.51.100.1"),
+            (["6.6.6.6", "198.51.100.1, 10.0.0.2"], 2, "198.51.100.1"),
+            (["198.51.100.1"], 3, "198.51.100.1"),
+            ([" , ,"], 1, "10.0.0.9"),
+            (["x" * 500], 1, "x" * 64),
+        ],
+    )
+    def test_as_many_proxies_as_are_trusted(self, forwarded: list[str], proxies: int, address: str) -> None:
+        raw = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+        assert peer_address("10.0.0.9", raw, proxies=proxies) == address
