@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode, Frame
@@ -266,6 +267,7 @@ class PatientWebSocketProtocol(_ReadsInTime, WebSocketsSansIOProtocol):
         self._message_timer: asyncio.TimerHandle | None = None
         self._message_begun = 0.0
         self._refused = False
+        self._application_closed = False
 
     # --- Reading ---------------------------------------------------------------------------------------------------
 
@@ -432,9 +434,14 @@ class PatientWebSocketProtocol(_ReadsInTime, WebSocketsSansIOProtocol):
     # --- Writing and the end -------------------------------------------------------------------------------------------
 
     async def send(self, message: ASGISendEvent) -> None:
-        """As the application says; after its close the peer's own Close may wait among what is not parsed yet."""
+        """As the application says. A connection that was closed behind its back is a peer that has gone, no mistake."""
+        await self.writable.wait()
+        if self.close_sent and not self._application_closed:
+            raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.close":
+            self._application_closed = True
+            # The peer's own Close may be among what is not parsed yet.
             self._wait_for_turn()
 
     def pause_writing(self) -> None:

@@ -59,6 +59,9 @@ _CLOSE_TOO_BIG = 1009
 _CLOSE_TRY_LATER = 1013
 
 
+_UNSENDABLE = ErrorResponse(ErrorType.UNKNOWN, "The answer is larger than the server's OPAMP_MAX_MESSAGE_SIZE allows.")
+
+
 async def decode(here: Runtime, body: bytes) -> StatusReport:
     """A report from protobuf bytes; large ones are decoded in a thread, since memory grows to many times the bytes."""
     size = len(body)
@@ -237,7 +240,9 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             link.seen = time.time()
         if report.agent_disconnect:
             here.registry.detach(link)
-        await self.push(reply)
+        if not await self.push(reply):
+            # Each message has an answer (S-36), also when the true one may not be sent (S-11).
+            await self.push(Reply(instance_uid=reply.instance_uid, error=_UNSENDABLE))
         if link.due and link.connection is not None and reply.error is None:
             here.exchange.ring(link)
         return True

@@ -100,8 +100,14 @@ class Exchange:
         return await future
 
     def ring(self, link: Link) -> None:
-        """Look whether something is due to this connected agent; rings that wait already are not doubled."""
-        if link.uid not in self._rung:
+        """Look whether something is due to this connected agent; rings that wait already are not doubled.
+
+        While a push has not left yet, because the peer reads slowly, there is no use in making the next one: it would
+        only wait in memory and be out of date (S-108).
+        """
+        if link.pushing:
+            link.rung_meanwhile = True
+        elif link.uid not in self._rung:
             self._rung.add(link.uid)
             self._put(_Item(link.uid, link))
 
@@ -242,17 +248,23 @@ class Exchange:
                 self._push(item.link, result)
 
     def _push(self, link: Link, result: Settled) -> None:
+        link.pushing = True
         task = asyncio.get_running_loop().create_task(self._send(link, result))
         self._pushes.add(task)
         task.add_done_callback(self._pushes.discard)
 
     async def _send(self, link: Link, result: Settled) -> None:
         connection = link.connection
-        if connection is None or result.reply is None:
-            return
-        sent = await connection.push(result.reply)
-        metrics.PUSHES.labels("sent" if sent else "failed").inc()
-        if sent and result.more_due:
+        sent = False
+        try:
+            if connection is not None and result.reply is not None:
+                sent = await connection.push(result.reply)
+                metrics.PUSHES.labels("sent" if sent else "failed").inc()
+        finally:
+            link.pushing = False
+            due = link.rung_meanwhile or result.more_due
+            link.rung_meanwhile = False
+        if sent and due:
             self.ring(link)
 
     async def _release(self, lease_ids: Sequence[str]) -> None:

@@ -35,7 +35,8 @@ class Link:
     """What is remembered of one agent: enough to answer a heartbeat without the database.
 
     ``connection`` is ``None`` for plain HTTP. ``due``: something waits for the agent's next poll. ``seen`` is Unix time
-    in seconds; ``deadline`` (HTTP) is when the agent counts as gone. ``digest`` is of the last message's bytes (S-46).
+    in seconds; ``pushing``: an unasked message has not left yet, and ``rung_meanwhile``: what came up since must be looked
+    at when it has; ``deadline`` (HTTP) is when the agent counts as gone. ``digest`` is of the last message's bytes (S-46).
     """
 
     __slots__ = (
@@ -46,6 +47,8 @@ class Link:
         "deadline",
         "digest",
         "due",
+        "pushing",
+        "rung_meanwhile",
         "seen",
         "sequence_num",
         "uid",
@@ -59,6 +62,8 @@ class Link:
         self.capabilities = 0
         self.ack = b""
         self.due = False
+        self.pushing = False
+        self.rung_meanwhile = False
         self.seen = 0.0
         self.deadline = 0.0
         self.digest = 0
