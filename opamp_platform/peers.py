@@ -8,6 +8,7 @@ here knows OpAMP; what a message means is the doors' business.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections import deque
 from typing import Any, ClassVar
@@ -21,6 +22,9 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.frames import CloseCode, Frame
 
 from opamp_transport.limits import INBOUND, TokenBucket
+
+# Not uvicorn's own: what single connections do must not fill the log (see `opamp_platform.logs`).
+_LOGGER = logging.getLogger("opamp_platform.connections")
 
 # A peer that takes nothing of what waits for it during this time is cut off.
 _WRITE_SECONDS = 20.0
@@ -97,6 +101,10 @@ class PatientHttpProtocol(_ReadsInTime, HttpToolsProtocol):
     _body_bytes = 0
     _body_open = False
     _upgraded = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _LOGGER
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock of the first request starts with the connection."""
@@ -251,6 +259,7 @@ class PatientWebSocketProtocol(_ReadsInTime, WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.logger = self.conn.logger = _LOGGER
         if settings.OPAMP_WEBSOCKET_COMPRESSION:
             self.conn.available_extensions = [_DEFLATE]
         cls = type(self)

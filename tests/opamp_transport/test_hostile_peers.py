@@ -390,6 +390,22 @@ class TestRates:
         assert json.loads(lines[0])["reason"] == "too many handshakes"
 
 
+def test_connections_do_not_fill_the_log(limited: LiveServer) -> None:
+    before = len(limited.log_path.read_text(encoding="utf-8").splitlines())
+    for number in range(200):
+        with RawSocket(limited.port) as peer:
+            peer.send(
+                (b"no HTTP\r\n\r\n", b"GET /v1/opamp HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")[number % 2]
+            )
+            peer.read_head()
+    for _ in range(5):
+        with RawSocket(limited.port) as peer:
+            peer.send(TestRates.HANDSHAKE.format("203.0.113.200").encode())
+            peer.read_head()
+    lines = limited.log_path.read_text(encoding="utf-8").splitlines()[before:]
+    assert len(lines) <= 10, lines
+
+
 @pytest.mark.rule("S-15", transport="websocket")
 def test_the_close_of_a_peer_is_answered(impatient: LiveServer) -> None:
     with Healthy(impatient) as agent:
