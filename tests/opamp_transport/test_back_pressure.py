@@ -145,6 +145,35 @@ async def _held(size: int) -> bool:
     return INBOUND.held == size
 
 
+class TestSecret:
+    @pytest.mark.rule("S-22", "S-23", "S-105")
+    @pytest.mark.parametrize("transport", ["websocket", "http"])
+    def test_without_it_401_and_nothing_is_known_of_the_agent(self, settings, transport: str) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_SECRET_KEY = "the-secret"
+
+        async def body() -> None:
+            agent = FakeAgent()
+            message = agent.message(**agent.full_parts())
+            for wrong in ({}, {"authorization": "Bearer wrong"}, {"secret-key": "wrong"}):
+                if transport == "http":
+                    status = (await post(message.SerializeToString(), wrong)).status
+                else:
+                    peer = Socket(wrong)
+                    await peer.communicator.send_input({"type": "websocket.connect"})
+                    status = (await peer.communicator.receive_output(TIMEOUT))["status"]
+                assert status == 401
+                assert not await exists(agent)
+            right = {"authorization": "Bearer the-secret"}
+            if transport == "http":
+                assert (await post(message.SerializeToString(), right)).status == 200
+            else:
+                async with Socket(right) as socket:
+                    assert (await socket.exchange(message)).instance_uid == agent.uid.bytes
+            assert await exists(agent)
+
+        run(body())
+
+
 class TestOneConnection:
     @pytest.mark.rule("S-33", transport="websocket")
     def test_it_speaks_for_so_many_agents_and_no_more(self, settings) -> None:  # type: ignore[no-untyped-def]

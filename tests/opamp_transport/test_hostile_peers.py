@@ -14,7 +14,7 @@ import pytest
 
 from opamp_transport.proto import opamp_pb2
 from tests.live_server import LiveServer, configuration
-from tests.raw_socket import BINARY, CLOSE, PING, RawSocket, close_payload, frame, resident_bytes
+from tests.raw_socket import BINARY, CLOSE, PING, PONG, RawSocket, close_payload, frame, resident_bytes
 
 LIMIT = 4 * 1024 * 1024
 COLLECTOR = 0x1803 | 0x2000
@@ -69,7 +69,7 @@ class Healthy:
         self.peer.send(self.message(**parts))
         while (answer := self.peer.read_frame()) is not None:
             if answer.opcode == PING:
-                self.peer.send(frame(0xA, answer.payload))
+                self.peer.send(frame(PONG, answer.payload))
             elif answer.opcode == BINARY:
                 reply = opamp_pb2.ServerToAgent.FromString(answer.payload[1:])
                 assert UUID(bytes=reply.instance_uid) == self.uid
@@ -331,8 +331,9 @@ class TestGreedy:
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server behind one proxy that lets an address in once a second, ten times at once."""
+    """A server behind one proxy that lets an address in once a second, ten times at once, and pings every second."""
     limits = {"OPAMP_HANDSHAKES_PER_SECOND": "1", "OPAMP_REQUESTS_PER_SECOND": "1", "OPAMP_TRUSTED_PROXIES": "1"}
+    limits |= {"OPAMP_PING_SECONDS": "1", "OPAMP_PONG_TIMEOUT_SECONDS": "1"}
     with LiveServer(tmp_path_factory.mktemp("limited"), **limits) as server:
         yield server
 
@@ -388,6 +389,25 @@ class TestRates:
         lines = [line for line in limited.log_path.read_text(encoding="utf-8").splitlines() if "203.0.113.77" in line]
         assert 1 <= len(lines) <= 2
         assert json.loads(lines[0])["reason"] == "too many handshakes"
+
+
+class TestPings:
+    @pytest.mark.rule("S-14", transport="websocket")
+    def test_idle_sockets_are_pinged_and_those_that_do_not_answer_are_dropped(self, limited: LiveServer) -> None:
+        message = opamp_pb2.AgentToServer(instance_uid=uuid4().bytes, capabilities=1)
+        where = "X-Forwarded-For: 203.0.113.201"
+        with RawSocket(limited.port).upgrade(where) as answering, RawSocket(limited.port).upgrade(where) as deaf:
+            for _ in range(4):
+                ping = answering.read_frame()
+                assert ping is not None
+                assert ping.opcode == PING
+                answering.send(frame(PONG, ping.payload))
+            frames = deaf.frames()
+            assert [one.opcode for one in frames] == [PING, CLOSE]
+            assert frames[-1].code == 1011
+            answering.send(frame(BINARY, b"\x00" + message.SerializeToString()))
+            kinds = {one.opcode for one in answering.read_frames(2)}
+            assert BINARY in kinds
 
 
 def test_connections_do_not_fill_the_log(limited: LiveServer) -> None:

@@ -1,42 +1,21 @@
-"""How much of the server one connection may take: uvicorn's two protocols with deadlines and bounds of our own.
-
-uvicorn bounds a message's size and nothing else. Here every phase of a connection has a deadline, what a peer makes us
-keep is bounded, and a peer that sends much at once is worked off in turns with the others (S-09, S-106, S-111). Nothing
-here knows OpAMP; what a message means is the doors' business.
-"""
+"""WebSockets: bounded parsing, keeping and writing; permessage-deflate without memory (S-13)."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
 from collections import deque
 from typing import Any, ClassVar
 
 from django.conf import settings
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode, Frame
 
+from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
 from opamp_transport.limits import INBOUND, TokenBucket
 
-# Not uvicorn's own: what single connections do must not fill the log (see `opamp_platform.logs`).
-_LOGGER = logging.getLogger("opamp_platform.connections")
-
-# A peer that takes nothing of what waits for it during this time is cut off.
-_WRITE_SECONDS = 20.0
-# Taking this much within that time counts as reading.
-_LEAST_TAKEN = 64 * 1024
-# The kernel gives up on data that nobody acknowledges or makes room for (milliseconds).
-_UNACKNOWLEDGED = 30_000
-# Beside `OPAMP_BODY_SECONDS` a large body has the time that this rate needs (bytes per second).
-_LEAST_RATE = 32 * 1024
-# A refused peer may finish sending before the connection goes, so that it sees the refusal instead of a reset.
-_LINGER_SECONDS = 2.0
-_LONGEST_HEAD = 64 * 1024
 # A connection that makes us keep less than this is not accounted for.
 _SMALL = 16 * 1024
 # So much of what a peer sent at once is parsed in one go: at the worst some 170 frames, about a millisecond.
@@ -45,186 +24,7 @@ _SLICE = 1024
 _CONTROL_FRAMES, _CONTROL_RATE = 200, 10.0
 # So many fragments of any size, beyond them only as many as fragments of this average size (bytes) would be.
 _FRAGMENTS, _FRAGMENT_SIZE = 1024, 256
-_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-
-
-class _ReadsInTime(asyncio.Protocol):
-    """Cuts off a peer that does not take what we send; both protocols share it."""
-
-    loop: asyncio.AbstractEventLoop
-    transport: asyncio.Transport
-    _write_timer: asyncio.TimerHandle | None = None
-    _waiting = 0
-
-    def pause_writing(self) -> None:
-        """The buffer is above its mark: from now on the peer must read."""
-        super().pause_writing()
-        if self._write_timer is None:
-            self._watch_reader()
-
-    def resume_writing(self) -> None:
-        """The peer has read."""
-        super().resume_writing()
-        self._stop_watching_reader()
-
-    def _watch_reader(self) -> None:
-        self._waiting = self.transport.get_write_buffer_size()
-        self._write_timer = self.loop.call_later(_WRITE_SECONDS, self._reader_is_late)
-
-    def _reader_is_late(self) -> None:
-        if self.transport.get_write_buffer_size() + _LEAST_TAKEN <= self._waiting:
-            self._watch_reader()
-            return
-        self._write_timer = None
-        self.transport.abort()
-
-    def _stop_watching_reader(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
-
-
-def seconds_allowed(received: int) -> float:
-    """How long after its begin a body of which ``received`` bytes are here may still be incomplete."""
-    return float(settings.OPAMP_BODY_SECONDS) + received / _LEAST_RATE
-
-
-class PatientHttpProtocol(_ReadsInTime, HttpToolsProtocol):
-    """Deadlines for head and body of a request, and an end to heads that never end; uvicorn has neither."""
-
-    _head_timer: asyncio.TimerHandle | None = None
-    _body_timer: asyncio.TimerHandle | None = None
-    _begun = 0.0
-    _head_bytes = 0
-    _body_bytes = 0
-    _body_open = False
-    _upgraded = False
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.logger = _LOGGER
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The clock of the first request starts with the connection."""
-        super().connection_made(transport)
-        peer = transport.get_extra_info("socket")
-        if peer is not None and hasattr(socket, "TCP_USER_TIMEOUT") and peer.family != socket.AF_UNIX:
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
-        self._start_head_timer()
-
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser; afterwards some clock runs unless a request is being answered."""
-        self._head_bytes += len(data)
-        super().data_received(data)
-        if self._upgraded or self.transport.is_closing():
-            return
-        if self._body_open:
-            # Chunk sizes and trailers count as head: beside a body they may be a multiple of it, not without end.
-            if self._head_bytes > _LONGEST_HEAD + 10 * self._body_bytes:
-                self._refuse(_TOO_LONG)
-            elif self._body_timer is None:
-                self._begun = self.loop.time()
-                self._body_timer = self.loop.call_later(seconds_allowed(0), self._body_is_late)
-        elif self._head_timer is not None:
-            if self._head_bytes > _LONGEST_HEAD:
-                self._refuse(_TOO_LONG)
-        elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
-            # Line ends between requests are no request, but they have stopped the clock of the idle connection.
-            self._start_head_timer()
-
-    def on_message_begin(self) -> None:
-        """A further request on a kept connection has begun."""
-        super().on_message_begin()
-        if self._head_timer is None:
-            self._start_head_timer()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Trailers after a body are nothing to us."""
-        if not self._body_open:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """The head is here in time."""
-        self._stop(("_head_timer",))
-        self._head_bytes = self._body_bytes = 0
-        self._body_open = True
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """A part of the body."""
-        self._body_bytes += len(body)
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The request is here in time."""
-        self._stop(("_body_timer",))
-        self._body_open = False
-        self._head_bytes = 0
-        super().on_message_complete()
-        if self.cycle is not None and self.cycle.response_complete and self.timeout_keep_alive_task is None:
-            # Answered before its end, and what came since has stopped the clock of the idle connection.
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-
-    def on_response_complete(self) -> None:
-        """An answer before the end of the body is a refusal: the rest is thrown away, but not for long."""
-        super().on_response_complete()
-        if self._body_open and not self.transport.is_closing():
-            self._stop(("_body_timer",))
-            self._body_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
-
-    def handle_websocket_upgrade(self) -> None:
-        """From here on the connection belongs to the other protocol."""
-        self._upgraded = True
-        self._stop(("_head_timer", "_body_timer"))
-        if self.scope["http_version"] != "1.1":
-            # uvicorn would pass it on as 1.1 (RFC 6455 section 4.2.1).
-            self.send_400_response("A WebSocket needs HTTP/1.1.")
-            return
-        super().handle_websocket_upgrade()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing to wait for any more."""
-        self._stop(("_head_timer", "_body_timer", "_write_timer"))
-        super().connection_lost(exc)
-
-    def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(settings.OPAMP_HEADER_SECONDS, self._head_is_late)
-
-    def _stop(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            timer: asyncio.TimerHandle | None = getattr(self, name)
-            if timer is not None:
-                timer.cancel()
-                setattr(self, name, None)
-
-    def _head_is_late(self) -> None:
-        self._head_timer = None
-        self._refuse(_TIMED_OUT)
-
-    def _body_is_late(self) -> None:
-        self._body_timer = None
-        now = self.loop.time()
-        if self.flow.read_paused:
-            self._begun = now  # it is we who do not read
-        left = self._begun + seconds_allowed(self._body_bytes) - now
-        if left > 0.01:
-            self._body_timer = self.loop.call_later(left, self._body_is_late)
-            return
-        cycle = self.cycle
-        self._refuse(b"" if cycle is None or cycle.response_started else _TIMED_OUT)
-        if cycle is not None:
-            # The application waits for the rest; it learns that nothing comes any more.
-            cycle.disconnected = True
-            cycle.message_event.set()
-
-    def _refuse(self, answer: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(answer)
-            self.transport.close()
 
 
 class _Turns:
@@ -252,14 +52,14 @@ class _Turns:
             self.loop.call_soon(self._turn)
 
 
-class PatientWebSocketProtocol(_ReadsInTime, WebSocketsSansIOProtocol):
+class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
     """A WebSocket whose peer cannot make us parse, keep or write without end."""
 
     _turns: ClassVar[_Turns | None] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.logger = self.conn.logger = _LOGGER
+        self.logger = self.conn.logger = LOGGER
         if settings.OPAMP_WEBSOCKET_COMPRESSION:
             self.conn.available_extensions = [_DEFLATE]
         cls = type(self)
@@ -501,7 +301,7 @@ class PatientWebSocketProtocol(_ReadsInTime, WebSocketsSansIOProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+        self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
 
 # Both parameters named, or clients built on gorilla/websocket give up (S-13); and no context means no memory kept.
