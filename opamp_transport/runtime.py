@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS = 5.0
 MISSED_CHANGE_SECONDS = 3.0
 EXPIRE_SECONDS = 5.0
+# Every so many expiries all connected agents are looked at, not those of processes known to be dead alone.
+_THOROUGH_EVERY = 12
 # A change is looked for again this long after its time stamp: its transaction may have committed late.
 _LOOK_BACK = timedelta(seconds=60)
 _DRAIN_SECONDS = 10.0
@@ -61,6 +63,7 @@ class Runtime:
         self.large_messages = asyncio.Semaphore(1)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._expiries = 0
 
     def start(self) -> None:
         """Begin the chores on the running loop."""
@@ -142,11 +145,13 @@ class Runtime:
         now = time.time()
         for link in self.registry.overdue(now - 60):
             self.registry.detach(link)
-        await self.threads.run(_expire, timezone.now())
+        thorough = self._expiries % _THOROUGH_EVERY == 0
+        self._expiries += 1
+        await self.threads.run(_expire, timezone.now(), thorough=thorough)
 
 
-def _expire(at: datetime) -> None:
-    leases.expire_agents(at=at)
+def _expire(at: datetime, *, thorough: bool) -> None:
+    leases.expire_agents(at=at, thorough=thorough)
     commands.expire_commands(at=at)
 
 
