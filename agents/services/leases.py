@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from agents.models import Agent, AgentEvent, AgentPresence, ConnectionRecord, ServerProcess, Transport
+from agents.services.bulk import bulk_update
 from agents.services.recording import http_expiry
 
 logger = logging.getLogger(__name__)
@@ -51,36 +52,31 @@ def release_leases(lease_ids: Sequence[str], *, reason: str, at: datetime) -> in
 
 @transaction.atomic(durable=True)
 def note_sightings(sightings: Sequence[Sighting]) -> int:
-    """Write a batch of last-seen times and sequence numbers: one upsert per 1,000 agents; returns how many rows.
+    """Write a batch of last-seen times and sequence numbers, 1,000 agents at a time; returns how many rows.
 
-    Agents deleted meanwhile are left out. An older time never overwrites a newer one written by a full report,
-    because a report's own sighting is removed from memory before it is recorded.
+    Agents deleted meanwhile are left out, and so are those whose report is being recorded right now: it says the same
+    or more, and a batch of reports and a batch of sightings must not wait for each other's rows.
     """
     written = 0
     for start in range(0, len(sightings), _BATCH):
         batch = sightings[start : start + _BATCH]
-        alive = set(
-            AgentPresence.objects.filter(agent_id__in=[item.agent_id for item in batch]).values_list(
-                "agent_id", flat=True
-            )
+        if connection.features.has_select_for_update_skip_locked:
+            rows = AgentPresence.objects.select_for_update(skip_locked=True)
+            free = set(rows.filter(agent_id__in=[item.agent_id for item in batch]).values_list("agent_id", flat=True))
+            batch = [item for item in batch if item.agent_id in free]
+        bulk_update(
+            [
+                AgentPresence(
+                    agent_id=item.agent_id,
+                    last_seen_at=item.last_seen_at,
+                    sequence_num=item.sequence_num,
+                    expires_at=http_expiry(item.last_seen_at) if item.is_http else None,
+                )
+                for item in batch
+            ],
+            ["last_seen_at", "sequence_num", "expires_at"],
         )
-        rows = [
-            AgentPresence(
-                agent_id=item.agent_id,
-                last_seen_at=item.last_seen_at,
-                sequence_num=item.sequence_num,
-                expires_at=http_expiry(item.last_seen_at) if item.is_http else None,
-            )
-            for item in sorted(batch, key=lambda item: item.agent_id)
-            if item.agent_id in alive
-        ]
-        AgentPresence.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["agent"],
-            update_fields=["last_seen_at", "sequence_num", "expires_at"],
-        )
-        written += len(rows)
+        written += len(batch)
     return written
 
 
@@ -104,8 +100,11 @@ def retire(process_id: str) -> None:
 
 
 @transaction.atomic(durable=True)
-def expire_agents(*, at: datetime) -> int:
+def expire_agents(*, at: datetime, thorough: bool = True) -> int:
     """Disconnect HTTP agents past their deadline and WebSocket agents of dead processes; returns how many.
+
+    ``thorough``: look at every connected agent for a process that nobody knows any more. Otherwise only those of
+    processes known to be dead are looked for, which costs nothing while there is none.
 
     Any process may run it at any time: each step is a compare-and-set, so two at once do no harm. Silence of a healthy
     WebSocket is no reason (S-74, defect 6).
@@ -120,14 +119,22 @@ def expire_agents(*, at: datetime) -> int:
         still = Agent.objects.filter(pk__in=overdue, transport=Transport.HTTP, presence__expires_at__lt=at)
         expired += _disconnect(still, reason="silent", at=at)
         AgentPresence.objects.filter(agent_id__in=overdue, expires_at__lt=at).update(expires_at=None)
-    return expired + _expire_dead_processes(at)
+    return expired + _expire_dead_processes(at, thorough=thorough)
 
 
-def _expire_dead_processes(at: datetime) -> int:
-    alive = {row.id for row in ServerProcess.objects.all() if at - row.beat_at < PROCESS_PATIENCE and _runs_here(row)}
-    ServerProcess.objects.filter(beat_at__lt=at - 10 * PROCESS_PATIENCE).exclude(id__in=alive).delete()
-    orphans = Agent.objects.filter(connected=True, transport=Transport.WEBSOCKET).exclude(lease_process__in=alive)
-    return _disconnect(orphans, reason="server process lost", at=at)
+def _expire_dead_processes(at: datetime, *, thorough: bool) -> int:
+    known = list(ServerProcess.objects.all())
+    alive = {row.id for row in known if at - row.beat_at < PROCESS_PATIENCE and _runs_here(row)}
+    dead = {row.id for row in known} - alive
+    websocket = Agent.objects.filter(connected=True, transport=Transport.WEBSOCKET)
+    expired = 0
+    if thorough:
+        expired = _disconnect(websocket.exclude(lease_process__in=alive), reason="server process lost", at=at)
+    elif dead:
+        expired = _disconnect(websocket.filter(lease_process__in=dead), reason="server process lost", at=at)
+    if dead:
+        ServerProcess.objects.filter(id__in=dead, beat_at__lt=at - 10 * PROCESS_PATIENCE).delete()
+    return expired
 
 
 def _runs_here(row: ServerProcess) -> bool:
