@@ -20,7 +20,9 @@ def problem_of(posted: QueryDict, count: int) -> str | None:
     except ValueError:
         shown = 0
     if count > shown * _GROWTH + _GROWTH_SLACK:
-        return _("The number of agents has grown to %(count)d since this page was shown: look again.") % {"count": count}
+        return _("The number of agents has grown to %(count)d since this page was shown: look again.") % {
+            "count": count
+        }
     if shown <= TYPE_ABOVE:
         return None
     typed = (posted.get("typed_count") or "").replace(",", "").replace(" ", "").strip()

@@ -10,7 +10,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
@@ -36,17 +36,15 @@ from configurations.admin.forms import (
     selector_of,
     selector_rows,
 )
-from configurations.models import Assignment, Configuration, Revision, files_from_json
+from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision, files_from_json
 from configurations.outcome import AssignmentStatus
-from configurations.previewing import Preview, reach
+from configurations.previewing import reach
 from configurations.services import offers, publishing
 from configurations.services.publishing import Draft, InvalidConfiguration, StaleRevision, checked, draft_of
 
 _REVISIONS = 20
 _AGENTS = 100
 _SAMPLED_FOR_KEYS = 200
-_WAITING = (AssignmentStatus.PENDING, AssignmentStatus.OFFERED, AssignmentStatus.APPLYING)
-PUBLISHED_OVER = "_published_over"
 
 
 @admin.register(Configuration)
@@ -71,13 +69,14 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
     class Media:
         """Plain modules, served by us."""
 
-        js = [forms.Script("portal/configuration.js", type="module")] if hasattr(forms, "Script") else []
+        js = [forms.Script("portal/configuration.js", type="module")]
 
     # --- List ------------------------------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Configuration]:
         """With the counts of the list."""
-        return with_outcomes(super().get_queryset(request).select_related("current"))
+        rows = cast("ConfigurationQuerySet", super().get_queryset(request))
+        return rows.select_related("current").with_outcomes()
 
     @admin.display(description=_("configuration"), ordering="name")
     def title(self, row: Configuration) -> SafeString:
@@ -159,9 +158,11 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
     ) -> HttpResponse:
         """The editor; or, when a complete form came in, the page that says what it would change."""
         form = cast("ConfigurationForm", context["adminform"].form)
+        # The form's own instance carries what was typed already.
+        row = Configuration.objects.select_related("current").get(pk=obj.pk) if change and obj else None
         if request.method == "POST" and not form.errors and form.stage != EDIT and form.found is not None:
-            return self.confirmation(request, form, obj if change else None)
-        context |= self._editor_context(request, form, obj if change else None)
+            return self.confirmation(request, form, row)
+        context |= self._editor_context(request, form, row)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def _editor_context(
@@ -207,7 +208,7 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
             "stage_field": "stage",
             "back": True,
             "refusal": form.refusal,
-            "nothing": row is not None and not form.files_differ and not context["targeting"] and not form.changed_text(),
+            "nothing": row is not None and publishing.changes_nothing(row, draft),
             "submit": ngettext("Publish (%(count)d agent)", "Publish (%(count)d agents)", form.changing)
             % {"count": form.changing},
         }
@@ -241,7 +242,9 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
         for item in findings[:20]:
             messages.warning(request, _("Line %(line)d: %(message)s") % {"line": item.line, "message": item.message})
 
-    def response_add(self, request: HttpRequest, obj: Configuration, post_url_continue: str | None = None) -> HttpResponse:
+    def response_add(
+        self, request: HttpRequest, obj: Configuration, post_url_continue: str | None = None
+    ) -> HttpResponse:
         """To the page where its arrival can be watched."""
         return self._published(request, obj)
 
@@ -371,7 +374,9 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
             self.message_user(request, said % {"name": row}, messages.SUCCESS)
 
         title = (_("Enable %(name)s?") if draft.enabled else _("Disable %(name)s?")) % {"name": row}
-        return self._confirmed(request, row, draft, act, title=title, verb=_("Enable") if draft.enabled else _("Disable"))
+        return self._confirmed(
+            request, row, draft, act, title=title, verb=_("Enable") if draft.enabled else _("Disable")
+        )
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -461,17 +466,6 @@ _OPERATOR_WORDS = {
 }
 
 
-def with_outcomes(rows: QuerySet[Configuration]) -> QuerySet[Configuration]:
-    """Annotated with how many agents should run each, and how far they are."""
-    return rows.annotate(
-        assigned_count=Count("assignments"),
-        applied_count=Count("assignments", filter=Q(assignments__status=AssignmentStatus.APPLIED.value)),
-        failed_count=Count("assignments", filter=Q(assignments__status=AssignmentStatus.FAILED.value)),
-        waiting_count=Count("assignments", filter=Q(assignments__status__in=[item.value for item in _WAITING])),
-        incapable_count=Count("assignments", filter=Q(assignments__status=AssignmentStatus.INCAPABLE.value)),
-    )
-
-
 def _rows_typed(form: ConfigurationForm) -> list[dict[str, Any]] | None:
     """The clauses of what the form shows; ``None`` when that is no selector, so that it stays raw text."""
     if "selector" not in form.fields:
@@ -494,11 +488,10 @@ def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
 
 def _assignments_of(row: Configuration) -> list[Assignment]:
     """Some of the agents that should run it, failures first."""
-    order = [AssignmentStatus.FAILED, *_WAITING]
-    found: list[Assignment] = []
-    base = row.assignments.select_related("agent").order_by("agent_id")
-    found += base.filter(status=order[0].value)[:_AGENTS]
-    found += base.exclude(status=order[0].value)[: _AGENTS - len(found)]
+    rows = row.assignments.select_related("agent").order_by("agent_id")
+    failed = AssignmentStatus.FAILED.value
+    found = list(rows.filter(status=failed)[:_AGENTS])
+    found += rows.exclude(status=failed)[: _AGENTS - len(found)]
     return found
 
 
