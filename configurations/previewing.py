@@ -24,6 +24,7 @@ class PreviewAgent:
 
     instance_uid: str
     name: str
+    hostname: str
     connected: bool
 
 
@@ -70,9 +71,9 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     index = SelectorIndex.build(entries)
     matched = assigned = gained = offline = incapable = kept = 0
     sample: list[PreviewAgent] = []
-    columns = ("instance_uid", "name", "connected", "capabilities", "labels", "configuration_name")
+    columns = ("instance_uid", "name", "hostname", "connected", "capabilities", "labels", "configuration_name")
     candidates = Agent.objects.filter(selector_condition(selector)).order_by("name", "id").values_list(*columns)
-    for uid, agent_name, connected, capabilities, labels, present in candidates.iterator(chunk_size=2_000):
+    for uid, agent_name, hostname, connected, capabilities, labels, present in candidates.iterator(chunk_size=2_000):
         matched += 1
         winner = index.winner(labels)
         if winner is None or winner.key != _DRAFT:
@@ -83,7 +84,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         offline += not connected
         incapable += not capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG
         if len(sample) < SAMPLE:
-            sample.append(PreviewAgent(str(uid), agent_name, connected))
+            sample.append(PreviewAgent(str(uid), agent_name, hostname, connected))
     holds = Agent.objects.filter(configuration_name=name).count() if name else 0
     return Preview(matched, assigned, gained, holds - kept, offline, incapable, sample, [])
 

@@ -121,8 +121,6 @@ class AgentAdmin(AgentPages):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if "\x00" in term:
-            return queryset.none(), False
         try:
             return queryset.filter(instance_uid=UUID(term)), False
         except ValueError:
