@@ -30,6 +30,13 @@ class PortalSite(admin.AdminSite):
     site_url = None
     index_template = "admin/dashboard.html"
 
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """What people come for stands first."""
+        places = {label: place for place, label in enumerate(("agents", "configurations"))}
+        return sorted(
+            super().get_app_list(request, app_label), key=lambda app: places.get(app["app_label"], len(places))
+        )
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Counts by status, configurations by outcome, and what happened last; for those who may see agents."""
         context: dict[str, Any] = {**(extra_context or {}), "configurations": None}

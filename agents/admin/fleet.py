@@ -9,8 +9,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -60,7 +62,7 @@ class AgentForm(forms.ModelForm[Agent]):
         fields = ["custom_name", "notes"]
         widgets = {
             "custom_name": forms.TextInput(attrs={"class": "vTextField"}),
-            "notes": forms.Textarea(attrs={"rows": 3}),
+            "notes": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -80,10 +82,12 @@ class AgentAdmin(AgentPages):
     """The fleet."""
 
     form = AgentForm
-    list_display = ["title", "pill", "service_name", "version", "os_type", "running", "seen", "chips"]
+    list_display = ["title", "pill", "service", "os_type", "running", "seen", "chips"]
     list_filter = facets.FACETS
     list_per_page = 50
     show_full_result_count = False
+    # `facets` counts by itself.
+    show_facets = admin.ShowFacets.NEVER
     # Searching is by `get_search_results`; the box is only shown when this is not empty.
     search_fields = ["name"]
     search_help_text = _("Name, host, service, instance UID; or labels, such as env=prod, os.type in (linux, windows)")
@@ -134,6 +138,10 @@ class AgentAdmin(AgentPages):
         part = Q(name__icontains=term) | Q(hostname__icontains=term) | Q(service_name__icontains=term)
         return queryset.filter(part), False
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Under a title that says what it shows."""
+        return super().changelist_view(request, {"title": _("Agents"), **(extra_context or {})})
+
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Only those with a confirmation page of their own."""
         return dict(bulk.actions_for(request.user))
@@ -149,6 +157,11 @@ class AgentAdmin(AgentPages):
             notes=values["notes"],
             operator_labels=values["label_lines"],
         )
+
+    def response_change(self, request: HttpRequest, obj: Agent) -> HttpResponse:
+        """Back to the page, where the effect is seen."""
+        self.message_user(request, _("Saved."), messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_change", args=[obj.pk]))
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -173,6 +186,11 @@ class AgentAdmin(AgentPages):
     def pill(self, agent: Agent) -> SafeString:
         """Text, sign and colour."""
         return SafeString(render_to_string("admin/pill.html", {"status": agent.status.value}).strip())
+
+    @admin.display(description=_("service"), ordering="version")
+    def service(self, agent: Agent) -> SafeString:
+        """What runs there, and its version."""
+        return format_html('{}<br><span class="quiet">{}</span>', agent.service_name or "–", agent.version)
 
     @admin.display(description=_("configuration"), ordering="configuration_name")
     def running(self, agent: Agent) -> SafeString:

@@ -23,7 +23,7 @@ from accounts.models import User
 from agents import extensions
 from agents.models import Agent, AgentEvent
 from agents.redaction import redacted_files
-from agents.reports import AgentCapabilities, capability_names, from_unix_nano
+from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_names, from_unix_nano
 from agents.sentences import Line, line_of, reason_words
 from agents.services import commands
 
@@ -31,6 +31,12 @@ _TIMELINE = 50
 _CONNECTIONS = 50
 _COMMANDS = 10
 _LARGEST_ID = 2**63 - 1
+_ANSWERS = {
+    RemoteConfigStatuses.UNSET: _("nothing yet"),
+    RemoteConfigStatuses.APPLIED: _("applied"),
+    RemoteConfigStatuses.APPLYING: _("is applying it"),
+    RemoteConfigStatuses.FAILED: _("failed"),
+}
 
 
 class TreeStep(NamedTuple):
@@ -133,6 +139,9 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "agent": agent,
             "title": str(agent),
             "subtitle": None,
+            "show_delete": False,
+            "show_save_and_continue": False,
+            "answer": _ANSWERS.get(agent.remote_config_status, ""),
             "restartable": changes and bool(agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND),
             "may_change": changes,
             "capabilities": capability_names(agent.capabilities),

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext as _
+
 from agents.admin import confirming
 from agents.selectors import parse_selector
 from configurations.models import Configuration, Revision, files_to_json
@@ -56,10 +58,14 @@ def targeting_changes(row: Configuration | None, draft: Draft) -> list[tuple[str
         ("selector", str(row.parsed_selector()), str(wanted)),
     ]
     return [
-        (str(Configuration._meta.get_field(name).verbose_name), str(before), str(after))
+        (str(Configuration._meta.get_field(name).verbose_name), _word(before), _word(after))
         for name, before, after in pairs
         if before != after
     ]
+
+
+def _word(value: object) -> str:
+    return (_("yes") if value else _("no")) if isinstance(value, bool) else str(value)
 
 
 def page_of(

@@ -126,7 +126,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             "name", "display_name", "description", "priority", "enabled", "selector", "match_all", "content_type", "config_key",
         ]  # fmt: skip
         widgets = {
-            "description": forms.Textarea(attrs={"rows": 2}),
+            "description": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
             "content_type": forms.TextInput(attrs={"class": "vTextField", "list": "content-types"}),
         }
         help_texts = {

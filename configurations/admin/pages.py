@@ -61,9 +61,10 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
     actions = None
     change_form_template = "admin/configurations/configuration/change_form.html"
     fieldsets = [
+        (_("Name"), {"fields": ["name", "display_name", "description"]}),
         (_("Which agents"), {"fields": ["selector", "match_all", "priority", "enabled"], "classes": ["targeting"]}),
         (_("What they run"), {"fields": ["raw_config", "content_type", "config_key"], "classes": ["editor"]}),
-        (_("Name and note"), {"fields": ["name", "display_name", "description", "note", "expected_revision"]}),
+        (_("This revision"), {"fields": ["note", "expected_revision"]}),
     ]
 
     class Media:
@@ -110,6 +111,10 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
         """Applied of assigned, failures named."""
         return SafeString(render_to_string("admin/configurations/configuration/progress.html", {"row": row}))
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Under a title that says what it shows."""
+        return super().changelist_view(request, {"title": _("Configurations"), **(extra_context or {})})
+
     # --- Form ------------------------------------------------------------------------------------------------------
 
     def get_fieldsets(self, request: HttpRequest, obj: Configuration | None = None) -> Any:
@@ -118,7 +123,7 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
             return self.fieldsets
         columns = {field.name for field in Configuration._meta.get_fields()}
         kept = [(title, [name for name in options["fields"] if name in columns]) for title, options in self.fieldsets]
-        return [(title, {"fields": names}) for title, names in kept] + [(_("Files"), {"fields": ["files_shown"]})]
+        return [(title, {"fields": names}) for title, names in kept if names] + [(_("Files"), {"fields": ["files_shown"]})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Configuration | None = None) -> list[str]:
         """The name stands in URLs and cannot change."""
@@ -159,7 +164,7 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
         """The editor; or, when a complete form came in, the page that says what it would change."""
         form = cast("ConfigurationForm", context["adminform"].form)
         # The form's own instance carries what was typed already.
-        row = Configuration.objects.select_related("current").get(pk=obj.pk) if change and obj else None
+        row = self.get_queryset(request).get(pk=obj.pk) if change and obj else None
         if request.method == "POST" and not form.errors and form.stage != EDIT and form.found is not None:
             return self.confirmation(request, form, row)
         context |= self._editor_context(request, form, row)
@@ -173,6 +178,7 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
             for labels in Agent.objects.order_by("-id").values_list("labels", flat=True)[:_SAMPLED_FOR_KEYS]:
                 keys.update(labels)
         context: dict[str, Any] = {
+            "subtitle": None,
             "editable": self.may_edit(request, row),
             "row": row,
             "label_keys": sorted(keys),
