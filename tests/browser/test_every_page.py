@@ -26,7 +26,7 @@ user.groups.add(Group.objects.get(name=VIEWER))
 
 
 @pytest.fixture(scope="module")
-def pages(shared_portal: LiveServer, fleet: Callable[..., Any]) -> list[str]:
+def pages(shared_portal: LiveServer, fleet: Callable[..., Any]) -> Places:
     """All kinds of pages, with something on each. Names, labels and texts try to be markup."""
     fleet(4, labels=f"env=pages,attack={ATTACK}", seed="11")
     fleet(1, labels="env=pages", fail_share="1", seed="12")
@@ -41,26 +41,29 @@ def pages(shared_portal: LiveServer, fleet: Callable[..., Any]) -> list[str]:
         "PATCH", f"agents/{uid}", {"name": ATTACK, "notes": ATTACK, "operator_labels": {"team": ATTACK}}
     )
     assert answer.status == 200, answer
-    key = int(
-        server.manage(
-            "shell", "-v0", "-c", f"from agents.models import Agent; print(Agent.objects.get(instance_uid='{uid}').pk)"
-        )
-    )
-    number = int(
-        server.manage(
-            "shell", "-v0", "-c", "from configurations.models import Configuration as C; print(C.objects.get().pk)"
-        )
-    )
-    agent, config = f"/admin/agents/agent/{key}/", f"/admin/configurations/configuration/{number}/"
-    tabs = ["overview", "health", "effective", "why", "difference", "components", "packages", "custom", "connections", "timeline", "raw"]
-    return [
-        "/admin/", "/admin/agents/agent/", "/admin/agents/agent/?status=error", "/admin/agents/agent/?q=nothing-like-it",
-        *(f"{agent}change/#{tab}" for tab in tabs), f"{agent}timeline/", f"{agent}restart/", f"{agent}delete/", f"{agent}history/",
-        "/admin/configurations/configuration/", f"{config}change/", "/admin/configurations/configuration/add/",
-        f"{config}switch/", f"{config}delete/", f"{config}rollback/1/", f"{config}history/",
-        "/admin/accounts/apitoken/", "/admin/accounts/apitoken/add/", "/admin/accounts/auditentry/",
-        "/admin/accounts/user/", "/admin/accounts/user/add/", "/admin/auth/group/", "/admin/password_change/",
-    ]  # fmt: skip
+    return Places(server, uid)
+
+
+class Places:
+    """Where the pages are: ``agent`` and ``configuration`` without what is done there, ``every`` all kinds of pages."""
+
+    def __init__(self, server: LiveServer, uid: str) -> None:
+        found = "from agents.models import Agent; from configurations.models import Configuration; "
+        found += f"print(Agent.objects.get(instance_uid='{uid}').pk, Configuration.objects.get(name='pages').pk)"
+        agent, configuration = server.manage("shell", "-v0", "-c", found).split()
+        self.agent = f"/admin/agents/agent/{agent}/"
+        self.configuration = f"/admin/configurations/configuration/{configuration}/"
+        fleet, configurations = "/admin/agents/agent/", "/admin/configurations/configuration/"
+        self.every = [
+            "/admin/",
+            *(fleet + end for end in ("", "?status=error", "?q=nothing-like-it")),
+            *(self.agent + end for end in ("change/", "timeline/", "restart/", "delete/", "history/")),
+            *(configurations + end for end in ("", "add/")),
+            *(self.configuration + end for end in ("change/", "switch/", "delete/", "rollback/1/", "history/")),
+            *(f"/admin/accounts/{end}" for end in ("apitoken/", "apitoken/add/", "auditentry/", "user/", "user/add/")),
+            "/admin/auth/group/",
+            "/admin/password_change/",
+        ]
 
 
 @pytest.mark.parametrize(
@@ -68,26 +71,27 @@ def pages(shared_portal: LiveServer, fleet: Callable[..., Any]) -> list[str]:
     [("en", "light", DESKTOP), ("en", "dark", PHONE), ("zh-hans", "dark", DESKTOP), ("zh-hans", "light", PHONE)],
 )
 def test_no_page_errs_loads_strangers_or_scrolls_sideways(
-    visit: Visitor, pages: list[str], language: str, scheme: str, viewport: dict[str, int]
+    visit: Visitor, pages: Places, language: str, scheme: str, viewport: dict[str, int]
 ) -> None:
     with visit(viewport=viewport, color_scheme=scheme, locale="zh-CN" if language != "en" else "en-US") as person:
         page = person.sign_in()
-        for path in pages:
-            person.go("/admin/jsi18n/") if "#" in path else None
+        for path in pages.every:
             person.go(path)
             assert page.evaluate("document.documentElement.lang") == language
             assert person.sideways() <= 0, path
+            for tab in page.get_by_role("tab").all():
+                tab.click()
+                assert person.sideways() <= 0, (path, tab.inner_text())
             assert page.locator("img[src='x']").count() == 0, path
             background = page.evaluate("getComputedStyle(document.body).backgroundColor")
             brightness = sum(int(part) for part in background[4:-1].split(","))
             assert (brightness < 200) == (scheme == "dark"), (path, background)
 
 
-def test_what_agents_report_is_shown_as_text(visit: Visitor, pages: list[str]) -> None:
+def test_what_agents_report_is_shown_as_text(visit: Visitor, pages: Places) -> None:
     with visit() as person:
         page = person.sign_in()
-        change = next(path for path in pages if path.endswith("#overview"))
-        person.go(change)
+        person.go(pages.agent + "change/")
         expect(page.locator("h1")).to_contain_text(ATTACK)
         expect(page.locator("#overview")).to_contain_text(ATTACK)
         page.get_by_role("tab", name="Effective configuration").click()
@@ -96,10 +100,10 @@ def test_what_agents_report_is_shown_as_text(visit: Visitor, pages: list[str]) -
         expect(page.locator("#timeline")).to_contain_text(ATTACK)
 
 
-def test_tabs_work_by_keyboard_and_focus_is_seen(visit: Visitor, pages: list[str]) -> None:
+def test_tabs_work_by_keyboard_and_focus_is_seen(visit: Visitor, pages: Places) -> None:
     with visit() as person:
         page = person.sign_in()
-        person.go(next(path for path in pages if path.endswith("#overview")))
+        person.go(pages.agent + "change/")
         page.get_by_role("tab", name="Overview").focus()
         page.keyboard.press("ArrowRight")
         expect(page.get_by_role("tab", name="Health tree")).to_be_focused()
@@ -109,17 +113,17 @@ def test_tabs_work_by_keyboard_and_focus_is_seen(visit: Visitor, pages: list[str
         assert outline not in {"none", ""}
 
 
-def test_what_is_shown_can_be_copied(visit: Visitor, pages: list[str]) -> None:
+def test_what_is_shown_can_be_copied(visit: Visitor, pages: Places) -> None:
     with visit(permissions=["clipboard-read", "clipboard-write"]) as person:
         page = person.sign_in()
-        person.go(next(path for path in pages if path.endswith("#effective")))
+        person.go(pages.agent + "change/#effective")
         shown = page.locator("#effective-1").inner_text()
         page.locator("#effective button.copy").click()
         expect(page.locator("#effective button.copy")).to_have_text("Copied")
         assert page.evaluate("navigator.clipboard.readText()").strip() == shown.strip()
 
 
-def test_the_language_is_switched_and_kept(visit: Visitor, pages: list[str]) -> None:
+def test_the_language_is_switched_and_kept(visit: Visitor, pages: Places) -> None:
     with visit() as person:
         page = person.sign_in()
         person.go("/admin/agents/agent/")
@@ -131,7 +135,7 @@ def test_the_language_is_switched_and_kept(visit: Visitor, pages: list[str]) -> 
         expect(page.locator("h1")).to_have_text("Fleet")
 
 
-def test_the_colours_are_switched_by_hand(visit: Visitor, pages: list[str]) -> None:
+def test_the_colours_are_switched_by_hand(visit: Visitor, pages: Places) -> None:
     with visit(color_scheme="light") as person:
         page = person.sign_in()
         before = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -139,30 +143,28 @@ def test_the_colours_are_switched_by_hand(visit: Visitor, pages: list[str]) -> N
         page.wait_for_function("before => getComputedStyle(document.body).backgroundColor !== before", arg=before)
 
 
-def test_a_viewer_only_looks(visit: Visitor, shared_portal: LiveServer, pages: list[str]) -> None:
+def test_a_viewer_only_looks(visit: Visitor, shared_portal: LiveServer, pages: Places) -> None:
     shared_portal.manage("shell", "-v0", "-c", _MAKE_VIEWER)
     with visit() as person:
         page = person.sign_in("looks", VIEWER_PASSWORD)
         expect(page.locator("#fleet")).to_contain_text("agents")
         person.go("/admin/agents/agent/")
         assert page.locator(".actions").count() == 0
-        person.go(next(path for path in pages if path.endswith("#overview")))
+        person.go(pages.agent + "change/")
         assert page.locator("#content-main input:not([type=hidden]), #content-main textarea").count() == 0
         assert page.get_by_role("link", name="Restart…").count() == 0
-        config = next(path for path in pages if "configuration/" in path and path.endswith("/change/"))
-        person.go(config)
+        person.go(pages.configuration + "change/")
         expect(page.locator("#content")).to_contain_text("verbosity")
         assert page.locator("#content textarea, #content input:not([type=hidden])").count() == 0
         assert page.get_by_role("link", name="Disable…").count() == 0
 
 
-def test_pages_follow_the_fleet_and_can_be_paused(visit: Visitor, shared_portal: LiveServer, pages: list[str]) -> None:
+def test_pages_follow_the_fleet_and_can_be_paused(visit: Visitor, shared_portal: LiveServer, pages: Places) -> None:
     with visit() as person:
         page = person.sign_in()
         person.go("/admin/agents/agent/?q=follows")
         expect(page.locator("#content")).to_contain_text("0 agents")
-        change = next(path for path in pages if path.endswith("#overview"))
-        person.go(change)
+        person.go(pages.agent + "change/")
         page.get_by_role("button", name="Pause").click()
         expect(page.locator("#live .live-word")).to_have_text("paused")
         page.get_by_role("button", name="Resume").click()
