@@ -45,7 +45,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
         """Revoke; those revoked already stay as they are."""
         assert isinstance(request.user, User)  # noqa: S101
         count = sum(revoke_token(token, by=request.user, at=timezone.now()) for token in queryset)
-        self.message_user(request, _("%(count)d tokens revoked.") % {"count": count})
+        self.message_user(request, _("Tokens revoked: %(count)d.") % {"count": count})
 
 
 @admin.register(AuditEntry)

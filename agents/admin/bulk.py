@@ -25,13 +25,13 @@ from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent
 from agents.reports import AgentCapabilities
 from agents.services import commands, editing
+from agents.services.batches import batches
 
 _SAMPLE = 20
-_BATCH = 1_000
 _RESTART = int(AgentCapabilities.ACCEPTS_RESTART_COMMAND)
 
 Run = Callable[[Sequence[int], User, datetime, Mapping[str, Any]], int]
-"""Gets primary keys, at most 1,000 at a time, and the cleaned values of the action's form; returns how many it reached."""
+"""Gets primary keys, a batch at a time, and the cleaned values of the action's form; returns how many it reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,9 @@ def _perform(
         refusal = confirming.problem_of(request.POST, count)
         if refusal is None:
             values = form.cleaned_data if form is not None else {}
-            try:
-                done = _run(action, reached, cast("User", request.user), values)
-            except InvalidLabels as error:
-                refusal = str(error)
-            else:
-                model_admin.message_user(request, action.done % {"count": done}, messages.SUCCESS)
-                return None
+            done = _run(action, reached, cast("User", request.user), values)
+            model_admin.message_user(request, action.done % {"count": done}, messages.SUCCESS)
+            return None
     chosen_count = rows.count()
     skipped = rows.exclude(pk__in=reached.values("pk")) if action.eligible is not None else rows.none()
     context = {
@@ -130,7 +126,7 @@ def _run(action: BulkAction, reached: QuerySet[Agent], by: User, values: Mapping
     """All keys are read first, since acting may change who is eligible; then batches, so that no transaction grows large."""
     keys = list(reached.order_by("pk").values_list("pk", flat=True))
     at = timezone.now()
-    return sum(action.run(keys[start : start + _BATCH], by, at, values) for start in range(0, len(keys), _BATCH))
+    return sum(action.run(some, by, at, values) for some in batches(keys))
 
 
 # --- The actions of this app ---------------------------------------------------------------------------------------
@@ -190,19 +186,12 @@ def read_label_lines(text: str) -> dict[str, str]:
 
 def restart(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
     """Ask each to restart; one that lost the capability meanwhile is left out."""
-    asked = 0
-    for agent in Agent.objects.filter(pk__in=agent_ids).order_by("pk"):
-        try:
-            commands.request_restart(agent, by=by, at=at)
-        except commands.CannotBeSent:
-            continue
-        asked += 1
-    return asked
+    return commands.request_restarts(agent_ids, by=by, at=at).asked
 
 
 def relabel(agent_ids: Sequence[int], by: User, at: datetime, values: Mapping[str, Any]) -> int:
     """Set and remove operator labels; matching follows."""
-    return editing.label_agents(agent_ids, put=values["put"], remove=values["remove"], by=by, at=at)
+    return editing.edit_labels(agent_ids, assign=values["put"], remove=values["remove"], by=by, at=at).asked
 
 
 def forget(agent_ids: Sequence[int], by: User, _at: datetime, _values: Mapping[str, Any]) -> int:
@@ -216,7 +205,7 @@ register_bulk_action(
         label=gettext_lazy("Restart"),
         permission="agents.change_agent",
         run=restart,
-        done=gettext_lazy("%(count)d agents are asked to restart."),
+        done=gettext_lazy("Agents asked to restart: %(count)d."),
         eligible=Q(accepts_restart=_RESTART),
         skipped=gettext_lazy("the agent does not accept the restart command"),
         offline=gettext_lazy("Those offline restart when they connect."),
@@ -228,7 +217,7 @@ register_bulk_action(
         label=gettext_lazy("Set or remove labels"),
         permission="agents.change_agent",
         run=relabel,
-        done=gettext_lazy("Labels changed for %(count)d agents."),
+        done=gettext_lazy("Agents with changed labels: %(count)d."),
         form=LabelsForm,
     )
 )
@@ -238,7 +227,7 @@ register_bulk_action(
         label=gettext_lazy("Forget"),
         permission="agents.delete_agent",
         run=forget,
-        done=gettext_lazy("%(count)d agents forgotten."),
+        done=gettext_lazy("Agents forgotten: %(count)d."),
         offline=gettext_lazy("Agents that still talk come back by themselves, without their history."),
         danger=True,
     )

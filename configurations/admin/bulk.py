@@ -43,6 +43,6 @@ def register() -> None:
             skipped=_("no configuration is assigned, or the agent does not accept one"),
             offline=_("Those offline get it when they connect."),
             run=offer_again,
-            done=_("The configuration is offered once more to %(count)d agents."),
+            done=_("Agents offered their configuration once more: %(count)d."),
         )
     )

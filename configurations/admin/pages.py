@@ -123,7 +123,9 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
             return self.fieldsets
         columns = {field.name for field in Configuration._meta.get_fields()}
         kept = [(title, [name for name in options["fields"] if name in columns]) for title, options in self.fieldsets]
-        return [(title, {"fields": names}) for title, names in kept if names] + [(_("Files"), {"fields": ["files_shown"]})]
+        return [(title, {"fields": names}) for title, names in kept if names] + [
+            (_("Files"), {"fields": ["files_shown"]})
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Configuration | None = None) -> list[str]:
         """The name stands in URLs and cannot change."""

@@ -48,7 +48,8 @@ if (form) {
 
   const label = () => {
     if (!changing || !publish) return;
-    publish.textContent = publish.dataset.label.replace("{N}", String(changing[newFiles ? 1 : 0]));
+    const number = changing[newFiles ? 1 : 0];
+    publish.textContent = number === 1 ? publish.dataset.labelOne : publish.dataset.label.replace("{N}", String(number));
   };
   const count = debounced(async (signal) => {
     const found = await ask(template.dataset.url, reach, signal);

@@ -179,7 +179,7 @@ class TestOneAgent:
         agent = report(env="prod")
         body = shown(signed_in, page_of(agent))
         assert "exporters.debug.verbosity" in body
-        assert "1 desired values are not what the agent runs; 1 are." in body
+        assert "Desired values that the agent does not run: 1; that it runs: 1." in body
 
     def test_the_health_tree_is_a_tree_and_opens_where_trouble_is(self, signed_in, report):
         agent = report()
@@ -287,9 +287,9 @@ class TestMany:
         Agent.objects.filter(pk=able.pk).update(connected=False)
         page = act("restart", [able, unable]).content.decode()
         assert not AgentCommand.objects.exists()
-        for text in ("does not accept the restart command", "Restart (1 agent)", "of those reached are offline"):
+        for text in ("does not accept the restart command", "Restart (1 agent)", "</strong> offline"):
             assert text in page
-        assert "1 agents are asked to restart" in act("restart", [able, unable], confirmed="1").content.decode()
+        assert "Agents asked to restart: 1" in act("restart", [able, unable], confirmed="1").content.decode()
         assert AgentCommand.objects.get().agent == able
 
     def test_labels_are_set_and_removed_and_matching_follows(self, act, report):

@@ -158,10 +158,10 @@ def test_edited_labels_match_anew_and_many_agents_are_edited_at_once(
         page.check("#action-toggle")
         page.locator(".actions select").select_option("relabel")
         page.get_by_role("button", name="Go").click()
-        expect(page.locator("#content")).to_contain_text("3 agents are reached")
+        expect(page.locator("#content")).to_contain_text("3 reached")
         page.fill("#id_put", "ring=two")
         page.get_by_role("button", name="Set or remove labels (3 agents)").click()
-        expect(page.locator(".messagelist")).to_contain_text("Labels changed for 3 agents")
+        expect(page.locator(".messagelist")).to_contain_text("Agents with changed labels: 3")
         expect(page.locator("#result_list .sync-yes")).to_have_count(3)
         expect(page.locator("#result_list")).to_contain_text("ring-two r1")
 
