@@ -7,19 +7,18 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from accounts.paging import WindowPaging
 from agents.admin import bulk, facets
 from agents.admin.page import AgentPages
 from agents.label_conditions import selector_condition
@@ -30,21 +29,6 @@ from agents.services import editing
 _CHIPS = 3
 # Labels that other columns show already.
 _COLUMNS = ("service.", "host.", "os.")
-_WINDOW = 10_000
-
-
-class WindowPaginator(Paginator[Agent]):
-    """Counts up to 10,000 rows beyond the page shown: every row can be reached, and no page counts the whole fleet."""
-
-    def __init__(self, rows: Any, per_page: int, *, page: int) -> None:
-        super().__init__(rows, per_page)
-        self.window = max(page - 1, 0) * per_page + _WINDOW
-
-    @cached_property
-    def count(self) -> int:
-        """The number of rows, or the end of the window."""
-        rows = cast("QuerySet[Agent]", self.object_list)
-        return rows.order_by().select_related(None)[: self.window].count()
 
 
 class AgentForm(forms.ModelForm[Agent]):
@@ -78,7 +62,7 @@ class AgentForm(forms.ModelForm[Agent]):
 
 
 @admin.register(Agent)
-class AgentAdmin(AgentPages):
+class AgentAdmin(WindowPaging, AgentPages):
     """The fleet."""
 
     form = AgentForm
@@ -112,11 +96,6 @@ class AgentAdmin(AgentPages):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
         """With the hot row, which the list and the page both show."""
         return super().get_queryset(request).select_related("presence")
-
-    def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any) -> Any:
-        """Never a count of the whole fleet."""
-        page = request.GET.get("p", "1")
-        return WindowPaginator(queryset, per_page, page=int(page) if page.isdecimal() and len(page) < 9 else 1)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Agent], search_term: str

@@ -53,7 +53,6 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
 
     form = ConfigurationForm
     list_display = ["title", "state", "selector_text", "priority", "revision", "progress", "updated_at"]
-    list_filter = ["enabled"]
     search_fields = ["name", "display_name"]
     search_help_text = _("Name or display name")
     list_per_page = 50

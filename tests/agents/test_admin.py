@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from agents.admin.fleet import WindowPaginator
+from accounts.paging import WindowPaginator
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities
 from configurations.models import Assignment
@@ -134,7 +134,7 @@ class TestList:
         assert [row.pk for row in answer.context["cl"].result_list] == [agent.pk]
 
     def test_pages_are_reached_beyond_the_window_that_is_counted(self, report, monkeypatch):
-        monkeypatch.setattr("agents.admin.fleet._WINDOW", 3)
+        monkeypatch.setattr("accounts.paging.WINDOW", 3)
         for number in range(8):
             report(f"a{number}")
         rows = Agent.objects.order_by("name", "id")
