@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from django.contrib import admin
@@ -133,12 +133,14 @@ def tally_of(request: HttpRequest) -> list[Group]:
     return found
 
 
-def _fact(name: str) -> Callable[[Facet, str], Q]:
-    def condition(_facet: Facet, value: str) -> Q:
-        wanted = {text: fact for fact, text in _FACTS.items()}[value]
-        return Q(**{f"{name}__isnull": True}) if wanted is None else Q(**{name: wanted})
+class FactFacet(Facet):
+    """A fact that may be unknown; the parameter is the field."""
 
-    return condition
+    def condition(self, value: str) -> Q:
+        """True, false, or NULL."""
+        wanted = {text: fact for fact, text in _FACTS.items()}[value]
+        name = str(self.parameter_name)
+        return Q(**{f"{name}__isnull": True}) if wanted is None else Q(**{name: wanted})
 
 
 class StatusFacet(Facet):
@@ -158,22 +160,20 @@ class StatusFacet(Facet):
         return status_condition(Status(value))
 
 
-class HealthFacet(Facet):
+class HealthFacet(FactFacet):
     """Healthy, unhealthy, never said."""
 
     title = _("health")
     parameter_name = "healthy"
     words = {"true": _("healthy"), "false": _("unhealthy"), "unknown": _("unknown")}
-    condition = _fact("healthy")
 
 
-class SyncFacet(Facet):
+class SyncFacet(FactFacet):
     """Whether agents run what they should."""
 
     title = _("configuration state")
     parameter_name = "in_sync"
     words = {"true": _("in sync"), "false": _("not in sync"), "unknown": _("nothing desired")}
-    condition = _fact("in_sync")
 
 
 class ConfigurationFacet(Facet):
@@ -210,5 +210,13 @@ class TransportFacet(Facet):
     words = dict(Transport.choices)
 
 
-FACETS = [StatusFacet, SyncFacet, HealthFacet, ConfigurationFacet, OsFacet, VersionFacet, TransportFacet]
+FACETS: tuple[type[Facet], ...] = (
+    StatusFacet,
+    SyncFacet,
+    HealthFacet,
+    ConfigurationFacet,
+    OsFacet,
+    VersionFacet,
+    TransportFacet,
+)
 PARAMETERS = tuple(str(facet.parameter_name) for facet in FACETS)

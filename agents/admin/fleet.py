@@ -67,7 +67,7 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     form = AgentForm
     list_display = ["title", "pill", "service", "os_type", "running", "seen", "chips"]
-    list_filter = facets.FACETS
+    list_filter: tuple[type[admin.ListFilter], ...] = facets.FACETS
     list_per_page = 50
     show_full_result_count = False
     # `facets` counts by itself.

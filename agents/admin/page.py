@@ -141,7 +141,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "subtitle": None,
             "show_delete": False,
             "show_save_and_continue": False,
-            "answer": _ANSWERS.get(agent.remote_config_status, ""),
+            "answer": _ANSWERS[RemoteConfigStatuses(agent.remote_config_status)],
             "restartable": changes and bool(agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND),
             "may_change": changes,
             "capabilities": capability_names(agent.capabilities),

@@ -53,15 +53,11 @@ def targeting_changes(row: Configuration | None, draft: Draft) -> list[tuple[str
         return []
     wanted = parse_selector(draft.selector, match_all=draft.match_all)
     pairs = [
-        ("enabled", row.enabled, draft.enabled),
-        ("priority", row.priority, draft.priority),
-        ("selector", str(row.parsed_selector()), str(wanted)),
+        (_("enabled"), row.enabled, draft.enabled),
+        (_("priority"), row.priority, draft.priority),
+        (_("selector"), str(row.parsed_selector()), str(wanted)),
     ]
-    return [
-        (str(Configuration._meta.get_field(name).verbose_name), _word(before), _word(after))
-        for name, before, after in pairs
-        if before != after
-    ]
+    return [(str(label), _word(before), _word(after)) for label, before, after in pairs if before != after]
 
 
 def _word(value: object) -> str:

@@ -204,3 +204,11 @@ def selector_of(text: str, *, match_all: bool) -> Selector:
         return parse_selector(read_selector(text.strip()) if text.strip() else {}, match_all=match_all)
     except forms.ValidationError as error:
         raise InvalidSelector([("", " ".join(error.messages))]) from error
+
+
+def whole_number(text: str) -> int:
+    """The number, 0 for what is none; bounded, so that no database refuses it."""
+    try:
+        return max(min(int(text), 2**31 - 1), -(2**31))
+    except ValueError:
+        return 0

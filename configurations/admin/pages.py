@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -28,19 +24,18 @@ from agents.admin import confirming as typed
 from agents.models import Agent
 from agents.selectors import InvalidSelector, Operator
 from configurations.admin import confirming
+from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
     EDIT,
     ConfigurationForm,
-    drafted,
-    new_files,
     selector_of,
     selector_rows,
 )
-from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision, files_from_json
+from configurations.admin.live import LivePreviews
+from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
 from configurations.outcome import AssignmentStatus
-from configurations.previewing import reach
-from configurations.services import offers, publishing
-from configurations.services.publishing import Draft, InvalidConfiguration, StaleRevision, checked, draft_of
+from configurations.services import publishing
+from configurations.services.publishing import InvalidConfiguration, StaleRevision
 
 _REVISIONS = 20
 _AGENTS = 100
@@ -48,7 +43,7 @@ _SAMPLED_FOR_KEYS = 200
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
+class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
     """What agents should run."""
 
     form = ConfigurationForm
@@ -129,10 +124,6 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
     def get_readonly_fields(self, request: HttpRequest, obj: Configuration | None = None) -> list[str]:
         """The name stands in URLs and cannot change."""
         return [*self.readonly_fields, *(["name"] if obj else [])]
-
-    def may_edit(self, request: HttpRequest, row: Configuration | None) -> bool:
-        """Change an existing one, or add a new one."""
-        return self.has_change_permission(request, row) if row else self.has_add_permission(request)
 
     @admin.display(description="")
     def files_shown(self, row: Configuration) -> SafeString:
@@ -221,12 +212,6 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
         }
         return self.confirm_page(request, row, context)
 
-    def confirm_page(self, request: HttpRequest, row: Configuration | None, context: dict[str, Any]) -> HttpResponse:
-        """The shared page of everything that needs a confirmation."""
-        page = reverse("admin:configurations_configuration_change", args=[row.pk]) if row else ""
-        whole = {**self.admin_site.each_context(request), "opts": self.opts, "row": row, "page": page, **context}
-        return TemplateResponse(request, "admin/configurations/configuration/confirm.html", whole)
-
     def save_model(
         self, request: HttpRequest, obj: Configuration, form: forms.ModelForm[Configuration], change: bool
     ) -> None:
@@ -265,8 +250,6 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
         self.message_user(request, text, messages.SUCCESS)
         return redirect(reverse("admin:configurations_configuration_change", args=[row.pk]))
 
-    # --- Live preview ----------------------------------------------------------------------------------------------
-
     def get_urls(self) -> list[Any]:
         """Live previews, rolling back, switching on and off, and offering once more."""
         wrapped = self.admin_site.admin_view
@@ -278,189 +261,6 @@ class ConfigurationAdmin(admin.ModelAdmin[Configuration]):
             path("retry/<int:agent_id>/", wrapped(self.retry), name="configuration_retry"),
             *super().get_urls(),
         ]
-
-    def live_reach(self, request: HttpRequest) -> HttpResponse:
-        """Which agents the typed targeting concerns: a fragment of HTML, and the clauses for the row editor."""
-        row = self._edited(request)
-        posted = request.POST
-        try:
-            selector = selector_of(posted.get("selector", ""), match_all="match_all" in posted)
-        except InvalidSelector as error:
-            texts = [f"{place}: {text}" if place else text for place, text in error.errors]
-            html = render_to_string("admin/configurations/configuration/reach.html", {"errors": texts}, request)
-            return JsonResponse({"html": html, "rows": None, "changing": None})
-        draft = Draft(
-            selector=selector.as_json(),
-            match_all=selector.match_all,
-            priority=_whole_number(posted.get("priority", "")),
-            enabled="enabled" in posted,
-        )
-        found = reach(draft, name=row.name if row else None)
-        show = request.user.has_perm("agents.view_agent")
-        context = {
-            "found": found,
-            "sample": found.sample if show else [],
-            "more": max(found.assigned - len(found.sample), 0) if show else 0,
-            "enabled": draft.enabled,
-            "existing": row is not None,
-        }
-        return JsonResponse(
-            {
-                "html": render_to_string("admin/configurations/configuration/reach.html", context, request),
-                "rows": selector_rows(selector),
-                "changing": [found.changing(new_files=False), found.changing(new_files=True)],
-            }
-        )
-
-    def live_problems(self, request: HttpRequest) -> HttpResponse:
-        """What is wrong with the typed text, with places; and whether it differs from what agents have."""
-        row = self._edited(request)
-        posted = request.POST
-        values = {name: posted.get(name, "") for name in ("raw_config", "content_type", "config_key")}
-        draft = dataclasses.replace(drafted(values, draft_of(row) if row else Draft()), selector={})
-        try:
-            findings = checked(draft)[2]
-            others: list[str] = []
-        except InvalidConfiguration as error:
-            findings = error.findings
-            others = [] if findings else [text for texts in error.errors.values() for text in texts]
-        html = render_to_string(
-            "admin/configurations/configuration/problems.html", {"findings": findings, "others": others}, request
-        )
-        lines = {str(item.line): "error" if item.blocks else "warning" for item in reversed(findings)}
-        current = row.current if row else None
-        return JsonResponse(
-            {"html": html, "lines": lines, "new_files": current is None or new_files(draft, current.hash)}
-        )
-
-    def _edited(self, request: HttpRequest) -> Configuration | None:
-        """The configuration the form is about, ``None`` for a new one; only for those who may edit it."""
-        key = request.POST.get("configuration", "")
-        row = None
-        if key:
-            row = Configuration.objects.select_related("current").filter(pk=_whole_number(key)).first()
-            if row is None:
-                raise Http404
-        if not self.may_edit(request, row):
-            raise PermissionDenied
-        return row
-
-    # --- Other edits that need a confirmation ----------------------------------------------------------------------
-
-    def roll_back(self, request: HttpRequest, pk: int, number: int) -> HttpResponse:
-        """GET shows what would change, POST does it."""
-        row = self._changeable(request, pk)
-        revision = get_object_or_404(Revision, configuration=row, number=number)
-        present = draft_of(row)
-        draft = dataclasses.replace(
-            present,
-            files=files_from_json(revision.files),
-            selector=revision.selector,
-            match_all=revision.match_all,
-            priority=revision.priority,
-        )
-
-        def act(expected: int) -> None:
-            publishing.roll_back(
-                row.name, number, by=cast("User", request.user), at=timezone.now(), expected_revision=expected
-            )
-            self.message_user(request, _("Rolled back to revision %(number)d.") % {"number": number}, messages.SUCCESS)
-
-        title = _("Roll back %(name)s to revision %(number)d?") % {"name": row, "number": number}
-        return self._confirmed(request, row, draft, act, title=title, verb=_("Roll back"))
-
-    def switch(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Enable or disable: GET shows what would change, POST does it."""
-        row = self._changeable(request, pk)
-        draft = dataclasses.replace(draft_of(row), enabled=not row.enabled)
-
-        def act(expected: int) -> None:
-            by, at = cast("User", request.user), timezone.now()
-            publishing.update_configuration(row.name, draft, by=by, at=at, expected_revision=expected)
-            said = _("%(name)s is enabled.") if draft.enabled else _("%(name)s is disabled.")
-            self.message_user(request, said % {"name": row}, messages.SUCCESS)
-
-        title = (_("Enable %(name)s?") if draft.enabled else _("Disable %(name)s?")) % {"name": row}
-        return self._confirmed(
-            request, row, draft, act, title=title, verb=_("Enable") if draft.enabled else _("Disable")
-        )
-
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """The same page for deleting: who loses it, and what they get instead."""
-        row = get_object_or_404(Configuration.objects.select_related("current"), pk=_whole_number(object_id))
-        if not self.has_delete_permission(request, row):
-            raise PermissionDenied
-
-        def act(expected: int) -> None:
-            by, at = cast("User", request.user), timezone.now()
-            publishing.delete_configuration(row.name, by=by, at=at, expected_revision=expected)
-            self.message_user(request, _("%(name)s is deleted.") % {"name": row}, messages.SUCCESS)
-
-        draft = dataclasses.replace(draft_of(row), enabled=False)
-        title = _("Delete %(name)s with all its revisions?") % {"name": row}
-        gone = reverse("admin:configurations_configuration_changelist")
-        return self._confirmed(request, row, draft, act, title=title, verb=_("Delete"), after=gone, danger=True)
-
-    def _changeable(self, request: HttpRequest, pk: int) -> Configuration:
-        row = get_object_or_404(Configuration.objects.select_related("current"), pk=pk)
-        if not self.has_change_permission(request, row):
-            raise PermissionDenied
-        return row
-
-    def _confirmed(
-        self,
-        request: HttpRequest,
-        row: Configuration,
-        draft: Draft,
-        act: Callable[[int], None],
-        *,
-        title: str,
-        verb: Any,
-        after: str = "",
-        danger: bool = False,
-    ) -> HttpResponse:
-        """Show what ``draft`` would change; act when that page was answered for the revision it showed."""
-        found = reach(draft, name=row.name)
-        current = row.current
-        changing = found.changing(new_files=current is None or new_files(draft, current.hash))
-        refusal = None
-        if request.method == "POST":
-            refusal = typed.problem_of(request.POST, changing)
-            if refusal is None:
-                try:
-                    act(_whole_number(request.POST.get("expected_revision", "")))
-                except StaleRevision:
-                    refusal = _("Somebody published another revision meanwhile: look again.")
-                else:
-                    return redirect(after or reverse("admin:configurations_configuration_change", args=[row.pk]))
-        context = confirming.page_of(
-            found, draft, row=row, changing=changing, show_agents=request.user.has_perm("agents.view_agent")
-        )
-        submit = ngettext("%(verb)s (%(count)d agent)", "%(verb)s (%(count)d agents)", changing)
-        context |= {
-            "title": title,
-            "carried": [("expected_revision", str(current.number if current else 0))],
-            "refusal": refusal,
-            "danger": danger,
-            "submit": submit % {"verb": verb, "count": changing},
-        }
-        return self.confirm_page(request, row, context)
-
-    def retry(self, request: HttpRequest, agent_id: int) -> HttpResponse:
-        """POST offers the agent its configuration once more."""
-        if request.method != "POST" or not request.user.has_perm("configurations.change_configuration"):
-            raise PermissionDenied
-        try:
-            offers.retry_offer(agent_id, by=cast("User", request.user), at=timezone.now())
-        except Agent.DoesNotExist:
-            raise Http404 from None
-        except offers.NothingToRetry as error:
-            self.message_user(request, str(error), messages.ERROR)
-        else:
-            self.message_user(request, _("The configuration is offered once more."), messages.SUCCESS)
-        return redirect(reverse("admin:agents_agent_change", args=[agent_id]))
 
 
 _OPERATOR_WORDS = {
@@ -500,11 +300,3 @@ def _assignments_of(row: Configuration) -> list[Assignment]:
     found = list(rows.filter(status=failed)[:_AGENTS])
     found += rows.exclude(status=failed)[: _AGENTS - len(found)]
     return found
-
-
-def _whole_number(text: str) -> int:
-    """The number, 0 for what is none; bounded, so that no database refuses it."""
-    try:
-        return max(min(int(text), 2**31 - 1), -(2**31))
-    except ValueError:
-        return 0

@@ -103,7 +103,7 @@ class TestList:
             assert f'>{value} <span class="count">{number}</span>' in body
         assert '>error <span class="count">1</span>' in body.replace("\n", "")
         assert "a</span>" in body
-        assert "0 agents" in shown(signed_in, LIST, {"status": "nonsense"})
+        assert "Total: 0" in shown(signed_in, LIST, {"status": "nonsense"})
 
     @pytest.mark.parametrize(
         ("query", "found"),

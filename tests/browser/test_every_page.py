@@ -163,7 +163,7 @@ def test_pages_follow_the_fleet_and_can_be_paused(visit: Visitor, shared_portal:
     with visit() as person:
         page = person.sign_in()
         person.go("/admin/agents/agent/?q=follows")
-        expect(page.locator("#content")).to_contain_text("0 agents")
+        expect(page.locator("#content")).to_contain_text("Total: 0")
         person.go(pages.agent + "change/")
         page.get_by_role("button", name="Pause").click()
         expect(page.locator("#live .live-word")).to_have_text("paused")
