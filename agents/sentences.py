@@ -138,7 +138,7 @@ def _command(data: Mapping[str, Any]) -> str:
     what = {
         AgentCommand.Kind.RESTART.value: _("Restart"),
         AgentCommand.Kind.CUSTOM_MESSAGE.value: _("Custom message %(type)s") % {"type": _cut(data.get("type", ""))},
-    }.get(kind, kind)
+    }.get(kind, kind or _("Command"))
     said = {
         AgentCommand.Outcome.PENDING.value: _("%(what)s asked for by %(by)s"),
         AgentCommand.Outcome.SENT.value: _("%(what)s sent to the agent"),

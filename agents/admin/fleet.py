@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django import forms
@@ -67,7 +67,7 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     form = AgentForm
     list_display = ["title", "pill", "service", "os_type", "running", "seen", "chips"]
-    list_filter: tuple[type[admin.ListFilter], ...] = facets.FACETS
+    list_filter: ClassVar[tuple[type[admin.ListFilter], ...]] = facets.FACETS
     list_per_page = 50
     show_full_result_count = False
     # `facets` counts by itself.
