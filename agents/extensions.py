@@ -16,11 +16,12 @@ Relabelled = Callable[[Sequence[int], datetime], None]
 
 
 class Panel(NamedTuple):
-    """A block of the agent's page that another app fills: ``template`` is rendered with what ``context`` returns."""
+    """A section of the agent's page that another app fills: ``template`` is rendered with what ``context`` returns."""
 
     name: str
     template: str
     context: Callable[[HttpRequest, Any], dict[str, Any]]
+    title: Any
 
 
 _relabelled: list[Relabelled] = []
