@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiToken, AuditEntry, User
+from accounts.paging import WindowPaging
 from accounts.services import issue_token, revoke_token
 
 admin.site.register(User, UserAdmin)
@@ -45,17 +46,34 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
         """Revoke; those revoked already stay as they are."""
         assert isinstance(request.user, User)  # noqa: S101
         count = sum(revoke_token(token, by=request.user, at=timezone.now()) for token in queryset)
-        self.message_user(request, _("%(count)d tokens revoked.") % {"count": count})
+        self.message_user(request, _("Tokens revoked: %(count)d.") % {"count": count})
+
+
+class ObjectFilter(admin.SimpleListFilter):
+    """By kind of object; the kinds are those there can be, since asking a long trail for them is a scan."""
+
+    title = _("object type")
+    parameter_name = "object"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The models that people see in the portal."""
+        return [(model._meta.label_lower, model._meta.verbose_name) for model in admin.site._registry]  # noqa: SLF001
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        """The entries about one kind of object."""
+        return queryset if self.value() is None else queryset.filter(object_type=self.value())
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(admin.ModelAdmin[AuditEntry]):
+class AuditEntryAdmin(WindowPaging, admin.ModelAdmin[AuditEntry]):
     """Read-only."""
 
     list_display = ["at", "actor_name", "verb", "object_name", "object_type"]
-    list_filter = ["verb", "object_type"]
-    search_fields = ["actor_name", "object_name"]
+    list_filter = [ObjectFilter]
+    search_fields = ["actor_name", "object_name", "verb"]
+    search_help_text = _("Person, object, or what was done")
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Services write it."""

@@ -195,7 +195,8 @@ class CustomMessageRequest(StrictSerializer):
 
     capability = Text(max_length=255)
     type = Text(max_length=255, allow_blank=True, default="")
-    data = Text(required=False, allow_blank=True, trim_whitespace=False)
+    # The metaclass takes fields out of the class, so this hides nothing of the serializer's own.
+    data = Text(required=False, allow_blank=True, trim_whitespace=False)  # type: ignore[assignment]
     data_base64 = Text(required=False, allow_blank=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

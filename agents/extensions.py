@@ -25,11 +25,12 @@ What it returns is sent to the agent. Kept short: reports wait for the same data
 
 
 class Panel(NamedTuple):
-    """A block of the agent's page that another app fills: ``template`` is rendered with what ``context`` returns."""
+    """A section of the agent's page that another app fills: ``template`` is rendered with what ``context`` returns."""
 
     name: str
     template: str
     context: Callable[[HttpRequest, Any], dict[str, Any]]
+    title: Any
 
 
 _relabelled: list[Relabelled] = []

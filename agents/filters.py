@@ -119,7 +119,7 @@ def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQueryS
 
     Raises `forms.ValidationError` with messages by filter, and `InvalidSelector`.
     """
-    known = set(AgentFilter.base_filters) - {"ordering"}
+    known = set(AgentFilter.get_filters()) - {"ordering"}  # type: ignore[no-untyped-call]
     unknown = sorted(set(filters) - known)
     if unknown:
         message = f"There is no such filter; the filters are: {', '.join(sorted(known))}."
@@ -128,13 +128,14 @@ def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQueryS
     for name, value in filters.items():
         query.setlist(name, _texts(name, value))
     judged = AgentFilter(query, queryset=queryset)
-    if not judged.is_valid():
-        raise forms.ValidationError(judged.errors.as_data())
+    if not judged.form.is_valid():
+        raise forms.ValidationError(judged.form.errors.as_data())
     # In a list an empty filter is one not set; here it would quietly choose the whole fleet.
     empty = [name for name in filters if not judged.form.cleaned_data[name]]
     if empty:
         raise forms.ValidationError(dict.fromkeys(empty, "An empty filter would choose every agent; leave it out."))
-    return judged.qs
+    chosen: AgentQuerySet = judged.filter_queryset(queryset)
+    return chosen
 
 
 def _texts(name: str, value: Any) -> list[str]:

@@ -1,7 +1,8 @@
 """Heartbeats as fast as they go: the portal against a bare ASGI echo and a minimal server on opamp-go.
 
 Every agent sends its next heartbeat when the last was answered. One driver, the same messages, one server after the
-other, twice around. The rate may be limited by the driver; what counts is the server's CPU time for one heartbeat.
+other, twice around, each in one process. The rate may be limited by the driver; what counts is the CPU time a server spends
+on one heartbeat.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def measure(*, agents: int = 100, seconds: float = 5, rounds: int = 2) -> dict[s
         if go is not None:
             with go as server:
                 runs.setdefault("opamp-go", []).append(_flood(server, agents, seconds))
-        with portal() as server:
+        with portal(workers=1) as server:
             runs.setdefault("portal", []).append(_flood(server, agents, seconds))
     results: dict[str, Any] = {
         name: {key: round(fmean(run[key] for run in made), 2) for key in made[0]} for name, made in runs.items()

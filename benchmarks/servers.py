@@ -72,13 +72,19 @@ def rss_bytes(pid: int) -> int:
 
 
 class Portal(LiveServer):
-    """The portal with the settings of `benchmarks.settings`, which count SQL statements."""
+    """The portal as it is by default, with the settings of `benchmarks.settings`, which count SQL statements."""
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(self, data_dir: Path, *, workers: int, **environment: str) -> None:
         super().__init__(
             data_dir,
-            workers=default_workers(),
-            **{"DJANGO_SETTINGS_MODULE": "benchmarks.settings", "LOG_LEVEL": "WARNING", **environment},
+            workers=workers,
+            **{
+                "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+                # All agents of a driver share one address.
+                "OPAMP_HANDSHAKES_PER_SECOND": "0",
+                "OPAMP_REQUESTS_PER_SECOND": "0",
+                **environment,
+            },
         )
 
     @property
@@ -121,9 +127,10 @@ def default_workers() -> int:
 
 
 @contextlib.contextmanager
-def portal(**environment: str) -> Iterator[Portal]:
+def portal(workers: int | None = None, **environment: str) -> Iterator[Portal]:
     """A portal that is ready, with an empty database of its own."""
-    with tempfile.TemporaryDirectory() as folder, Portal(Path(folder), **environment) as server:
+    workers = workers or default_workers()
+    with tempfile.TemporaryDirectory() as folder, Portal(Path(folder), workers=workers, **environment) as server:
         yield server
 
 

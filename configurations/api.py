@@ -26,13 +26,13 @@ from configurations.api_serializers import (
     ConfigurationEdit,
     ConfigurationSerializer,
     DesiredSerializer,
-    FindingSerializer,
     NewConfiguration,
     PreviewSerializer,
     RevisionSerializer,
     RevisionSummary,
     RollbackRequest,
     drafted,
+    findings_json,
 )
 from configurations.checks import Finding
 from configurations.models import Configuration
@@ -250,9 +250,9 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         return revision
 
     def _shown(self, row: Configuration, findings: Sequence[Finding] | None = None, *, status: int = 200) -> Response:
-        body = ConfigurationSerializer(row).data
+        body = dict(ConfigurationSerializer(row).data)
         if findings is not None:
-            body = {**body, "warnings": FindingSerializer(findings, many=True).data}
+            body["warnings"] = findings_json(findings)
         return Response(body, status=status, headers={"ETag": f'"{body["revision"]}"'})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -49,6 +50,11 @@ class FindingSerializer(serializers.Serializer[Finding]):
     line = serializers.IntegerField()
     column = serializers.IntegerField()
     path = serializers.CharField(allow_blank=True)
+
+
+def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings as the API says them, in answers and in problems."""
+    return [dict(FindingSerializer(finding).data) for finding in findings]
 
 
 class ConfigurationSerializer(StrictSerializer):

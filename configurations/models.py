@@ -9,6 +9,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -30,6 +31,20 @@ class ConfigurationQuerySet(models.QuerySet["Configuration"]):
     def enabled(self) -> Self:
         """Those that take part in matching."""
         return self.filter(enabled=True)
+
+    def with_outcomes(self) -> Self:
+        """Annotated with how many agents should run each, and how far they are: ``assigned_count``, ``applied_count``…"""
+
+        def count(*statuses: AssignmentStatus) -> Count:
+            return Count("assignments", filter=Q(assignments__status__in=[item.value for item in statuses]))
+
+        return self.annotate(
+            assigned_count=Count("assignments"),
+            applied_count=count(AssignmentStatus.APPLIED),
+            failed_count=count(AssignmentStatus.FAILED),
+            waiting_count=count(AssignmentStatus.PENDING, AssignmentStatus.OFFERED, AssignmentStatus.APPLYING),
+            incapable_count=count(AssignmentStatus.INCAPABLE),
+        )
 
 
 class Configuration(models.Model):

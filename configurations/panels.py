@@ -1,23 +1,43 @@
-"""The panel on an agent's page that says what it should run, and why."""
+"""The sections of an agent's page that say what it should run, why, and how what it runs differs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from agents.extensions import Panel, register_panel
 from agents.models import Agent
+from agents.redaction import redacted_files
+from configurations.differences import compared
 from configurations.models import Assignment
 from configurations.targets import why
 
 
-def context(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
+def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """The assignment and all candidates, strongest first."""
-    assignment = Assignment.objects.filter(agent=agent).first()
-    return {"agent": agent, "assignment": assignment, "candidates": why(agent)}
+    return {
+        "agent": agent,
+        "assignment": Assignment.objects.filter(agent=agent).first(),
+        "candidates": why(agent),
+        "may_retry": request.user.has_perm("configurations.change_configuration"),
+    }
+
+
+def difference(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
+    """What is desired against what the agent says it runs; secrets hidden on both sides."""
+    assignment = Assignment.objects.filter(agent=agent).select_related("revision").first()
+    revision = assignment.revision if assignment else None
+    effective = agent.reported.effective_config
+    context: dict[str, Any] = {"agent": agent, "desired": revision is not None, "effective": effective is not None}
+    if revision is None or effective is None:
+        return context
+    wanted, runs = redacted_files(revision.files), redacted_files(effective.content)
+    return context | {"comparison": compared(wanted, runs), "files": sorted(wanted.items())}
 
 
 def register() -> None:
-    """Show the panel on every agent's page."""
-    register_panel(Panel("configuration", "panels/configuration.html", context))
+    """Show both on every agent's page."""
+    register_panel(Panel("why", "panels/configuration.html", reasons, _("Why this configuration?")))
+    register_panel(Panel("difference", "panels/difference.html", difference, _("Desired and effective")))

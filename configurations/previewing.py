@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 
 from agents.label_conditions import selector_condition
@@ -22,6 +24,7 @@ class PreviewAgent:
 
     instance_uid: str
     name: str
+    hostname: str
     connected: bool
 
 
@@ -42,6 +45,10 @@ class Preview:
     sample: list[PreviewAgent]
     findings: list[Finding]
 
+    def changing(self, *, new_files: bool) -> int:
+        """Agents for whom something changes; with new files also those that run this configuration already."""
+        return self.lost + (self.assigned if new_files else self.gained)
+
 
 def preview(draft: Draft, *, name: str | None) -> Preview:
     """What publishing ``draft`` as ``name`` (``None``: a new configuration) would do.
@@ -49,6 +56,11 @@ def preview(draft: Draft, *, name: str | None) -> Preview:
     Raises `InvalidConfiguration` for what could not be saved.
     """
     _columns, _config, findings = checked(draft)
+    return dataclasses.replace(reach(draft, name=name), findings=findings)
+
+
+def reach(draft: Draft, *, name: str | None) -> Preview:
+    """The agents concerned alone, whatever the files say. Raises `InvalidSelector`."""
     selector = parse_selector(draft.selector, match_all=draft.match_all)
     entries = [
         Entry(row.pk, row.name, row.priority, row.parsed_selector())
@@ -59,9 +71,9 @@ def preview(draft: Draft, *, name: str | None) -> Preview:
     index = SelectorIndex.build(entries)
     matched = assigned = gained = offline = incapable = kept = 0
     sample: list[PreviewAgent] = []
-    columns = ("instance_uid", "name", "connected", "capabilities", "labels", "configuration_name")
+    columns = ("instance_uid", "name", "hostname", "connected", "capabilities", "labels", "configuration_name")
     candidates = Agent.objects.filter(selector_condition(selector)).order_by("name", "id").values_list(*columns)
-    for uid, agent_name, connected, capabilities, labels, present in candidates.iterator(chunk_size=2_000):
+    for uid, agent_name, hostname, connected, capabilities, labels, present in candidates.iterator(chunk_size=2_000):
         matched += 1
         winner = index.winner(labels)
         if winner is None or winner.key != _DRAFT:
@@ -72,6 +84,20 @@ def preview(draft: Draft, *, name: str | None) -> Preview:
         offline += not connected
         incapable += not capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG
         if len(sample) < SAMPLE:
-            sample.append(PreviewAgent(str(uid), agent_name, connected))
+            sample.append(PreviewAgent(str(uid), agent_name, hostname, connected))
     holds = Agent.objects.filter(configuration_name=name).count() if name else 0
-    return Preview(matched, assigned, gained, holds - kept, offline, incapable, sample, findings)
+    return Preview(matched, assigned, gained, holds - kept, offline, incapable, sample, [])
+
+
+def successors(name: str) -> Counter[str]:
+    """What the agents of configuration ``name`` would get without it: names with counts, ``""`` for nothing."""
+    index = SelectorIndex.build(
+        Entry(row.name, row.name, row.priority, row.parsed_selector())
+        for row in Configuration.objects.enabled().exclude(name=name)
+    )
+    found: Counter[str] = Counter()
+    held = Agent.objects.filter(configuration_name=name).order_by().values_list("labels", flat=True)
+    for labels in held.iterator(chunk_size=2_000):
+        winner = index.winner(labels)
+        found[winner.name if winner else ""] += 1
+    return found

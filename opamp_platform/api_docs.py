@@ -6,7 +6,7 @@ from typing import Any
 
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.settings import api_settings
+from rest_framework.views import APIView
 
 from opamp_platform.rest import PROBLEM_TYPE
 
@@ -39,14 +39,14 @@ class SchemaView(SpectacularAPIView):
     """The OpenAPI document, YAML unless JSON is asked for."""
 
     permission_classes = [IsAuthenticated]
-    authentication_classes = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    authentication_classes = APIView.authentication_classes
 
 
 class DocsView(SpectacularSwaggerSplitView):
     """Swagger UI from our own static files, its script in a request of its own."""
 
     permission_classes = [IsAuthenticated]
-    authentication_classes = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    authentication_classes = APIView.authentication_classes
 
 
 def complete(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import Any
 
 import structlog
 
 from opamp_platform.environment import StrangeValue
+
+
+class OnceAMinute(logging.Filter):
+    """Lets a warning through once a minute for each text; errors always. Whoever can cause one can cause a million."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a line that was written within the last minute."""
+        if record.levelno >= logging.ERROR:
+            return True
+        now = time.monotonic()
+        # By the text before its arguments are put in: the server's own texts are few.
+        if now - self._written.get(str(record.msg), -60.0) < 60.0:
+            return False
+        self._written[str(record.msg)] = now
+        return True
 
 
 def logging_config(*, level: str, style: str) -> dict[str, Any]:
@@ -42,6 +63,7 @@ def logging_config(*, level: str, style: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        "filters": {"once a minute": {"()": OnceAMinute}},
         "formatters": {
             "structured": {
                 "()": structlog.stdlib.ProcessorFormatter,
@@ -55,6 +77,8 @@ def logging_config(*, level: str, style: str) -> dict[str, Any]:
             # One line for each request would drown the state changes; requests are counted in /metrics.
             "uvicorn.access": {"level": "WARNING"},
             "django.server": {"level": "WARNING"},
+            # What single connections do: three lines for each handshake, or a warning for each bad request.
+            "opamp_platform.connections": {"level": "WARNING", "filters": ["once a minute"]},
             "httpx": {"level": "WARNING"},
         },
     }

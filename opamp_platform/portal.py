@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import AgentEvent
 from agents.reports import Status
+from agents.sentences import line_of
 from configurations.models import Configuration
 from opamp_platform.metrics import count_by_status
+
+# What needs a person first.
+_ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTED)
+_EVENTS = 12
+_CONFIGURATIONS = 20
 
 
 class PortalSite(admin.AdminSite):
@@ -22,23 +27,28 @@ class PortalSite(admin.AdminSite):
     site_header = _("OpAMP Platform")
     site_title = _("OpAMP Platform")
     index_title = _("Fleet")
+    site_url = None
     index_template = "admin/dashboard.html"
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """What people come for stands first."""
+        places = {label: place for place, label in enumerate(("agents", "configurations"))}
+        return sorted(
+            super().get_app_list(request, app_label), key=lambda app: places.get(app["app_label"], len(places))
+        )
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Counts by status, configurations by outcome, and what happened last; for those who may see agents."""
-        context: dict[str, Any] = dict(extra_context or {})
+        context: dict[str, Any] = {**(extra_context or {}), "configurations": None}
         if request.user.has_perm("agents.view_agent"):
             counts = count_by_status()
             context |= {
-                "statuses": [(status.value, counts[status]) for status in Status],
+                "statuses": [(status.value, counts[status]) for status in _ORDER],
                 "total_agents": sum(counts.values()),
-                "events": AgentEvent.objects.select_related("agent")[:10],
+                "lines": [line_of(event) for event in AgentEvent.objects.select_related("agent")[:_EVENTS]],
                 "endpoint": f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}/v1/opamp",
             }
         if request.user.has_perm("configurations.view_configuration"):
-            context["configurations"] = Configuration.objects.annotate(
-                assigned=Count("assignments"),
-                applied=Count("assignments", filter=Q(assignments__status="applied")),
-                failed=Count("assignments", filter=Q(assignments__status="failed")),
-            ).order_by("name")[:20]
+            rows = Configuration.objects.select_related("current").with_outcomes()
+            context["configurations"] = rows.order_by("-enabled", "name")[:_CONFIGURATIONS]
         return super().index(request, context)

@@ -23,7 +23,7 @@ from agents.labels import InvalidLabels
 from agents.selectors import InvalidSelector
 from agents.services.commands import CannotBeSent
 from agents.services.editing import UnknownAgent
-from configurations.api_serializers import FindingSerializer
+from configurations.api_serializers import findings_json
 from configurations.services.offers import NothingToRetry
 from configurations.services.publishing import InvalidConfiguration, NameTaken, StaleRevision, UnknownRevision
 
@@ -72,8 +72,7 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> HttpRespon
     A browser that nobody signed in to is sent to the login page. In the browsable API a problem is shown as a page.
     """
     request: Request | None = context.get("request")
-    browser = request is not None and "text/html" in request.headers.get("Accept", "")
-    if browser and isinstance(error, exceptions.NotAuthenticated) and request.method in {"GET", "HEAD"}:
+    if request is not None and isinstance(error, exceptions.NotAuthenticated) and _is_visit(request):
         return redirect_to_login(request.get_full_path())
     response = _problem_of(error, context)
     renderer = getattr(request, "accepted_renderer", None)
@@ -81,6 +80,10 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> HttpRespon
         request.accepted_renderer = ProblemRenderer()
         request.accepted_media_type = PROBLEM_TYPE
     return response
+
+
+def _is_visit(request: Request) -> bool:
+    return request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("Accept", "")
 
 
 def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None:
@@ -103,7 +106,7 @@ def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
         case NameTaken():
             return problem(409, "The name is taken.", errors=error.errors)
         case InvalidConfiguration():
-            findings = list(FindingSerializer(error.findings, many=True).data)
+            findings = findings_json(error.findings)
             return problem(400, "The configuration is not valid.", errors=error.errors, findings=findings)
         case StaleRevision():
             return problem(412 if by_header else 409, str(error), errors={"revision": [str(error)]})

@@ -65,6 +65,9 @@ _CLOSE_TOO_BIG = 1009
 _CLOSE_TRY_LATER = 1013
 
 
+_UNSENDABLE = ErrorResponse(ErrorType.UNKNOWN, "The answer is larger than the server's OPAMP_MAX_MESSAGE_SIZE allows.")
+
+
 async def decode(here: Runtime, body: bytes) -> StatusReport:
     """A report from protobuf bytes; large ones are decoded in a thread, since memory grows to many times the bytes."""
     size = len(body)
@@ -286,7 +289,10 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         except DatabaseAway as error:
             await self.push(unavailable(uid.bytes, error))
             return True
-        await self.push(self.noted(here, connection, link, report, settled))
+        reply = self.noted(here, connection, link, report, settled)
+        if not await self.push(reply):
+            # Each message has an answer (S-36), also when the true one may not be sent (S-11).
+            await self.push(Reply(instance_uid=uid.bytes, error=_UNSENDABLE))
         if link.due and settled.owned:
             here.exchange.ring(link)
         return True

@@ -82,7 +82,8 @@ class Exchange:
         self._idle.set()
         self._working = 0
         self._last_batch_at = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._pushes: set[asyncio.Task[None]] = set()
+        self._deliveries: set[asyncio.Task[None]] = set()
 
     @property
     def is_full(self) -> bool:
@@ -103,8 +104,14 @@ class Exchange:
         return await future
 
     def ring(self, link: Link) -> None:
-        """Look whether something is due to this connected agent; rings that wait already are not doubled."""
-        if link.uid not in self._rung:
+        """Look whether something is due to this connected agent; rings that wait already are not doubled.
+
+        While a push has not left yet, because the peer reads slowly, there is no use in making the next one: it would
+        only wait in memory and be out of date (S-108).
+        """
+        if link.pushing:
+            link.rung_meanwhile = True
+        elif link.uid not in self._rung:
             self._rung.add(link.uid)
             self._put(_Item(link.uid, link))
 
@@ -252,31 +259,42 @@ class Exchange:
                 # Forgotten: with its next message it registers itself anew.
                 item.link.agent_id = 0
             if result.reply is not None:
-                self._start(self._send(item.link, result))
+                self._push(item.link, result)
             elif result.more_due:
                 item.link.due = True
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
+    def _start(self, delivery: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(delivery)
+        self._deliveries.add(task)
+        task.add_done_callback(self._delivered)
 
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _delivered(self, task: asyncio.Task[None]) -> None:
+        self._deliveries.discard(task)
         self._rest()
 
     def _rest(self) -> None:
-        """Tell those who wait in `drain` when nothing is left."""
-        if not (self._queue or self._closed_leases or self._working or self._tasks):
+        """Tell those who wait in `drain` when nothing is left; a push waits for its peer, and nobody for it."""
+        if not (self._queue or self._closed_leases or self._working or self._deliveries):
             self._idle.set()
+
+    def _push(self, link: Link, result: Settled) -> None:
+        link.pushing = True
+        task = asyncio.get_running_loop().create_task(self._send(link, result))
+        self._pushes.add(task)
+        task.add_done_callback(self._pushes.discard)
 
     async def _send(self, link: Link, result: Settled) -> None:
         connection = link.connection
-        if connection is None or result.reply is None:
-            return
-        sent = await connection.push(result.reply)
-        metrics.PUSHES.labels("sent" if sent else "failed").inc()
-        if sent and result.more_due:
+        sent = False
+        try:
+            if connection is not None and result.reply is not None:
+                sent = await connection.push(result.reply)
+                metrics.PUSHES.labels("sent" if sent else "failed").inc()
+        finally:
+            link.pushing = False
+            due = link.rung_meanwhile or result.more_due
+            link.rung_meanwhile = False
+        if sent and due:
             self.ring(link)
 
     async def _release(self, lease_ids: Sequence[str]) -> None:

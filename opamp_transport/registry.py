@@ -48,7 +48,8 @@ class Link:
 
     ``connection`` is ``None`` for plain HTTP. ``due``: its next message must reach the rows. ``seen`` is Unix time in
     seconds; so are ``deadline``, when a polling agent counts as gone, and ``look_again``, when something unanswered is due
-    once more. ``told_capabilities`` are our custom capabilities as the agent knows them (S-93).
+    once more. ``pushing``: an unasked message has not left yet, and ``rung_meanwhile``: what came up since must be looked
+    at when it has. ``told_capabilities`` are our custom capabilities as the agent knows them (S-93).
     """
 
     __slots__ = (
@@ -60,6 +61,8 @@ class Link:
         "due",
         "look_again",
         "poll_interval",
+        "pushing",
+        "rung_meanwhile",
         "seen",
         "sequence_num",
         "told_capabilities",
@@ -74,6 +77,8 @@ class Link:
         self.capabilities = 0
         self.ack = b""
         self.due = False
+        self.pushing = False
+        self.rung_meanwhile = False
         self.seen = 0.0
         self.deadline = 0.0
         self.look_again = math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 import pytest
 
@@ -19,7 +20,7 @@ def lines(reports: Iterable[pytest.TestReport]) -> list[str]:
     found: dict[tuple[str, str], dict[str, None]] = {}
     for report in reports:
         for name, value in report.user_properties:
-            if name == _PROPERTY and isinstance(value, tuple):
-                area, reason, what = value
+            if name == _PROPERTY:
+                area, reason, what = cast("tuple[str, str, str]", value)
                 found.setdefault((area, reason), {})[what] = None
     return [f"{area}: NOT RUN ({reason}): {', '.join(sorted(what))}" for (area, reason), what in sorted(found.items())]

@@ -125,10 +125,12 @@ class RawSocket:
         return found
 
     def frames(self) -> list[Frame]:
-        """All frames until the connection ends."""
+        """All frames until the connection ends; a Close is answered with one (RFC 6455 section 5.5.1)."""
         found = []
         while (one := self.read_frame()) is not None:
             found.append(one)
+            if one.opcode == CLOSE:
+                self.send(frame(CLOSE, one.payload))
         return found
 
     def read_all(self) -> bytes:

@@ -82,7 +82,7 @@ def edit_labels(
     Agents that have it so already, or would get too many labels, are skipped. Raises `agents.labels.InvalidLabels` for
     labels that no agent could have.
     """
-    validate_labels(dict(assign))
+    validate_labels(dict(assign.items()))
     outcome = Outcome()
     for keys in batches(agent_ids):
         with transaction.atomic():
@@ -104,9 +104,9 @@ def _edit_labels_of_batch(
     changed: list[Agent] = []
     moved: list[Agent] = []
     for agent in agents:
-        kept = {key: value for key, value in agent.operator_labels.items() if key not in remove}
+        kept: dict[object, object] = {key: value for key, value in agent.operator_labels.items() if key not in remove}
         try:
-            wanted = validate_labels({**kept, **assign})
+            wanted = validate_labels(kept | {**assign})
         except InvalidLabels as error:
             outcome.skip(agent.instance_uid, str(error))
             continue

@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 
 from agents.models import Agent, AgentEvent, AgentPresence, ConnectionRecord, ServerProcess, Transport
 from agents.services.arrivals import http_expiry
+from agents.services.bulk import bulk_update
 
 logger = logging.getLogger(__name__)
 
@@ -67,26 +68,24 @@ def release_leases(lease_ids: Sequence[str], *, reason: str, at: datetime) -> in
 
 @transaction.atomic(durable=True)
 def note_sightings(sightings: Sequence[Sighting]) -> Noted:
-    """Write a batch of last-seen times and sequence numbers: one upsert per 1,000 agents.
+    """Write a batch of last-seen times and sequence numbers, 1,000 agents at a time.
 
-    Left out: agents deleted meanwhile, those heard later by another process, and those another connection has; of the
-    last two the rows know more than this process.
+    Left out: agents deleted meanwhile; those whose report is being recorded right now, for it says the same or more, and
+    the two batches must not wait for each other's rows; those heard later by another process, and those another
+    connection has.
     """
     written = 0
     displaced: set[int] = set()
     for start in range(0, len(sightings), _BATCH):
         batch = {item.agent_id: item for item in sightings[start : start + _BATCH]}
+        presences = AgentPresence.objects.filter(agent_id__in=batch)
+        if connection.features.has_select_for_update_skip_locked:
+            presences = presences.select_for_update(skip_locked=True, of=("self",))
         rows = []
-        for row in AgentPresence.objects.filter(agent_id__in=batch).values_list(
-            "agent_id",
-            "last_seen_at",
-            "message_digest",
-            "agent__connected",
-            "agent__transport",
-            "agent__lease_id",
-            "agent__rival_lease",
+        for row in presences.values_list(
+            "agent_id", "last_seen_at", "agent__connected", "agent__transport", "agent__lease_id", "agent__rival_lease"
         ):
-            key, last_seen_at, digest, connected, transport, lease_id, rival = row
+            key, last_seen_at, connected, transport, lease_id, rival = row
             item = batch[key]
             is_http = not item.lease_id
             owned = connected and (transport == Transport.HTTP if is_http else lease_id == item.lease_id)
@@ -99,16 +98,10 @@ def note_sightings(sightings: Sequence[Sighting]) -> Noted:
                     agent_id=key,
                     last_seen_at=item.last_seen_at,
                     sequence_num=item.sequence_num,
-                    message_digest=digest,
                     expires_at=http_expiry(item.last_seen_at, item.poll_interval) if is_http else None,
                 )
             )
-        AgentPresence.objects.bulk_create(
-            sorted(rows, key=lambda row: row.agent_id),
-            update_conflicts=True,
-            unique_fields=["agent"],
-            update_fields=["last_seen_at", "sequence_num", "expires_at"],
-        )
+        bulk_update(rows, ["last_seen_at", "sequence_num", "expires_at"])
         written += len(rows)
     return Noted(written, frozenset(displaced))
 
@@ -133,8 +126,11 @@ def retire(process_id: str) -> None:
 
 
 @transaction.atomic(durable=True)
-def expire_agents(*, at: datetime) -> int:
+def expire_agents(*, at: datetime, thorough: bool = True) -> int:
     """Disconnect HTTP agents past their deadline and WebSocket agents of dead processes; returns how many.
+
+    ``thorough``: look at every connected agent for a process that nobody knows any more. Otherwise only those of
+    processes known to be dead are looked for, which costs nothing while there is none.
 
     Any process may run it at any time: each step is a compare-and-set, so two at once do no harm. Silence of a healthy
     WebSocket is no reason (S-74, defect 6).
@@ -149,14 +145,22 @@ def expire_agents(*, at: datetime) -> int:
         still = Agent.objects.filter(pk__in=overdue, transport=Transport.HTTP, presence__expires_at__lt=at)
         expired += _disconnect(still, reason="silent", at=at)
         AgentPresence.objects.filter(agent_id__in=overdue, expires_at__lt=at).update(expires_at=None)
-    return expired + _expire_dead_processes(at)
+    return expired + _expire_dead_processes(at, thorough=thorough)
 
 
-def _expire_dead_processes(at: datetime) -> int:
-    alive = {row.id for row in ServerProcess.objects.all() if at - row.beat_at < PROCESS_PATIENCE and _runs_here(row)}
-    ServerProcess.objects.filter(beat_at__lt=at - 10 * PROCESS_PATIENCE).exclude(id__in=alive).delete()
-    orphans = Agent.objects.filter(connected=True, transport=Transport.WEBSOCKET).exclude(lease_process__in=alive)
-    return _disconnect(orphans, reason="server process lost", at=at)
+def _expire_dead_processes(at: datetime, *, thorough: bool) -> int:
+    known = list(ServerProcess.objects.all())
+    alive = {row.id for row in known if at - row.beat_at < PROCESS_PATIENCE and _runs_here(row)}
+    dead = {row.id for row in known} - alive
+    websocket = Agent.objects.filter(connected=True, transport=Transport.WEBSOCKET)
+    expired = 0
+    if thorough:
+        expired = _disconnect(websocket.exclude(lease_process__in=alive), reason="server process lost", at=at)
+    elif dead:
+        expired = _disconnect(websocket.filter(lease_process__in=dead), reason="server process lost", at=at)
+    if dead:
+        ServerProcess.objects.filter(id__in=dead, beat_at__lt=at - 10 * PROCESS_PATIENCE).delete()
+    return expired
 
 
 def _runs_here(row: ServerProcess) -> bool:

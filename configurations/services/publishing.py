@@ -140,6 +140,20 @@ def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
     return columns, RemoteConfig(dict(draft.files)), findings
 
 
+def changes_nothing(configuration: Configuration, draft: Draft) -> bool:
+    """Whether publishing ``draft`` would make no revision. Raises `InvalidConfiguration`."""
+    columns, config, _findings = checked(draft)
+    return not _changed_columns(configuration, columns) and _has_files(configuration, config)
+
+
+def _changed_columns(configuration: Configuration, columns: Mapping[str, Any]) -> list[str]:
+    return [key for key, value in columns.items() if getattr(configuration, key) != value]
+
+
+def _has_files(configuration: Configuration, config: RemoteConfig) -> bool:
+    return configuration.current is not None and configuration.current.hash == config.config_hash().hex()
+
+
 def _field_of(key: str, draft: Draft) -> str:
     return "raw_config" if key == draft.config_key else f"files.{key}"
 
@@ -217,9 +231,8 @@ def update_configuration(
     columns, config, findings = checked(draft)
     hold_targeting(exclusive=True)
     configuration = _locked(name, expected_revision)
-    former = configuration.current
-    changed = [key for key, value in columns.items() if getattr(configuration, key) != value]
-    same_files = former is not None and former.hash == config.config_hash().hex()
+    changed = _changed_columns(configuration, columns)
+    same_files = _has_files(configuration, config)
     if not changed and same_files:
         return configuration, findings
     before = {key: getattr(configuration, key) for key in changed}

@@ -1,78 +1,346 @@
-"""Agents in the admin."""
+"""Agents in the admin: list, one agent's page, what can be done to many."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from accounts.models import AuditEntry
-from agents.models import Agent, AgentCommand
+from accounts.models import AuditEntry, User
+from accounts.paging import WindowPaginator
+from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
+from agents.reports import AgentCapabilities
+from configurations.models import Assignment
+from configurations.remote_config import ConfigFile
+from configurations.services.publishing import Draft, create_configuration
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/agents/agent/"
+# Session, user, and what a page itself asks; far from one per row.
+MOST_QUERIES = 15
 
 
 def page_of(agent: Agent) -> str:
     return f"{LIST}{agent.pk}/change/"
 
 
-def test_people_see_what_they_may(client, alice, bob, charlie, report):
-    agent = report(env="prod")
-    for person, status in ((alice, 200), (bob, 200), (charlie, 403)):
-        client.force_login(person)
-        assert client.get(LIST).status_code == status
-        assert client.get(page_of(agent)).status_code == status
+def shown(client: Any, url: str, data: Any = None) -> str:
+    answer = client.get(url, data)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
 
 
-def test_a_viewer_gets_no_form(client, bob, report):
-    agent = report()
-    client.force_login(bob)
-    body = client.get(page_of(agent)).content.decode()
-    assert 'name="custom_name"' not in body
-    assert 'name="_save"' not in body
-    assert client.post(page_of(agent), {"custom_name": "x"}).status_code == 403
+def publish(name: str = "prod", *, env: str = "prod", text: str = "receivers: {}\n") -> None:
+    create_configuration(
+        name,
+        Draft(selector={"env": env}, files={"": ConfigFile(text.encode(), "text/yaml")}),
+        by=None,
+        at=timezone.now(),
+    )
 
 
-def test_the_list_shows_status_and_costs_constant_queries(client, alice, report):
-    report("a", healthy=False)
+@pytest.fixture
+def signed_in(client: Any, alice: User) -> Any:
     client.force_login(alice)
-    client.get(LIST)
-    with CaptureQueriesContext(connection) as one:
-        body = client.get(LIST).content.decode()
-    assert "pill-error" in body
-    for number in range(15):
-        report(f"b{number}")
-    with CaptureQueriesContext(connection) as many:
-        client.get(LIST)
-    assert len(one) == len(many)
-    assert "pill-connected" not in client.get(LIST, {"status": "error"}).content.decode()
-    assert client.get(LIST, {"q": "b3"}).status_code == 200
+    return client
 
 
-def test_labels_are_edited_as_lines_and_mistakes_are_named(client, alice, report):
-    agent = report()
-    client.force_login(alice)
-    form = {"custom_name": "Edge", "notes": "", "label_lines": "env=prod\n\nteam=a"}
-    assert client.post(page_of(agent), form).status_code == 302
-    agent.refresh_from_db()
-    assert (agent.name, agent.operator_labels, agent.labels["team"]) == ("Edge", {"env": "prod", "team": "a"}, "a")
-    assert AuditEntry.objects.get(verb="agent.edit").actor == alice
-    bad = client.post(page_of(agent), {**form, "label_lines": "no equals sign"})
-    assert "no equals sign" in bad.content.decode()
-    assert client.get(LIST + "add/").status_code == 403
+class TestRights:
+    def test_people_see_what_they_may(self, client, alice, bob, charlie, report):
+        agent = report(env="prod")
+        for person, status in ((alice, 200), (bob, 200), (charlie, 403)):
+            client.force_login(person)
+            for url in (LIST, page_of(agent), f"{LIST}{agent.pk}/timeline/"):
+                assert client.get(url).status_code == status
+
+    def test_a_viewer_gets_no_form_and_no_action(self, client, bob, report):
+        agent = report()
+        client.force_login(bob)
+        body = shown(client, page_of(agent))
+        for mark in ('name="custom_name"', 'name="_save"', "/restart/", "/delete/", 'name="message-text"'):
+            assert mark not in body
+        assert 'value="restart"' not in shown(client, LIST)
+        assert client.post(page_of(agent), {"custom_name": "x"}).status_code == 403
+        assert client.get(f"{LIST}{agent.pk}/restart/").status_code == 403
+        assert client.post(f"{LIST}{agent.pk}/message/", {}).status_code == 403
+        client.post(LIST, {"action": "restart", "_selected_action": [agent.pk], "confirmed": "1"})
+        assert not AgentCommand.objects.exists()
 
 
-def test_actions_go_through_the_services(client, alice, report):
-    able, unable = report("able"), report("unable", capabilities=1)
-    client.force_login(alice)
-    chosen = {"_selected_action": [able.pk, unable.pk]}
-    body = client.post(LIST, {"action": "restart", **chosen}, follow=True).content.decode()
-    assert AgentCommand.objects.get().agent == able
-    assert "Skipped" in body
-    client.post(LIST, {"action": "forget", **chosen})
-    assert not Agent.objects.exists()
-    assert AuditEntry.objects.filter(verb="agent.forget").count() == 2
+class TestList:
+    def test_it_costs_the_same_few_queries_whatever_it_shows(self, signed_in, report):
+        report("a", healthy=False)
+        publish()
+        signed_in.get(LIST)
+        with CaptureQueriesContext(connection) as one:
+            assert "pill-error" in shown(signed_in, LIST)
+        for number in range(15):
+            report(f"b{number}", env="prod")
+        with CaptureQueriesContext(connection) as many:
+            signed_in.get(LIST)
+        assert len(one) == len(many) <= MOST_QUERIES
+
+    def test_no_query_counts_the_whole_table(self, signed_in, report):
+        report()
+        with CaptureQueriesContext(connection) as queries:
+            signed_in.get(LIST)
+        counts = [query["sql"] for query in queries if "COUNT(" in query["sql"].upper()]
+        assert counts
+        for sql in counts:
+            assert "LIMIT" in sql.upper() or "GROUP BY" in sql.upper(), sql
+
+    def test_filters_count_within_the_other_filters(self, signed_in, report):
+        report("a", healthy=False)
+        report("b")
+        Agent.objects.filter(hostname="b").update(os_type="windows")
+        body = shown(signed_in, LIST, {"status": "error"})
+        assert "pill-connected" not in body
+        for value, number in (("linux", 1), ("windows", 0)):
+            assert f'>{value} <span class="count">{number}</span>' in body
+        assert '>error <span class="count">1</span>' in body.replace("\n", "")
+        assert "a</span>" in body
+        assert "Total: 0" in shown(signed_in, LIST, {"status": "nonsense"})
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ("b-", ["b-1", "b-2"]),
+            ("env=prod", ["a-1"]),
+            ("env in (dev, test), os.type=linux", ["b-1", "b-2"]),
+            ("service.version>0.119", ["a-1", "b-1", "b-2"]),
+            ("no-such", []),
+            ("env=prod)", []),
+        ],
+    )
+    def test_search_takes_names_and_label_queries(self, signed_in, report, query, found):
+        report("a-1", env="prod")
+        report("b-1", env="dev")
+        report("b-2", env="test")
+        answer = signed_in.get(LIST, {"q": query})
+        assert sorted(agent.hostname for agent in answer.context["cl"].result_list) == found
+
+    def test_a_mistake_in_a_label_query_is_told_with_its_place(self, signed_in, report):
+        report()
+        assert "At character 9" in shown(signed_in, LIST, {"q": "env=prod)"})
+
+    def test_a_whole_uid_finds_its_agent(self, signed_in, report):
+        agent = report("a")
+        report("b")
+        answer = signed_in.get(LIST, {"q": str(agent.instance_uid)})
+        assert [row.pk for row in answer.context["cl"].result_list] == [agent.pk]
+
+    def test_pages_are_reached_beyond_the_window_that_is_counted(self, report, monkeypatch):
+        monkeypatch.setattr("accounts.paging.WINDOW", 3)
+        for number in range(8):
+            report(f"a{number}")
+        rows = Agent.objects.order_by("name", "id")
+        assert WindowPaginator(rows, 2, page=1).count == 3
+        assert WindowPaginator(rows, 2, page=3).count == 7
+        assert WindowPaginator(rows, 2, page=4).count == 8
+
+
+class TestOneAgent:
+    def test_the_page_costs_few_queries(self, signed_in, report):
+        publish()
+        agent = report(env="prod")
+        signed_in.get(page_of(agent))
+        with CaptureQueriesContext(connection) as queries:
+            shown(signed_in, page_of(agent))
+        assert len(queries) <= MOST_QUERIES
+
+    def test_operator_labels_are_edited_as_lines_and_mistakes_are_named(self, signed_in, alice, report):
+        agent = report()
+        form = {"custom_name": "Edge", "notes": "", "label_lines": "env=prod\n\nteam=a"}
+        assert signed_in.post(page_of(agent), form).status_code == 302
+        agent.refresh_from_db()
+        assert (agent.name, agent.operator_labels, agent.labels["team"]) == ("Edge", {"env": "prod", "team": "a"}, "a")
+        assert AuditEntry.objects.get(verb="agent.edit").actor == alice
+        bad = signed_in.post(page_of(agent), {**form, "label_lines": "no equals sign"})
+        assert "no equals sign" in bad.content.decode()
+        assert signed_in.get(LIST + "add/").status_code == 403
+
+    def test_secrets_of_what_it_runs_are_hidden_in_every_section(self, signed_in, report):
+        text = "exporters: {otlp: {headers: {authorization: Bearer hunter2}}}\n"
+        publish(text=text)
+        agent = report(env="prod")
+        document = agent.reported.effective_config
+        document.content = {"": {"body": text}}
+        document.save()
+        body = shown(signed_in, page_of(agent))
+        assert "hunter2" not in body
+        assert "[redacted]" in body
+
+    def test_the_difference_is_told_value_by_value(self, signed_in, report):
+        publish(text="exporters: {debug: {verbosity: normal}}\nreceivers: {}\n")
+        agent = report(env="prod")
+        body = shown(signed_in, page_of(agent))
+        assert "exporters.debug.verbosity" in body
+        assert "Desired values that the agent does not run: 1; that it runs: 1." in body
+
+    def test_the_health_tree_is_a_tree_and_opens_where_trouble_is(self, signed_in, report):
+        agent = report()
+        tree = {"healthy": True, "components": {
+            "items": {"healthy": True, "components": {"receiver:a": {"healthy": False, "last_error": "port taken"}}},
+            "fine": {"healthy": True, "components": {"b": {"healthy": True}}},
+        }}  # fmt: skip
+        ReportedState.objects.filter(agent=agent).update(health=tree)
+        body = shown(signed_in, page_of(agent))
+        assert "port taken" in body
+        assert "<strong>items</strong>" in body
+        section = body[body.index('id="health"') : body.index('id="effective"')]
+        assert section.count("<details open>") == 2
+        assert section.count("<details>") == 1
+
+    def test_a_health_tree_as_deep_as_the_wire_allows_is_shown(self, signed_in, report):
+        agent = report()
+        tree: dict[str, Any] = {"healthy": True}
+        for _level in range(60):
+            tree = {"healthy": True, "components": {"deeper": tree}}
+        ReportedState.objects.filter(agent=agent).update(health=tree)
+        assert shown(signed_in, page_of(agent)).count("<strong>deeper</strong>") == 60
+
+    def test_reported_strings_are_never_markup(self, signed_in, report):
+        attack = "<script>alert(1)</script>"
+        agent = report(attack, env=attack, **{attack: "x"})
+        Agent.objects.filter(pk=agent.pk).update(last_error=attack, remote_config_error=attack, version=attack)
+        ReportedState.objects.filter(agent=agent).update(
+            health={"healthy": False, "components": {attack: {"healthy": False, "last_error": attack}}},
+            custom_capabilities=[attack],
+            package_statuses={"packages": {attack: {"status": attack}}, "error_message": attack},
+        )
+        AgentEvent.objects.create(agent=agent, at=timezone.now(), kind="failed", data={"error": attack})
+        for url in (LIST, page_of(agent), f"{LIST}{agent.pk}/timeline/", f"{LIST}{agent.pk}/restart/", "/admin/"):
+            body = shown(signed_in, url)
+            assert attack not in body
+        assert "&lt;script&gt;" in shown(signed_in, page_of(agent))
+
+    def test_restart_asks_first(self, signed_in, report):
+        agent = report()
+        url = f"{LIST}{agent.pk}/restart/"
+        assert url in shown(signed_in, page_of(agent))
+        assert "Restart" in shown(signed_in, url)
+        assert not AgentCommand.objects.exists()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_restart_and_custom_message_go_out_once_confirmed(self, signed_in, report):
+        agent = report()
+        ReportedState.objects.filter(agent=agent).update(custom_capabilities=["io.example.snapshot"])
+        assert signed_in.post(f"{LIST}{agent.pk}/restart/").status_code == 302
+        body = shown(signed_in, page_of(agent))
+        assert "Restart asked for by alice" in body
+        assert 'name="message-text"' in body
+        form = {"message-capability": "io.example.snapshot", "message-message_type": "take", "message-text": "now"}
+        signed_in.post(f"{LIST}{agent.pk}/message/", form)
+        assert AgentCommand.objects.filter(kind="custom_message").get().payload["type"] == "take"
+        assert "Custom message take asked for by alice" in shown(signed_in, page_of(agent))
+        refused = signed_in.post(
+            f"{LIST}{agent.pk}/message/", {**form, "message-capability": "io.example.other"}, follow=True
+        )
+        assert "io.example.other" in refused.content.decode()
+        assert AgentCommand.objects.count() == 2
+
+    def test_the_timeline_is_read_on_in_parts(self, signed_in, report):
+        agent = report()
+        AgentEvent.objects.bulk_create(
+            AgentEvent(agent=agent, at=timezone.now(), kind="failed", data={"error": f"error-{number:03}"})
+            for number in range(120)
+        )
+        body = shown(signed_in, page_of(agent))
+        assert "error-119" in body
+        assert "error-060" not in body
+        start = body.index("?before=") + len("?before=")
+        rest = shown(
+            signed_in, f"{LIST}{agent.pk}/timeline/?before={body[start : body.index(chr(34), start)]}&fragment=1"
+        )
+        assert "error-069" in rest
+        assert "error-070" not in rest
+        assert "<html" not in rest
+        assert shown(signed_in, f"{LIST}{agent.pk}/timeline/?before=99999999999999999999999").count("<li") > 1
+
+    def test_forgetting_one_does_not_list_its_history(self, signed_in, report):
+        agent = report()
+        with CaptureQueriesContext(connection) as queries:
+            shown(signed_in, f"{LIST}{agent.pk}/delete/")
+        assert not any("agents_agentevent" in query["sql"] for query in queries)
+        signed_in.post(f"{LIST}{agent.pk}/delete/", {"post": "yes"})
+        assert not Agent.objects.exists()
+
+
+class TestMany:
+    """Actions on chosen agents: a page that says whom they reach, then the deed."""
+
+    @pytest.fixture
+    def act(self, signed_in: Any) -> Callable[..., Any]:
+        def perform(action: str, agents: list[Agent], url: str = LIST, **more: Any) -> Any:
+            chosen = {"action": action, "_selected_action": [agent.pk for agent in agents]}
+            return signed_in.post(url, {**chosen, **more}, follow=True)
+
+        return perform
+
+    @pytest.mark.django_db(transaction=True)
+    def test_restart_skips_those_that_cannot_and_says_so_first(self, act, report):
+        able, unable = report("able"), report("unable", capabilities=int(AgentCapabilities.REPORTS_STATUS))
+        Agent.objects.filter(pk=able.pk).update(connected=False)
+        page = act("restart", [able, unable]).content.decode()
+        assert not AgentCommand.objects.exists()
+        for text in ("does not accept the restart command", "Restart (1 agent)", "</strong> offline"):
+            assert text in page
+        assert "Agents asked to restart: 1" in act("restart", [able, unable], confirmed="1").content.decode()
+        assert AgentCommand.objects.get().agent == able
+
+    def test_labels_are_set_and_removed_and_matching_follows(self, act, report):
+        publish(env="canary")
+        one, other = report("one", env="prod"), report("other", env="prod")
+        Agent.objects.filter(pk=one.pk).update(operator_labels={"old": "x", "keep": "y"})
+        page = act("relabel", [one, other], confirmed="1", put="env canary", remove="old")
+        assert "has no = in it" in page.content.decode()
+        page = act("relabel", [one, other], confirmed="1", put="", remove="")
+        assert "at least one label" in page.content.decode()
+        act("relabel", [one, other], confirmed="1", put="env=canary", remove="old, never-there")
+        one.refresh_from_db()
+        assert one.operator_labels == {"keep": "y", "env": "canary"}
+        assert set(Agent.objects.values_list("configuration_name", flat=True)) == {"prod"}
+        assert AuditEntry.objects.filter(verb="agent.edit").count() == 2
+        assert AgentEvent.objects.filter(kind="labels").count() == 2
+
+    def test_select_all_reaches_all_that_match_and_nobody_else(self, act, report):
+        rows = [report(f"a{number}", env="prod") for number in range(60)]
+        spared = report("b", env="dev")
+        url = LIST + "?q=env%3Dprod"
+        page = act("forget", rows[:1], url, select_across="1").content.decode()
+        assert "Forget (60 agents)" in page
+        assert Agent.objects.count() == 61
+        act("forget", rows[:1], url, select_across="1", confirmed="1", shown_count="60")
+        assert list(Agent.objects.values_list("pk", flat=True)) == [spared.pk]
+        assert AuditEntry.objects.filter(verb="agent.forget").count() == 60
+
+    def test_above_a_hundred_the_number_is_typed(self, act, report, monkeypatch):
+        monkeypatch.setattr("agents.admin.confirming.TYPE_ABOVE", 2)
+        rows = [report(f"a{number}") for number in range(3)]
+        assert 'name="typed_count"' in act("forget", rows).content.decode()
+        page = act("forget", rows, confirmed="1", shown_count="3", typed_count="2")
+        assert "Type the number 3" in page.content.decode()
+        assert Agent.objects.count() == 3
+        act("forget", rows, confirmed="1", shown_count="3", typed_count="3")
+        assert not Agent.objects.exists()
+
+    def test_a_fleet_that_grew_meanwhile_is_looked_at_again(self, act, report):
+        rows = [report(f"a{number}") for number in range(12)]
+        page = act("forget", rows, confirmed="1", shown_count="1")
+        assert "has grown to 12" in page.content.decode()
+        assert Agent.objects.count() == 12
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_configuration_is_offered_once_more_to_those_that_have_one(self, act, report):
+        publish()
+        has, has_not = report("has", env="prod"), report("has-not")
+        assert "no configuration is assigned" in act("offer_again", [has, has_not]).content.decode()
+        act("offer_again", [has, has_not], confirmed="1")
+        assert [row.agent_id for row in Assignment.objects.filter(retry_requested=True)] == [has.pk]
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
@@ -84,14 +352,17 @@ def test_pages_hold_no_inline_code(client, alice, report, language):
         answer = client.get(url)
         assert answer.status_code == 200
         assert "script-src 'self'" in answer["content-security-policy"]
-        assert " style=" not in answer.content.decode().split("<body")[1]
+        body = answer.content.decode().split("<body")[1]
+        assert " style=" not in body
+        assert " onclick=" not in body
 
 
 def test_the_portal_speaks_chinese(client, alice, report):
+    publish()
     agent = report(env="prod")
     client.force_login(alice)
     client.post("/i18n/setlang/", {"language": "zh-hans"})
     body = client.get(page_of(agent)).content.decode()
-    for word in ("目标配置及原因", "已连接", "时间线", "运维标签", "已注册"):
+    for word in ("已连接", "时间线", "运维标签", "首次出现", "为什么是这个配置？"):
         assert word in body
     assert "已断开" in client.get("/admin/").content.decode()

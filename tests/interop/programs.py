@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import json
@@ -12,7 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -175,7 +177,8 @@ def missing_tool(program: str) -> str:
 def _go() -> tuple[str, ...]:
     target = BUILD / "go-agent"
     environment = {name: value for name, value in os.environ.items() if name not in {"GOFLAGS", "GOOS", "GOARCH"}}
-    _build(["go", "build", "-buildvcs=false", "-o", str(target), "."], HERE / "go", environment)
+    with _one_at_a_time():
+        _build(["go", "build", "-buildvcs=false", "-o", str(target), "."], HERE / "go", environment)
     return (str(target),)
 
 
@@ -183,15 +186,25 @@ def _go() -> tuple[str, ...]:
 def _node() -> tuple[str, ...]:
     """The modules are installed beside a copy of the program, so that the work tree stays clean."""
     target = BUILD / "node"
-    target.mkdir(parents=True, exist_ok=True)
-    for name in ("agent.mjs", "package.json", "package-lock.json"):
-        shutil.copyfile(HERE / "node" / name, target / name)
-    wanted = hashlib.sha256((target / "package-lock.json").read_bytes()).hexdigest()
-    stamp = target / "node_modules" / ".installed"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        _build(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target, dict(os.environ))
-        stamp.write_text(wanted)
+    with _one_at_a_time():
+        target.mkdir(exist_ok=True)
+        for name in ("agent.mjs", "package.json", "package-lock.json"):
+            shutil.copyfile(HERE / "node" / name, target / name)
+        wanted = hashlib.sha256((target / "package-lock.json").read_bytes()).hexdigest()
+        stamp = target / "node_modules" / ".installed"
+        if not stamp.exists() or stamp.read_text() != wanted:
+            _build(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target, dict(os.environ))
+            stamp.write_text(wanted)
     return ("node", str(target / "agent.mjs"))
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Test processes that run side by side share what is built; the first one builds it."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _build(build_command: list[str], folder: Path, environment: dict[str, str]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -13,10 +11,32 @@ from websockets.sync.client import connect
 from tests.interop.programs import KINDS, Kind
 from tests.interop.stage import BAD_WORD, Stage
 from tests.live_server import LiveServer, configuration
+from tests.plain_http import post
 
 pytestmark = pytest.mark.interop
 
 SECRET = "a-shared-secret"
+
+
+@pytest.fixture(scope="module")
+def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server that tests may stop or kill, as long as they start it again."""
+    with LiveServer(tmp_path_factory.mktemp("restarted")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server that counts on a poll each second."""
+    with LiveServer(tmp_path_factory.mktemp("impatient"), OPAMP_HEARTBEAT_SECONDS="1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server that asks agents for a secret."""
+    with LiveServer(tmp_path_factory.mktemp("guarded"), OPAMP_SECRET_KEY=SECRET) as server:
+        yield server
 
 
 class TestFiveSteps:
@@ -90,14 +110,14 @@ class TestRestartOfTheServer:
 
     @pytest.mark.rule("S-43", "S-48")
     @pytest.mark.parametrize("graceful", [True, False], ids=["graceful", "killed"])
-    def test_agents_come_back_and_get_what_changed(self, kind: Kind, portal: LiveServer, graceful: bool) -> None:
-        stage = Stage(kind, portal)
+    def test_agents_come_back_and_get_what_changed(self, kind: Kind, restarted: LiveServer, graceful: bool) -> None:
+        stage = Stage(kind, restarted)
         first = stage.publish(kind.good)
         # After a lost poll Elastic's client is silent for 30 s: with this interval it hardly notices the restart.
         with stage.program(interval_seconds=4 if kind.program == "node" else 0.5) as agent:
             agent.expect("applied", hash=first)
             uid = stage.runs(first)["instance_uid"]
-            portal.restart(graceful=graceful)
+            restarted.restart(graceful=graceful)
             assert stage.runs(first)["instance_uid"] == uid
             # The Python client queues equal polls while the server is away, and an equal poll gets the equal answer.
             stage.wait_for_messages(1 if kind.program == "node" else 5)
@@ -113,45 +133,49 @@ class TestLeaving:
 
     @pytest.mark.rule("S-35", "S-51")
     @pytest.mark.defect(4)
-    def test_an_agent_that_polls_is_connected_and_one_that_left_is_not(self, kind: Kind, tmp_path: Path) -> None:
-        with LiveServer(tmp_path, OPAMP_HEARTBEAT_SECONDS="1") as server:
-            stage = Stage(kind, server)
-            with stage.program() as agent:
-                uid = stage.sees(connected=True)["instance_uid"]
-                stage.wait_for_messages(8)
-                events = server.get(f"agents/{uid}/timeline")["results"]
-                assert [event["kind"] for event in events].count("connected") == 1
-                agent.stop()
-            assert stage.sees(connected=False)["status"] == "disconnected"
+    def test_an_agent_that_polls_is_connected_and_one_that_left_is_not(self, kind: Kind, impatient: LiveServer) -> None:
+        stage = Stage(kind, impatient)
+        with stage.program() as agent:
+            uid = stage.sees(connected=True)["instance_uid"]
+            stage.wait_for_messages(5)
+            events = impatient.get(f"agents/{uid}/timeline")["results"]
+            assert [event["kind"] for event in events].count("connected") == 1
+            agent.stop()
+        assert stage.sees(connected=False)["status"] == "disconnected"
 
 
 class TestSecret:
     """Who may connect."""
 
     @pytest.mark.rule("S-22", "S-23")
-    def test_a_wrong_secret_is_refused_and_the_right_one_is_not(self, kind: Kind, tmp_path: Path) -> None:
-        with LiveServer(tmp_path, OPAMP_SECRET_KEY=SECRET) as server:
-            stage = Stage(kind, server)
-            with stage.program("--secret", "a-wrong-secret"):
-                server.eventually(lambda: '"reason": "unauthorized"' in server.log_tail(), what="a refusal in the log")
-                assert stage.found() is None
-            with stage.program("--secret", SECRET):
-                stage.sees(connected=True)
+    def test_a_wrong_secret_is_refused_and_the_right_one_is_not(self, kind: Kind, guarded: LiveServer) -> None:
+        stage = Stage(kind, guarded)
+        before = refusals(guarded)
+        with stage.program("--secret", "a-wrong-secret") as agent:
+            guarded.eventually(lambda: refusals(guarded) > before, what="a refusal")
+            assert agent.count("connected") == 0
+            assert stage.found() is None
+        with stage.program("--secret", SECRET):
+            stage.sees(connected=True)
 
-    @pytest.mark.rule("S-22")
-    def test_the_refusal_is_a_true_401_over_both_transports(self, tmp_path: Path) -> None:
-        with LiveServer(tmp_path, OPAMP_SECRET_KEY=SECRET) as server:
-            with pytest.raises(InvalidStatus) as handshake, connect(server.websocket_endpoint, proxy=None):
-                pass
-            assert handshake.value.response.status_code == 401
-            request = urllib.request.Request(
-                server.http_endpoint, data=b"", headers={"Content-Type": "application/x-protobuf"}
-            )
-            with pytest.raises(urllib.error.HTTPError) as post:
-                urllib.request.urlopen(request, timeout=10)
-            with post.value as error:
-                assert error.code == 401
-                assert error.headers["WWW-Authenticate"].startswith("Bearer")
+    @pytest.mark.rule("S-22", transport="websocket")
+    def test_the_refusal_of_a_handshake_is_a_true_401(self, guarded: LiveServer) -> None:
+        with pytest.raises(InvalidStatus) as refused, connect(guarded.websocket_endpoint, proxy=None):
+            pass
+        assert refused.value.response.status_code == 401
+
+    @pytest.mark.rule("S-22", transport="http")
+    def test_the_refusal_of_a_request_is_a_401_that_says_how_to_do_better(self, guarded: LiveServer) -> None:
+        answer = post(guarded.http_endpoint, b"")
+        assert answer.status == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def refusals(server: LiveServer) -> float:
+    """How many requests were refused for their secret so far, over both transports."""
+    text = post(f"{server.url}/metrics", b"", method="GET").body.decode()
+    lines = [line for line in text.splitlines() if line.startswith("opamp_refusals_total{")]
+    return sum(float(line.split()[-1]) for line in lines if 'reason="unauthorized"' in line)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from contextlib import ExitStack
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +23,7 @@ pytestmark = pytest.mark.interop
 
 GO_KINDS = [kind for kind in KINDS if kind.program == "go"]
 HTTP_KINDS = [kind for kind in KINDS if kind.scheme == "http"]
-# The longest Retry-After, a tenth more for the jitter of Elastic's client, and some time to connect.
+# The longest Retry-After (s), a tenth more for the jitter of Elastic's client, and some time to connect.
 LONGEST_PAUSE = 60 * 1.1 + 15
 
 only_go = pytest.mark.parametrize("kind", GO_KINDS, ids=lambda kind: kind.name, indirect=True)
@@ -130,48 +134,104 @@ class TestReferenceClient:
             assert agent.count("new_uid") == 1
             assert agent.count("remote_config") == 1
 
-    @pytest.mark.rule("S-40", "S-98", "S-99")
-    def test_it_is_asked_once_for_the_components_behind_its_hash(self, stage: Stage) -> None:
+    @pytest.mark.rule("S-40", "S-98")
+    def test_the_components_behind_its_hash_are_asked_for_and_kept(self, stage: Stage) -> None:
         stage.publish(stage.kind.good)
-        for _ in range(2):  # the second agent brings a hash whose map is known
-            with stage.program("--components") as agent:
-                agent.expect("applied")
-                stage.server.eventually(lambda: components_of(stage), what="the component map")
-                assert "code.namespace" in str(components_of(stage))
-                agent.tell("describe tier=front")
-                stage.server.eventually(lambda: (stage.found() or {}).get("labels", {}).get("tier"))
-                assert "code.namespace" in str(components_of(stage))
-                agent.stop()
-                uid = (stage.found() or {})["instance_uid"]
-                assert stage.server.api("DELETE", f"agents/{uid}").status == 204
+        with stage.program("--components") as agent:
+            agent.expect("applied")
+            stage.server.eventually(lambda: "code.namespace" in str(components_of(stage)), what="the component map")
+            agent.tell("describe tier=front")
+            stage.server.eventually(lambda: (stage.found() or {}).get("labels", {}).get("tier"))
+            assert "code.namespace" in str(components_of(stage))
 
 
-class TestBusyServer:
-    """Refused before it drowns, a fleet comes back by itself."""
+class TestRefusedForNow:
+    """Refused before the server drowns, a fleet comes back by itself."""
 
     @pytest.mark.rule("S-103", "S-104", "S-105", transport=["websocket", "http"])
     def test_agents_wait_as_long_as_retry_after_says_and_then_are_served(
-        self, kinds_at_hand: list[Kind], tmp_path: Path
+        self, kinds_at_hand: list[Kind], tmp_path_factory: pytest.TempPathFactory
     ) -> None:
-        with LiveServer(tmp_path, OPAMP_QUEUE_LIMIT="1") as server, ExitStack() as programs:
-            stages = {kind.name: Stage(kind, server) for kind in kinds_at_hand}
-            hashes = {name: stage.publish(stage.kind.good) for name, stage in stages.items()}
-            running: dict[str, Program] = {}
-            with full_queue(server):
-                answer = post(server.http_endpoint, b"")
-                assert answer.status == 503
-                assert 30 <= int(answer.headers["retry-after"]) < 60
-                for name, stage in stages.items():
-                    running[name] = programs.enter_context(stage.program())
-                refused = {name: agent.expect("connect_failed")["at"] for name, agent in running.items()}
-                assert all(stage.found() is None for stage in stages.values())
-            for name, agent in running.items():
-                came = agent.expect("connected", seconds=LONGEST_PAUSE)["at"]
-                if name != "python-http":  # does not read the header
-                    assert came - refused[name] >= 27.0  # 30 s; Elastic's client takes up to a tenth off
-                agent.expect("applied", hash=hashes[name])
-                stages[name].runs(hashes[name])
-                assert agent.count("remote_config") == 1
+        """503 from a server that is busy and 429 from one whose limits are used up, both at the same time."""
+        limits = {"OPAMP_REQUESTS_PER_SECOND": "5", "OPAMP_HANDSHAKES_PER_SECOND": "5"}
+        with (
+            LiveServer(tmp_path_factory.mktemp("busy"), OPAMP_QUEUE_LIMIT="1") as busy,
+            LiveServer(tmp_path_factory.mktemp("limited"), **limits) as limited,
+            ExitStack() as stack,
+        ):
+            refused = [
+                Refused(Stage(kind, server), status, stack)
+                for server, status in ((busy, 503), (limited, 429))
+                for kind in kinds_at_hand
+            ]
+            with full_queue(busy), used_up_limits(limited):
+                for one in refused:
+                    one.start()
+                for one in refused:
+                    one.agent.expect("connect_failed")
+                assert all(one.stage.found() is None for one in refused)
+            for one in refused:
+                one.is_served_in_time()
+
+
+class Refused:
+    """One agent that a server refuses at first; what passed between them is kept."""
+
+    agent: Program
+
+    def __init__(self, stage: Stage, status: int, stack: ExitStack) -> None:
+        self.stage = stage
+        self.status = status
+        self.stack = stack
+        server = stage.server
+        endpoint = server.websocket_endpoint if stage.kind.scheme == "ws" else server.http_endpoint
+        self.proxy = stack.enter_context(RecordingProxy(endpoint))
+        self.config_hash = stage.publish(stage.kind.good)
+
+    def start(self) -> None:
+        """Let it connect."""
+        program = self.stage.program("--endpoint", self.proxy.endpoint, interval_seconds=2)
+        self.agent = self.stack.enter_context(program)
+
+    def is_served_in_time(self) -> None:
+        """It comes back no sooner than it was told, and then all is well."""
+        came = self.agent.expect("connected", seconds=LONGEST_PAUSE)["at"]
+        heads = re.findall(
+            rb"HTTP/1.1 (\d+) (?:[^\r]*\r\n)(?:[^\r]+\r\n)*?(?i:retry-after): (\d+)\r", self.proxy.received
+        )
+        assert {int(status) for status, _ in heads} == {self.status}, heads
+        asked = float(heads[-1][1])
+        last_refusal = max(item["at"] for item in self.agent.events if item["event"] == "connect_failed")
+        if self.stage.kind.program == "go":
+            assert came - last_refusal >= asked
+        elif self.stage.kind.program == "node":  # thirty seconds at least, give or take a tenth
+            assert came - last_refusal >= 0.9 * max(asked, 30.0)
+        self.agent.expect("applied", hash=self.config_hash)
+        self.stage.runs(self.config_hash)
+        assert self.agent.count("remote_config") == 1
+
+
+@contextmanager
+def used_up_limits(server: LiveServer) -> Iterator[None]:
+    """Inside, this machine's address has no handshake and no request left."""
+
+    def use_up() -> None:
+        upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec_websocket_version": "13"}
+        while not enough.wait(0.02):
+            key = base64.b64encode(secrets.token_bytes(16)).decode()
+            handshake = post(server.http_endpoint, b"", method="GET", sec_websocket_key=key, **upgrade)
+            answers.append((handshake.status, post(server.http_endpoint, b"").status))
+
+    answers: list[tuple[int, int]] = []
+    enough = threading.Event()
+    thread = threading.Thread(target=use_up, daemon=True)
+    thread.start()
+    try:
+        server.eventually(lambda: (429, 429) in answers, what="refusals of both kinds")
+        yield
+    finally:
+        enough.set()
+        thread.join(30)
 
 
 def components_of(stage: Stage) -> object:

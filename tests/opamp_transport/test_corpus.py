@@ -142,7 +142,9 @@ class TestDoors:
     def test_over_websocket(self, group: str) -> None:
         assert run(check(group, ("body", "frame", "text"), websocket=True)) == []
 
-    @pytest.mark.rule("S-04", "S-05", "S-16", "S-18", "S-20", "S-100", "S-101", "S-111", "S-112", transport="http")
+    @pytest.mark.rule(
+        "S-03", "S-04", "S-05", "S-16", "S-18", "S-20", "S-100", "S-101", "S-111", "S-112", transport="http"
+    )
     @pytest.mark.parametrize("group", groups_of("body", "request"))
     def test_over_http(self, group: str, settings) -> None:  # type: ignore[no-untyped-def]
         settings.OPAMP_REQUESTS_PER_SECOND = 0

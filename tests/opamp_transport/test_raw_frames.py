@@ -207,7 +207,7 @@ CASES = [
 class TestFrames:
     """One case after the other, each on a connection of its own."""
 
-    @pytest.mark.rule("S-06", "S-08", "S-09", "S-10", "S-14", "S-15", transport="websocket")
+    @pytest.mark.rule("S-05", "S-06", "S-08", "S-09", "S-10", "S-14", "S-15", transport="websocket")
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
     def test_frame(self, server: LiveServer, case: Case) -> None:
         with RawSocket(server.port).upgrade() as peer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -53,11 +52,11 @@ class Costs:
         monkeypatch.setattr(CursorWrapper, "__getattr__", attribute)
         monkeypatch.setattr(exchange, "settle_reports", self._settle)
 
-    def _settle(self, arrivals: Sequence[Arrival], *, at: datetime) -> list[Settled]:
+    def _settle(self, arrivals: Sequence[Arrival], **given: Any) -> list[Settled]:
         self._counting.rows = []
         try:
             with CaptureQueriesContext(connection) as queries:
-                return settle_reports(arrivals, at=at)
+                return settle_reports(arrivals, **given)
         finally:
             self.batches.append((len(queries), sum(self._counting.rows)))
             self._counting.rows = None

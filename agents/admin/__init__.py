@@ -1,0 +1,5 @@
+"""Agents in the admin: `fleet` is the list, `page` one agent, `bulk` what can be done to many."""
+
+from agents.admin.fleet import AgentAdmin
+
+__all__ = ["AgentAdmin"]

@@ -1,0 +1,191 @@
+"""The list of agents, and the form of what operators say. What agents report is read-only; edits go through the services."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from accounts.paging import WindowPaging
+from agents.admin import bulk, facets
+from agents.admin.page import AgentPages
+from agents.label_conditions import selector_condition
+from agents.models import Agent
+from agents.selectors import InvalidSelector, parse_label_query
+from agents.services import editing
+
+_CHIPS = 3
+# Labels that other columns show already.
+_COLUMNS = ("service.", "host.", "os.")
+
+
+class AgentForm(forms.ModelForm[Agent]):
+    """What operators say: name, notes, labels as ``key=value`` lines."""
+
+    label_lines = forms.CharField(
+        label=_("Operator labels"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, "class": "labels", "spellcheck": "false"}),
+        help_text=_("One key=value a line. They win over what the agent reports."),
+    )
+
+    class Meta:
+        model = Agent
+        fields = ["custom_name", "notes"]
+        widgets = {
+            "custom_name": forms.TextInput(attrs={"class": "vTextField"}),
+            "notes": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "label_lines" in self.fields:
+            self.fields["label_lines"].initial = "\n".join(
+                f"{key}={value}" for key, value in sorted(self.instance.operator_labels.items())
+            )
+
+    def clean_label_lines(self) -> dict[str, str]:
+        """The labels; a line without ``=`` or a bad key is named in the error."""
+        return bulk.read_label_lines(self.cleaned_data["label_lines"])
+
+
+@admin.register(Agent)
+class AgentAdmin(WindowPaging, AgentPages):
+    """The fleet."""
+
+    form = AgentForm
+    list_display = ["title", "pill", "service", "os_type", "running", "seen", "chips"]
+    list_filter: ClassVar[tuple[type[admin.ListFilter], ...]] = facets.FACETS
+    list_per_page = 50
+    show_full_result_count = False
+    # `facets` counts by itself.
+    show_facets = admin.ShowFacets.NEVER
+    # Searching is by `get_search_results`; the box is only shown when this is not empty.
+    search_fields = ["name"]
+    search_help_text = _("Name, host, service, instance UID; or labels, such as env=prod, os.type in (linux, windows)")
+    fieldsets = [(_("What operators say"), {"fields": ["custom_name", "notes", "label_lines"]})]
+    change_form_template = "admin/agents/agent/change_form.html"
+
+    class Media:
+        """Plain modules, served by us."""
+
+        js = [forms.Script("portal/agent.js", type="module")]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
+        """Viewers get no field that only a form has."""
+        if self.has_change_permission(request, obj):
+            return self.fieldsets
+        return [(_("What operators say"), {"fields": ["custom_name", "notes"]})]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Agents register themselves."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
+        """With the hot row, which the list and the page both show."""
+        return super().get_queryset(request).select_related("presence")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Agent], search_term: str
+    ) -> tuple[QuerySet[Agent], bool]:
+        """A whole UID, a label query when there is a sign of one, else a part of a name."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return queryset.filter(instance_uid=UUID(term)), False
+        except ValueError:
+            pass
+        if any(sign in term for sign in "=<>!("):
+            try:
+                return queryset.filter(selector_condition(parse_label_query(term))), False
+            except InvalidSelector as error:
+                self.message_user(request, str(error), messages.ERROR)
+                return queryset.none(), False
+        part = Q(name__icontains=term) | Q(hostname__icontains=term) | Q(service_name__icontains=term)
+        return queryset.filter(part), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Under a title that says what it shows."""
+        return super().changelist_view(request, {"title": _("Agents"), **(extra_context or {})})
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Only those with a confirmation page of their own."""
+        return dict(bulk.actions_for(request.user))
+
+    def save_model(self, request: HttpRequest, obj: Agent, form: forms.ModelForm[Agent], change: bool) -> None:
+        """Through the service, which audits and re-matches."""
+        values = form.cleaned_data
+        editing.edit_agent(
+            obj.pk,
+            by=cast("User", request.user),
+            at=timezone.now(),
+            custom_name=values["custom_name"],
+            notes=values["notes"],
+            operator_labels=values["label_lines"],
+        )
+
+    def response_change(self, request: HttpRequest, obj: Agent) -> HttpResponse:
+        """Back to the page, where the effect is seen."""
+        self.message_user(request, _("Saved."), messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_change", args=[obj.pk]))
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """The agent alone; its history, which goes with it, may be long."""
+        return [str(agent) for agent in objs], {}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Agent) -> None:
+        """Forget one."""
+        editing.forget_agents([obj.pk], by=cast("User", request.user))
+
+    # --- Columns ---------------------------------------------------------------------------------------------------
+
+    @admin.display(description=_("name"), ordering="name")
+    def title(self, agent: Agent) -> SafeString:
+        """The name, and the host under it."""
+        if agent.hostname and agent.hostname != agent.name:
+            return format_html('{}<br><span class="quiet">{}</span>', agent.name, agent.hostname)
+        return format_html("{}", agent.name)
+
+    @admin.display(description=_("status"))
+    def pill(self, agent: Agent) -> SafeString:
+        """Text, sign and colour."""
+        return SafeString(render_to_string("admin/pill.html", {"status": agent.status.value}).strip())
+
+    @admin.display(description=_("service"), ordering="version")
+    def service(self, agent: Agent) -> SafeString:
+        """What runs there, and its version."""
+        return format_html('{}<br><span class="quiet">{}</span>', agent.service_name or "–", agent.version)
+
+    @admin.display(description=_("configuration"), ordering="configuration_name")
+    def running(self, agent: Agent) -> SafeString:
+        """Name, revision, and whether the agent has it."""
+        return SafeString(render_to_string("admin/agents/agent/running.html", {"agent": agent}).strip())
+
+    @admin.display(description=_("last seen"), ordering="presence__last_seen_at")
+    def seen(self, agent: Agent) -> SafeString:
+        """How long ago; the time itself on hover."""
+        return SafeString(render_to_string("admin/ago.html", {"at": agent.presence.last_seen_at}).strip())
+
+    @admin.display(description=_("labels"))
+    def chips(self, agent: Agent) -> SafeString:
+        """Operator labels first, then a few of the reported ones; each leads to the agents that have it."""
+        own = agent.operator_labels
+        others = {key: value for key, value in agent.labels.items() if key not in own and not key.startswith(_COLUMNS)}
+        pairs = [(key, value, key in own) for key, value in [*own.items(), *others.items()]]
+        context = {"pairs": pairs[:_CHIPS], "rest": max(len(pairs) - _CHIPS, 0)}
+        return SafeString(render_to_string("admin/agents/agent/chips.html", context).strip())

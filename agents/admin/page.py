@@ -1,0 +1,277 @@
+"""One agent's page: cards, sections, timeline; and the two things that can be sent to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from accounts.models import User
+from agents import extensions
+from agents.models import Agent, AgentEvent
+from agents.redaction import redacted_files
+from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_names, from_unix_nano
+from agents.sentences import Line, line_of, reason_words
+from agents.services import commands
+
+_TIMELINE = 50
+_CONNECTIONS = 50
+_COMMANDS = 10
+_LARGEST_ID = 2**63 - 1
+_ANSWERS = {
+    RemoteConfigStatuses.UNSET: _("nothing yet"),
+    RemoteConfigStatuses.APPLIED: _("applied"),
+    RemoteConfigStatuses.APPLYING: _("is applying it"),
+    RemoteConfigStatuses.FAILED: _("failed"),
+}
+
+
+class TreeStep(NamedTuple):
+    """One step of a walk through a tree: ``open`` and ``close`` around children, or a ``leaf``.
+
+    Flat, because an agent decides how deep its tree is; and names it chose are never looked up in a template.
+    """
+
+    kind: str
+    name: str = ""
+    healthy: bool = True
+    troubled: bool = False
+    status: str = ""
+    error: str = ""
+    started_at: Any = None
+    facts: Sequence[tuple[str, Any]] = ()
+
+
+def health_steps(name: str, node: Mapping[str, Any]) -> list[TreeStep]:
+    """The health tree as reported; ``troubled`` where the component or one below it is unhealthy."""
+    below = node.get("components")
+    inner = [step for key, child in sorted(below.items()) for step in health_steps(key, child)] if below else []
+    healthy = bool(node.get("healthy"))
+    own = TreeStep(
+        "open" if inner else "leaf",
+        name,
+        healthy,
+        not healthy or any(step.troubled for step in inner),
+        str(node.get("status", "")),
+        str(node.get("last_error", "")),
+        from_unix_nano(int(node.get("start_time_unix_nano", 0))),
+    )
+    return [own, *inner, TreeStep("close")] if inner else [own]
+
+
+def component_steps(content: Mapping[str, Any]) -> list[TreeStep]:
+    """The component map by name, each with what the agent says about it."""
+    steps: list[TreeStep] = []
+    for name, entry in sorted(content.items()):
+        inner = component_steps(entry.get("components") or {})
+        own = TreeStep("open" if inner else "leaf", name, facts=sorted((entry.get("metadata") or {}).items()))
+        steps += [own, *inner, TreeStep("close")] if inner else [own]
+    return steps
+
+
+class MessageForm(forms.Form):
+    """A custom message; which capabilities there are depends on the agent."""
+
+    capability = forms.ChoiceField(label=_("Capability"))
+    message_type = forms.CharField(
+        label=_("Type"), max_length=255, widget=forms.TextInput(attrs={"class": "vTextField"})
+    )
+    text = forms.CharField(
+        label=_("Data"),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "labels", "spellcheck": "false"}),
+        help_text=_("Sent as UTF-8 text."),
+    )
+
+    def __init__(self, data: Any = None, *, capabilities: list[str]) -> None:
+        super().__init__(data, prefix="message")
+        cast("forms.ChoiceField", self.fields["capability"]).choices = [(name, name) for name in capabilities]
+
+
+class AgentPages(admin.ModelAdmin[Agent]):
+    """The part of the agents' admin that is about one agent."""
+
+    def get_urls(self) -> list[Any]:
+        """More of the timeline, restart, custom message."""
+        wrapped = self.admin_site.admin_view
+        return [
+            path("<int:pk>/timeline/", wrapped(self.timeline), name="agent_timeline"),
+            path("<int:pk>/restart/", wrapped(self.restart), name="agent_restart"),
+            path("<int:pk>/message/", wrapped(require_POST(self.send_message)), name="agent_message"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Agent | None = None,
+    ) -> HttpResponse:
+        """With everything the agent reported."""
+        assert obj is not None  # noqa: S101  agents are never added by hand
+        context |= self._sections(request, obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _sections(self, request: HttpRequest, agent: Agent) -> dict[str, Any]:
+        state = agent.reported
+        changes = self.has_change_permission(request, agent)
+        files = {} if state.effective_config is None else redacted_files(state.effective_config.content)
+        packages = state.package_statuses if isinstance(state.package_statuses, dict) else {}
+        custom = [str(name) for name in state.custom_capabilities]
+        return {
+            "agent": agent,
+            "title": str(agent),
+            "subtitle": None,
+            "show_delete": False,
+            "show_save_and_continue": False,
+            "answer": _ANSWERS[RemoteConfigStatuses(agent.remote_config_status)],
+            "restartable": changes and bool(agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND),
+            "may_change": changes,
+            "capabilities": capability_names(agent.capabilities),
+            "identifying": sorted(state.identifying_attributes.items()),
+            "non_identifying": sorted(state.non_identifying_attributes.items()),
+            "operator_labels": sorted(agent.operator_labels.items()),
+            "health": None if state.health is None else health_steps("", state.health),
+            "files": sorted(files.items()),
+            "components": None if state.components is None else component_steps(state.components.content),
+            "packages": sorted((packages.get("packages") or {}).items()),
+            "package_error": packages.get("error_message", ""),
+            "custom_capabilities": custom,
+            "message_form": MessageForm(capabilities=custom) if custom and changes else None,
+            "commands": agent.commands.order_by("-id")[:_COMMANDS],
+            "connections": [(row, reason_words(row.reason)) for row in agent.connections.all()[:_CONNECTIONS]],
+            "panels": [
+                {
+                    "name": panel.name,
+                    "title": panel.title,
+                    "html": SafeString(render_to_string(panel.template, panel.context(request, agent), request)),
+                }
+                for panel in extensions.panels()
+            ],
+            "raw": _raw(agent, files),
+            **_timeline_of(agent, None),
+        }
+
+    def timeline(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Older lines than ``before``: a page, or only its lines for a page that has the newer ones."""
+        agent = self._agent(request, pk, "view")
+        before = request.GET.get("before", "")
+        older = min(int(before), _LARGEST_ID) if before.isdecimal() and len(before) < 20 else None
+        found = {"agent": agent, **_timeline_of(agent, older)}
+        if "fragment" in request.GET:
+            return TemplateResponse(request, "admin/agents/agent/timeline.html", found)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Timeline of %(agent)s") % {"agent": agent},
+            **found,
+        }
+        return TemplateResponse(request, "admin/agents/agent/timeline_page.html", context)
+
+    def restart(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """GET asks, POST restarts."""
+        agent = self._agent(request, pk, "change")
+        page = reverse("admin:agents_agent_change", args=[pk])
+        if request.method == "POST":
+            try:
+                commands.request_restart(agent, by=cast("User", request.user), at=timezone.now())
+            except commands.CannotBeSent as error:
+                self.message_user(request, str(error), messages.ERROR)
+            else:
+                said = (
+                    _("%(agent)s is asked to restart.")
+                    if agent.connected
+                    else _("%(agent)s is offline and restarts when it connects.")
+                )
+                self.message_user(request, said % {"agent": agent}, messages.SUCCESS)
+            return redirect(page)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Restart %(agent)s?") % {"agent": agent},
+            "agent": agent,
+            "page": page,
+        }
+        return TemplateResponse(request, "admin/agents/agent/restart.html", context)
+
+    def send_message(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Queue a custom message; its way is seen in the timeline."""
+        agent = self._agent(request, pk, "change")
+        form = MessageForm(request.POST, capabilities=[str(name) for name in agent.reported.custom_capabilities])
+        if form.is_valid():
+            values = form.cleaned_data
+            try:
+                commands.send_custom_message(
+                    agent,
+                    capability=values["capability"],
+                    message_type=values["message_type"],
+                    data=values["text"].replace("\r\n", "\n").encode(),
+                    by=cast("User", request.user),
+                    at=timezone.now(),
+                )
+            except commands.CannotBeSent as error:
+                self.message_user(request, str(error), messages.ERROR)
+            else:
+                self.message_user(request, _("The message is on its way."), messages.SUCCESS)
+        else:
+            for name, errors in form.errors.items():
+                label = form.fields[name].label if name in form.fields else ""
+                self.message_user(request, f"{label}: {' '.join(map(str, errors))}", messages.ERROR)
+        return redirect(reverse("admin:agents_agent_change", args=[pk]) + "#custom")
+
+    def _agent(self, request: HttpRequest, pk: int, need: str) -> Agent:
+        agent = get_object_or_404(Agent.objects.select_related("presence", "reported"), pk=min(pk, _LARGEST_ID))
+        allowed = self.has_view_permission if need == "view" else self.has_change_permission
+        if not allowed(request, agent):
+            raise PermissionDenied
+        return agent
+
+
+def _timeline_of(agent: Agent, before: int | None) -> dict[str, Any]:
+    """The newest lines, or those older than the event ``before``; ``older`` is where the next ones begin."""
+    events = AgentEvent.objects.filter(agent=agent)
+    if before is not None:
+        events = events.filter(pk__lt=before)
+    found = list(events[: _TIMELINE + 1])
+    lines: list[Line] = [line_of(event) for event in found[:_TIMELINE]]
+    return {"lines": lines, "before": before, "older": lines[-1].event.pk if len(found) > _TIMELINE else None}
+
+
+def _raw(agent: Agent, files: Any) -> str:
+    """Everything kept about the agent as JSON, secrets of its configuration hidden."""
+    state = agent.reported
+    fields = {
+        field.attname: getattr(agent, field.attname)
+        for field in Agent._meta.concrete_fields
+        if field.attname not in {"id", "lease_id", "lease_process", "next_instance_uid"}
+    }
+    whole = {
+        **fields,
+        "last_seen_at": agent.presence.last_seen_at,
+        "sequence_num": agent.presence.sequence_num,
+        "identifying_attributes": state.identifying_attributes,
+        "non_identifying_attributes": state.non_identifying_attributes,
+        "health": state.health,
+        "effective_config": files,
+        "custom_capabilities": state.custom_capabilities,
+        "package_statuses": state.package_statuses,
+        "connection_settings_status": state.connection_settings_status,
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False, default=str)

@@ -1,0 +1,175 @@
+"""The timeline in words: one sentence for each event, in the language of the reader. Values are text, escaped where shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from django.utils.translation import gettext as _
+
+from agents.models import AgentCommand, AgentEvent, Transport
+
+Kind = AgentEvent.Kind
+_TONES = {
+    Kind.APPLIED: "good",
+    Kind.CONNECTED: "good",
+    Kind.FAILED: "bad",
+    Kind.REFUSED: "bad",
+    Kind.DISCONNECTED: "quiet",
+    Kind.FULL_STATE: "quiet",
+}
+_LONGEST = 600
+
+
+class Line(NamedTuple):
+    """One line of the timeline: ``tone`` colours its sign, ``details`` are the raw values for those who want them."""
+
+    event: AgentEvent
+    text: str
+    tone: str
+    details: str
+
+
+def line_of(event: AgentEvent) -> Line:
+    """The line for one event; a kind without a sentence of its own is shown by its name and values."""
+    data: Mapping[str, Any] = event.data if isinstance(event.data, dict) else {}
+    write = _SENTENCES.get(event.kind)
+    text = write(data) if write is not None else _plain(event, data)
+    tone = _TONES.get(Kind(event.kind) if event.kind in Kind.values else Kind.EDITED, "")
+    if event.kind == Kind.HEALTH:
+        tone = "good" if data.get("healthy") else "bad"
+    details = json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True) if data else ""
+    return Line(event, text, tone, details)
+
+
+def _cut(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _plain(event: AgentEvent, data: Mapping[str, Any]) -> str:
+    pairs = ", ".join(f"{key}: {_cut(value)}" for key, value in data.items() if value not in (None, ""))
+    return f"{event.get_kind_display()} – {pairs}" if pairs else event.get_kind_display()
+
+
+def _transport(data: Mapping[str, Any]) -> str:
+    return str(dict(Transport.choices).get(data.get("transport", ""), data.get("transport", "")))
+
+
+def _configuration(data: Mapping[str, Any]) -> str:
+    return f"{data.get('configuration', '')} r{data.get('revision', '')}"
+
+
+def _registered(data: Mapping[str, Any]) -> str:
+    return _("Seen for the first time, over %(transport)s") % {"transport": _transport(data)}
+
+
+def _connected(data: Mapping[str, Any]) -> str:
+    return _("Connected over %(transport)s from %(address)s") % {
+        "transport": _transport(data),
+        "address": data.get("remote_address") or "–",
+    }
+
+
+def reason_words(reason: str) -> str:
+    """Why a connection ended, in words."""
+    words = {
+        "agent disconnected": _("the agent said goodbye"),
+        "connection closed": _("the connection was closed"),
+        "replaced": _("replaced by a newer connection"),
+        "silent": _("nothing was heard of it in time"),
+        "server process lost": _("the server process that held it is gone"),
+    }
+    return words.get(reason, reason)
+
+
+def _disconnected(data: Mapping[str, Any]) -> str:
+    return _("Disconnected: %(reason)s") % {"reason": reason_words(str(data.get("reason", "")))}
+
+
+def _capabilities(data: Mapping[str, Any]) -> str:
+    parts = []
+    if data.get("added"):
+        parts.append(_("now can %(names)s") % {"names": ", ".join(map(str, data["added"]))})
+    if data.get("removed"):
+        parts.append(_("no longer can %(names)s") % {"names": ", ".join(map(str, data["removed"]))})
+    return _("Capabilities changed: %(parts)s") % {"parts": "; ".join(parts) or "–"}
+
+
+def _health(data: Mapping[str, Any]) -> str:
+    if data.get("healthy"):
+        return _("Became healthy")
+    if data.get("error"):
+        return _("Unhealthy: %(error)s") % {"error": _cut(data["error"])}
+    return _("Became unhealthy")
+
+
+def _failed(data: Mapping[str, Any]) -> str:
+    return _("Configuration %(configuration)s failed: %(error)s") % {
+        "configuration": _configuration(data),
+        "error": _cut(data.get("error") or _("the agent gave no reason")),
+    }
+
+
+def _labels(data: Mapping[str, Any]) -> str:
+    labels = data.get("operator_labels")
+    pairs = ", ".join(f"{key}={value}" for key, value in labels.items()) if isinstance(labels, dict) else ""
+    return _("Operator labels set by %(by)s: %(labels)s") % {"by": _by(data), "labels": _cut(pairs or _("none"))}
+
+
+def _edited(data: Mapping[str, Any]) -> str:
+    names = {"custom_name": _("name"), "notes": _("notes")}
+    changed = ", ".join(names[key] for key in names if key in data)
+    return _("Edited by %(by)s: %(what)s") % {"by": _by(data), "what": changed or "–"}
+
+
+def _by(data: Mapping[str, Any]) -> str:
+    return str(data.get("by") or _("the system"))
+
+
+def _command(data: Mapping[str, Any]) -> str:
+    kind, outcome = str(data.get("command", "")), str(data.get("outcome", ""))
+    if kind == "retry":
+        return _("%(by)s has configuration %(configuration)s offered once more") % {
+            "by": _by(data),
+            "configuration": _configuration(data),
+        }
+    what = {
+        AgentCommand.Kind.RESTART.value: _("Restart"),
+        AgentCommand.Kind.CUSTOM_MESSAGE.value: _("Custom message %(type)s") % {"type": _cut(data.get("type", ""))},
+    }.get(kind, kind or _("Command"))
+    said = {
+        AgentCommand.Outcome.PENDING.value: _("%(what)s asked for by %(by)s"),
+        AgentCommand.Outcome.SENT.value: _("%(what)s sent to the agent"),
+        AgentCommand.Outcome.DONE.value: _("%(what)s: done"),
+        AgentCommand.Outcome.EXPIRED.value: _("%(what)s: nothing was observed in time"),
+        AgentCommand.Outcome.CANCELLED.value: _("%(what)s: cancelled"),
+    }.get(outcome, "%(what)s")
+    return said % {"what": what, "by": _by(data)}
+
+
+_SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    Kind.REGISTERED: _registered,
+    Kind.CONNECTED: _connected,
+    Kind.DISCONNECTED: _disconnected,
+    Kind.DESCRIBED: lambda _data: _("Describes itself differently"),
+    Kind.CAPABILITIES: _capabilities,
+    Kind.HEALTH: _health,
+    Kind.EFFECTIVE_CONFIG: lambda _data: _("Runs another effective configuration"),
+    Kind.ASSIGNED: lambda data: _("Configuration %(configuration)s assigned") % {"configuration": _configuration(data)},
+    Kind.UNASSIGNED: lambda data: (
+        _("No configuration matches any more; it was %(former)s") % {"former": data.get("former") or "–"}
+    ),
+    Kind.OFFERED: lambda data: _("Configuration %(configuration)s offered") % {"configuration": _configuration(data)},
+    Kind.APPLYING: lambda data: (
+        _("Configuration %(configuration)s is being applied") % {"configuration": _configuration(data)}
+    ),
+    Kind.APPLIED: lambda data: _("Configuration %(configuration)s applied") % {"configuration": _configuration(data)},
+    Kind.FAILED: _failed,
+    Kind.LABELS: _labels,
+    Kind.EDITED: _edited,
+    Kind.FULL_STATE: lambda _data: _("Messages were missed: its full state was asked for"),
+    Kind.RESTARTED: lambda _data: _("The agent restarted"),
+    Kind.COMMAND: _command,
+}

@@ -1,0 +1,152 @@
+"""Edits outside the form: rolling back, switching on and off, deleting, offering once more. Each is confirmed on a page."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from agents.admin import confirming as typed
+from agents.models import Agent
+from configurations.admin import confirming
+from configurations.admin.forms import new_files, whole_number
+from configurations.models import Configuration, Revision, files_from_json
+from configurations.previewing import reach
+from configurations.services import offers, publishing
+from configurations.services.publishing import Draft, StaleRevision, draft_of
+
+
+class ConfirmedEdits(admin.ModelAdmin[Configuration]):
+    """The part of the configurations' admin that changes one without its form."""
+
+    def confirm_page(self, request: HttpRequest, row: Configuration | None, context: dict[str, Any]) -> HttpResponse:
+        """The shared page of everything that needs a confirmation."""
+        page = reverse("admin:configurations_configuration_change", args=[row.pk]) if row else ""
+        whole = {**self.admin_site.each_context(request), "opts": self.opts, "row": row, "page": page, **context}
+        return TemplateResponse(request, "admin/configurations/configuration/confirm.html", whole)
+
+    def roll_back(self, request: HttpRequest, pk: int, number: int) -> HttpResponse:
+        """GET shows what would change, POST does it."""
+        row = self._changeable(request, pk)
+        revision = get_object_or_404(Revision, configuration=row, number=number)
+        present = draft_of(row)
+        draft = dataclasses.replace(
+            present,
+            files=files_from_json(revision.files),
+            selector=revision.selector,
+            match_all=revision.match_all,
+            priority=revision.priority,
+        )
+
+        def act(expected: int) -> None:
+            publishing.roll_back(
+                row.name, number, by=cast("User", request.user), at=timezone.now(), expected_revision=expected
+            )
+            self.message_user(request, _("Rolled back to revision %(number)d.") % {"number": number}, messages.SUCCESS)
+
+        title = _("Roll back %(name)s to revision %(number)d?") % {"name": row, "number": number}
+        return self._confirmed(request, row, draft, act, title=title, verb=_("Roll back"))
+
+    def switch(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Enable or disable: GET shows what would change, POST does it."""
+        row = self._changeable(request, pk)
+        draft = dataclasses.replace(draft_of(row), enabled=not row.enabled)
+
+        def act(expected: int) -> None:
+            by, at = cast("User", request.user), timezone.now()
+            publishing.update_configuration(row.name, draft, by=by, at=at, expected_revision=expected)
+            said = _("%(name)s is enabled.") if draft.enabled else _("%(name)s is disabled.")
+            self.message_user(request, said % {"name": row}, messages.SUCCESS)
+
+        title = (_("Enable %(name)s?") if draft.enabled else _("Disable %(name)s?")) % {"name": row}
+        return self._confirmed(
+            request, row, draft, act, title=title, verb=_("Enable") if draft.enabled else _("Disable")
+        )
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The same page for deleting: who loses it, and what they get instead."""
+        row = get_object_or_404(Configuration.objects.select_related("current"), pk=whole_number(object_id))
+        if not self.has_delete_permission(request, row):
+            raise PermissionDenied
+
+        def act(expected: int) -> None:
+            by, at = cast("User", request.user), timezone.now()
+            publishing.delete_configuration(row.name, by=by, at=at, expected_revision=expected)
+            self.message_user(request, _("%(name)s is deleted.") % {"name": row}, messages.SUCCESS)
+
+        draft = dataclasses.replace(draft_of(row), enabled=False)
+        title = _("Delete %(name)s with all its revisions?") % {"name": row}
+        gone = reverse("admin:configurations_configuration_changelist")
+        return self._confirmed(request, row, draft, act, title=title, verb=_("Delete"), after=gone, danger=True)
+
+    def _changeable(self, request: HttpRequest, pk: int) -> Configuration:
+        row = get_object_or_404(Configuration.objects.select_related("current"), pk=pk)
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        return row
+
+    def _confirmed(
+        self,
+        request: HttpRequest,
+        row: Configuration,
+        draft: Draft,
+        act: Callable[[int], None],
+        *,
+        title: str,
+        verb: Any,
+        after: str = "",
+        danger: bool = False,
+    ) -> HttpResponse:
+        """Show what ``draft`` would change; act when that page was answered for the revision it showed."""
+        found = reach(draft, name=row.name)
+        current = row.current
+        changing = found.changing(new_files=current is None or new_files(draft, current.hash))
+        refusal: str | None = None
+        if request.method == "POST":
+            refusal = typed.problem_of(request.POST, changing)
+            if refusal is None:
+                try:
+                    act(whole_number(request.POST.get("expected_revision", "")))
+                except StaleRevision:
+                    refusal = gettext("Somebody published another revision meanwhile: look again.")
+                else:
+                    return redirect(after or reverse("admin:configurations_configuration_change", args=[row.pk]))
+        context = confirming.page_of(
+            found, draft, row=row, changing=changing, show_agents=request.user.has_perm("agents.view_agent")
+        )
+        submit = ngettext("%(verb)s (%(count)d agent)", "%(verb)s (%(count)d agents)", changing)
+        context |= {
+            "title": title,
+            "carried": [("expected_revision", str(current.number if current else 0))],
+            "refusal": refusal,
+            "danger": danger,
+            "submit": submit % {"verb": verb, "count": changing},
+        }
+        return self.confirm_page(request, row, context)
+
+    def retry(self, request: HttpRequest, agent_id: int) -> HttpResponse:
+        """POST offers the agent its configuration once more."""
+        if request.method != "POST" or not request.user.has_perm("configurations.change_configuration"):
+            raise PermissionDenied
+        try:
+            offers.retry_offer(agent_id, by=cast("User", request.user), at=timezone.now())
+        except Agent.DoesNotExist:
+            raise Http404 from None
+        except offers.NothingToRetry as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self.message_user(request, _("The configuration is offered once more."), messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_change", args=[agent_id]))

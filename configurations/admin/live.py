@@ -1,0 +1,90 @@
+"""Previews while somebody types: which agents the targeting concerns, and what is wrong with the text. Saves nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+
+from agents.selectors import InvalidSelector
+from configurations.admin.forms import drafted, new_files, selector_of, selector_rows, whole_number
+from configurations.models import Configuration
+from configurations.previewing import reach
+from configurations.services.publishing import Draft, InvalidConfiguration, checked, draft_of
+
+
+class LivePreviews(admin.ModelAdmin[Configuration]):
+    """The part of the configurations' admin that answers an editor."""
+
+    def may_edit(self, request: HttpRequest, row: Configuration | None) -> bool:
+        """Change an existing one, or add a new one."""
+        return self.has_change_permission(request, row) if row else self.has_add_permission(request)
+
+    def live_reach(self, request: HttpRequest) -> HttpResponse:
+        """Which agents the typed targeting concerns: a fragment of HTML, and the clauses for the row editor."""
+        row = self._edited(request)
+        posted = request.POST
+        try:
+            selector = selector_of(posted.get("selector", ""), match_all="match_all" in posted)
+        except InvalidSelector as error:
+            texts = [f"{place}: {text}" if place else text for place, text in error.errors]
+            html = render_to_string("admin/configurations/configuration/reach.html", {"errors": texts}, request)
+            return JsonResponse({"html": html, "rows": None, "changing": None})
+        draft = Draft(
+            selector=selector.as_json(),
+            match_all=selector.match_all,
+            priority=whole_number(posted.get("priority", "")),
+            enabled="enabled" in posted,
+        )
+        found = reach(draft, name=row.name if row else None)
+        show = request.user.has_perm("agents.view_agent")
+        context = {
+            "found": found,
+            "sample": found.sample if show else [],
+            "more": max(found.assigned - len(found.sample), 0) if show else 0,
+            "enabled": draft.enabled,
+            "existing": row is not None,
+        }
+        return JsonResponse(
+            {
+                "html": render_to_string("admin/configurations/configuration/reach.html", context, request),
+                "rows": selector_rows(selector),
+                "changing": [found.changing(new_files=False), found.changing(new_files=True)],
+            }
+        )
+
+    def live_problems(self, request: HttpRequest) -> HttpResponse:
+        """What is wrong with the typed text, with places; and whether it differs from what agents have."""
+        row = self._edited(request)
+        posted = request.POST
+        values = {name: posted.get(name, "") for name in ("raw_config", "content_type", "config_key")}
+        draft = dataclasses.replace(drafted(values, draft_of(row) if row else Draft()), selector={})
+        try:
+            findings = checked(draft)[2]
+            others: list[str] = []
+        except InvalidConfiguration as error:
+            findings = error.findings
+            others = [] if findings else [text for texts in error.errors.values() for text in texts]
+        html = render_to_string(
+            "admin/configurations/configuration/problems.html", {"findings": findings, "others": others}, request
+        )
+        lines = {str(item.line): "error" if item.blocks else "warning" for item in reversed(findings)}
+        current = row.current if row else None
+        return JsonResponse(
+            {"html": html, "lines": lines, "new_files": current is None or new_files(draft, current.hash)}
+        )
+
+    def _edited(self, request: HttpRequest) -> Configuration | None:
+        """The configuration the form is about, ``None`` for a new one; only for those who may edit it."""
+        key = request.POST.get("configuration", "")
+        row = None
+        if key:
+            row = Configuration.objects.select_related("current").filter(pk=whole_number(key)).first()
+            if row is None:
+                raise Http404
+        if not self.may_edit(request, row):
+            raise PermissionDenied
+        return row

@@ -1,0 +1,302 @@
+"""Configurations in the admin: list, editor with live preview, confirmation before anything is published, revisions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from accounts.models import User
+from agents.admin import confirming as typed
+from agents.models import Agent
+from agents.selectors import InvalidSelector, Operator
+from configurations.admin import confirming
+from configurations.admin.edits import ConfirmedEdits
+from configurations.admin.forms import (
+    EDIT,
+    ConfigurationForm,
+    selector_of,
+    selector_rows,
+)
+from configurations.admin.live import LivePreviews
+from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
+from configurations.outcome import AssignmentStatus
+from configurations.services import publishing
+from configurations.services.publishing import InvalidConfiguration, StaleRevision
+
+_REVISIONS = 20
+_AGENTS = 100
+_SAMPLED_FOR_KEYS = 200
+
+
+@admin.register(Configuration)
+class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
+    """What agents should run."""
+
+    form = ConfigurationForm
+    list_display = ["title", "state", "selector_text", "priority", "revision", "progress", "updated_at"]
+    search_fields = ["name", "display_name"]
+    search_help_text = _("Name or display name")
+    list_per_page = 50
+    readonly_fields = ["files_shown"]
+    actions = None
+    change_form_template = "admin/configurations/configuration/change_form.html"
+    fieldsets = [
+        (_("Name"), {"fields": ["name", "display_name", "description"]}),
+        (_("Which agents"), {"fields": ["selector", "match_all", "priority", "enabled"], "classes": ["targeting"]}),
+        (_("What they run"), {"fields": ["raw_config", "content_type", "config_key"], "classes": ["editor"]}),
+        (_("This revision"), {"fields": ["note", "expected_revision"]}),
+    ]
+
+    class Media:
+        """Plain modules, served by us."""
+
+        js = [forms.Script("portal/configuration.js", type="module")]
+
+    # --- List ------------------------------------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Configuration]:
+        """With the counts of the list."""
+        rows = cast("ConfigurationQuerySet", super().get_queryset(request))
+        return rows.select_related("current").with_outcomes()
+
+    @admin.display(description=_("configuration"), ordering="name")
+    def title(self, row: Configuration) -> SafeString:
+        """Display name over name."""
+        if row.display_name and row.display_name != row.name:
+            return format_html('{}<br><span class="quiet">{}</span>', row.display_name, row.name)
+        return format_html("{}", row.name)
+
+    @admin.display(description=_("enabled"), ordering="enabled")
+    def state(self, row: Configuration) -> SafeString:
+        """Text and sign."""
+        if row.enabled:
+            return format_html('<span class="pill pill-connected">✔ {}</span>', _("enabled"))
+        return format_html('<span class="pill pill-disconnected">○ {}</span>', _("disabled"))
+
+    @admin.display(description=_("selector"))
+    def selector_text(self, row: Configuration) -> SafeString:
+        """As a label query."""
+        requirements = row.parsed_selector().requirements
+        if requirements:
+            return format_html("<code>{}</code>", row.parsed_selector())
+        return format_html("{}", _("every agent") if row.match_all else _("no agent"))
+
+    @admin.display(description=_("revision"))
+    def revision(self, row: Configuration) -> str:
+        """The newest."""
+        return f"r{row.current.number}" if row.current else "–"
+
+    @admin.display(description=_("progress"))
+    def progress(self, row: Configuration) -> SafeString:
+        """Applied of assigned, failures named."""
+        return SafeString(render_to_string("admin/configurations/configuration/progress.html", {"row": row}))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Under a title that says what it shows."""
+        return super().changelist_view(request, {"title": _("Configurations"), **(extra_context or {})})
+
+    # --- Form ------------------------------------------------------------------------------------------------------
+
+    def get_fieldsets(self, request: HttpRequest, obj: Configuration | None = None) -> Any:
+        """A viewer has no form fields, and sees the files instead."""
+        if self.may_edit(request, obj):
+            return self.fieldsets
+        columns = {field.name for field in Configuration._meta.get_fields()}
+        kept = [(title, [name for name in options["fields"] if name in columns]) for title, options in self.fieldsets]
+        return [(title, {"fields": names}) for title, names in kept if names] + [
+            (_("Files"), {"fields": ["files_shown"]})
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Configuration | None = None) -> list[str]:
+        """The name stands in URLs and cannot change."""
+        return [*self.readonly_fields, *(["name"] if obj else [])]
+
+    @admin.display(description="")
+    def files_shown(self, row: Configuration) -> SafeString:
+        """All files of the present revision, as text."""
+        files = row.current.files if row.current else {}
+        return SafeString(render_to_string("admin/configurations/configuration/files.html", {"files": files.items()}))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Should somebody publish between the form's checks and the saving, the checks run again and say so."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (StaleRevision, InvalidConfiguration):
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Configuration | None = None,
+    ) -> HttpResponse:
+        """The editor; or, when a complete form came in, the page that says what it would change."""
+        form = cast("ConfigurationForm", context["adminform"].form)
+        # The form's own instance carries what was typed already.
+        row = self.get_queryset(request).get(pk=obj.pk) if change and obj else None
+        if request.method == "POST" and not form.errors and form.stage != EDIT and form.found is not None:
+            return self.confirmation(request, form, row)
+        context |= self._editor_context(request, form, row)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _editor_context(
+        self, request: HttpRequest, form: ConfigurationForm, row: Configuration | None
+    ) -> dict[str, Any]:
+        keys: set[str] = set()
+        if request.user.has_perm("agents.view_agent"):
+            for labels in Agent.objects.order_by("-id").values_list("labels", flat=True)[:_SAMPLED_FOR_KEYS]:
+                keys.update(labels)
+        context: dict[str, Any] = {
+            "subtitle": None,
+            "editable": self.may_edit(request, row),
+            "row": row,
+            "label_keys": sorted(keys),
+            "operators": [(item.value, _OPERATOR_WORDS[item]) for item in Operator],
+            "rows_json": json.dumps(_rows_typed(form)),
+            "stale": form.stale,
+        }
+        if row is None:
+            return context
+        if form.stale is not None and row.current is not None:
+            base = Revision.objects.filter(configuration=row, number=form.cleaned_data["expected_revision"]).first()
+            if base is not None:
+                context["meanwhile"] = confirming.difference(base.files, row.current.files)
+        others = {} if row.current is None else dict(row.current.files)
+        others.pop(row.config_key, None)
+        return context | {
+            "other_files": others.items(),
+            "revisions": _revisions_of(row),
+            "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
+            "most_agents": _AGENTS,
+        }
+
+    def confirmation(self, request: HttpRequest, form: ConfigurationForm, row: Configuration | None) -> HttpResponse:
+        """What publishing the form would do, with everything typed carried along."""
+        assert form.found is not None  # noqa: S101  a form without errors was previewed
+        draft = form.draft()
+        context = confirming.page_of(
+            form.found, draft, row=row, changing=form.changing, show_agents=request.user.has_perm("agents.view_agent")
+        )
+        context |= {
+            "title": _("Publish %(name)s?") % {"name": row or form.cleaned_data["name"]},
+            "carried": typed.carried(request.POST, without=["stage"]),
+            "stage_field": "stage",
+            "back": True,
+            "refusal": form.refusal,
+            "nothing": row is not None and publishing.changes_nothing(row, draft),
+            "submit": ngettext("Publish (%(count)d agent)", "Publish (%(count)d agents)", form.changing)
+            % {"count": form.changing},
+        }
+        return self.confirm_page(request, row, context)
+
+    def save_model(
+        self, request: HttpRequest, obj: Configuration, form: forms.ModelForm[Configuration], change: bool
+    ) -> None:
+        """Publish through the service; findings that do not block are shown."""
+        filled = cast("ConfigurationForm", form)
+        by, at, note = cast("User", request.user), timezone.now(), filled.cleaned_data.get("note") or ""
+        if change:
+            saved, findings = publishing.update_configuration(
+                obj.name,
+                filled.draft(),
+                by=by,
+                at=at,
+                expected_revision=filled.cleaned_data.get("expected_revision"),
+                note=note,
+            )
+        else:
+            saved, findings = publishing.create_configuration(obj.name, filled.draft(), by=by, at=at, note=note)
+        obj.pk = saved.pk
+        obj.refresh_from_db()
+        for item in findings[:20]:
+            messages.warning(request, _("Line %(line)d: %(message)s") % {"line": item.line, "message": item.message})
+
+    def response_add(
+        self, request: HttpRequest, obj: Configuration, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """To the page where its arrival can be watched."""
+        return self._published(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: Configuration) -> HttpResponse:
+        """To the page where its arrival can be watched."""
+        return self._published(request, obj)
+
+    def _published(self, request: HttpRequest, row: Configuration) -> HttpResponse:
+        number = row.current.number if row.current else 0
+        text = _("Revision %(number)d of %(name)s is published.") % {"number": number, "name": row}
+        self.message_user(request, text, messages.SUCCESS)
+        return redirect(reverse("admin:configurations_configuration_change", args=[row.pk]))
+
+    def get_urls(self) -> list[Any]:
+        """Live previews, rolling back, switching on and off, and offering once more."""
+        wrapped = self.admin_site.admin_view
+        return [
+            path("reach/", wrapped(require_POST(self.live_reach)), name="configuration_reach"),
+            path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
+            path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
+            path("<int:pk>/switch/", wrapped(self.switch), name="configuration_switch"),
+            path("retry/<int:agent_id>/", wrapped(self.retry), name="configuration_retry"),
+            *super().get_urls(),
+        ]
+
+
+_OPERATOR_WORDS = {
+    Operator.IN: _("is one of"),
+    Operator.NOT_IN: _("is none of"),
+    Operator.EXISTS: _("exists"),
+    Operator.DOES_NOT_EXIST: _("does not exist"),
+    Operator.GT: _("is a later version than"),
+    Operator.LT: _("is an earlier version than"),
+}
+
+
+def _rows_typed(form: ConfigurationForm) -> list[dict[str, Any]] | None:
+    """The clauses of what the form shows; ``None`` when that is no selector, so that it stays raw text."""
+    if "selector" not in form.fields:
+        return None
+    shown = form["selector"].value()
+    try:
+        return selector_rows(selector_of(shown if isinstance(shown, str) else json.dumps(shown), match_all=False))
+    except InvalidSelector:
+        return None
+
+
+def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
+    """The newest revisions, each with its difference to the one before."""
+    rows = list(row.revisions.all()[: _REVISIONS + 1])
+    return [
+        {"revision": new, "difference": confirming.difference(old.files if old else {}, new.files)}
+        for new, old in zip(rows, [*rows[1:], None], strict=True)
+    ][:_REVISIONS]
+
+
+def _assignments_of(row: Configuration) -> list[Assignment]:
+    """Some of the agents that should run it, failures first."""
+    rows = row.assignments.select_related("agent").order_by("agent_id")
+    failed = AssignmentStatus.FAILED.value
+    found = list(rows.filter(status=failed)[:_AGENTS])
+    found += rows.exclude(status=failed)[: _AGENTS - len(found)]
+    return found

@@ -1,0 +1,98 @@
+"""What a desired configuration sets, against what an agent says it runs: value by value, whatever the order and layout. Pure.
+
+Agents merge what they are offered with settings of their own and print it anew, so a diff of the texts says little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from agents.reports import JsonObject
+from configurations.checks.findings import SyntaxProblem, path_of
+from configurations.checks.tree import MappingNode, Node, ScalarNode
+from configurations.checks.yaml_text import read_yaml
+
+MOST_VALUES = 5_000
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """One value that the agent does not run as desired; ``effective`` is ``None`` where it has none."""
+
+    path: str
+    desired: str
+    effective: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``same`` counts equal values; ``extra`` are paths and values that only the agent has.
+
+    ``readable`` is false when one side is no YAML or JSON, or too large; then nothing is compared.
+    """
+
+    readable: bool
+    same: int = 0
+    differing: tuple[Differing, ...] = ()
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+def compared(desired: Mapping[str, JsonObject], effective: Mapping[str, JsonObject]) -> Comparison:
+    """Both given as ``{config key: {"body": text, ...}}``."""
+    wanted, runs = _values_of(desired), _values_of(effective)
+    if wanted is None or runs is None:
+        return Comparison(readable=False)
+    differing = tuple(
+        Differing(path, value, runs.get(path)) for path, value in wanted.items() if runs.get(path) != value
+    )
+    # An empty section that the agent filled in is not a difference: it has the section.
+    sections = {path.rpartition(".")[0] for path in runs}
+    differing = tuple(
+        item
+        for item in differing
+        if not (item.desired == "{}" and item.effective is None and _has(sections, item.path))
+    )
+    extra = tuple((path, value) for path, value in runs.items() if path not in wanted)
+    return Comparison(True, len(wanted) - len(differing), differing, extra)
+
+
+def _has(sections: set[str], path: str) -> bool:
+    return any(section == path or section.startswith((path + ".", path + "[")) for section in sections)
+
+
+def _values_of(files: Mapping[str, JsonObject]) -> dict[str, str] | None:
+    """All values by path; files are merged as agents do, by name with the nameless last."""
+    values: dict[str, str] = {}
+    for _key, file in sorted(files.items(), key=lambda entry: (entry[0] == "", entry[0])):
+        body = file.get("body")
+        if not isinstance(body, str):
+            return None
+        try:
+            root, _findings = read_yaml(body)
+        except SyntaxProblem:
+            return None
+        if root is None:
+            continue
+        for path, value in _leaves(root, ()):
+            values[path] = value
+            if len(values) > MOST_VALUES:
+                return None
+    return values
+
+
+def _leaves(node: Node, steps: tuple[str | int, ...]) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ScalarNode):
+        yield path_of(steps), "{}" if node.is_null else node.text[:_LONGEST]
+    elif isinstance(node, MappingNode):
+        if not node.entries:
+            yield path_of(steps), "{}"
+        for key, value in node.named():
+            yield from _leaves(value, (*steps, key.text))
+    elif all(isinstance(item, ScalarNode) for item in node.items):
+        texts = [item.text for item in node.items if isinstance(item, ScalarNode)]
+        yield path_of(steps), f"[{', '.join(texts)}]"[:_LONGEST]
+    else:
+        for place, item in enumerate(node.items):
+            yield from _leaves(item, (*steps, place))

@@ -1,0 +1,314 @@
+"""WebSockets: bounded parsing, keeping and writing; permessage-deflate without memory (S-13)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, ClassVar
+
+from django.conf import settings
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import CloseCode, Frame
+
+from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
+from opamp_transport.limits import INBOUND, TokenBucket
+
+# A connection that makes us keep less than this is not accounted for.
+_SMALL = 16 * 1024
+# So much of what a peer sent at once is parsed in one go: at the worst some 170 frames, about a millisecond.
+_SLICE = 1024
+# Pings and pongs of one connection: so many at once, then so many a second. Agents send one every few seconds.
+_CONTROL_FRAMES, _CONTROL_RATE = 200, 10.0
+# So many fragments of any size, beyond them only as many as fragments of this average size (bytes) would be.
+_FRAGMENTS, _FRAGMENT_SIZE = 1024, 256
+_NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class _Turns:
+    """Connections with more to parse than one slice, one slice of one of them in each turn of the loop.
+
+    Whoever sends one message at a time never waits here, so a flood delays others by one slice only.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._waiting: deque[PatientWebSocketProtocol] = deque()
+        self._scheduled = False
+
+    def join(self, connection: PatientWebSocketProtocol) -> None:
+        """Put ``connection`` at the end of the row; it must not be in it."""
+        self._waiting.append(connection)
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._waiting.popleft().parse_more()
+        self._scheduled = bool(self._waiting)
+        if self._scheduled:
+            self.loop.call_soon(self._turn)
+
+
+class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
+    """A WebSocket whose peer cannot make us parse, keep or write without end."""
+
+    _turns: ClassVar[_Turns | None] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = self.conn.logger = LOGGER
+        if settings.OPAMP_WEBSOCKET_COMPRESSION:
+            self.conn.available_extensions = [_DEFLATE]
+        cls = type(self)
+        if cls._turns is None or cls._turns.loop is not self.loop:
+            cls._turns = _Turns(self.loop)
+        self._turn_row = cls._turns
+        self._unparsed = memoryview(b"")
+        self._in_row = False
+        self._parsed_frame = False
+        self._control: TokenBucket | None = None
+        self._fragments = 0
+        # Bytes accounted for: the unfinished message, and messages that the application has not done with.
+        self._held = self._taken = 0
+        self._message_timer: asyncio.TimerHandle | None = None
+        self._message_begun = 0.0
+        self._refused = False
+        self._application_closed = False
+
+    # --- Reading ---------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Parse at once what is little, the rest in turns with other connections."""
+        if self._refused:
+            return
+        if len(data) <= _SLICE and not self._unparsed and not self.read_paused:
+            self._parse(data)
+            return
+        self._unparsed = memoryview(bytes(self._unparsed) + data) if self._unparsed else memoryview(data)
+        self._parse_slices()
+
+    def parse_more(self) -> None:
+        """The connection's turn has come."""
+        self._in_row = False
+        if not self.transport.is_closing():
+            self._parse_slices()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """The next event; the application is done with the ones before."""
+        if self._taken and self.queue.empty():
+            self._taken = 0
+            self._hold()
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self._wait_for_turn()
+            self._choose_reading()
+        return message
+
+    def _parse_slices(self) -> None:
+        """Parse until a frame is complete: pieces of one large frame cost nothing to collect."""
+        while self._unparsed and not (self.read_paused or self._refused):
+            piece, self._unparsed = bytes(self._unparsed[:_SLICE]), self._unparsed[_SLICE:]
+            self._parsed_frame = False
+            self._parse(piece)
+            if self._parsed_frame:
+                break
+        if self._refused:
+            self._unparsed = memoryview(b"")
+        self._wait_for_turn()
+        self._choose_reading()
+
+    def _wait_for_turn(self) -> None:
+        if self._unparsed and not self._in_row and not self.read_paused:
+            self._in_row = True
+            self._turn_row.join(self)
+
+    def _choose_reading(self) -> None:
+        """Read from the peer only when nothing of it waits, neither for the application nor for the peer itself."""
+        if self.transport.is_closing() or self._refused:
+            return
+        if self.read_paused or self._unparsed or not self.writable.is_set():
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def _parse(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_complete:
+            # Not even a request for an upgrade: uvicorn would leave the peer waiting.
+            self._refused = self.handshake_complete = self.close_sent = True
+            self.transport.write(b"".join(self.conn.data_to_send()) or _NO_HANDSHAKE)
+            self.transport.close()
+        elif not self._refused:
+            self._hold()
+            self._watch_message()
+
+    # --- What a peer makes us keep -----------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        """Account for the unfinished message and those the application has not taken; too much closes with 1013."""
+        held = len(self.conn.reader.buffer) + (self.conn.current_size or 0) + self._taken
+        if held < _SMALL:
+            held = 0
+        if held == self._held:
+            return
+        granted = INBOUND.change(held - self._held)
+        self._held = held
+        if not granted and not self._refused:
+            self._refuse(CloseCode.TRY_AGAIN_LATER, "the server holds too many large messages")
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is complete."""
+        size = sum(len(frame) for frame in self.frames)
+        self._fragments = 0
+        self._message_begun = self.loop.time()
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self._refuse(CloseCode.INVALID_DATA, "a text message must be UTF-8")
+                return
+        if not self.close_sent:
+            self._taken += size
+        super().send_receive_event_to_app()
+
+    def _watch_message(self) -> None:
+        """A message that has begun must end in time."""
+        unfinished = bool(self.conn.reader.buffer) or self.conn.current_size is not None
+        if unfinished and self._message_timer is None:
+            self._message_begun = self.loop.time()
+            self._message_timer = self.loop.call_later(seconds_allowed(0), self._message_is_late)
+        elif not unfinished and self._message_timer is not None:
+            self._message_timer.cancel()
+            self._message_timer = None
+
+    def _message_is_late(self) -> None:
+        self._message_timer = None
+        now = self.loop.time()
+        if self.read_paused or self._unparsed:
+            self._message_begun = now  # it is we who do not read
+        left = self._message_begun + seconds_allowed(self._held) - now
+        if left > 0.01:
+            self._message_timer = self.loop.call_later(left, self._message_is_late)
+        else:
+            self._refuse(CloseCode.POLICY_VIOLATION, "the message took too long")
+
+    # --- Frames ------------------------------------------------------------------------------------------------------
+
+    def handle_bytes(self, event: Frame) -> None:
+        """The first or only frame of a message."""
+        self._parsed_frame = True
+        self._fragments = 1
+        super().handle_bytes(event)
+
+    def handle_text(self, event: Frame) -> None:
+        """The first or only frame of a text message."""
+        self._parsed_frame = True
+        self._fragments = 1
+        super().handle_text(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """A further frame of a message; many that carry nothing would cost memory without reaching a size limit."""
+        self._parsed_frame = True
+        self._fragments += 1
+        if self._fragments > _FRAGMENTS + (self.conn.current_size or 0) // _FRAGMENT_SIZE:
+            self._refuse(CloseCode.POLICY_VIOLATION, "too many small fragments")
+            return
+        super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer, within reason."""
+        if self._control_frame():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Our ping's answer, or an unasked one."""
+        if self._control_frame():
+            super().handle_pong(event)
+
+    def _control_frame(self) -> bool:
+        self._parsed_frame = True
+        now = self.loop.time()
+        if self._control is None:
+            self._control = TokenBucket(_CONTROL_FRAMES, now)
+        if self._control.take(_CONTROL_RATE, _CONTROL_FRAMES, now) <= 0:
+            return True
+        self._refuse(CloseCode.POLICY_VIOLATION, "too many pings or pongs")
+        return False
+
+    # --- Writing and the end -------------------------------------------------------------------------------------------
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """As the application says. A connection that was closed behind its back is a peer that has gone, no mistake."""
+        await self.writable.wait()
+        if self.close_sent and not self._application_closed:
+            raise ClientDisconnected
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self._application_closed = True
+            # The peer's own Close may be among what is not parsed yet.
+            self._wait_for_turn()
+
+    def pause_writing(self) -> None:
+        """The peer does not read: neither do we, or its pings would fill the buffer with pongs."""
+        super().pause_writing()
+        self._choose_reading()
+
+    def resume_writing(self) -> None:
+        """The peer has read."""
+        super().resume_writing()
+        self._choose_reading()
+
+    def handle_parser_exception(self) -> None:
+        """The library has failed the connection: its Close frame goes out, the rest is thrown away."""
+        sent = self.conn.close_sent
+        code, reason = (sent.code, sent.reason) if sent is not None else (CloseCode.ABNORMAL_CLOSURE, "")
+        self._let_go(int(code), reason)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give everything back."""
+        self._refused = True
+        self._unparsed = memoryview(b"")
+        self._stop_watching_reader()
+        if self._message_timer is not None:
+            self._message_timer.cancel()
+            self._message_timer = None
+        INBOUND.change(-self._held)
+        self._held = 0
+        super().connection_lost(exc)
+
+    def _refuse(self, code: CloseCode, reason: str) -> None:
+        """Fail the connection with a Close frame of ours (RFC 6455 section 7.1.7)."""
+        if self._refused:
+            return
+        if not self.close_sent:
+            self.conn.fail(code, reason)
+        self._let_go(int(code), reason)
+
+    def _let_go(self, code: int, reason: str) -> None:
+        """Send what is left, close our half, and read on without looking until the peer has gone or time is over."""
+        self._refused = True
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.close_sent = True
+        if self.transport.is_closing():
+            return
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+
+# Both parameters named, or clients built on gorilla/websocket give up (S-13); and no context means no memory kept.
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True,
+    client_no_context_takeover=True,
+    server_max_window_bits=12,
+    client_max_window_bits=12,
+    compress_settings={"memLevel": 5},
+)

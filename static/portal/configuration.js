@@ -1,0 +1,81 @@
+// The configuration form: conditions as rows over the selector's text, line numbers beside the editor, and previews while
+// typing. The text fields stay the truth: what the rows say is written into them, and without JavaScript they are all there is.
+import { selectorEditor } from "./selector.js";
+import { codeEditor } from "./editor.js";
+
+const template = document.getElementById("selector-template");
+const form = template?.closest("form");
+
+// Runs `action` once typing has paused; an answer that a newer question overtook is dropped.
+function debounced(action, milliseconds) {
+  let timer = 0;
+  let running = null;
+  return (wait = milliseconds) => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      running?.abort();
+      running = new AbortController();
+      try {
+        await action(running.signal);
+      } catch (error) {
+        if (error.name !== "AbortError") console.info(`preview: ${error.message}`);
+      }
+    }, wait);
+  };
+}
+
+async function ask(url, panel, signal) {
+  panel.classList.add("is-busy");
+  const body = new FormData(form);
+  body.delete("_save");
+  const answer = await fetch(url, { method: "POST", body, signal, headers: { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value } });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  const found = await answer.json();
+  // Rendered and escaped by the server.
+  panel.innerHTML = found.html;
+  panel.classList.remove("is-busy");
+  return found;
+}
+
+if (form) {
+  const reach = document.getElementById("reach");
+  const problems = document.getElementById("problems");
+  const publish = document.getElementById("publish");
+  const selector = selectorEditor(form, template, async () => (await ask(template.dataset.url, reach)).rows);
+  const editor = codeEditor(form.elements.raw_config);
+  let changing = null;
+  let newFiles = false;
+
+  const label = () => {
+    if (!changing || !publish) return;
+    const number = changing[newFiles ? 1 : 0];
+    publish.textContent = number === 1 ? publish.dataset.labelOne : publish.dataset.label.replace("{N}", String(number));
+  };
+  const count = debounced(async (signal) => {
+    const found = await ask(template.dataset.url, reach, signal);
+    changing = found.changing;
+    label();
+  }, 300);
+  const check = debounced(async (signal) => {
+    const found = await ask(problems.dataset.url, problems, signal);
+    editor.mark(found.lines);
+    newFiles = found.new_files;
+    label();
+  }, 400);
+
+  const targeting = new Set(["selector", "match_all", "priority", "enabled"]);
+  const text = new Set(["raw_config", "content_type", "config_key"]);
+  for (const kind of ["input", "change"]) {
+    form.addEventListener(kind, (event) => {
+      if (targeting.has(event.target.name)) count();
+      if (text.has(event.target.name)) check();
+    });
+  }
+  selector.changed(() => count());
+  problems.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-line]");
+    if (button) editor.go(Number(button.dataset.line), Number(button.dataset.column));
+  });
+  count(0);
+  check(0);
+}

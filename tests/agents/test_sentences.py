@@ -1,0 +1,66 @@
+"""The timeline in words."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone, translation
+
+from agents.models import AgentEvent
+from agents.sentences import line_of
+
+Kind = AgentEvent.Kind
+
+
+def sentence(kind: str, **data: object) -> str:
+    return line_of(AgentEvent(kind=kind, at=timezone.now(), data=data)).text
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "text"),
+    [
+        ("registered", {"transport": "http"}, "Seen for the first time, over HTTP"),
+        ("connected", {"transport": "websocket", "remote_address": "::1"}, "Connected over WebSocket from ::1"),
+        ("disconnected", {"reason": "silent"}, "Disconnected: nothing was heard of it in time"),
+        ("disconnected", {"reason": "eclipse"}, "Disconnected: eclipse"),
+        (
+            "capabilities",
+            {"added": ["A", "B"], "removed": ["C"]},
+            "Capabilities changed: now can A, B; no longer can C",
+        ),
+        ("health", {"healthy": True}, "Became healthy"),
+        ("health", {"healthy": False, "error": "port taken"}, "Unhealthy: port taken"),
+        ("health", {"healthy": False, "error": ""}, "Became unhealthy"),
+        ("assigned", {"configuration": "prod", "revision": 3}, "Configuration prod r3 assigned"),
+        ("unassigned", {"former": "prod"}, "No configuration matches any more; it was prod"),
+        ("failed", {"configuration": "p", "revision": 1, "error": "no"}, "Configuration p r1 failed: no"),
+        ("failed", {"configuration": "p", "revision": 1}, "Configuration p r1 failed: the agent gave no reason"),
+        ("labels", {"operator_labels": {"a": "1"}, "by": "alice"}, "Operator labels set by alice: a=1"),
+        ("labels", {"operator_labels": {}, "by": ""}, "Operator labels set by the system: none"),
+        ("edited", {"custom_name": "x", "notes": "y", "by": "bob"}, "Edited by bob: name, notes"),
+        ("command", {"command": "restart", "outcome": "pending", "by": "bob"}, "Restart asked for by bob"),
+        ("command", {"command": "restart", "outcome": "done"}, "Restart: done"),
+        (
+            "command",
+            {"command": "custom_message", "outcome": "sent", "type": "t"},
+            "Custom message t sent to the agent",
+        ),
+        ("identity", {"former": "a", "new": "b"}, "Identity changed – former: a, new: b"),
+    ],
+)
+def test_events_are_sentences(kind, data, text):
+    assert sentence(kind, **data) == text
+
+
+@pytest.mark.parametrize("kind", Kind.values)
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("data", [{}, {"operator_labels": None}, {"unheard": {"of": [1]}}, {"error": "x" * 5_000}])
+def test_no_event_is_without_words_whatever_it_carries(kind, language, data):
+    with translation.override(language):
+        text = sentence(kind, **data)
+    assert 0 < len(text) < 1_000
+
+
+def test_an_event_of_a_later_version_is_shown_by_its_values():
+    line = line_of(AgentEvent(kind="teleported", at=timezone.now(), data={"to": "mars"}))
+    assert "teleported" in line.text
+    assert "to: mars" in line.text

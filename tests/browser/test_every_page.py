@@ -1,0 +1,189 @@
+"""Every page, in both languages, light and dark, on a desk and on a phone: no error, no stranger, nothing sideways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import DESKTOP, PATIENCE, PHONE, Visitor
+from tests.live_server import LiveServer, configuration
+
+expect.set_options(timeout=PATIENCE)
+TEXT = "exporters:\n  debug: {}\n"
+VIEWER_PASSWORD = "only-looking-1"
+ATTACK = "<img src=x onerror=alert(1)>"
+_MAKE_VIEWER = f"""
+from django.contrib.auth.models import Group
+from accounts.models import User
+from accounts.services import VIEWER, ensure_roles
+ensure_roles()
+user = User.objects.create_user("looks", password="{VIEWER_PASSWORD}", is_staff=True)
+user.groups.add(Group.objects.get(name=VIEWER))
+"""
+
+
+@pytest.fixture(scope="module")
+def pages(shared_portal: LiveServer, fleet: Callable[..., Any]) -> Places:
+    """All kinds of pages, with something on each. Names, labels and texts try to be markup."""
+    fleet(4, labels=f"env=pages,attack={ATTACK}", seed="11")
+    fleet(1, labels="env=pages", fail_share="1", seed="12")
+    server = shared_portal
+    server.eventually(lambda: server.get("agents?label=env%3Dpages&connected=true")["count"] == 5, 40)
+    hostile = f'exporters:\n  debug: {{verbosity: "{ATTACK}"}}\n'
+    body = configuration("pages", {"env": "pages"}, hostile, display_name=ATTACK, description=ATTACK)
+    server.post("configurations", body)
+    server.eventually(lambda: server.get("agents?label=env%3Dpages&status=error")["count"] == 1, 40)
+    uid = server.get("agents?label=env%3Dpages&status=connected")["results"][0]["instance_uid"]
+    answer = server.api(
+        "PATCH", f"agents/{uid}", {"name": ATTACK, "notes": ATTACK, "operator_labels": {"team": ATTACK}}
+    )
+    assert answer.status == 200, answer
+    return Places(server, uid)
+
+
+class Places:
+    """Where the pages are: ``agent`` and ``configuration`` without what is done there, ``every`` all kinds of pages."""
+
+    def __init__(self, server: LiveServer, uid: str) -> None:
+        found = "from agents.models import Agent; from configurations.models import Configuration; "
+        found += f"print(Agent.objects.get(instance_uid='{uid}').pk, Configuration.objects.get(name='pages').pk)"
+        agent, configuration = server.manage("shell", "-v0", "-c", found).split()
+        self.agent = f"/admin/agents/agent/{agent}/"
+        self.configuration = f"/admin/configurations/configuration/{configuration}/"
+        fleet, configurations = "/admin/agents/agent/", "/admin/configurations/configuration/"
+        self.every = [
+            "/admin/",
+            *(fleet + end for end in ("", "?status=error", "?q=nothing-like-it")),
+            *(self.agent + end for end in ("change/", "timeline/", "restart/", "delete/", "history/")),
+            *(configurations + end for end in ("", "add/")),
+            *(self.configuration + end for end in ("change/", "switch/", "delete/", "rollback/1/", "history/")),
+            *(f"/admin/accounts/{end}" for end in ("apitoken/", "apitoken/add/", "auditentry/", "user/", "user/add/")),
+            "/admin/auth/group/",
+            "/admin/password_change/",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("language", "scheme", "viewport"),
+    [("en", "light", DESKTOP), ("en", "dark", PHONE), ("zh-hans", "dark", DESKTOP), ("zh-hans", "light", PHONE)],
+)
+def test_no_page_errs_loads_strangers_or_scrolls_sideways(
+    visit: Visitor, pages: Places, language: str, scheme: str, viewport: dict[str, int]
+) -> None:
+    with visit(viewport=viewport, color_scheme=scheme, locale="zh-CN" if language != "en" else "en-US") as person:
+        page = person.sign_in()
+        for path in pages.every:
+            person.go(path)
+            assert page.evaluate("document.documentElement.lang") == language
+            assert person.sideways() <= 0, path
+            for tab in page.get_by_role("tab").all():
+                tab.click()
+                assert person.sideways() <= 0, (path, tab.inner_text())
+            assert page.locator("img[src='x']").count() == 0, path
+            background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            brightness = sum(int(part) for part in background[4:-1].split(","))
+            assert (brightness < 200) == (scheme == "dark"), (path, background)
+
+
+def test_what_agents_report_is_shown_as_text(visit: Visitor, pages: Places) -> None:
+    with visit() as person:
+        page = person.sign_in()
+        person.go(pages.agent + "change/")
+        expect(page.locator("h1")).to_contain_text(ATTACK)
+        expect(page.locator("#overview")).to_contain_text(ATTACK)
+        page.get_by_role("tab", name="Effective configuration").click()
+        expect(page.locator("#effective")).to_contain_text(ATTACK)
+        page.get_by_role("tab", name="Timeline").click()
+        expect(page.locator("#timeline")).to_contain_text(ATTACK)
+
+
+def test_tabs_work_by_keyboard_and_focus_is_seen(visit: Visitor, pages: Places) -> None:
+    with visit() as person:
+        page = person.sign_in()
+        person.go(pages.agent + "change/")
+        page.get_by_role("tab", name="Overview").focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("tab", name="Health tree")).to_be_focused()
+        assert page.locator("#health").is_visible()
+        assert page.locator("#overview").is_hidden()
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline not in {"none", ""}
+
+
+def test_what_is_shown_can_be_copied(visit: Visitor, pages: Places) -> None:
+    with visit(permissions=["clipboard-read", "clipboard-write"]) as person:
+        page = person.sign_in()
+        person.go(pages.agent + "change/#effective")
+        shown = page.locator("#effective-1").inner_text()
+        page.locator("#effective button.copy").click()
+        expect(page.locator("#effective button.copy")).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()").strip() == shown.strip()
+
+
+def test_the_language_is_switched_and_kept(visit: Visitor, pages: Places) -> None:
+    with visit() as person:
+        page = person.sign_in()
+        person.go("/admin/agents/agent/")
+        page.get_by_role("button", name="简体中文").click()
+        expect(page.locator(".pill-connected").first).to_contain_text("已连接")
+        person.go("/admin/")
+        expect(page.locator("h1")).to_have_text("Agent 集群")
+        page.get_by_role("button", name="English").click()
+        expect(page.locator("h1")).to_have_text("Fleet")
+
+
+def test_the_colours_are_switched_by_hand(visit: Visitor, pages: Places) -> None:
+    with visit(color_scheme="light") as person:
+        page = person.sign_in()
+        before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.locator("button.theme-toggle").first.click()
+        page.wait_for_function("before => getComputedStyle(document.body).backgroundColor !== before", arg=before)
+
+
+def test_a_viewer_only_looks(visit: Visitor, shared_portal: LiveServer, pages: Places) -> None:
+    shared_portal.manage("shell", "-v0", "-c", _MAKE_VIEWER)
+    with visit() as person:
+        page = person.sign_in("looks", VIEWER_PASSWORD)
+        expect(page.locator("#fleet")).to_contain_text("agents")
+        person.go("/admin/agents/agent/")
+        assert page.locator(".actions").count() == 0
+        person.go(pages.agent + "change/")
+        assert page.locator("#content-main input:not([type=hidden]), #content-main textarea").count() == 0
+        assert page.get_by_role("link", name="Restart…").count() == 0
+        person.go(pages.configuration + "change/")
+        expect(page.locator("#content")).to_contain_text("verbosity")
+        assert page.locator("#content textarea, #content input:not([type=hidden])").count() == 0
+        assert page.get_by_role("link", name="Disable…").count() == 0
+
+
+def test_pages_follow_the_fleet_and_can_be_paused(visit: Visitor, shared_portal: LiveServer, pages: Places) -> None:
+    with visit() as person:
+        page = person.sign_in()
+        person.go("/admin/agents/agent/?q=follows")
+        expect(page.locator("#content")).to_contain_text("Total: 0")
+        person.go(pages.agent + "change/")
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#live .live-word")).to_have_text("paused")
+        page.get_by_role("button", name="Resume").click()
+        uid = page.locator("#agent-uid").inner_text()
+        answer = shared_portal.api("PATCH", f"agents/{uid}", {"operator_labels": {"env": "elsewhere"}})
+        assert answer.status == 200
+        expect(page.locator("#cards")).to_contain_text("no configuration matches")
+        assert shared_portal.api("PATCH", f"agents/{uid}", {"operator_labels": {"team": ATTACK}}).status == 200
+        expect(page.locator("#cards .sync-yes")).to_contain_text("pages r1")
+
+
+def test_the_dashboard_teaches_while_there_is_no_agent(browser: Any, portal: LiveServer) -> None:
+    page = browser.new_page()
+    page.goto(f"{portal.url}/admin/")
+    page.fill("#id_username", "admin")
+    page.fill("#id_password", "a-password-for-tests")
+    page.click("input[type=submit]")
+    expect(page.locator("#snippet-supervisor")).to_contain_text(f"ws://127.0.0.1:{portal.port}/v1/opamp")
+    expect(page.get_by_role("link", name="Create the first configuration")).to_be_visible()
+    page.locator(".status-card").first.click()
+    expect(page.locator(".empty-state")).to_contain_text("No agent has connected yet")
+    page.close()

@@ -1,0 +1,37 @@
+"""docs/api.md and the API itself name the same endpoints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+
+pytestmark = pytest.mark.django_db
+
+
+def test_every_endpoint_is_documented_with_an_example_and_no_other_one(api_of, alice):
+    paths = api_of(alice).get("/api/v1/schema?format=json").json()["paths"]
+    offered = {
+        f"{method.upper()} {path.removeprefix('/api/v1')}" for path, methods in paths.items() for method in methods
+    }
+    parts = re.split(r"^`((?:GET|POST|PUT|PATCH|DELETE) \S+)`", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    documented = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert set(documented) == offered
+    for endpoint, text in documented.items():
+        method, _, path = endpoint.partition(" ")
+        example = text.partition("```sh\n")[2].partition("```")[0]
+        url = re.escape(path).replace(r"\{instance_uid\}", r"\$UID1").replace(r"\{name\}", "[a-z-]+")
+        url = url.replace(r"\{number\}", "[0-9]+")
+        assert re.search(rf'"\$API{url}(?:\?[^"]*)?"', example), endpoint
+        assert (f"-X {method} " in example) is (method != "GET"), endpoint
+
+
+def test_the_documented_limits_are_the_real_ones(api_of, alice, settings):
+    text = DOCS.read_text(encoding="utf-8")
+    assert f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024**2} MiB" in text
+    parameters = api_of(alice).get("/api/v1/schema?format=json").json()["paths"]["/api/v1/agents"]["get"]["parameters"]
+    for parameter in parameters:
+        assert re.search(rf"`\??{parameter['name']}=?`", text), parameter["name"]

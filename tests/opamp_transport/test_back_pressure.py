@@ -1,0 +1,355 @@
+"""Limits at the doors, driven through the real application: overload, too many agents, too large replies, log lines."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import threading
+from typing import Self
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import HttpCommunicator
+from django.utils import timezone
+from prometheus_client import REGISTRY
+
+from agents.models import Agent
+from configurations.remote_config import ConfigFile
+from configurations.services.publishing import Draft, create_configuration
+from opamp_platform.asgi import application
+from opamp_transport import runtime
+from opamp_transport.limits import INBOUND
+from opamp_transport.proto import opamp_pb2
+from tests.fake_agent import PATH, TIMEOUT, FakeAgent, Socket, eventually, poll, post, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+UNAVAILABLE = opamp_pb2.ServerErrorResponseType_Unavailable
+BAD_REQUEST = opamp_pb2.ServerErrorResponseType_BadRequest
+
+
+def counted(transport: str, reason: str) -> float:
+    """Refusals so far."""
+    labels = {"transport": transport, "reason": reason}
+    return REGISTRY.get_sample_value("opamp_refusals_total", labels) or 0.0
+
+
+@sync_to_async
+def exists(agent: FakeAgent) -> bool:
+    """True when the agent has a row."""
+    return Agent.objects.filter(instance_uid=agent.uid).exists()
+
+
+class BusyDatabase:
+    """Every database thread of the process waits; what agents send piles up in the queue."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    async def __aenter__(self) -> Self:
+        threads = runtime.current().threads
+        self.held = [asyncio.ensure_future(threads.run(self.go_on.wait, 30)) for _ in range(threads.size)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.go_on.set()
+        await asyncio.gather(*self.held)
+
+
+class TestOverload:
+    """More reports wait than may (S-102 … S-105)."""
+
+    @pytest.mark.rule("S-102", "S-104", "S-105", transport="websocket")
+    @pytest.mark.rule("S-103", "S-104", "S-105", transport="http")
+    def test_who_is_in_is_told_when_to_come_back_and_who_is_not_stays_out(self, settings) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_QUEUE_LIMIT = 3
+
+        async def body() -> None:
+            refused, outside = FakeAgent(), FakeAgent()
+            here = runtime.current()
+            crowd = [Socket() for _ in range(60)]
+            senders: list[tuple[Socket, FakeAgent]] = []
+            try:
+                async with Socket() as open_before, BusyDatabase():
+                    for socket in crowd:
+                        await socket.__aenter__()
+                        agent = FakeAgent()
+                        await socket.send(agent.message(**agent.full_parts()))
+                        senders.append((socket, agent))
+                        await asyncio.sleep(0.01)  # each worker takes what is there before the next one comes
+                        if here.exchange.is_full:
+                            break
+                    assert here.exchange.is_full
+                    reply = await open_before.exchange(refused.message(**refused.full_parts()))
+                    assert reply.instance_uid == refused.uid.bytes
+                    assert reply.error_response.type == UNAVAILABLE
+                    assert reply.error_response.retry_info.retry_after_nanoseconds >= 30e9
+                    assert not reply.capabilities
+                    closed = await open_before.communicator.receive_output(TIMEOUT)
+                    assert (closed["type"], closed["code"]) == ("websocket.close", 1013)
+
+                    newcomer = Socket()
+                    await newcomer.communicator.send_input({"type": "websocket.connect"})
+                    start = await newcomer.communicator.receive_output(TIMEOUT)
+                    assert (start["type"], start["status"]) == ("websocket.http.response.start", 503)
+                    assert int(dict(start["headers"])[b"retry-after"]) >= 30
+
+                    answer = await post(outside.message(**outside.full_parts()).SerializeToString())
+                    assert answer.status == 503
+                    assert int(answer.headers["retry-after"]) >= 30
+                for socket, agent in senders:
+                    assert (await socket.receive()).instance_uid == agent.uid.bytes
+                assert not await exists(refused)
+                assert not await exists(outside)
+                # The numbers that were refused do not count: the next message is a first one.
+                async with Socket() as again:
+                    back = await again.exchange(refused.message())
+                    assert back.flags & opamp_pb2.ServerToAgentFlags_ReportFullState
+                assert (await poll(outside.message())).flags & opamp_pb2.ServerToAgentFlags_ReportFullState
+            finally:
+                for socket, _ in senders:
+                    await socket.__aexit__(None, None, None)
+
+        run(body())
+
+    def test_a_process_that_holds_too_many_unfinished_bodies_refuses_more(self, settings) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_MAX_MESSAGE_SIZE = 64 * 1024
+        settings.OPAMP_INBOUND_MEMORY = 1024
+
+        def unfinished() -> HttpCommunicator:
+            headers = [(b"content-type", b"application/x-protobuf")]
+            return HttpCommunicator(application, "POST", PATH, headers=headers)
+
+        async def body() -> None:
+            before = INBOUND.held
+            peers = [unfinished() for _ in range(3)]
+            for number, peer in enumerate(peers):
+                await peer.send_input({"type": "http.request", "body": bytes(60_000), "more_body": True})
+                if number < 2:
+                    await eventually(lambda n=number: _held(before + 60_000 * (n + 1)))  # type: ignore[misc]
+            start = await peers[2].receive_output(TIMEOUT)
+            assert start["status"] == 503
+            for peer in peers[:2]:
+                await peer.send_input({"type": "http.disconnect"})
+                await peer.wait(TIMEOUT)
+            assert INBOUND.held == before
+            agent = FakeAgent()
+            assert (await poll(agent.message(**agent.full_parts()))).instance_uid == agent.uid.bytes
+
+        run(body())
+
+
+async def _held(size: int) -> bool:
+    return INBOUND.held == size
+
+
+class TestSecret:
+    @pytest.mark.rule("S-22", "S-23", "S-105")
+    @pytest.mark.parametrize("transport", ["websocket", "http"])
+    def test_without_it_401_and_nothing_is_known_of_the_agent(self, settings, transport: str) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_SECRET_KEY = "the-secret"
+
+        async def body() -> None:
+            agent = FakeAgent()
+            message = agent.message(**agent.full_parts())
+            for wrong in ({}, {"authorization": "Bearer wrong"}, {"secret-key": "wrong"}):
+                if transport == "http":
+                    status = (await post(message.SerializeToString(), wrong)).status
+                else:
+                    peer = Socket(wrong)
+                    await peer.communicator.send_input({"type": "websocket.connect"})
+                    status = (await peer.communicator.receive_output(TIMEOUT))["status"]
+                assert status == 401
+                assert not await exists(agent)
+            right = {"authorization": "Bearer the-secret"}
+            if transport == "http":
+                assert (await post(message.SerializeToString(), right)).status == 200
+            else:
+                async with Socket(right) as socket:
+                    assert (await socket.exchange(message)).instance_uid == agent.uid.bytes
+            assert await exists(agent)
+
+        run(body())
+
+
+class TestOneConnection:
+    @pytest.mark.rule("S-33", transport="websocket")
+    def test_it_speaks_for_so_many_agents_and_no_more(self, settings) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_AGENTS_PER_CONNECTION = 3
+
+        async def body() -> None:
+            agents = [FakeAgent() for _ in range(4)]
+            async with Socket() as socket:
+                for agent in agents[:3]:
+                    assert not (await socket.exchange(agent.message(**agent.full_parts()))).HasField("error_response")
+                reply = await socket.exchange(agents[3].message(**agents[3].full_parts()))
+                assert reply.instance_uid == agents[3].uid.bytes
+                assert reply.error_response.type == BAD_REQUEST
+                assert "OPAMP_AGENTS_PER_CONNECTION" in reply.error_response.error_message
+                assert not await exists(agents[3])
+                assert not (await socket.exchange(agents[0].message())).HasField("error_response")
+                await socket.exchange(agents[0].message(agent_disconnect=opamp_pb2.AgentDisconnect()))
+                assert not (await socket.exchange(agents[3].message())).HasField("error_response")
+
+        run(body())
+
+    def test_on_which_nobody_identifies_himself_is_closed(self, settings) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_FIRST_MESSAGE_SECONDS = 1
+
+        async def body() -> None:
+            agent = FakeAgent()
+            async with Socket() as known, Socket() as silent, Socket() as babbling:
+                await known.exchange(agent.message(**agent.full_parts()))
+                await babbling.communicator.send_to(bytes_data=b"\x00")
+                assert (await babbling.receive()).error_response.type == BAD_REQUEST
+                for socket in (silent, babbling):
+                    closed = await socket.communicator.receive_output(TIMEOUT)
+                    assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
+                assert (await known.exchange(agent.message())).instance_uid == agent.uid.bytes
+
+        run(body())
+
+    @pytest.mark.rule("S-100", "S-101", transport="websocket")
+    def test_of_twenty_bad_messages_in_a_row_each_is_answered_then_it_is_closed(self) -> None:
+        async def body() -> None:
+            async with Socket() as socket:
+                for _ in range(20):
+                    await socket.communicator.send_to(bytes_data=b"\x07")
+                    reply = await socket.receive()
+                    assert (reply.instance_uid, reply.error_response.type) == (b"", BAD_REQUEST)
+                closed = await socket.communicator.receive_output(TIMEOUT)
+                assert closed["code"] == 1008
+
+        run(body())
+
+
+class TestOwnReplies:
+    """A reply above the limit is never sent, and is recorded (S-11, S-19)."""
+
+    @staticmethod
+    @sync_to_async
+    def publish() -> None:
+        """A configuration of incompressible 5,000 characters for everybody in prod."""
+        files = {"": ConfigFile(b"a: " + b"x" * 5_000 + b"\n", "text/yaml")}
+        draft = Draft(selector={"env": "prod"}, files=files)
+        create_configuration("large", draft, by=None, at=timezone.now())
+
+    @pytest.mark.rule("S-11", "S-12", transport="websocket")
+    def test_on_a_websocket(self, settings) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_MAX_MESSAGE_SIZE = 4096
+
+        async def body() -> None:
+            await self.publish()
+            before = counted("websocket", "reply too large")
+            agent = FakeAgent(env="prod")
+            async with Socket() as socket:
+                reply = await socket.exchange(agent.message(**agent.full_parts()))
+                assert reply.error_response.type == opamp_pb2.ServerErrorResponseType_Unknown
+                assert "OPAMP_MAX_MESSAGE_SIZE" in reply.error_response.error_message
+                assert not reply.HasField("remote_config")
+                assert counted("websocket", "reply too large") == before + 1
+                reply = await socket.exchange(agent.message())
+                assert reply.instance_uid == agent.uid.bytes
+
+        run(body())
+
+    @pytest.mark.rule("S-12", "S-19", transport="http")
+    def test_over_http(self, settings) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_MAX_MESSAGE_SIZE = 4096
+
+        async def body() -> None:
+            await self.publish()
+            before = counted("http", "reply too large")
+            agent = FakeAgent(env="prod")
+            # The limit counts before compression.
+            for accepted in ("", "gzip"):
+                message = agent.message(**agent.full_parts()).SerializeToString()
+                answer = await post(message, {"accept-encoding": accepted})
+                assert answer.status == 500
+                agent = FakeAgent(env="prod")
+            assert counted("http", "reply too large") == before + 2
+
+        run(body())
+
+
+class TestHttpHeaders:
+    @pytest.mark.rule("S-17", transport="http")
+    @pytest.mark.parametrize(
+        ("accepted", "packed"),
+        [
+            ("", False),
+            ("gzip", True),
+            ("gzip;q=0", False),
+            ("gzip; q=0.0, *;q=1", False),
+            ("*", True),
+            ("*;q=0", False),
+            ("identity, gzip;q=0.1", True),
+            ("br, deflate", False),
+            ("gzip;q=nonsense", False),
+            ("GZIP", True),
+        ],
+    )
+    def test_an_answer_is_compressed_only_for_those_who_accept_it(self, accepted: str, packed: bool) -> None:
+        async def body() -> None:
+            agent = FakeAgent()
+            message = agent.message(**agent.full_parts()).SerializeToString()
+            answer = await post(message, {"accept-encoding": accepted})
+            assert (answer.headers.get("content-encoding") == "gzip") is packed
+            assert answer.reply.instance_uid == agent.uid.bytes
+
+        run(body())
+
+    @pytest.mark.rule("S-16", "S-20", "S-24", transport="http")
+    @pytest.mark.parametrize("encoding", ["", "identity", "gzip"])
+    @pytest.mark.parametrize("header_uid", ["", "same", "other", "nonsense"])
+    def test_the_uid_header_decides_nothing(self, encoding: str, header_uid: str) -> None:
+        async def body() -> None:
+            agent = FakeAgent()
+            message = agent.message(**agent.full_parts()).SerializeToString()
+            value = {"": "", "same": str(agent.uid), "other": str(uuid4()), "nonsense": "\u00ff;drop"}[header_uid]
+            headers = {"content-encoding": encoding, "opamp-instance-uid": value}
+            answer = await post(gzip.compress(message) if encoding == "gzip" else message, headers)
+            assert (answer.status, answer.headers["content-type"]) == (200, "application/x-protobuf")
+            assert answer.reply.instance_uid == agent.uid.bytes
+            assert await exists(agent)
+
+        run(body())
+
+    @pytest.mark.rule("S-18", transport="http")
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_the_limit_counts_after_inflating(self, settings, packed: bool) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_MAX_MESSAGE_SIZE = 4096
+
+        async def body() -> None:
+            for size, status in ((4097, 413), (100_000, 413)):
+                content = gzip.compress(bytes(size)) if packed else bytes(size)
+                answer = await post(content, {"content-encoding": "gzip" if packed else ""})
+                assert answer.status == status
+
+        run(body())
+
+
+class TestLog:
+    def test_a_flood_of_bad_messages_is_counted_but_fills_no_log(
+        self, caplog: pytest.LogCaptureFixture, settings
+    ) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_REQUESTS_PER_SECOND = 0
+
+        async def body() -> None:
+            before = counted("http", "malformed") + counted("websocket", "MalformedMessage")
+            for _ in range(300):
+                assert (await post(b"\xff")).status == 400
+            for _ in range(10):
+                async with Socket() as socket:
+                    for _ in range(15):
+                        await socket.communicator.send_to(bytes_data=b"\x07")
+                        await socket.receive()
+            assert counted("http", "malformed") + counted("websocket", "MalformedMessage") == before + 450
+
+        with caplog.at_level(logging.INFO):
+            run(body())
+        lines = [record for record in caplog.records if record.getMessage() == "refused"]
+        assert {line.__dict__["reason"] for line in lines} == {"malformed", "MalformedMessage"}
+        assert len(lines) <= 4

@@ -1,0 +1,434 @@
+"""Peers that are slow, silent, half gone, greedy or many, at a live server: each is stopped, and nobody else notices."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Self
+from uuid import UUID, uuid4
+
+import pytest
+
+from opamp_transport.proto import opamp_pb2
+from tests.live_server import LiveServer, configuration
+from tests.raw_socket import BINARY, CLOSE, PING, PONG, RawSocket, close_payload, frame, resident_bytes
+
+LIMIT = 4 * 1024 * 1024
+COLLECTOR = 0x1803 | 0x2000
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server whose deadlines are short; at the end it must not have stumbled over anything."""
+    limits = {
+        "OPAMP_MAX_MESSAGE_SIZE": str(LIMIT),
+        "OPAMP_INBOUND_MEMORY": str(4 * LIMIT),
+        "OPAMP_HEADER_SECONDS": "3",
+        "OPAMP_BODY_SECONDS": "3",
+        "OPAMP_FIRST_MESSAGE_SECONDS": "4",
+    }
+    with LiveServer(tmp_path_factory.mktemp("impatient"), **limits) as server:
+        yield server
+        log = server.log_path.read_text(encoding="utf-8")
+        assert "Traceback" not in log
+        assert "Exception in" not in log
+
+
+class Healthy:
+    """An agent that behaves, on a WebSocket."""
+
+    def __init__(self, server: LiveServer, *, receive_buffer: int | None = None, **labels: str) -> None:
+        self.uid = uuid4()
+        self.number = 0
+        self.peer = RawSocket(server.port, receive_buffer=receive_buffer).upgrade()
+        description = opamp_pb2.AgentDescription()
+        for key, value in labels.items():
+            description.non_identifying_attributes.add(key=key).value.string_value = value
+        self.first = self.ask(agent_description=description, remote_config_status=opamp_pb2.RemoteConfigStatus())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.peer.socket.close()
+
+    def message(self, **parts: object) -> bytes:
+        """The next message, framed."""
+        message = opamp_pb2.AgentToServer(
+            instance_uid=self.uid.bytes, sequence_num=self.number, capabilities=COLLECTOR, **parts
+        )
+        self.number += 1
+        return frame(BINARY, b"\x00" + message.SerializeToString())
+
+    def ask(self, **parts: object) -> opamp_pb2.ServerToAgent:
+        """Send and take the answer."""
+        self.peer.send(self.message(**parts))
+        while (answer := self.peer.read_frame()) is not None:
+            if answer.opcode == PING:
+                self.peer.send(frame(PONG, answer.payload))
+            elif answer.opcode == BINARY:
+                reply = opamp_pb2.ServerToAgent.FromString(answer.payload[1:])
+                assert UUID(bytes=reply.instance_uid) == self.uid
+                assert not reply.HasField("error_response")
+                return reply
+        raise AssertionError("the connection of a healthy agent was closed")
+
+
+def status_of(answer: bytes) -> int:
+    """The status of an HTTP answer."""
+    return int(answer.split(b" ", 2)[1])
+
+
+def post_head(*lines: str, path: str = "/v1/opamp") -> bytes:
+    """The head of a POST."""
+    fixed = [f"POST {path} HTTP/1.1", "Host: portal", "Content-Type: application/x-protobuf"]
+    return "\r\n".join([*fixed, *lines, "", ""]).encode()
+
+
+class Trickle(threading.Thread):
+    """Sends a byte now and then until it is stopped or the server has had enough."""
+
+    def __init__(self, peer: RawSocket, piece: bytes = b"y") -> None:
+        super().__init__(daemon=True)
+        self.peer, self.piece, self.over = peer, piece, threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Until the end."""
+        while not self.over.wait(0.2):
+            self.peer.send(self.piece)
+
+
+class TestSlow:
+    @pytest.mark.rule("S-111")
+    def test_two_hundred_slow_heads_while_healthy_agents_talk(self, impatient: LiveServer) -> None:
+        with Healthy(impatient) as agent:
+            slow = [RawSocket(impatient.port) for _ in range(200)]
+            for number, peer in enumerate(slow):
+                peer.send(b"GET /v1/opamp HTTP/1.1\r\nX-Slow: "[: 1 + number % 30])
+            begun = time.monotonic()
+            for _ in range(20):
+                agent.ask()
+            assert time.monotonic() - begun < 10
+            assert {status_of(peer.read_all()) for peer in slow} == {408}
+            for peer in slow:
+                peer.socket.close()
+            agent.ask()
+
+    @pytest.mark.rule("S-111", transport="http")
+    @pytest.mark.parametrize(
+        ("head", "piece"),
+        [
+            (post_head("Content-Length: 1000"), b"y"),
+            (post_head("Transfer-Encoding: chunked"), b"1\r\ny\r\n"),
+            (post_head("Content-Length: 1000", path="/api/v1/agents"), b"y"),
+        ],
+        ids=["length", "chunked", "a page"],
+    )
+    def test_a_body_that_trickles_is_dropped(self, impatient: LiveServer, head: bytes, piece: bytes) -> None:
+        with RawSocket(impatient.port) as peer:
+            peer.send(head)
+            trickle = Trickle(peer, piece)
+            answer = peer.read_all()
+            trickle.over.set()
+            trickle.join()
+        # A page may refuse the request without waiting for its body.
+        assert status_of(answer) in ({408} if b"/v1/opamp" in head else {401, 403, 405, 408})
+
+    @pytest.mark.rule("S-111", transport="websocket")
+    @pytest.mark.parametrize(
+        "start", [frame(BINARY, b"", declared=1000), frame(BINARY, b"\x00", fin=False), b"\x82"],
+        ids=["within a frame", "between fragments", "within a header"],
+    )  # fmt: skip
+    def test_a_message_that_trickles_is_dropped(self, impatient: LiveServer, start: bytes) -> None:
+        with RawSocket(impatient.port).upgrade() as peer:
+            peer.send(start)
+            trickle = Trickle(
+                peer, frame(0, b"y", fin=False) if start[:1] == b"\x02" else b"\xfe" if len(start) == 1 else b"y"
+            )
+            frames = peer.frames()
+            trickle.over.set()
+            trickle.join()
+        assert [one.code for one in frames if one.opcode == CLOSE][-1:] in ([1008], [1002], [1009])
+
+    def test_line_ends_keep_no_connection_alive(self, impatient: LiveServer) -> None:
+        with RawSocket(impatient.port) as peer:
+            peer.send(b"GET /health/live HTTP/1.1\r\nHost: portal\r\n\r\n")
+            assert peer.read_head().startswith(b"HTTP/1.1 200 ")
+            trickle = Trickle(peer, b"\r\n")
+            assert b"408" in peer.read_all()
+            trickle.over.set()
+            trickle.join()
+
+    @pytest.mark.rule("S-105", "S-111", transport="websocket")
+    def test_a_socket_that_says_nothing_is_closed(self, impatient: LiveServer) -> None:
+        with RawSocket(impatient.port).upgrade() as peer:
+            assert [one.code for one in peer.frames() if one.opcode == CLOSE] == [1008]
+
+
+class TestHalfClosed:
+    @pytest.mark.parametrize("sent", [b"", frame(BINARY, b"\x00"), frame(BINARY, b"\x00abc")[:5]])
+    def test_a_websocket(self, impatient: LiveServer, sent: bytes) -> None:
+        with RawSocket(impatient.port).upgrade() as peer:
+            peer.send(sent)
+            peer.finish_writing()
+            peer.frames()  # ends, whatever came
+
+    @pytest.mark.parametrize("sent", [b"", b"GET / HT", post_head("Content-Length: 10") + b"abc"])
+    def test_a_request(self, impatient: LiveServer, sent: bytes) -> None:
+        with RawSocket(impatient.port) as peer:
+            peer.send(sent)
+            peer.finish_writing()
+            peer.read_all()
+
+    def test_agents_behind_sockets_that_are_reset_are_disconnected(self, impatient: LiveServer) -> None:
+        agent = Healthy(impatient)
+        agent.peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        agent.peer.socket.close()
+        impatient.eventually(lambda: not impatient.get(f"agents/{agent.uid}")["connected"], what="disconnected")
+
+
+class TestGreedy:
+    @pytest.mark.rule("S-106", "S-111", transport="websocket")
+    def test_who_asks_without_end_and_never_reads_costs_no_memory(self, impatient: LiveServer) -> None:
+        assert impatient.process is not None
+        with Healthy(impatient) as agent, Healthy(impatient, receive_buffer=4096) as greedy:
+            before = resident_bytes(impatient.process.pid)
+            greedy.peer.socket.settimeout(1.0)
+            sent = 0
+            for _ in range(400):
+                batch = b"".join(greedy.message() + frame(PING, bytes(100)) for _ in range(500))
+                try:
+                    greedy.peer.socket.sendall(batch)
+                except (TimeoutError, ConnectionError):
+                    break
+                sent += len(batch)
+                agent.ask()
+            assert sent < 60 * MIB
+            assert resident_bytes(impatient.process.pid) - before < 20 * MIB
+            agent.ask()
+
+    @pytest.mark.rule("S-106", "S-108", "S-111", transport="websocket")
+    def test_offers_do_not_pile_up_for_who_never_reads(self, impatient: LiveServer) -> None:
+        assert impatient.process is not None
+        where = f"pile-{uuid4().hex[:8]}"
+        with Healthy(impatient, where=where) as agent:
+            # What publishing itself leaves behind is measured first.
+            self.edit(impatient, agent, where, range(20))
+            first = resident_bytes(impatient.process.pid)
+            self.edit(impatient, agent, where, range(20, 35))
+            alone = resident_bytes(impatient.process.pid) - first
+            with Healthy(impatient, receive_buffer=4096, where=where):
+                before = resident_bytes(impatient.process.pid)
+                self.edit(impatient, agent, where, range(35, 50))
+                together = resident_bytes(impatient.process.pid) - before
+        print(f"growth alone {alone / MIB:.1f} MiB, beside a peer that never reads {together / MIB:.1f} MiB")
+        # Fifteen offers of four fifths of a megabyte would be twelve.
+        assert together - max(alone, 0) < 6 * MIB
+
+    def edit(self, server: LiveServer, agent: Healthy, where: str, edits: range) -> None:
+        """Publish one after the other; each must reach the agent that reads."""
+        for edit in edits:
+            self.publish(server, where, edit)
+            assert self.offered(agent).startswith(f"edit: {edit}\n".encode())
+
+    def publish(self, server: LiveServer, where: str, edit: int) -> None:
+        """Most of a megabyte for the agents here."""
+        body = configuration(where, {"where": where}, f"edit: {edit}\n" + "# x\n" * (MIB // 5))
+        if edit:
+            answer = server.api("PUT", f"configurations/{where}", body)
+            assert answer.status == 200, answer
+        else:
+            server.post("configurations", body)
+
+    def offered(self, agent: Healthy) -> bytes:
+        """The configuration that comes next."""
+        while (answer := agent.peer.read_frame()) is not None:
+            if answer.opcode == BINARY:
+                reply = opamp_pb2.ServerToAgent.FromString(answer.payload[1:])
+                if reply.HasField("remote_config"):
+                    return bytes(reply.remote_config.config.config_map[""].body)
+        raise AssertionError("closed")
+
+    @pytest.mark.rule("S-09", "S-111", transport="websocket")
+    def test_many_unfinished_large_messages_are_not_all_kept(self, impatient: LiveServer) -> None:
+        assert impatient.process is not None
+        before = resident_bytes(impatient.process.pid)
+        with Healthy(impatient) as agent:
+            peers = [RawSocket(impatient.port).upgrade() for _ in range(20)]
+            for peer in peers:
+                peer.send(frame(BINARY, bytes(LIMIT - 1000), declared=LIMIT))
+            agent.ask()
+            assert resident_bytes(impatient.process.pid) - before < 10 * LIMIT
+            codes = [[one.code for one in peer.frames() if one.opcode == CLOSE] for peer in peers]
+            assert [1013] in codes
+            assert all(code in ([1013], [1008]) for code in codes)
+            for peer in peers:
+                peer.socket.close()
+            agent.ask()
+
+    @pytest.mark.rule("S-111", transport="websocket")
+    def test_a_flood_of_messages_starves_nobody(self, impatient: LiveServer) -> None:
+        over = threading.Event()
+
+        def flood() -> None:
+            with Healthy(impatient) as greedy:
+                greedy.peer.socket.settimeout(2.0)
+
+                def swallow() -> None:
+                    while not over.is_set():
+                        try:
+                            if not greedy.peer.socket.recv(1 << 20):
+                                return
+                        except (TimeoutError, OSError):
+                            return
+
+                reader = threading.Thread(target=swallow, daemon=True)
+                reader.start()
+                while not over.is_set():
+                    greedy.peer.send(b"".join(greedy.message() for _ in range(500)))
+                reader.join()
+
+        floods = [threading.Thread(target=flood, daemon=True) for _ in range(3)]
+        for thread in floods:
+            thread.start()
+        try:
+            with Healthy(impatient) as agent:
+                for _ in range(30):
+                    begun = time.monotonic()
+                    agent.ask()
+                    # Alone this takes a millisecond; 3 floods of 500 messages each would take longer than a second.
+                    assert time.monotonic() - begun < 3
+        finally:
+            over.set()
+            for thread in floods:
+                thread.join(20)
+
+    def test_a_head_without_end_is_refused(self, impatient: LiveServer) -> None:
+        assert impatient.process is not None
+        before = resident_bytes(impatient.process.pid)
+        for start in (b"GET /v1/opamp HTTP/1.1\r\nX: ", post_head("Transfer-Encoding: chunked") + b"0\r\nTrailer: "):
+            with RawSocket(impatient.port) as peer:
+                peer.send(start)
+                for _ in range(100):
+                    peer.send(b"y" * 100_000)
+                assert status_of(peer.read_all()) in {431, 400}
+        assert resident_bytes(impatient.process.pid) - before < 10 * MIB
+
+    def test_a_refused_body_is_not_read_for_ever(self, impatient: LiveServer) -> None:
+        with RawSocket(impatient.port) as peer:
+            peer.send(post_head(f"Content-Length: {LIMIT + 1}"))
+            assert peer.read_head().startswith(b"HTTP/1.1 413 ")
+            trickle = Trickle(peer)
+            peer.read_all()
+            trickle.over.set()
+            trickle.join()
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server behind one proxy that lets an address in once a second, ten times at once, and pings every second."""
+    limits = {"OPAMP_HANDSHAKES_PER_SECOND": "1", "OPAMP_REQUESTS_PER_SECOND": "1", "OPAMP_TRUSTED_PROXIES": "1"}
+    limits |= {"OPAMP_PING_SECONDS": "1", "OPAMP_PONG_TIMEOUT_SECONDS": "1"}
+    with LiveServer(tmp_path_factory.mktemp("limited"), **limits) as server:
+        yield server
+
+
+class TestRates:
+    """One address may ask so often; the address is the one that the trusted proxy names."""
+
+    HANDSHAKE = (
+        "GET /v1/opamp HTTP/1.1\r\nHost: portal\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\nX-Forwarded-For: {}\r\n\r\n"
+    )
+
+    def heads(self, server: LiveServer, request: bytes, times: int) -> list[bytes]:
+        """The heads of the answers to as many requests, each on a connection of its own."""
+        heads = []
+        for _ in range(times):
+            with RawSocket(server.port) as peer:
+                peer.send(request)
+                heads.append(peer.read_head())
+        return heads
+
+    @pytest.mark.rule("S-103", "S-105", transport="websocket")
+    def test_handshakes(self, limited: LiveServer) -> None:
+        heads = self.heads(limited, self.HANDSHAKE.format("203.0.113.7").encode(), 40)
+        statuses = [status_of(head) for head in heads]
+        assert statuses[:10] == [101] * 10
+        assert set(statuses) == {101, 429}
+        assert all(b"retry-after: " in head.lower() for head in heads if status_of(head) == 429)
+        # What the peer itself wrote into the header counts nothing, the proxy's last entry does.
+        spoofed = self.heads(limited, self.HANDSHAKE.format("198.51.100.99, 203.0.113.7").encode(), 1)
+        assert status_of(spoofed[0]) in {101, 429}
+        assert {status_of(head) for head in self.heads(limited, self.HANDSHAKE.format("203.0.113.8").encode(), 5)} == {
+            101
+        }
+
+    @pytest.mark.rule("S-103", "S-104", transport="http")
+    def test_requests(self, limited: LiveServer) -> None:
+        body = opamp_pb2.AgentToServer(instance_uid=uuid4().bytes, capabilities=1).SerializeToString()
+        request = post_head(f"Content-Length: {len(body)}", "X-Forwarded-For: 203.0.113.9") + body
+        statuses = [status_of(head) for head in self.heads(limited, request, 40)]
+        assert statuses[:10] == [200] * 10
+        assert set(statuses) == {200, 429}
+
+    def test_the_portal_shows_the_address_behind_the_proxy(self, limited: LiveServer) -> None:
+        uid = uuid4()
+        body = opamp_pb2.AgentToServer(instance_uid=uid.bytes, capabilities=1).SerializeToString()
+        request = post_head(f"Content-Length: {len(body)}", "X-Forwarded-For: 6.6.6.6, 203.0.113.10") + body
+        self.heads(limited, request, 1)
+        assert limited.get(f"agents/{uid}")["remote_address"] == "203.0.113.10"
+
+    def test_refusals_do_not_fill_the_log(self, limited: LiveServer) -> None:
+        self.heads(limited, self.HANDSHAKE.format("203.0.113.77").encode(), 150)
+        lines = [line for line in limited.log_path.read_text(encoding="utf-8").splitlines() if "203.0.113.77" in line]
+        assert 1 <= len(lines) <= 2
+        assert json.loads(lines[0])["reason"] == "too many handshakes"
+
+
+class TestPings:
+    @pytest.mark.rule("S-14", transport="websocket")
+    def test_idle_sockets_are_pinged_and_those_that_do_not_answer_are_dropped(self, limited: LiveServer) -> None:
+        message = opamp_pb2.AgentToServer(instance_uid=uuid4().bytes, capabilities=1)
+        where = "X-Forwarded-For: 203.0.113.201"
+        with RawSocket(limited.port).upgrade(where) as answering, RawSocket(limited.port).upgrade(where) as deaf:
+            for _ in range(4):
+                ping = answering.read_frame()
+                assert ping is not None
+                assert ping.opcode == PING
+                answering.send(frame(PONG, ping.payload))
+            frames = deaf.frames()
+            assert [one.opcode for one in frames] == [PING, CLOSE]
+            assert frames[-1].code == 1011
+            answering.send(frame(BINARY, b"\x00" + message.SerializeToString()))
+            kinds = {one.opcode for one in answering.read_frames(2)}
+            assert BINARY in kinds
+
+
+def test_connections_do_not_fill_the_log(limited: LiveServer) -> None:
+    before = len(limited.log_path.read_text(encoding="utf-8").splitlines())
+    for number in range(200):
+        with RawSocket(limited.port) as peer:
+            peer.send(
+                (b"no HTTP\r\n\r\n", b"GET /v1/opamp HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")[number % 2]
+            )
+            peer.read_head()
+    for _ in range(5):
+        with RawSocket(limited.port) as peer:
+            peer.send(TestRates.HANDSHAKE.format("203.0.113.200").encode())
+            peer.read_head()
+    lines = limited.log_path.read_text(encoding="utf-8").splitlines()[before:]
+    assert len(lines) <= 10, lines
+
+
+@pytest.mark.rule("S-15", transport="websocket")
+def test_the_close_of_a_peer_is_answered(impatient: LiveServer) -> None:
+    with Healthy(impatient) as agent:
+        agent.peer.send(frame(CLOSE, close_payload(1000, b"bye")))
+        frames = agent.peer.frames()
+    assert [(one.opcode, one.code) for one in frames] == [(CLOSE, 1000)]
