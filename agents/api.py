@@ -13,10 +13,11 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import services as accounts
 from accounts.api_input import NoBody
 from accounts.authentication import signed_in
 from agents.api_serializers import (
@@ -36,6 +37,7 @@ from agents.api_serializers import (
 from agents.filters import AgentFilter
 from agents.labels import InvalidLabels
 from agents.models import Agent, AgentQuerySet
+from agents.redaction import redacted_files
 from agents.reports import Facts, Status, derived_status
 from agents.services import commands, editing
 from agents.services.batches import MOST, Outcome
@@ -138,12 +140,33 @@ class AgentViewSet(
         """What the agent was asked, newest first, and what was seen of it."""
         return self._page(self.get_object().commands.select_related("requested_by").order_by("-id"), CommandSerializer)
 
-    @extend_schema(parameters=[INSTANCE_UID], responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        parameters=[
+            INSTANCE_UID,
+            OpenApiParameter(
+                "secrets",
+                enum=["hidden", "shown"],
+                default="hidden",
+                description="`shown` needs the right `agents.reveal_secrets`, and is audited.",
+            ),
+        ],
+        responses=OpenApiTypes.OBJECT,
+    )
     @action(detail=True, url_path="effective-config")
     def effective_config(self, request: Request, **_kwargs: str) -> Response:
-        """What the agent says it runs, by config key."""
-        document = self.get_object().reported.effective_config
-        return Response({} if document is None else document.content)
+        """What the agent says it runs, by config key. Secrets are hidden unless asked for (S-116)."""
+        agent = self.get_object()
+        document = agent.reported.effective_config
+        files = {} if document is None else document.content
+        match request.query_params.get("secrets", "hidden"):
+            case "hidden":
+                return Response(redacted_files(files))
+            case "shown":
+                if not request.user.has_perm("agents.reveal_secrets"):
+                    raise PermissionDenied("Showing secrets needs the right agents.reveal_secrets.")
+                accounts.record(by=signed_in(request), verb="agent.reveal_secrets", target=agent, name=str(agent))
+                return Response(files)
+        raise ValidationError({"secrets": ["Say hidden or shown."]})
 
     @extend_schema(parameters=[INSTANCE_UID], responses=ComponentsSerializer)
     @action(detail=True)

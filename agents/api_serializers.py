@@ -13,6 +13,7 @@ from rest_framework import serializers
 from accounts.api_input import Flag, StrictSerializer, Text, Uid
 from agents.filters import filtered
 from agents.models import Agent, AgentCommand, AgentEvent, AgentQuerySet, ConnectionRecord
+from agents.redaction import redacted_files
 from agents.reports import RemoteConfigStatuses, Status, capability_names
 from agents.services.batches import MOST, Outcome
 from agents.services.commands import MAX_MESSAGE_BYTES
@@ -98,9 +99,9 @@ class AgentDetailSerializer(AgentSerializer):
 
     @extend_schema_field(serializers.DictField(allow_null=True))
     def get_effective_config(self, agent: Agent) -> Any:
-        """Files by config key, as reported."""
+        """Files by config key, as reported, with their secrets hidden."""
         document = agent.reported.effective_config
-        return None if document is None else document.content
+        return None if document is None else redacted_files(document.content)
 
 
 class EventSerializer(serializers.ModelSerializer[AgentEvent]):

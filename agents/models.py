@@ -150,6 +150,8 @@ class Agent(models.Model):
         verbose_name = _("agent")
         verbose_name_plural = _("agents")
         ordering = ["name", "id"]
+        # Not a view right: those who may look do not thereby see credentials (S-116).
+        permissions = [("reveal_secrets", _("Can see secrets in reported configurations"))]
         indexes = [
             models.Index(fields=["name", "id"], name="agent_name"),
             models.Index(fields=["connected", "healthy", "in_sync", "config_failed"], name="agent_facts"),

@@ -87,9 +87,11 @@ def report() -> Callable[..., Agent]:
                 {"host.name": name, "os.type": "linux", "host.arch": "amd64", **labels},
             ),
             health=ComponentHealth(healthy, "" if healthy else "broken", "", 0, 0, {"healthy": healthy}),
-            effective_config=EffectiveConfig({"": {"body": "receivers: {}\n"}}),
-            remote_config_status=RemoteConfigStatus(b"", RemoteConfigStatuses.UNSET, ""),
-            **parts,
+            **{
+                "effective_config": EffectiveConfig({"": {"body": "receivers: {}\n"}}),
+                "remote_config_status": RemoteConfigStatus(b"", RemoteConfigStatuses.UNSET, ""),
+                **parts,
+            },
         )
         lease = Lease(f"ws-{uid.hex}", "test", Transport.WEBSOCKET, "127.0.0.1")
         settle_reports([Arrival(message, lease)], at=timezone.now())
