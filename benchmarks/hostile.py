@@ -12,24 +12,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gzip
-import json
 import multiprocessing
 import multiprocessing.synchronize
 import os
 import random
-import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import uvloop
 import websockets
 
 from agents.instance_uids import new_instance_uid
-from benchmarks.heartbeats import Server, free_port
+from benchmarks.figures import show, spread
+from benchmarks.servers import Costs, portal
 from opamp_transport.proto import opamp_pb2
 
 PHASES = ("quiet", "hostile", "quiet", "hostile")
@@ -269,11 +267,6 @@ async def measure(port: int, agents: int, seconds: float, go: multiprocessing.sy
     return [phase for phase in phases if phase.name in PHASES]
 
 
-def percentile(values: list[float], percent: int) -> float:
-    """In milliseconds, one decimal place."""
-    return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 1) if len(values) > 1 else 0.0
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--healthy", type=int, default=500)
@@ -284,45 +277,27 @@ def main() -> int:
     options = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
     go = spawn.Event()
-    port = free_port()
-    with tempfile.TemporaryDirectory() as data:
-        command = [sys.executable, "manage.py", "serve", "--port", str(port)]
-        with Server(command, port, data) as server:
-            attackers = spawn.Process(target=attack, args=(port, options.hostile, options.only, go), daemon=True)
-            attackers.start()
-            try:
-                before = server.cpu_seconds()
-                phases = uvloop.run(measure(port, options.healthy, options.seconds, go))
-                cpu = server.cpu_seconds() - before
-                status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
-                peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-            finally:
-                attackers.terminate()
-                attackers.join(10)
-    results: dict[str, object] = {}
-    for name in dict.fromkeys(PHASES):
-        for what in ("heartbeats", "reports"):
-            values = [value for phase in phases if phase.name == name for value in getattr(phase, what)]
-            results[f"{name}: {what}"] = {
-                "count": len(values),
-                "p50_ms": percentile(values, 50),
-                "p99_ms": percentile(values, 99),
-                "max_ms": round(max(values, default=0.0), 1),
-            }
-    print(f"{'':24}{'count':>8}{'p50 ms':>10}{'p99 ms':>10}{'max ms':>10}")
-    for name, row in results.items():
-        assert isinstance(row, dict)
-        print(f"{name:24}{row['count']:>8}{row['p50_ms']:>10}{row['p99_ms']:>10}{row['max_ms']:>10}")
-    worst = 0.0
+    with portal() as server:
+        attackers = spawn.Process(target=attack, args=(server.port, options.hostile, options.only, go), daemon=True)
+        attackers.start()
+        try:
+            with Costs(server) as costs:
+                phases = uvloop.run(measure(server.port, options.healthy, options.seconds, go))
+        finally:
+            attackers.terminate()
+            attackers.join(10)
+    results: dict[str, Any] = {}
+    differences = []
     for what in ("heartbeats", "reports"):
-        quiet, hostile = results[f"quiet: {what}"], results[f"hostile: {what}"]
-        assert isinstance(quiet, dict)
-        assert isinstance(hostile, dict)
-        worst = max(worst, hostile["p99_ms"] - quiet["p99_ms"])
-    results["p99 difference ms"] = round(worst, 1)
-    results["server CPU seconds"] = round(cpu, 1)
-    results["server peak memory MiB"] = peak // 1024
-    print(json.dumps(results))
+        figures = {
+            name: spread(value for phase in phases if phase.name == name for value in getattr(phase, what))
+            for name in dict.fromkeys(PHASES)
+        }
+        results |= {f"{what}, {name}, ms": figure for name, figure in figures.items()}
+        differences.append(figures["hostile"]["p99"] - figures["quiet"]["p99"])
+    worst = max(differences)
+    results["p99 with hostile peers minus p99 without, ms"] = round(worst, 1)
+    show("hostile peers", results | costs.figures)
     return 0 if worst <= options.limit_ms else 1
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opamp_transport.proto import opamp_pb2
@@ -80,6 +80,7 @@ class TestParts:
         message = _full()
         assert parts(message.SerializeToString(), 10_000) == _parts(message) > 100
 
+    @settings(deadline=None)
     @given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda tail: UID_FIELD + tail))
     def test_any_bytes_are_counted_and_never_more_than_there_are(self, body: bytes) -> None:
         assert parts(body, 1_000) <= len(body)
