@@ -52,8 +52,9 @@ class FleetCollector(Collector):
 def count_by_status() -> Tally[Status]:
     """How many agents have each status; the one rule of `derived_status` over the grouped facts."""
     counts: Tally[Status] = Tally()
+    # COUNT(*) needs no column beside those of the index over the facts, so the table itself is not read.
     groups = Agent.objects.order_by().values_list("connected", "healthy", "in_sync", "config_failed")
-    for connected, healthy, in_sync, config_failed, number in groups.annotate(number=Count("pk")):
+    for connected, healthy, in_sync, config_failed, number in groups.annotate(number=Count("*")):
         facts = Facts(connected=connected, healthy=healthy, in_sync=in_sync, config_failed=config_failed)
         counts[derived_status(facts)] += number
     return counts
