@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from accounts import services as accounts
 from accounts.models import User
 from agents import extensions
 from agents.models import Agent, AgentEvent
@@ -111,6 +112,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
         return [
             path("<int:pk>/timeline/", wrapped(self.timeline), name="agent_timeline"),
             path("<int:pk>/restart/", wrapped(self.restart), name="agent_restart"),
+            path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="agent_secrets"),
             path("<int:pk>/message/", wrapped(require_POST(self.send_message)), name="agent_message"),
             *super().get_urls(),
         ]
@@ -150,6 +152,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "operator_labels": sorted(agent.operator_labels.items()),
             "health": None if state.health is None else health_steps("", state.health),
             "files": sorted(files.items()),
+            "may_reveal": bool(files) and request.user.has_perm("agents.reveal_secrets"),
             "components": None if state.components is None else component_steps(state.components.content),
             "packages": sorted((packages.get("packages") or {}).items()),
             "package_error": packages.get("error_message", ""),
@@ -184,6 +187,23 @@ class AgentPages(admin.ModelAdmin[Agent]):
             **found,
         }
         return TemplateResponse(request, "admin/agents/agent/timeline_page.html", context)
+
+    def reveal(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What the agent runs with its secrets (S-116): for those with the right, and audited."""
+        agent = self._agent(request, pk, "view")
+        if not request.user.has_perm("agents.reveal_secrets"):
+            raise PermissionDenied
+        by = cast("User", request.user)
+        accounts.record(by=by, verb="agent.reveal_secrets", target=agent, name=str(agent))
+        document = agent.reported.effective_config
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("What %(agent)s runs, with secrets") % {"agent": agent},
+            "agent": agent,
+            "files": [] if document is None else sorted(document.content.items()),
+        }
+        return TemplateResponse(request, "admin/agents/agent/secrets.html", context)
 
     def restart(self, request: HttpRequest, pk: int) -> HttpResponse:
         """GET asks, POST restarts."""

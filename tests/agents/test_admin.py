@@ -163,7 +163,7 @@ class TestOneAgent:
         assert "no equals sign" in bad.content.decode()
         assert signed_in.get(LIST + "add/").status_code == 403
 
-    def test_secrets_of_what_it_runs_are_hidden_in_every_section(self, signed_in, report):
+    def test_secrets_of_what_it_runs_are_hidden_until_asked_for(self, signed_in, bob, report):
         text = "exporters: {otlp: {headers: {authorization: Bearer hunter2}}}\n"
         publish(text=text)
         agent = report(env="prod")
@@ -173,6 +173,14 @@ class TestOneAgent:
         body = shown(signed_in, page_of(agent))
         assert "hunter2" not in body
         assert "[redacted]" in body
+        url = f"{LIST}{agent.pk}/secrets/"
+        assert signed_in.get(url).status_code == 405
+        assert not AuditEntry.objects.filter(verb="agent.reveal_secrets").exists()
+        assert "hunter2" in signed_in.post(url).content.decode()
+        assert AuditEntry.objects.get(verb="agent.reveal_secrets").object_id == str(agent.pk)
+        signed_in.force_login(bob)
+        assert url not in shown(signed_in, page_of(agent))
+        assert signed_in.post(url).status_code == 403
 
     def test_the_difference_is_told_value_by_value(self, signed_in, report):
         publish(text="exporters: {debug: {verbosity: normal}}\nreceivers: {}\n")
