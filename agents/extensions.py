@@ -15,6 +15,10 @@ Relabelled = Callable[[Sequence[int], datetime], None]
 """Called inside the transaction that changed the labels, with the primary keys of the agents concerned."""
 
 
+Relabelling = Callable[[], None]
+"""Called at the beginning of a transaction that is going to change labels, before any agent's row is locked."""
+
+
 class Panel(NamedTuple):
     """A section of the agent's page that another app fills: ``template`` is rendered with what ``context`` returns."""
 
@@ -24,8 +28,21 @@ class Panel(NamedTuple):
     title: Any
 
 
+_relabelling: list[Relabelling] = []
 _relabelled: list[Relabelled] = []
 _panels: list[Panel] = []
+
+
+def register_relabelling(callback: Relabelling) -> None:
+    """Have ``callback`` take its locks before agents are locked: whoever locks both does it in this order."""
+    if callback not in _relabelling:
+        _relabelling.append(callback)
+
+
+def relabelling() -> None:
+    """Tell everybody that labels are about to change."""
+    for callback in _relabelling:
+        callback()
 
 
 def register_relabelled(callback: Relabelled) -> None:

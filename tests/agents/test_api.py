@@ -404,3 +404,21 @@ def test_many_agents_cost_few_queries(api_of, alice, report, action):
         return len(queries)
 
     assert cost(3) == cost(20)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_labels_lock_the_targeting_before_the_agents(api_of, alice, report, many):
+    """The other way round a publish, which does it so, and an edit of labels could wait for each other."""
+    agent = report()
+    with CaptureQueriesContext(connection) as queries:
+        if many:
+            answer = api_of(alice).post(f"{URL}/labels", {"match_all": True, "set": {"a": "b"}})
+        else:
+            answer = api_of(alice).patch(f"{URL}/{agent.instance_uid}", {"operator_labels": {"a": "b"}})
+    assert answer.status_code == 200
+    statements = [query["sql"] for query in queries]
+    assert any("labels" in sql and sql.startswith("UPDATE") for sql in statements)
+    if connection.vendor == "postgresql":
+        held = next(place for place, sql in enumerate(statements) if "pg_advisory_xact_lock_shared" in sql)
+        locked = next(place for place, sql in enumerate(statements) if "FOR UPDATE" in sql)
+        assert held < locked
