@@ -23,6 +23,9 @@ CustomMessageReceiver = Callable[[Any, CustomMessage, datetime], CustomMessage |
 What it returns is sent to the agent. Kept short: reports wait for the same database threads.
 """
 
+Relabelling = Callable[[], None]
+"""Called at the beginning of a transaction that is going to change labels, before any agent's row is locked."""
+
 
 class Panel(NamedTuple):
     """A section of the agent's page that another app fills: ``template`` is rendered with what ``context`` returns."""
@@ -33,10 +36,23 @@ class Panel(NamedTuple):
     title: Any
 
 
+_relabelling: list[Relabelling] = []
 _relabelled: list[Relabelled] = []
 _panels: list[Panel] = []
 _receivers: dict[str, CustomMessageReceiver] = {}
 _custom_capabilities: tuple[str, ...] = ()
+
+
+def register_relabelling(callback: Relabelling) -> None:
+    """Have ``callback`` take its locks before agents are locked: whoever locks both does it in this order."""
+    if callback not in _relabelling:
+        _relabelling.append(callback)
+
+
+def relabelling() -> None:
+    """Tell everybody that labels are about to change."""
+    for callback in _relabelling:
+        callback()
 
 
 def register_relabelled(callback: Relabelled) -> None:

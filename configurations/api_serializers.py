@@ -223,6 +223,7 @@ def drafted(values: dict[str, Any], base: Draft) -> Draft:
     """``base`` changed by the validated fields of a request.
 
     ``files`` replaces the whole map; ``raw_config`` the file under ``config_key``, and must not contradict ``files``.
+    An empty ``raw_config`` beside ``files`` says nothing: that is how a file that is no text is shown.
     """
     columns = (
         "display_name",
@@ -244,13 +245,15 @@ def drafted(values: dict[str, Any], base: Draft) -> Draft:
         files[draft.config_key] = files.pop(base.config_key)
     if "files" in values:
         files = {key: _file(key, entry, content_type) for key, entry in values["files"].items()}
-    if "raw_config" in values:
-        file = ConfigFile(values["raw_config"].encode("utf-8", "replace"), content_type)
-        if "files" in values and draft.config_key in files and files[draft.config_key].body != file.body:
+    if values.get("raw_config") or ("raw_config" in values and "files" not in values):
+        body = values["raw_config"].encode("utf-8", "replace")
+        known = files.get(draft.config_key)
+        if "files" not in values or known is None:
+            files[draft.config_key] = ConfigFile(body, content_type, known.role if known else "")
+        elif known.body != body:
             raise serializers.ValidationError(
                 {"raw_config": ["raw_config and files name different texts for the same config key."]}
             )
-        files[draft.config_key] = file
     elif "content_type" in values and "files" not in values and draft.config_key in files:
         files[draft.config_key] = dataclasses.replace(files[draft.config_key], content_type=content_type)
     return dataclasses.replace(draft, content_type=content_type, files=files)

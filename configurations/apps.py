@@ -1,5 +1,7 @@
 """The configurations app: what agents should run."""
 
+import functools
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -15,5 +17,6 @@ class ConfigurationsConfig(AppConfig):
         from configurations import panels
         from configurations.services import targeting
 
+        extensions.register_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_relabelled(targeting.rematch_agents)
         panels.register()

@@ -39,6 +39,8 @@ def edit_agent(
     Changed labels re-match the agent at once. Raises `UnknownAgent`, and `agents.labels.InvalidLabels` with one
     message per field.
     """
+    if operator_labels is not None:
+        extensions.relabelling()
     agent = _locked(agent_id)
     changed: dict[str, object] = {}
     if custom_name is not None and custom_name != agent.custom_name:
@@ -99,6 +101,7 @@ def _edit_labels_of_batch(
     by: User | None,
     at: datetime,
 ) -> None:
+    extensions.relabelling()
     agents = list(Agent.objects.select_for_update().filter(pk__in=keys).order_by("id"))
     states = {state.agent_id: state for state in ReportedState.objects.filter(agent_id__in=keys)}
     changed: list[Agent] = []

@@ -435,3 +435,21 @@ class TestSecrets:
     def test_another_word_is_an_error(self, api_of, alice, url):
         answer = api_of(alice).get(f"{url}/effective-config?secrets=yes")
         assert (answer.status_code, list(answer.json()["errors"])) == (400, ["secrets"])
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_labels_lock_the_targeting_before_the_agents(api_of, alice, report, many):
+    """The other way round a publish, which does it so, and an edit of labels could wait for each other."""
+    agent = report()
+    with CaptureQueriesContext(connection) as queries:
+        if many:
+            answer = api_of(alice).post(f"{URL}/labels", {"match_all": True, "set": {"a": "b"}})
+        else:
+            answer = api_of(alice).patch(f"{URL}/{agent.instance_uid}", {"operator_labels": {"a": "b"}})
+    assert answer.status_code == 200
+    statements = [query["sql"] for query in queries]
+    assert any("labels" in sql and sql.startswith("UPDATE") for sql in statements)
+    if connection.vendor == "postgresql":
+        held = next(place for place, sql in enumerate(statements) if "pg_advisory_xact_lock_shared" in sql)
+        locked = next(place for place, sql in enumerate(statements) if "FOR UPDATE" in sql)
+        assert held < locked

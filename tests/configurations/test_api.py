@@ -273,6 +273,36 @@ def test_bytes_travel_as_base64(api_of, alice):
     assert client.post(URL, {"name": "both", "files": both}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"": {"body": "a: 1\n"}},
+        {"": {"body": ""}},
+        {"": {"body": "a: 1\n", "role": "main", "content_type": "text/x-other"}},
+        {"": {"body_base64": "AP8=", "content_type": "application/octet-stream"}},
+        {"other.yaml": {"body": "a: 1\n"}},
+        {"": {"body": "a: 1\n"}, "more": {"body": "b: 1\n", "role": "r"}},
+    ],
+)
+def test_what_is_read_and_written_back_changes_nothing(api_of, alice, files):
+    client = api_of(alice)
+    created = client.post(URL, {"name": "same", "files": files})
+    assert created.status_code == 201, created.content
+    body = client.get(f"{URL}/same").json()
+    for method in (client.put, client.patch):
+        answer = method(f"{URL}/same", body).json()
+        assert (answer["revision"], answer["config_hash"]) == (1, created.json()["config_hash"])
+    contradiction = client.put(f"{URL}/same", {**body, "raw_config": "z: 1\n", "files": {"": {"body": "a: 1\n"}}})
+    assert contradiction.status_code == 400
+
+
+def test_a_new_text_keeps_the_role_of_its_file(api_of, alice):
+    client = api_of(alice)
+    client.post(URL, {"name": "role", "files": {"": {"body": "a: 1\n", "role": "main"}}})
+    changed = client.patch(f"{URL}/role", {"raw_config": "b: 1\n"}).json()
+    assert changed["files"][""] == {"body": "b: 1\n", "role": "main", "content_type": "text/yaml"}
+
+
 SEED_CALL = """\
 {"name": "prod-config", "display_name": "Production", "description": "", "content_type": "yaml",
  "raw_config": "receivers:\\n  otlp:\\n    protocols:\\n      grpc:\\n", "selector": {"env": "prod", "region": "us-east"}}"""
