@@ -86,14 +86,15 @@ def test_an_expiry_without_lost_processes_looks_at_no_connected_agent() -> None:
 
 def test_sightings_are_written_for_agents_that_exist() -> None:
     websocket, http, gone = (connected("alive") for _ in range(3))
-    seen = AT + timedelta(seconds=7)
+    Agent.objects.filter(pk=http.pk).update(transport=Transport.HTTP, lease_id="http-1", lease_process="")
+    seen, interval = AT + timedelta(seconds=7), timedelta(seconds=30)
     sightings = [
-        Sighting(agent_id=websocket.pk, last_seen_at=seen, sequence_num=2**64 - 1, is_http=False),
-        Sighting(agent_id=http.pk, last_seen_at=seen, sequence_num=8, is_http=True),
-        Sighting(agent_id=gone.pk, last_seen_at=seen, sequence_num=9, is_http=False),
+        Sighting(websocket.pk, seen, sequence_num=2**64 - 1, lease_id=websocket.lease_id, poll_interval=interval),
+        Sighting(http.pk, seen, sequence_num=8, lease_id="", poll_interval=interval),
+        Sighting(gone.pk, seen, sequence_num=9, lease_id=gone.lease_id, poll_interval=interval),
     ]
     gone.delete()
-    note_sightings(sightings)
+    assert note_sightings(sightings).written == 2
     rows = {row.agent_id: row for row in AgentPresence.objects.all()}
     assert set(rows) == {websocket.pk, http.pk}
     assert {row.last_seen_at for row in rows.values()} == {seen}
