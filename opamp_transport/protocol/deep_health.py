@@ -33,10 +33,10 @@ def cut(body: bytes, mark: bytes) -> bytes | None:
     if len(body) > LARGEST:
         return None
     try:
-        shorter = _rebuilt(body, _HEALTH, lambda node: _cut_node(node, DEEPEST, mark))
+        rebuilt = _rebuilt(body, _HEALTH, lambda node: _cut_node(node, DEEPEST, mark))
     except _NotCuttable:
         return None
-    return shorter if len(shorter) < len(body) else None
+    return rebuilt if rebuilt != body else None
 
 
 def _cut_node(node: bytes, levels: int, mark: bytes) -> bytes:

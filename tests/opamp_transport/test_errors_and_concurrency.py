@@ -109,7 +109,8 @@ class TestFailures:
                 exchange._queue_limit = limit
                 row = await row_of(agent)
                 assert (row.healthy, row.presence.sequence_num) == (True, 0)
-                assert not (await line.exchange(message)).flags
+            async with Line(transport) as again:
+                assert not (await again.exchange(message)).flags
                 assert (await row_of(agent)).healthy is False
 
         run(body())
