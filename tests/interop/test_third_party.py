@@ -27,8 +27,8 @@ def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server that counts on a poll each second."""
-    with LiveServer(tmp_path_factory.mktemp("impatient"), OPAMP_HEARTBEAT_SECONDS="1") as server:
+    """A server that counts on a poll every two seconds."""
+    with LiveServer(tmp_path_factory.mktemp("impatient"), OPAMP_HEARTBEAT_SECONDS="2") as server:
         yield server
 
 
@@ -142,6 +142,9 @@ class TestLeaving:
             assert [event["kind"] for event in events].count("connected") == 1
             agent.stop()
         assert stage.sees(connected=False)["status"] == "disconnected"
+        events = impatient.get(f"agents/{uid}/timeline")["results"]
+        left = next(event for event in events if event["kind"] == "disconnected")
+        assert left["data"]["reason"] == ("agent disconnected" if kind.says_goodbye else "silent")
 
 
 class TestSecret:
