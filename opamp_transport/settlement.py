@@ -86,6 +86,7 @@ def _with_new_uid(uid: UUID, new: UUID) -> Settled:
 def _settle_known(
     arrivals: Sequence[Arrival], at: datetime, circumstances: Mapping[UUID, Circumstances]
 ) -> list[Settled]:
+    offers.hold_still_for(arrivals)
     recorded = record_reports(arrivals, at=at)
     placements = offers.settle_reports(recorded, at=at)
     restarted = [entry.agent.pk for entry in recorded if entry.restarted]

@@ -144,9 +144,10 @@ def _edit_labels_of_batch(
 def forget_agents(agent_ids: Sequence[int], *, by: User | None) -> int:
     """Delete agents with their history; returns how many. One that still talks registers itself anew with its next message.
 
-    The ring makes the process that holds its connection drop what it remembers of it.
+    The ring makes the process that holds its connection drop what it remembers of it. Agents are locked before what
+    belongs to them is deleted: a batch of their reports writes in that order too.
     """
-    rows = list(Agent.objects.filter(pk__in=agent_ids).order_by("id"))
+    rows = list(Agent.objects.select_for_update().filter(pk__in=agent_ids).order_by("id"))
     for agent in rows:
         accounts.record(
             by=by, verb="agent.forget", target=agent, name=str(agent), data={"instance_uid": str(agent.instance_uid)}

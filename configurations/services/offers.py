@@ -17,7 +17,7 @@ from accounts.models import User
 from agents import doorbell
 from agents.models import Agent, AgentEvent
 from agents.reports import AgentCapabilities, RemoteConfigStatuses
-from agents.services.recording import Recorded
+from agents.services.arrivals import Arrival, Recorded
 from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.remote_config import DesiredConfig, RemoteConfig
@@ -44,12 +44,22 @@ class NothingToRetry(ValueError):
     """The agent has no desired configuration, or cannot take one; the text says which."""
 
 
+def hold_still_for(arrivals: Sequence[Arrival]) -> None:
+    """Before agents are locked: keep targeting still for a batch that may have to match agents.
+
+    A publish takes the same lock and then agents; in the other order each would wait for the other.
+    """
+    if any(arrival.report.agent_description is not None or arrival.known_sequence_num is None for arrival in arrivals):
+        hold_targeting(exclusive=False)
+
+
 def settle_reports(recorded: Sequence[Recorded], *, at: datetime) -> list[Placement]:
     """Match the relabelled agents of a batch and book its configuration statuses; same transaction as the batch.
 
     Changes of the agents' rows are added to ``recorded`` and written with it; `save_settled` writes the assignments.
     """
     if any(entry.relabelled for entry in recorded):
+        # Held already, but for an agent that this process remembers and somebody has just deleted.
         hold_targeting(exclusive=False)
         targeting = current_targeting()
     assignments = assignments_of([entry.agent for entry in recorded], at)

@@ -370,6 +370,9 @@ def _renew(configuration: Configuration, revision: Revision, at: datetime) -> No
     configured) are placed one by one.
     """
     assigned = Agent.objects.filter(assignment__configuration=configuration)
+    # All agents before any assignment, and in the order of their keys, as batches of reports lock them: in another
+    # order the two would wait for each other.
+    everybody = list(assigned.select_for_update(of=("self",)).order_by("id").values_list("pk", flat=True))
     special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash)
     capable = list(
         assigned.exclude(special)
@@ -396,7 +399,7 @@ def _renew(configuration: Configuration, revision: Revision, at: datetime) -> No
             in_sync=False,
             config_failed=False,
         )
-    others = set(assigned.order_by().values_list("pk", flat=True)) - set(keys)
+    others = set(everybody) - set(keys)
     moved: list[UUID] = rematch(others, fresh_targeting(), at)
     doorbell.ring([uid for _key, uid in capable] + moved)
 
