@@ -241,6 +241,7 @@ class StuckPeer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.reading.set()
         self.incoming.put_nowait({"type": "websocket.disconnect", "code": 1000})
         await self.task
 
