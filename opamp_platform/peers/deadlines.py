@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import logging
+import struct
+import termios
 
 from django.conf import settings
 
@@ -40,15 +44,25 @@ class ReadsInTime(asyncio.Protocol):
         self._stop_watching_reader()
 
     def _watch_reader(self) -> None:
-        self._waiting = self.transport.get_write_buffer_size()
+        self._waiting = self._not_taken()
         self._write_timer = self.loop.call_later(_WRITE_SECONDS, self._reader_is_late)
 
     def _reader_is_late(self) -> None:
-        if self.transport.get_write_buffer_size() + _LEAST_TAKEN <= self._waiting:
+        if self._not_taken() + _LEAST_TAKEN <= self._waiting:
             self._watch_reader()
             return
         self._write_timer = None
         self.transport.abort()
+
+    def _not_taken(self) -> int:
+        """Bytes that the peer has not acknowledged: in our buffer, and in the kernel's, which may hold megabytes."""
+        waiting = self.transport.get_write_buffer_size()
+        peer = self.transport.get_extra_info("socket")
+        if peer is not None:
+            with contextlib.suppress(OSError):
+                (queued,) = struct.unpack("i", fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, bytes(4)))
+                waiting += queued
+        return waiting
 
     def _stop_watching_reader(self) -> None:
         if self._write_timer is not None:

@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 
 from agents.models import Agent
 from configurations.remote_config import ConfigFile
-from configurations.services.publishing import Draft, create_configuration
+from configurations.services.publishing import Draft, create_configuration, update_configuration
 from opamp_platform.asgi import application
 from opamp_transport import runtime
 from opamp_transport.limits import INBOUND
@@ -223,6 +223,74 @@ class TestOneConnection:
                 assert closed["code"] == 1008
 
         run(body())
+
+
+class StuckPeer:
+    """A WebSocket whose peer reads nothing until ``reading`` is set: the server's sends wait, as they do in uvicorn."""
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self.got: list[opamp_pb2.ServerToAgent] = []
+
+    async def __aenter__(self) -> Self:
+        scope = {"type": "websocket", "path": PATH, "headers": [], "query_string": b"", "subprotocols": []}
+        self.incoming.put_nowait({"type": "websocket.connect"})
+        self.task = asyncio.ensure_future(application(scope, self.incoming.get, self.send))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.reading.set()
+        self.incoming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await self.task
+
+    async def send(self, event: dict[str, object]) -> None:
+        """The server sends."""
+        await self.reading.wait()
+        if isinstance(content := event.get("bytes"), bytes):
+            self.got.append(opamp_pb2.ServerToAgent.FromString(content[1:]))
+
+    def say(self, message: opamp_pb2.AgentToServer) -> None:
+        """The peer sends."""
+        self.incoming.put_nowait({"type": "websocket.receive", "bytes": b"\x00" + message.SerializeToString()})
+
+
+class TestSlowReader:
+    @pytest.mark.rule("S-106", "S-108", "S-111", transport="websocket")
+    def test_of_many_changes_one_message_waits_and_the_newest_follows(self) -> None:
+        @sync_to_async
+        def publish(edit: int) -> None:
+            draft = Draft(selector={"env": "prod"}, files={"": ConfigFile(b"edit: %d\n" % edit, "text/yaml")})
+            verb = update_configuration if edit else create_configuration
+            verb("busy", draft, by=None, at=timezone.now())
+
+        async def body() -> None:
+            agent, watch = FakeAgent(env="prod"), FakeAgent(env="prod")
+            async with StuckPeer() as stuck, Socket() as socket:
+                stuck.say(agent.message(**agent.full_parts()))
+                await eventually(lambda: _counts(stuck, 1))
+                await socket.exchange(watch.message(**watch.full_parts()))
+                stuck.reading.clear()
+                for edit in range(10):
+                    await publish(edit)
+                    pushed = await socket.receive()
+                    assert pushed.remote_config.config.config_map[""].body == b"edit: %d\n" % edit
+                waiting = runtime.current().exchange._pushes
+                assert len(waiting) == 1
+                stuck.reading.set()
+                await eventually(lambda: _newest(stuck, b"edit: 9\n"))
+                assert len(stuck.got) <= 3, "the first answer, what had waited, and the newest"
+
+        run(body())
+
+
+async def _counts(peer: StuckPeer, number: int) -> bool:
+    return len(peer.got) == number
+
+
+async def _newest(peer: StuckPeer, content: bytes) -> bool:
+    return bool(peer.got) and peer.got[-1].remote_config.config.config_map[""].body == content
 
 
 class TestOwnReplies:

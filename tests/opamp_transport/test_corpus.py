@@ -20,7 +20,7 @@ from opamp_transport.proto import opamp_pb2
 from tests.corpus.build import ACCEPTED, BAD_UID, MALFORMED, REFUSED, TOO_LARGE, UNSUPPORTED, Case, build, load, stale
 from tests.fake_agent import FakeAgent, Socket, post, run
 from tests.live_server import LiveServer
-from tests.raw_socket import BINARY, CLOSE, TEXT, RawSocket, frame
+from tests.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket, frame
 
 CASES = load()
 BAD_REQUEST = opamp_pb2.ServerErrorResponseType_BadRequest
@@ -177,7 +177,8 @@ class TestLiveServer:
                 message = opamp_pb2.AgentToServer(instance_uid=healthy.bytes, sequence_num=number, capabilities=1)
                 watch.send(frame(BINARY, b"\x00" + message.SerializeToString()))
                 answer = watch.read_frame()
-                while answer is not None and answer.opcode != BINARY:
+                while answer is not None and answer.opcode == PING:
+                    watch.send(frame(PONG, answer.payload))
                     answer = watch.read_frame()
                 assert answer is not None
                 assert opamp_pb2.ServerToAgent.FromString(answer.payload[1:]).instance_uid == healthy.bytes

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from opamp_transport.proto import opamp_pb2
-from tests.live_server import LiveServer, configuration
+from tests.live_server import LiveServer
 from tests.raw_socket import BINARY, CLOSE, PING, PONG, RawSocket, close_payload, frame, resident_bytes
 
 LIMIT = 4 * 1024 * 1024
@@ -211,48 +211,6 @@ class TestGreedy:
             assert sent < 60 * MIB
             assert resident_bytes(impatient.process.pid) - before < 20 * MIB
             agent.ask()
-
-    @pytest.mark.rule("S-106", "S-108", "S-111", transport="websocket")
-    def test_offers_do_not_pile_up_for_who_never_reads(self, impatient: LiveServer) -> None:
-        assert impatient.process is not None
-        where = f"pile-{uuid4().hex[:8]}"
-        with Healthy(impatient, where=where) as agent:
-            # What publishing itself leaves behind is measured first.
-            self.edit(impatient, agent, where, range(20))
-            first = resident_bytes(impatient.process.pid)
-            self.edit(impatient, agent, where, range(20, 35))
-            alone = resident_bytes(impatient.process.pid) - first
-            with Healthy(impatient, receive_buffer=4096, where=where):
-                before = resident_bytes(impatient.process.pid)
-                self.edit(impatient, agent, where, range(35, 50))
-                together = resident_bytes(impatient.process.pid) - before
-        print(f"growth alone {alone / MIB:.1f} MiB, beside a peer that never reads {together / MIB:.1f} MiB")
-        # Fifteen offers of four fifths of a megabyte would be twelve.
-        assert together - max(alone, 0) < 6 * MIB
-
-    def edit(self, server: LiveServer, agent: Healthy, where: str, edits: range) -> None:
-        """Publish one after the other; each must reach the agent that reads."""
-        for edit in edits:
-            self.publish(server, where, edit)
-            assert self.offered(agent).startswith(f"edit: {edit}\n".encode())
-
-    def publish(self, server: LiveServer, where: str, edit: int) -> None:
-        """Most of a megabyte for the agents here."""
-        body = configuration(where, {"where": where}, f"edit: {edit}\n" + "# x\n" * (MIB // 5))
-        if edit:
-            answer = server.api("PUT", f"configurations/{where}", body)
-            assert answer.status == 200, answer
-        else:
-            server.post("configurations", body)
-
-    def offered(self, agent: Healthy) -> bytes:
-        """The configuration that comes next."""
-        while (answer := agent.peer.read_frame()) is not None:
-            if answer.opcode == BINARY:
-                reply = opamp_pb2.ServerToAgent.FromString(answer.payload[1:])
-                if reply.HasField("remote_config"):
-                    return bytes(reply.remote_config.config.config_map[""].body)
-        raise AssertionError("closed")
 
     @pytest.mark.rule("S-09", "S-111", transport="websocket")
     def test_many_unfinished_large_messages_are_not_all_kept(self, impatient: LiveServer) -> None:

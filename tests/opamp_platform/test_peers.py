@@ -1,0 +1,92 @@
+"""A peer must take what is sent to it: real sockets in one loop, with a deadline short enough to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from opamp_platform.peers import deadlines
+from opamp_platform.peers.deadlines import ReadsInTime, seconds_allowed
+
+MIB = 1024 * 1024
+
+
+class Sender(ReadsInTime):
+    """Sends a lot at once; ``lost`` is done when the connection is."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[float] = self.loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.begun = self.loop.time()
+        transport.write(bytes(8 * MIB))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watching_reader()
+        self.lost.set_result(self.loop.time() - self.begun)
+
+
+async def connected() -> tuple[Sender, socket.socket, asyncio.Server]:
+    """A sender and the plain socket of its peer, whose buffers are small."""
+    senders: list[Sender] = []
+
+    def made() -> Sender:
+        senders.append(Sender())
+        return senders[0]
+
+    server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
+    peer = socket.socket()
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    peer.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(peer, server.sockets[0].getsockname())
+    while not senders:
+        await asyncio.sleep(0.01)
+    return senders[0], peer, server
+
+
+class TestReadsInTime:
+    @pytest.mark.rule("S-106", "S-111")
+    def test_who_never_reads_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(deadlines, "_WRITE_SECONDS", 0.3)
+
+        async def body() -> None:
+            sender, peer, server = await connected()
+            async with server:
+                assert await asyncio.wait_for(sender.lost, 20) >= 0.3
+                peer.close()
+
+        asyncio.run(body())
+
+    def test_who_reads_slowly_but_steadily_gets_everything(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(deadlines, "_WRITE_SECONDS", 1.0)
+        monkeypatch.setattr(deadlines, "_LEAST_TAKEN", 1024)
+
+        async def body() -> None:
+            sender, peer, server = await connected()
+            loop = asyncio.get_running_loop()
+            async with contextlib.AsyncExitStack() as stack:
+                await stack.enter_async_context(server)
+                stack.callback(peer.close)
+                received, begun = 0, loop.time()
+                while received < 8 * MIB:
+                    part = await asyncio.wait_for(loop.sock_recv(peer, 64 * 1024), 20)
+                    assert part, "cut off"
+                    received += len(part)
+                    if loop.time() - begun < 2.5:
+                        await asyncio.sleep(0.05)
+                assert loop.time() - begun > 1.0, "it was over before the deadline came"
+                assert not sender.lost.done()
+
+        asyncio.run(body())
+
+
+def test_a_large_body_has_more_time(settings) -> None:  # type: ignore[no-untyped-def]
+    settings.OPAMP_BODY_SECONDS = 60
+    assert seconds_allowed(0) == 60
+    assert 60 + 30 * 60 < seconds_allowed(64 * MIB) < 60 + 60 * 60
