@@ -264,6 +264,9 @@ class ReportedState(models.Model):
     class Meta:
         verbose_name = _("reported state")
         verbose_name_plural = _("reported states")
+        indexes = [
+            models.Index(fields=["components_hash"], name="state_components", condition=Q(components__isnull=False))
+        ]
 
     def __str__(self) -> str:
         return str(self.agent_id)

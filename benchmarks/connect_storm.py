@@ -20,10 +20,11 @@ def measure(*, agents: int = 2_000, transport: str = "websocket") -> dict[str, A
         with Costs(server) as costs:
             figures = fleet.call("connect", until="applied", within=180)
         offers = fleet.call("offers")
-        assert list(offers.values()) == [{"1": agents}], offers
+        # Who lost the connection before answering is rightly offered again on the next one.
+        assert figures["wrong"] or list(offers.values()) == [{"1": agents}], offers
     return {
         "agents": agents,
-        "offered exactly once": agents,
+        "offered so many times": next(iter(offers.values())),
         **{key: figures[key] for key in ("opened s", "registered s", "offered s", "applied s", "latency ms", "wrong")},
         **costs.figures,
         "server CPU ms per agent": round(1_000 * costs.figures["server CPU s"] / agents, 3),

@@ -42,6 +42,9 @@ class Driver:
         self._changed = asyncio.Event()
         self._lost = 0
         self._closing = False
+        # While everybody connects, who is thrown out comes back, as clients do.
+        self._comes_back = False
+        self._returns: set[asyncio.Task[None]] = set()
 
     # --- Commands ----------------------------------------------------------------------------------------------------
 
@@ -61,9 +64,13 @@ class Driver:
         """Connect everybody, at once or ``per_second``, and wait until all are ``opened``, ``registered`` or ``applied``."""
         self.tally = Tally()
         begun = monotonic()
-        await self._connect(self.agents, per_second, within)
-        awaited = getattr(self.tally, until)
-        await self._wait(lambda: len(awaited) >= len(self.agents), begun + within)
+        self._comes_back = True
+        try:
+            await self._connect(self.agents, per_second, within)
+            awaited = getattr(self.tally, until)
+            await self._wait(lambda: len(awaited) >= len(self.agents), begun + within)
+        finally:
+            self._comes_back = False
         return self._figures(begun)
 
     async def reconnect(self, *, killed_at: float, within: float) -> Any:
@@ -162,9 +169,15 @@ class Driver:
 
     def lost(self, agent: Agent) -> None:
         """A connection is gone."""
-        if not self._closing:
+        if self._closing:
+            return
+        self.tally.wrong["connection lost"] += 1
+        if self._comes_back:
+            task = asyncio.get_running_loop().create_task(self._come_back(agent))
+            self._returns.add(task)
+            task.add_done_callback(self._returns.discard)
+        else:
             self._lost += 1
-            self.tally.wrong["connection lost"] += 1
 
     # --- Inside ------------------------------------------------------------------------------------------------------
 

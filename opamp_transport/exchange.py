@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _RELEASES_AT_ONCE = 2_000
 # While one batch is under way the next is collected, for a full one costs little more than a small one. A batch that
 # takes this long waits for a lock: others need not wait with it.
-_BATCH_PATIENCE_SECONDS = 0.25
+_BATCH_PATIENCE_SECONDS = 0.5
 _RELEASE_RETRY_SECONDS = 2.0
 
 

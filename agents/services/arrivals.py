@@ -5,6 +5,7 @@ Knows rows and reports; who reads and writes them is `recording`'s business.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -68,6 +69,7 @@ class Recorded:
     that request or its answer is lost. ``displaced``: a newer connection has the agent, so nothing was merged (S-32).
     ``reassigned``: the uid given to this speaker, who is a duplicate; nothing was merged (S-31), and with
     ``connection_changed`` the agent went back to its former connection. ``poll_interval`` is the promise of an HTTP agent.
+    ``known_maps``: the stored component map of each hash that the batch reports alone (S-99).
     """
 
     arrival: Arrival
@@ -85,6 +87,7 @@ class Recorded:
     connection_changed: bool = False
     poll_interval: timedelta = DEFAULT_INTERVAL
     components_known: bool = False
+    known_maps: Mapping[str, str] = field(default_factory=dict)
     gained_capabilities: int = 0
     relabelled: bool = False
     left: bool = False

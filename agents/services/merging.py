@@ -16,7 +16,7 @@ from uuid import uuid4
 from django.db import models
 
 from agents.labels import facts_of, labels_of
-from agents.models import Agent, AgentEvent, ReportedDocument, ReportedState, Transport
+from agents.models import Agent, AgentEvent, ReportedDocument, Transport
 from agents.reports import (
     APPLIED_SETTINGS,
     AgentDescription,
@@ -227,13 +227,7 @@ def _merge_components(entry: Recorded, components: AvailableComponents, _at: dat
         entry.components_known = True
         return
     # Another agent may have reported the map of this hash already (S-99).
-    twin = (
-        ReportedState.objects.filter(components_hash=reported, components__isnull=False)
-        .values_list("components_id", flat=True)
-        .first()
-        if reported
-        else None
-    )
+    twin = entry.known_maps.get(reported)
     entry.change_state("components_hash", reported)
     if twin is not None:
         entry.components_known = True

@@ -5,8 +5,9 @@ Knows nothing of configurations or of the wire; the caller owns the transaction 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from agents.models import (
     Agent,
@@ -47,10 +48,12 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
     moved = [uid for uid in uids if uid not in rows]
     if moved:
         rows.update(move_to_new_uid(moved))
+    known_maps = _known_component_maps(arrivals, rows)
     recorded = []
     for arrival in arrivals:
         row = rows.get(arrival.report.instance_uid)
         entry = _known(arrival, row, at) if row is not None else _newcomer(arrival, at)
+        entry.known_maps = known_maps
         if entry.displaced or entry.reassigned:
             entry.presence.last_seen_at = at
         else:
@@ -136,6 +139,25 @@ def _newcomer(arrival: Arrival, at: datetime) -> Recorded:
     return entry
 
 
+def _known_component_maps(arrivals: Sequence[Arrival], rows: Mapping[UUID, Agent]) -> dict[str, str]:
+    """Documents of the component maps whose hash alone is reported here, by that hash; ``""`` is nobody's hash.
+
+    One short query for each *distinct* hash, for a version of a Collector has one: a query for all of them would read
+    every agent that reported one.
+    """
+    wanted: set[str] = set()
+    for arrival in arrivals:
+        components = arrival.report.available_components
+        if components is not None and components.components is None:
+            row = rows.get(arrival.report.instance_uid)
+            reported = components.hash.hex()[:128]
+            if row is None or row.reported.components_id is None or row.reported.components_hash != reported:
+                wanted.add(reported)
+    told = ReportedState.objects.filter(components__isnull=False).order_by().values_list("components_id", flat=True)
+    found = {key: told.filter(components_hash=key)[:1] for key in wanted if key}
+    return {key: document for key, documents in found.items() for document in documents if document is not None}
+
+
 def _keep_history(recorded: Sequence[Recorded], at: datetime) -> None:
     """Close the connection records of agents that left or came on another connection; open those of the latter."""
     opened = [entry for entry in recorded if entry.first_on_connection or entry.connection_changed]
@@ -167,9 +189,11 @@ def _store_documents(recorded: Sequence[Recorded]) -> None:
     documents: dict[str, ReportedDocument] = {}
     for entry in recorded:
         for name in ("effective_config", "components"):
-            document = getattr(entry.state, name) if name in entry.dirty_state else None
-            if document is not None:
-                documents[document.hash] = document
+            # A document known by its key alone is stored already; to follow the key would ask for each agent.
+            if name in entry.dirty_state and ReportedState._meta.get_field(name).is_cached(entry.state):
+                document = getattr(entry.state, name)
+                if document is not None:
+                    documents[document.hash] = document
     if documents:
         ReportedDocument.objects.bulk_create(
             [documents[key] for key in sorted(documents)], ignore_conflicts=True, batch_size=100

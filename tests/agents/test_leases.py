@@ -84,20 +84,22 @@ def test_an_expiry_without_lost_processes_looks_at_no_connected_agent() -> None:
     assert not any('FROM "agents_agent"' in sql for sql in statements), statements
 
 
-def test_sightings_are_written_for_agents_that_exist() -> None:
-    websocket, http, gone = (connected("alive") for _ in range(3))
-    Agent.objects.filter(pk=http.pk).update(transport=Transport.HTTP, lease_id="http-1", lease_process="")
+def test_sightings_are_written_for_agents_that_exist_and_are_still_here() -> None:
+    websocket, http, elsewhere, gone = (connected("alive") for _ in range(4))
+    Agent.objects.filter(pk=http.pk).update(transport=Transport.HTTP)
     seen, interval = AT + timedelta(seconds=7), timedelta(seconds=30)
     sightings = [
-        Sighting(websocket.pk, seen, sequence_num=2**64 - 1, lease_id=websocket.lease_id, poll_interval=interval),
-        Sighting(http.pk, seen, sequence_num=8, lease_id="", poll_interval=interval),
-        Sighting(gone.pk, seen, sequence_num=9, lease_id=gone.lease_id, poll_interval=interval),
+        Sighting(websocket.pk, seen, 2**64 - 1, websocket.lease_id, interval),
+        Sighting(http.pk, seen, 8, "", interval),
+        Sighting(elsewhere.pk, seen, 9, "ws-of-a-former-connection", interval),
+        Sighting(gone.pk, seen, 9, gone.lease_id, interval),
     ]
     gone.delete()
-    assert note_sightings(sightings).written == 2
+    noted = note_sightings(sightings)
+    assert (noted.written, noted.displaced) == (2, {elsewhere.pk})
     rows = {row.agent_id: row for row in AgentPresence.objects.all()}
-    assert set(rows) == {websocket.pk, http.pk}
-    assert {row.last_seen_at for row in rows.values()} == {seen}
+    assert set(rows) == {websocket.pk, http.pk, elsewhere.pk}
+    assert [rows[agent.pk].last_seen_at for agent in (websocket, http, elsewhere)] == [seen, seen, AT]
     assert (rows[websocket.pk].sequence_num, rows[websocket.pk].expires_at) == (2**64 - 1, None)
     assert rows[http.pk].sequence_num == 8
     assert rows[http.pk].expires_at is not None

@@ -1,0 +1,72 @@
+"""What recording a batch asks of the database beside writing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from agents.models import ReportedState, Transport
+from agents.reports import AvailableComponents, StatusReport
+from agents.services.recording import Arrival, Lease, Recorded, record_reports, save_recorded
+
+pytestmark = pytest.mark.django_db
+
+AT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+MAPS = {b"one": {"receivers": {"components": {"otlp": {}}}}, b"two": {"exporters": {"components": {"debug": {}}}}}
+
+
+def record(components: Sequence[AvailableComponents]) -> list[Recorded]:
+    """A batch of newcomers, each reporting its components."""
+    arrivals = [
+        Arrival(
+            report=StatusReport(instance_uid=uuid4(), available_components=reported),
+            lease=Lease(f"ws-{uuid4().hex}", "process", Transport.WEBSOCKET, "127.0.0.1"),
+        )
+        for reported in components
+    ]
+    with transaction.atomic():
+        recorded = record_reports(arrivals, at=AT)
+        save_recorded(recorded)
+    return recorded
+
+
+def test_a_map_that_one_agent_told_is_known_for_all_that_report_its_hash() -> None:
+    told = record([AvailableComponents(hash=key, components=content) for key, content in MAPS.items()])
+    hashes = [b"one", b"two", b"one", b"three", b""]
+    recorded = record([AvailableComponents(hash=key, components=None) for key in hashes])
+    assert [entry.components_known for entry in recorded] == [True, True, True, False, False]
+    documents = [entry.state.components_id for entry in told]
+    stored = [ReportedState.objects.get(pk=entry.agent.pk).components_id for entry in recorded]
+    assert stored == [documents[0], documents[1], documents[0], None, None]
+
+
+def test_looking_for_known_maps_costs_a_query_for_each_hash_and_none_for_each_agent() -> None:
+    record([AvailableComponents(hash=key, components=content) for key, content in MAPS.items()])
+    counts = []
+    for number in (2, 40):
+        reported = [AvailableComponents(hash=key, components=None) for key in [b"one", b"two"] * number]
+        with CaptureQueriesContext(connection) as queries:
+            record(reported)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_an_agent_whose_map_is_known_already_asks_nothing() -> None:
+    (entry,) = record([AvailableComponents(hash=b"one", components=MAPS[b"one"])])
+    again = Arrival(
+        report=StatusReport(
+            instance_uid=entry.agent.instance_uid,
+            sequence_num=1,
+            available_components=AvailableComponents(hash=b"one", components=None),
+        ),
+        lease=entry.arrival.lease,
+    )
+    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+        (recorded,) = record_reports([again], at=AT)
+    assert recorded.components_known
+    assert not any("components_hash" in query["sql"].partition("WHERE")[2] for query in queries)
