@@ -233,6 +233,20 @@ class TestOneAgent:
         assert "Restart" in shown(signed_in, url)
         assert not AgentCommand.objects.exists()
 
+    def test_a_new_uid_is_assigned_after_a_question(self, signed_in, bob, report):
+        agent = report()
+        url = f"{LIST}{agent.pk}/uid/"
+        assert url in shown(signed_in, page_of(agent))
+        assert "its history moves along" in shown(signed_in, url)
+        agent.refresh_from_db()
+        assert agent.next_instance_uid is None
+        assert signed_in.post(url).status_code == 302
+        agent.refresh_from_db()
+        assert agent.next_instance_uid is not None
+        assert "A new instance UID was assigned by alice" in shown(signed_in, page_of(agent))
+        signed_in.force_login(bob)
+        assert signed_in.post(url).status_code == 403
+
     @pytest.mark.django_db(transaction=True)
     def test_restart_and_custom_message_go_out_once_confirmed(self, signed_in, report):
         agent = report()
