@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -149,6 +150,42 @@ def _command(data: Mapping[str, Any]) -> str:
     return said % {"what": what, "by": _by(data)}
 
 
+def _identity(data: Mapping[str, Any]) -> str:
+    if data.get("duplicate"):
+        return _(
+            "Two agents spoke under this UID, from %(kept)s and from %(moved)s: the latter gets one of its own"
+        ) % {
+            "kept": data.get("kept") or "–",
+            "moved": data.get("moved") or "–",
+        }
+    if "asked_for" in data:
+        return _("Asked for a new instance UID")
+    if "assigned" in data:
+        return _("A new instance UID was assigned by %(by)s") % {"by": _by(data)}
+    return _("Goes by a new instance UID; the former was %(former)s") % {"former": data.get("former") or "–"}
+
+
+def _custom_message(data: Mapping[str, Any]) -> str:
+    said = {"type": _cut(data.get("type", "")), "capability": _cut(data.get("capability", ""))}
+    if "failed" in data:
+        return _("Custom message %(type)s of %(capability)s could not be handled: %(error)s") % {
+            **said,
+            "error": _cut(data["failed"]),
+        }
+    return _("Custom message %(type)s of %(capability)s received: %(text)s") % {**said, "text": _message_text(data)}
+
+
+def _message_text(data: Mapping[str, Any]) -> str:
+    """The beginning of the data when it is text, else its size."""
+    try:
+        text = base64.b64decode(str(data.get("data_base64", "")), validate=True).decode()
+    except ValueError:
+        text = ""
+    if text and text.isprintable():
+        return _cut(text)
+    return _("%(size)s bytes") % {"size": data.get("size", 0)}
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.REGISTERED: _registered,
     Kind.CONNECTED: _connected,
@@ -172,4 +209,6 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.FULL_STATE: lambda _data: _("Messages were missed: its full state was asked for"),
     Kind.RESTARTED: lambda _data: _("The agent restarted"),
     Kind.COMMAND: _command,
+    Kind.IDENTITY: _identity,
+    Kind.CUSTOM_MESSAGE: _custom_message,
 }

@@ -21,6 +21,7 @@ from agents.reports import Facts, Status, derived_status
 _MOST_CHOICES = 12
 # What took long to count is kept for so many times as long, so that counting never takes more than 5 % of a process.
 _KEEP_FACTOR = 20
+_FREE_SECONDS = 0.05
 _FACTS = {True: "true", False: "false", None: "unknown"}
 
 
@@ -63,9 +64,6 @@ def groups() -> list[Group]:
     cost = done - now
     _kept = (done + _KEEP_FACTOR * cost if cost > _FREE_SECONDS else 0.0, found)
     return found
-
-
-_FREE_SECONDS = 0.05
 
 
 class Facet(admin.SimpleListFilter):

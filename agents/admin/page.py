@@ -27,11 +27,14 @@ from agents.redaction import redacted_files
 from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_names, from_unix_nano
 from agents.sentences import Line, line_of, reason_words
 from agents.services import commands
+from agents.services.identity import assign_instance_uid
 
 _TIMELINE = 50
 _CONNECTIONS = 50
 _COMMANDS = 10
 _LARGEST_ID = 2**63 - 1
+# Columns by which the portal keeps connections and uids apart: nothing an agent said.
+_OWN_BUSINESS = ("lease_", "next_", "rival")
 _ANSWERS = {
     RemoteConfigStatuses.UNSET: _("nothing yet"),
     RemoteConfigStatuses.APPLIED: _("applied"),
@@ -112,6 +115,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
         return [
             path("<int:pk>/timeline/", wrapped(self.timeline), name="agent_timeline"),
             path("<int:pk>/restart/", wrapped(self.restart), name="agent_restart"),
+            path("<int:pk>/uid/", wrapped(self.assign_uid), name="agent_assign_uid"),
             path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="agent_secrets"),
             path("<int:pk>/message/", wrapped(require_POST(self.send_message)), name="agent_message"),
             *super().get_urls(),
@@ -208,28 +212,40 @@ class AgentPages(admin.ModelAdmin[Agent]):
     def restart(self, request: HttpRequest, pk: int) -> HttpResponse:
         """GET asks, POST restarts."""
         agent = self._agent(request, pk, "change")
-        page = reverse("admin:agents_agent_change", args=[pk])
-        if request.method == "POST":
-            try:
-                commands.request_restart(agent, by=cast("User", request.user), at=timezone.now())
-            except commands.CannotBeSent as error:
-                self.message_user(request, str(error), messages.ERROR)
-            else:
-                said = (
-                    _("%(agent)s is asked to restart.")
-                    if agent.connected
-                    else _("%(agent)s is offline and restarts when it connects.")
-                )
-                self.message_user(request, said % {"agent": agent}, messages.SUCCESS)
-            return redirect(page)
+        if request.method != "POST":
+            text = _("The agent stops and starts again; what it collects meanwhile may be lost.")
+            return self._ask(request, agent, _("Restart %(agent)s?") % {"agent": agent}, text, _("Restart"))
+        try:
+            commands.request_restart(agent, by=cast("User", request.user), at=timezone.now())
+        except commands.CannotBeSent as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self.message_user(request, _("%(agent)s is asked to restart.") % {"agent": agent}, messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_change", args=[pk]))
+
+    def assign_uid(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """GET asks, POST assigns."""
+        agent = self._agent(request, pk, "change")
+        if request.method != "POST":
+            text = _("The agent is told a new UID and goes by it from then on; its history moves along.")
+            return self._ask(
+                request, agent, _("Assign %(agent)s a new UID?") % {"agent": agent}, text, _("Assign a new UID")
+            )
+        assign_instance_uid(agent, by=cast("User", request.user), at=timezone.now())
+        self.message_user(request, _("The new UID is on its way."), messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_change", args=[pk]))
+
+    def _ask(self, request: HttpRequest, agent: Agent, title: str, text: Any, verb: Any) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": _("Restart %(agent)s?") % {"agent": agent},
+            "title": title,
             "agent": agent,
-            "page": page,
+            "text": text,
+            "verb": verb,
+            "page": reverse("admin:agents_agent_change", args=[agent.pk]),
         }
-        return TemplateResponse(request, "admin/agents/agent/restart.html", context)
+        return TemplateResponse(request, "admin/agents/agent/ask.html", context)
 
     def send_message(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Queue a custom message; its way is seen in the timeline."""
@@ -280,7 +296,7 @@ def _raw(agent: Agent, files: Any) -> str:
     fields = {
         field.attname: getattr(agent, field.attname)
         for field in Agent._meta.concrete_fields
-        if field.attname not in {"id", "lease_id", "lease_process", "next_instance_uid"}
+        if field.attname != "id" and not field.attname.startswith(_OWN_BUSINESS)
     }
     whole = {
         **fields,

@@ -49,6 +49,13 @@ def signed_in(client: Any, alice: User) -> Any:
     return client
 
 
+@pytest.fixture(autouse=True)
+def counted_anew(monkeypatch: Any) -> None:
+    """A busy machine must not make one test's counts those of the next."""
+    monkeypatch.setattr("agents.admin.facets._KEEP_FACTOR", 0)
+    monkeypatch.setattr("agents.admin.facets._kept", (0.0, []))
+
+
 class TestRights:
     def test_people_see_what_they_may(self, client, alice, bob, charlie, report):
         agent = report(env="prod")
@@ -104,6 +111,15 @@ class TestList:
         assert '>error <span class="count">1</span>' in body.replace("\n", "")
         assert "a</span>" in body
         assert "Total: 0" in shown(signed_in, LIST, {"status": "nonsense"})
+
+    def test_counts_that_are_expensive_are_kept_for_a_while(self, signed_in, report, monkeypatch):
+        monkeypatch.setattr("agents.admin.facets._KEEP_FACTOR", 1e6)
+        monkeypatch.setattr("agents.admin.facets._FREE_SECONDS", 0)
+        report("a")
+        signed_in.get(LIST)
+        with CaptureQueriesContext(connection) as queries:
+            assert '>linux <span class="count">1</span>' in shown(signed_in, LIST, {"os_type": "linux"})
+        assert not any("GROUP BY" in query["sql"] for query in queries)
 
     @pytest.mark.parametrize(
         ("query", "found"),
@@ -232,6 +248,20 @@ class TestOneAgent:
         assert url in shown(signed_in, page_of(agent))
         assert "Restart" in shown(signed_in, url)
         assert not AgentCommand.objects.exists()
+
+    def test_a_new_uid_is_assigned_after_a_question(self, signed_in, bob, report):
+        agent = report()
+        url = f"{LIST}{agent.pk}/uid/"
+        assert url in shown(signed_in, page_of(agent))
+        assert "its history moves along" in shown(signed_in, url)
+        agent.refresh_from_db()
+        assert agent.next_instance_uid is None
+        assert signed_in.post(url).status_code == 302
+        agent.refresh_from_db()
+        assert agent.next_instance_uid is not None
+        assert "A new instance UID was assigned by alice" in shown(signed_in, page_of(agent))
+        signed_in.force_login(bob)
+        assert signed_in.post(url).status_code == 403
 
     @pytest.mark.django_db(transaction=True)
     def test_restart_and_custom_message_go_out_once_confirmed(self, signed_in, report):

@@ -44,7 +44,30 @@ def sentence(kind: str, **data: object) -> str:
             {"command": "custom_message", "outcome": "sent", "type": "t"},
             "Custom message t sent to the agent",
         ),
-        ("identity", {"former": "a", "new": "b"}, "Identity changed – former: a, new: b"),
+        ("identity", {"former": "a", "new": "b"}, "Goes by a new instance UID; the former was a"),
+        ("identity", {"assigned": "b", "by": "bob"}, "A new instance UID was assigned by bob"),
+        ("identity", {"asked_for": "b"}, "Asked for a new instance UID"),
+        (
+            "identity",
+            {"duplicate": True, "kept": "::1", "moved": "::2", "new": "b"},
+            "Two agents spoke under this UID, from ::1 and from ::2: the latter gets one of its own",
+        ),
+        (
+            "custom_message",
+            {"capability": "c", "type": "t", "size": 2, "data_base64": "aGk="},
+            "Custom message t of c received: hi",
+        ),
+        (
+            "custom_message",
+            {"capability": "c", "type": "t", "size": 2, "data_base64": "/wA="},
+            "Custom message t of c received: 2 bytes",
+        ),
+        (
+            "custom_message",
+            {"capability": "c", "type": "t", "failed": "ValueError()"},
+            "Custom message t of c could not be handled: ValueError()",
+        ),
+        ("refused", {"why": "no uid"}, "Message refused – why: no uid"),
     ],
 )
 def test_events_are_sentences(kind, data, text):
