@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
+
+from django.db import models
 
 from agents.models import (
     Agent,
@@ -28,6 +31,8 @@ __all__ = ["Arrival", "Lease", "Recorded", "agent_name", "record_reports", "save
 Kind = AgentEvent.Kind
 # A full state that was asked for and did not come within this time may be asked for again (S-44).
 FULL_STATE_PATIENCE = timedelta(seconds=60)
+_EFFECTIVE_CONFIG = cast("models.ForeignKey[Any, Any]", ReportedState._meta.get_field("effective_config"))
+_COMPONENTS = cast("models.ForeignKey[Any, Any]", ReportedState._meta.get_field("components"))
 _PRESENCE_FIELDS = ["last_seen_at", "sequence_num", "message_digest", "expires_at"]
 
 
@@ -188,10 +193,10 @@ def _store_documents(recorded: Sequence[Recorded]) -> None:
     """Insert the documents this batch brought and the database lacks, in key order so that batches cannot deadlock."""
     documents: dict[str, ReportedDocument] = {}
     for entry in recorded:
-        for name in ("effective_config", "components"):
+        for reference in (_EFFECTIVE_CONFIG, _COMPONENTS):
             # A document known by its key alone is stored already; to follow the key would ask for each agent.
-            if name in entry.dirty_state and ReportedState._meta.get_field(name).is_cached(entry.state):
-                document = getattr(entry.state, name)
+            if reference.name in entry.dirty_state and reference.is_cached(entry.state):
+                document = getattr(entry.state, reference.name)
                 if document is not None:
                     documents[document.hash] = document
     if documents:
