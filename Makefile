@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The locks are complete, so pip has nothing to resolve: a release made after them cannot change what is installed.
 EXACTLY := -q --disable-pip-version-check --require-hashes --no-deps
 
-.PHONY: run demo test install lint lock proto proto-check clean
+.PHONY: run demo test fuzz conformance install lint lock proto proto-check clean
 
 run: .venv/.base
 	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -25,6 +25,14 @@ install: .venv/.dev
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+# Mutated messages against decoder and answers; fails on any exception that is no ProtocolError, or when memory grows.
+fuzz: install
+	$(BIN)/python -m tests.fuzz.run --cases $(or $(CASES),50000)
+
+# Rewrites docs/conformance.md from the tests that name rules; needs Go and Node, for third-party agents show some.
+conformance: install
+	$(BIN)/python -m pytest -m rule --conformance=write $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

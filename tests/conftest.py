@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.db import connections
 
@@ -17,6 +18,11 @@ from tests.people import alice, api_of, bob, charlie, report
 pytest_plugins = ["pytester"]
 
 __all__ = ["alice", "api_of", "bob", "charlie", "portal", "report", "shared_portal"]
+
+
+# How long one example takes says something about the machine, not about the code.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

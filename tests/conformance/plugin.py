@@ -6,7 +6,6 @@ tests that name rules, so they refuse a run that left some out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,46 +14,43 @@ from tests.conformance.page import Showing, render
 from tests.conformance.rules import HTTP, WS
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "conformance.md"
+PROPERTY = "rules shown"
 DOORS = {"websocket": WS, "ws": WS, "http": HTTP}
 
 
 class Conformance:
-    """Rules, doors and outcome of every test with a ``rule`` marker."""
+    """Rules, doors and outcome of every test with a ``rule`` marker.
+
+    In a run over several processes each of them marks its tests, and the one that hears of all outcomes writes.
+    """
 
     def __init__(self, mode: str) -> None:
         self._mode = mode
         self._outcomes: dict[tuple[str, frozenset[str], frozenset[str]], bool] = {}
-        self._items: dict[str, list[tuple[str, frozenset[str], frozenset[str]]]] = {}
-        self._left_out = 0
         self.problem = ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Remember which test shows what."""
+        """Have each report say which rules its test shows."""
         for item in items:
-            name = item.nodeid.partition("[")[0].removeprefix("tests/")
-            self._items[item.nodeid] = [
-                (name, frozenset(marker.args), doors_of(item, marker)) for marker in item.iter_markers("rule")
-            ]
+            for marker in item.iter_markers("rule"):
+                item.user_properties.append((PROPERTY, [sorted(marker.args), sorted(doors_of(item, marker))]))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test that was skipped, or failed in any phase, does not show its rules."""
         if report.when == "call" or not report.passed:
-            for key in self._items.get(report.nodeid, []):
+            name = report.nodeid.partition("[")[0].removeprefix("tests/")
+            for rules, doors in (value for key, value in report.user_properties if key == PROPERTY):
+                key = (name, frozenset(rules), frozenset(doors))
                 self._outcomes[key] = self._outcomes.get(key, True) and report.passed
-
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """A run without some of the tests that name rules must not write the page."""
-        self._left_out += sum(1 for item in items if item.get_closest_marker("rule"))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write or compare the page."""
-        silent = {key for keys in self._items.values() for key in keys} - set(self._outcomes)
-        if session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS or self._left_out or silent:
-            self.problem = (
-                "this run left out tests that name rules: run all of them, with Go, Node and Chromium at hand "
-                f"({self._left_out} deselected, {len(silent)} without outcome)"
-            )
+        config = session.config
+        if hasattr(config, "workerinput"):
+            return
+        if session.shouldfail or session.shouldstop or not _is_whole(config):
+            self.problem = "this run left out tests, so it says nothing about the page: run all, or all with -m rule"
         else:
             text = render(Showing(*key, passed=passed) for key, passed in self._outcomes.items())
             if self._mode == "write":
@@ -68,6 +64,13 @@ class Conformance:
         """Say what came of it."""
         done = {"write": "docs/conformance.md is written", "check": "docs/conformance.md is current"}[self._mode]
         terminalreporter.write_line(f"conformance: {self.problem or done}", red=bool(self.problem))
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """True when no test that names rules was left out."""
+    option = config.option
+    chosen = option.keyword or option.markexpr not in {"", "rule"} or option.deselect or getattr(option, "lf", False)
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not chosen
 
 
 def doors_of(item: pytest.Item, marker: pytest.Mark) -> frozenset[str]:

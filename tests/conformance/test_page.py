@@ -105,6 +105,15 @@ class TestRun:
         result.stdout.fnmatch_lines(["*left out tests*"])
         assert not (pytester.path / "page.md").exists()
 
+    def test_several_processes_make_one_page(self, pytester: pytest.Pytester) -> None:
+        both = "('transport', ['http', 'websocket'])"
+        tests = (
+            f"import pytest\n@pytest.mark.rule('S-42')\n@pytest.mark.parametrize{both}\ndef test_gap(transport): pass\n"
+        )
+        self.run(pytester, tests, "write", "-p", "xdist", "-n", "2")
+        row = "| shown | `checks/test_rules.py::test_gap` (http, websocket) |"
+        assert row in (pytester.path / "page.md").read_text("utf-8")
+
     def test_a_skipped_test_shows_nothing(self, pytester: pytest.Pytester) -> None:
         skipped = "import pytest\n@pytest.mark.skip\n@pytest.mark.rule('S-42')\ndef test_gap(): pass\n"
         self.run(pytester, skipped, "write")
