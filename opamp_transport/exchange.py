@@ -142,7 +142,7 @@ class Exchange:
                 continue
             self._working += 1
             self._last_batch_at = time.monotonic()
-            overdue = loop.call_later(_BATCH_PATIENCE_SECONDS, self._wake.set)
+            overdue = loop.call_later(_BATCH_PATIENCE_SECONDS + 0.01, self._wake.set)
             try:
                 if leases:
                     await self._release(leases)

@@ -15,6 +15,8 @@ from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, 
 _UNACKNOWLEDGED = 30_000
 _LONGEST_HEAD = 64 * 1024
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+# Seconds; any pause lets the loop read what is there.
+_READ_ONCE_MORE = 0.1
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -129,6 +131,10 @@ class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
                 setattr(self, name, None)
 
     def _head_is_late(self) -> None:
+        # A loop that is late itself runs timers before it reads what came in time: it reads once more before it refuses.
+        self._head_timer = self.loop.call_later(_READ_ONCE_MORE, self._head_is_missing)
+
+    def _head_is_missing(self) -> None:
         self._head_timer = None
         self._refuse(_TIMED_OUT)
 
