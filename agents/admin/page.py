@@ -1,4 +1,4 @@
-"""One agent's page: cards, sections, timeline; and the two things that can be sent to it."""
+"""One agent's page: cards, sections, timeline; and what can be asked of the agent."""
 
 from __future__ import annotations
 
