@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from agents.models import Agent, AgentCommand, ConnectionRecord
-from agents.reports import AvailableComponents
+from agents.reports import AvailableComponents, EffectiveConfig
 from agents.services import commands
 
 pytestmark = pytest.mark.django_db
@@ -293,6 +293,37 @@ def test_the_summary_costs_three_queries(api_of, alice, report, django_assert_nu
     report()
     with django_assert_num_queries(3):
         api_of(alice).get(f"{URL}/summary")
+
+
+class TestSecrets:
+    """What an agent's configuration holds is not for everybody who may look (S-116)."""
+
+    FILES = {"": {"body": "token: s3cret\nendpoint: https://user:pa55@example.org\n"}}
+
+    @pytest.fixture
+    def url(self, report):
+        agent = report(effective_config=EffectiveConfig(self.FILES))
+        return f"{URL}/{agent.instance_uid}"
+
+    @pytest.mark.rule("S-116")
+    def test_they_are_hidden_in_the_detail_and_in_the_files(self, api_of, alice, bob, url):
+        for person in (alice, bob):
+            for path in (url, f"{url}/effective-config", f"{url}/effective-config?secrets=hidden"):
+                text = api_of(person).get(path).content.decode()
+                assert "[redacted]" in text
+                assert "s3cret" not in text
+                assert "pa55" not in text
+
+    @pytest.mark.rule("S-113", "S-116")
+    def test_who_has_the_right_can_see_them_and_that_is_audited(self, api_of, alice, bob, url):
+        assert api_of(bob).get(f"{url}/effective-config?secrets=shown").status_code == 403
+        assert not AuditEntry.objects.exists()
+        assert api_of(alice).get(f"{url}/effective-config?secrets=shown").json() == self.FILES
+        assert AuditEntry.objects.get().verb == "agent.reveal_secrets"
+
+    def test_another_word_is_an_error(self, api_of, alice, url):
+        answer = api_of(alice).get(f"{url}/effective-config?secrets=yes")
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["secrets"])
 
 
 @pytest.mark.parametrize("many", [False, True])
