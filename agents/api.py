@@ -31,6 +31,7 @@ from agents.api_serializers import (
     CustomMessageRequest,
     EventSerializer,
     LabelsRequest,
+    NewUidSerializer,
     OutcomeSerializer,
     SummarySerializer,
 )
@@ -41,6 +42,7 @@ from agents.redaction import redacted_files
 from agents.reports import Facts, Status, derived_status
 from agents.services import commands, editing
 from agents.services.batches import MOST, Outcome
+from agents.services.identity import assign_instance_uid
 
 INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
@@ -214,6 +216,19 @@ class AgentViewSet(
             at=timezone.now(),
         )
         return Response(CommandSerializer(command).data, status=202)
+
+    @extend_schema(
+        operation_id="agents_new_instance_uid",
+        parameters=[INSTANCE_UID],
+        request=None,
+        responses={202: NewUidSerializer},
+    )
+    @action(detail=True, methods=["post"], url_path="new-instance-uid", right="change")
+    def new_instance_uid(self, request: Request, **_kwargs: str) -> Response:
+        """Have the agent take a new uid (S-30): its history moves there with its first message under it."""
+        NoBody(data=request.data).is_valid(raise_exception=True)
+        uid = assign_instance_uid(self.get_object(), by=signed_in(request), at=timezone.now())
+        return Response(NewUidSerializer({"new_instance_uid": uid}).data, status=202)
 
     # --- Over many agents ------------------------------------------------------------------------------------------
 

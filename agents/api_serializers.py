@@ -146,6 +146,12 @@ class ComponentsSerializer(serializers.Serializer[Any]):
     components = serializers.DictField(source="components.content", allow_null=True, default=None)
 
 
+class NewUidSerializer(serializers.Serializer[Any]):
+    """The uid an agent is to use from now on."""
+
+    new_instance_uid = serializers.UUIDField()
+
+
 class SummarySerializer(serializers.Serializer[Any]):
     """Counts of agents."""
 

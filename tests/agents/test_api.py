@@ -342,3 +342,19 @@ def test_labels_lock_the_targeting_before_the_agents(api_of, alice, report, many
         held = next(place for place, sql in enumerate(statements) if "pg_advisory_xact_lock_shared" in sql)
         locked = next(place for place, sql in enumerate(statements) if "FOR UPDATE" in sql)
         assert held < locked
+
+
+class TestNewUid:
+    """An operator can give an agent another uid."""
+
+    def test_the_agent_is_told_and_its_history_goes_along(self, api_of, alice, report):
+        agent = report()
+        url = f"{URL}/{agent.instance_uid}/new-instance-uid"
+        first, second = (api_of(alice).post(url) for _ in range(2))
+        assert (first.status_code, second.json()) == (202, first.json())
+        agent.refresh_from_db()
+        assert str(agent.next_instance_uid) == first.json()["new_instance_uid"]
+        assert AuditEntry.objects.get().verb == "agent.assign_uid"
+
+    def test_a_viewer_may_not(self, api_of, bob, report):
+        assert api_of(bob).post(f"{URL}/{report().instance_uid}/new-instance-uid").status_code == 403
