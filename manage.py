@@ -14,7 +14,12 @@ def main() -> None:
         raise SystemExit(
             "Django is not installed here: run `make install`, then use .venv/bin/python manage.py …"
         ) from exc
-    execute_from_command_line(sys.argv)
+    from opamp_platform.environment import StrangeValue
+
+    try:
+        execute_from_command_line(sys.argv)
+    except StrangeValue as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
@@ -24,6 +25,10 @@ GROUP = "opamp.doorbell"
 _UIDS_PER_RING = 5_000
 _SEND_SECONDS = 5.0
 _CLOSE_SECONDS = 2.0
+_FIRST_PAUSE_SECONDS = 0.2
+# So long without a ring, and the subscription is put to the test.
+_SILENCE_SECONDS = 10.0
+_ECHO_SECONDS = 5.0
 BROKER_ERRORS = (OSError, TimeoutError, RedisError)
 
 Listener = Callable[[Sequence[UUID]], None]
@@ -80,14 +85,17 @@ async def _broadcast(uids: Sequence[UUID]) -> None:
     if layer is None:
         return
     for start in range(0, len(uids), _UIDS_PER_RING):
-        packed = b"".join(uid.bytes for uid in uids[start : start + _UIDS_PER_RING])
-        message = {"type": "opamp.ring", "origin": _Here.origin, "uids": packed}
         try:
+            message = _message(uids[start : start + _UIDS_PER_RING])
             await asyncio.wait_for(layer.group_send(GROUP, message), _SEND_SECONDS)
         except BROKER_ERRORS as error:
             # The rows are committed; the other processes find them with their next look.
             logger.warning("doorbell: other processes could not be rung", extra={"error": repr(error)})
             return
+
+
+def _message(uids: Sequence[UUID]) -> dict[str, object]:
+    return {"type": "opamp.ring", "origin": _Here.origin, "uids": b"".join(uid.bytes for uid in uids)}
 
 
 def unpack(message: dict[str, object]) -> tuple[str, list[UUID]]:
@@ -103,20 +111,44 @@ async def listen() -> None:
     layer = get_channel_layer()
     if layer is None or not settings.REDIS_URL:
         return
-    pause = 0.2
+    pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
-            channel = await layer.new_channel()
-            await layer.group_add(GROUP, channel)
-            pause = 0.2
-            while True:
-                origin, uids = unpack(await layer.receive(channel))
-                if origin != _Here.origin and uids and _Here.listener is not None:
-                    _Here.listener(uids)
+            channel = await asyncio.wait_for(layer.new_channel(), _SEND_SECONDS)
+            await asyncio.wait_for(layer.group_add(GROUP, channel), _SEND_SECONDS)
+            if pause > _FIRST_PAUSE_SECONDS:
+                logger.info("doorbell: the broker is back")
+            pause = _FIRST_PAUSE_SECONDS
+            await _receive_from(layer, channel)
         except BROKER_ERRORS as error:
             logger.warning("doorbell: the broker is out of reach", extra={"error": repr(error)})
+            # Forgets the subscription and ends the layer's own attempts, which would log a traceback each second.
+            await close()
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
+
+
+async def _receive_from(layer: Any, channel: str) -> None:
+    """Pass rings on until the subscription is dead: after a silence this process rings itself, and must hear it."""
+    waiting = asyncio.ensure_future(layer.receive(channel))
+    probing = False
+    try:
+        while True:
+            await asyncio.wait({waiting}, timeout=_ECHO_SECONDS if probing else _SILENCE_SECONDS)
+            if waiting.done():
+                origin, uids = unpack(waiting.result())
+                waiting = asyncio.ensure_future(layer.receive(channel))
+                probing = False
+                if origin != _Here.origin and uids and _Here.listener is not None:
+                    _Here.listener(uids)
+            elif probing:
+                raise ConnectionError("the subscription is dead")
+            else:
+                probing = True
+                await asyncio.wait_for(layer.group_send(GROUP, _message([])), _SEND_SECONDS)
+    finally:
+        waiting.cancel()
+        await asyncio.wait({waiting}, timeout=_CLOSE_SECONDS)
 
 
 async def close() -> None:

@@ -83,7 +83,8 @@ class Agent(models.Model):
     """One agent of the fleet: identity, described facts, labels, and the three facts that make its status.
 
     ``connected``, ``healthy`` and ``in_sync`` are never merged. ``lease_id`` names the connection that owns the agent
-    now; releasing compares it, so that an old socket's late close cannot evict a newer one (S-34, defect 5).
+    now; releasing compares it, so that an old socket's late close cannot evict a newer one (S-34, defect 5). It stays
+    when the lease expired, for the connection may live after all.
     ``configuration_*`` say what it should run; only `configurations.services` writes them.
     """
 
@@ -336,6 +337,9 @@ class ConnectionRecord(models.Model):
         indexes = [
             models.Index(fields=["agent", "-id"], name="connection_agent"),
             models.Index(fields=["connected_at"], name="connection_at"),
+            models.Index(
+                fields=["disconnected_at"], name="connection_ended", condition=Q(disconnected_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -380,6 +384,7 @@ class AgentCommand(models.Model):
         indexes = [
             models.Index(fields=["agent", "id"], name="command_agent"),
             models.Index(fields=["id"], name="command_unsent", condition=Q(outcome="pending")),
+            models.Index(fields=["requested_at"], name="command_requested"),
         ]
         constraints = [
             # A second press of the button while the first restart waits is the same wish.
@@ -393,10 +398,14 @@ class AgentCommand(models.Model):
 
 
 class ServerProcess(models.Model):
-    """A server process that may hold leases; one that stops beating has lost its agents."""
+    """A server process that may hold leases; one whose beat stands still has lost its agents, and its row.
+
+    ``pid`` means something only to processes of the same ``machine``: one boot of one system, one space of process ids.
+    """
 
     id = models.CharField(max_length=64, primary_key=True)
     hostname = models.CharField(_("host"), max_length=255)
+    machine = models.CharField(max_length=255, blank=True, editable=False)
     pid = models.PositiveIntegerField(_("process id"))
     started_at = models.DateTimeField(_("started at"))
     beat_at = models.DateTimeField(_("last beat"))
@@ -407,3 +416,17 @@ class ServerProcess(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hostname}/{self.pid}"
+
+
+class Leadership(models.Model):
+    """One row: which server process does the chores that one is enough for, and until when."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    holder = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="only_one_leadership")]
+
+    def __str__(self) -> str:
+        return f"{self.holder} until {self.expires_at:%Y-%m-%d %H:%M:%S}"

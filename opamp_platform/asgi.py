@@ -23,6 +23,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 # Django must be set up before anything of the project that has models is imported.
 django_application = get_asgi_application()
 
+from opamp_platform.draining import Draining  # noqa: E402
 from opamp_transport import runtime  # noqa: E402
 from opamp_transport.consumers import HttpDoor, WebSocketDoor  # noqa: E402
 
@@ -36,7 +37,7 @@ class _Lifespan:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                runtime.current()
+                Draining(runtime.current().send_away).install()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await runtime.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Callable
 
 import redis
@@ -13,6 +13,7 @@ from django.http import HttpRequest, JsonResponse
 
 OK, DEGRADED, FAILED = "ok", "degraded", "failed"
 _TIMEOUT_SECONDS = 2
+_PROBE_BYTES = 4096
 
 # One of the three words above, and the reason in plain English.
 Verdict = tuple[str, str]
@@ -28,9 +29,13 @@ def ready(_request: HttpRequest) -> JsonResponse:
     checks: dict[str, Callable[[], Verdict]] = {"database": _database, "migrations": _migrations, "storage": _storage}
     if settings.REDIS_URL:
         checks["redis"] = _redis
-    verdicts = {}
+    verdicts: dict[str, dict[str, str]] = {}
     for name, check in checks.items():
-        status, detail = check()
+        if name == "migrations" and verdicts["database"]["status"] == FAILED:
+            # Asking again would only wait for the same timeout once more.
+            status, detail = FAILED, "cannot be known while the database is out of reach"
+        else:
+            status, detail = check()
         verdicts[name] = {"status": status, "detail": detail}
     states = {verdict["status"] for verdict in verdicts.values()}
     overall = FAILED if FAILED in states else DEGRADED if DEGRADED in states else OK
@@ -42,19 +47,24 @@ def _database() -> Verdict:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
-        return FAILED, f"out of reach: {_first_line(error)}"
+        return FAILED, f"out of reach: {first_line(error)}"
     return OK, connection.vendor
 
 
 def _migrations() -> Verdict:
     try:
-        executor = MigrationExecutor(connection)
-        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:
-        return FAILED, "cannot be known while the database is out of reach"
+        missing = missing_migrations()
+    except DatabaseError as error:
+        return FAILED, f"cannot be known: {first_line(error)}"
     if missing:
-        return FAILED, f"{len(missing)} are missing: run manage.py migrate"
+        return FAILED, f"{missing} are missing: run manage.py migrate"
     return OK, "all applied"
+
+
+def missing_migrations() -> int:
+    """How many migrations this code has and the database has not. Raises DatabaseError."""
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def _redis() -> Verdict:
@@ -66,7 +76,7 @@ def _redis() -> Verdict:
         with client:
             client.ping()
     except redis.RedisError as error:
-        return DEGRADED, f"out of reach: {_first_line(error)}"
+        return DEGRADED, f"out of reach: {first_line(error)}"
     return OK, "reachable"
 
 
@@ -74,11 +84,16 @@ def _storage() -> Verdict:
     """Files under the data directory must be writable; an S3 store is asked when a file is moved, not by probes."""
     if settings.S3_BUCKET:
         return OK, "S3"
-    if not os.access(settings.DATA_DIR, os.W_OK | os.X_OK):
-        return FAILED, "the data directory cannot be written: see DATA_DIR"
+    try:
+        # Rights say nothing of a full disk.
+        with tempfile.TemporaryFile(dir=settings.DATA_DIR) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+    except OSError as error:
+        return FAILED, f"the data directory cannot be written ({error.strerror}): see DATA_DIR"
     return OK, "files"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Enough to act on; drivers add hints over many lines."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -26,9 +26,11 @@ from agents.services.editing import UnknownAgent
 from configurations.api_serializers import findings_json
 from configurations.services.offers import NothingToRetry
 from configurations.services.publishing import InvalidConfiguration, NameTaken, StaleRevision, UnknownRevision
+from opamp_platform import unavailable
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"
+_AWAY = "The database is out of reach; try again later."
 
 
 class ProblemRenderer(JSONRenderer):
@@ -89,7 +91,7 @@ def _is_visit(request: Request) -> bool:
 def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None:
     match error:
         case OperationalError() | InterfaceError():
-            return problem(503, "The database is out of reach; try again later.", headers={"Retry-After": "5"})
+            return problem(503, _AWAY, headers={"Retry-After": str(unavailable.RETRY_AFTER_SECONDS)})
         case RequestDataTooBig():
             return problem(413, "The request body is too large.")
         case SuspiciousOperation() | MultiPartParserError():
@@ -159,7 +161,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's 500, as a problem below the API's path; the log has the reason."""
+    """Django's 500, as a problem below the API's path; the log has the reason. 503 when it is the database."""
+    if unavailable.database_is_away():
+        answer = _api_problem(request, 503, _AWAY) or unavailable.page()
+        answer.headers["Retry-After"] = str(unavailable.RETRY_AFTER_SECONDS)
+        return answer
     return _api_problem(request, 500, "The server failed to answer; its log has the reason.") or defaults.server_error(
         request
     )

@@ -10,9 +10,12 @@ from django.conf import settings
 
 from opamp_platform.peers import PatientHttpProtocol, PatientWebSocketProtocol
 
-GRACEFUL_SECONDS = 8
+# Agents were sent away before; this is for requests under way and for peers that do not answer the close.
+GRACEFUL_SECONDS = 5
 # HTTP agents poll every 30 s by default: their connection should live to see the next poll.
 _KEEP_ALIVE_SECONDS = 75
+# A worker that does not answer its supervisor for so long is replaced. Starting on a busy machine takes a while.
+_HANGING_SECONDS = 30
 
 
 def configured(*, host: str, port: int, workers: int) -> uvicorn.Config:
@@ -37,6 +40,7 @@ def configured(*, host: str, port: int, workers: int) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         workers=workers if workers > 1 else None,
+        timeout_worker_healthcheck=_HANGING_SECONDS,
     )
 
 

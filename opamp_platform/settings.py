@@ -7,6 +7,8 @@ import secrets
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import django_stubs_ext
 import environ
@@ -30,7 +32,7 @@ def _database(url: str, data_dir: Path, threads: int) -> dict[str, Any]:
 
     SQLite has one writer, so transactions start IMMEDIATE and wait for the lock instead of failing half-way.
     PostgreSQL gets a pool in code: the same option in a URL would arrive as a string. ``threads`` bounds what the
-    exchange can hold at once; the rest is for pages and the API.
+    exchange can hold at once; one is for chores, the rest for pages and the API.
     """
     if not url:
         url = f"sqlite:///{data_dir / 'opamp.sqlite3'}"
@@ -48,10 +50,26 @@ def _database(url: str, data_dir: Path, threads: int) -> dict[str, Any]:
         database["TEST"] = {"NAME": str(data_dir / "test.sqlite3")}
     elif database["ENGINE"] == "django.db.backends.postgresql":
         database["CONN_MAX_AGE"] = 0
+        # A connection that died in the pool is replaced before it is used.
+        database["CONN_HEALTH_CHECKS"] = True
         database["OPTIONS"] = {
+            # A process that is paused in the middle of a transaction must not hold its locks for ever.
+            "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=30s",
+            # A server that vanished without a word is noticed within 15 s.
+            "tcp_user_timeout": 15_000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
             **database.get("OPTIONS", {}),
             "connect_timeout": 5,
-            "pool": {"min_size": 1, "max_size": threads + 12, "timeout": 10, "max_lifetime": 1800},
+            "pool": {
+                "min_size": 1,
+                "max_size": threads + 13,
+                "timeout": 5,
+                "max_lifetime": 1800,
+                # After that a new series of attempts begins; the pauses of a long one would grow to minutes.
+                "reconnect_timeout": 5,
+            },
         }
     else:
         raise StrangeValue("DATABASE_URL must be postgres://… or sqlite:///….")
@@ -82,10 +100,13 @@ def _secret_key(data_dir: Path) -> str:
 
 # --- Where data lives -----------------------------------------------------------------------------------------------
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "data").resolve()
+STATIC_ROOT = DATA_DIR / "static"
 try:
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 except OSError as error:
-    raise StrangeValue(f"DATA_DIR={DATA_DIR} cannot be made: {error}") from error
+    raise StrangeValue(f"DATA_DIR={DATA_DIR} cannot be used ({error.strerror}): name another folder.") from error
+if not os.access(DATA_DIR, os.W_OK | os.X_OK):
+    raise StrangeValue(f"DATA_DIR={DATA_DIR} cannot be written: name another folder, or change its owner.")
 
 TESTING = "pytest" in sys.modules
 DEBUG = env.flag("DEBUG")
@@ -137,12 +158,19 @@ OPAMP_WEBSOCKET_COMPRESSION = env.flag("OPAMP_WEBSOCKET_COMPRESSION")
 OPAMP_HEADER_SECRETS = ("Authorization", "Secret-Key")
 # Connection settings with this interval, the address the agent used and the credentials it sent, to agents that take them.
 OPAMP_OFFER_HEARTBEAT = env.flag("OPAMP_OFFER_HEARTBEAT", default=True)
+# How long history is kept, and agents that are gone; 0 keeps it for ever.
+OPAMP_KEEP_EVENTS_DAYS = env.integer("OPAMP_KEEP_EVENTS_DAYS", 90, most=36_500)
+OPAMP_KEEP_CONNECTIONS_DAYS = env.integer("OPAMP_KEEP_CONNECTIONS_DAYS", 90, most=36_500)
+OPAMP_FORGET_AGENTS_DAYS = env.integer("OPAMP_FORGET_AGENTS_DAYS", 0, most=36_500)
+# Of one agent's timeline and of its connections so many are kept at least, and not many more: an agent may flap for ever.
+OPAMP_KEEP_PER_AGENT = env.integer("OPAMP_KEEP_PER_AGENT", 5_000, least=100)
 
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, least=1, most=64)
 
 # --- Applications ---------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "daphne",
+    # It takes over `runserver`, and a second of every other start.
+    *(["daphne"] if "runserver" in sys.argv else []),
     "opamp_platform.apps.PlatformConfig",
     "opamp_platform.apps.PortalAdminConfig",
     "django.contrib.auth",
@@ -204,6 +232,8 @@ DATABASES = {"default": _database(_database_url, DATA_DIR, DATABASE_THREADS)}
 
 # --- Redis: the doorbell between processes, the cache -----------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL")
+if REDIS_URL and urlsplit(REDIS_URL).scheme not in {"redis", "rediss", "unix"}:
+    raise StrangeValue("REDIS_URL must be redis://host:6379/0, rediss://… or unix://….")
 CHANNEL_LAYERS: dict[str, Any]
 CACHES: dict[str, Any]
 if REDIS_URL:
@@ -244,8 +274,6 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Finders at run time make `collectstatic` unnecessary for the one-command start.
 WHITENOISE_USE_FINDERS = True
@@ -258,6 +286,10 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "templates" / "locale"]
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
+try:
+    ZoneInfo(TIME_ZONE)
+except (KeyError, ValueError, OSError) as error:
+    raise StrangeValue(f"TIME_ZONE={TIME_ZONE!r} is no time zone: use a name such as Europe/Berlin.") from error
 USE_TZ = True
 USE_I18N = True
 

@@ -62,6 +62,7 @@ _INFLATE_IN_THREAD = 4 * 1024
 _PATIENCE = 20
 _CLOSE_POLICY = 1008
 _CLOSE_TOO_BIG = 1009
+_CLOSE_RESTART = 1012
 _CLOSE_TRY_LATER = 1013
 
 
@@ -192,7 +193,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             headers,
             address=address,
             websocket=True,
-            queue_is_full=here.exchange.is_full,
+            queue_is_full=here.refuses,
             now=time.monotonic(),
         )
         if refusal is not None:
@@ -205,8 +206,9 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         self.writing = asyncio.Lock()
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
+        self.hung_up = False
         lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, timezone.now())
-        connection = Connection(lease, self.push, offered_settings(scope, headers))
+        connection = Connection(lease, self.push, self.hang_up, offered_settings(scope, headers))
         await send({"type": "websocket.accept"})
         here.registry.open(connection)
         try:
@@ -231,7 +233,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                     metrics.REFUSALS.labels("websocket", "no agent").inc()
                     await self.close(_CLOSE_POLICY, "no agent has identified itself")
                     return
-            if event["type"] == "websocket.disconnect":
+            if event["type"] == "websocket.disconnect" or self.hung_up:
                 return
             try:
                 body = self.body_of(event)
@@ -339,6 +341,11 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         except (OSError, RuntimeError):
             logger.debug("the peer had gone before it could be told to go")
 
+    async def hang_up(self) -> None:
+        """Say goodbye: the server restarts, and the agent should come back. What it sent meanwhile, it will tell again."""
+        self.hung_up = True
+        await self.close(_CLOSE_RESTART, "the server restarts")
+
     async def reject(self, error: ProtocolError) -> bool:
         """Answer a message that cannot be processed; false when the connection was closed for too many of them."""
         complain(self.here, "websocket", type(error).__name__, self.address, str(error))
@@ -373,7 +380,7 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         headers = header_map(scope["headers"])
         address = peer_of(scope)
         refusal = here.gate.admit(
-            headers, address=address, websocket=False, queue_is_full=here.exchange.is_full, now=time.monotonic()
+            headers, address=address, websocket=False, queue_is_full=here.refuses, now=time.monotonic()
         )
         fault = None if refusal else _wrong_request(scope, headers)
         if refusal is None and fault is None:

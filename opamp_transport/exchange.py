@@ -36,6 +36,10 @@ _RELEASES_AT_ONCE = 2_000
 # takes this long waits for a lock: others need not wait with it.
 _BATCH_PATIENCE_SECONDS = 0.5
 _RELEASE_RETRY_SECONDS = 2.0
+# While the database is away reports wait so long before their agents are told to come back later: a database that
+# restarts is back by then, and nobody noticed.
+_PATIENCE_SECONDS = 10.0
+_NEXT_ATTEMPT_SECONDS = 0.5
 
 
 class Overloaded(Exception):
@@ -206,8 +210,7 @@ class Exchange:
         except (OperationalError, InterfaceError) as error:
             metrics.FAILED_BATCHES.labels("database away").inc()
             logger.warning("the database is out of reach", extra={"error": str(error)[:200], "reports": len(items)})
-            for item in items:
-                _fail(item, DatabaseAway())
+            await self._wait_for_database(items)
         except Exception as error:  # noqa: BLE001  whatever one report broke must cost only its own agent an error
             metrics.FAILED_BATCHES.labels("retried one by one").inc()
             if len(items) > 1:
@@ -220,6 +223,15 @@ class Exchange:
                 if result.custom_message is not None:
                     self._start(self._hand_over(result.agent_id, result.custom_message))
                 _finish(item, result)
+
+    async def _wait_for_database(self, items: Sequence[_Item]) -> None:
+        """Put the items back where they were, those that waited long enough excepted; then pause before the next attempt."""
+        latest = time.perf_counter() - _PATIENCE_SECONDS
+        for item in items:
+            if item.queued_at < latest:
+                _fail(item, DatabaseAway())
+        self._queue.extendleft(item for item in reversed(items) if item.queued_at >= latest)
+        await asyncio.sleep(_NEXT_ATTEMPT_SECONDS)
 
     async def _record(self, items: Sequence[_Item]) -> list[Settled]:
         arrivals = [item.arrival for item in items if item.arrival is not None]

@@ -18,6 +18,9 @@ from opamp_transport.protocol.replies import HeartbeatOffer, Reply
 Push = Callable[[Reply], Awaitable[bool]]
 """Sends one reply unasked; false when the peer is gone, too slow, or the reply above the size limit."""
 
+HangUp = Callable[[], Awaitable[None]]
+"""Closes the connection in order, because the server stops. Raises what a lost connection raises."""
+
 
 class Connection:
     """One live WebSocket. Several agents may share it (S-33); ``lease.id`` is unique to it.
@@ -26,11 +29,12 @@ class Connection:
     to use instead (S-31).
     """
 
-    __slots__ = ("claimed", "heartbeat", "lease", "links", "push", "reassigned")
+    __slots__ = ("claimed", "hang_up", "heartbeat", "lease", "links", "push", "reassigned")
 
-    def __init__(self, lease: Lease, push: Push, heartbeat: HeartbeatOffer | None = None) -> None:
+    def __init__(self, lease: Lease, push: Push, hang_up: HangUp, heartbeat: HeartbeatOffer | None = None) -> None:
         self.lease = lease
         self.push = push
+        self.hang_up = hang_up
         self.heartbeat = heartbeat
         self.reassigned: dict[UUID, UUID] = {}
         # True once any agent was seen on it: then the lease must be released at the end.
@@ -144,6 +148,10 @@ class Registry:
         self.connections.discard(connection)
         for link in list(connection.links.values()):
             self.detach(link)
+
+    def holds(self, link: Link) -> bool:
+        """True while ``link`` is the way to its agent."""
+        return self.links.get(link.uid) is link
 
     def overdue(self, now: float) -> Iterator[Link]:
         """HTTP links whose agents have been silent for long."""

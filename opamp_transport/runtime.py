@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
@@ -18,8 +19,9 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from agents import doorbell
-from agents.services import commands, identity, leases
-from agents.services.leases import Sighting
+from agents.services import commands, identity, leases, processes, retention
+from agents.services.leases import Claim
+from agents.services.processes import ProcessWatch
 from configurations.services import offers
 from opamp_transport import metrics
 from opamp_transport.admission import Gate
@@ -27,7 +29,7 @@ from opamp_transport.exchange import Exchange
 from opamp_transport.limits import Complaints
 from opamp_transport.presence import Presence
 from opamp_transport.protocol.messages import assert_fast_protobuf
-from opamp_transport.registry import Registry
+from opamp_transport.registry import Connection, Registry
 from opamp_transport.threads import DatabaseThreads
 
 logger = logging.getLogger(__name__)
@@ -35,13 +37,18 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS = 5.0
 MISSED_CHANGE_SECONDS = 3.0
 EXPIRE_SECONDS = 5.0
-# Every so many expiries all connected agents are looked at, not those of processes known to be dead alone.
-_THOROUGH_EVERY = 12
+PRUNE_SECONDS = 600.0
 # A change is looked for again this long after its time stamp: its transaction may have committed late.
 _LOOK_BACK = timedelta(seconds=60)
-_DRAIN_SECONDS = 10.0
+# Agents are sent away over so many seconds when the server stops, and no faster than needed for few of them.
+_FAREWELL_SECONDS = 4.0
+_FAREWELLS_PER_SECOND = 100
+_FAREWELL_SLICE_SECONDS = 0.1
+_DRAIN_SECONDS = 5.0
 # Python's own are 700, 10, 10. The first bounds how many objects of dead cycles can pile up.
 _GARBAGE_THRESHOLDS = (50_000, 20, 50)
+# What runs for ever begins again so long after a mistake ended it.
+_AGAIN_SECONDS = 5.0
 _CANCELLATIONS = 10
 
 
@@ -53,6 +60,8 @@ class Runtime:
         self.registry = Registry()
         self.presence = Presence()
         self.threads = DatabaseThreads(settings.DATABASE_THREADS)
+        # Chores do not wait behind reports, nor reports behind chores.
+        self.chore_threads = DatabaseThreads(1)
         self.exchange = Exchange(
             self.threads, batch_size=settings.OPAMP_BATCH_SIZE, queue_limit=settings.OPAMP_QUEUE_LIMIT
         )
@@ -61,21 +70,32 @@ class Runtime:
         self.complaints = Complaints()
         # Decoding takes many times the bytes of a message: never for several large ones at once (S-111).
         self.large_messages = asyncio.Semaphore(1)
+        self.watch = ProcessWatch()
+        self.leads = False
+        self._looked_at = self.started_at
         self._tasks: list[asyncio.Task[None]] = []
+        self._leaving = False
         self._stopping = False
-        self._expiries = 0
+
+    @property
+    def refuses(self) -> bool:
+        """True while newcomers should try again later: the queue is full, or the server is about to stop."""
+        return self._leaving or self.exchange.is_full
 
     def start(self) -> None:
         """Begin the chores on the running loop."""
         assert_fast_protobuf()
         doorbell.attach(self.on_ring, origin=self.process_id)
-        chores: list[Coroutine[None, None, None]] = [self.exchange.work() for _ in range(self.threads.size)]
+        chores: list[Coroutine[None, None, None]] = [
+            _every(_AGAIN_SECONDS, "exchange", self.exchange.work) for _ in range(self.threads.size)
+        ]
         chores += [
+            _every(_AGAIN_SECONDS, "doorbell", doorbell.listen),
             _every(BEAT_SECONDS, "beat", self.beat),
             _every(settings.OPAMP_PRESENCE_SECONDS, "presence", self.flush_presence),
             _every(EXPIRE_SECONDS, "expiry", self.expire),
+            _every(PRUNE_SECONDS, "retention", self.prune),
             _every(MISSED_CHANGE_SECONDS, "missed changes", self.find_missed_changes),
-            doorbell.listen(),
         ]
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(chore) for chore in chores]
@@ -85,6 +105,18 @@ class Runtime:
         gc.freeze()
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
 
+    async def send_away(self) -> None:
+        """Refuse newcomers, and close the agents' connections in slices, so that they do not come back as one herd."""
+        self._leaving = True
+        connections = list(self.registry.connections)
+        random.shuffle(connections)
+        seconds = min(_FAREWELL_SECONDS, len(connections) / _FAREWELLS_PER_SECOND)
+        slices = max(round(seconds / _FAREWELL_SLICE_SECONDS), 1)
+        logger.info("agents are sent away", extra={"connections": len(connections), "seconds": seconds})
+        for number in range(slices):
+            await asyncio.gather(*(_hang_up(connection) for connection in connections[number::slices]))
+            await asyncio.sleep(_FAREWELL_SLICE_SECONDS if number < slices - 1 else 0)
+
     async def stop(self) -> None:
         """Write what is still in memory and end the chores; connections are closed by then."""
         if self._stopping:
@@ -92,15 +124,17 @@ class Runtime:
         self._stopping = True
         doorbell.detach(self.on_ring)
         try:
-            await asyncio.wait_for(self.exchange.drain(), _DRAIN_SECONDS)
-            await self.flush_presence()
-            await self.threads.run(leases.retire, self.process_id)
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self.exchange.drain()
+                await self.flush_presence()
+                await self.chore_threads.run(processes.retire, self.process_id)
         except (TimeoutError, DatabaseError) as error:
             # Nothing is lost for good: leases expire with the process, and a sequence gap brings the full state.
             logger.warning("stopping without the last batch", extra={"error": repr(error)})
         await _end(self._tasks)
         await doorbell.close()
-        await asyncio.get_running_loop().run_in_executor(None, self.threads.close)
+        for threads in (self.threads, self.chore_threads):
+            await asyncio.get_running_loop().run_in_executor(None, threads.close)
 
     # --- Rings -----------------------------------------------------------------------------------------------------
 
@@ -116,19 +150,25 @@ class Runtime:
                 self.exchange.ring(link)
 
     async def find_missed_changes(self) -> None:
-        """Rings may get lost; what changed lately and was not offered yet is looked for here."""
+        """Rings may get lost; what changed since the last look, and was not offered yet, is looked for here."""
+        now = timezone.now()
         if self.registry.links:
-            self.on_ring(await self.threads.run(_changed_since, timezone.now() - _LOOK_BACK))
+            self.on_ring(await self.chore_threads.run(_changed_since, min(self._looked_at, now) - _LOOK_BACK))
+        self._looked_at = now
 
     # --- Chores ----------------------------------------------------------------------------------------------------
 
     async def beat(self) -> None:
-        """Say that this process lives, so that nobody expires its agents."""
-        await self.threads.run(leases.beat, self.process_id, started_at=self.started_at, at=timezone.now())
+        """Say that this process lives; agents that others expired meanwhile are taken back."""
+        beats = await self.chore_threads.run(
+            processes.beat, self.process_id, started_at=self.started_at, at=timezone.now()
+        )
+        if not beats:
+            await self.reclaim()
 
     async def flush_presence(self) -> None:
         """Write what heartbeats left in memory; a batch that fails is kept for the next time."""
-        batch: list[Sighting] = self.presence.take()
+        batch = self.presence.take()
         metrics.QUEUE_DEPTH.set(self.exchange.depth)
         metrics.CONNECTIONS.set(len(self.registry.connections))
         if not batch:
@@ -141,19 +181,63 @@ class Runtime:
         metrics.FLUSHED.inc(noted.written)
         self.presence.written(noted.displaced)
 
+    async def reclaim(self) -> None:
+        """Connect agents again that are here although their rows say disconnected; those over HTTP with their next poll."""
+        links = [link for link in self.registry.links.values() if link.connection is not None and link.known]
+        claims = [Claim(link.agent_id, link.connection.lease) for link in links if link.connection is not None]
+        if not claims:
+            return
+        restored = set(await self.chore_threads.run(leases.reclaim, claims, at=timezone.now()))
+        for link in links:
+            if link.agent_id in restored and link.connection is not None and not self.registry.holds(link):
+                # It closed during the reclaim; its release may have come first.
+                self.exchange.release(link.connection.lease.id)
+        self.on_ring([link.uid for link in links if link.agent_id in restored])
+
     async def expire(self) -> None:
-        """Disconnect agents that are gone without a word, and forget silent HTTP agents' memory."""
-        now = time.time()
-        for link in self.registry.overdue(now - 60):
+        """Forget silent HTTP agents' memory; the leading process disconnects agents that are gone without a word."""
+        for link in self.registry.overdue(time.time() - 60):
             self.registry.detach(link)
-        thorough = self._expiries % _THOROUGH_EVERY == 0
-        self._expiries += 1
-        await self.threads.run(_expire, timezone.now(), thorough=thorough)
+        leads = await self.chore_threads.run(_look_after, self.watch, self.process_id, timezone.now())
+        if leads != self.leads:
+            logger.info("this process leads" if leads else "another process leads")
+        self.leads = leads
+
+    async def prune(self) -> None:
+        """The leading process deletes what is kept no longer, a small batch at a time."""
+        for kind in retention.Kind if self.leads else ():
+            steps = retention.prune(kind, at=timezone.now())
+            while True:
+                deleted: int = await self.chore_threads.run(next, steps, 0)
+                if not deleted:
+                    break
+                await asyncio.sleep(retention.PAUSE_SECONDS)
 
 
-def _expire(at: datetime, *, thorough: bool) -> None:
-    leases.expire_agents(at=at, thorough=thorough)
+async def _hang_up(connection: Connection) -> None:
+    """One peer that does not take its leave must not hold up the others."""
+    try:
+        await asyncio.wait_for(connection.hang_up(), _FAREWELL_SLICE_SECONDS)
+    except (TimeoutError, OSError, RuntimeError) as error:
+        logger.info("a connection could not be closed in order", extra={"error": repr(error)})
+
+
+def _look_after(watch: ProcessWatch, process_id: str, at: datetime) -> bool:
+    """Watch the other processes; true when this one leads, and then everything overdue is expired."""
+    now = time.monotonic()
+    dead = watch.look(processes.beats(), now)
+    if not processes.lead(process_id, at=at):
+        return False
+    for other in dead:
+        if other.process_id != process_id:
+            leases.expire_process(other.process_id, beat_at=other.beat_at, at=at)
+    if watch.holders_due(now):
+        for holder in watch.lost_holders(processes.unknown_holders(), now):
+            leases.expire_process(holder, beat_at=None, at=at)
+    if watch.is_steady(now):
+        leases.expire_agents(at=at)
     commands.expire_commands(at=at)
+    return True
 
 
 def _changed_since(at: datetime) -> list[UUID]:
@@ -161,12 +245,14 @@ def _changed_since(at: datetime) -> list[UUID]:
 
 
 async def _every(seconds: float, name: str, chore: Callable[[], Awaitable[None]]) -> None:
-    """Run ``chore`` now and then; a database that is away does not end it."""
+    """Run ``chore`` now and then; neither a database that is away nor a mistake in one run ends it."""
     while True:
         try:
             await chore()
         except DatabaseError as error:
             logger.warning("chore failed, will be tried again", extra={"chore": name, "error": str(error)[:200]})
+        except Exception:  # a process whose beat had ended would lose its agents again and again
+            logger.exception("chore failed by a mistake, will be tried again", extra={"chore": name})
         await asyncio.sleep(seconds)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.conf import settings
 
@@ -126,3 +127,17 @@ def promised_interval(*, accepted: bool) -> timedelta:
 def http_expiry(at: datetime, interval: timedelta) -> datetime:
     """When an HTTP agent that stays silent from ``at`` counts as disconnected: three promised intervals."""
     return at + 3 * interval
+
+
+def claimed_fields(lease: Lease, at: datetime) -> dict[str, Any]:
+    """What the row of an agent says that speaks through ``lease`` since ``at``."""
+    return {
+        "lease_id": lease.id or f"http-{uuid4().hex}",
+        "lease_process": lease.process if lease.id else "",
+        "lease_opened_at": lease.opened_at or at,
+        "transport": lease.transport.value,
+        "remote_address": lease.remote_address,
+        "connected": True,
+        "connected_at": at,
+        "disconnected_at": None,
+    }

@@ -1,31 +1,30 @@
-"""Who is connected: leases released, presence written, silent agents and dead processes expired.
+"""Who is connected: leases released and taken back, presence written, silent agents and agents of dead processes expired.
 
 A lease is a compare-and-set on ``Agent.lease_id``: releasing touches only rows that still name this connection, so the
-late close of an old socket never evicts a newer one (S-34, defect 5).
+late close of an old socket never evicts a newer one (S-34, defect 5). A released lease is erased; one that expired stays
+in the row of the disconnected agent, so that its connection, should it live after all, can take the agent back.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from agents.models import Agent, AgentEvent, AgentPresence, ConnectionRecord, ServerProcess, Transport
-from agents.services.arrivals import http_expiry
-from agents.services.bulk import bulk_update
+from agents.services.arrivals import Lease, claimed_fields, http_expiry, promised_interval
+from agents.services.bulk import bulk_save, bulk_update
 
 logger = logging.getLogger(__name__)
 
-# A process beats far more often; one that misses this long has lost its agents.
-PROCESS_PATIENCE = timedelta(seconds=20)
 _BATCH = 1_000
+# Clocks of machines may differ by this much before a deadline counts as one of a clock that jumped.
+_CLOCK_SLACK = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,14 @@ class Noted(NamedTuple):
     displaced: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An agent behind a WebSocket of this process, whatever its row says."""
+
+    agent_id: int
+    lease: Lease
+
+
 @transaction.atomic(durable=True)
 def release_leases(lease_ids: Sequence[str], *, reason: str, at: datetime) -> int:
     """Mark all agents of these closed connections disconnected, those alone that still belong to them; returns how many.
@@ -63,6 +70,7 @@ def release_leases(lease_ids: Sequence[str], *, reason: str, at: datetime) -> in
         Agent.objects.filter(rival_lease__in=[key for key in lease_ids[start : start + _BATCH] if key]).update(
             rival_lease=""
         )
+        owned.update(lease_id="")
     return released
 
 
@@ -106,85 +114,100 @@ def note_sightings(sightings: Sequence[Sighting]) -> Noted:
     return Noted(written, frozenset(displaced))
 
 
-def beat(process_id: str, *, started_at: datetime, at: datetime) -> None:
-    """Say that this server process lives."""
-    ServerProcess.objects.update_or_create(
-        id=process_id,
-        defaults={"beat_at": at},
-        create_defaults={
-            "hostname": socket.gethostname()[:255],
-            "pid": os.getpid(),
-            "started_at": started_at,
-            "beat_at": at,
-        },
-    )
+@transaction.atomic(durable=True)
+def reclaim(claims: Sequence[Claim], *, at: datetime) -> list[int]:
+    """Connect agents again whose leases others expired; returns which.
 
-
-def retire(process_id: str) -> None:
-    """Remove a process that ended in order; whatever it still held was released before."""
-    ServerProcess.objects.filter(id=process_id).delete()
+    Only rows that still name the lease: an agent that came back elsewhere, or took its leave, stays so.
+    """
+    restored: list[int] = []
+    for start in range(0, len(claims), _BATCH):
+        leases = {claim.agent_id: claim.lease for claim in claims[start : start + _BATCH]}
+        expired = Agent.objects.filter(pk__in=leases, connected=False)
+        agents = [agent for agent in _locked(expired) if agent.lease_id == leases[agent.pk].id]
+        changes: list[tuple[Model, set[str]]] = []
+        for agent in agents:
+            fields = claimed_fields(leases[agent.pk], at)
+            for name, value in fields.items():
+                setattr(agent, name, value)
+            changes.append((agent, set(fields)))
+        bulk_save(changes)
+        ConnectionRecord.objects.bulk_create(
+            ConnectionRecord(
+                agent=agent,
+                lease_id=agent.lease_id,
+                transport=agent.transport,
+                remote_address=agent.remote_address,
+                connected_at=at,
+            )
+            for agent in agents
+        )
+        AgentEvent.objects.bulk_create(
+            AgentEvent(
+                agent=agent,
+                at=at,
+                kind=AgentEvent.Kind.CONNECTED,
+                data={"transport": agent.transport, "remote_address": agent.remote_address, "resumed": True},
+            )
+            for agent in agents
+        )
+        restored += [agent.pk for agent in agents]
+    if restored:
+        logger.warning("agents taken back: their leases had expired", extra={"count": len(restored)})
+    return restored
 
 
 @transaction.atomic(durable=True)
-def expire_agents(*, at: datetime, thorough: bool = True) -> int:
-    """Disconnect HTTP agents past their deadline and WebSocket agents of dead processes; returns how many.
-
-    ``thorough``: look at every connected agent for a process that nobody knows any more. Otherwise only those of
-    processes known to be dead are looked for, which costs nothing while there is none.
+def expire_agents(*, at: datetime) -> int:
+    """Disconnect HTTP agents past their deadline; returns how many.
 
     Any process may run it at any time: each step is a compare-and-set, so two at once do no harm. Silence of a healthy
-    WebSocket is no reason (S-74, defect 6).
+    WebSocket is no reason (S-74, defect 6). A deadline further away than any could be set now was set by a clock that
+    jumped, and is moved to where it belongs.
     """
+    latest = http_expiry(at, promised_interval(accepted=False))
+    AgentPresence.objects.filter(expires_at__gt=latest + _CLOCK_SLACK).update(expires_at=latest)
     overdue = list(
         AgentPresence.objects.filter(expires_at__lt=at, agent__connected=True)
         .order_by("agent_id")
         .values_list("agent_id", flat=True)[:_BATCH]
     )
-    expired = 0
-    if overdue:
-        still = Agent.objects.filter(pk__in=overdue, transport=Transport.HTTP, presence__expires_at__lt=at)
-        expired += _disconnect(still, reason="silent", at=at)
-        AgentPresence.objects.filter(agent_id__in=overdue, expires_at__lt=at).update(expires_at=None)
-    return expired + _expire_dead_processes(at, thorough=thorough)
-
-
-def _expire_dead_processes(at: datetime, *, thorough: bool) -> int:
-    known = list(ServerProcess.objects.all())
-    alive = {row.id for row in known if at - row.beat_at < PROCESS_PATIENCE and _runs_here(row)}
-    dead = {row.id for row in known} - alive
-    websocket = Agent.objects.filter(connected=True, transport=Transport.WEBSOCKET)
-    expired = 0
-    if thorough:
-        expired = _disconnect(websocket.exclude(lease_process__in=alive), reason="server process lost", at=at)
-    elif dead:
-        expired = _disconnect(websocket.filter(lease_process__in=dead), reason="server process lost", at=at)
-    if dead:
-        ServerProcess.objects.filter(id__in=dead, beat_at__lt=at - 10 * PROCESS_PATIENCE).delete()
+    if not overdue:
+        return 0
+    still = Agent.objects.filter(pk__in=overdue, transport=Transport.HTTP, presence__expires_at__lt=at)
+    expired = _disconnect(still, reason="silent", at=at)
+    AgentPresence.objects.filter(agent_id__in=overdue, expires_at__lt=at).update(expires_at=None)
     return expired
 
 
-def _runs_here(row: ServerProcess) -> bool:
-    """False only when the row's process is known to be gone: same host, no such process id."""
-    if row.hostname != socket.gethostname()[:255]:
-        return True
-    try:
-        os.kill(row.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+@transaction.atomic(durable=True)
+def expire_process(process_id: str, *, beat_at: datetime | None, at: datetime) -> int:
+    """Take a process for dead that has not beaten since ``beat_at`` (``None``: that has no row); returns how many agents it had.
+
+    Its row goes in the same transaction: should it live after all, its next beat finds no row, and it takes them back.
+    """
+    if beat_at is not None:
+        gone, _ = ServerProcess.objects.filter(id=process_id, beat_at=beat_at).delete()
+        if not gone:
+            return 0
+    held = Agent.objects.filter(lease_process=process_id)
+    if beat_at is None:
+        held = held.exclude(lease_process__in=ServerProcess.objects.values("id"))
+    return _disconnect(held, reason="server process lost", at=at)
+
+
+def _locked(agents: QuerySet[Agent]) -> QuerySet[Agent]:
+    """Locked in the order of their keys, so that two batches cannot wait for each other."""
+    rows = agents.order_by("id")
+    return rows.select_for_update(of=("self",)) if connection.features.has_select_for_update else rows
 
 
 def _disconnect(agents: QuerySet[Agent], *, reason: str, at: datetime) -> int:
     """Compare-and-set ``connected`` and tell timeline and history; the rows' selection is the condition."""
-    rows = agents.filter(connected=True).order_by("id")
-    if connection.features.has_select_for_update:
-        rows = rows.select_for_update(of=("self",))
-    keys = list(rows.values_list("pk", flat=True))
+    keys = list(_locked(agents.filter(connected=True)).values_list("pk", flat=True))
     for start in range(0, len(keys), _BATCH):
         part = keys[start : start + _BATCH]
-        Agent.objects.filter(pk__in=part).update(connected=False, lease_id="", lease_process="", disconnected_at=at)
+        Agent.objects.filter(pk__in=part).update(connected=False, lease_process="", disconnected_at=at)
         ConnectionRecord.objects.filter(agent_id__in=part, disconnected_at=None).update(
             disconnected_at=at, reason=reason[:64]
         )

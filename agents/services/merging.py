@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from django.db import models
 
@@ -33,7 +32,7 @@ from agents.reports import (
     from_unix_nano,
     is_complete,
 )
-from agents.services.arrivals import Lease, Recorded, http_expiry, promised_interval
+from agents.services.arrivals import Lease, Recorded, claimed_fields, http_expiry, promised_interval
 
 Kind = AgentEvent.Kind
 _SHOWN_MESSAGE_BYTES = 2048
@@ -119,14 +118,8 @@ def _note_custom_message(entry: Recorded, message: CustomMessage, at: datetime) 
 
 
 def _claim(entry: Recorded, lease: Lease, at: datetime) -> None:
-    entry.change("lease_id", lease.id or f"http-{uuid4().hex}")
-    entry.change("lease_process", lease.process if lease.id else "")
-    entry.change("transport", lease.transport.value)
-    entry.change("lease_opened_at", lease.opened_at or at)
-    entry.change("remote_address", lease.remote_address)
-    entry.change("connected", True)
-    entry.change("connected_at", at)
-    entry.change("disconnected_at", None)
+    for name, value in claimed_fields(lease, at).items():
+        entry.change(name, value)
     entry.note(Kind.CONNECTED, at, transport=lease.transport.value, remote_address=lease.remote_address)
 
 
@@ -134,10 +127,12 @@ def _leave(entry: Recorded, at: datetime) -> None:
     """The agent said goodbye (S-35). Twice is once, as the Python client does it; a goodbye opens no connection."""
     entry.first_on_connection = False
     owned = entry.arrival.lease.transport is Transport.HTTP or entry.agent.lease_id == entry.arrival.lease.id
-    if not entry.agent.connected or not owned:
+    if not owned:
+        return
+    entry.change("lease_id", "")
+    if not entry.agent.connected:
         return
     entry.change("connected", False)
-    entry.change("lease_id", "")
     entry.change("lease_process", "")
     entry.change("disconnected_at", at)
     entry.left = True

@@ -34,6 +34,8 @@ FULL_STATE_PATIENCE = timedelta(seconds=60)
 _EFFECTIVE_CONFIG = cast("models.ForeignKey[Any, Any]", ReportedState._meta.get_field("effective_config"))
 _COMPONENTS = cast("models.ForeignKey[Any, Any]", ReportedState._meta.get_field("components"))
 _PRESENCE_FIELDS = ["last_seen_at", "sequence_num", "message_digest", "expires_at"]
+# A document that nobody refers to is kept this long after it was last stored: a report under way may bring it back.
+DOCUMENT_GRACE = timedelta(hours=1)
 
 
 def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorded]:
@@ -64,7 +66,7 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
         else:
             merge_report(entry, at)
         recorded.append(entry)
-    _store_documents(recorded)
+    _store_documents(recorded, at)
     newcomers = [entry for entry in recorded if entry.is_new]
     for entry, key in zip(newcomers, reserve_keys(Agent, len(newcomers)), strict=True):
         entry.agent.pk = entry.state.agent_id = entry.presence.agent_id = key
@@ -189,7 +191,7 @@ def _keep_history(recorded: Sequence[Recorded], at: datetime) -> None:
     )
 
 
-def _store_documents(recorded: Sequence[Recorded]) -> None:
+def _store_documents(recorded: Sequence[Recorded], at: datetime) -> None:
     """Insert the documents this batch brought and the database lacks, in key order so that batches cannot deadlock."""
     documents: dict[str, ReportedDocument] = {}
     for entry in recorded:
@@ -200,6 +202,11 @@ def _store_documents(recorded: Sequence[Recorded]) -> None:
                 if document is not None:
                     documents[document.hash] = document
     if documents:
+        # One that nobody referred to for long may be pruned at this moment: its date of storing says it is wanted again.
+        # Touched first, stored second, so that one pruned in between is there in the end.
+        stale = ReportedDocument.objects.filter(hash__in=documents, stored_at__lt=at - DOCUMENT_GRACE / 2)
+        for key in list(stale.order_by("hash").values_list("hash", flat=True)):
+            stale.filter(hash=key).update(stored_at=at)
         ReportedDocument.objects.bulk_create(
             [documents[key] for key in sorted(documents)], ignore_conflicts=True, batch_size=100
         )

@@ -130,6 +130,16 @@ class SimulatedAgent:
         """What it runs now."""
         return self._running
 
+    @property
+    def config_hash(self) -> bytes:
+        """The last configuration it was offered, by its hash; its answer is `config_status`."""
+        return self._config_hash
+
+    @property
+    def sequence_num(self) -> int:
+        """The number of its last message; -1 before the first."""
+        return self._sequence_num
+
     # --- Messages --------------------------------------------------------------------------------------------------
 
     def first_message(self, at: int) -> bytes:

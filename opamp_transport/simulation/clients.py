@@ -57,11 +57,14 @@ class Client(ABC):
         self._connected = False
         self._restarting = False
         self._sent_at = 0.0
+        # What it was offered last on this connection.
+        self._offered = b""
 
     async def run(self) -> None:
         """Talk to the server, and come back after every end of a connection; for ever, until cancelled."""
         while True:
             seconds = 0.0
+            self._offered = b""
             try:
                 await self._converse()
             except _ComeBack as end:
@@ -103,7 +106,10 @@ class Client(ABC):
         except UnusableReply as error:
             self._tally.note_error(str(error))
             return Reaction()
-        self._tally.offers += reaction.offered
+        if reaction.offered:
+            self._tally.offers += 1
+            self._tally.repeated_offers += self.agent.config_hash == self._offered
+            self._offered = self.agent.config_hash
         self._note_status(former)
         if reaction.error:
             note = self._tally.note_error if reaction.back_off_seconds is None else self._tally.note_refusal

@@ -42,6 +42,11 @@ class Fleet:
         self._clients: list[Client] = []
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def agents(self) -> list[SimulatedAgent]:
+        """The agents started so far."""
+        return [client.agent for client in self._clients]
+
     async def run(self, stop: asyncio.Event) -> None:
         """Connect agents one after another and keep them going until ``stop``, then take leave of the server.
 

@@ -11,11 +11,15 @@ from agents.reports import RemoteConfigStatuses
 
 @dataclass(slots=True)
 class Tally:
-    """Counts over all agents. ``connected`` and ``statuses`` are the state now, the rest grows."""
+    """Counts over all agents. ``connected`` and ``statuses`` are the state now, the rest grows.
+
+    ``repeated_offers``: offers of what the agent had been offered on the same connection, and had answered, just before.
+    """
 
     count: int
     connected: int = 0
     offers: int = 0
+    repeated_offers: int = 0
     messages: int = 0
     replies: int = 0
     reconnects: int = 0
@@ -64,6 +68,8 @@ class Tally:
             f"connected {self.connected}/{self.count}  offers {self.offers}  applied {self.applied}  "
             f"failed {self.failed}  messages/s {rate:.0f}  reconnects {self.reconnects}"
         )
+        if self.repeated_offers:
+            text += f"  repeated offers {self.repeated_offers}"
         if self.restarts:
             text += f"  restarts {self.restarts}"
         if self.refused or self.errors:

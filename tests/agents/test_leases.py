@@ -1,106 +1,163 @@
-"""Sightings written in batches, and agents of lost processes: exactly those, and at no cost while there are none."""
+"""Leases that expire, are released, and are taken back; deadlines under clocks that jump."""
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from agents.models import Agent, AgentPresence, ServerProcess, Transport
-from agents.services.leases import PROCESS_PATIENCE, Sighting, expire_agents, note_sightings
+from agents.models import Agent, AgentEvent, AgentPresence, ConnectionRecord, ServerProcess, Transport
+from agents.reports import StatusReport
+from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease, http_expiry
+from agents.services.leases import (
+    Claim,
+    Sighting,
+    expire_agents,
+    expire_process,
+    note_sightings,
+    reclaim,
+    release_leases,
+)
+from agents.services.processes import beat, unknown_holders
+from opamp_transport.settlement import settle_reports
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+Report = Callable[..., Agent]
 
-AT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+def lease_of(agent: Agent) -> Lease:
+    """The lease under which the ``report`` fixture let an agent speak."""
+    return Lease(f"ws-{agent.instance_uid.hex}", "test", Transport.WEBSOCKET, "127.0.0.1")
 
 
-def connected(process: str) -> Agent:
-    """An agent on a WebSocket of ``process``."""
-    agent = Agent.objects.create(
-        instance_uid=uuid4(), name="a", connected=True, transport=Transport.WEBSOCKET,
-        lease_id=f"ws-{uuid4().hex}", lease_process=process,
-    )  # fmt: skip
-    AgentPresence.objects.create(agent=agent, last_seen_at=AT)
+def polled(agent: Agent, *, at: datetime) -> Agent:
+    """The agent speaks over plain HTTP."""
+    lease = Lease("", "test", Transport.HTTP, "127.0.0.1")
+    settle_reports([Arrival(StatusReport(instance_uid=agent.instance_uid, sequence_num=1), lease)], at=at)
+    agent.refresh_from_db()
     return agent
 
 
-def process(name: str, *, beat_at: datetime) -> str:
-    """A process that runs on another host."""
-    ServerProcess.objects.create(id=name, hostname="elsewhere", pid=1, started_at=AT, beat_at=beat_at)
-    return name
+def beating(at: datetime) -> None:
+    """The process ``test`` lives."""
+    beat("test", started_at=at, at=at)
 
 
-def is_connected(agent: Agent) -> bool:
-    """As the row says now."""
-    return Agent.objects.get(pk=agent.pk).connected
+class TestDeadProcesses:
+    def test_its_agents_are_disconnected_and_its_row_goes(self, report: Report) -> None:
+        now = timezone.now()
+        agent = report()
+        beating(now)
+        assert expire_process("test", beat_at=now, at=now) == 1
+        agent.refresh_from_db()
+        assert not agent.connected
+        assert not ServerProcess.objects.exists()
+        assert ConnectionRecord.objects.get(agent=agent).reason == "server process lost"
+
+    def test_one_that_has_beaten_since_keeps_its_agents(self, report: Report) -> None:
+        now = timezone.now()
+        agent = report()
+        beating(now)
+        beating(now + timedelta(seconds=5))
+        assert expire_process("test", beat_at=now, at=now) == 0
+        agent.refresh_from_db()
+        assert agent.connected
+
+    def test_a_holder_without_a_row_loses_them_unless_it_got_one_meanwhile(self, report: Report) -> None:
+        now = timezone.now()
+        agent = report()
+        assert unknown_holders() == {"test"}
+        beating(now)
+        assert unknown_holders() == set()
+        assert expire_process("test", beat_at=None, at=now) == 0
+        ServerProcess.objects.all().delete()
+        assert expire_process("test", beat_at=None, at=now) == 1
+        agent.refresh_from_db()
+        assert not agent.connected
 
 
-@pytest.mark.parametrize("thorough", [False, True])
-def test_agents_of_a_process_that_stopped_beating_are_disconnected(thorough: bool) -> None:
-    held = connected(process("alive", beat_at=AT))
-    lost = connected(process("dead", beat_at=AT - PROCESS_PATIENCE - timedelta(seconds=1)))
-    assert expire_agents(at=AT, thorough=thorough) == 1
-    assert (is_connected(held), is_connected(lost)) == (True, False)
+class TestReclaim:
+    def test_a_connection_that_lives_takes_its_agents_back(self, report: Report) -> None:
+        now = timezone.now()
+        agent = report()
+        expire_process("test", beat_at=None, at=now)
+        assert reclaim([Claim(agent.pk, lease_of(agent))], at=now) == [agent.pk]
+        agent.refresh_from_db()
+        assert (agent.connected, agent.lease_process, agent.disconnected_at) == (True, "test", None)
+        assert agent.lease_id == lease_of(agent).id
+        assert list(ConnectionRecord.objects.filter(agent=agent).values_list("reason", flat=True)) == [
+            "",
+            "server process lost",
+        ]
+        last = AgentEvent.objects.filter(agent=agent).first()
+        assert last is not None
+        assert (last.kind, last.data["resumed"]) == (AgentEvent.Kind.CONNECTED, True)
+
+    def test_not_one_that_is_elsewhere_now(self, report: Report) -> None:
+        now = timezone.now()
+        agent = report()
+        expire_process("test", beat_at=None, at=now)
+        polled(agent, at=now)
+        assert reclaim([Claim(agent.pk, lease_of(agent))], at=now) == []
+
+    def test_not_one_that_was_released_or_took_its_leave(self, report: Report) -> None:
+        now = timezone.now()
+        released, gone = report("released"), report("gone")
+        expire_process("test", beat_at=None, at=now)
+        assert release_leases([lease_of(released).id], reason="connection closed", at=now) == 0
+        goodbye = StatusReport(instance_uid=gone.instance_uid, sequence_num=1, agent_disconnect=True)
+        settle_reports([Arrival(goodbye, lease_of(gone))], at=now)
+        claims = [Claim(agent.pk, lease_of(agent)) for agent in (released, gone)]
+        assert reclaim(claims, at=now) == []
 
 
-def test_a_process_of_this_host_whose_number_nobody_has_is_dead_at_once() -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        child.wait(30)
-    hostname = socket.gethostname()[:255]
-    ServerProcess.objects.create(id="killed", hostname=hostname, pid=child.pid, started_at=AT, beat_at=AT)
-    lost = connected("killed")
-    assert expire_agents(at=AT, thorough=False) == 1
-    assert not is_connected(lost)
+class TestSightings:
+    def test_agents_heard_although_disconnected_are_named(self, report: Report) -> None:
+        now = timezone.now() + timedelta(seconds=1)
+        lost, fine, gone = report("lost"), report("fine"), report("gone")
+        Agent.objects.filter(pk=lost.pk).update(connected=False)
+        sightings = [
+            Sighting(agent.pk, now, 2**64 - 1, agent.lease_id, DEFAULT_INTERVAL) for agent in (lost, fine, gone)
+        ]
+        gone.delete()
+        noted = note_sightings(sightings)
+        assert (noted.written, noted.displaced) == (1, frozenset({lost.pk}))
+        presence = AgentPresence.objects.get(agent=fine)
+        assert (presence.sequence_num, presence.last_seen_at, presence.expires_at) == (2**64 - 1, now, None)
 
 
-def test_agents_of_a_process_that_nobody_knows_wait_for_a_thorough_look() -> None:
-    agent = connected("forgotten")
-    assert expire_agents(at=AT, thorough=False) == 0
-    assert is_connected(agent)
-    assert expire_agents(at=AT, thorough=True) == 1
-    assert not is_connected(agent)
+class TestDeadlines:
+    def test_a_clock_that_jumped_forwards_leaves_no_deadline_far_away(self, report: Report) -> None:
+        now = timezone.now()
+        agent = polled(report(), at=now + timedelta(hours=5))
+        assert expire_agents(at=now) == 0
+        assert AgentPresence.objects.get(agent=agent).expires_at == http_expiry(now, DEFAULT_INTERVAL)
+        assert expire_agents(at=http_expiry(now, DEFAULT_INTERVAL) + timedelta(seconds=1)) == 1
 
+    def test_clocks_that_differ_a_little_are_no_jump(self, report: Report) -> None:
+        now = timezone.now()
+        agent = polled(report(), at=now + timedelta(seconds=30))
+        expire_agents(at=now)
+        assert AgentPresence.objects.get(agent=agent).expires_at == http_expiry(
+            now + timedelta(seconds=30), DEFAULT_INTERVAL
+        )
 
-def test_a_dead_process_is_forgotten_only_with_its_agents() -> None:
-    lost = connected(process("long dead", beat_at=AT - 11 * PROCESS_PATIENCE))
-    expire_agents(at=AT, thorough=False)
-    assert not is_connected(lost)
-    assert not ServerProcess.objects.exists()
+    def test_after_a_jump_the_next_poll_connects_again(self, report: Report) -> None:
+        now = timezone.now()
+        agent = polled(report(), at=now)
+        assert expire_agents(at=now + timedelta(days=1)) == 1
+        assert polled(agent, at=now + timedelta(seconds=30)).connected
 
+    def test_a_silent_websocket_agent_has_no_deadline(self, report: Report) -> None:
+        report()
+        assert expire_agents(at=timezone.now() + timedelta(days=10)) == 0
 
-def test_an_expiry_without_lost_processes_looks_at_no_connected_agent() -> None:
-    process("alive", beat_at=AT)
-    connected("alive")
-    with CaptureQueriesContext(connection) as queries:
-        assert expire_agents(at=AT, thorough=False) == 0
-    statements = [query["sql"] for query in queries if '"agents_' in query["sql"]]
-    assert len(statements) == 2, statements
-    assert not any('FROM "agents_agent"' in sql for sql in statements), statements
-
-
-def test_sightings_are_written_for_agents_that_exist_and_are_still_here() -> None:
-    websocket, http, elsewhere, gone = (connected("alive") for _ in range(4))
-    Agent.objects.filter(pk=http.pk).update(transport=Transport.HTTP)
-    seen, interval = AT + timedelta(seconds=7), timedelta(seconds=30)
-    sightings = [
-        Sighting(websocket.pk, seen, 2**64 - 1, websocket.lease_id, interval),
-        Sighting(http.pk, seen, 8, "", interval),
-        Sighting(elsewhere.pk, seen, 9, "ws-of-a-former-connection", interval),
-        Sighting(gone.pk, seen, 9, gone.lease_id, interval),
-    ]
-    gone.delete()
-    noted = note_sightings(sightings)
-    assert (noted.written, noted.displaced) == (2, {elsewhere.pk})
-    rows = {row.agent_id: row for row in AgentPresence.objects.all()}
-    assert set(rows) == {websocket.pk, http.pk, elsewhere.pk}
-    assert [rows[agent.pk].last_seen_at for agent in (websocket, http, elsewhere)] == [seen, seen, AT]
-    assert (rows[websocket.pk].sequence_num, rows[websocket.pk].expires_at) == (2**64 - 1, None)
-    assert rows[http.pk].sequence_num == 8
-    assert rows[http.pk].expires_at is not None
-    assert rows[http.pk].expires_at > seen
+    def test_while_nobody_is_overdue_no_agent_is_looked_at(self, report: Report) -> None:
+        polled(report(), at=timezone.now())
+        with CaptureQueriesContext(connection) as queries:
+            assert expire_agents(at=timezone.now()) == 0
+        assert not any('FROM "agents_agent"' in query["sql"] for query in queries)

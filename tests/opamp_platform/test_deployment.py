@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from moto.server import ThreadedMotoServer
 
 from tests.live_server import ROOT
+
+# Of the compose specification, those that make sense here; an unknown key is a misspelt one.
+SERVICE_KEYS = {
+    "build", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "ports", "profiles",
+    "restart", "security_opt", "stop_grace_period", "ulimits", "volumes",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -50,6 +62,66 @@ def test_every_variable_of_the_portal_is_read_by_its_settings(compose: dict[str,
     settings = (ROOT / "opamp_platform" / "settings.py").read_text(encoding="utf-8")
     for name in compose["services"]["platform"]["environment"]:
         assert f'"{name}"' in settings, name
+
+
+def test_every_image_is_a_named_release(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        if "build" not in service:
+            assert re.search(r":v?\d[\w.]*$", service["image"]), name
+
+
+def test_whoever_is_waited_for_says_when_it_is_ready(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for name, wanted in services["platform"]["depends_on"].items():
+        assert wanted == {"condition": "service_healthy"}, name
+        check = services[name]["healthcheck"]
+        assert check["test"][0] in {"CMD", "CMD-SHELL"}
+        assert set(check) == {"test", "interval", "timeout", "retries"}
+
+
+def test_the_file_has_only_what_compose_knows(compose: dict[str, Any]) -> None:
+    assert set(compose) == {"name", "services", "volumes"}
+    for name, service in compose["services"].items():
+        assert set(service) <= SERVICE_KEYS, name
+        assert all(isinstance(value, str) for value in service.get("environment", {}).values()), name
+        assert all(re.fullmatch(r"[\w-]+:/[\w/.-]+", volume) for volume in service.get("volumes", [])), name
+
+
+def test_the_portal_is_stopped_no_sooner_than_it_needs(compose: dict[str, Any]) -> None:
+    assert int(compose["services"]["platform"]["stop_grace_period"].removesuffix("s")) > 20
+
+
+def test_files_go_to_an_object_store_when_one_is_configured(tmp_path: Path) -> None:
+    store = ThreadedMotoServer("127.0.0.1", 0)
+    store.start()
+    try:
+        host, port = store.get_host_and_port()
+        environment = {
+            **os.environ, "DATA_DIR": str(tmp_path), "DATABASE_URL": "", "REDIS_URL": "", "AWS_DEFAULT_REGION": "us-east-1",
+            "S3_ENDPOINT_URL": f"http://{host}:{port}", "S3_BUCKET": "opamp", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "b",
+        }  # fmt: skip
+        urllib.request.urlopen(
+            urllib.request.Request(f"http://{host}:{port}/opamp", method="PUT", headers={"Host": "s3"})
+        ).close()
+        done = subprocess.run(
+            [sys.executable, "manage.py", "shell", "--no-imports", "-c", STORE_AND_READ],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        store.stop()
+    assert done.stdout == "b'content' True False ok\n", done.stderr
+    assert not (tmp_path / "files").exists()
+
+
+STORE_AND_READ = """
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage as storage
+from opamp_platform.health import _storage
+name = storage.save("packages/a.bin", ContentFile(b"content"))
+print(storage.open(name).read(), storage.exists(name), end=" ")
+storage.delete(name)
+print(storage.exists(name), _storage()[0])
+"""
 
 
 def test_the_image_does_not_run_as_root_and_says_how_it_is() -> None:

@@ -186,6 +186,13 @@ class TestEnd:
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code in {1001, 1012}
 
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_an_end_in_order_is_no_error(self, portal: LiveServer, number: signal.Signals) -> None:
+        assert portal.process is not None
+        portal.process.send_signal(number)
+        assert portal.process.wait(20) == 0
+        assert "Traceback" not in portal.log_tail()
+
 
 class TestStarts:
     def test_the_first_start_tells_how_to_sign_in_and_later_ones_change_nothing(self, tmp_path: Path) -> None:
@@ -243,7 +250,24 @@ class TestRefusals:
         assert "REDIS_URL" in done.stderr
         assert not (tmp_path / "opamp.sqlite3").exists()
 
-    def test_a_strange_setting_stops_the_start(self, tmp_path: Path) -> None:
-        done = self.run(tmp_path, OPAMP_HEARTBEAT_SECONDS="often")
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("OPAMP_HEARTBEAT_SECONDS", "often", "OPAMP_HEARTBEAT_SECONDS='often' is no whole number"),
+            ("TIME_ZONE", "Mars/Base", "TIME_ZONE='Mars/Base' is no time zone"),
+            ("REDIS_URL", "localhost:6379", "REDIS_URL must be redis://"),
+            ("DATABASE_URL", "mysql://x", "DATABASE_URL must be postgres://"),
+            ("DATABASE_URL", "postgres://opamp@127.0.0.1:1/x", "Connection refused. See DATABASE_URL."),
+            ("DATA_DIR", "/dev/null/x", "DATA_DIR=/dev/null/x cannot be used (Not a directory)"),
+            ("DATA_DIR", "/proc", "DATA_DIR=/proc cannot be used"),
+            ("S3_BUCKET", "x", "set all three or none"),
+        ],
+    )
+    def test_a_strange_setting_stops_the_start_with_one_line(
+        self, tmp_path: Path, name: str, value: str, said: str
+    ) -> None:
+        done = self.run(tmp_path, "--port", str(free_port()), **{name: value})
         assert done.returncode == 1
-        assert "OPAMP_HEARTBEAT_SECONDS='often' is no whole number" in done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stderr.strip().count("\n") == 0

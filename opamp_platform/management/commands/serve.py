@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from types import FrameType
 from typing import Any
 
+import psycopg
 import uvicorn
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connection
 from uvicorn.supervisors import Multiprocess
 
 from accounts import services as accounts
 from accounts.models import User
+from opamp_platform.health import first_line, missing_migrations
 from opamp_platform.server import configured, port_problem, raise_file_limit
 
 
@@ -42,10 +48,11 @@ class Command(BaseCommand):
         if problem:
             raise CommandError(problem)
         agent_port = self.agent_port(host, port, options["opamp_port"])
-        if not options["no_migrate"]:
-            call_command("migrate", interactive=False, verbosity=0)
-        accounts.ensure_roles()
-        self.announce(host, port)
+        try:
+            self.prepare(migrate=not options["no_migrate"])
+            self.announce(host, port)
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be used: {first_line(error)}. See DATABASE_URL.") from error
         raise_file_limit()
         config = configured(host=host, port=port, workers=workers)
         sockets = [config.bind_socket()]
@@ -63,7 +70,20 @@ class Command(BaseCommand):
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
             Multiprocess(config, sockets).run()
         else:
+            # The server raises the signal again when it has stopped in order, for whoever started it: that is we.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _stopped)
             uvicorn.Server(config).run(sockets)
+
+    def prepare(self, *, migrate: bool) -> None:
+        """Bring the schema up to date, and the roles. Raises DatabaseError."""
+        if connection.vendor == "postgresql":
+            # The pool would say only that it waited in vain.
+            with connection.wrap_database_errors:
+                psycopg.connect(**connection.get_connection_params()).close()
+        if migrate and missing_migrations():
+            call_command("migrate", interactive=False, verbosity=0)
+        accounts.ensure_roles()
 
     def agent_port(self, host: str, port: int, wanted: int | None) -> int:
         """The port for agents alone, 0 for none. Raises CommandError for a chosen one that cannot be had."""
@@ -95,3 +115,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  .venv/bin/python manage.py simulate_agents --count 1 --endpoint {endpoint}")
             self.stdout.write(f"  supervisor.yaml:  server: {{endpoint: {endpoint}}}")
         self.stdout.flush()
+
+
+def _stopped(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

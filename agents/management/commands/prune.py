@@ -1,0 +1,35 @@
+"""``manage.py prune``: delete what is kept no longer, now; a running server does the same by itself."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
+
+from agents.services import retention
+
+
+class Command(BaseCommand):
+    """May run beside a server, and several at once."""
+
+    help = "Delete history, gone agents and documents that are older than the OPAMP_KEEP_… and OPAMP_FORGET_… settings."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Whether to delete at all."""
+        parser.add_argument("--dry-run", action="store_true", help="Only count; nothing is deleted.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """One line for each kind: what was deleted, or would be."""
+        at = timezone.now()
+        verb = "would be deleted" if options["dry_run"] else "deleted"
+        for kind in retention.Kind:
+            if options["dry_run"]:
+                count = retention.count_overdue(kind, at=at)
+            else:
+                count = 0
+                for deleted in retention.prune(kind, at=at):
+                    count += deleted
+                    time.sleep(retention.PAUSE_SECONDS)
+            self.stdout.write(f"{kind.value}: {count} {verb}")

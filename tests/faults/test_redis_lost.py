@@ -1,0 +1,50 @@
+"""Redis is killed while a change is on its way to agents of two processes: nobody goes, nothing is missed."""
+
+from __future__ import annotations
+
+import json
+
+from tests.faults.configs import create_all, text
+from tests.faults.conftest import Node
+from tests.faults.fleet import FaultFleet, assert_all_right
+from tests.faults.redis_server import RedisServer
+from tests.faults.test_postgres_lost import fetch
+from tests.live_server import LiveServer
+
+AGENTS = 100
+# What a process finds by itself: its look for missed changes every three seconds, and the agents' own time.
+MISSED_SECONDS = 20.0
+
+
+def edit(server: LiveServer, number: int) -> None:
+    """Change every configuration; the change must be acknowledged."""
+    for name in ("config-0", "config-1", "config-2", "config-3"):
+        answer = server.api("PATCH", f"configurations/{name}", {"raw_config": text(number)})
+        assert answer.status == 200, answer
+
+
+def test_a_change_reaches_all_agents_and_none_goes(node: Node, broker: RedisServer, rounds: int) -> None:
+    first, second = node("a"), node("b")
+    create_all(first)
+    with (
+        FaultFleet(first.websocket_endpoint, count=AGENTS) as here,
+        FaultFleet(second.websocket_endpoint, count=AGENTS, seed=8) as there,
+    ):
+        assert_all_right(first, here, there)
+        for number in range(1, rounds + 1):
+            edit(first, 10 * number)
+            broker.kill9()
+            assert_all_right(second, here, there)
+
+            edit(first, 10 * number + 1)
+            assert_all_right(second, here, there, seconds=MISSED_SECONDS)
+            status, _headers, body = fetch(second, "/health/ready")
+            assert (status, json.loads(body)["status"]) == (200, "degraded")
+
+            broker.start()
+            first.eventually(lambda: json.loads(fetch(second, "/health/ready")[2])["status"] == "ok", 20, "all is well")
+            for server in (first, second):
+                server.eventually(lambda: "the broker is back" in server.log_tail(200_000), 40, "it listens again")  # noqa: B023
+        assert (here.tally.reconnects, there.tally.reconnects) == (0, 0)
+        for server in (first, second):
+            assert server.get("agents/summary")["status"]["disconnected"] == 0
