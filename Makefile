@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The locks are complete, so pip has nothing to resolve: a release made after them cannot change what is installed.
 EXACTLY := -q --disable-pip-version-check --require-hashes --no-deps
 
-.PHONY: run demo test fuzz conformance install lint lock proto proto-check clean
+.PHONY: run demo test test-faults fuzz conformance install lint lock proto proto-check clean
 
 run: .venv/.base
 	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -25,6 +25,10 @@ install: .venv/.dev
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+# Ten rounds of every fault instead of one: the better part of an hour.
+test-faults: install
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-10} $(BIN)/python -m pytest tests/faults -o faulthandler_timeout=3600 $(ARGS)
 
 # Mutated messages against decoder and answers; fails on any exception that is no ProtocolError, or when memory grows.
 fuzz: install
