@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The locks are complete, so pip has nothing to resolve: a release made after them cannot change what is installed.
 EXACTLY := -q --disable-pip-version-check --require-hashes --no-deps
 
-.PHONY: run demo test test-faults fuzz conformance install lint lock proto proto-check clean
+.PHONY: run demo test bench bench-full test-faults fuzz conformance install lint lock proto proto-check clean
 
 run: .venv/.base
 	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -25,6 +25,14 @@ install: .venv/.dev
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+# Every scenario, small; with DATABASE_URL and REDIS_URL on PostgreSQL with two workers. See docs/benchmarks.md.
+bench: install
+	$(BIN)/python -m benchmarks.run --short
+
+# The sizes that figures are stated for.
+bench-full: install
+	$(BIN)/python -m benchmarks.run --full
 
 # Ten rounds of every fault instead of one: the better part of an hour.
 test-faults: install

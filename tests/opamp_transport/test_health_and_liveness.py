@@ -15,7 +15,7 @@ from django.utils import timezone
 from websockets.sync.client import connect
 
 from agents.models import ServerProcess
-from agents.services.leases import PROCESS_PATIENCE, expire_agents
+from agents.services.leases import expire_agents, expire_process
 from opamp_transport import runtime
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import FakeAgent, run
@@ -134,8 +134,13 @@ class TestExpiry:
                 await line.tell_all(agent)
                 await line.exchange(agent.message())
                 await runtime.current().flush_presence()
-                await sync_to_async(ServerProcess.objects.update)(beat_at=timezone.now() - 2 * PROCESS_PATIENCE)
-                assert await sync_to_async(expire_agents)(at=timezone.now()) == 1
+                beat_at = await sync_to_async(lambda: ServerProcess.objects.get().beat_at)()
+                assert (
+                    await sync_to_async(expire_process)(
+                        runtime.current().process_id, beat_at=beat_at, at=timezone.now()
+                    )
+                    == 1
+                )
                 assert [data["reason"] for _, data in await events_of(agent, "disconnected")] == ["server process lost"]
                 # Its process lives after all: memory answers until the rows are looked at.
                 await line.exchange(agent.message())
