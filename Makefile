@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The locks are complete, so pip has nothing to resolve: a release made after them cannot change what is installed.
 EXACTLY := -q --disable-pip-version-check --require-hashes --no-deps
 
-.PHONY: run demo test bench bench-full test-faults fuzz conformance install lint lock proto proto-check clean
+.PHONY: run demo messages test bench bench-full test-faults fuzz conformance install lint lock proto proto-check clean
 
 run: .venv/.base
 	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -60,6 +60,11 @@ proto-check: install
 
 proto: install
 	PYTHON=$(BIN)/python opamp_transport/proto/generate.sh
+
+# Collects new texts for translation and compiles what is translated; needs gettext.
+messages: install
+	$(BIN)/python manage.py makemessages -l zh_Hans --no-location --no-obsolete --no-wrap --ignore .venv --ignore tests --ignore benchmarks -e html,py
+	msgfmt --check -o templates/locale/zh_Hans/LC_MESSAGES/django.mo templates/locale/zh_Hans/LC_MESSAGES/django.po
 
 # Rewrites the exact versions from the ranges of pyproject.toml.
 lock:
