@@ -73,6 +73,8 @@ class LiveServer:
             "ADMIN_USERNAME": ADMIN_USERNAME,
             "ADMIN_PASSWORD": ADMIN_PASSWORD,
             "LOG_FORMAT": "json",
+            # Agents of tests heartbeat as often as a test asks for, and not as often as the server would like.
+            "OPAMP_OFFER_HEARTBEAT": "false",
             "OPAMP_PORT": "0",  # many servers run side by side in tests; the default port is one
             "WEB_CONCURRENCY": "1",
             "PYTHONUNBUFFERED": "1",
