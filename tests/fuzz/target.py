@@ -74,7 +74,7 @@ def _body(body: bytes) -> str:
     _storable(report)
     is_heartbeat(report, sequence_num=report.sequence_num - 1, capabilities=report.capabilities)
     for known, desired in _states(report):
-        reply = answer(known, report, desired, repeated=known.full_state_outstanding)
+        reply = answer(known, report, desired)
         _speakable(reply, report)
         pushed = unsolicited(report.instance_uid, known.capabilities, desired)
         if pushed is not None:
@@ -93,15 +93,13 @@ def _states(report: StatusReport) -> list[tuple[Known, Desired]]:
     )
     message = CustomMessage(capability="c", type="t", data=b"d")
     return [
-        (Known(None, report.capabilities, first_on_connection=True, full_state_outstanding=False), Desired()),
+        (Known(None, report.capabilities), Desired()),
         (
-            Known(
-                report.sequence_num - 1, report.capabilities, first_on_connection=False, full_state_outstanding=False
-            ),
+            Known(report.sequence_num - 1, report.capabilities, over_http=True, repeated=True),
             Desired(config=config),
         ),
         (
-            Known(7, 0xFFFF, first_on_connection=True, full_state_outstanding=True, components_known=False),
+            Known(7, 0xFFFF, full_state_outstanding=True, full_state_lost=True, components_known=False),
             Desired(config=config, restart=bool(report.sequence_num % 2), custom_message=message),
         ),
     ]

@@ -263,7 +263,9 @@ def test_the_secret_is_neither_stored_nor_logged(
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A running server that asks agents for a secret."""
     folder: Path = tmp_path_factory.mktemp("guarded")
-    with LiveServer(folder, OPAMP_SECRET_KEY=SECRET, OPAMP_HEARTBEAT_SECONDS="7") as server:
+    with LiveServer(
+        folder, OPAMP_SECRET_KEY=SECRET, OPAMP_HEARTBEAT_SECONDS="7", OPAMP_OFFER_HEARTBEAT="true"
+    ) as server:
         yield server
 
 
