@@ -150,13 +150,15 @@ def test_an_agent_that_moves_to_the_other_process_is_not_evicted_by_its_old_sock
     name = f"moving-{uuid4().hex[:8]}"
     agent = FakeAgent(test=name)
     wanted = pair.first.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"]
-    with connect(pair.second.websocket_endpoint, proxy=None) as new:
-        with connect(pair.first.websocket_endpoint, proxy=None) as old:
-            exchange(old, agent.message(**agent.full_parts()))
-            exchange(old, agent.message(remote_config_status=answered(bytes.fromhex(wanted), APPLIED)))
-            moved = exchange(new, agent.message())
-            assert not moved.flags & opamp_pb2.ServerToAgentFlags_ReportFullState
-            assert not moved.HasField("remote_config")
+    with ExitStack() as sockets:
+        old = sockets.enter_context(connect(pair.first.websocket_endpoint, proxy=None))
+        exchange(old, agent.message(**agent.full_parts()))
+        exchange(old, agent.message(remote_config_status=answered(bytes.fromhex(wanted), APPLIED)))
+        new = sockets.enter_context(connect(pair.second.websocket_endpoint, proxy=None))
+        moved = exchange(new, agent.message())
+        assert not moved.flags & opamp_pb2.ServerToAgentFlags_ReportFullState
+        assert not moved.HasField("remote_config")
+        old.close()
         reasons = []
 
         def old_is_closed() -> bool:
