@@ -172,6 +172,16 @@ class LiveServer:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as reader:
             return reader.execute(statement).fetchall()
 
+    def change(self, statement: LiteralString) -> None:
+        """Change rows of the server's database beside the server, as when time passes."""
+        if self._database.url:
+            with psycopg.connect(self._database.url) as connection:
+                connection.execute(statement)
+            return
+        path = self.data_dir / "opamp.sqlite3"
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection, connection:
+            connection.execute(statement)
+
     @contextlib.contextmanager
     def nothing_can_be_written(self, table: LiteralString) -> Iterator[None]:
         """Inside, another program holds a lock that writers of ``table`` wait for (on SQLite: all writers)."""

@@ -65,16 +65,32 @@ def merge_report(entry: Recorded, at: datetime) -> None:
         (report.connection_settings_status, _merge_settings_status),
         (report.custom_message, _note_custom_message),
     )
+    told_again = _tells_description_again(entry)
     for value, merge in parts:
         if value is not None:
             merge(entry, value, at)
-    if answers_full_state(report, entry.agent.capabilities):
+    if told_again or answers_full_state(report, entry.agent.capabilities):
         entry.change_state("full_state_requested_at", None)
         entry.full_state_lost = entry.full_state_outstanding = False
     waits = entry.arrival.over_http and not report.agent_disconnect
     if waits:
         entry.poll_interval = promised_interval(accepted=_took_settings(entry))
     entry.presence.expires_at = http_expiry(at, entry.poll_interval) if waits else None
+
+
+def _tells_description_again(entry: Recorded) -> bool:
+    """True when the description is here once more, unchanged and not in a retry.
+
+    Nobody sends that unasked (S-39), so it is the answer to ReportFullState, however few parts the agent has to tell: one
+    that was never offered a configuration may have no status of it (S-44).
+    """
+    description, state = entry.arrival.report.agent_description, entry.state
+    return (
+        description is not None
+        and not entry.repeated
+        and state.identifying_attributes == dict(description.identifying_attributes)
+        and state.non_identifying_attributes == dict(description.non_identifying_attributes)
+    )
 
 
 def _merge_package_statuses(entry: Recorded, statuses: JsonObject, _at: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -154,10 +155,28 @@ class TestLeaving:
             events = impatient.get(f"agents/{uid}/timeline")["results"]
             assert [event["kind"] for event in events].count("connected") == 1
             agent.stop()
+            if not kind.says_goodbye:
+                silence_passes(impatient)
         assert stage.sees(connected=False)["status"] == "disconnected"
         events = impatient.get(f"agents/{uid}/timeline")["results"]
         left = next(event for event in events if event["kind"] == "disconnected")
         assert left["data"]["reason"] == ("agent disconnected" if kind.says_goodbye else "silent")
+
+
+def silence_passes(server: LiveServer) -> None:
+    """The deadlines of all agents that poll, three of their own intervals (30 s) after their last words, are over."""
+    deadlines = server.rows("SELECT last_seen_at, expires_at FROM agents_agentpresence WHERE expires_at IS NOT NULL")
+    assert deadlines
+    for last_seen_at, expires_at in deadlines:
+        silence = datetime.fromisoformat(str(expires_at)) - datetime.fromisoformat(str(last_seen_at))
+        assert abs(silence.total_seconds() - 90) < 1
+
+    def all_are_gone() -> bool:
+        # Again and again: last polls that the server has in memory are written yet.
+        server.change("UPDATE agents_agentpresence SET expires_at = last_seen_at WHERE expires_at IS NOT NULL")
+        return not server.rows("SELECT id FROM agents_agent WHERE connected")
+
+    server.eventually(all_are_gone, what="silent agents are disconnected")
 
 
 class TestSecret:

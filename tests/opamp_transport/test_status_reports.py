@@ -213,6 +213,38 @@ class TestSequence:
 
         run(body())
 
+    @BOTH
+    @pytest.mark.rule("S-43", "S-44")
+    def test_an_agent_with_little_to_tell_has_answered_with_all_it_has(self, transport: str) -> None:
+        """Its description, but no status of a configuration: it was never offered one."""
+
+        async def body() -> None:
+            agent = FakeAgent()
+            async with Line(transport) as line:
+                first = agent.message(agent_description=agent.description())
+                assert (await line.exchange(first)).flags & FULL_STATE
+                assert (await row_of(agent)).reported.full_state_requested_at is not None
+                again = agent.message(agent_description=agent.description())
+                assert not (await line.exchange(again)).flags
+                assert (await row_of(agent)).reported.full_state_requested_at is None
+
+        run(body())
+
+    @BOTH
+    @pytest.mark.rule("S-44")
+    def test_a_changed_description_alone_is_no_answer(self, transport: str) -> None:
+        async def body() -> None:
+            agent = FakeAgent(env="prod")
+            async with Line(transport) as line:
+                await line.tell_all(agent)
+                agent.sequence_num += 5
+                assert (await line.exchange(agent.message())).flags & FULL_STATE
+                agent.labels = {"env": "dev"}
+                await line.exchange(agent.message(agent_description=agent.description()))
+                assert (await row_of(agent)).reported.full_state_requested_at is not None
+
+        run(body())
+
     @pytest.mark.rule("S-44", transport="http")
     def test_a_retried_poll_whose_reply_was_lost_is_asked_again(self) -> None:
         async def body() -> None:
