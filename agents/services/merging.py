@@ -18,6 +18,7 @@ from agents.labels import facts_of, labels_of
 from agents.models import Agent, AgentEvent, ReportedDocument, Transport
 from agents.reports import (
     APPLIED_SETTINGS,
+    AgentCapabilities,
     AgentDescription,
     AvailableComponents,
     ComponentHealth,
@@ -27,6 +28,7 @@ from agents.reports import (
     Json,
     JsonObject,
     RemoteConfigStatus,
+    RemoteConfigStatuses,
     answers_full_state,
     capability_names,
     from_unix_nano,
@@ -65,11 +67,10 @@ def merge_report(entry: Recorded, at: datetime) -> None:
         (report.connection_settings_status, _merge_settings_status),
         (report.custom_message, _note_custom_message),
     )
-    told_again = _tells_description_again(entry)
     for value, merge in parts:
         if value is not None:
             merge(entry, value, at)
-    if told_again or answers_full_state(report, entry.agent.capabilities):
+    if answers_full_state(report, _tellable(entry)):
         entry.change_state("full_state_requested_at", None)
         entry.full_state_lost = entry.full_state_outstanding = False
     waits = entry.arrival.over_http and not report.agent_disconnect
@@ -78,19 +79,15 @@ def merge_report(entry: Recorded, at: datetime) -> None:
     entry.presence.expires_at = http_expiry(at, entry.poll_interval) if waits else None
 
 
-def _tells_description_again(entry: Recorded) -> bool:
-    """True when the description is here once more, unchanged and not in a retry.
+def _tellable(entry: Recorded) -> int:
+    """The capabilities whose parts a full state of this agent can hold.
 
-    Nobody sends that unasked (S-39), so it is the answer to ReportFullState, however few parts the agent has to tell: one
-    that was never offered a configuration may have no status of it (S-44).
+    One that never told how a configuration went has no status to tell, and its full state comes without (S-44).
     """
-    description, state = entry.arrival.report.agent_description, entry.state
-    return (
-        description is not None
-        and not entry.repeated
-        and state.identifying_attributes == dict(description.identifying_attributes)
-        and state.non_identifying_attributes == dict(description.non_identifying_attributes)
-    )
+    mask, agent = entry.agent.capabilities, entry.agent
+    if not agent.remote_config_hash and agent.remote_config_status == RemoteConfigStatuses.UNSET:
+        mask &= ~AgentCapabilities.REPORTS_REMOTE_CONFIG
+    return mask
 
 
 def _merge_package_statuses(entry: Recorded, statuses: JsonObject, _at: datetime) -> None:

@@ -219,7 +219,7 @@ class TestSequence:
         """Its description, but no status of a configuration: it was never offered one."""
 
         async def body() -> None:
-            agent = FakeAgent()
+            agent = FakeAgent(capabilities=0x3007)  # as OpenTelemetry's Python client
             async with Line(transport) as line:
                 first = agent.message(agent_description=agent.description())
                 assert (await line.exchange(first)).flags & FULL_STATE
