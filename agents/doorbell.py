@@ -27,7 +27,7 @@ _SEND_SECONDS = 5.0
 _CLOSE_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS = 0.2
 # So long without a ring, and the subscription is put to the test.
-_SILENCE_SECONDS = 10.0
+_SILENCE_SECONDS = 5.0
 _ECHO_SECONDS = 5.0
 BROKER_ERRORS = (OSError, TimeoutError, RedisError)
 

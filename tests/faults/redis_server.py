@@ -52,6 +52,11 @@ class RedisServer:
                 else:
                     return
 
+    def subscribers(self, channel: str) -> int:
+        """How many connections listen to a channel."""
+        with redis.Redis.from_url(self.url) as client:
+            return int(client.pubsub_numsub(channel)[0][1])
+
     def kill9(self) -> None:
         """Gone without a word."""
         if self._process is not None:

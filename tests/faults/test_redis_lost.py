@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from tests.faults.configs import create_all, text
 from tests.faults.conftest import Node
@@ -14,6 +15,14 @@ from tests.live_server import LiveServer
 AGENTS = 100
 # What a process finds by itself: its look for missed changes every three seconds, and the agents' own time.
 MISSED_SECONDS = 20.0
+# A silence of five seconds, and then a send that fails or an echo that does not come for as long.
+NOTICED_SECONDS = 20.0
+# The longest pause between attempts is five seconds.
+LISTENING_SECONDS = 15.0
+DOORBELL = "asgi__group__opamp.doorbell"
+OUT_OF_REACH = "doorbell: the broker is out of reach"
+BACK = "doorbell: the broker is back"
+WHOLE_LOG = 1 << 30
 
 
 def edit(server: LiveServer, number: int) -> None:
@@ -32,6 +41,12 @@ def test_a_change_reaches_all_agents_and_none_goes(node: Node, broker: RedisServ
     ):
         assert_all_right(first, here, there)
         for number in range(1, rounds + 1):
+            before = {server.log_path: len(server.log_tail(WHOLE_LOG)) for server in (first, second)}
+
+            def since(server: LiveServer, before: dict[Path, int] = before) -> str:
+                """What it has logged in this round."""
+                return server.log_tail(WHOLE_LOG)[before[server.log_path] :]
+
             edit(first, 10 * number)
             broker.kill9()
             assert_all_right(second, here, there)
@@ -41,10 +56,20 @@ def test_a_change_reaches_all_agents_and_none_goes(node: Node, broker: RedisServ
             status, _headers, body = fetch(second, "/health/ready")
             assert (status, json.loads(body)["status"]) == (200, "degraded")
 
+            for server in (first, second):
+                server.eventually(lambda: OUT_OF_REACH in since(server), NOTICED_SECONDS, "it knows")  # noqa: B023
             broker.start()
             first.eventually(lambda: json.loads(fetch(second, "/health/ready")[2])["status"] == "ok", 20, "all is well")
             for server in (first, second):
-                server.eventually(lambda: "the broker is back" in server.log_tail(200_000), 40, "it listens again")  # noqa: B023
+                server.eventually(lambda: BACK in since(server), LISTENING_SECONDS, "it listens again")  # noqa: B023
+            assert broker.subscribers(DOORBELL) == 2
+
+            # Too short to be noticed in the silence, and yet both listen again.
+            broker.kill9()
+            broker.start()
+            first.eventually(lambda: broker.subscribers(DOORBELL) == 2, LISTENING_SECONDS, "both listen")
+            edit(first, 10 * number + 2)
+            assert_all_right(second, here, there, seconds=MISSED_SECONDS)
         assert (here.tally.reconnects, there.tally.reconnects) == (0, 0)
         for server in (first, second):
             assert server.get("agents/summary")["status"]["disconnected"] == 0
