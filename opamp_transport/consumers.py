@@ -108,7 +108,8 @@ async def exchanged(
         raise RuntimeError(f"no reply was made for {uid}")
     if reply.error is None and settled.owned:
         link.agent_id = settled.agent_id
-        link.sequence_num = report.sequence_num
+        if not report.agent_disconnect:  # a goodbye may have come after lost messages: then its number does not count
+            link.sequence_num = report.sequence_num
         link.capabilities = settled.capabilities
         link.due = settled.more_due
         link.poll_interval = settled.poll_interval
@@ -304,7 +305,8 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         reply, uid = settled.reply or Reply(instance_uid=report.instance_uid.bytes), report.instance_uid
         if reply.error is not None:
             return reply
-        link.seen = time.time()
+        if not report.agent_disconnect:  # what it left with is for the rows to know (`exchanged`)
+            link.seen = time.time()
         if settled.reassigned and reply.new_instance_uid is not None:
             connection.reassigned[uid] = reply.new_instance_uid
         if report.agent_disconnect or settled.reassigned:
@@ -448,10 +450,10 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         settled = await exchanged(here, link, report, lease, body, heartbeat)
         reply = settled.reply or Reply(instance_uid=report.instance_uid.bytes)
         if reply.error is None and settled.owned:
-            _seen(link)
             if report.agent_disconnect:
                 here.registry.detach(link)
             else:
+                _seen(link)
                 here.registry.attach(link)
         return reply
 

@@ -44,7 +44,8 @@ def merge_report(entry: Recorded, at: datetime) -> None:
     """Overwrite capabilities and every *present* part (S-39, S-40), and claim the lease."""
     report, lease = entry.arrival.report, entry.arrival.lease
     entry.presence.last_seen_at = at
-    entry.presence.sequence_num = report.sequence_num
+    if not _hides_a_gap(entry):
+        entry.presence.sequence_num = report.sequence_num
     entry.presence.message_digest = entry.arrival.digest
     if report.agent_disconnect:
         _leave(entry, at)
@@ -77,6 +78,13 @@ def merge_report(entry: Recorded, at: datetime) -> None:
     if waits:
         entry.poll_interval = promised_interval(accepted=_took_settings(entry))
     entry.presence.expires_at = http_expiry(at, entry.poll_interval) if waits else None
+
+
+def _hides_a_gap(entry: Recorded) -> bool:
+    """True for a goodbye after lost messages. It cannot be answered with ReportFullState, so its number must not close
+    the gap: the agent's next message shows it again (S-42)."""
+    report, previous = entry.arrival.report, entry.previous_sequence_num
+    return report.agent_disconnect and previous is not None and report.sequence_num not in {previous, previous + 1}
 
 
 def _tellable(entry: Recorded) -> int:

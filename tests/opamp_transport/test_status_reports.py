@@ -231,6 +231,21 @@ class TestSequence:
         run(body())
 
     @BOTH
+    @pytest.mark.rule("S-42", "S-48")
+    def test_a_goodbye_after_lost_messages_does_not_hide_them(self, transport: str) -> None:
+        async def body() -> None:
+            agent = FakeAgent()
+            async with Line(transport) as line:
+                await line.tell_all(agent)
+                await line.exchange(agent.message())
+                agent.message(health=opamp_pb2.ComponentHealth(healthy=False))  # never arrives
+                await line.exchange(agent.message(**GOODBYE))
+            async with Line(transport) as line:
+                assert (await line.exchange(agent.message())).flags & FULL_STATE
+
+        run(body())
+
+    @BOTH
     @pytest.mark.rule("S-44")
     def test_a_changed_description_alone_is_no_answer(self, transport: str) -> None:
         async def body() -> None:
