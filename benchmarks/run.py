@@ -29,13 +29,13 @@ Scenario = tuple[str, Callable[[], dict[str, Any]]]
 SHORT: tuple[Scenario, ...] = (
     ("selector matching", selector_matching.measure),
     ("heartbeats", lambda: heartbeats.measure(seconds=4, rounds=1)),
-    ("steady fleet", lambda: steady_fleet.measure(agents=1_000, interval=10, seconds=10)),
+    ("steady fleet", lambda: steady_fleet.measure(agents=2_000, interval=10, seconds=10)),
     ("HTTP pollers", lambda: steady_fleet.measure(agents=1_000, transport="http", interval=10, seconds=10)),
     ("status flood", lambda: status_flood.measure(agents=200, seconds=5)),
-    ("connect storm", lambda: connect_storm.measure(agents=1_000)),
+    ("connect storm", lambda: connect_storm.measure(agents=2_000)),
     ("connect storm over HTTP", lambda: connect_storm.measure(agents=1_000, transport="http")),
-    ("fan-out", lambda: fan_out.measure(agents=1_000)),
-    ("reconnect storm", lambda: reconnect_storm.measure(agents=1_000)),
+    ("fan-out", lambda: fan_out.measure(agents=2_000)),
+    ("reconnect storm", lambda: reconnect_storm.measure(agents=2_000)),
     ("pages", lambda: admin_pages.measure(agents=20_000, events=100_000)),
 )
 FULL: tuple[Scenario, ...] = (
