@@ -1,30 +1,21 @@
-"""Agents that others wrote in less common situations: compression, a busy server, lost state, new identities."""
+"""Agents that others wrote in less common situations: compression, lost state, new identities."""
 
 from __future__ import annotations
 
-import base64
 import re
-import secrets
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.interop.full_queue import full_queue
-from tests.interop.programs import KINDS, Kind, Program
+from tests.interop.programs import KINDS, Kind
 from tests.interop.recording_proxy import RecordingProxy
 from tests.interop.stage import Stage
 from tests.live_server import LiveServer
-from tests.plain_http import post
 
 pytestmark = pytest.mark.interop
 
 GO_KINDS = [kind for kind in KINDS if kind.program == "go"]
 HTTP_KINDS = [kind for kind in KINDS if kind.scheme == "http"]
-# The longest Retry-After (s), a tenth more for the jitter of Elastic's client, and some time to connect.
-LONGEST_PAUSE = 60 * 1.1 + 15
 
 only_go = pytest.mark.parametrize("kind", GO_KINDS, ids=lambda kind: kind.name, indirect=True)
 
@@ -143,96 +134,6 @@ class TestReferenceClient:
             agent.tell("describe tier=front")
             stage.server.eventually(lambda: (stage.found() or {}).get("labels", {}).get("tier"))
             assert "code.namespace" in str(components_of(stage))
-
-
-class TestRefusedForNow:
-    """Refused before the server drowns, a fleet comes back by itself."""
-
-    @pytest.mark.rule("S-103", "S-104", "S-105", transport=["websocket", "http"])
-    def test_agents_wait_as_long_as_retry_after_says_and_then_are_served(
-        self, kinds_at_hand: list[Kind], tmp_path_factory: pytest.TempPathFactory
-    ) -> None:
-        """503 from a server that is busy and 429 from one whose limits are used up, both at the same time."""
-        limits = {"OPAMP_REQUESTS_PER_SECOND": "5", "OPAMP_HANDSHAKES_PER_SECOND": "5"}
-        with (
-            LiveServer(tmp_path_factory.mktemp("busy"), OPAMP_QUEUE_LIMIT="1") as busy,
-            LiveServer(tmp_path_factory.mktemp("limited"), **limits) as limited,
-            ExitStack() as stack,
-        ):
-            refused = [
-                Refused(Stage(kind, server), status, stack)
-                for server, status in ((busy, 503), (limited, 429))
-                for kind in kinds_at_hand
-            ]
-            with full_queue(busy), used_up_limits(limited):
-                for one in refused:
-                    one.start()
-                for one in refused:
-                    one.agent.expect("connect_failed")
-            for one in refused:
-                one.is_served_in_time()
-
-
-class Refused:
-    """One agent that a server refuses at first; what passed between them is kept."""
-
-    agent: Program
-
-    def __init__(self, stage: Stage, status: int, stack: ExitStack) -> None:
-        self.stage = stage
-        self.status = status
-        self.stack = stack
-        server = stage.server
-        endpoint = server.websocket_endpoint if stage.kind.scheme == "ws" else server.http_endpoint
-        self.proxy = stack.enter_context(RecordingProxy(endpoint))
-        self.config_hash = stage.publish(stage.kind.good)
-
-    def start(self) -> None:
-        """Let it connect."""
-        program = self.stage.program("--endpoint", self.proxy.endpoint, interval_seconds=2)
-        self.agent = self.stack.enter_context(program)
-
-    def is_served_in_time(self) -> None:
-        """It comes back no sooner than it was told, and then all is well."""
-        came = self.agent.expect("connected", seconds=LONGEST_PAUSE)["at"]
-        heads = re.findall(
-            rb"HTTP/1.1 (\d+) (?:[^\r]*\r\n)(?:[^\r]+\r\n)*?(?i:retry-after): (\d+)\r", self.proxy.received
-        )
-        assert {int(status) for status, _ in heads} == {self.status}, heads
-        asked = float(heads[-1][1])
-        refusals = [item["at"] for item in self.agent.events if item["event"] == "connect_failed" and item["at"] < came]
-        assert refusals, "it was served before it was refused"
-        last_refusal = refusals[-1]
-        if self.stage.kind.program == "go":
-            assert came - last_refusal >= asked
-        elif self.stage.kind.program == "node":  # thirty seconds at least, give or take a tenth
-            assert came - last_refusal >= 0.9 * max(asked, 30.0)
-        self.agent.expect("applied", hash=self.config_hash)
-        self.stage.runs(self.config_hash)
-        assert self.agent.count("remote_config") == 1
-
-
-@contextmanager
-def used_up_limits(server: LiveServer) -> Iterator[None]:
-    """Inside, this machine's address has no handshake and no request left."""
-
-    def use_up() -> None:
-        upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec_websocket_version": "13"}
-        while not enough.wait(0.02):
-            key = base64.b64encode(secrets.token_bytes(16)).decode()
-            handshake = post(server.http_endpoint, b"", method="GET", sec_websocket_key=key, **upgrade)
-            answers.append((handshake.status, post(server.http_endpoint, b"").status))
-
-    answers: list[tuple[int, int]] = []
-    enough = threading.Event()
-    thread = threading.Thread(target=use_up, daemon=True)
-    thread.start()
-    try:
-        server.eventually(lambda: (429, 429) in answers, what="refusals of both kinds")
-        yield
-    finally:
-        enough.set()
-        thread.join(30)
 
 
 def components_of(stage: Stage) -> object:
