@@ -16,7 +16,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
@@ -188,6 +188,14 @@ class StatusReport:
             and self.certificate_request is None
             and self.custom_message is None
         )
+
+
+class Heartbeat(NamedTuple):
+    """An ``AgentToServer`` that carries nothing but these; ``instance_uid`` are its 16 bytes."""
+
+    instance_uid: bytes
+    sequence_num: int
+    capabilities: int
 
 
 class Status(enum.StrEnum):

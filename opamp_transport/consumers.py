@@ -21,17 +21,15 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 from django.utils import timezone
 
-from agents import extensions
 from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
-from opamp_transport import metrics, runtime
+from opamp_transport import heartbeats, metrics, runtime
 from opamp_transport.admission import Refusal, header_map, overloaded, peer_address
 from opamp_transport.connection_settings import heartbeat_offer
 from opamp_transport.exchange import DatabaseAway, Overloaded
 from opamp_transport.limits import INBOUND
 from opamp_transport.protocol import framing
-from opamp_transport.protocol.conversation import is_heartbeat
 from opamp_transport.protocol.errors import (
     BadInstanceUid,
     MalformedMessage,
@@ -209,9 +207,12 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         self.malformed = 0
         self.hung_up = False
         lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, timezone.now())
-        connection = Connection(lease, self.push, self.hang_up, offered_settings(scope, headers))
+        self.connection = connection = Connection(lease, self.push, self.hang_up, offered_settings(scope, headers))
         await send({"type": "websocket.accept"})
         here.registry.open(connection)
+        answers_with = scope.get("extensions", {}).get(heartbeats.ANSWERS_AT_ONCE)
+        if answers_with is not None:
+            answers_with(self.from_memory)
         try:
             await self.converse(here, connection, receive)
         finally:
@@ -221,7 +222,6 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
 
     async def converse(self, here: Runtime, connection: Connection, receive: Receive) -> None:
         """Answer messages until the connection ends."""
-        links = connection.links
         identified_by = asyncio.get_running_loop().time() + settings.OPAMP_FIRST_MESSAGE_SECONDS
         while True:
             if connection.claimed:
@@ -236,6 +236,10 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                     return
             if event["type"] == "websocket.disconnect" or self.hung_up:
                 return
+            ack = self.from_memory(event.get("bytes") or b"")
+            if ack is not None:
+                await self.send_frame({"type": "websocket.send", "bytes": ack})
+                continue
             try:
                 body = self.body_of(event)
                 report = await decode(here, body)
@@ -244,16 +248,16 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                     return
                 continue
             self.malformed = 0
-            link = links.get(report.instance_uid)
-            if link is not None and _memory_answers(here, link, report):
-                link.sequence_num = report.sequence_num
-                link.seen = time.time()
-                here.presence.note(link)
-                metrics.HEARTBEATS["websocket"].inc()
-                await self.send_frame({"type": "websocket.send", "bytes": link.ack})
-                continue
+            link = connection.links.get(report.instance_uid.bytes)
             if not await self.report(here, connection, link, report, body):
                 return
+
+    def from_memory(self, frame: bytes) -> bytes | None:
+        """The answer to a heartbeat, ``None`` to any other message."""
+        ack = heartbeats.over_websocket(self.here, self.connection, frame)
+        if ack is not None:
+            self.malformed = 0
+        return ack
 
     def body_of(self, event: Mapping[str, Any]) -> bytes:
         """The protobuf bytes of a received message. Raises `MalformedMessage`, `MessageTooLarge`."""
@@ -413,6 +417,10 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
 
     async def answer(self, here: Runtime, scope: Scope, headers: Mapping[str, str], body: bytes, send: Send) -> None:
         """Decode and answer; a message that decodes but is wrong gets status 200 with an error (S-101)."""
+        ack = heartbeats.over_http(here, body)
+        if ack is not None:
+            await _reply(send, headers, ack)
+            return
         try:
             report = await decode(here, body)
         except BadInstanceUid as error:
@@ -420,14 +428,6 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
             await _reply(send, headers, encoded(bad_request(error)))
             return
         link = here.registry.links.get(report.instance_uid)
-        alive = link is not None and link.connection is None and link.deadline > time.time()
-        if link is not None and alive and _memory_answers(here, link, report):
-            link.sequence_num = report.sequence_num
-            _seen(link)
-            here.presence.note(link)
-            metrics.HEARTBEATS["http"].inc()
-            await _reply(send, headers, link.ack)
-            return
         metrics.REPORTS["http"].inc()
         reply = await self.report(here, scope, link, report, body, offered_settings(scope, headers))
         await _reply(send, headers, encoded(reply))
@@ -453,26 +453,9 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
             if report.agent_disconnect:
                 here.registry.detach(link)
             else:
-                _seen(link)
+                heartbeats.seen_over_http(link)
                 here.registry.attach(link)
         return reply
-
-
-def _memory_answers(here: Runtime, link: Link, report: StatusReport) -> bool:
-    """True for a heartbeat of a known agent to whom nothing is due, and who speaks through no other connection."""
-    return (
-        link.agent_id != 0
-        and not link.due
-        and is_heartbeat(report, sequence_num=link.sequence_num, capabilities=link.capabilities)
-        and here.registry.links.get(link.uid) is link
-        and link.told_capabilities == extensions.custom_capabilities()
-        and (link.connection is not None or link.look_again > time.time())
-    )
-
-
-def _seen(link: Link) -> None:
-    link.seen = time.time()
-    link.deadline = link.seen + 3 * link.poll_interval.total_seconds()
 
 
 def _wrong_request(scope: Scope, headers: Mapping[str, str]) -> Refusal | None:

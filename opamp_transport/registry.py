@@ -39,7 +39,8 @@ class Connection:
         self.reassigned: dict[UUID, UUID] = {}
         # True once any agent was seen on it: then the lease must be released at the end.
         self.claimed = False
-        self.links: dict[UUID, Link] = {}
+        # By the 16 bytes of the uid, as messages bring it.
+        self.links: dict[bytes, Link] = {}
 
     def opened_after(self, other: Connection) -> bool:
         """True when this one was accepted later than ``other``."""
@@ -125,14 +126,14 @@ class Registry:
         """Make ``link`` the way to its agent; an older connection's link stays with that connection, unused for pushes."""
         self.links[link.uid] = link
         if link.connection is not None:
-            link.connection.links[link.uid] = link
+            link.connection.links[link.uid.bytes] = link
 
     def attach_newest(self, link: Link) -> None:
         """The same, unless the agent has a connection here that was opened later (S-32)."""
         known = self.links.get(link.uid)
         connection = known.connection if known is not None else None
         if connection is not None and link.connection is not None and connection.opened_after(link.connection):
-            link.connection.links[link.uid] = link
+            link.connection.links[link.uid.bytes] = link
         else:
             self.attach(link)
 
@@ -141,13 +142,17 @@ class Registry:
         if self.links.get(link.uid) is link:
             del self.links[link.uid]
         if link.connection is not None:
-            link.connection.links.pop(link.uid, None)
+            link.connection.links.pop(link.uid.bytes, None)
 
     def close(self, connection: Connection) -> None:
         """Forget a connection with all its agents (S-34)."""
         self.connections.discard(connection)
         for link in list(connection.links.values()):
             self.detach(link)
+
+    def find(self, instance_uid: bytes) -> Link | None:
+        """The way to the agent with these 16 bytes."""
+        return self.links.get(UUID(bytes=instance_uid))
 
     def holds(self, link: Link) -> bool:
         """True while ``link`` is the way to its agent."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, ClassVar
+from collections.abc import Callable, Generator
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -12,8 +13,13 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
+from websockets.protocol import OPEN
+from websockets.speedups import apply_mask
+from websockets.streams import StreamReader
 
 from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
+from opamp_transport.heartbeats import ANSWERS_AT_ONCE
 from opamp_transport.limits import INBOUND, TokenBucket
 
 # A connection that makes us keep less than this is not accounted for.
@@ -25,6 +31,23 @@ _CONTROL_FRAMES, _CONTROL_RATE = 200, 10.0
 # So many fragments of any size, beyond them only as many as fragments of this average size (bytes) would be.
 _FRAGMENTS, _FRAGMENT_SIZE = 1024, 256
 _NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+# A binary message in one frame; this bit says that a mask follows; up to this size the length has one byte (RFC 6455, 5.2).
+_WHOLE_BINARY, _MASKED, _SHORT = 0x82, 0x80, 125
+
+
+class _Reader(StreamReader):  # type: ignore[misc]
+    """Knows whether the parser is between two frames: there, and only there, it asks for the end of the stream."""
+
+    between_frames = False
+
+    def at_eof(self) -> Generator[None, None, bool]:
+        """As the library's."""
+        self.between_frames = True
+        ended = yield from super().at_eof()
+        self.between_frames = False
+        return cast("bool", ended)
 
 
 class _Turns:
@@ -60,6 +83,11 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = self.conn.logger = LOGGER
+        self._reader = self.conn.reader = _Reader()
+        self.conn.parser = self.conn.parse()
+        next(self.conn.parser)
+        self._answer: Callable[[bytes], bytes | None] | None = None
+        self._application_waits = False
         if settings.OPAMP_WEBSOCKET_COMPRESSION:
             self.conn.available_extensions = [_DEFLATE]
         cls = type(self)
@@ -82,7 +110,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse at once what is little, the rest in turns with other connections."""
-        if self._refused:
+        if self._refused or (self._answer is not None and self._answered_at_once(data)):
             return
         if len(data) <= _SLICE and not self._unparsed and not self.read_paused:
             self._parse(data)
@@ -101,12 +129,45 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         if self._taken and self.queue.empty():
             self._taken = 0
             self._hold()
-        message = await self.queue.get()
+        self._application_waits = True
+        try:
+            message = await self.queue.get()
+        finally:
+            self._application_waits = False
         if self.read_paused and self.queue.empty():
             self.read_paused = False
             self._wait_for_turn()
             self._choose_reading()
         return message
+
+    def _answered_at_once(self, data: bytes) -> bool:
+        """True when ``data`` was one short message that the application answered where it stands (`ANSWERS_AT_ONCE`).
+
+        Nobody is overtaken: nothing waits to be parsed, received or sent, and the next message comes with the next turn.
+        """
+        size = len(data) - 6
+        if not (0 <= size <= _SHORT and data[0] == _WHOLE_BINARY and data[1] == _MASKED | size):
+            return False
+        if (
+            not (self._application_waits and self._reader.between_frames and self.writable.is_set())
+            or self.conn.state is not OPEN
+            or self.conn.current_size is not None
+            or self.read_paused
+            or self._unparsed
+            or not self.queue.empty()
+            or self.close_sent
+            or self.transport.is_closing()
+        ):
+            return False
+        answer = self._answer(apply_mask(data[6:], data[2:6])) if self._answer is not None else None
+        if answer is None:
+            return False
+        if len(answer) <= _SHORT:
+            self.transport.write(bytes((_WHOLE_BINARY, len(answer))) + answer)
+        else:
+            self.conn.send_binary(answer)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     def _parse_slices(self) -> None:
         """Parse until a frame is complete: pieces of one large frame cost nothing to collect."""
@@ -178,7 +239,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
 
     def _watch_message(self) -> None:
         """A message that has begun must end in time."""
-        unfinished = bool(self.conn.reader.buffer) or self.conn.current_size is not None
+        unfinished = not self._reader.between_frames or self.conn.current_size is not None
         if unfinished and self._message_timer is None:
             self._message_begun = self.loop.time()
             self._message_timer = self.loop.call_later(seconds_allowed(0), self._message_is_late)
@@ -196,6 +257,16 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
             self._message_timer = self.loop.call_later(left, self._message_is_late)
         else:
             self._refuse(CloseCode.POLICY_VIOLATION, "the message took too long")
+
+    def handle_connect(self, event: Request) -> None:
+        """The handshake; the application learns what this server can do for it."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            extensions = cast("dict[str, Any]", self.scope["extensions"])
+            extensions[ANSWERS_AT_ONCE] = self._answer_with
+
+    def _answer_with(self, answer: Callable[[bytes], bytes | None]) -> None:
+        self._answer = answer
 
     # --- Frames ------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from agents.reports import AgentCapabilities, CustomMessage, StatusReport, is_complete
+from agents.reports import AgentCapabilities, CustomMessage, Heartbeat, StatusReport, is_complete
 from configurations.remote_config import DesiredConfig
 from opamp_transport.protocol.replies import HeartbeatOffer, Reply
 
@@ -71,15 +71,13 @@ class Desired:
 NOTHING = Desired()
 
 
-def is_heartbeat(report: StatusReport, *, sequence_num: int, capabilities: int) -> bool:
-    """True for a message that changes nothing, so that memory can answer it (S-37).
+def continues(heartbeat: Heartbeat, *, sequence_num: int, capabilities: int) -> bool:
+    """True for a heartbeat that changes nothing, so that memory can answer it (S-37).
 
-    It continues the sequence, repeats the capabilities or leaves them out (S-57), and carries no part.
+    It continues the sequence, and repeats the capabilities or leaves them out (S-57).
     """
-    return (
-        report.sequence_num == sequence_num + 1
-        and (report.capabilities == capabilities or not report.capabilities)
-        and not report.carries_news()
+    return heartbeat.sequence_num == sequence_num + 1 and (
+        heartbeat.capabilities == capabilities or not heartbeat.capabilities
     )
 
 

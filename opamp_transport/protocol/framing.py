@@ -15,7 +15,8 @@ from opamp_transport.protocol.errors import MalformedMessage, MessageTooLarge
 
 PROTOBUF_CONTENT_TYPE = "application/x-protobuf"
 
-_HEADER = b"\x00"
+HEADER = b"\x00"
+"""Before the protobuf bytes of a WebSocket message (S-05)."""
 _LONGEST_VARINT = 10  # bytes of a 64-bit varint
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # a gzip header and trailer around deflate
@@ -46,7 +47,7 @@ def unwrap(frame: bytes) -> bytes:
 
 def wrap(body: bytes) -> bytes:
     """``body`` with the WebSocket header before it (S-05)."""
-    return _HEADER + body
+    return HEADER + body
 
 
 def check_size(size: int, limit: int) -> None:

@@ -32,6 +32,7 @@ from agents.reports import (
     ConnectionSettingsStatus,
     CustomMessage,
     EffectiveConfig,
+    Heartbeat,
     Json,
     JsonObject,
     RemoteConfigStatus,
@@ -117,6 +118,22 @@ def decode_report(body: bytes) -> StatusReport:
         ),
         custom_message=_custom_message(message.custom_message) if has("custom_message") else None,
     )
+
+
+def decode_heartbeat(body: bytes) -> Heartbeat | None:
+    """The message when it carries nothing but its uid, sequence number and capabilities; ``None`` for every other.
+
+    A fifth of the cost of `decode_report`, which says what the others are, and what is wrong with them.
+    """
+    try:
+        message = opamp_pb2.AgentToServer.FromString(body)
+    except DecodeError:
+        return None
+    uid, sequence_num, capabilities = message.instance_uid, message.sequence_num, message.capabilities
+    # Only what is set counts, sub-messages that are present but empty included.
+    if len(uid) != 16 or len(message.ListFields()) != 1 + bool(sequence_num) + bool(capabilities):
+        return None
+    return Heartbeat(uid, sequence_num, capabilities & DEFINED_CAPABILITIES)
 
 
 def _message(body: bytes) -> opamp_pb2.AgentToServer:

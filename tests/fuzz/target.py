@@ -15,7 +15,7 @@ from agents.reports import CustomMessage, StatusReport
 from configurations.remote_config import ConfigFile, DesiredConfig, RemoteConfig
 from opamp_transport.proto import opamp_pb2
 from opamp_transport.protocol import framing, messages
-from opamp_transport.protocol.conversation import Desired, Known, answer, is_heartbeat, unsolicited
+from opamp_transport.protocol.conversation import Desired, Known, answer, unsolicited
 from opamp_transport.protocol.errors import ProtocolError
 from opamp_transport.protocol.replies import Reply
 from opamp_transport.protocol.weight import check_parts, parts
@@ -72,7 +72,10 @@ def _body(body: bytes) -> str:
     promise(parts(body, len(body)) <= len(body), "more parts than bytes")
     report = messages.decode_report(body)
     _storable(report)
-    is_heartbeat(report, sequence_num=report.sequence_num - 1, capabilities=report.capabilities)
+    heartbeat = messages.decode_heartbeat(body)
+    if heartbeat is not None:
+        told = (report.instance_uid.bytes, report.sequence_num, report.capabilities)
+        promise(heartbeat == told and not report.carries_news(), "a message with news was taken for a heartbeat")
     for known, desired in _states(report):
         reply = answer(known, report, desired)
         _speakable(reply, report)

@@ -27,7 +27,7 @@ from agents.reports import (
 from opamp_transport.proto import anyvalue_pb2, opamp_pb2
 from opamp_transport.protocol.errors import BadInstanceUid
 from opamp_transport.protocol.framing import unwrap, wrap
-from opamp_transport.protocol.messages import assert_fast_protobuf, decode_report
+from opamp_transport.protocol.messages import assert_fast_protobuf, decode_heartbeat, decode_report
 from tests.opamp_transport.protocol.wire import (
     UID,
     frame,
@@ -62,6 +62,50 @@ class TestGoldenReports:
     def test_a_heartbeat_carries_no_news(self) -> None:
         assert not decode_report(unwrap(frame("1001208140"))).carries_news()
         assert decode_report(unwrap(frame("100220014a00"))).carries_news()
+
+
+class TestHeartbeat:
+    """What `decode_heartbeat` takes for one, and what has more to say."""
+
+    @pytest.mark.rule("S-37", "S-57")
+    @pytest.mark.parametrize(
+        ("parts", "told"),
+        [
+            ({"sequence_num": 300, "capabilities": 0x2801}, (300, 0x2801)),
+            ({"sequence_num": 2**64 - 1}, (2**64 - 1, 0)),
+            ({"capabilities": 1}, (0, 1)),
+            ({}, (0, 0)),
+            ({"sequence_num": 7, "capabilities": 1 | 1 << 60}, (7, 1)),
+        ],
+    )
+    def test_uid_number_and_capabilities_alone(self, parts: dict[str, Any], told: tuple[int, int]) -> None:
+        assert decode_heartbeat(report_body(**parts)) == (UID.bytes, *told)
+
+    @pytest.mark.rule("S-112")
+    def test_a_field_of_the_future_is_ignored(self) -> None:
+        body = report_body(sequence_num=1) + b"\xfa\x07\x01x"
+        assert decode_heartbeat(body) == (UID.bytes, 1, 0)
+        assert not decode_report(body).carries_news()
+
+    @pytest.mark.rule("S-40", "S-41")
+    @pytest.mark.parametrize("part", [field.name for field in opamp_pb2.AgentToServer.DESCRIPTOR.fields])
+    def test_a_message_with_any_other_member_is_none(self, part: str) -> None:
+        message = opamp_pb2.AgentToServer.FromString(report_body(sequence_num=1))
+        if part in {"instance_uid", "sequence_num", "capabilities"}:
+            assert decode_heartbeat(message.SerializeToString()) is not None
+            return
+        if part == "flags":
+            message.flags = 1
+        else:
+            getattr(message, part).SetInParent()
+        assert decode_heartbeat(message.SerializeToString()) is None
+
+    @pytest.mark.parametrize("body", [b"", b"\xff", b"\x0a\x05abc", b"\x10\x01"])
+    def test_what_is_wrong_is_none(self, body: bytes) -> None:
+        assert decode_heartbeat(body) is None
+
+    def test_another_length_of_uid_is_none(self) -> None:
+        assert decode_heartbeat(report_body(instance_uid=bytes(15))) is None
 
 
 class TestInstanceUid:
