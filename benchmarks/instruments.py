@@ -2,17 +2,21 @@
 
 ``BENCH_PROFILE=folder`` profiles the event loop and the database threads with cProfile and writes one file for each when
 the process ends; a profile costs time of its own, so read shares from it, not rates. ``BENCH_STATEMENTS=file`` writes how
-often each statement ran and how long it took.
+often each statement ran and how long it took. ``BENCH_STALLS=file`` writes what every thread was doing whenever the event
+loop had not turned for 60 ms.
 """
 
 from __future__ import annotations
 
+import asyncio
 import cProfile
 import json
 import os
 import re
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,8 @@ class Instruments(AppConfig):
             _at_the_end(lambda: _write_statements(Path(f"{target}.{os.getpid()}")))
         if folder := os.environ.get("BENCH_PROFILE"):
             _profile(Path(folder))
+        if target := os.environ.get("BENCH_STALLS"):
+            _watch_stalls(Path(f"{target}.{os.getpid()}"))
 
 
 def _at_the_end(write: Callable[[], None]) -> None:
@@ -79,6 +85,47 @@ def _write_statements(target: Path) -> None:
         entry[1] += seconds
     ordered = sorted(shapes.items(), key=lambda item: -item[1][1])
     target.write_text(json.dumps(ordered, indent=1))
+
+
+_STALL_SECONDS = 0.06
+
+
+def _watch_stalls(target: Path) -> None:
+    from opamp_transport.runtime import Runtime
+
+    start = Runtime.start
+
+    def start_watched(runtime: Runtime) -> None:
+        start(runtime)
+        loop, turned = asyncio.get_running_loop(), [time.monotonic()]
+
+        def turn() -> None:
+            turned[0] = time.monotonic()
+            loop.call_later(_STALL_SECONDS / 6, turn)
+
+        turn()
+        threading.Thread(target=_note_stalls, args=(target, turned), daemon=True).start()
+
+    Runtime.start = start_watched  # type: ignore[method-assign]
+
+
+def _note_stalls(target: Path, turned: list[float]) -> None:
+    with target.open("w") as notes:
+        while True:
+            begun = time.monotonic()
+            time.sleep(_STALL_SECONDS / 3)
+            now = time.monotonic()
+            # When this thread slept too long as well, somebody held the interpreter, or the machine did something else.
+            if now - turned[0] < _STALL_SECONDS and now - begun < _STALL_SECONDS:
+                continue
+            notes.write(f"loop {1_000 * (now - turned[0]):.0f} ms, this thread {1_000 * (now - begun):.0f} ms\n")
+            for thread in threading.enumerate():
+                frame = sys._current_frames().get(thread.ident or 0)
+                if thread is not threading.current_thread() and frame is not None:
+                    steps = reversed(traceback.extract_stack(frame)[-5:])
+                    where = " < ".join(f"{step.name} {Path(step.filename).name}:{step.lineno}" for step in steps)
+                    notes.write(f"  {thread.name}: {where}\n")
+            notes.flush()
 
 
 def _profile(folder: Path) -> None:

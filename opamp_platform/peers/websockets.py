@@ -37,10 +37,21 @@ _NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-lengt
 _WHOLE_BINARY, _MASKED, _SHORT = 0x82, 0x80, 125
 
 
-class _Reader(StreamReader):  # type: ignore[misc]
-    """Knows whether the parser is between two frames: there, and only there, it asks for the end of the stream."""
+class _Reader(StreamReader):
+    """Knows where the parser is: between two frames, where alone it asks for the end of the stream, or how far in one."""
 
     between_frames = False
+    _wanted = 0
+
+    @property
+    def missing(self) -> int:
+        """Bytes that the parser needs before it can go on; 0 or less when it can."""
+        return 0 if self.between_frames else self._wanted - len(self.buffer)
+
+    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
+        """As the library's."""
+        self._wanted = n
+        return super().read_exact(n)
 
     def at_eof(self) -> Generator[None, None, bool]:
         """As the library's."""
@@ -162,7 +173,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         answer = self._answer(apply_mask(data[6:], data[2:6])) if self._answer is not None else None
         if answer is None:
             return False
-        if len(answer) <= _SHORT:
+        if len(answer) <= _SHORT and not self.conn.extensions:
             self.transport.write(bytes((_WHOLE_BINARY, len(answer))) + answer)
         else:
             self.conn.send_binary(answer)
@@ -170,9 +181,10 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         return True
 
     def _parse_slices(self) -> None:
-        """Parse until a frame is complete: pieces of one large frame cost nothing to collect."""
+        """Parse until a frame is complete; the payload of a large one is only collected, all that is there at once."""
         while self._unparsed and not (self.read_paused or self._refused):
-            piece, self._unparsed = bytes(self._unparsed[:_SLICE]), self._unparsed[_SLICE:]
+            size = max(_SLICE, self._reader.missing)
+            piece, self._unparsed = bytes(self._unparsed[:size]), self._unparsed[size:]
             self._parsed_frame = False
             self._parse(piece)
             if self._parsed_frame:
