@@ -150,6 +150,8 @@ OPAMP_AGENTS_PER_CONNECTION = env.integer("OPAMP_AGENTS_PER_CONNECTION", 10_000,
 OPAMP_INBOUND_MEMORY = env.size("OPAMP_INBOUND_MEMORY", 512 * 1024**2, least=1024)
 # Of one address, a second; ten times as many at once. 10,000 agents behind one NAT are in again within 30 s. 0: no limit.
 OPAMP_HANDSHAKES_PER_SECOND = env.integer("OPAMP_HANDSHAKES_PER_SECOND", 500)
+# Reports with news of one agent, a second; ten times as many at once. Beyond that they wait, heartbeats do not. 0: no limit.
+OPAMP_REPORTS_PER_SECOND = env.integer("OPAMP_REPORTS_PER_SECOND", 10)
 OPAMP_REQUESTS_PER_SECOND = env.integer("OPAMP_REQUESTS_PER_SECOND", 5_000)
 # Reverse proxies in front that append to X-Forwarded-For; without one the header counts nothing.
 OPAMP_TRUSTED_PROXIES = env.integer("OPAMP_TRUSTED_PROXIES", 0, most=10)

@@ -28,7 +28,7 @@ from opamp_transport import heartbeats, metrics, runtime
 from opamp_transport.admission import Refusal, header_map, overloaded, peer_address
 from opamp_transport.connection_settings import heartbeat_offer
 from opamp_transport.exchange import DatabaseAway, Overloaded
-from opamp_transport.limits import INBOUND
+from opamp_transport.limits import INBOUND, paced
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
     BadInstanceUid,
@@ -88,6 +88,11 @@ async def exchanged(
 
     Raises `Overloaded` and `DatabaseAway`, with nothing remembered (S-102, S-104).
     """
+    wait, link.reports_due = paced(link.reports_due, settings.OPAMP_REPORTS_PER_SECOND, time.monotonic())
+    if wait:
+        # One agent that reports without end must not keep the database from the others (S-111).
+        metrics.SLOWED.labels(link.transport.value).inc()
+        await asyncio.sleep(wait)
     arrival = Arrival(
         report=report,
         lease=lease,

@@ -14,6 +14,8 @@ from django.conf import settings
 
 # A bucket holds what its rate gives in this time.
 _BURST_SECONDS = 10.0
+# What is only slowed down is still answered before its sender gives up (seconds).
+_LONGEST_WAIT = 1.0
 _MOST_ADDRESSES = 10_000
 # Lines about refusals of any address: so many at once, then so many a second.
 _LINES, _LINE_RATE = 100.0, 10.0
@@ -36,6 +38,18 @@ class TokenBucket:
             self.tokens -= 1
             return 0.0
         return (1 - self.tokens) / rate
+
+
+def paced(due_at: float, rate: float, now: float) -> tuple[float, float]:
+    """Seconds that an event at ``now`` must wait to keep to ``rate`` a second, and ``due_at`` for the next one.
+
+    A bucket in one number, for things of which there are thousands: 0 to begin with, then what was returned. Nobody waits
+    longer than `_LONGEST_WAIT`. A rate of 0 never waits.
+    """
+    if rate <= 0:
+        return 0.0, due_at
+    due_at = min(max(due_at, now) + 1 / rate, now + _BURST_SECONDS + _LONGEST_WAIT)
+    return max(0.0, due_at - now - _BURST_SECONDS), due_at
 
 
 class AddressLimit:

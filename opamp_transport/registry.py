@@ -51,10 +51,11 @@ class Connection:
 class Link:
     """What is remembered of one agent: enough to answer a heartbeat without the database.
 
-    ``connection`` is ``None`` for plain HTTP. ``due``: its next message must reach the rows. ``seen`` is Unix time in
-    seconds; so are ``deadline``, when a polling agent counts as gone, and ``look_again``, when something unanswered is due
-    once more. ``pushing``: an unasked message has not left yet, and ``rung_meanwhile``: what came up since must be looked
-    at when it has. ``told_capabilities`` are our custom capabilities as the agent knows them (S-93).
+    ``connection`` is ``None`` for plain HTTP. ``due``: its next message must reach the rows. ``seen`` is Unix time
+    in seconds; so are ``deadline``, when a polling agent counts as gone, and ``look_again``, when something
+    unanswered is due once more. ``pushing``: an unasked message has not left yet, and ``rung_meanwhile``: what came
+    up since must be looked at when it has. ``reports_due`` is for `limits.paced`. ``told_capabilities`` are our
+    custom capabilities as the agent knows them (S-93).
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Link:
         "look_again",
         "poll_interval",
         "pushing",
+        "reports_due",
         "rung_meanwhile",
         "seen",
         "sequence_num",
@@ -84,6 +86,7 @@ class Link:
         self.due = False
         self.pushing = False
         self.rung_meanwhile = False
+        self.reports_due = 0.0
         self.seen = 0.0
         self.deadline = 0.0
         self.look_again = math.inf

@@ -23,6 +23,7 @@ from opamp_transport import runtime
 from opamp_transport.limits import INBOUND
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import PATH, TIMEOUT, FakeAgent, Socket, eventually, poll, post, run
+from tests.opamp_transport.conversations import Line
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -223,6 +224,42 @@ class TestOneConnection:
                 assert closed["code"] == 1008
 
         run(body())
+
+
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+class TestPace:
+    @pytest.mark.rule("S-111")
+    def test_one_agents_flood_of_news_waits_and_nobody_else_does(self, settings, transport: str) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_REPORTS_PER_SECOND = 1
+
+        async def body() -> None:
+            flooding, calm = FakeAgent(), FakeAgent()
+            async with Line(transport) as line, Line(transport) as other:
+                await line.tell_all(flooding)
+                await other.tell_all(calm)
+                slowed, loop = _slowed(transport), asyncio.get_running_loop()
+                for number in range(9):
+                    await line.exchange(flooding.message(health=_health(number)))
+                assert _slowed(transport) == slowed
+                begun = loop.time()
+                for number in range(2):
+                    await line.exchange(flooding.message(health=_health(number)))
+                assert loop.time() - begun >= 1.0, "two more than ten at once: one second each"
+                assert _slowed(transport) == slowed + 2
+                # The flooding agent's heartbeats, and the other's news.
+                await line.exchange(flooding.message())
+                await other.exchange(calm.message(health=_health(1)))
+                assert _slowed(transport) == slowed + 2
+
+        run(body())
+
+
+def _slowed(transport: str) -> float:
+    return REGISTRY.get_sample_value("opamp_slowed_reports_total", {"transport": transport}) or 0.0
+
+
+def _health(number: int) -> opamp_pb2.ComponentHealth:
+    return opamp_pb2.ComponentHealth(healthy=True, status=f"turn {number}")
 
 
 class StuckPeer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opamp_transport.limits import AddressLimit, Budget, Complaints, TokenBucket, limit_key
+from opamp_transport.limits import AddressLimit, Budget, Complaints, TokenBucket, limit_key, paced
 
 
 class TestTokenBucket:
@@ -24,6 +24,34 @@ class TestTokenBucket:
         bucket = TokenBucket(1, 100.0)
         assert bucket.take(1.0, 1, 100.0) == 0.0
         assert bucket.take(1.0, 1, 50.0) == pytest.approx(1.0)
+
+
+class TestPace:
+    def test_a_storm_passes_and_then_one_waits_for_each(self) -> None:
+        due, waits = 0.0, []
+        for _ in range(103):
+            wait, due = paced(due, 10.0, 1_000.0)
+            waits.append(wait)
+        assert waits[:100] == pytest.approx([0.0] * 100)
+        assert waits[100:] == pytest.approx([0.1, 0.2, 0.3])
+
+    def test_whoever_waits_keeps_to_the_rate(self) -> None:
+        due, now = 0.0, 0.0
+        for _ in range(600):
+            wait, due = paced(due, 10.0, now)
+            now += wait
+        assert now == pytest.approx(50.0)
+
+    def test_rest_gives_the_storm_back(self) -> None:
+        due = 0.0
+        for _ in range(200):
+            _, due = paced(due, 10.0, 0.0)
+        assert paced(due, 10.0, 0.0)[0] == 1.0, "nobody waits longer"
+        assert paced(due, 10.0, 5.0)[0] == 0.0
+        assert paced(due, 10.0, 1_000.0) == (0.0, 1_000.1)
+
+    def test_zero_is_no_limit(self) -> None:
+        assert paced(0.0, 0, 1.0) == (0.0, 0.0)
 
 
 class TestAddressLimit:
