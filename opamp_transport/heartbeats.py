@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 
 from agents import extensions
+from agents.reports import Heartbeat
 from opamp_transport import metrics
 from opamp_transport.protocol.conversation import continues
 from opamp_transport.protocol.framing import HEADER
-from opamp_transport.protocol.messages import Heartbeat, decode_heartbeat
+from opamp_transport.protocol.messages import decode_heartbeat
 from opamp_transport.registry import Connection, Link
 from opamp_transport.runtime import Runtime
 

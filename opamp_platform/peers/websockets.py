@@ -58,7 +58,7 @@ class _Reader(StreamReader):
         self.between_frames = True
         ended = yield from super().at_eof()
         self.between_frames = False
-        return cast("bool", ended)
+        return ended
 
 
 class _Turns:
