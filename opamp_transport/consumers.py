@@ -26,6 +26,7 @@ from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
 from opamp_transport import heartbeats, metrics, runtime
 from opamp_transport.admission import Refusal, header_map, overloaded, peer_address
+from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport.connection_settings import heartbeat_offer
 from opamp_transport.exchange import DatabaseAway, Overloaded
 from opamp_transport.limits import INBOUND, paced
@@ -215,7 +216,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         self.connection = connection = Connection(lease, self.push, self.hang_up, offered_settings(scope, headers))
         await send({"type": "websocket.accept"})
         here.registry.open(connection)
-        answers_with = scope.get("extensions", {}).get(heartbeats.ANSWERS_AT_ONCE)
+        answers_with = scope.get("extensions", {}).get(ANSWERS_AT_ONCE)
         if answers_with is not None:
             answers_with(self.from_memory)
         try:

@@ -17,14 +17,6 @@ from opamp_transport.protocol.messages import decode_heartbeat
 from opamp_transport.registry import Connection, Link
 from opamp_transport.runtime import Runtime
 
-ANSWERS_AT_ONCE = "opamp_platform.answers_at_once"
-"""An extension of ASGI's WebSocket scope: ``scope["extensions"][ANSWERS_AT_ONCE](answer)``.
-
-``answer`` takes the bytes of one message and returns the bytes to send, or ``None`` for a message that the application
-must receive. The server asks it only while the application waits for the next message and nothing waits to be sent, so
-order stays as it was; a server without the extension delivers every message.
-"""
-
 # The three fields have at most 40 bytes; what is larger has more to say.
 _LARGEST = 64
 

@@ -19,7 +19,7 @@ from websockets.speedups import apply_mask
 from websockets.streams import StreamReader
 
 from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
-from opamp_transport.heartbeats import ANSWERS_AT_ONCE
+from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport.limits import INBOUND, TokenBucket
 
 # A connection that makes us keep less than this is not accounted for.

@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from opamp_platform.peers import PatientWebSocketProtocol
-from opamp_transport.heartbeats import ANSWERS_AT_ONCE
+from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
 from tests.raw_socket import BINARY, CLOSE, CONTINUATION, RawSocket, frame
 
 QUESTION = b"?how are you"
