@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
@@ -47,6 +48,9 @@ _FAREWELL_SLICE_SECONDS = 0.1
 _DRAIN_SECONDS = 5.0
 # Python's own are 700, 10, 10. The first bounds how many objects of dead cycles can pile up.
 _GARBAGE_THRESHOLDS = (50_000, 20, 50)
+# Every message that arrives takes the interpreter anew; while a database thread computes it would wait Python's own 5 ms for
+# that, each (seconds).
+_SWITCH_SECONDS = 0.0005
 # What runs for ever begins again so long after a mistake ended it.
 _AGAIN_SECONDS = 5.0
 _CANCELLATIONS = 10
@@ -104,6 +108,7 @@ class Runtime:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
+        sys.setswitchinterval(_SWITCH_SECONDS)
 
     async def send_away(self) -> None:
         """Refuse newcomers, and close the agents' connections in slices, so that they do not come back as one herd."""
