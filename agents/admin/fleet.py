@@ -69,7 +69,8 @@ class FleetList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Iterable[str] | None = None) -> QuerySet[Agent]:
         """Django's own tie-break goes down whatever the columns do."""
         rows = cast("AgentQuerySet", super().get_queryset(request, exclude_parameters))
-        columns = [str(name) for name in self.get_ordering(request, self.root_queryset) if name not in {"pk", "-pk"}]
+        asked = [str(name) for name in self.get_ordering(request, self.root_queryset)]
+        columns = [name for name in asked if name not in {"pk", "-pk", "id"}]
         return rows.in_order(*columns) if columns else rows
 
 
