@@ -43,7 +43,7 @@ class WindowPaginator(Paginator[Any]):
             page = rows.reverse()[self.count - stop : self.count - start]
         else:
             page = rows[start:stop]
-        return self._get_page(keys_first(rows, page), place, self)
+        return Page(keys_first(rows, page), place, self)
 
 
 class WindowPaging:

@@ -55,7 +55,7 @@ class StableOrdering(django_filters.OrderingFilter):
     def filter(self, qs: AgentQuerySet, value: list[str] | None) -> AgentQuerySet:
         """Ordered as asked."""
         ordered: AgentQuerySet = super().filter(qs, value)
-        return ordered.in_order(*ordered.query.order_by) if value else qs
+        return ordered.in_order(*map(str, ordered.query.order_by)) if value else qs
 
 
 class AgentFilter(django_filters.FilterSet):

@@ -24,6 +24,7 @@ from tests.live_server import ADMIN_PASSWORD, ADMIN_USERNAME
 _REPEATS = 5
 MOST_MS = 300.0
 MOST_QUERIES = 15
+_SYSTEMS = "(ARRAY['linux','windows','darwin'])[1 + n % 3]"
 _VERSIONS = "(ARRAY['0.128.0','0.131.1','0.135.0','0.139.0'])[1 + n % 4]"
 
 
@@ -121,7 +122,7 @@ def _multiply(database_url: str, agents: int, events: int) -> int:
             {
                 "id": f"{first} + n", "instance_uid": "gen_random_uuid()", "next_instance_uid": "NULL",
                 "name": "'host-' || lpad(n::text, 7, '0')", "hostname": "'host-' || lpad(n::text, 7, '0')",
-                "version": _VERSIONS, "lease_id": "''", "connected": "n % 10 <> 0", "healthy": "n % 50 <> 1",
+                "version": _VERSIONS, "os_type": _SYSTEMS, "lease_id": "''", "connected": "n % 10 <> 0", "healthy": "n % 50 <> 1",
                 "first_seen_at": "now() - n * interval '1 minute'",
                 "connected_at": "now() - (n * 7919 % 100000) * interval '1 second'",
                 "in_sync": "n % 20 <> 2", "labels": "labels || jsonb_build_object('n', n::text)",

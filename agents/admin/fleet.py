@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 from django import forms
@@ -66,7 +65,7 @@ class AgentForm(forms.ModelForm[Agent]):
 class FleetList(ChangeList):
     """The list in an order that an index has."""
 
-    def get_queryset(self, request: HttpRequest, exclude_parameters: Iterable[str] | None = None) -> QuerySet[Agent]:
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Agent]:
         """Django's own tie-break goes down whatever the columns do."""
         rows = cast("AgentQuerySet", super().get_queryset(request, exclude_parameters))
         asked = [str(name) for name in self.get_ordering(request, self.root_queryset)]
