@@ -154,7 +154,7 @@ class TestTurnedAway:
             for one in agents:
                 one.agent.expect("connect_failed")
                 assert one.stage.found() is None
-                assert {status for status, _, _ in refusals(one.proxy.pieces)} == {503}
+                assert one.statuses() == {503}
                 assert b" 101 " not in one.proxy.received
             server.restart(OPAMP_QUEUE_LIMIT="20000")
             for one in agents:
@@ -189,14 +189,14 @@ class TestTurnedAway:
             for one in pollers:
                 one.agent.expect("connect_failed")
             for one in sockets:
-                one.stage.server.eventually(lambda one=one: one.proxy.received, what="an answer")
-            refused = [one for one in pollers + sockets if refusals(one.proxy.pieces)]
+                server.eventually(lambda one=one: one.proxy.received, what="an answer")
+            refused = [one for one in pollers + sockets if one.statuses()]
             assert {one.stage.kind for one in refused} == {one.stage.kind for one in pollers + sockets}
+            assert all(one.statuses() == {429} for one in refused)
             server.restart(OPAMP_REQUESTS_PER_SECOND="5000", OPAMP_HANDSHAKES_PER_SECOND="500")
             for one in pollers + sockets:
                 one.is_served()
             for one in refused:
-                assert {status for status, _, _ in refusals(one.proxy.pieces)} == {429}
                 one.waited()
 
 
@@ -211,6 +211,10 @@ class TurnedAway:
         self.proxy = stack.enter_context(RecordingProxy(endpoint))
         program = stage.program("--endpoint", self.proxy.endpoint, interval_seconds=interval_seconds)
         self.agent = stack.enter_context(program)
+
+    def statuses(self) -> set[int]:
+        """How it was turned away so far."""
+        return {status for status, _, _ in refusals(self.proxy.pieces)}
 
     def is_served(self) -> None:
         """It has come back by itself, is known and runs its configuration, which it was offered once."""
