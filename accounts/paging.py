@@ -1,14 +1,23 @@
-"""Pages of large tables in the admin: every row can be reached, and no page counts them all. No model is known here."""
+"""Pages of large tables: every row can be reached, and no page counts or sorts them all. No model is known here."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 WINDOW = 10_000
+
+
+def keys_first(rows: QuerySet[Any], page: QuerySet[Any]) -> QuerySet[Any]:
+    """The rows of ``page``, a slice of ``rows``: its keys are read at once, and then these rows alone.
+
+    What has to be sorted or skipped on the way to them is keys, not whole rows with all that is joined to them.
+    """
+    return rows.filter(pk__in=list(page.values_list("pk", flat=True)))
 
 
 class WindowPaginator(Paginator[Any]):
@@ -24,6 +33,17 @@ class WindowPaginator(Paginator[Any]):
         rows: Any = self.object_list
         found: int = rows.order_by().select_related(None)[: self.window].count()
         return found
+
+    def page(self, number: int | str) -> Page[Any]:
+        """The page, found by its keys; in the second half of rows that are all counted, from their end."""
+        place = self.validate_number(number)
+        rows: Any = self.object_list
+        start, stop = (place - 1) * self.per_page, min(place * self.per_page, self.count)
+        if self.count < self.window and start > self.count - stop:
+            page = rows.reverse()[self.count - stop : self.count - start]
+        else:
+            page = rows[start:stop]
+        return Page(keys_first(rows, page), place, self)
 
 
 class WindowPaging:

@@ -238,7 +238,7 @@ class AgentViewSet(
         """Counts by status, version and OS over all agents."""
         agents = Agent.objects.visible_to(request.user).order_by()
         by_status: Counter[str] = Counter({item.value: 0 for item in Status})
-        facts = agents.values_list("connected", "healthy", "in_sync", "config_failed").annotate(number=Count("pk"))
+        facts = agents.values_list("connected", "healthy", "in_sync", "config_failed").annotate(number=Count("*"))
         for connected, healthy, in_sync, config_failed, number in facts:
             status = derived_status(
                 Facts(connected=connected, healthy=healthy, in_sync=in_sync, config_failed=config_failed)
@@ -248,8 +248,8 @@ class AgentViewSet(
             {
                 "total": sum(by_status.values()),
                 "status": dict(by_status),
-                "version": dict(agents.values_list("version").annotate(number=Count("pk"))),
-                "os_type": dict(agents.values_list("os_type").annotate(number=Count("pk"))),
+                "version": dict(agents.values_list("version").annotate(number=Count("*"))),
+                "os_type": dict(agents.values_list("os_type").annotate(number=Count("*"))),
             }
         )
 

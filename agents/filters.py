@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
-from uuid import UUID
 
 import django_filters
 from django import forms
@@ -16,6 +15,7 @@ from agents.label_conditions import selector_condition
 from agents.models import Agent, AgentQuerySet, status_condition
 from agents.reports import Status
 from agents.selectors import InvalidSelector, parse_label_query
+from agents.text_search import text_condition
 
 
 class FactFilter(django_filters.ChoiceFilter):
@@ -50,12 +50,12 @@ class AnyOfFilter(django_filters.MultipleChoiceFilter):
 
 
 class StableOrdering(django_filters.OrderingFilter):
-    """Ends every order with the primary key: rows with equal values must not change places between two pages."""
+    """By the fields named, in an order that is the same for every page."""
 
     def filter(self, qs: AgentQuerySet, value: list[str] | None) -> AgentQuerySet:
-        """Ordered as asked; the tie-break follows the last direction, so that one index can serve both."""
+        """Ordered as asked."""
         ordered: AgentQuerySet = super().filter(qs, value)
-        return ordered.order_by(*ordered.query.order_by, "-pk" if value[-1].startswith("-") else "pk") if value else qs
+        return ordered.in_order(*map(str, ordered.query.order_by)) if value else qs
 
 
 class AgentFilter(django_filters.FilterSet):
@@ -106,12 +106,7 @@ class AgentFilter(django_filters.FilterSet):
 
     def by_text(self, queryset: AgentQuerySet, _name: str, value: str) -> AgentQuerySet:
         """A part of a name, or a whole uid."""
-        try:
-            return queryset.filter(instance_uid=UUID(value))
-        except ValueError:
-            return queryset.filter(
-                Q(name__icontains=value) | Q(hostname__icontains=value) | Q(service_name__icontains=value)
-            )
+        return queryset.filter(text_condition(value))
 
 
 def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQuerySet:

@@ -60,6 +60,15 @@ class AgentQuerySet(models.QuerySet["Agent"]):
         """Agents with a live lease (WebSocket) or within their promised poll interval (HTTP)."""
         return self.filter(connected=True)
 
+    def in_order(self, *names: str) -> Self:
+        """Ordered by these fields, then by key, so that rows with equal values do not change places between two pages.
+
+        The key follows the last direction, so that one index serves both. Every agent has its presence; only when the
+        database is told so, it can begin with the index on that.
+        """
+        ordered = self.order_by(*names, "-pk" if names[-1].startswith("-") else "pk")
+        return ordered.filter(presence__isnull=False) if any("presence" in name for name in names) else ordered
+
     def with_status(self, status: Status) -> Self:
         """Agents whose derived status is ``status``; the same rule as `agents.reports.derived_status`, as a condition."""
         return self.filter(status_condition(status))
@@ -155,16 +164,31 @@ class Agent(models.Model):
         permissions = [("reveal_secrets", _("Can see secrets in reported configurations"))]
         indexes = [
             models.Index(fields=["name", "id"], name="agent_name"),
-            models.Index(fields=["connected", "healthy", "in_sync", "config_failed"], name="agent_facts"),
-            models.Index(fields=["version"], name="agent_version"),
-            models.Index(fields=["os_type"], name="agent_os_type"),
-            models.Index(fields=["hostname"], name="agent_hostname"),
+            # All that lists filter by and count, so that counting does not read the rows.
+            models.Index(
+                fields=[
+                    "connected",
+                    "healthy",
+                    "in_sync",
+                    "config_failed",
+                    "os_type",
+                    "version",
+                    "transport",
+                    "configuration_name",
+                ],
+                name="agent_facts",
+            ),
+            # With the key, which ends every order: half the fleet may have one version.
+            models.Index(fields=["version", "id"], name="agent_version"),
+            models.Index(fields=["os_type", "id"], name="agent_os_type"),
+            models.Index(fields=["hostname", "id"], name="agent_hostname"),
             models.Index(fields=["service_name"], name="agent_service_name"),
-            models.Index(fields=["configuration_name", "in_sync"], name="agent_configuration"),
+            models.Index(fields=["configuration_name", "id"], name="agent_configuration"),
             models.Index(fields=["lease_process"], name="agent_lease_process", condition=~Q(lease_process="")),
             models.Index(fields=["lease_id"], name="agent_lease", condition=~Q(lease_id="")),
             models.Index(fields=["rival_lease"], name="agent_rival_lease", condition=~Q(rival_lease="")),
-            models.Index(fields=["first_seen_at"], name="agent_first_seen"),
+            models.Index(fields=["first_seen_at", "id"], name="agent_first_seen"),
+            models.Index(fields=["connected_at", "id"], name="agent_connected_at"),
         ]
 
     def __str__(self) -> str:

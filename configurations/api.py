@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -76,7 +76,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     def get_queryset(self) -> QuerySet[Configuration]:
         """What the caller may see, with its count of assigned agents."""
         visible = Configuration.objects.visible_to(self.request.user).select_related("current")
-        return visible.annotate(matched_agents=Count("assignments")).order_by("name")
+        return visible.with_matched_agents().order_by("name")
 
     def list(self, request: Request) -> Response:
         """All configurations, by name."""

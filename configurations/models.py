@@ -9,8 +9,8 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Count, Q
-from django.db.models.functions import Now
+from django.db.models import Count, Expression, OuterRef, Subquery
+from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
@@ -32,19 +32,33 @@ class ConfigurationQuerySet(models.QuerySet["Configuration"]):
         """Those that take part in matching."""
         return self.filter(enabled=True)
 
+    def with_matched_agents(self) -> Self:
+        """Annotated with how many agents should run each: ``matched_agents``."""
+        return self.annotate(matched_agents=_assigned_agents())
+
     def with_outcomes(self) -> Self:
         """Annotated with how many agents should run each, and how far they are: ``assigned_count``, ``applied_count``…"""
-
-        def count(*statuses: AssignmentStatus) -> Count:
-            return Count("assignments", filter=Q(assignments__status__in=[item.value for item in statuses]))
-
         return self.annotate(
-            assigned_count=Count("assignments"),
-            applied_count=count(AssignmentStatus.APPLIED),
-            failed_count=count(AssignmentStatus.FAILED),
-            waiting_count=count(AssignmentStatus.PENDING, AssignmentStatus.OFFERED, AssignmentStatus.APPLYING),
-            incapable_count=count(AssignmentStatus.INCAPABLE),
+            assigned_count=_assigned_agents(),
+            applied_count=_assigned_agents(AssignmentStatus.APPLIED),
+            failed_count=_assigned_agents(AssignmentStatus.FAILED),
+            waiting_count=_assigned_agents(
+                AssignmentStatus.PENDING, AssignmentStatus.OFFERED, AssignmentStatus.APPLYING
+            ),
+            incapable_count=_assigned_agents(AssignmentStatus.INCAPABLE),
         )
+
+
+def _assigned_agents(*statuses: AssignmentStatus) -> Expression:
+    """How many agents should run a configuration, and have one of ``statuses`` if any are named.
+
+    Counted for each row shown, within the index on configuration and status: a join would read all assignments of all
+    configurations.
+    """
+    rows = Assignment.objects.filter(configuration=OuterRef("pk"))
+    if statuses:
+        rows = rows.filter(status__in=[item.value for item in statuses])
+    return Coalesce(Subquery(rows.order_by().values("configuration").annotate(number=Count("*")).values("number")), 0)
 
 
 class Configuration(models.Model):

@@ -14,6 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
+from accounts.paging import keys_first
+
 # Up to here a list is counted exactly, beyond it estimated.
 EXACT = 10_000
 PAGE_SIZE = 50
@@ -106,11 +108,9 @@ class Pages(BasePagination):
 
 
 def _rows(queryset: QuerySet[Any], start: int, stop: int) -> list[Any]:
-    """The rows from ``start`` to ``stop``; far from the beginning, only keys are skipped over, not wide joined rows."""
-    if start < _DEEP:
-        return list(queryset[start:stop])
-    keys = list(queryset.values_list("pk", flat=True)[start:stop])
-    return list(queryset.filter(pk__in=keys)) if keys else []
+    """The rows from ``start`` to ``stop``."""
+    page = queryset[start:stop]
+    return list(keys_first(queryset, page) if start >= _DEEP or queryset.query.select_related else page)
 
 
 def count_of(queryset: QuerySet[Any]) -> tuple[int, bool]:

@@ -130,7 +130,10 @@ OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, mo
 OPAMP_PORT_IS_CHOSEN = bool(env.text("OPAMP_PORT"))
 OPAMP_PORT = env.integer("OPAMP_PORT", 4320, least=0, most=65535)
 # Reports waiting for the database in one process; above it agents are told to come back later (S-102, S-103).
-OPAMP_QUEUE_LIMIT = env.integer("OPAMP_QUEUE_LIMIT", 20_000, least=1)
+# With 0 every agent is: people look round, after a restore for instance, before the fleet comes in.
+OPAMP_QUEUE_LIMIT = env.integer("OPAMP_QUEUE_LIMIT", 20_000)
+# Agents that are turned away come back after so long, spread over as much again; S-103 recommends 30 s at least.
+OPAMP_RETRY_AFTER_SECONDS = env.integer("OPAMP_RETRY_AFTER_SECONDS", 30, least=1, most=3_600)
 # Reports that one transaction takes together (group commit).
 OPAMP_BATCH_SIZE = env.integer("OPAMP_BATCH_SIZE", 256, least=1, most=2_000)
 # How often last-seen times and sequence numbers kept in memory reach the database.

@@ -15,11 +15,6 @@ from django.conf import settings
 
 from opamp_transport.limits import AddressLimit
 
-# S-103 recommends at least 30 s; the jitter keeps refused agents from coming back as one herd.
-RETRY_AFTER_SECONDS = 30
-RETRY_JITTER_SECONDS = 30
-# An address over its rate comes back sooner: the whole fleet behind one NAT must be in again within this time.
-_RATE_JITTER_SECONDS = 30
 # Requests that are refused anyway (wrong secret, malformed), of one address: beyond this they get 429.
 _FAULTS_PER_SECOND = 10.0
 
@@ -114,13 +109,18 @@ def overloaded() -> Refusal:
 
 
 def retry_after_seconds() -> int:
-    """Seconds until a refused agent should come back."""
-    return RETRY_AFTER_SECONDS + random.randrange(RETRY_JITTER_SECONDS)  # noqa: S311  spreads load, guards nothing
+    """Seconds until a refused agent should come back: `OPAMP_RETRY_AFTER_SECONDS` and a jitter."""
+    return settings.OPAMP_RETRY_AFTER_SECONDS + _jitter_seconds()
+
+
+def _jitter_seconds() -> int:
+    """Keeps agents that are refused together from coming back as one herd."""
+    return random.randrange(settings.OPAMP_RETRY_AFTER_SECONDS)  # noqa: S311  spreads load, guards nothing
 
 
 def _too_many(reason: str, wait: float) -> Refusal:
-    """429 with a Retry-After that spreads those who are refused together."""
-    seconds = math.ceil(wait) + random.randrange(_RATE_JITTER_SECONDS)  # noqa: S311  spreads load, guards nothing
+    """429 that says when the rate allows another: soon, since the whole fleet behind one NAT must be in again."""
+    seconds = math.ceil(wait) + _jitter_seconds()
     return Refusal(
         429,
         reason,

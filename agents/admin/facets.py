@@ -46,7 +46,7 @@ def groups() -> list[Group]:
     )  # fmt: skip
     found = []
     for *facts, os_type, version, transport, configuration, number in (
-        Agent.objects.order_by().values_list(*columns).annotate(number=Count("pk"))
+        Agent.objects.order_by().values_list(*columns).annotate(number=Count("*"))
     ):
         connected, healthy, in_sync, failed = facts
         status = derived_status(Facts(connected=connected, healthy=healthy, in_sync=in_sync, config_failed=failed))

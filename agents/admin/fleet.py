@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar, cast
-from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -22,9 +22,10 @@ from accounts.paging import WindowPaging
 from agents.admin import bulk, facets
 from agents.admin.page import AgentPages
 from agents.label_conditions import selector_condition
-from agents.models import Agent
+from agents.models import Agent, AgentQuerySet
 from agents.selectors import InvalidSelector, parse_label_query
 from agents.services import editing
+from agents.text_search import text_condition
 
 _CHIPS = 3
 # Labels that other columns show already.
@@ -59,6 +60,17 @@ class AgentForm(forms.ModelForm[Agent]):
     def clean_label_lines(self) -> dict[str, str]:
         """The labels; a line without ``=`` or a bad key is named in the error."""
         return bulk.read_label_lines(self.cleaned_data["label_lines"])
+
+
+class FleetList(ChangeList):
+    """The list in an order that an index has."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Agent]:
+        """Django's own tie-break goes down whatever the columns do."""
+        rows = cast("AgentQuerySet", super().get_queryset(request, exclude_parameters))
+        asked = [str(name) for name in self.get_ordering(request, self.root_queryset)]
+        columns = [name for name in asked if name not in {"pk", "-pk", "id"}]
+        return rows.in_order(*columns) if columns else rows
 
 
 @admin.register(Agent)
@@ -97,25 +109,24 @@ class AgentAdmin(WindowPaging, AgentPages):
         """With the hot row, which the list and the page both show."""
         return super().get_queryset(request).select_related("presence")
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """In an order that an index has."""
+        return FleetList
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Agent], search_term: str
     ) -> tuple[QuerySet[Agent], bool]:
-        """A whole UID, a label query when there is a sign of one, else a part of a name."""
+        """A label query when there is a sign of one, else a whole UID or a part of a name."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        try:
-            return queryset.filter(instance_uid=UUID(term)), False
-        except ValueError:
-            pass
         if any(sign in term for sign in "=<>!("):
             try:
                 return queryset.filter(selector_condition(parse_label_query(term))), False
             except InvalidSelector as error:
                 self.message_user(request, str(error), messages.ERROR)
                 return queryset.none(), False
-        part = Q(name__icontains=term) | Q(hostname__icontains=term) | Q(service_name__icontains=term)
-        return queryset.filter(part), False
+        return queryset.filter(text_condition(term)), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Under a title that says what it shows."""

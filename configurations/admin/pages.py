@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -42,6 +43,14 @@ _AGENTS = 100
 _SAMPLED_FOR_KEYS = 200
 
 
+class ConfigurationList(ChangeList):
+    """The list, which alone counts agents of every row."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Configuration]:
+        """With how far the agents are."""
+        return cast("ConfigurationQuerySet", super().get_queryset(request, exclude_parameters)).with_outcomes()
+
+
 @admin.register(Configuration)
 class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
     """What agents should run."""
@@ -69,9 +78,12 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
     # --- List ------------------------------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Configuration]:
-        """With the counts of the list."""
-        rows = cast("ConfigurationQuerySet", super().get_queryset(request))
-        return rows.select_related("current").with_outcomes()
+        """With what is published."""
+        return super().get_queryset(request).select_related("current")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """With counts."""
+        return ConfigurationList
 
     @admin.display(description=_("configuration"), ordering="name")
     def title(self, row: Configuration) -> SafeString:
@@ -156,7 +168,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         """The editor; or, when a complete form came in, the page that says what it would change."""
         form = cast("ConfigurationForm", context["adminform"].form)
         # The form's own instance carries what was typed already.
-        row = self.get_queryset(request).get(pk=obj.pk) if change and obj else None
+        row = Configuration.objects.select_related("current").with_outcomes().get(pk=obj.pk) if change and obj else None
         if request.method == "POST" and not form.errors and form.stage != EDIT and form.found is not None:
             return self.confirmation(request, form, row)
         context |= self._editor_context(request, form, row)

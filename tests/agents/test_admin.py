@@ -158,6 +158,18 @@ class TestList:
         assert WindowPaginator(rows, 2, page=3).count == 7
         assert WindowPaginator(rows, 2, page=4).count == 8
 
+    def test_a_page_is_the_same_from_whichever_end_it_is_read(self, report):
+        for number in range(7):
+            report(f"a{number}")
+        rows = Agent.objects.order_by("-hostname", "id")
+        pages = [list(WindowPaginator(rows, 3, page=page).page(page)) for page in (1, 2, 3)]
+        assert [[agent.hostname for agent in page] for page in pages] == [
+            ["a6", "a5", "a4"],
+            ["a3", "a2", "a1"],
+            ["a0"],
+        ]
+        assert list(WindowPaginator(rows.none(), 3, page=1).page(1)) == []
+
 
 class TestOneAgent:
     def test_the_page_costs_few_queries(self, signed_in, report):

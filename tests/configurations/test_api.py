@@ -244,11 +244,11 @@ def test_a_list_of_revisions_leaves_the_files_to_each(api_of, alice):
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        ("", 1),
+        ("", 2),
         ("/prod-config", 1),
         ("/prod-config/revisions", 2),
         ("/prod-config/revisions/1", 2),
-        ("/prod-config/agents", 2),
+        ("/prod-config/agents", 3),
     ],
 )
 def test_pages_cost_a_fixed_number_of_queries(api_of, alice, report, django_assert_max_num_queries, path, most):

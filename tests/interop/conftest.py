@@ -22,6 +22,19 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
+def kinds_at_hand(request: pytest.FixtureRequest) -> list[Kind]:
+    """All clients whose toolchain is here, for a test that runs them side by side."""
+    found = []
+    for kind in KINDS:
+        if why := obstacle(kind):
+            not_run.note(request.node, "interop", why, kind.title)
+        else:
+            command(kind)
+            found.append(kind)
+    return found
+
+
+@pytest.fixture
 def stage(kind: Kind, shared_portal: LiveServer) -> Stage:
     """An agent of its own on the server that the module shares."""
     return Stage(kind, shared_portal)

@@ -1,14 +1,18 @@
-"""Agents that others wrote in less common situations: compression, lost state, new identities."""
+"""Agents that others wrote in less common situations: compression, a server that turns them away, lost state, new identities."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.interop.programs import KINDS, Kind
-from tests.interop.recording_proxy import RecordingProxy
+from tests.interop.recording_proxy import Piece, RecordingProxy
 from tests.interop.stage import Stage
 from tests.live_server import LiveServer
 
@@ -16,6 +20,9 @@ pytestmark = pytest.mark.interop
 
 GO_KINDS = [kind for kind in KINDS if kind.program == "go"]
 HTTP_KINDS = [kind for kind in KINDS if kind.scheme == "http"]
+# The shortest Retry-After (s): twice as long is the longest. Elastic's client waits for 30 s at least, a tenth more or less.
+RETRY_AFTER = 5
+NODE_PAUSE = 27.0
 
 only_go = pytest.mark.parametrize("kind", GO_KINDS, ids=lambda kind: kind.name, indirect=True)
 
@@ -134,6 +141,123 @@ class TestReferenceClient:
             agent.tell("describe tier=front")
             stage.server.eventually(lambda: (stage.found() or {}).get("labels", {}).get("tier"))
             assert "code.namespace" in str(components_of(stage))
+
+
+class TestTurnedAway:
+    """Refused before the server drowns, a fleet comes back by itself, when it was told to, and nothing is lost."""
+
+    @pytest.mark.rule("S-103", "S-104", "S-105", transport=["websocket", "http"])
+    def test_a_server_that_takes_nobody_is_asked_again_in_time(self, kinds_at_hand: list[Kind], tmp_path: Path) -> None:
+        taking_nobody = {"OPAMP_QUEUE_LIMIT": "0", "OPAMP_RETRY_AFTER_SECONDS": str(RETRY_AFTER)}
+        with LiveServer(tmp_path, **taking_nobody) as server, ExitStack() as stack:
+            agents = [TurnedAway(Stage(kind, server), stack) for kind in kinds_at_hand]
+            for one in agents:
+                one.agent.expect("connect_failed")
+                assert one.stage.found() is None
+                assert one.statuses() == {503}
+                assert b" 101 " not in one.proxy.received
+            server.restart(OPAMP_QUEUE_LIMIT="20000")
+            for one in agents:
+                one.is_served()
+                asked, pauses = one.waited()
+                assert min(asked) >= RETRY_AFTER
+                if one.stage.kind.program == "node":
+                    assert pauses[0] >= NODE_PAUSE
+
+    @pytest.mark.rule("S-103", "S-104", "S-105", transport=["websocket", "http"])
+    def test_above_the_rate_of_their_address_agents_are_turned_away_until_it_is_raised(
+        self, kinds_at_hand: list[Kind], tmp_path: Path
+    ) -> None:
+        """Agents that poll twenty times as often as one may; and one new connection a second for six that come at once."""
+        rates = {"OPAMP_REQUESTS_PER_SECOND": "1", "OPAMP_HANDSHAKES_PER_SECOND": "1"}
+        with (
+            LiveServer(tmp_path, OPAMP_RETRY_AFTER_SECONDS=str(RETRY_AFTER), **rates) as server,
+            ExitStack() as stack,
+        ):
+            pollers = [
+                TurnedAway(Stage(kind, server), stack, interval_seconds=0.05)
+                for kind in kinds_at_hand
+                if kind.scheme == "http" and kind.program != "node"
+            ]
+            use_up_handshakes(server)
+            sockets = [
+                TurnedAway(Stage(kind, server), stack)
+                for kind in kinds_at_hand
+                if kind.scheme == "ws"
+                for _ in range(6)
+            ]
+            for one in pollers:
+                one.agent.expect("connect_failed")
+            for one in sockets:
+                server.eventually(lambda one=one: one.proxy.received, what="an answer")
+            refused = [one for one in pollers + sockets if one.statuses()]
+            assert {one.stage.kind for one in refused} == {one.stage.kind for one in pollers + sockets}
+            assert all(one.statuses() == {429} for one in refused)
+            server.restart(OPAMP_REQUESTS_PER_SECOND="5000", OPAMP_HANDSHAKES_PER_SECOND="500")
+            for one in pollers + sockets:
+                one.is_served()
+            for one in refused:
+                one.waited()
+
+
+class TurnedAway:
+    """An agent, started at once, that a server turns away at first; what passes between them is kept."""
+
+    def __init__(self, stage: Stage, stack: ExitStack, *, interval_seconds: float = 0.5) -> None:
+        server = stage.server
+        self.stage = stage
+        self.config_hash = stage.publish(stage.kind.good)
+        endpoint = server.websocket_endpoint if stage.kind.scheme == "ws" else server.http_endpoint
+        self.proxy = stack.enter_context(RecordingProxy(endpoint))
+        program = stage.program("--endpoint", self.proxy.endpoint, interval_seconds=interval_seconds)
+        self.agent = stack.enter_context(program)
+
+    def statuses(self) -> set[int]:
+        """How it was turned away so far."""
+        return {status for status, _, _ in refusals(self.proxy.pieces)}
+
+    def is_served(self) -> None:
+        """It has come back by itself, is known and runs its configuration, which it was offered once."""
+        self.agent.expect("applied", hash=self.config_hash)
+        self.stage.runs(self.config_hash)
+        assert self.agent.count("remote_config") == 1
+
+    def waited(self) -> tuple[list[int], list[float]]:
+        """The seconds that it was told to wait and that it did wait, refusal by refusal; the reference client obeys."""
+        found = refusals(self.proxy.pieces)
+        asked, pauses = [asked for _, asked, _ in found], [pause for _, _, pause in found if pause is not None]
+        assert len(pauses) == len(asked) > 0, found
+        if self.stage.kind.program == "go":
+            assert all(pause >= told for told, pause in zip(asked, pauses, strict=True)), found
+        return asked, pauses
+
+
+def refusals(pieces: Iterable[Piece]) -> list[tuple[int, int, float | None]]:
+    """Status, Retry-After and the seconds until the next request (``None``: none yet) of each refusal."""
+    found: list[tuple[int, int, float | None]] = []
+    refused_at: float | None = None
+    for piece in pieces:
+        if piece.by_client:
+            if refused_at is not None and piece.data.startswith((b"GET ", b"POST ")):
+                found[-1] = (*found[-1][:2], piece.at - refused_at)
+                refused_at = None
+        elif head := re.match(rb"HTTP/1.1 (\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?(?i:retry-after): (\d+)\r", piece.data):
+            found.append((int(head[1]), int(head[2]), None))
+            refused_at = piece.at
+    return found
+
+
+def use_up_handshakes(server: LiveServer) -> None:
+    """Connect until the rate of this machine's address is used up."""
+
+    def is_refused() -> bool:
+        try:
+            with connect(server.websocket_endpoint):
+                return False
+        except InvalidStatus as refusal:
+            return refusal.response.status_code == 429
+
+    assert any(is_refused() for _ in range(100))
 
 
 def components_of(stage: Stage) -> object:
