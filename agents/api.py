@@ -104,8 +104,8 @@ class AgentViewSet(
         return Response(AgentDetailSerializer(self.get_object()).data)
 
     def perform_destroy(self, instance: Agent) -> None:
-        """Forget the agent with its history; one that still talks registers itself anew."""
-        editing.forget_agents([instance.pk], by=signed_in(self.request))
+        """Forget the agent with its history; one that still talks registers itself anew. 409 for one that is shut out."""
+        editing.forget_agent(instance.pk, by=signed_in(self.request))
 
     # --- Below one agent -------------------------------------------------------------------------------------------
 

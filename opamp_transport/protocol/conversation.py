@@ -42,13 +42,14 @@ class DesiredSettings:
     """Connection settings to offer, beside what decides whether to say so now.
 
     ``reported_hash`` is the hash the agent last named. ``offered``: this hash was sent on the present connection;
-    ``offered_lately``: on whichever, not long ago.
+    ``offered_lately``: on whichever, not long ago. ``with_credential``: the offer brings the agent a credential of its own.
     """
 
     offer: HeartbeatOffer
     reported_hash: bytes
     offered: bool
     offered_lately: bool
+    with_credential: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def settings_due(known: Known, report: StatusReport, settings: DesiredSettings) 
     nothing, not again for a while, on whichever connection: taking an offer may mean a new connection, and then every
     connection would bring an offer and every offer a connection.
     """
-    if not _takes_heartbeat_offer(known.capabilities) or settings.reported_hash == settings.offer.settings_hash:
+    if not _takes_settings(known.capabilities, settings) or settings.reported_hash == settings.offer.settings_hash:
         return False
     if known.retried or not settings.offered_lately:
         return True
@@ -180,7 +181,9 @@ def _with_offers(reply: Reply, known: Known, desired: Desired, *, status_reporte
     return replace(reply, custom_capabilities=desired.custom_capabilities, custom_message=desired.custom_message)
 
 
-def _takes_heartbeat_offer(capabilities: int) -> bool:
-    """Both bits: the member must be accepted (S-76), and the interval honoured (S-73)."""
-    needed = AgentCapabilities.REPORTS_HEARTBEAT | AgentCapabilities.ACCEPTS_OPAMP_CONNECTION_SETTINGS
+def _takes_settings(capabilities: int, settings: DesiredSettings) -> bool:
+    """The member must be accepted (S-76); of a heartbeat interval alone one that sends no heartbeats has no use (S-73)."""
+    needed = AgentCapabilities.ACCEPTS_OPAMP_CONNECTION_SETTINGS
+    if not settings.with_credential:
+        needed |= AgentCapabilities.REPORTS_HEARTBEAT
     return capabilities & needed == needed
