@@ -261,7 +261,7 @@ register_bulk_action(
         permission="agents.change_agent",
         run=allow_enrolment,
         done=gettext_lazy("Agents that may enrol: %(count)d."),
-        eligible=Q(credential_revoked_at__isnull=False) | Q(credential_used_at__isnull=False),
+        eligible=Q(credential_revoked_at__isnull=False) | Q(credential_issued_at__isnull=False),
         skipped=gettext_lazy("the shared secret is enough for it already"),
         available=agents_get_credentials,
     )

@@ -155,7 +155,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "may_change": changes,
             "own_credentials": settings.OPAMP_AGENT_CREDENTIALS,
             "may_revoke": changes and _has_credential(agent) and agent.credential_revoked_at is None,
-            "may_enrol": changes and (agent.credential_revoked_at or agent.credential_used_at) is not None,
+            "may_enrol": changes and (agent.credential_revoked_at or agent.credential_issued_at) is not None,
             "capabilities": capability_names(agent.capabilities),
             "identifying": sorted(state.identifying_attributes.items()),
             "non_identifying": sorted(state.non_identifying_attributes.items()),

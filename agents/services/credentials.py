@@ -123,12 +123,16 @@ def revoke_credentials(agent_ids: Sequence[int], *, by: User | None, at: datetim
 def allow_enrolment(agent_ids: Sequence[int], *, by: User | None, at: datetime) -> int:
     """Let agents in with the shared secret once more, to be given new credentials; returns for how many that is a change.
 
-    A revoked credential stays refused. One that was not revoked goes on until its successor is used (S-82).
+    A revoked credential stays refused. One that was not revoked goes on until its successor is used (S-82). Also for an
+    agent that was given one and never used it: it may have lost it, after it said that it had taken it.
     """
     chosen = Agent.objects.select_for_update().filter(pk__in=agent_ids).order_by("id")
-    rows = [row for row in chosen if row.credential_revoked_at is not None or row.credential_used_at is not None]
+    rows = [row for row in chosen if row.credential_revoked_at is not None or row.credential_issued_at is not None]
     for row in rows:
-        row.credential_former_number = None if row.credential_revoked_at is not None else row.credential_number
+        if row.credential_revoked_at is not None:
+            row.credential_former_number = None
+        elif row.credential_used_at is not None or row.credential_former_number is None:
+            row.credential_former_number = row.credential_number
         row.credential_number = row.credential_issued_at = row.credential_used_at = row.credential_revoked_at = None
     names = ["number", "former_number", "issued_at", "used_at", "revoked_at"]
     Agent.objects.bulk_update(rows, [f"credential_{name}" for name in names], batch_size=200)

@@ -121,12 +121,20 @@ class TestRevoking:
             None, number, None,
         )  # fmt: skip
 
-    def test_there_is_nothing_to_allow_to_an_agent_whose_secret_is_enough(self, report: Any) -> None:
+    def test_one_that_was_given_and_never_used_may_have_been_lost(self, report: Any) -> None:
         agent = enrolled(report(), used_at=None)
-        assert credentials.allow_enrolment([agent.pk], by=None, at=timezone.now()) == 0
-        assert not AgentEvent.objects.filter(kind="credential").exists()
+        first = agent.credential_number
+        assert credentials.allow_enrolment([agent.pk], by=None, at=timezone.now()) == 1
         agent.refresh_from_db()
-        assert agent.credential_number is not None
+        assert (agent.credential_number, agent.credential_former_number) == (None, first)
+        in_use = enrolled(report(), former_number=7, used_at=None)
+        credentials.allow_enrolment([in_use.pk], by=None, at=timezone.now())
+        in_use.refresh_from_db()
+        assert in_use.credential_former_number == 7  # the one that it uses while the next one is on its way
+
+    def test_there_is_nothing_to_allow_to_an_agent_that_never_had_one(self, report: Any) -> None:
+        assert credentials.allow_enrolment([report().pk], by=None, at=timezone.now()) == 0
+        assert not AgentEvent.objects.filter(kind="credential").exists()
 
 
 @pytest.mark.django_db

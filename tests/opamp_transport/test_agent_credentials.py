@@ -45,6 +45,8 @@ def on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.OPAMP_SECRET_KEY = SECRET
     settings.OPAMP_AGENT_CREDENTIALS = settings.OPAMP_OFFER_HEARTBEAT = True
     monkeypatch.setattr(consumers, "_DENIED_SECONDS", 0.0)
+    # What a ring brings about shall not come from looking for lost ones.
+    monkeypatch.setattr(runtime, "MISSED_CHANGE_SECONDS", 3_600.0)
 
 
 def with_own(text: str) -> dict[str, str]:
