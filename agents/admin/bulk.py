@@ -275,7 +275,10 @@ register_bulk_action(
         done=gettext_lazy("Agents forgotten: %(count)d."),
         eligible=Q(credential_revoked_at=None),
         skipped=gettext_lazy("its credential is revoked, and forgetting it would let it in again"),
-        offline=gettext_lazy("Agents that still talk come back by themselves, without their history."),
+        offline=gettext_lazy(
+            "Agents that still talk come back by themselves, without their history; with the shared secret, if they had a "
+            "credential of their own."
+        ),
         danger=True,
     )
 )
