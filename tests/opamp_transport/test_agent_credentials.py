@@ -396,7 +396,7 @@ class TestTwoConnections:
 
         run(body())
 
-    @pytest.mark.rule(transport="http")
+    @pytest.mark.rule("S-117", transport="http")
     def test_memory_does_not_answer_whoever_shows_less(self) -> None:
         async def body() -> None:
             agent = FakeAgent(capabilities=TAKES)
@@ -413,9 +413,8 @@ class TestTwoConnections:
 
 
 @RULES
-@pytest.mark.rule("S-83")
 class TestRevoked:
-    @pytest.mark.rule(transport="websocket")
+    @pytest.mark.rule("S-83", transport="websocket")
     def test_a_live_socket_is_closed_at_once(self) -> None:
         async def body() -> None:
             agent = FakeAgent(capabilities=TAKES)
@@ -432,7 +431,7 @@ class TestRevoked:
 
         run(body())
 
-    @pytest.mark.rule(transport="websocket")
+    @pytest.mark.rule("S-83", transport="websocket")
     def test_also_when_the_ring_was_lost(self) -> None:
         async def body() -> None:
             agent = FakeAgent(capabilities=TAKES)
@@ -463,6 +462,7 @@ class TestRevoked:
         run(body())
 
     @BOTH
+    @pytest.mark.rule("S-83")
     def test_neither_credential_nor_secret_lets_it_in_until_it_may_enrol(self, transport: str) -> None:
         async def body() -> None:
             agent = FakeAgent(capabilities=TELLS)
@@ -486,7 +486,7 @@ class TestRevoked:
 
         run(body())
 
-    @pytest.mark.rule(transport="http")
+    @pytest.mark.rule("S-83", transport="http")
     def test_a_poll_that_memory_would_answer_is_refused(self) -> None:
         async def body() -> None:
             agent = FakeAgent(capabilities=TAKES)
