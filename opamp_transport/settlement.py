@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from agents import doorbell, extensions
-from agents.credentials import Denial, text_of
+from agents.credentials import AgentCredential, Denial, text_of
 from agents.models import Agent, AgentCommand, AgentEvent
 from agents.reports import CustomMessage, RemoteConfigStatuses
 from agents.services import commands, credentials, identity
@@ -135,8 +135,7 @@ def _settle_known(
         )
         reply = answer(_known(entry), report, desired)
         more_due = _note_sent(reply, placement, queue, entry.events, at=at)
-        of_its_own = desired.settings is not None and desired.settings.with_credential
-        _note_asked(entry, reply, at, with_own_credential=of_its_own)
+        _note_asked(entry, reply, desired.settings, at)
         settled[report.instance_uid] = Settled(
             key,
             entry.agent.capabilities,
@@ -225,23 +224,29 @@ def _for_rival(entry: Recorded) -> Settled:
     )
 
 
-def _desired_settings(entry: Recorded, offer: HeartbeatOffer | None, at: datetime) -> DesiredSettings | None:
-    if offer is None:
+def _desired_settings(entry: Recorded, base: HeartbeatOffer | None, at: datetime) -> DesiredSettings | None:
+    """``base`` repeats what let the speaker in. Whether its like was sent or answered is asked of the credential sent last."""
+    if base is None:
         return None
+    offer = known = base
     credential = credentials.credential_to_offer(entry)
     if credential is not None:
-        key = settings.SECRET_KEY
-        offer = with_credential(offer, text_of(credential, key=key), key=key)
+        offer = _bringing(credential, base)
+        known = _bringing(credentials.credential_sent_last(entry) or credential, base)
     state = entry.state
-    same = state.settings_offered_hash == offer.settings_hash.hex()
+    same = state.settings_offered_hash == known.settings_hash.hex()
     offered_at = state.settings_offered_at
     return DesiredSettings(
         offer=offer,
-        with_credential=credential is not None,
-        reported_hash=bytes.fromhex((state.connection_settings_status or {}).get("hash", "")),
+        credential=credential,
+        answered=(state.connection_settings_status or {}).get("hash", "") == known.settings_hash.hex(),
         offered=same and state.settings_offered_lease == entry.agent.lease_id,
         offered_lately=same and offered_at is not None and at - offered_at < SETTINGS_PAUSE,
     )
+
+
+def _bringing(credential: AgentCredential, base: HeartbeatOffer) -> HeartbeatOffer:
+    return with_credential(base, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
 
 
 def _untold(told: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -291,7 +296,7 @@ def _note_sent(
     return bool(left) or reply.restart
 
 
-def _note_asked(entry: Recorded, reply: Reply, at: datetime, *, with_own_credential: bool) -> None:
+def _note_asked(entry: Recorded, reply: Reply, desired: DesiredSettings | None, at: datetime) -> None:
     if reply.report_full_state:
         entry.change_state("full_state_requested_at", at)
         entry.note(AgentEvent.Kind.FULL_STATE, at, sequence_num=str(entry.arrival.report.sequence_num))
@@ -299,8 +304,8 @@ def _note_asked(entry: Recorded, reply: Reply, at: datetime, *, with_own_credent
         entry.change_state("settings_offered_hash", reply.heartbeat_offer.settings_hash.hex())
         entry.change_state("settings_offered_lease", entry.agent.lease_id)
         entry.change_state("settings_offered_at", at)
-        if with_own_credential:
-            credentials.note_offer(entry, at)
+        if desired is not None and desired.credential is not None:
+            credentials.note_offer(entry, desired.credential, at)
 
 
 def _look_again_at(entry: Recorded, placement: Placement) -> datetime | None:

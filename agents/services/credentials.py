@@ -68,20 +68,24 @@ def note_use(entry: Recorded, at: datetime) -> None:
 
 
 def credential_to_offer(entry: Recorded) -> AgentCredential | None:
-    """The credential that the speaker should use instead of what let it in; ``None`` when there is no better one.
+    """The credential to send to the speaker, if now is the time, instead of what let it in; ``None`` for one that has it.
 
-    The same one each time until it is used, so that an offer that got lost is made again (S-78, S-81).
+    A new one each time: whoever has the shared secret may have been given one under this uid before, and must not hold what
+    the agent then uses. Only the retry of a poll, whose answer was lost, gets the same again (S-46).
     """
     row, shown = entry.agent, entry.arrival.credential
     if not _takes_one(row) or entry.arrival.report.agent_disconnect:
         return None
     if shown is not None and shown.number == row.credential_number:
         return None
-    number = row.credential_number
-    if number is None:
-        number = new_number()
-        entry.change("credential_number", number)
-    return AgentCredential(row.instance_uid, number)
+    retried = entry.repeated and entry.arrival.over_http and row.credential_number is not None
+    return AgentCredential(row.instance_uid, row.credential_number if retried else new_number())
+
+
+def credential_sent_last(entry: Recorded) -> AgentCredential | None:
+    """The one that was sent to the agent last, or is in use; ``None`` before the first."""
+    number = entry.agent.credential_number
+    return None if number is None else AgentCredential(entry.agent.instance_uid, number)
 
 
 def enrolment_due(agent: Agent) -> bool:
@@ -94,9 +98,9 @@ def _takes_one(agent: Agent) -> bool:
     return bool(settings.OPAMP_AGENT_CREDENTIALS and accepts)
 
 
-def note_offer(entry: Recorded, at: datetime) -> None:
-    """The agent's credential leaves with this reply."""
-    if entry.agent.credential_issued_at is None:
+def note_offer(entry: Recorded, credential: AgentCredential, at: datetime) -> None:
+    """``credential`` leaves with this reply; of those that were never used it is the only one from now on."""
+    if entry.change("credential_number", credential.number):
         entry.change("credential_issued_at", at)
         entry.note(Kind.CREDENTIAL, at, step="issued")
 
@@ -131,7 +135,7 @@ def allow_enrolment(agent_ids: Sequence[int], *, by: User | None, at: datetime) 
     for row in rows:
         if row.credential_revoked_at is not None:
             row.credential_former_number = None
-        elif row.credential_used_at is not None or row.credential_former_number is None:
+        elif row.credential_used_at is not None:
             row.credential_former_number = row.credential_number
         row.credential_number = row.credential_issued_at = row.credential_used_at = row.credential_revoked_at = None
     names = ["number", "former_number", "issued_at", "used_at", "revoked_at"]

@@ -150,14 +150,32 @@ class TestGiven:
 
         run(body())
 
-    def test_again_when_the_offer_got_lost_and_the_same_one(self, transport: str) -> None:
+    def test_another_one_after_a_pause_and_whoever_was_given_the_first_has_nothing(self, transport: str) -> None:
         async def body() -> None:
-            agent = FakeAgent(capabilities=TELLS)
+            agent = FakeAgent(capabilities=TAKES)
             first = await given(transport, agent)
             await lose_memory()
-            await pretend_it_was_offered(ago=SETTINGS_PAUSE)
             async with Line(transport, SHARED) as line:
-                assert offered(await line.tell_all(agent, **status(b""))) == first
+                assert not (await line.tell_all(agent)).HasField("connection_settings")
+            await pretend_it_was_offered(ago=SETTINGS_PAUSE)
+            second = await given(transport, agent)
+            assert second != first
+            assert await denial(transport, with_own(first), agent.message()) is Denial.OUTDATED
+            assert await denial(transport, with_own(second), agent.message()) is None
+
+        run(body())
+
+    @pytest.mark.rule("S-81")
+    def test_not_again_to_one_that_has_answered(self, transport: str) -> None:
+        async def body() -> None:
+            agent = FakeAgent(capabilities=TELLS)
+            async with Line(transport, SHARED) as line:
+                hash_ = (await line.tell_all(agent)).connection_settings.hash
+                await line.exchange(agent.message(**status(hash_)))
+            await pretend_it_was_offered(ago=2 * SETTINGS_PAUSE)
+            async with Line(transport, SHARED) as line:
+                again = await line.tell_all(agent, **status(hash_))
+                assert not again.HasField("connection_settings")
 
         run(body())
 
@@ -190,6 +208,22 @@ class TestGiven:
             assert (await row_of(agent)).credential_number is None
 
         run(body())
+
+
+@RULES
+@pytest.mark.rule("S-46", transport="http")
+def test_a_retried_poll_gets_the_same_credential_again() -> None:
+    async def body() -> None:
+        agent = FakeAgent(capabilities=TAKES)
+        message = agent.message(**agent.full_parts())
+        texts = set()
+        for _ in range(2):
+            texts.add(offered(await Line("http", SHARED).exchange(message)))
+            await lose_memory()
+        assert len(texts) == 1
+        assert await denial("http", with_own(texts.pop()), agent.message()) is None
+
+    run(body())
 
 
 @BOTH
