@@ -78,8 +78,9 @@ def credential_to_offer(entry: Recorded) -> AgentCredential | None:
         return None
     if shown is not None and shown.number == row.credential_number:
         return None
-    retried = entry.repeated and entry.arrival.over_http and row.credential_number is not None
-    return AgentCredential(row.instance_uid, row.credential_number if retried else new_number())
+    if entry.repeated and entry.arrival.over_http and row.credential_number is not None:
+        return AgentCredential(row.instance_uid, row.credential_number)
+    return AgentCredential(row.instance_uid, new_number())
 
 
 def credential_sent_last(entry: Recorded) -> AgentCredential | None:
