@@ -90,9 +90,9 @@ _UNAUTHORIZED = Refusal(
 def turned_away(denial: Denial, instance_uid: UUID) -> Refusal:
     """The answer to a request that was let in, but not to speak for the agent it names (S-83, S-117)."""
     text = f"{instance_uid}: {denial.sentence}"
-    return (
-        Refusal(403, denial.value, text) if denial is Denial.FOREIGN else Refusal(401, denial.value, text, _CHALLENGE)
-    )
+    if denial is Denial.FOREIGN:
+        return Refusal(403, denial.value, text)
+    return Refusal(401, denial.value, text, _CHALLENGE)
 
 
 def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

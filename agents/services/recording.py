@@ -83,7 +83,8 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
 
 
 def save_recorded(recorded: Sequence[Recorded]) -> None:
-    """Write newcomers, changed fields, the hot row, the timeline, of entries without a denial. Same transaction as before.
+    """Write newcomers, changed fields, the hot row, the timeline. Same transaction as `record_reports`, whose entries with
+    a denial the caller leaves out.
 
     Newcomers are inserted here and not before, so that what the caller decides about them costs no second statement;
     foreign keys to them are checked when the transaction commits.
