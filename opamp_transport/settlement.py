@@ -20,6 +20,7 @@ from agents.reports import CustomMessage, RemoteConfigStatuses
 from agents.services import commands, credentials, identity
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease, Recorded
 from agents.services.bulk import bulk_insert
+from agents.services.leases import disconnect
 from agents.services.recording import FULL_STATE_PATIENCE, record_reports, save_recorded
 from configurations.services import offers
 from configurations.services.targeting import Placement
@@ -171,9 +172,12 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
     configs = offers.desired_configs(placements, lease_ids=leases, at=at)
     settled = {uid: Settled(0) for uid in rung}
     events: list[AgentEvent] = []
+    shut_out: list[int] = []
     for agent, placement in zip(agents, placements, strict=True):
         if agent.credential_revoked_at is not None:
             settled[agent.instance_uid] = _turned_away(agent.instance_uid, Denial.REVOKED)
+            if agent.lease_id == rung[agent.instance_uid].id:
+                shut_out.append(agent.pk)
             continue
         if agent.lease_id != rung[agent.instance_uid].id:
             settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, more_due=True, owned=False)
@@ -196,6 +200,9 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
         settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, reply, more_due)
     offers.save_settled(placements, agents_too=True)
     bulk_insert(events)
+    if shut_out:
+        # The socket may go on for others who share it.
+        disconnect(Agent.objects.filter(pk__in=shut_out), reason="credential revoked", at=at)
     return settled
 
 

@@ -489,6 +489,10 @@ class TestRevoked:
                 await revoke(first)
                 pushed = await gateway.receive()
                 assert named_in(pushed.error_response.error_message) is Denial.REVOKED
+                assert not (await row_of(first)).connected
+                await runtime.current().find_missed_changes()
+                await settled()
+                assert await gateway.nothing_comes()
                 for _ in range(2):
                     assert (await gateway.exchange(first.message())).HasField("error_response")
                     assert not (await gateway.exchange(second.message())).HasField("error_response")
