@@ -28,6 +28,7 @@ from agents.api_serializers import (
     CommandSerializer,
     ComponentsSerializer,
     ConnectionSerializer,
+    CredentialSerializer,
     CustomMessageRequest,
     EventSerializer,
     LabelsRequest,
@@ -40,7 +41,7 @@ from agents.labels import InvalidLabels
 from agents.models import Agent, AgentQuerySet
 from agents.redaction import redacted_files
 from agents.reports import Facts, Status, derived_status
-from agents.services import commands, editing
+from agents.services import commands, credentials, editing
 from agents.services.batches import MOST, Outcome
 from agents.services.identity import assign_instance_uid
 
@@ -104,8 +105,8 @@ class AgentViewSet(
         return Response(AgentDetailSerializer(self.get_object()).data)
 
     def perform_destroy(self, instance: Agent) -> None:
-        """Forget the agent with its history; one that still talks registers itself anew."""
-        editing.forget_agents([instance.pk], by=signed_in(self.request))
+        """Forget the agent with its history; one that still talks registers itself anew. 409 for one that is shut out."""
+        editing.forget_agent(instance.pk, by=signed_in(self.request))
 
     # --- Below one agent -------------------------------------------------------------------------------------------
 
@@ -230,6 +231,28 @@ class AgentViewSet(
         uid = assign_instance_uid(self.get_object(), by=signed_in(request), at=timezone.now())
         return Response(NewUidSerializer({"new_instance_uid": uid}).data, status=202)
 
+    @extend_schema(
+        operation_id="agents_revoke_credential",
+        parameters=[INSTANCE_UID],
+        request=None,
+        responses=CredentialSerializer,
+    )
+    @action(detail=True, methods=["post"], url_path="revoke-credential", right="change")
+    def revoke_credential(self, request: Request, **_kwargs: str) -> Response:
+        """Shut the agent out, whatever it shows, until its enrolment is allowed; its connection is closed at once."""
+        return self._change_credential(request, credentials.revoke_credentials)
+
+    @extend_schema(
+        operation_id="agents_allow_enrolment",
+        parameters=[INSTANCE_UID],
+        request=None,
+        responses=CredentialSerializer,
+    )
+    @action(detail=True, methods=["post"], url_path="allow-enrolment", right="change")
+    def allow_enrolment(self, request: Request, **_kwargs: str) -> Response:
+        """Let the agent in with the shared secret once more, to be given a new credential; a revoked one stays refused."""
+        return self._change_credential(request, credentials.allow_enrolment)
+
     # --- Over many agents ------------------------------------------------------------------------------------------
 
     @extend_schema(operation_id="agents_summary_retrieve", filters=False, responses=SummarySerializer)
@@ -298,6 +321,11 @@ class AgentViewSet(
 
     def _page(self, rows: QuerySet[Any], kind: type[serializers.BaseSerializer[Any]]) -> Response:
         return self.get_paginated_response(kind(self.paginate_queryset(rows), many=True).data)
+
+    def _change_credential(self, request: Request, change: Callable[..., int]) -> Response:
+        NoBody(data=request.data).is_valid(raise_exception=True)
+        change([self.get_object().pk], by=signed_in(request), at=timezone.now())
+        return Response(CredentialSerializer(self.get_object()).data)
 
     def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], Outcome]) -> Response:
         """Do it to the chosen agents. Raises `ValidationError` when they are more than one request may touch."""

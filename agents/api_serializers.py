@@ -87,14 +87,27 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         }
 
 
+class CredentialSerializer(serializers.Serializer[Agent]):
+    """How the agent's own credential stands; all null while the shared secret is all it needs.
+
+    From ``used_at`` on the shared secret is not enough for it; with ``revoked_at`` it is shut out. The credential itself
+    is shown nowhere.
+    """
+
+    issued_at = serializers.DateTimeField(source="credential_issued_at", allow_null=True)
+    used_at = serializers.DateTimeField(source="credential_used_at", allow_null=True)
+    revoked_at = serializers.DateTimeField(source="credential_revoked_at", allow_null=True)
+
+
 class AgentDetailSerializer(AgentSerializer):
     """One agent with what is too large for lists, or of use for one agent only."""
 
     custom_capabilities = serializers.ListField(child=serializers.CharField(), source="reported.custom_capabilities")
     effective_config = serializers.SerializerMethodField()
+    credential = CredentialSerializer(source="*")
 
     class Meta(AgentSerializer.Meta):
-        fields = [*AgentSerializer.Meta.fields, "custom_capabilities", "effective_config"]
+        fields = [*AgentSerializer.Meta.fields, "custom_capabilities", "effective_config", "credential"]
         read_only_fields = fields
 
     @extend_schema_field(serializers.DictField(allow_null=True))

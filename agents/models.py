@@ -134,6 +134,16 @@ class Agent(models.Model):
     connected_at = models.DateTimeField(_("connected since"), null=True, blank=True)
     disconnected_at = models.DateTimeField(_("disconnected since"), null=True, blank=True)
 
+    # Its own credential (S-115), of which nothing secret is kept: the number in force, and the one before it until the new
+    # one was used (S-82). `services.credentials` alone writes them.
+    credential_number = models.BigIntegerField(null=True, editable=False)
+    credential_former_number = models.BigIntegerField(null=True, editable=False)
+    credential_issued_at = models.DateTimeField(_("credential issued"), null=True, editable=False)
+    # From then on the shared secret is not enough for this agent (S-117).
+    credential_used_at = models.DateTimeField(_("own credential since"), null=True, editable=False)
+    # Shut out, whatever it shows, until a person allows its enrolment.
+    credential_revoked_at = models.DateTimeField(_("credential revoked"), null=True, editable=False)
+
     # Reported: health and the outcome of the last offer.
     healthy = models.BooleanField(_("healthy"), null=True, blank=True)
     health_status = models.CharField(_("health status"), max_length=255, blank=True)
@@ -189,6 +199,9 @@ class Agent(models.Model):
             models.Index(fields=["rival_lease"], name="agent_rival_lease", condition=~Q(rival_lease="")),
             models.Index(fields=["first_seen_at", "id"], name="agent_first_seen"),
             models.Index(fields=["connected_at", "id"], name="agent_connected_at"),
+            models.Index(
+                fields=["credential_revoked_at"], name="agent_revoked", condition=Q(credential_revoked_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -323,6 +336,7 @@ class AgentEvent(models.Model):
         COMMAND = "command", _("Command")
         CUSTOM_MESSAGE = "custom_message", _("Custom message")
         IDENTITY = "identity", _("Identity changed")
+        CREDENTIAL = "credential", _("Credential")
         REFUSED = "refused", _("Message refused")
 
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="events")

@@ -40,6 +40,8 @@ def line_of(event: AgentEvent) -> Line:
     tone = _TONES.get(Kind(event.kind) if event.kind in Kind.values else Kind.EDITED, "")
     if event.kind == Kind.HEALTH:
         tone = "good" if data.get("healthy") else "bad"
+    if event.kind == Kind.CREDENTIAL:
+        tone = {"used": "good", "revoked": "bad"}.get(str(data.get("step")), "")
     details = json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True) if data else ""
     return Line(event, text, tone, details)
 
@@ -79,6 +81,7 @@ def reason_words(reason: str) -> str:
         "agent disconnected": _("the agent said goodbye"),
         "connection closed": _("the connection was closed"),
         "replaced": _("replaced by a newer connection"),
+        "credential revoked": _("its credential was revoked"),
         "silent": _("nothing was heard of it in time"),
         "server process lost": _("the server process that held it is gone"),
     }
@@ -165,6 +168,16 @@ def _identity(data: Mapping[str, Any]) -> str:
     return _("Goes by a new instance UID; the former was %(former)s") % {"former": data.get("former") or "–"}
 
 
+def _credential(data: Mapping[str, Any]) -> str:
+    said = {
+        "issued": _("A credential of its own was sent to it"),
+        "used": _("Uses a credential of its own: the shared secret is not enough for it any more"),
+        "revoked": _("Its credential was revoked by %(by)s: it may not connect"),
+        "allowed": _("%(by)s allows it to enrol with the shared secret"),
+    }.get(str(data.get("step")), _("Credential"))
+    return said % {"by": _by(data)}
+
+
 def _custom_message(data: Mapping[str, Any]) -> str:
     said = {"type": _cut(data.get("type", "")), "capability": _cut(data.get("capability", ""))}
     if "failed" in data:
@@ -210,5 +223,6 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.RESTARTED: lambda _data: _("The agent restarted"),
     Kind.COMMAND: _command,
     Kind.IDENTITY: _identity,
+    Kind.CREDENTIAL: _credential,
     Kind.CUSTOM_MESSAGE: _custom_message,
 }

@@ -37,6 +37,31 @@ def several_workers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 
 
 @register()
+def agent_credentials_have_what_they_need(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Agents get their credentials in return for the secret, in the offer that also carries the heartbeat interval."""
+    if not settings.OPAMP_AGENT_CREDENTIALS:
+        return []
+    found: list[CheckMessage] = []
+    if not settings.OPAMP_SECRET_KEY:
+        found.append(
+            Error(
+                "OPAMP_AGENT_CREDENTIALS without OPAMP_SECRET_KEY: whoever needs no secret to come in needs no credential.",
+                hint="Set OPAMP_SECRET_KEY, or OPAMP_AGENT_CREDENTIALS=false.",
+                id="opamp.E004",
+            )
+        )
+    if not settings.OPAMP_OFFER_HEARTBEAT:
+        found.append(
+            Error(
+                "OPAMP_AGENT_CREDENTIALS without OPAMP_OFFER_HEARTBEAT: no offer would bring agents their credentials.",
+                hint="Set OPAMP_OFFER_HEARTBEAT=true, or OPAMP_AGENT_CREDENTIALS=false.",
+                id="opamp.E005",
+            )
+        )
+    return found
+
+
+@register()
 def pool_holds_the_threads(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Database threads without a connection would wait for each other."""
     pool = settings.DATABASES["default"].get("OPTIONS", {}).get("pool")

@@ -22,7 +22,7 @@ from rest_framework.views import APIView, exception_handler
 from agents.labels import InvalidLabels
 from agents.selectors import InvalidSelector
 from agents.services.commands import CannotBeSent
-from agents.services.editing import UnknownAgent
+from agents.services.editing import CannotBeForgotten, UnknownAgent
 from configurations.api_serializers import findings_json
 from configurations.services.offers import NothingToRetry
 from configurations.services.publishing import InvalidConfiguration, NameTaken, StaleRevision, UnknownRevision
@@ -118,7 +118,7 @@ def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
         case InvalidSelector():
             place = "" if error.position is None else f" (at character {error.position + 1})"
             return problem(400, f"The selector is not valid{place}.", errors={"label": [str(error)]})
-        case CannotBeSent() | NothingToRetry():
+        case CannotBeSent() | CannotBeForgotten() | NothingToRetry():
             return problem(409, str(error))
         case UnknownAgent() | UnknownRevision() | ObjectDoesNotExist() | Http404():
             return problem(404, "There is nothing of that name here.")

@@ -163,6 +163,8 @@ OPAMP_WEBSOCKET_COMPRESSION = env.flag("OPAMP_WEBSOCKET_COMPRESSION")
 OPAMP_HEADER_SECRETS = ("Authorization", "Secret-Key")
 # Connection settings with this interval, the address the agent used and the credentials it sent, to agents that take them.
 OPAMP_OFFER_HEARTBEAT = env.flag("OPAMP_OFFER_HEARTBEAT", default=True)
+# Each agent that takes connection settings gets a credential of its own there; the secret is not enough for it any more.
+OPAMP_AGENT_CREDENTIALS = env.flag("OPAMP_AGENT_CREDENTIALS")
 # How long history is kept, and agents that are gone; 0 keeps it for ever.
 OPAMP_KEEP_EVENTS_DAYS = env.integer("OPAMP_KEEP_EVENTS_DAYS", 90, most=36_500)
 OPAMP_KEEP_CONNECTIONS_DAYS = env.integer("OPAMP_KEEP_CONNECTIONS_DAYS", 90, most=36_500)

@@ -10,9 +10,11 @@ import math
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.conf import settings
 
+from agents.credentials import AgentCredential, Denial, read
 from opamp_transport.limits import AddressLimit
 
 # Requests that are refused anyway (wrong secret, malformed), of one address: beyond this they get 429.
@@ -42,14 +44,22 @@ class Gate:
         self.faults = AddressLimit(_FAULTS_PER_SECOND if settings.OPAMP_REQUESTS_PER_SECOND else 0)
 
     def admit(
-        self, headers: Mapping[str, str], *, address: str, websocket: bool, queue_is_full: bool, now: float
+        self,
+        headers: Mapping[str, str],
+        *,
+        address: str,
+        websocket: bool,
+        queue_is_full: bool,
+        now: float,
+        credential: AgentCredential | None = None,
     ) -> Refusal | None:
         """``None`` when the agent may come in, else what to answer: 401, 429 or 503, before any upgrade.
 
-        The secret is compared first, so that too many wrong ones never shut out a right one.
+        ``credential`` is what `own_credential` found in ``headers``: as good as the secret here, and for one agent alone
+        further in. The secret is compared first, so that too many wrong ones never shut out a right one.
         """
         secret = settings.OPAMP_SECRET_KEY
-        if secret and not _secret_matches(headers, secret):
+        if secret and credential is None and not _secret_matches(headers, secret):
             return self.fault(_UNAUTHORIZED, address=address, now=now)
         limit = self.handshakes if websocket else self.requests
         wait = limit.take(address, now)
@@ -63,12 +73,21 @@ class Gate:
         return _too_many("too many faults", wait) if wait else refusal
 
 
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="opamp"'}
 _UNAUTHORIZED = Refusal(
     401,
     "unauthorized",
     "The secret is missing or wrong. Send OPAMP_SECRET_KEY as 'Authorization: Bearer …' or 'Secret-Key: …'.",
-    {"WWW-Authenticate": 'Bearer realm="opamp"'},
+    _CHALLENGE,
 )
+
+
+def turned_away(denial: Denial, instance_uid: UUID) -> Refusal:
+    """The answer to a request that was let in, but not to speak for the agent it names (S-83, S-117)."""
+    text = f"{instance_uid}: {denial.sentence}"
+    if denial is Denial.FOREIGN:
+        return Refusal(403, denial.value, text)
+    return Refusal(401, denial.value, text, _CHALLENGE)
 
 
 def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -130,14 +149,22 @@ def _too_many(reason: str, wait: float) -> Refusal:
     )
 
 
-def _secret_matches(headers: Mapping[str, str], secret: str) -> bool:
-    """``Secret-Key: S``, ``Authorization: Bearer S`` or, as Bindplane agents send it, ``Authorization: Secret-Key S``.
+def own_credential(headers: Mapping[str, str]) -> AgentCredential | None:
+    """The credential of one agent that a request shows, where the secret would stand; ``None`` without a true one (S-115)."""
+    found = (read(text, key=settings.SECRET_KEY) for text in _shown(headers))
+    return next((credential for credential in found if credential is not None), None)
 
-    Compared in constant time as bytes: a header may hold anything.
-    """
-    scheme, _, credentials = headers.get("authorization", "").partition(" ")
-    offered = [headers.get("secret-key", "")]
-    if scheme.lower() in {"bearer", "secret-key"}:
-        offered.append(credentials.strip())
+
+def _secret_matches(headers: Mapping[str, str], secret: str) -> bool:
+    """Compared in constant time as bytes: a header may hold anything."""
     wanted = secret.encode()
-    return any(hmac.compare_digest(text.encode("latin-1", "replace"), wanted) for text in offered)
+    return any(hmac.compare_digest(text.encode("latin-1", "replace"), wanted) for text in _shown(headers))
+
+
+def _shown(headers: Mapping[str, str]) -> list[str]:
+    """``Secret-Key: S``, ``Authorization: Bearer S`` or, as Bindplane agents send it, ``Authorization: Secret-Key S``."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    shown = [headers.get("secret-key", "")]
+    if scheme.lower() in {"bearer", "secret-key"}:
+        shown.append(credentials.strip())
+    return shown

@@ -1,7 +1,7 @@
-"""The connection settings offered to an agent: where it reached us, with its own credentials, and a heartbeat interval.
+"""The connection settings offered to an agent: where it reached us, with its credentials, and a heartbeat interval.
 
 A supervisor builds a new connection from an offer and keeps nothing of the old one, so an offer repeats what let the
-agent in. Built for each request and never stored: rows and logs see the hash alone.
+agent in, or brings it a credential of its own. Built for each request and never stored: rows and logs see the hash alone.
 """
 
 from __future__ import annotations
@@ -30,10 +30,18 @@ def heartbeat_offer(
         return None
     if headers.get("x-forwarded-proto", "").split(",")[0].strip().lower() in {"https", "wss"}:
         scheme = _SECURE.get(scheme, scheme)
-    endpoint = f"{scheme}://{host}{path}"
     repeated = tuple((name, headers[name.lower()]) for name in credentials if headers.get(name.lower()))
+    return _offer(f"{scheme}://{host}{path}", interval_seconds, repeated, key)
+
+
+def with_credential(offer: HeartbeatOffer, text: str, *, key: str) -> HeartbeatOffer:
+    """``offer`` with the credential ``text`` in place of what let the agent in; its hash differs (S-78)."""
+    return _offer(offer.endpoint, offer.interval_seconds, (("Authorization", f"Bearer {text}"),), key)
+
+
+def _offer(endpoint: str, interval_seconds: int, headers: tuple[tuple[str, str], ...], key: str) -> HeartbeatOffer:
     digest = hmac.new(key.encode(), digestmod=hashlib.sha256)
-    for field in (endpoint, str(interval_seconds), *(part for pair in repeated for part in pair)):
+    for field in (endpoint, str(interval_seconds), *(part for pair in headers for part in pair)):
         encoded = field.encode("utf-8", "surrogateescape")
         digest.update(len(encoded).to_bytes(8, "big") + encoded)
-    return HeartbeatOffer(endpoint, interval_seconds, digest.digest(), repeated)
+    return HeartbeatOffer(endpoint, interval_seconds, digest.digest(), headers)

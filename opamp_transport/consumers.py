@@ -15,19 +15,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 from django.utils import timezone
 
+from agents.credentials import AgentCredential, Denial, text_of
 from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
 from opamp_transport import heartbeats, metrics, runtime
-from opamp_transport.admission import Refusal, header_map, overloaded, peer_address
+from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, peer_address, turned_away
 from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
-from opamp_transport.connection_settings import heartbeat_offer
+from opamp_transport.connection_settings import heartbeat_offer, with_credential
 from opamp_transport.exchange import DatabaseAway, Overloaded
 from opamp_transport.limits import INBOUND, paced
 from opamp_transport.protocol import framing
@@ -63,6 +64,8 @@ _CLOSE_POLICY = 1008
 _CLOSE_TOO_BIG = 1009
 _CLOSE_RESTART = 1012
 _CLOSE_TRY_LATER = 1013
+# So long an agent that is turned away with its first words keeps its connection, and does not come back.
+_DENIED_SECONDS = 5.0
 
 
 _UNSENDABLE = ErrorResponse(ErrorType.UNKNOWN, "The answer is larger than the server's OPAMP_MAX_MESSAGE_SIZE allows.")
@@ -83,7 +86,13 @@ def _decode_large(body: bytes) -> StatusReport:
 
 
 async def exchanged(
-    here: Runtime, link: Link, report: StatusReport, lease: Lease, body: bytes, heartbeat: HeartbeatOffer | None
+    here: Runtime,
+    link: Link,
+    report: StatusReport,
+    lease: Lease,
+    body: bytes,
+    heartbeat: HeartbeatOffer | None,
+    credential: AgentCredential | None,
 ) -> Settled:
     """What became of a report that memory could not answer; remembers what the agent is known by from now on.
 
@@ -103,6 +112,7 @@ async def exchanged(
         claimed=link.known,
         first_word=link.connection is not None and not link.connection.claimed,
         settings_hash=heartbeat.settings_hash if heartbeat is not None else b"",
+        credential=credential,
     )
     if link.connection is not None and not report.requests_instance_uid:
         link.connection.claimed = True
@@ -112,6 +122,7 @@ async def exchanged(
         raise RuntimeError(f"no reply was made for {uid}")
     if reply.error is None and settled.owned:
         link.agent_id = settled.agent_id
+        link.credential = credential
         if not report.agent_disconnect:  # a goodbye may have come after lost messages: then its number does not count
             link.sequence_num = report.sequence_num
         link.capabilities = settled.capabilities
@@ -135,11 +146,16 @@ def encoded(reply: Reply) -> bytes:
     return encode_reply(reply)
 
 
-def offered_settings(scope: Scope, headers: Mapping[str, str]) -> HeartbeatOffer | None:
-    """The connection settings for the sender of this request, or ``None`` when none are offered."""
+def offered_settings(
+    scope: Scope, headers: Mapping[str, str], credential: AgentCredential | None
+) -> HeartbeatOffer | None:
+    """The connection settings for the sender of this request, or ``None`` when none are offered.
+
+    Of what let it in they repeat its own ``credential`` alone, where it showed one.
+    """
     if not settings.OPAMP_OFFER_HEARTBEAT:
         return None
-    return heartbeat_offer(
+    offer = heartbeat_offer(
         scheme=scope["scheme"] if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http"),
         path=scope["path"],
         headers=headers,
@@ -147,6 +163,9 @@ def offered_settings(scope: Scope, headers: Mapping[str, str]) -> HeartbeatOffer
         interval_seconds=settings.OPAMP_HEARTBEAT_SECONDS,
         key=settings.SECRET_KEY,
     )
+    if offer is None or credential is None:
+        return offer
+    return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
 
 
 def _digest(body: bytes) -> int:
@@ -194,12 +213,14 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         await receive()  # websocket.connect
         address = peer_of(scope)
         headers = header_map(scope["headers"])
+        credential = own_credential(headers)
         refusal = here.gate.admit(
             headers,
             address=address,
             websocket=True,
             queue_is_full=here.refuses,
             now=time.monotonic(),
+            credential=credential,
         )
         if refusal is not None:
             complain(here, "websocket", refusal.reason, address, refusal.text)
@@ -213,7 +234,8 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         self.malformed = 0
         self.hung_up = False
         lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, timezone.now())
-        self.connection = connection = Connection(lease, self.push, self.hang_up, offered_settings(scope, headers))
+        offer = offered_settings(scope, headers, credential)
+        self.connection = connection = Connection(lease, self.push, self.hang_up, self.turn_away, offer, credential)
         await send({"type": "websocket.accept"})
         here.registry.open(connection)
         answers_with = scope.get("extensions", {}).get(ANSWERS_AT_ONCE)
@@ -283,6 +305,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         if uid in connection.reassigned:
             await self.push(Reply(instance_uid=uid.bytes, new_instance_uid=connection.reassigned[uid]))
             return True
+        former = here.registry.links.get(uid)
         if link is None:
             if len(connection.links) >= settings.OPAMP_AGENTS_PER_CONNECTION:
                 return await self.reject(TooManyAgents(uid.bytes, limit=settings.OPAMP_AGENTS_PER_CONNECTION))
@@ -292,7 +315,9 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             if not report.requests_instance_uid:
                 here.registry.attach_newest(link)
         try:
-            settled = await exchanged(here, link, report, connection.lease, body, connection.heartbeat)
+            settled = await exchanged(
+                here, link, report, connection.lease, body, connection.heartbeat, connection.credential
+            )
         except Overloaded as error:
             # The reference client does not act on the answer by itself, but it does on the closed connection (S-102).
             metrics.REFUSALS.labels("websocket", "overloaded").inc()
@@ -302,6 +327,9 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         except DatabaseAway as error:
             await self.push(unavailable(uid.bytes, error))
             return True
+        if settled.denial is not None:
+            here.registry.take_back(link, former)
+            return await self.deny(connection, link, settled.denial, settled.reply)
         reply = self.noted(here, connection, link, report, settled)
         if not await self.push(reply):
             # Each message has an answer (S-36), also when the true one may not be sent (S-11).
@@ -309,6 +337,19 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         if link.due and settled.owned:
             here.exchange.ring(link)
         return True
+
+    async def deny(self, connection: Connection, link: Link, denial: Denial, reply: Reply | None) -> bool:
+        """Answer a speaker who may not speak for this agent, and close unless others speak here too; false when closed.
+
+        Closed after a pause: clients count a handshake that succeeded as success, and would be back at once (S-105).
+        """
+        complain(self.here, "websocket", denial.value, self.address, f"{link.uid}: {denial.sentence}")
+        reply = reply or Reply(instance_uid=link.uid.bytes)
+        if connection.credential is None and connection.serves_others(link):
+            await self.push(reply)
+            return True
+        await self.turn_away(reply, pause=_DENIED_SECONDS)
+        return False
 
     def noted(self, here: Runtime, connection: Connection, link: Link, report: StatusReport, settled: Settled) -> Reply:
         """The reply to send, after memory has taken note of whose the agent is now."""
@@ -353,6 +394,13 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         except (OSError, RuntimeError):
             logger.debug("the peer had gone before it could be told to go")
 
+    async def turn_away(self, reply: Reply, *, pause: float = 0.0) -> None:
+        """Say why, and close after ``pause`` (seconds)."""
+        await self.push(reply)
+        await asyncio.sleep(pause)
+        self.hung_up = True
+        await self.close(_CLOSE_POLICY, "this agent may not connect so")
+
     async def hang_up(self) -> None:
         """Say goodbye: the server restarts, and the agent should come back. What it sent meanwhile, it will tell again."""
         self.hung_up = True
@@ -391,8 +439,14 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         here = runtime.current()
         headers = header_map(scope["headers"])
         address = peer_of(scope)
+        credential = own_credential(headers)
         refusal = here.gate.admit(
-            headers, address=address, websocket=False, queue_is_full=here.refuses, now=time.monotonic()
+            headers,
+            address=address,
+            websocket=False,
+            queue_is_full=here.refuses,
+            now=time.monotonic(),
+            credential=credential,
         )
         fault = None if refusal else _wrong_request(scope, headers)
         if refusal is None and fault is None:
@@ -401,11 +455,13 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
                 body = await _read(here, receive, headers, held)
                 if body is None:
                     return  # the client went away
-                await self.answer(here, scope, headers, body, send)
+                await self.answer(here, scope, headers, credential, body, send)
             except MessageTooLarge as error:
                 fault = Refusal(413, "too large", str(error))
             except MalformedMessage as error:
                 fault = Refusal(400, "malformed", str(error))
+            except Denied as error:
+                fault = turned_away(error.denial, error.instance_uid)
             except TooMuchHeld:
                 refusal = overloaded()
             except (Overloaded, DatabaseAway) as error:
@@ -421,9 +477,20 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         complain(here, "http", refusal.reason, address, fault.text if fault else refusal.text)
         await _respond(send, refusal.status, refusal.text.encode(), {"content-type": "text/plain", **refusal.headers})
 
-    async def answer(self, here: Runtime, scope: Scope, headers: Mapping[str, str], body: bytes, send: Send) -> None:
-        """Decode and answer; a message that decodes but is wrong gets status 200 with an error (S-101)."""
-        ack = heartbeats.over_http(here, body)
+    async def answer(
+        self,
+        here: Runtime,
+        scope: Scope,
+        headers: Mapping[str, str],
+        credential: AgentCredential | None,
+        body: bytes,
+        send: Send,
+    ) -> None:
+        """Decode and answer; a message that decodes but is wrong gets status 200 with an error (S-101).
+
+        Raises `Denied` for one that may not speak for its agent: that is a matter of authentication.
+        """
+        ack = heartbeats.over_http(here, body, credential)
         if ack is not None:
             await _reply(send, headers, ack)
             return
@@ -435,7 +502,8 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
             return
         link = here.registry.links.get(report.instance_uid)
         metrics.REPORTS["http"].inc()
-        reply = await self.report(here, scope, link, report, body, offered_settings(scope, headers))
+        offer = offered_settings(scope, headers, credential)
+        reply = await self.report(here, scope, link, report, body, offer, credential)
         await _reply(send, headers, encoded(reply))
 
     async def report(
@@ -446,14 +514,17 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         report: StatusReport,
         body: bytes,
         heartbeat: HeartbeatOffer | None,
+        credential: AgentCredential | None,
     ) -> Reply:
-        """The reply to a message with news."""
-        if link is None or link.connection is not None:
+        """The reply to a message with news. Raises `Denied`."""
+        if link is None or link.connection is not None or link.credential != credential:
             link = Link(report.instance_uid, None)
             link.inherit(here.presence.recall(report.instance_uid))
             link.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
         lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope))
-        settled = await exchanged(here, link, report, lease, body, heartbeat)
+        settled = await exchanged(here, link, report, lease, body, heartbeat, credential)
+        if settled.denial is not None:
+            raise Denied(report.instance_uid, settled.denial)
         reply = settled.reply or Reply(instance_uid=report.instance_uid.bytes)
         if reply.error is None and settled.owned:
             if report.agent_disconnect:
@@ -480,6 +551,15 @@ def _wrong_request(scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
             415, "wrong encoding", "Send the body plain or with Content-Encoding: gzip.", {"Accept-Encoding": "gzip"}
         )
     return None
+
+
+class Denied(Exception):
+    """The request may not speak for the agent it names."""
+
+    def __init__(self, instance_uid: UUID, denial: Denial) -> None:
+        super().__init__(denial.sentence)
+        self.instance_uid = instance_uid
+        self.denial = denial
 
 
 class TooMuchHeld(Exception):

@@ -267,6 +267,9 @@ class Exchange:
             result = settled.get(item.uid)
             if result is None:
                 continue
+            if result.denial is not None:
+                self._start_push(self._turn_away(item.link, result))
+                continue
             if not result.agent_id:
                 # Forgotten: with its next message it registers itself anew.
                 item.link.agent_id = 0
@@ -291,9 +294,25 @@ class Exchange:
 
     def _push(self, link: Link, result: Settled) -> None:
         link.pushing = True
-        task = asyncio.get_running_loop().create_task(self._send(link, result))
+        self._start_push(self._send(link, result))
+
+    def _start_push(self, push: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(push)
         self._pushes.add(task)
         task.add_done_callback(self._pushes.discard)
+
+    async def _turn_away(self, link: Link, result: Settled) -> None:
+        """The agent was shut out while it was connected (S-83). Whatever it says from now on is for the rows to judge."""
+        connection, denial = link.connection, result.denial
+        link.due = True
+        if connection is None or denial is None or result.reply is None:
+            return
+        metrics.REFUSALS.labels(link.transport.value, denial.value).inc()
+        logger.info("an agent is turned away", extra={"instance_uid": str(link.uid), "reason": denial.value})
+        if connection.serves_others(link):
+            await connection.push(result.reply)
+        else:
+            await connection.turn_away(result.reply)
 
     async def _send(self, link: Link, result: Settled) -> None:
         connection = link.connection

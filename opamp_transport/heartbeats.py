@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from agents import extensions
+from agents.credentials import AgentCredential
 from agents.reports import Heartbeat
 from opamp_transport import metrics
 from opamp_transport.protocol.conversation import continues
@@ -36,11 +37,14 @@ def over_websocket(here: Runtime, connection: Connection, frame: bytes) -> bytes
     return link.ack
 
 
-def over_http(here: Runtime, body: bytes) -> bytes | None:
-    """The same for a request; a link that is past its deadline must reach the rows, where the agent counts as gone."""
+def over_http(here: Runtime, body: bytes, credential: AgentCredential | None) -> bytes | None:
+    """The same for a request; a link that is past its deadline must reach the rows, where the agent counts as gone.
+
+    So must a request that shows another ``credential`` than the agent was admitted by (S-117).
+    """
     heartbeat = decode_heartbeat(body) if len(body) <= _LARGEST else None
     link = here.registry.find(heartbeat.instance_uid) if heartbeat is not None else None
-    if heartbeat is None or link is None or link.connection is not None:
+    if heartbeat is None or link is None or link.connection is not None or link.credential != credential:
         return None
     now = time.time()
     if link.deadline <= now or link.look_again <= now or not _memory_answers(here, link, heartbeat):

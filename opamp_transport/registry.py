@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
+from agents.credentials import AgentCredential
 from agents.models import Transport
 from agents.services.arrivals import DEFAULT_INTERVAL, Lease
 from opamp_transport.protocol.replies import HeartbeatOffer, Reply
@@ -22,20 +23,34 @@ HangUp = Callable[[], Awaitable[None]]
 """Closes the connection in order, because the server stops. Raises what a lost connection raises."""
 
 
+TurnAway = Callable[[Reply], Awaitable[None]]
+"""Sends a last reply and closes the connection, because its agent may not connect."""
+
+
 class Connection:
     """One live WebSocket. Several agents may share it (S-33); ``lease.id`` is unique to it.
 
     ``heartbeat`` is what is offered to its agents. ``reassigned`` holds the uids that belong to another agent, and what
-    to use instead (S-31).
+    to use instead (S-31). ``credential`` is the agent's own that opened it, if one did.
     """
 
-    __slots__ = ("claimed", "hang_up", "heartbeat", "lease", "links", "push", "reassigned")
+    __slots__ = ("claimed", "credential", "hang_up", "heartbeat", "lease", "links", "push", "reassigned", "turn_away")
 
-    def __init__(self, lease: Lease, push: Push, hang_up: HangUp, heartbeat: HeartbeatOffer | None = None) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        push: Push,
+        hang_up: HangUp,
+        turn_away: TurnAway,
+        heartbeat: HeartbeatOffer | None = None,
+        credential: AgentCredential | None = None,
+    ) -> None:
         self.lease = lease
         self.push = push
         self.hang_up = hang_up
+        self.turn_away = turn_away
         self.heartbeat = heartbeat
+        self.credential = credential
         self.reassigned: dict[UUID, UUID] = {}
         # True once any agent was seen on it: then the lease must be released at the end.
         self.claimed = False
@@ -47,6 +62,10 @@ class Connection:
         mine, its = self.lease.opened_at, other.lease.opened_at
         return mine is not None and its is not None and mine > its
 
+    def serves_others(self, link: Link) -> bool:
+        """True when further agents speak through it, so that closing it for one of them would hit them all."""
+        return any(other is not link and other.known for other in self.links.values())
+
 
 class Link:
     """What is remembered of one agent: enough to answer a heartbeat without the database.
@@ -55,7 +74,7 @@ class Link:
     in seconds; so are ``deadline``, when a polling agent counts as gone, and ``look_again``, when something
     unanswered is due once more. ``pushing``: an unasked message has not left yet, and ``rung_meanwhile``: what came
     up since must be looked at when it has. ``reports_due`` is for `limits.paced`. ``told_capabilities`` are our
-    custom capabilities as the agent knows them (S-93).
+    custom capabilities as the agent knows them (S-93). ``credential`` is what the agent was admitted by over HTTP.
     """
 
     __slots__ = (
@@ -63,6 +82,7 @@ class Link:
         "agent_id",
         "capabilities",
         "connection",
+        "credential",
         "deadline",
         "due",
         "look_again",
@@ -92,6 +112,7 @@ class Link:
         self.look_again = math.inf
         self.poll_interval = DEFAULT_INTERVAL
         self.told_capabilities: tuple[str, ...] = ()
+        self.credential: AgentCredential | None = None
 
     def inherit(self, former: Link | None) -> None:
         """Continue the sequence of the agent's former link, whose last number is not in the row yet."""
@@ -146,6 +167,15 @@ class Registry:
             del self.links[link.uid]
         if link.connection is not None:
             link.connection.links.pop(link.uid.bytes, None)
+
+    def take_back(self, link: Link, former: Link | None) -> None:
+        """``link`` may not speak for its agent: forget it, and make ``former`` the way to the agent again (S-117)."""
+        was_newest = self.links.get(link.uid) is link
+        self.detach(link)
+        if former is None or former is link or not was_newest:
+            return
+        if former.connection is None or former.connection in self.connections:
+            self.attach(former)
 
     def close(self, connection: Connection) -> None:
         """Forget a connection with all its agents (S-34)."""

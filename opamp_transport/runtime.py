@@ -20,7 +20,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from agents import doorbell
-from agents.services import commands, identity, leases, processes, retention
+from agents.services import commands, credentials, identity, leases, processes, retention
 from agents.services.leases import Claim
 from agents.services.processes import ProcessWatch
 from configurations.services import offers
@@ -246,7 +246,7 @@ def _look_after(watch: ProcessWatch, process_id: str, at: datetime) -> bool:
 
 
 def _changed_since(at: datetime) -> list[UUID]:
-    return [*offers.pending_since(at), *commands.pending_uids(), *identity.untold_uids()]
+    return [*offers.pending_since(at), *commands.pending_uids(), *identity.untold_uids(), *credentials.shut_out_uids()]
 
 
 async def _every(seconds: float, name: str, chore: Callable[[], Awaitable[None]]) -> None:

@@ -10,20 +10,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from agents import doorbell, extensions
+from agents.credentials import AgentCredential, Denial, text_of
 from agents.models import Agent, AgentCommand, AgentEvent
 from agents.reports import CustomMessage, RemoteConfigStatuses
-from agents.services import commands, identity
+from agents.services import commands, credentials, identity
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease, Recorded
 from agents.services.bulk import bulk_insert
+from agents.services.leases import disconnect
 from agents.services.recording import FULL_STATE_PATIENCE, record_reports, save_recorded
 from configurations.services import offers
 from configurations.services.targeting import Placement
 from opamp_transport import metrics
+from opamp_transport.connection_settings import with_credential
 from opamp_transport.protocol.conversation import Desired, DesiredSettings, Known, answer, unsolicited
-from opamp_transport.protocol.replies import HeartbeatOffer, Reply
+from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply
 
 Kind = AgentCommand.Kind
 # An agent that does not say whether it took the settings gets them at most this often (S-81).
@@ -49,7 +53,7 @@ class Settled:
     ``more_due``: look at the rows with its next message, because something had to wait (S-96, S-95) or a rival spoke.
     ``owned``: the agent belongs to the connection of the report; ``reassigned``: this connection got another uid (S-31).
     ``look_again_at``: when something unanswered is due once more, for agents that poll. ``custom_message`` waits for its
-    receiver.
+    receiver. ``denial``: the connection may not speak for the agent; ``reply`` says why, and nothing was recorded (S-117).
     """
 
     agent_id: int
@@ -61,6 +65,7 @@ class Settled:
     poll_interval: timedelta = DEFAULT_INTERVAL
     look_again_at: datetime | None = None
     custom_message: CustomMessage | None = None
+    denial: Denial | None = None
 
 
 @transaction.atomic(durable=True)
@@ -68,14 +73,26 @@ def settle_reports(
     arrivals: Sequence[Arrival], *, at: datetime, circumstances: Mapping[UUID, Circumstances] | None = None
 ) -> list[Settled]:
     """Record reports of distinct agents and decide their replies, in the same order; all or nothing."""
-    asking = [arrival.report.instance_uid for arrival in arrivals if arrival.report.requests_instance_uid]
-    assigned = identity.uids_asked_for(asking, at=at) if asking else {}
+    asking = [arrival for arrival in arrivals if arrival.report.requests_instance_uid]
     known = [arrival for arrival in arrivals if not arrival.report.requests_instance_uid]
-    settled = {uid: _with_new_uid(uid, new) for uid, new in assigned.items()}
+    settled = _settle_asking(asking, at) if asking else {}
     if known:
-        results = _settle_known(known, at, circumstances or {})
-        settled |= {arrival.report.instance_uid: result for arrival, result in zip(known, results, strict=True)}
+        settled |= _settle_known(known, at, circumstances or {})
     return [settled[arrival.report.instance_uid] for arrival in arrivals]
+
+
+def _settle_asking(arrivals: Sequence[Arrival], at: datetime) -> dict[UUID, Settled]:
+    denied = credentials.denials(arrivals)
+    admitted = [uid for arrival in arrivals if (uid := arrival.report.instance_uid) not in denied]
+    assigned = identity.uids_asked_for(admitted, at=at)
+    settled = {uid: _with_new_uid(uid, new) for uid, new in assigned.items()}
+    return settled | {uid: _turned_away(uid, denial) for uid, denial in denied.items()}
+
+
+def _turned_away(uid: UUID, denial: Denial) -> Settled:
+    """The answer to a speaker who may not speak for this agent (S-117)."""
+    error = ErrorResponse(ErrorType.BAD_REQUEST, denial.sentence)
+    return Settled(0, reply=Reply(instance_uid=uid.bytes, error=error), owned=False, denial=denial)
 
 
 def _with_new_uid(uid: UUID, new: UUID) -> Settled:
@@ -85,9 +102,15 @@ def _with_new_uid(uid: UUID, new: UUID) -> Settled:
 
 def _settle_known(
     arrivals: Sequence[Arrival], at: datetime, circumstances: Mapping[UUID, Circumstances]
-) -> list[Settled]:
+) -> dict[UUID, Settled]:
     offers.hold_still_for(arrivals)
-    recorded = record_reports(arrivals, at=at)
+    everyone = record_reports(arrivals, at=at)
+    settled = {
+        (uid := entry.arrival.report.instance_uid): _turned_away(uid, entry.denial)
+        for entry in everyone
+        if entry.denial
+    }
+    recorded = [entry for entry in everyone if entry.denial is None]
     placements = offers.settle_reports(recorded, at=at)
     restarted = [entry.agent.pk for entry in recorded if entry.restarted]
     if restarted:
@@ -95,12 +118,11 @@ def _settle_known(
     leases = {entry.agent.pk: entry.agent.lease_id for entry in recorded}
     waiting = commands.pending_commands(list(leases))
     configs = offers.desired_configs(placements, lease_ids=leases, at=at)
-    settled = []
     for entry, placement in zip(recorded, placements, strict=True):
-        if entry.displaced or entry.reassigned:
-            settled.append(_for_rival(entry))
-            continue
         key, report = entry.agent.pk, entry.arrival.report
+        if entry.displaced or entry.reassigned:
+            settled[report.instance_uid] = _for_rival(entry)
+            continue
         queue = _sendable(waiting.get(key, []), entry.state.custom_capabilities, at)
         there = circumstances.get(report.instance_uid, _PLAIN)
         desired = Desired(
@@ -114,23 +136,24 @@ def _settle_known(
         )
         reply = answer(_known(entry), report, desired)
         more_due = _note_sent(reply, placement, queue, entry.events, at=at)
-        _note_asked(entry, reply, at)
-        settled.append(
-            Settled(
-                key,
-                entry.agent.capabilities,
-                reply,
-                more_due,
-                poll_interval=entry.poll_interval,
-                look_again_at=_look_again_at(entry, placement),
-                custom_message=None if entry.repeated else report.custom_message,
-            )
+        _note_asked(entry, reply, desired.settings, at)
+        settled[report.instance_uid] = Settled(
+            key,
+            entry.agent.capabilities,
+            reply,
+            more_due,
+            poll_interval=entry.poll_interval,
+            look_again_at=_look_again_at(entry, placement),
+            custom_message=None if entry.repeated else report.custom_message,
         )
         _count(entry)
     save_recorded(recorded)
     offers.save_settled(placements)
     # Whoever holds the newer connection of these must hear its agent's next word itself (S-31).
-    doorbell.ring(entry.agent.instance_uid for entry in recorded if entry.displaced and entry.agent.rival_lease)
+    rivals = {entry.agent.instance_uid for entry in recorded if entry.displaced and entry.agent.rival_lease}
+    # The shared secret has just ended for these, also where another process answers from memory.
+    enrolled = {entry.agent.instance_uid for entry in recorded if entry.agent.credential_used_at == at}
+    doorbell.ring(rivals | enrolled)
     return settled
 
 
@@ -149,7 +172,13 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
     configs = offers.desired_configs(placements, lease_ids=leases, at=at)
     settled = {uid: Settled(0) for uid in rung}
     events: list[AgentEvent] = []
+    shut_out: list[int] = []
     for agent, placement in zip(agents, placements, strict=True):
+        if agent.credential_revoked_at is not None:
+            settled[agent.instance_uid] = _turned_away(agent.instance_uid, Denial.REVOKED)
+            if agent.lease_id == rung[agent.instance_uid].id:
+                shut_out.append(agent.pk)
+            continue
         if agent.lease_id != rung[agent.instance_uid].id:
             settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, more_due=True, owned=False)
             continue
@@ -167,9 +196,13 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
         more_due = False
         if reply is not None:
             more_due = _note_sent(reply, placement, queue, events, at=at)
-        settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, reply, more_due or bool(agent.rival_lease))
+        more_due = more_due or bool(agent.rival_lease) or credentials.enrolment_due(agent)
+        settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, reply, more_due)
     offers.save_settled(placements, agents_too=True)
     bulk_insert(events)
+    if shut_out:
+        # The socket may go on for others who share it.
+        disconnect(Agent.objects.filter(pk__in=shut_out), reason="credential revoked", at=at)
     return settled
 
 
@@ -198,18 +231,29 @@ def _for_rival(entry: Recorded) -> Settled:
     )
 
 
-def _desired_settings(entry: Recorded, offer: HeartbeatOffer | None, at: datetime) -> DesiredSettings | None:
-    if offer is None:
+def _desired_settings(entry: Recorded, base: HeartbeatOffer | None, at: datetime) -> DesiredSettings | None:
+    """``base`` repeats what let the speaker in. Whether its like was sent or answered is asked of the credential sent last."""
+    if base is None:
         return None
+    offer = known = base
+    credential = credentials.credential_to_offer(entry)
+    if credential is not None:
+        offer = _bringing(credential, base)
+        known = _bringing(credentials.credential_sent_last(entry) or credential, base)
     state = entry.state
-    same = state.settings_offered_hash == offer.settings_hash.hex()
+    same = state.settings_offered_hash == known.settings_hash.hex()
     offered_at = state.settings_offered_at
     return DesiredSettings(
         offer=offer,
-        reported_hash=bytes.fromhex((state.connection_settings_status or {}).get("hash", "")),
+        credential=credential,
+        answered=(state.connection_settings_status or {}).get("hash", "") == known.settings_hash.hex(),
         offered=same and state.settings_offered_lease == entry.agent.lease_id,
         offered_lately=same and offered_at is not None and at - offered_at < SETTINGS_PAUSE,
     )
+
+
+def _bringing(credential: AgentCredential, base: HeartbeatOffer) -> HeartbeatOffer:
+    return with_credential(base, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
 
 
 def _untold(told: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -259,7 +303,7 @@ def _note_sent(
     return bool(left) or reply.restart
 
 
-def _note_asked(entry: Recorded, reply: Reply, at: datetime) -> None:
+def _note_asked(entry: Recorded, reply: Reply, desired: DesiredSettings | None, at: datetime) -> None:
     if reply.report_full_state:
         entry.change_state("full_state_requested_at", at)
         entry.note(AgentEvent.Kind.FULL_STATE, at, sequence_num=str(entry.arrival.report.sequence_num))
@@ -267,6 +311,8 @@ def _note_asked(entry: Recorded, reply: Reply, at: datetime) -> None:
         entry.change_state("settings_offered_hash", reply.heartbeat_offer.settings_hash.hex())
         entry.change_state("settings_offered_lease", entry.agent.lease_id)
         entry.change_state("settings_offered_at", at)
+        if desired is not None and desired.credential is not None:
+            credentials.note_offer(entry, desired.credential, at)
 
 
 def _look_again_at(entry: Recorded, placement: Placement) -> datetime | None:

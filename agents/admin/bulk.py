@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -24,7 +25,7 @@ from agents.admin import confirming
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent
 from agents.reports import AgentCapabilities
-from agents.services import commands, editing
+from agents.services import commands, credentials, editing
 from agents.services.batches import batches
 
 _SAMPLE = 20
@@ -39,6 +40,7 @@ class BulkAction:
     """One entry of the menu. ``eligible`` says who is reached; the others are counted and named with ``skipped`` as the reason.
 
     ``offline`` says what becomes of agents that are not connected, ``done`` what is said afterwards (with ``count``).
+    ``available`` is asked each time the menu is shown.
     """
 
     name: str
@@ -51,6 +53,7 @@ class BulkAction:
     offline: Any = ""
     form: type[forms.Form] | None = None
     danger: bool = False
+    available: Callable[[], bool] = lambda: True
 
 
 _actions: dict[str, BulkAction] = {}
@@ -66,7 +69,7 @@ def actions_for(user: Any) -> dict[str, tuple[Callable[..., Any], str, str]]:
     return {
         action.name: (_view(action), action.name, str(action.label))
         for action in _actions.values()
-        if user.has_perm(action.permission)
+        if user.has_perm(action.permission) and action.available()
     }
 
 
@@ -221,6 +224,48 @@ register_bulk_action(
         form=LabelsForm,
     )
 )
+
+
+def agents_get_credentials() -> bool:
+    """Whether agents get credentials of their own here."""
+    return bool(settings.OPAMP_AGENT_CREDENTIALS)
+
+
+def revoke(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
+    """Shut them out."""
+    return credentials.revoke_credentials(agent_ids, by=by, at=at)
+
+
+def allow_enrolment(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
+    """Let them in with the shared secret once more."""
+    return credentials.allow_enrolment(agent_ids, by=by, at=at)
+
+
+register_bulk_action(
+    BulkAction(
+        name="revoke",
+        label=gettext_lazy("Revoke credentials"),
+        permission="agents.change_agent",
+        run=revoke,
+        done=gettext_lazy("Agents shut out: %(count)d."),
+        eligible=Q(credential_revoked_at=None),
+        skipped=gettext_lazy("its credential is revoked already"),
+        danger=True,
+        available=agents_get_credentials,
+    )
+)
+register_bulk_action(
+    BulkAction(
+        name="allow_enrolment",
+        label=gettext_lazy("Allow enrolment"),
+        permission="agents.change_agent",
+        run=allow_enrolment,
+        done=gettext_lazy("Agents that may enrol: %(count)d."),
+        eligible=Q(credential_revoked_at__isnull=False) | Q(credential_issued_at__isnull=False),
+        skipped=gettext_lazy("the shared secret is enough for it already"),
+        available=agents_get_credentials,
+    )
+)
 register_bulk_action(
     BulkAction(
         name="forget",
@@ -228,7 +273,12 @@ register_bulk_action(
         permission="agents.delete_agent",
         run=forget,
         done=gettext_lazy("Agents forgotten: %(count)d."),
-        offline=gettext_lazy("Agents that still talk come back by themselves, without their history."),
+        eligible=Q(credential_revoked_at=None),
+        skipped=gettext_lazy("its credential is revoked, and forgetting it would let it in again"),
+        offline=gettext_lazy(
+            "Agents that still talk come back by themselves, without their history; with the shared secret, if they had a "
+            "credential of their own."
+        ),
         danger=True,
     )
 )

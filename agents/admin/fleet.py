@@ -7,7 +7,8 @@ from typing import Any, ClassVar, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -161,7 +162,14 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     def delete_model(self, request: HttpRequest, obj: Agent) -> None:
         """Forget one."""
-        editing.forget_agents([obj.pk], by=cast("User", request.user))
+        try:
+            editing.forget_agent(obj.pk, by=cast("User", request.user))
+        except editing.CannotBeForgotten as error:  # it was shut out while the question was on the screen
+            raise PermissionDenied(str(error)) from error
+
+    def has_delete_permission(self, request: HttpRequest, obj: Agent | None = None) -> bool:
+        """One that is shut out stays: forgetting it would let it in again."""
+        return super().has_delete_permission(request, obj) and (obj is None or obj.credential_revoked_at is None)
 
     # --- Columns ---------------------------------------------------------------------------------------------------
 

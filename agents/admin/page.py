@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -26,7 +27,7 @@ from agents.models import Agent, AgentEvent
 from agents.redaction import redacted_files
 from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_names, from_unix_nano
 from agents.sentences import Line, line_of, reason_words
-from agents.services import commands
+from agents.services import commands, credentials
 from agents.services.identity import assign_instance_uid
 
 _TIMELINE = 50
@@ -34,7 +35,7 @@ _CONNECTIONS = 50
 _COMMANDS = 10
 _LARGEST_ID = 2**63 - 1
 # Columns by which the portal keeps connections and uids apart: nothing an agent said.
-_OWN_BUSINESS = ("lease_", "next_", "rival")
+_OWN_BUSINESS = ("lease_", "next_", "rival", "credential_number", "credential_former")
 _ANSWERS = {
     RemoteConfigStatuses.UNSET: _("nothing yet"),
     RemoteConfigStatuses.APPLIED: _("applied"),
@@ -116,6 +117,8 @@ class AgentPages(admin.ModelAdmin[Agent]):
             path("<int:pk>/timeline/", wrapped(self.timeline), name="agent_timeline"),
             path("<int:pk>/restart/", wrapped(self.restart), name="agent_restart"),
             path("<int:pk>/uid/", wrapped(self.assign_uid), name="agent_assign_uid"),
+            path("<int:pk>/revoke/", wrapped(self.revoke), name="agent_revoke"),
+            path("<int:pk>/enrolment/", wrapped(self.allow_enrolment), name="agent_enrolment"),
             path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="agent_secrets"),
             path("<int:pk>/message/", wrapped(require_POST(self.send_message)), name="agent_message"),
             *super().get_urls(),
@@ -150,6 +153,9 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "answer": _ANSWERS[RemoteConfigStatuses(agent.remote_config_status)],
             "restartable": changes and bool(agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND),
             "may_change": changes,
+            "own_credentials": settings.OPAMP_AGENT_CREDENTIALS,
+            "may_revoke": changes and _has_credential(agent) and agent.credential_revoked_at is None,
+            "may_enrol": changes and (agent.credential_revoked_at or agent.credential_issued_at) is not None,
             "capabilities": capability_names(agent.capabilities),
             "identifying": sorted(state.identifying_attributes.items()),
             "non_identifying": sorted(state.non_identifying_attributes.items()),
@@ -235,7 +241,38 @@ class AgentPages(admin.ModelAdmin[Agent]):
         self.message_user(request, _("The new UID is on its way."), messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
-    def _ask(self, request: HttpRequest, agent: Agent, title: str, text: Any, verb: Any) -> HttpResponse:
+    def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """GET asks, POST shuts the agent out."""
+        agent = self._agent(request, pk, "change")
+        if request.method != "POST":
+            text = _(
+                "The agent is disconnected at once and may not come back, neither with its credential nor with the shared "
+                "secret, until its enrolment is allowed."
+            )
+            title = _("Revoke the credential of %(agent)s?") % {"agent": agent}
+            return self._ask(request, agent, title, text, _("Revoke"), waits=False)
+        credentials.revoke_credentials([pk], by=cast("User", request.user), at=timezone.now())
+        self.message_user(request, _("%(agent)s is shut out.") % {"agent": agent}, messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_change", args=[pk]))
+
+    def allow_enrolment(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """GET asks, POST allows."""
+        agent = self._agent(request, pk, "change")
+        if request.method != "POST":
+            text = _(
+                "Whoever has the shared secret may come in as this agent once more, until its new credential is used. A "
+                "revoked credential stays refused."
+            )
+            title = _("Allow %(agent)s to enrol?") % {"agent": agent}
+            return self._ask(request, agent, title, text, _("Allow enrolment"), waits=False)
+        credentials.allow_enrolment([pk], by=cast("User", request.user), at=timezone.now())
+        self.message_user(request, _("%(agent)s may enrol.") % {"agent": agent}, messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_change", args=[pk]))
+
+    def _ask(
+        self, request: HttpRequest, agent: Agent, title: str, text: Any, verb: Any, *, waits: bool = True
+    ) -> HttpResponse:
+        """The page that asks; ``waits``: an agent that is offline is reached when it connects."""
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -243,6 +280,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "agent": agent,
             "text": text,
             "verb": verb,
+            "waits": waits,
             "page": reverse("admin:agents_agent_change", args=[agent.pk]),
         }
         return TemplateResponse(request, "admin/agents/agent/ask.html", context)
@@ -278,6 +316,11 @@ class AgentPages(admin.ModelAdmin[Agent]):
         if not allowed(request, agent):
             raise PermissionDenied
         return agent
+
+
+def _has_credential(agent: Agent) -> bool:
+    """Where agents get credentials, and of one that has its own also when that was switched off since."""
+    return bool(settings.OPAMP_AGENT_CREDENTIALS or agent.credential_issued_at)
 
 
 def _timeline_of(agent: Agent, before: int | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
+from agents.credentials import AgentCredential, Denial
 from agents.models import Agent, AgentEvent, AgentPresence, ReportedState, Transport
 from agents.reports import Json, StatusReport
 
@@ -44,7 +45,7 @@ class Arrival:
     heartbeats wait in presence, staler when another process heard the agent since. ``None`` when the process does not
     know the agent. ``digest`` is of the message's bytes, signed 64 bits, 0 for unknown (S-46). ``claimed``: the agent was
     heard on this connection before; ``first_word``: nobody was. ``settings_hash`` is of the connection settings that
-    would be offered here.
+    would be offered here. ``credential`` is the agent's own that let it in, ``None`` for the shared secret or an open door.
     """
 
     report: StatusReport
@@ -55,6 +56,7 @@ class Arrival:
     claimed: bool = False
     first_word: bool = False
     settings_hash: bytes = b""
+    credential: AgentCredential | None = None
 
     @property
     def over_http(self) -> bool:
@@ -70,7 +72,8 @@ class Recorded:
     that request or its answer is lost. ``displaced``: a newer connection has the agent, so nothing was merged (S-32).
     ``reassigned``: the uid given to this speaker, who is a duplicate; nothing was merged (S-31), and with
     ``connection_changed`` the agent went back to its former connection. ``poll_interval`` is the promise of an HTTP agent.
-    ``known_maps``: the stored component map of each hash that the batch reports alone (S-99).
+    ``known_maps``: the stored component map of each hash that the batch reports alone (S-99). ``denial``: the speaker may
+    not speak for the agent, so nothing was merged and nothing may be written (S-117).
     """
 
     arrival: Arrival
@@ -85,6 +88,7 @@ class Recorded:
     repeated: bool = False
     displaced: bool = False
     reassigned: UUID | None = None
+    denial: Denial | None = None
     connection_changed: bool = False
     poll_interval: timedelta = DEFAULT_INTERVAL
     components_known: bool = False

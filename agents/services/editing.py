@@ -24,6 +24,16 @@ class UnknownAgent(LookupError):
     """The agent is gone, or never was."""
 
 
+class CannotBeForgotten(ValueError):
+    """The agent is shut out, which forgetting it would undo; the text says what to do first."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The agent's credential is revoked, and forgetting the agent would let it in again as a new one. "
+            "Allow its enrolment first if that is what you want."
+        )
+
+
 @transaction.atomic
 def edit_agent(
     agent_id: int,
@@ -140,14 +150,23 @@ def _edit_labels_of_batch(
         doorbell.ring([agent.instance_uid for agent in moved])
 
 
+def forget_agent(agent_id: int, *, by: User | None) -> None:
+    """`forget_agents` for one. Raises `CannotBeForgotten` when it is shut out."""
+    if not forget_agents([agent_id], by=by) and Agent.objects.filter(pk=agent_id).exists():
+        raise CannotBeForgotten
+
+
 @transaction.atomic
 def forget_agents(agent_ids: Sequence[int], *, by: User | None) -> int:
-    """Delete agents with their history; returns how many. One that still talks registers itself anew with its next message.
+    """Delete agents with their history; returns how many. One that still talks registers itself anew with its next message,
+    for which it needs the shared secret: a credential of its own goes with the row.
 
-    The ring makes the process that holds its connection drop what it remembers of it. Agents are locked before what
-    belongs to them is deleted: a batch of their reports writes in that order too.
+    Those that are shut out stay: without their rows the shared secret would let them in again. The ring makes the process
+    that holds its connection drop what it remembers of an agent. Agents are locked before what belongs to them is
+    deleted: a batch of their reports writes in that order too.
     """
-    rows = list(Agent.objects.select_for_update().filter(pk__in=agent_ids).order_by("id"))
+    chosen = Agent.objects.select_for_update().filter(pk__in=agent_ids, credential_revoked_at=None)
+    rows = list(chosen.order_by("id"))
     for agent in rows:
         accounts.record(
             by=by, verb="agent.forget", target=agent, name=str(agent), data={"instance_uid": str(agent.instance_uid)}

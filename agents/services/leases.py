@@ -65,7 +65,7 @@ def release_leases(lease_ids: Sequence[str], *, reason: str, at: datetime) -> in
     released = 0
     for start in range(0, len(lease_ids), _BATCH):
         owned = Agent.objects.filter(lease_id__in=[key for key in lease_ids[start : start + _BATCH] if key])
-        released += _disconnect(owned, reason=reason, at=at)
+        released += disconnect(owned, reason=reason, at=at)
         # A rival that is gone was the old socket of a reconnect, however late it spoke (S-31).
         Agent.objects.filter(rival_lease__in=[key for key in lease_ids[start : start + _BATCH] if key]).update(
             rival_lease=""
@@ -175,7 +175,7 @@ def expire_agents(*, at: datetime) -> int:
     if not overdue:
         return 0
     still = Agent.objects.filter(pk__in=overdue, transport=Transport.HTTP, presence__expires_at__lt=at)
-    expired = _disconnect(still, reason="silent", at=at)
+    expired = disconnect(still, reason="silent", at=at)
     AgentPresence.objects.filter(agent_id__in=overdue, expires_at__lt=at).update(expires_at=None)
     return expired
 
@@ -193,7 +193,7 @@ def expire_process(process_id: str, *, beat_at: datetime | None, at: datetime) -
     held = Agent.objects.filter(lease_process=process_id)
     if beat_at is None:
         held = held.exclude(lease_process__in=ServerProcess.objects.values("id"))
-    return _disconnect(held, reason="server process lost", at=at)
+    return disconnect(held, reason="server process lost", at=at)
 
 
 def _locked(agents: QuerySet[Agent]) -> QuerySet[Agent]:
@@ -202,7 +202,7 @@ def _locked(agents: QuerySet[Agent]) -> QuerySet[Agent]:
     return rows.select_for_update(of=("self",)) if connection.features.has_select_for_update else rows
 
 
-def _disconnect(agents: QuerySet[Agent], *, reason: str, at: datetime) -> int:
+def disconnect(agents: QuerySet[Agent], *, reason: str, at: datetime) -> int:
     """Compare-and-set ``connected`` and tell timeline and history; the rows' selection is the condition."""
     keys = list(_locked(agents.filter(connected=True)).values_list("pk", flat=True))
     for start in range(0, len(keys), _BATCH):

@@ -21,6 +21,7 @@ from agents.models import (
     ReportedState,
     Transport,
 )
+from agents.services import credentials
 from agents.services.arrivals import Arrival, Lease, Recorded
 from agents.services.bulk import bulk_insert, bulk_save, bulk_update, reserve_keys
 from agents.services.identity import move_to_new_uid, tell_rivals_apart
@@ -43,6 +44,7 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
 
     Agents never seen are registered. Nothing is written yet for the rows that the caller may still change: it ends
     with `save_recorded`. Rows are locked in the order of their keys, so that two batches cannot wait for each other.
+    Of a speaker who may not speak for its agent nothing is recorded but the ``denial``.
     """
     uids = [arrival.report.instance_uid for arrival in arrivals]
     rows = {
@@ -61,23 +63,28 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
         row = rows.get(arrival.report.instance_uid)
         entry = _known(arrival, row, at) if row is not None else _newcomer(arrival, at)
         entry.known_maps = known_maps
+        recorded.append(entry)
+        if entry.denial is not None:
+            continue
+        credentials.note_use(entry, at)
         if entry.displaced or entry.reassigned:
             entry.presence.last_seen_at = at
         else:
             merge_report(entry, at)
-        recorded.append(entry)
-    _store_documents(recorded, at)
-    newcomers = [entry for entry in recorded if entry.is_new]
+    admitted = [entry for entry in recorded if entry.denial is None]
+    _store_documents(admitted, at)
+    newcomers = [entry for entry in admitted if entry.is_new]
     for entry, key in zip(newcomers, reserve_keys(Agent, len(newcomers)), strict=True):
         entry.agent.pk = entry.state.agent_id = entry.presence.agent_id = key
         for event in entry.events:
             event.agent_id = key
-    _keep_history(recorded, at)
+    _keep_history(admitted, at)
     return recorded
 
 
 def save_recorded(recorded: Sequence[Recorded]) -> None:
-    """Write newcomers, changed fields, the hot row, the timeline. Same transaction as `record_reports`.
+    """Write newcomers, changed fields, the hot row, the timeline. Same transaction as `record_reports`, whose entries with
+    a denial the caller leaves out.
 
     Newcomers are inserted here and not before, so that what the caller decides about them costs no second statement;
     foreign keys to them are checked when the transaction commits.
@@ -117,7 +124,10 @@ def _known(arrival: Arrival, row: Agent, at: datetime) -> Recorded:
         repeated=bool(arrival.digest)
         and arrival.digest == presence.message_digest
         and report.sequence_num == presence.sequence_num,
+        denial=credentials.denial_of(row, arrival),
     )
+    if entry.denial is not None:
+        return entry
     tell_rivals_apart(entry, owned=owned, at=at)
     requested_at = state.full_state_requested_at
     if requested_at is not None:
@@ -141,6 +151,7 @@ def _newcomer(arrival: Arrival, at: datetime) -> Recorded:
         first_on_connection=True,
         full_state_outstanding=False,
         relabelled=True,
+        denial=credentials.denial_of(None, arrival),
     )
     entry.note(Kind.REGISTERED, at, transport=arrival.lease.transport.value)
     return entry

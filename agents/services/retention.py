@@ -81,7 +81,10 @@ def _parts(kind: Kind, at: datetime) -> Iterator[QuerySet[Any]]:
             limit = _before(at, settings.OPAMP_FORGET_AGENTS_DAYS)
             # A silent WebSocket agent was last heard long before it left.
             gone = Q(disconnected_at__lt=limit) | Q(disconnected_at=None)
-            yield Agent.objects.filter(gone, connected=False, presence__last_seen_at__lt=limit)
+            # Those that are shut out stay known, or they would come back as new ones.
+            yield Agent.objects.filter(
+                gone, connected=False, presence__last_seen_at__lt=limit, credential_revoked_at=None
+            )
         case Kind.DOCUMENTS:
             used = ReportedState.objects.filter(Q(effective_config_id=OuterRef("pk")) | Q(components_id=OuterRef("pk")))
             yield ReportedDocument.objects.filter(~Exists(used), stored_at__lt=at - DOCUMENT_GRACE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from agents.credentials import AgentCredential
 from agents.reports import AgentCapabilities, CustomMessage, Heartbeat, StatusReport, is_complete
 from configurations.remote_config import DesiredConfig
 from opamp_transport.protocol.replies import HeartbeatOffer, Reply
@@ -41,14 +42,16 @@ class Known:
 class DesiredSettings:
     """Connection settings to offer, beside what decides whether to say so now.
 
-    ``reported_hash`` is the hash the agent last named. ``offered``: this hash was sent on the present connection;
-    ``offered_lately``: on whichever, not long ago.
+    ``answered``: the agent named their hash. ``offered``: they were sent on the present connection; ``offered_lately``: on
+    whichever, not long ago. ``credential`` is one of the agent's own that ``offer`` brings, new with each offer: then all
+    three are about the one that was sent last.
     """
 
     offer: HeartbeatOffer
-    reported_hash: bytes
+    answered: bool
     offered: bool
     offered_lately: bool
+    credential: AgentCredential | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ def settings_due(known: Known, report: StatusReport, settings: DesiredSettings) 
     nothing, not again for a while, on whichever connection: taking an offer may mean a new connection, and then every
     connection would bring an offer and every offer a connection.
     """
-    if not _takes_heartbeat_offer(known.capabilities) or settings.reported_hash == settings.offer.settings_hash:
+    if not _takes_settings(known.capabilities, settings) or settings.answered:
         return False
     if known.retried or not settings.offered_lately:
         return True
@@ -180,7 +183,9 @@ def _with_offers(reply: Reply, known: Known, desired: Desired, *, status_reporte
     return replace(reply, custom_capabilities=desired.custom_capabilities, custom_message=desired.custom_message)
 
 
-def _takes_heartbeat_offer(capabilities: int) -> bool:
-    """Both bits: the member must be accepted (S-76), and the interval honoured (S-73)."""
-    needed = AgentCapabilities.REPORTS_HEARTBEAT | AgentCapabilities.ACCEPTS_OPAMP_CONNECTION_SETTINGS
+def _takes_settings(capabilities: int, settings: DesiredSettings) -> bool:
+    """The member must be accepted (S-76); of a heartbeat interval alone one that sends no heartbeats has no use (S-73)."""
+    needed = AgentCapabilities.ACCEPTS_OPAMP_CONNECTION_SETTINGS
+    if settings.credential is None:
+        needed |= AgentCapabilities.REPORTS_HEARTBEAT
     return capabilities & needed == needed

@@ -56,8 +56,9 @@ class ErrorResponse:
 class HeartbeatOffer:
     """``connection_settings.opamp`` with a deliberate heartbeat interval, never 0 (S-73, S-75).
 
-    ``endpoint`` is the non-empty URL the agent reached us at (S-79). ``headers`` are the credentials it sent itself: an
-    agent that builds a new connection from the offer must not lose them. ``settings_hash`` covers all three (S-78).
+    ``endpoint`` is the non-empty URL the agent reached us at (S-79). ``headers`` will let it in, those it sent itself or
+    one with a credential of its own: an agent that builds a new connection from the offer has nothing else.
+    ``settings_hash`` covers all three (S-78).
     """
 
     endpoint: str

@@ -69,8 +69,8 @@ class Reaction:
 class SimulatedAgent:
     """One agent. ``heartbeat_seconds`` follows the server's offers; 0 means no heartbeats.
 
-    ``headers`` are those of the last offer: as a supervisor does, the next connection is opened with them *instead* of
-    what the agent was started with. ``None`` until something was offered.
+    ``headers`` are those of the last offer: as a supervisor does, the agent connects anew with them *instead* of what it
+    was started with. ``None`` until something was offered.
     """
 
     __slots__ = (

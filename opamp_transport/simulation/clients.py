@@ -56,6 +56,8 @@ class Client(ABC):
         self._backoff = Backoff(chance)
         self._connected = False
         self._restarting = False
+        # It was offered other headers than its connection was opened with, and opens another one.
+        self._moving = False
         self._sent_at = 0.0
         # What it was offered last on this connection.
         self._offered = b""
@@ -73,9 +75,9 @@ class Client(ABC):
                 self._note_lost(error)
             finally:
                 self._set_connected(False)
-            if self._restarting:
-                self._restarting = False
-                await asyncio.sleep(_RESTART_SECONDS)
+            if self._restarting or self._moving:
+                await asyncio.sleep(_RESTART_SECONDS if self._restarting else 0)
+                self._restarting = self._moving = False
                 continue
             await asyncio.sleep(self._backoff.next_seconds(seconds))
             self._tally.reconnects += 1
@@ -161,12 +163,14 @@ class WebSocketClient(Client):
     """One socket per agent."""
 
     _connection: ClientConnection | None = None
+    _opened_with: Mapping[str, str] = {}
 
     async def _converse(self) -> None:
+        self._opened_with = self._headers()
         try:
             connection = await connect(
                 self._server.url,
-                additional_headers=self._headers(),
+                additional_headers=self._opened_with,
                 compression=None,
                 proxy=None,
                 open_timeout=_OPEN_SECONDS,
@@ -206,6 +210,9 @@ class WebSocketClient(Client):
             raise _ComeBack
         if reaction.back_off_seconds is not None:
             raise _ComeBack(reaction.back_off_seconds)
+        if self._headers() != self._opened_with:
+            self._moving = True
+            raise _ComeBack
 
     async def leave(self) -> None:
         if self._connection is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from agents.credentials import Denial
 from tests.interop.programs import KINDS, Kind
 from tests.interop.recording_proxy import Piece, RecordingProxy
 from tests.interop.stage import Stage
 from tests.live_server import LiveServer
+from tests.plain_http import post
 
 pytestmark = pytest.mark.interop
 
@@ -25,6 +27,18 @@ RETRY_AFTER = 5
 NODE_PAUSE = 27.0
 
 only_go = pytest.mark.parametrize("kind", GO_KINDS, ids=lambda kind: kind.name, indirect=True)
+
+
+SECRET = "a-shared-secret"
+
+
+@pytest.fixture(scope="module")
+def enrolling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server that gives agents credentials of their own."""
+    folder = tmp_path_factory.mktemp("enrolling")
+    environment = {"OPAMP_AGENT_CREDENTIALS": "true", "OPAMP_OFFER_HEARTBEAT": "true", "OPAMP_HEARTBEAT_SECONDS": "1"}
+    with LiveServer(folder, OPAMP_SECRET_KEY=SECRET, **environment) as server:
+        yield server
 
 
 def padded(text: str) -> str:
@@ -268,3 +282,45 @@ def components_of(stage: Stage) -> object:
         " JOIN agents_reporteddocument ON agents_reporteddocument.hash = agents_reportedstate.components_id"
     )
     return next((content for name, content in rows if name == stage.name), None)
+
+
+@only_go
+class TestOwnCredential:
+    """From the shared secret to a credential of its own, and out."""
+
+    @pytest.mark.rule("S-82", "S-83", "S-115", "S-117")
+    def test_the_reference_client_takes_it_and_is_shut_out_alone(self, kind: Kind, enrolling: LiveServer) -> None:
+        stage = Stage(kind, enrolling)
+        with stage.program("--secret", SECRET, "--settings") as agent:
+            uid = agent.expect("uid")["uid"]
+            agent.expect("moved")
+            path = f"agents/{uid}"
+            enrolling.eventually(
+                lambda: enrolling.get(path)["credential"]["used_at"], what="its own credential is used"
+            )
+            stage.wait_for_messages(2)
+            assert agent.count("moved") == 1
+            before = refused(enrolling, Denial.SHARED)
+            with stage.program("--secret", SECRET, "--uid", uid) as impostor:
+                enrolling.eventually(lambda: refused(enrolling, Denial.SHARED) > before, what="an impostor is refused")
+                if kind.scheme == "ws":
+                    impostor.expect("error", error=Denial.SHARED.sentence)
+            stage.wait_for_messages(2)
+            assert stage.sees(connected=True)["transport"] == ("websocket" if kind.scheme == "ws" else "http")
+            enrolling.post(f"{path}/revoke-credential")
+            if kind.scheme == "ws":
+                agent.expect("error", error=Denial.REVOKED.sentence)
+            enrolling.eventually(lambda: refused(enrolling, Denial.REVOKED) > 0, what="it is refused")
+            assert stage.sees(connected=False)["status"] == "disconnected"
+        enrolling.post(f"{path}/allow-enrolment")
+        with stage.program("--secret", SECRET, "--settings", "--uid", uid) as agent:
+            agent.expect("moved")
+            enrolling.eventually(lambda: enrolling.get(path)["credential"]["used_at"], what="another one is used")
+            stage.sees(connected=True)
+
+
+def refused(server: LiveServer, denial: Denial) -> float:
+    """How many were turned away for this so far."""
+    text = post(f"{server.url}/metrics", b"", method="GET").body.decode()
+    lines = [line for line in text.splitlines() if line.startswith("opamp_refusals_total{")]
+    return sum(float(line.split()[-1]) for line in lines if f'reason="{denial.value}"' in line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_django import Settings
 
-from opamp_platform.checks import pool_holds_the_threads, several_workers
+from opamp_platform.checks import agent_credentials_have_what_they_need, pool_holds_the_threads, several_workers
 
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": "x"}
 POSTGRES = {"ENGINE": "django.db.backends.postgresql", "NAME": "x"}
@@ -45,3 +45,24 @@ def test_pool_holds_the_threads(
 ) -> None:
     settings.DATABASES, settings.DATABASE_THREADS = {"default": database}, threads
     assert [message.id for message in pool_holds_the_threads(None)] == expected
+
+
+@pytest.mark.parametrize(
+    ("credentials", "secret", "offers", "expected"),
+    [
+        (False, "", False, []),
+        (True, "secret", True, []),
+        (True, "", True, ["opamp.E004"]),
+        (True, "secret", False, ["opamp.E005"]),
+        (True, "", False, ["opamp.E004", "opamp.E005"]),
+    ],
+)
+def test_agent_credentials_have_what_they_need(
+    settings: Settings, credentials: bool, secret: str, offers: bool, expected: list[str]
+) -> None:
+    settings.OPAMP_AGENT_CREDENTIALS, settings.OPAMP_SECRET_KEY, settings.OPAMP_OFFER_HEARTBEAT = (
+        credentials, secret, offers,
+    )  # fmt: skip
+    found = agent_credentials_have_what_they_need(None)
+    assert [message.id for message in found] == expected
+    assert all(message.hint for message in found)

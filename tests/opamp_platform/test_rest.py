@@ -17,6 +17,7 @@ GET_URLS = [
 ]  # fmt: skip
 POST_URLS = [
     "agents/restart", "agents/labels", "agents/{uid}/restart", "agents/{uid}/custom-message",
+    "agents/{uid}/revoke-credential", "agents/{uid}/allow-enrolment",
     "agents/{uid}/configuration/retry", "configurations/preview", "configurations/c/preview", "configurations/c/rollback",
 ]  # fmt: skip
 

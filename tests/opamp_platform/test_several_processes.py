@@ -17,15 +17,17 @@ from uuid import UUID, uuid4
 
 import pytest
 import redis
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from opamp_transport.proto import opamp_pb2
-from tests.fake_agent import APPLIED, FakeAgent, answered
+from tests.fake_agent import APPLIED, COLLECTOR, FakeAgent, answered
 from tests.live_server import ROOT, LiveServer, configuration, free_port
 from tests.plain_http import post
 
 SHARED = os.environ.get("DATABASE_URL", "").startswith("postgres") and bool(os.environ.get("REDIS_URL"))
 TIMEOUT = 20.0
+ACCEPTS_SETTINGS = 0x100
 # A process that were not rung would look for changes by itself every three seconds.
 AT_ONCE_SECONDS = 1.0
 
@@ -213,3 +215,48 @@ def test_two_workers_behind_one_port_serve_one_fleet(tmp_path: Path) -> None:
         wanted = server.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"]
         for _agent, socket in fleet:
             assert receive(socket).remote_config.config_hash.hex() == wanted
+
+
+@pytest.mark.rule("S-83", "S-115", "S-117", transport="websocket")
+def test_a_credential_counts_in_each_process_and_is_revoked_in_all(tmp_path: Path) -> None:
+    if not SHARED:
+        refuses_workers(tmp_path)
+        return
+    secret, agent = "a-secret-for-all", FakeAgent(capabilities=COLLECTOR | ACCEPTS_SETTINGS)
+    environment = {
+        "OPAMP_SECRET_KEY": secret, "OPAMP_AGENT_CREDENTIALS": "true", "OPAMP_OFFER_HEARTBEAT": "true",
+        "SECRET_KEY": "the same in all processes, and long enough",
+    }  # fmt: skip
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    with ExitStack() as stack:
+        first = stack.enter_context(LiveServer(folders[0], **environment))
+        shared = {name: first.environment[name] for name in ("DATABASE_URL", "REDIS_URL")}
+        second = stack.enter_context(LiveServer(folders[1], **environment, **shared))
+        second._token = first.token
+
+        def opened(server: LiveServer, authorization: str) -> ClientConnection:
+            headers = {"Authorization": authorization}
+            return stack.enter_context(connect(server.websocket_endpoint, additional_headers=headers, proxy=None))
+
+        by_secret = opened(first, f"Bearer {secret}")
+        offer = exchange(by_secret, agent.message(**agent.full_parts())).connection_settings.opamp
+        own = {header.key: header.value for header in offer.headers.headers}["Authorization"]
+        by_credential = opened(second, own)
+        assert not exchange(by_credential, agent.message()).HasField("error_response")
+        # The first process answers from memory, until the ring reaches it.
+        first.eventually(lambda: exchange(by_secret, agent.message()).HasField("error_response"))
+        assert not exchange(by_credential, agent.message()).HasField("error_response")
+        broker = stack.enter_context(redis.Redis.from_url(first.environment["REDIS_URL"]))
+        heard = stack.enter_context(broker.pubsub(ignore_subscribe_messages=True))
+        heard.psubscribe("*")
+        first.post(f"agents/{agent.uid}/revoke-credential")
+        assert "revoked" in receive(by_credential).error_response.error_message
+        assert rings_for(agent.uid, heard, 1) == 1
+        with pytest.raises(ConnectionClosed) as closed:
+            by_credential.recv(timeout=TIMEOUT)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+        for server in (first, second):
+            assert "revoked" in exchange(opened(server, own), agent.message()).error_response.error_message

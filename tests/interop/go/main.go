@@ -43,6 +43,7 @@ var (
 	compress = flag.Bool("compress", false, "gzip requests; offer permessage-deflate on a WebSocket")
 	askUid   = flag.Bool("ask-uid", false, "ask the server for an instance uid")
 	parts    = flag.Bool("components", false, "report available components")
+	moves    = flag.Bool("settings", false, "take connection settings: connect anew with the headers offered")
 )
 
 func say(what event) {
@@ -60,6 +61,8 @@ type agent struct {
 	effective map[string]*protobufs.AgentConfigFile
 	attrs     map[string]string
 	startedAt uint64
+	// The headers of the last settings offered, for the main loop: a client cannot be stopped from its own callback.
+	offered chan http.Header
 }
 
 func text(value string) *protobufs.AnyValue {
@@ -148,19 +151,16 @@ func (a *agent) onMessage(ctx context.Context, message *types.MessageData) {
 	say(event{"event": outcome, "hash": hex.EncodeToString(offer.ConfigHash)})
 }
 
-func (a *agent) settings() (types.StartSettings, error) {
-	id := uuid.Must(uuid.NewV7())
-	if *uid != "" {
-		parsed, err := uuid.Parse(*uid)
-		if err != nil {
-			return types.StartSettings{}, fmt.Errorf("-uid: %w", err)
-		}
-		id = parsed
-	}
+func (a *agent) onSettings(_ context.Context, settings *protobufs.OpAMPConnectionSettings) error {
 	header := http.Header{}
-	if *secret != "" {
-		header.Set("Authorization", "Bearer "+*secret)
+	for _, pair := range settings.GetHeaders().GetHeaders() {
+		header.Add(pair.Key, pair.Value)
 	}
+	a.offered <- header
+	return nil
+}
+
+func (a *agent) settings(id uuid.UUID, header http.Header) types.StartSettings {
 	return types.StartSettings{
 		OpAMPServerURL:    *endpoint,
 		Header:            header,
@@ -175,14 +175,60 @@ func (a *agent) settings() (types.StartSettings, error) {
 			OnError: func(_ context.Context, err *protobufs.ServerErrorResponse) {
 				say(event{"event": "error", "error": err.ErrorMessage})
 			},
-			OnMessage:          a.onMessage,
-			GetEffectiveConfig: a.effectiveConfig,
+			OnMessage:                 a.onMessage,
+			GetEffectiveConfig:        a.effectiveConfig,
+			OnOpampConnectionSettings: a.onSettings,
 			OnCommand: func(context.Context, *protobufs.ServerToAgentCommand) error {
 				say(event{"event": "restart"})
 				return nil
 			},
 		},
-	}, nil
+	}
+}
+
+// start makes a client that connects with these headers; one client connects with the same headers for ever.
+func (a *agent) start(id uuid.UUID, header http.Header) error {
+	if strings.HasPrefix(*endpoint, "http") {
+		a.client = client.NewHTTP(nil)
+	} else {
+		a.client = client.NewWebSocket(nil)
+	}
+	capabilities := protobufs.AgentCapabilities_AgentCapabilities_ReportsStatus |
+		protobufs.AgentCapabilities_AgentCapabilities_AcceptsRemoteConfig |
+		protobufs.AgentCapabilities_AgentCapabilities_ReportsRemoteConfig |
+		protobufs.AgentCapabilities_AgentCapabilities_ReportsEffectiveConfig |
+		protobufs.AgentCapabilities_AgentCapabilities_ReportsHealth |
+		protobufs.AgentCapabilities_AgentCapabilities_ReportsHeartbeat |
+		protobufs.AgentCapabilities_AgentCapabilities_AcceptsRestartCommand
+	if *parts {
+		capabilities |= protobufs.AgentCapabilities_AgentCapabilities_ReportsAvailableComponents
+		if err := a.client.SetAvailableComponents(components()); err != nil {
+			return err
+		}
+	}
+	if *moves {
+		capabilities |= protobufs.AgentCapabilities_AgentCapabilities_AcceptsOpAMPConnectionSettings |
+			protobufs.AgentCapabilities_AgentCapabilities_ReportsConnectionSettingsStatus
+	}
+	if *askUid {
+		a.client.SetFlags(protobufs.AgentToServerFlags_AgentToServerFlags_RequestInstanceUid)
+	}
+	// Capabilities last: the client checks that what they promise is there.
+	err := errors.Join(
+		a.client.SetAgentDescription(a.description()),
+		a.client.SetHealth(a.health(true)),
+		a.client.SetCapabilities(&capabilities),
+	)
+	if err != nil {
+		return err
+	}
+	return a.client.Start(context.Background(), a.settings(id, header))
+}
+
+func (a *agent) stop() error {
+	patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return a.client.Stop(patience)
 }
 
 // obey runs one line of standard input; false ends the agent.
@@ -207,63 +253,57 @@ func run() error {
 		attrs:     map[string]string{"os.type": "linux", "host.name": "interop"},
 		effective: map[string]*protobufs.AgentConfigFile{"": {Body: []byte("receivers: {}\n"), ContentType: "text/yaml"}},
 		startedAt: uint64(time.Now().UnixNano()),
+		offered:   make(chan http.Header, 16),
 	}
 	for _, pair := range strings.Split(*labels, ",") {
 		if key, value, found := strings.Cut(pair, "="); found {
 			a.attrs[key] = value
 		}
 	}
-	if strings.HasPrefix(*endpoint, "http") {
-		a.client = client.NewHTTP(nil)
-	} else {
-		a.client = client.NewWebSocket(nil)
-	}
-	capabilities := protobufs.AgentCapabilities_AgentCapabilities_ReportsStatus |
-		protobufs.AgentCapabilities_AgentCapabilities_AcceptsRemoteConfig |
-		protobufs.AgentCapabilities_AgentCapabilities_ReportsRemoteConfig |
-		protobufs.AgentCapabilities_AgentCapabilities_ReportsEffectiveConfig |
-		protobufs.AgentCapabilities_AgentCapabilities_ReportsHealth |
-		protobufs.AgentCapabilities_AgentCapabilities_ReportsHeartbeat |
-		protobufs.AgentCapabilities_AgentCapabilities_AcceptsRestartCommand
-	if *parts {
-		capabilities |= protobufs.AgentCapabilities_AgentCapabilities_ReportsAvailableComponents
-		if err := a.client.SetAvailableComponents(components()); err != nil {
-			return err
-		}
-	}
-	if *askUid {
-		a.client.SetFlags(protobufs.AgentToServerFlags_AgentToServerFlags_RequestInstanceUid)
-	}
-	settings, err := a.settings()
-	if err != nil {
-		return err
-	}
-	say(event{"event": "uid", "uid": uuid.UUID(settings.InstanceUid).String()})
-	// Capabilities last: the client checks that what they promise is there.
-	err = errors.Join(
-		a.client.SetAgentDescription(a.description()),
-		a.client.SetHealth(a.health(true)),
-		a.client.SetCapabilities(&capabilities),
-	)
-	if err != nil {
-		return err
-	}
-	if err := a.client.Start(context.Background(), settings); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		more, err := a.obey(lines.Text())
+	id := uuid.Must(uuid.NewV7())
+	if *uid != "" {
+		parsed, err := uuid.Parse(*uid)
 		if err != nil {
-			say(event{"event": "error", "error": err.Error()})
+			return fmt.Errorf("-uid: %w", err)
 		}
-		if !more {
-			break
+		id = parsed
+	}
+	header := http.Header{}
+	if *secret != "" {
+		header.Set("Authorization", "Bearer "+*secret)
+	}
+	say(event{"event": "uid", "uid": id.String()})
+	if err := a.start(id, header); err != nil {
+		return err
+	}
+	lines := make(chan string)
+	go func() {
+		scanner := bufio.NewScanner(os.Stdin)
+		for scanner.Scan() {
+			lines <- scanner.Text()
+		}
+		close(lines)
+	}()
+	for {
+		select {
+		case header := <-a.offered:
+			if err := errors.Join(a.stop(), a.start(id, header)); err != nil {
+				return err
+			}
+			say(event{"event": "moved"})
+		case line, open := <-lines:
+			more, err := open, error(nil)
+			if open {
+				more, err = a.obey(line)
+			}
+			if err != nil {
+				say(event{"event": "error", "error": err.Error()})
+			}
+			if !more {
+				return a.stop()
+			}
 		}
 	}
-	patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	return a.client.Stop(patience)
 }
 
 func main() {

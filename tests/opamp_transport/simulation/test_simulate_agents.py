@@ -160,6 +160,46 @@ class TestAdmission:
                 assert "refused" not in fleet.stop()
 
 
+@both_transports
+class TestCredentials:
+    @pytest.mark.rule("S-82", "S-83", "S-115", "S-117")
+    def test_each_moves_to_its_own_and_one_is_shut_out_alone(self, tmp_path: Path, transport: str) -> None:
+        environment = {
+            "OPAMP_AGENT_CREDENTIALS": "true",
+            "OPAMP_OFFER_HEARTBEAT": "true",
+            "OPAMP_HEARTBEAT_SECONDS": "1",
+        }
+        options = ("--secret-key", SECRET, "--seed", "4")
+        with LiveServer(tmp_path, OPAMP_SECRET_KEY=SECRET, **environment) as server:
+            group = Group(server)
+
+            def stand(name: str) -> int:
+                found = [server.get(f"agents/{agent['instance_uid']}")["credential"][name] for agent in group.agents()]
+                return sum(value is not None for value in found)
+
+            with SimulatedFleet(server, 3, *options, *group.labels, transport=transport) as fleet:
+                server.eventually(lambda: stand("used_at") == 3, 60, "all use their own")
+                fleet.expect("connected 3/3")
+                outcast, *others = group.all_are(3, connected=True)
+                server.post(f"agents/{outcast['instance_uid']}/revoke-credential")
+                (out,) = group.all_are(1, connected=False)
+                assert out["instance_uid"] == outcast["instance_uid"]
+                server.restart()
+                back = group.all_are(2, connected=True, status="connected")
+                assert {agent["instance_uid"] for agent in back} == {agent["instance_uid"] for agent in others}
+                fleet.stop()
+            # The same agents with nothing but the shared secret: as if somebody had found it.
+            group.all_are(3, connected=False)
+            server.post(f"agents/{outcast['instance_uid']}/allow-enrolment")
+            with SimulatedFleet(server, 3, *options, *group.labels, transport=transport) as fleet:
+                (only,) = group.all_are(1, connected=True)
+                assert only["instance_uid"] == outcast["instance_uid"]
+                fleet.expect(r"connected 1/3 .*(not enough|HTTP status 401)")
+            log = server.log_path.read_text()
+            assert "oac1." not in log
+            assert SECRET not in log
+
+
 class TestCommand:
     def test_it_ends_by_itself_and_the_same_seed_brings_the_same_agents_back(self, group: Group) -> None:
         found = []

@@ -1,0 +1,86 @@
+"""Credentials of single agents: what they look like on the wire, and who may speak for which agent (S-115, S-117).
+
+Pure: keys and facts come in as arguments. A credential proves itself by a MAC, so a door tells a true one from a made-up
+one without any row; nothing secret is stored. Whether a true one is still in force is for the agent's row to say.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import hashlib
+import hmac
+import re
+import secrets
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+# Which way of making them: another one gets another prefix, and both can be told apart.
+_PREFIX = "oac1"
+_PATTERN = re.compile(rf"{_PREFIX}\.([0-9a-f]{{32}})\.([0-9a-f]{{16}})\.[A-Za-z0-9_-]{{43}}")
+
+
+class AgentCredential(NamedTuple):
+    """What a credential says. ``number`` is random, below 2⁶³, and never given twice.
+
+    ``instance_uid`` is the uid its agent had when it was issued. The row that holds the number is the agent it speaks
+    for, so it outlives a change of uid (S-30).
+    """
+
+    instance_uid: UUID
+    number: int
+
+
+class Denial(enum.StrEnum):
+    """Why a message may not speak for its agent. The value is a metric label."""
+
+    FOREIGN = "credential of another agent"
+    OUTDATED = "credential not in force"
+    REVOKED = "credential revoked"
+    SHARED = "shared secret not enough"
+
+    @property
+    def sentence(self) -> str:
+        """What the operator of the agent should do."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Denial.FOREIGN: "The credential belongs to another agent and speaks for that one alone. Let this agent connect with "
+    "OPAMP_SECRET_KEY.",
+    Denial.OUTDATED: "The credential is not in force any more. Let the agent connect with OPAMP_SECRET_KEY; if that is "
+    "not enough, allow its enrolment in the portal first.",
+    Denial.REVOKED: "The agent was shut out: its credential was revoked. It may come back when its enrolment is allowed in "
+    "the portal.",
+    Denial.SHARED: "The agent has a credential of its own, so OPAMP_SECRET_KEY is not enough for it. If the agent lost its "
+    "credential, allow its enrolment in the portal.",
+}
+
+
+def new_number() -> int:
+    """A number for a credential. A counter would begin anew for an agent that was forgotten, and revive its old ones."""
+    return secrets.randbits(63)
+
+
+def text_of(credential: AgentCredential, *, key: str) -> str:
+    """The credential as it travels, 98 characters that need no escaping in headers or URLs."""
+    said = f"{_PREFIX}.{credential.instance_uid.hex}.{credential.number:016x}"
+    mac = hmac.digest(_mac_key(key), said.encode(), "sha256")
+    return f"{said}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+
+def read(text: str, *, key: str) -> AgentCredential | None:
+    """The credential that ``text`` is, or ``None`` unless it was made with this ``key``. ``text`` may be anything."""
+    found = _PATTERN.fullmatch(text)
+    if found is None:
+        return None
+    credential = AgentCredential(UUID(found[1]), int(found[2], 16))
+    # The whole text, so that there is one spelling of each.
+    return credential if hmac.compare_digest(text_of(credential, key=key), text) else None
+
+
+@lru_cache(maxsize=2)
+def _mac_key(key: str) -> bytes:
+    """A key for this use alone: what is signed elsewhere with ``key`` is no help in making credentials."""
+    return hmac.digest(key.encode(), b"opamp agent credential", hashlib.sha256)

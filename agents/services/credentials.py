@@ -1,0 +1,159 @@
+"""Each agent's own credential (S-115): who may speak for an agent, what it is offered, revoking and enrolling again.
+
+What a credential is, `agents.credentials` says; the doors check that it is a true one, and how it travels to the agent
+is `opamp_transport`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import services as accounts
+from accounts.models import User
+from agents import doorbell
+from agents.credentials import AgentCredential, Denial, new_number
+from agents.models import Agent, AgentEvent, Transport
+from agents.reports import AgentCapabilities
+from agents.services.arrivals import Arrival, Recorded
+from agents.services.leases import disconnect
+
+Kind = AgentEvent.Kind
+
+
+# --- Inside a batch of reports -------------------------------------------------------------------------------------
+
+
+def denial_of(row: Agent | None, arrival: Arrival) -> Denial | None:
+    """Why ``arrival`` may not speak for the agent of ``row`` (``None``: for a new one); ``None`` when it may (S-117).
+
+    A credential never makes a new agent: it is that of one agent, and goes with it when the agent is forgotten.
+    """
+    shown = arrival.credential
+    in_force = set() if row is None else {row.credential_number, row.credential_former_number}
+    if shown is not None and shown.number not in in_force:
+        own = shown.instance_uid == arrival.report.instance_uid
+        return Denial.OUTDATED if own else Denial.FOREIGN
+    if row is None:
+        return None
+    if row.credential_revoked_at is not None:
+        return Denial.REVOKED
+    if shown is None and row.credential_used_at is not None and settings.OPAMP_AGENT_CREDENTIALS:
+        return Denial.SHARED
+    return None
+
+
+def denials(arrivals: Sequence[Arrival]) -> dict[UUID, Denial]:
+    """`denial_of` for those of ``arrivals`` that are turned away, of agents whose rows are not at hand, by uid."""
+    rows = Agent.objects.in_bulk([arrival.report.instance_uid for arrival in arrivals], field_name="instance_uid")
+    judged = {
+        arrival.report.instance_uid: denial_of(rows.get(arrival.report.instance_uid), arrival) for arrival in arrivals
+    }
+    return {uid: denial for uid, denial in judged.items() if denial is not None}
+
+
+def note_use(entry: Recorded, at: datetime) -> None:
+    """With its first use a credential takes effect: the shared secret and the credential before it end (S-82)."""
+    row, shown = entry.agent, entry.arrival.credential
+    if shown is None or shown.number != row.credential_number:
+        return
+    if row.credential_used_at is None:
+        entry.change("credential_used_at", at)
+        entry.change("credential_former_number", None)
+        entry.note(Kind.CREDENTIAL, at, step="used")
+
+
+def credential_to_offer(entry: Recorded) -> AgentCredential | None:
+    """The credential to send to the speaker, if now is the time, instead of what let it in; ``None`` for one that has it.
+
+    A new one each time: whoever has the shared secret may have been given one under this uid before, and must not hold what
+    the agent then uses. Only the retry of a poll, whose answer was lost, gets the same again (S-46).
+    """
+    row, shown = entry.agent, entry.arrival.credential
+    if not _takes_one(row) or entry.arrival.report.agent_disconnect:
+        return None
+    if shown is not None and shown.number == row.credential_number:
+        return None
+    if entry.repeated and entry.arrival.over_http and row.credential_number is not None:
+        return AgentCredential(row.instance_uid, row.credential_number)
+    return AgentCredential(row.instance_uid, new_number())
+
+
+def credential_sent_last(entry: Recorded) -> AgentCredential | None:
+    """The one that was sent to the agent last, or is in use; ``None`` before the first."""
+    number = entry.agent.credential_number
+    return None if number is None else AgentCredential(entry.agent.instance_uid, number)
+
+
+def enrolment_due(agent: Agent) -> bool:
+    """True when the agent's next message should reach its row, where a credential is made for it."""
+    return _takes_one(agent) and agent.credential_number is None
+
+
+def _takes_one(agent: Agent) -> bool:
+    accepts = agent.capabilities & AgentCapabilities.ACCEPTS_OPAMP_CONNECTION_SETTINGS
+    return bool(settings.OPAMP_AGENT_CREDENTIALS and accepts)
+
+
+def note_offer(entry: Recorded, credential: AgentCredential, at: datetime) -> None:
+    """``credential`` leaves with this reply; of those that were never used it is the only one from now on."""
+    if entry.change("credential_number", credential.number):
+        entry.change("credential_issued_at", at)
+        entry.note(Kind.CREDENTIAL, at, step="issued")
+
+
+# --- What people decide ----------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def revoke_credentials(agent_ids: Sequence[int], *, by: User | None, at: datetime) -> int:
+    """Shut agents out, whatever they show, until their enrolment is allowed; returns how many were not shut out before.
+
+    Live connections are closed by whichever process holds them (S-83). Also for agents without a credential of their own.
+    """
+    rows = list(Agent.objects.select_for_update().filter(pk__in=agent_ids, credential_revoked_at=None).order_by("id"))
+    keys = [row.pk for row in rows]
+    Agent.objects.filter(pk__in=keys).update(credential_revoked_at=at)
+    _tell(rows, "revoked", verb="agent.revoke_credential", by=by, at=at)
+    # One that polls has no connection whose end would say so.
+    disconnect(Agent.objects.filter(pk__in=keys, transport=Transport.HTTP), reason="credential revoked", at=at)
+    return len(rows)
+
+
+@transaction.atomic
+def allow_enrolment(agent_ids: Sequence[int], *, by: User | None, at: datetime) -> int:
+    """Let agents in with the shared secret once more, to be given new credentials; returns for how many that is a change.
+
+    A revoked credential stays refused. One that was not revoked goes on until its successor is used (S-82). Also for an
+    agent that was given one and never used it: it may have lost it, after it said that it had taken it.
+    """
+    chosen = Agent.objects.select_for_update().filter(pk__in=agent_ids).order_by("id")
+    rows = [row for row in chosen if row.credential_revoked_at is not None or row.credential_issued_at is not None]
+    for row in rows:
+        if row.credential_revoked_at is not None:
+            row.credential_former_number = None
+        elif row.credential_used_at is not None:
+            row.credential_former_number = row.credential_number
+        row.credential_number = row.credential_issued_at = row.credential_used_at = row.credential_revoked_at = None
+    names = ["number", "former_number", "issued_at", "used_at", "revoked_at"]
+    Agent.objects.bulk_update(rows, [f"credential_{name}" for name in names], batch_size=200)
+    _tell(rows, "allowed", verb="agent.allow_enrolment", by=by, at=at)
+    return len(rows)
+
+
+def _tell(rows: Sequence[Agent], step: str, *, verb: str, by: User | None, at: datetime) -> None:
+    """Timeline, audit trail, and a ring after commit."""
+    said = {"step": step, "by": by.get_username() if by else ""}
+    AgentEvent.objects.bulk_create(AgentEvent(agent=row, at=at, kind=Kind.CREDENTIAL, data=said) for row in rows)
+    accounts.record_all([(row, str(row), {"instance_uid": str(row.instance_uid)}) for row in rows], by=by, verb=verb)
+    doorbell.ring([row.instance_uid for row in rows])
+
+
+def shut_out_uids(limit: int = 5_000) -> list[UUID]:
+    """Agents that are connected although they were shut out: what a process rings in case a ring was lost."""
+    rows = Agent.objects.filter(credential_revoked_at__isnull=False, connected=True)
+    return list(rows.values_list("instance_uid", flat=True)[:limit])
