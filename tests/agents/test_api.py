@@ -271,7 +271,7 @@ def test_nothing_of_an_agent_that_is_not_there(api_of, alice):
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        ("", 3), ("/timeline", 2), ("/commands", 2), ("/connections", 2), ("/components", 2), ("/packages", 1),
+        ("", 3), ("/timeline", 2), ("/commands", 3), ("/connections", 2), ("/components", 2), ("/packages", 1),
         ("/effective-config", 1), ("/configuration", 3),
     ],
 )  # fmt: skip
