@@ -80,6 +80,20 @@ class Agent(asyncio.Protocol):
         """The full report, as after every connect; the last outcome goes with it."""
         self.say(self.full + self.status)
 
+    def leave(self, *, politely: bool) -> None:
+        """Go: with a goodbye that is still sent, or as if the cable had been pulled."""
+        assert self.transport is not None
+        if politely:
+            self.say(frames.GOODBYE)
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    @property
+    def is_settled(self) -> bool:
+        """Registered on its connection, and waiting for no answer."""
+        return self.transport is not None and self.is_registered and not self.sent_at
+
     def send(self, body: bytes) -> None:
         """Put one message on the wire."""
         raise NotImplementedError
@@ -158,6 +172,15 @@ class WebSocketAgent(Agent):
         """One binary frame with the OpAMP header."""
         if self.transport is not None:
             self.transport.write(frames.frame(b"\x00" + body))
+
+    def leave(self, *, politely: bool) -> None:
+        """With a close frame behind the goodbye."""
+        if politely and self.transport is not None:
+            self.say(frames.GOODBYE)
+            self.transport.write(frames.frame(frames.NORMAL_CLOSURE, frames.CLOSE))
+            self.transport.close()
+        else:
+            super().leave(politely=politely)
 
     def data_received(self, data: bytes) -> None:
         """Whole frames now, the rest with the next bytes."""

@@ -33,6 +33,7 @@ class Instruments(AppConfig):
         """Hook into new database connections, and into the threads if asked to."""
         connection_created.connect(_watch, dispatch_uid="benchmarks")
         if target := os.environ.get("BENCH_STATEMENTS"):
+            connection_created.connect(_watch_closely, dispatch_uid="benchmarks-statements")
             _at_the_end(lambda: _write_statements(Path(f"{target}.{os.getpid()}")))
         if folder := os.environ.get("BENCH_PROFILE"):
             _profile(Path(folder))
@@ -56,11 +57,21 @@ def _watch(connection: Any, **_: object) -> None:
         connection.execute_wrappers.append(_count)
 
 
-_seen: dict[str, list[float]] = {}
+def _watch_closely(connection: Any, **_: object) -> None:
+    if _time not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_time)
 
 
 def _count(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
     STATEMENTS.inc()
+    return execute(sql, params, many, context)
+
+
+_seen: dict[str, list[float]] = {}
+
+
+def _time(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+    """Keeps every text ever run, so only who asks for statements pays for it with memory."""
     begun = time.perf_counter()
     try:
         return execute(sql, params, many, context)
