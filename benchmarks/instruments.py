@@ -2,17 +2,22 @@
 
 ``BENCH_PROFILE=folder`` profiles the event loop and the database threads with cProfile and writes one file for each when
 the process ends; a profile costs time of its own, so read shares from it, not rates. ``BENCH_STATEMENTS=file`` writes how
-often each statement ran and how long it took.
+often each statement ran and how long it took. ``BENCH_MEMORY=folder`` appends to a file for each process, every half
+minute, what grew since the first time: resident memory, memory that Python allocated by line, and objects by type. It
+doubles the CPU time and adds memory of its own.
 """
 
 from __future__ import annotations
 
 import cProfile
+import gc
 import json
 import os
 import re
 import threading
 import time
+import tracemalloc
+from collections import Counter as Tally
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +40,8 @@ class Instruments(AppConfig):
         if target := os.environ.get("BENCH_STATEMENTS"):
             connection_created.connect(_watch_closely, dispatch_uid="benchmarks-statements")
             _at_the_end(lambda: _write_statements(Path(f"{target}.{os.getpid()}")))
+        if folder := os.environ.get("BENCH_MEMORY"):
+            _follow_memory(Path(folder))
         if folder := os.environ.get("BENCH_PROFILE"):
             _profile(Path(folder))
 
@@ -117,3 +124,35 @@ def _profile(folder: Path) -> None:
             profile.dump_stats(str(folder / f"{os.getpid()}-{name}.prof"))
 
     _at_the_end(write)
+
+
+_MEMORY_SECONDS = 30.0
+_MOST_LINES = 25
+
+
+def _follow_memory(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    tracemalloc.start(3)
+    threading.Thread(target=_tell_memory, args=(folder / f"{os.getpid()}.memory",), name="memory", daemon=True).start()
+
+
+def _tell_memory(target: Path) -> None:
+    first: tuple[tracemalloc.Snapshot, Tally[str]] | None = None
+    while True:
+        time.sleep(_MEMORY_SECONDS)
+        gc.collect()
+        objects = Tally(type(found).__qualname__ for found in gc.get_objects())
+        snapshot = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
+        if first is None:
+            first = snapshot, objects
+        grown = snapshot.compare_to(first[0], "traceback")[:_MOST_LINES]
+        traced, _peak = tracemalloc.get_traced_memory()
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        with target.open("a") as out:
+            print(f"--- {time.monotonic():.0f} s: resident {resident >> 10} KiB, traced {traced >> 10} KiB", file=out)
+            print("objects:", (objects - first[1]).most_common(15), file=out)
+            for line in grown:
+                print(
+                    f"{line.size_diff / 1024:+9.1f} KiB {line.count_diff:+7d}  {' < '.join(map(str, reversed(line.traceback)))}",
+                    file=out,
+                )

@@ -20,7 +20,7 @@ from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease, Recorded
 from agents.services.bulk import bulk_insert
 from agents.services.recording import FULL_STATE_PATIENCE, record_reports, save_recorded
 from configurations.services import offers
-from configurations.services.targeting import Placement
+from configurations.services.targeting import Placement, hold_targeting
 from opamp_transport import metrics
 from opamp_transport.protocol.conversation import Desired, DesiredSettings, Known, answer, unsolicited
 from opamp_transport.protocol.replies import HeartbeatOffer, Reply
@@ -63,17 +63,29 @@ class Settled:
     custom_message: CustomMessage | None = None
 
 
-@transaction.atomic(durable=True)
 def settle_reports(
     arrivals: Sequence[Arrival], *, at: datetime, circumstances: Mapping[UUID, Circumstances] | None = None
 ) -> list[Settled]:
     """Record reports of distinct agents and decide their replies, in the same order; all or nothing."""
+    try:
+        return _settle_batch(arrivals, at, circumstances or {}, hold=offers.may_match(arrivals))
+    except offers.TargetingNotHeld:
+        return _settle_batch(arrivals, at, circumstances or {}, hold=True)
+
+
+@transaction.atomic(durable=True)
+def _settle_batch(
+    arrivals: Sequence[Arrival], at: datetime, circumstances: Mapping[UUID, Circumstances], *, hold: bool
+) -> list[Settled]:
+    if hold:
+        hold_targeting(exclusive=False)
     asking = [arrival.report.instance_uid for arrival in arrivals if arrival.report.requests_instance_uid]
-    assigned = identity.uids_asked_for(asking, at=at) if asking else {}
     known = [arrival for arrival in arrivals if not arrival.report.requests_instance_uid]
+    others = [arrival.report.instance_uid for arrival in known]
+    assigned = identity.uids_asked_for(asking, beside=others, at=at) if asking else {}
     settled = {uid: _with_new_uid(uid, new) for uid, new in assigned.items()}
     if known:
-        results = _settle_known(known, at, circumstances or {})
+        results = _settle_known(known, at, circumstances, targeting_held=hold)
         settled |= {arrival.report.instance_uid: result for arrival, result in zip(known, results, strict=True)}
     return [settled[arrival.report.instance_uid] for arrival in arrivals]
 
@@ -84,11 +96,14 @@ def _with_new_uid(uid: UUID, new: UUID) -> Settled:
 
 
 def _settle_known(
-    arrivals: Sequence[Arrival], at: datetime, circumstances: Mapping[UUID, Circumstances]
+    arrivals: Sequence[Arrival],
+    at: datetime,
+    circumstances: Mapping[UUID, Circumstances],
+    *,
+    targeting_held: bool,
 ) -> list[Settled]:
-    offers.hold_still_for(arrivals)
     recorded = record_reports(arrivals, at=at)
-    placements = offers.settle_reports(recorded, at=at)
+    placements = offers.settle_reports(recorded, targeting_held=targeting_held, at=at)
     restarted = [entry.agent.pk for entry in recorded if entry.restarted]
     if restarted:
         commands.observe_restarts(restarted, at=at)
@@ -141,7 +156,7 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
     ``rung`` names each agent's connection in this process; an agent whose lease moved elsewhere meanwhile gets nothing
     from here.
     """
-    agents = list(Agent.objects.select_for_update(of=("self",)).filter(instance_uid__in=list(rung)).order_by("id"))
+    agents = list(Agent.objects.filter(instance_uid__in=list(rung)).locked())
     placements = offers.load_placements(agents, at=at)
     leases = {agent.pk: agent.lease_id for agent in agents}
     waiting = commands.pending_commands(list(leases))

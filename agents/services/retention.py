@@ -13,10 +13,18 @@ from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from agents.models import Agent, AgentCommand, AgentEvent, ConnectionRecord, ReportedDocument, ReportedState
+from agents.models import (
+    Agent,
+    AgentCommand,
+    AgentEvent,
+    AgentQuerySet,
+    ConnectionRecord,
+    ReportedDocument,
+    ReportedState,
+)
 from agents.services.editing import forget_agents
 from agents.services.recording import DOCUMENT_GRACE
 
@@ -121,9 +129,6 @@ def _delete_batch(kind: Kind, rows: QuerySet[Any]) -> int:
         return 0
 
 
-def _forget(rows: QuerySet[Agent]) -> int:
+def _forget(rows: AgentQuerySet) -> int:
     """One that comes back at this moment keeps its row, or registers itself anew."""
-    rows = rows.order_by("pk")
-    if connection.features.has_select_for_update:
-        rows = rows.select_for_update(of=("self",))
-    return forget_agents([agent.pk for agent in rows[:_AGENTS_AT_ONCE]], by=None)
+    return forget_agents([agent.pk for agent in rows.locked()[:_AGENTS_AT_ONCE]], by=None)

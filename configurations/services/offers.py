@@ -25,7 +25,6 @@ from configurations.services.targeting import (
     Placement,
     assignments_of,
     current_targeting,
-    hold_targeting,
     save_placements,
 )
 
@@ -44,23 +43,27 @@ class NothingToRetry(ValueError):
     """The agent has no desired configuration, or cannot take one; the text says which."""
 
 
-def hold_still_for(arrivals: Sequence[Arrival]) -> None:
-    """Before agents are locked: keep targeting still for a batch that may have to match agents.
-
-    A publish takes the same lock and then agents; in the other order each would wait for the other.
-    """
-    if any(arrival.report.agent_description is not None or arrival.known_sequence_num is None for arrival in arrivals):
-        hold_targeting(exclusive=False)
+class TargetingNotHeld(Exception):
+    """An agent of the batch must be matched, and nobody expected it: the batch begins anew and keeps targeting still."""
 
 
-def settle_reports(recorded: Sequence[Recorded], *, at: datetime) -> list[Placement]:
+def may_match(arrivals: Sequence[Arrival]) -> bool:
+    """Whether agents of a batch may have to be matched, as far as can be known before their rows are read."""
+    return any(
+        arrival.report.agent_description is not None or arrival.known_sequence_num is None for arrival in arrivals
+    )
+
+
+def settle_reports(recorded: Sequence[Recorded], *, targeting_held: bool, at: datetime) -> list[Placement]:
     """Match the relabelled agents of a batch and book its configuration statuses; same transaction as the batch.
 
     Changes of the agents' rows are added to ``recorded`` and written with it; `save_settled` writes the assignments.
+    Raises `TargetingNotHeld` for an agent that the process remembers and somebody has just deleted: targeting is held
+    before agents are locked, for a publish takes both in that order, and else each would wait for the other.
     """
     if any(entry.relabelled for entry in recorded):
-        # Held already, but for an agent that this process remembers and somebody has just deleted.
-        hold_targeting(exclusive=False)
+        if not targeting_held:
+            raise TargetingNotHeld
         targeting = current_targeting()
     assignments = assignments_of([entry.agent for entry in recorded], at)
     placements = []
