@@ -3,13 +3,14 @@
 ``BENCH_PROFILE=folder`` profiles the event loop and the database threads with cProfile and writes one file for each when
 the process ends; a profile costs time of its own, so read shares from it, not rates. ``BENCH_STATEMENTS=file`` writes how
 often each statement ran and how long it took. ``BENCH_MEMORY=folder`` appends to a file for each process, every half
-minute, what grew since the first time: resident memory, memory that Python allocated by line, and objects by type. It
-doubles the CPU time and adds memory of its own.
+minute, how much memory is resident, and how much of it malloc has in use and keeps free; with ``BENCH_TRACE=yes`` also what
+Python allocated since the first time, by line and by type, which doubles CPU time and memory.
 """
 
 from __future__ import annotations
 
 import cProfile
+import ctypes
 import gc
 import json
 import os
@@ -41,7 +42,7 @@ class Instruments(AppConfig):
             connection_created.connect(_watch_closely, dispatch_uid="benchmarks-statements")
             _at_the_end(lambda: _write_statements(Path(f"{target}.{os.getpid()}")))
         if folder := os.environ.get("BENCH_MEMORY"):
-            _follow_memory(Path(folder))
+            _follow_memory(Path(folder), trace=bool(os.environ.get("BENCH_TRACE")))
         if folder := os.environ.get("BENCH_PROFILE"):
             _profile(Path(folder))
 
@@ -130,29 +131,44 @@ _MEMORY_SECONDS = 30.0
 _MOST_LINES = 25
 
 
-def _follow_memory(folder: Path) -> None:
+def _follow_memory(folder: Path, *, trace: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    tracemalloc.start(3)
+    if trace:
+        tracemalloc.start(3)
     threading.Thread(target=_tell_memory, args=(folder / f"{os.getpid()}.memory",), name="memory", daemon=True).start()
 
 
+class _Mallinfo(ctypes.Structure):
+    """glibc's ``struct mallinfo2``."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
 def _tell_memory(target: Path) -> None:
+    """Resident memory, and what of it malloc has in use, keeps free and has mapped; then what Python says, if traced."""
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = _Mallinfo
     first: tuple[tracemalloc.Snapshot, Tally[str]] | None = None
     while True:
         time.sleep(_MEMORY_SECONDS)
-        gc.collect()
-        objects = Tally(type(found).__qualname__ for found in gc.get_objects())
-        snapshot = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
-        if first is None:
-            first = snapshot, objects
-        grown = snapshot.compare_to(first[0], "traceback")[:_MOST_LINES]
-        traced, _peak = tracemalloc.get_traced_memory()
+        found = mallinfo()
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        said = {"resident": resident, "used": found.uordblks, "free": found.fordblks, "mapped": found.hblkhd}
+        lines = [f"{time.monotonic():.0f} s: " + ", ".join(f"{key} {size >> 10} KiB" for key, size in said.items())]
+        if tracemalloc.is_tracing():
+            gc.collect()
+            objects = Tally(type(known).__qualname__ for known in gc.get_objects())
+            snapshot = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
+            first = first or (snapshot, objects)
+            lines.append(f"traced {tracemalloc.get_traced_memory()[0] >> 10} KiB; more objects than at first:")
+            lines.append(str((objects - first[1]).most_common(15)))
+            for line in snapshot.compare_to(first[0], "traceback")[:_MOST_LINES]:
+                places = " < ".join(map(str, reversed(line.traceback)))
+                lines.append(f"{line.size_diff / 1024:+9.1f} KiB {line.count_diff:+7d}  {places}")
         with target.open("a") as out:
-            print(f"--- {time.monotonic():.0f} s: resident {resident >> 10} KiB, traced {traced >> 10} KiB", file=out)
-            print("objects:", (objects - first[1]).most_common(15), file=out)
-            for line in grown:
-                print(
-                    f"{line.size_diff / 1024:+9.1f} KiB {line.count_diff:+7d}  {' < '.join(map(str, reversed(line.traceback)))}",
-                    file=out,
-                )
+            out.write("\n".join(lines) + "\n")
