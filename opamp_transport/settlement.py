@@ -146,6 +146,8 @@ def _settle_known(
     offers.save_settled(placements)
     # Whoever holds the newer connection of these must hear its agent's next word itself (S-31).
     doorbell.ring(entry.agent.instance_uid for entry in recorded if entry.displaced and entry.agent.rival_lease)
+    for entry in recorded:
+        entry.let_go()
     return settled
 
 
