@@ -45,7 +45,6 @@ class Driver:
         # While everybody connects, who is thrown out comes back, as clients do.
         self._comes_back = False
         self._returns: set[asyncio.Task[None]] = set()
-        self._leaving: set[Agent] = set()
 
     # --- Commands ----------------------------------------------------------------------------------------------------
 
@@ -152,7 +151,7 @@ class Driver:
         random.Random(1).shuffle(order)
         there, absent = deque(self.agents[:-away]), deque(self.agents[-away:])
         for agent in absent:
-            self._leave(agent, politely=True)
+            _leave(agent, politely=True)
         begun = monotonic()
         beats = moves = 0
         self._comes_back = True
@@ -162,13 +161,19 @@ class Driver:
                     self._beat_within(order[number % len(order)], interval)
                     beats = number + 1
                 while moves < int(now / 60 * churn * len(there)):
-                    moves += 1
                     # One that was thrown out just now is not there to leave.
-                    leaver = next(agent for agent in there if agent.transport is not None)
+                    leaver = next((agent for agent in there if agent.is_settled), None)
+                    if leaver is None:
+                        break
+                    moves += 1
                     there.remove(leaver)
-                    self._leave(leaver, politely=bool(moves % 2))
-                    self._start_return(absent[0])
-                    there.append(absent.popleft())
+                    _leave(leaver, politely=bool(moves % 2))
+                    newcomer = absent.popleft()
+                    if newcomer.transport is not None:
+                        self.tally.wrong["goodbye without an end"] += 1
+                        newcomer.transport.abort()
+                    self._start_return(newcomer)
+                    there.append(newcomer)
                     absent.append(leaver)
                 await asyncio.sleep(_TICK_SECONDS)
             await self._wait(lambda: all(agent.is_settled for agent in there), monotonic() + 30)
@@ -209,8 +214,7 @@ class Driver:
         """A connection is gone."""
         if self._closing:
             return
-        if agent in self._leaving:
-            self._leaving.discard(agent)
+        if agent.leaves:
             return
         self.tally.wrong["connection lost"] += 1
         if self._comes_back:
@@ -239,12 +243,8 @@ class Driver:
         """A heartbeat, unless the agent is away or at something else; an answer that takes ``interval`` is wrong."""
         if agent.is_settled:
             agent.say(frames.CAPABILITIES_FIELD)
-        elif agent.sent_at and monotonic() - agent.sent_at >= interval:
+        elif not agent.leaves and agent.sent_at and monotonic() - agent.sent_at >= interval:
             self.tally.wrong["no answer"] += 1
-
-    def _leave(self, agent: Agent, *, politely: bool) -> None:
-        self._leaving.add(agent)
-        agent.leave(politely=politely)
 
     def _start_return(self, agent: Agent) -> None:
         task = asyncio.get_running_loop().create_task(self._come_back(agent))
@@ -281,6 +281,14 @@ class Driver:
             "wrong": {what: times for what, times in tally.wrong.items() if times},
             "driver CPU s": process_time(),
         }
+
+
+def _leave(agent: Agent, *, politely: bool) -> None:
+    """With a goodbye where there is a connection to say it on: over plain HTTP who leaves just polls no more."""
+    if politely and isinstance(agent, WebSocketAgent):
+        agent.say_goodbye()
+    else:
+        agent.cut_off()
 
 
 async def _serve() -> None:

@@ -5,7 +5,6 @@ The protocol decides *whether* to offer; this file says what is desired and reme
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,6 +19,7 @@ from agents.reports import AgentCapabilities, RemoteConfigStatuses
 from agents.services.arrivals import Arrival, Recorded
 from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
+from configurations.recent_configs import RecentConfigs
 from configurations.remote_config import DesiredConfig, RemoteConfig
 from configurations.services.targeting import (
     Placement,
@@ -31,6 +31,8 @@ from configurations.services.targeting import (
 # An agent whose answers never name the hash it was sent is offered it again with doubling pauses, this often at most (S-63).
 FIRST_RETRY = timedelta(seconds=30)
 MAX_OFFERS = 5
+# Of files, in each process: a few large configurations, or thousands of small ones.
+_KEPT_BYTES = 8 * 1024 * 1024
 
 _EVENT_OF_STATUS = {
     AssignmentStatus.APPLYING.value: AgentEvent.Kind.APPLYING,
@@ -211,24 +213,23 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
 
 
 def _remote_configs(hashes: Iterable[str]) -> dict[str, RemoteConfig]:
-    """Files by their hash, from memory; a hash says everything about its content, so nothing here can grow stale."""
+    """Files by their hash, from memory where they are."""
     return {key: config for key in hashes if (config := _remote_config(key)) is not None}
 
 
-@functools.lru_cache(maxsize=256)
-def _found(key: str) -> RemoteConfig:
-    revision = Revision.objects.filter(hash=key).order_by("-id").first()
-    if revision is None:
-        raise LookupError(key)
-    return revision.remote_config()
+_recent = RecentConfigs(_KEPT_BYTES)
 
 
 def _remote_config(key: str) -> RemoteConfig | None:
-    try:
-        return _found(key)
-    except LookupError:
-        # Deleted with its configuration between matching and now; the next ring settles the agent.
-        return None
+    config = _recent.get(key)
+    if config is None:
+        revision = Revision.objects.filter(hash=key).order_by("-id").first()
+        if revision is None:
+            # Deleted with its configuration between matching and now; the next ring settles the agent.
+            return None
+        config = revision.remote_config()
+        _recent.put(key, config)
+    return config
 
 
 def pending_since(at: datetime, limit: int = 5_000) -> list[UUID]:
