@@ -38,6 +38,7 @@ BEAT_SECONDS = 5.0
 MISSED_CHANGE_SECONDS = 3.0
 EXPIRE_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
+GARBAGE_SECONDS = 60.0
 # A change is looked for again this long after its time stamp: its transaction may have committed late.
 _LOOK_BACK = timedelta(seconds=60)
 # Agents are sent away over so many seconds when the server stops, and no faster than needed for few of them.
@@ -96,11 +97,13 @@ class Runtime:
             _every(EXPIRE_SECONDS, "expiry", self.expire),
             _every(PRUNE_SECONDS, "retention", self.prune),
             _every(MISSED_CHANGE_SECONDS, "missed changes", self.find_missed_changes),
+            _every(GARBAGE_SECONDS, "garbage", self.collect_garbage),
         ]
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(chore) for chore in chores]
         # Thousands of links live long, and a batch makes tens of thousands of objects that die with it: collecting them
-        # again and again took a fifth of a storm's CPU time, for garbage that is not there.
+        # again and again took a fifth of a storm's CPU time, for garbage that is not there. What agents cost is freed
+        # without it; pages leave garbage, and `collect_garbage` comes for that at its time.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
@@ -202,6 +205,13 @@ class Runtime:
         if leads != self.leads:
             logger.info("this process leads" if leads else "another process leads")
         self.leads = leads
+
+    async def collect_garbage(self) -> None:
+        """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.
+
+        Only the youngest, which takes milliseconds however many agents are here.
+        """
+        gc.collect(0)
 
     async def prune(self) -> None:
         """The leading process deletes what is kept no longer, a small batch at a time."""
