@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -119,7 +119,7 @@ def _delete_batch(kind: Kind, rows: QuerySet[Any]) -> int:
     try:
         with transaction.atomic(durable=True):
             if kind is Kind.AGENTS:
-                return _forget(rows)
+                return _forget(cast("AgentQuerySet", rows))
             keys = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
             # Django's own deletion would first load every document to see that nothing protects it.
             return int(rows.filter(pk__in=keys)._raw_delete(using=rows.db)) if keys else 0  # noqa: SLF001
