@@ -38,7 +38,7 @@ BEAT_SECONDS = 5.0
 MISSED_CHANGE_SECONDS = 3.0
 EXPIRE_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
-GARBAGE_SECONDS = 60.0
+GARBAGE_SECONDS = 10.0
 # A change is looked for again this long after its time stamp: its transaction may have committed late.
 _LOOK_BACK = timedelta(seconds=60)
 # Agents are sent away over so many seconds when the server stops, and no faster than needed for few of them.
@@ -48,6 +48,7 @@ _FAREWELL_SLICE_SECONDS = 0.1
 _DRAIN_SECONDS = 5.0
 # Python's own are 700, 10, 10. The first bounds how many objects of dead cycles can pile up.
 _GARBAGE_THRESHOLDS = (50_000, 20, 50)
+_MIDDLE_EVERY = 20
 # What runs for ever begins again so long after a mistake ended it.
 _AGAIN_SECONDS = 5.0
 _CANCELLATIONS = 10
@@ -74,6 +75,7 @@ class Runtime:
         self.watch = ProcessWatch()
         self.leads = False
         self._looked_at = self.started_at
+        self._collections = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = False
         self._stopping = False
@@ -209,9 +211,11 @@ class Runtime:
     async def collect_garbage(self) -> None:
         """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.
 
-        Only the youngest, which takes milliseconds however many agents are here.
+        Only the youngest, which takes milliseconds however many agents are here; now and then those that were in use the
+        first time as well. An edit of a large configuration leaves several times its size.
         """
-        gc.collect(0)
+        self._collections += 1
+        gc.collect(0 if self._collections % _MIDDLE_EVERY else 1)
 
     async def prune(self) -> None:
         """The leading process deletes what is kept no longer, a small batch at a time."""
