@@ -69,6 +69,14 @@ class AgentQuerySet(models.QuerySet["Agent"]):
         ordered = self.order_by(*names, "-pk" if names[-1].startswith("-") else "pk")
         return ordered.filter(presence__isnull=False) if any("presence" in name for name in names) else ordered
 
+    def locked(self) -> Self:
+        """Locked until the transaction ends, in the order of their keys, where the database can.
+
+        Whoever changes several agents, or rows that belong to them, locks the agents so and first: in another order two
+        transactions would wait for each other. All that one transaction needs come in one query, or in growing order.
+        """
+        return self.select_for_update(of=("self",)).order_by("id")
+
     def with_status(self, status: Status) -> Self:
         """Agents whose derived status is ``status``; the same rule as `agents.reports.derived_status`, as a condition."""
         return self.filter(status_condition(status))

@@ -6,20 +6,17 @@ The fleet is one agent that really registered, copied in the database with other
 from __future__ import annotations
 
 import argparse
-import http.cookiejar
 import os
 import re
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 
+from benchmarks.browser import Browser
 from benchmarks.figures import show
 from benchmarks.fleet import Fleet
-from benchmarks.servers import Portal, portal
-from tests.live_server import ADMIN_PASSWORD, ADMIN_USERNAME
+from benchmarks.servers import portal
 
 _REPEATS = 5
 MOST_MS = 300.0
@@ -36,8 +33,8 @@ def measure(*, agents: int = 100_000, events: int = 1_000_000) -> dict[str, Any]
         server.offer_to_all()
         fleet.call("connect", until="applied", within=60)
         one = _multiply(server.environment["DATABASE_URL"], agents, events)
-        browser = _Browser(server)
-        configuration = browser.first_configuration()
+        browser = Browser(server)
+        configuration = _first_configuration(browser)
         pages = {
             "dashboard": "/admin/",
             **{f"agents{title}": f"/admin/agents/agent/?{query}" for title, query in _LISTS.items()},
@@ -52,7 +49,7 @@ def measure(*, agents: int = 100_000, events: int = 1_000_000) -> dict[str, Any]
         }
         results: dict[str, Any] = {"fleet": agents, "events": events}
         for name, path in pages.items():
-            results[name] = browser.cost(path)
+            results[name] = _cost(browser, path)
         results["goals missed"] = [name for name in pages if _misses(results[name])] or "none"
         return results
 
@@ -157,57 +154,32 @@ def _copy(
     connection.execute(sql.encode())
 
 
-class _Browser:
-    """A signed-in person, and the same person's API token."""
+def _cost(browser: Browser, path: str) -> dict[str, Any]:
+    """Several visits of one page; the median and the worst."""
+    seconds: list[float] = []
+    queries, scans, size = 0, "", 0
+    for visit in range(_REPEATS + 1):
+        page = browser.visit(path, **({"X-Bench-Explain": "yes"} if visit == _REPEATS else {}))
+        assert page.status == 200, page.status
+        size = len(page.body)
+        seconds.append(float(page.headers["X-Bench-Seconds"]))
+        queries = int(page.headers["X-Bench-Queries"])
+        scans = page.headers.get("X-Bench-Scans", "")
+    ordered = sorted(seconds)
+    return {
+        "ms": round(1_000 * ordered[len(ordered) // 2], 1),
+        "ms max": round(1_000 * ordered[-1], 1),
+        "queries": queries,
+        "read from end to end": scans or "none",
+        "KiB": round(size / 1024),
+    }
 
-    def __init__(self, server: Portal) -> None:
-        self._server = server
-        cookies = http.cookiejar.CookieJar()
-        self._open = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
-        url = f"{server.url}/admin/login/"
-        page = self._open.open(url, timeout=30).read().decode()
-        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
-        assert found is not None
-        form = {
-            "username": ADMIN_USERNAME,
-            "password": ADMIN_PASSWORD,
-            "csrfmiddlewaretoken": found[1],
-            "next": "/admin/",
-        }
-        data = urllib.parse.urlencode(form).encode()
-        self._open.open(urllib.request.Request(url, data=data, headers={"Referer": url}), timeout=30).read()
 
-    def first_configuration(self) -> str:
-        """The key of the only configuration, as its page's address has it."""
-        with self._open.open(f"{self._server.url}/admin/configurations/configuration/", timeout=60) as response:
-            found = re.search(r"/configuration/(\d+)/change/", response.read().decode())
-        assert found is not None
-        return found[1]
-
-    def cost(self, path: str) -> dict[str, Any]:
-        """Several visits of one page; the median and the worst."""
-        seconds: list[float] = []
-        queries, scans, size = 0, "", 0
-        for visit in range(_REPEATS + 1):
-            request = urllib.request.Request(self._server.url + path)
-            if path.startswith("/api/"):
-                request.add_header("Authorization", f"Bearer {self._server.token}")
-            if visit == _REPEATS:
-                request.add_header("X-Bench-Explain", "yes")
-            with self._open.open(request, timeout=60) as response:
-                size = len(response.read())
-                assert "/login/" not in response.url, response.url
-                seconds.append(float(response.headers["X-Bench-Seconds"]))
-                queries = int(response.headers["X-Bench-Queries"])
-                scans = response.headers.get("X-Bench-Scans", "")
-        ordered = sorted(seconds)
-        return {
-            "ms": round(1_000 * ordered[len(ordered) // 2], 1),
-            "ms max": round(1_000 * ordered[-1], 1),
-            "queries": queries,
-            "read from end to end": scans or "none",
-            "KiB": round(size / 1024),
-        }
+def _first_configuration(browser: Browser) -> str:
+    """The key of the only configuration, as its page's address has it."""
+    found = re.search(rb"/configuration/(\d+)/change/", browser.visit("/admin/configurations/configuration/").body)
+    assert found is not None
+    return found[1].decode()
 
 
 def main() -> None:

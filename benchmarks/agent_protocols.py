@@ -66,6 +66,8 @@ class Agent(asyncio.Protocol):
         self.status = b""
         self.is_registered = False
         self.awaits_applied = False
+        # From its decision to go until it comes back.
+        self.leaves = False
         self.offers: Counter[bytes] = Counter()
 
     # --- Saying ------------------------------------------------------------------------------------------------------
@@ -80,6 +82,17 @@ class Agent(asyncio.Protocol):
         """The full report, as after every connect; the last outcome goes with it."""
         self.say(self.full + self.status)
 
+    def cut_off(self) -> None:
+        """Go as if the cable had been pulled."""
+        self.leaves = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    @property
+    def is_settled(self) -> bool:
+        """Registered on its connection, going to stay, and waiting for no answer."""
+        return self.transport is not None and self.is_registered and not (self.sent_at or self.leaves)
+
     def send(self, body: bytes) -> None:
         """Put one message on the wire."""
         raise NotImplementedError
@@ -87,7 +100,9 @@ class Agent(asyncio.Protocol):
     # --- Hearing -----------------------------------------------------------------------------------------------------
 
     def hear(self, body: bytes) -> None:
-        """A reply or an offer: note it, and answer an offer at once."""
+        """A reply or an offer: note it, and answer an offer at once. Who leaves has nothing more to say."""
+        if self.leaves:
+            return
         fleet = self.fleet
         tally = fleet.tally
         tally.replies += 1
@@ -134,6 +149,7 @@ class Agent(asyncio.Protocol):
         self.buffer = b""
         self.is_registered = False
         self.awaits_applied = False
+        self.leaves = False
         self.ack = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -159,6 +175,13 @@ class WebSocketAgent(Agent):
         if self.transport is not None:
             self.transport.write(frames.frame(b"\x00" + body))
 
+    def say_goodbye(self) -> None:
+        """Go in order: a last message, a close frame, and the server ends the connection."""
+        self.leaves = True
+        self.say(frames.GOODBYE)
+        if self.transport is not None:
+            self.transport.write(frames.frame(frames.NORMAL_CLOSURE, frames.CLOSE))
+
     def data_received(self, data: bytes) -> None:
         """Whole frames now, the rest with the next bytes."""
         if self.buffer:
@@ -183,7 +206,7 @@ class WebSocketAgent(Agent):
                 self.hear(payload[1:])
             elif opcode == frames.PING:
                 self.transport.write(frames.frame(payload, frames.PONG))
-            elif opcode == frames.CLOSE:
+            elif opcode == frames.CLOSE and not self.leaves:
                 self.fleet.tally.wrong["close frame"] += 1
         self.buffer = data[used:]
 

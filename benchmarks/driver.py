@@ -12,7 +12,7 @@ import json
 import random
 import resource
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from time import monotonic, process_time
 from typing import Any
@@ -139,6 +139,49 @@ class Driver:
         await self._wait(lambda: not any(agent.sent_at for agent in order), monotonic() + 30)
         return self._figures(begun)
 
+    async def live(self, *, interval: float, seconds: float, away: int, churn: float) -> Any:
+        """A fleet that changes: heartbeats each ``interval`` seconds of all who are there, for ``seconds``.
+
+        The last ``away`` agents go at the beginning. Each minute the share ``churn`` of the others goes, half of them
+        with a goodbye and half cut off, and as many come back, who is away longest first: the uids stay the same ones.
+        Whoever is thrown out comes back too, and counts as "connection lost".
+        """
+        self.tally = Tally()
+        order = list(self.agents)
+        random.Random(1).shuffle(order)
+        there, absent = deque(self.agents[:-away]), deque(self.agents[-away:])
+        for agent in absent:
+            _leave(agent, politely=True)
+        begun = monotonic()
+        beats = moves = 0
+        self._comes_back = True
+        try:
+            while (now := monotonic() - begun) < seconds:
+                for number in range(beats, int(now / interval * len(order))):
+                    self._beat_within(order[number % len(order)], interval)
+                    beats = number + 1
+                while moves < int(now / 60 * churn * len(there)):
+                    # One that was thrown out just now is not there to leave.
+                    leaver = next((agent for agent in there if agent.is_settled), None)
+                    if leaver is None:
+                        break
+                    moves += 1
+                    there.remove(leaver)
+                    _leave(leaver, politely=bool(moves % 2))
+                    newcomer = absent.popleft()
+                    if newcomer.transport is not None:
+                        self.tally.wrong["goodbye without an end"] += 1
+                        newcomer.transport.abort()
+                    self._start_return(newcomer)
+                    there.append(newcomer)
+                    absent.append(leaver)
+                await asyncio.sleep(_TICK_SECONDS)
+            await self._wait(lambda: all(agent.is_settled for agent in there), monotonic() + 30)
+        finally:
+            self._comes_back = False
+        connected = sum(agent.transport is not None for agent in self.agents)
+        return self._figures(begun) | {"left and came back": moves, "connected": connected}
+
     async def await_offers(self, *, since: float, within: float) -> Any:
         """Wait until everybody was offered something since the last command and said that it runs."""
         await self._wait(lambda: len(self.tally.applied) >= len(self.agents), since + within)
@@ -171,11 +214,11 @@ class Driver:
         """A connection is gone."""
         if self._closing:
             return
+        if agent.leaves:
+            return
         self.tally.wrong["connection lost"] += 1
         if self._comes_back:
-            task = asyncio.get_running_loop().create_task(self._come_back(agent))
-            self._returns.add(task)
-            task.add_done_callback(self._returns.discard)
+            self._start_return(agent)
         else:
             self._lost += 1
 
@@ -195,6 +238,18 @@ class Driver:
                 if per_second and (ahead := index / per_second - (monotonic() - begun)) > 0:
                     await asyncio.sleep(ahead)
                 tasks.create_task(one(agent))
+
+    def _beat_within(self, agent: Agent, interval: float) -> None:
+        """A heartbeat, unless the agent is away or at something else; an answer that takes ``interval`` is wrong."""
+        if agent.is_settled:
+            agent.say(frames.CAPABILITIES_FIELD)
+        elif not agent.leaves and agent.sent_at and monotonic() - agent.sent_at >= interval:
+            self.tally.wrong["no answer"] += 1
+
+    def _start_return(self, agent: Agent) -> None:
+        task = asyncio.get_running_loop().create_task(self._come_back(agent))
+        self._returns.add(task)
+        task.add_done_callback(self._returns.discard)
 
     async def _come_back(self, agent: Agent) -> None:
         """Tries once a second with jitter, as clients do, until the server listens again."""
@@ -226,6 +281,14 @@ class Driver:
             "wrong": {what: times for what, times in tally.wrong.items() if times},
             "driver CPU s": process_time(),
         }
+
+
+def _leave(agent: Agent, *, politely: bool) -> None:
+    """With a goodbye where there is a connection to say it on: over plain HTTP who leaves just polls no more."""
+    if politely and isinstance(agent, WebSocketAgent):
+        agent.say_goodbye()
+    else:
+        agent.cut_off()
 
 
 async def _serve() -> None:

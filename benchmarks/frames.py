@@ -53,6 +53,10 @@ def head(uid: UUID) -> bytes:
 
 
 CAPABILITIES_FIELD = b"\x20" + varint(CAPABILITIES)
+# What follows the sequence number in an agent's last message: ``agent_disconnect``, present and empty.
+GOODBYE = CAPABILITIES_FIELD + field(9, b"")
+# The payload of a close frame: 1000, a normal end.
+NORMAL_CLOSURE = b"\x03\xe8"
 
 
 def full_report(number: int, uid: UUID) -> bytes:

@@ -3,13 +3,17 @@
 ``BENCH_PROFILE=folder`` profiles the event loop and the database threads with cProfile and writes one file for each when
 the process ends; a profile costs time of its own, so read shares from it, not rates. ``BENCH_STATEMENTS=file`` writes how
 often each statement ran and how long it took. ``BENCH_STALLS=file`` writes what every thread was doing whenever the event
-loop had not turned for 60 ms.
+loop had not turned for 60 ms. ``BENCH_MEMORY=folder`` appends to a file for each process, every half
+minute, how much memory is resident, and how much of it malloc has in use and keeps free; with ``BENCH_TRACE=yes`` also what
+Python allocated since the first time, by line and by type, which doubles CPU time and memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import cProfile
+import ctypes
+import gc
 import json
 import os
 import re
@@ -17,6 +21,8 @@ import sys
 import threading
 import time
 import traceback
+import tracemalloc
+from collections import Counter as Tally
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +43,10 @@ class Instruments(AppConfig):
         """Hook into new database connections, and into the threads if asked to."""
         connection_created.connect(_watch, dispatch_uid="benchmarks")
         if target := os.environ.get("BENCH_STATEMENTS"):
+            connection_created.connect(_watch_closely, dispatch_uid="benchmarks-statements")
             _at_the_end(lambda: _write_statements(Path(f"{target}.{os.getpid()}")))
+        if folder := os.environ.get("BENCH_MEMORY"):
+            _follow_memory(Path(folder), trace=bool(os.environ.get("BENCH_TRACE")))
         if folder := os.environ.get("BENCH_PROFILE"):
             _profile(Path(folder))
         if target := os.environ.get("BENCH_STALLS"):
@@ -62,11 +71,21 @@ def _watch(connection: Any, **_: object) -> None:
         connection.execute_wrappers.append(_count)
 
 
-_seen: dict[str, list[float]] = {}
+def _watch_closely(connection: Any, **_: object) -> None:
+    if _time not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_time)
 
 
 def _count(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
     STATEMENTS.inc()
+    return execute(sql, params, many, context)
+
+
+_seen: dict[str, list[float]] = {}
+
+
+def _time(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+    """Keeps every text ever run, so only who asks for statements pays for it with memory."""
     begun = time.perf_counter()
     try:
         return execute(sql, params, many, context)
@@ -153,3 +172,50 @@ def _profile(folder: Path) -> None:
             profile.dump_stats(str(folder / f"{os.getpid()}-{name}.prof"))
 
     _at_the_end(write)
+
+
+_MEMORY_SECONDS = 30.0
+_MOST_LINES = 25
+
+
+def _follow_memory(folder: Path, *, trace: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if trace:
+        tracemalloc.start(3)
+    threading.Thread(target=_tell_memory, args=(folder / f"{os.getpid()}.memory",), name="memory", daemon=True).start()
+
+
+class _Mallinfo(ctypes.Structure):
+    """glibc's ``struct mallinfo2``."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def _tell_memory(target: Path) -> None:
+    """Resident memory, and what of it malloc has in use, keeps free and has mapped; then what Python says, if traced."""
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = _Mallinfo
+    first: tuple[tracemalloc.Snapshot, Tally[str]] | None = None
+    while True:
+        time.sleep(_MEMORY_SECONDS)
+        found = mallinfo()
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        said = {"resident": resident, "used": found.uordblks, "free": found.fordblks, "mapped": found.hblkhd}
+        lines = [f"{time.monotonic():.0f} s: " + ", ".join(f"{key} {size >> 10} KiB" for key, size in said.items())]
+        if tracemalloc.is_tracing():
+            gc.collect()
+            objects = Tally(type(known).__qualname__ for known in gc.get_objects())
+            snapshot = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
+            first = first or (snapshot, objects)
+            lines.append(f"traced {tracemalloc.get_traced_memory()[0] >> 10} KiB; more objects than at first:")
+            lines.append(str((objects - first[1]).most_common(15)))
+            for line in snapshot.compare_to(first[0], "traceback")[:_MOST_LINES]:
+                places = " < ".join(map(str, reversed(line.traceback)))
+                lines.append(f"{line.size_diff / 1024:+9.1f} KiB {line.count_diff:+7d}  {places}")
+        with target.open("a") as out:
+            out.write("\n".join(lines) + "\n")

@@ -18,6 +18,7 @@ from benchmarks import (
     heartbeats,
     reconnect_storm,
     selector_matching,
+    soak,
     status_flood,
     steady_fleet,
 )
@@ -51,6 +52,7 @@ FULL: tuple[Scenario, ...] = (
     ("fan-out to 10,000", lambda: fan_out.measure(agents=10_000)),
     ("reconnect storm of 10,000", lambda: reconnect_storm.measure(agents=10_000)),
     ("pages", admin_pages.measure),
+    ("soak", soak.measure),
 )
 
 

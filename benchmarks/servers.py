@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tests.live_server import LiveServer, free_port
 
@@ -69,6 +69,29 @@ def rss_bytes(pid: int) -> int:
         with contextlib.suppress(OSError):
             total += int(Path(f"/proc/{member}/statm").read_text().split()[1]) * _PAGE
     return total
+
+
+class Vitals(NamedTuple):
+    """What one process holds now."""
+
+    rss_bytes: int
+    open_files: int
+    threads: int
+
+
+def vitals(pid: int) -> Vitals:
+    """Read from ``/proc``. Raises OSError when the process is gone."""
+    process = Path(f"/proc/{pid}")
+    pages = int((process / "statm").read_text().split()[1])
+    return Vitals(pages * _PAGE, len(list((process / "fd").iterdir())), len(list((process / "task").iterdir())))
+
+
+def role(pid: int) -> str:
+    """What one process of the portal is for: "server" (one for all, or the parent of workers), "worker", "tracker"."""
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    if b"spawn_main" in command:
+        return "worker"
+    return "tracker" if b"resource_tracker" in command else "server"
 
 
 class Portal(LiveServer):

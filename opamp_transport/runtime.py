@@ -39,6 +39,7 @@ BEAT_SECONDS = 5.0
 MISSED_CHANGE_SECONDS = 3.0
 EXPIRE_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
+GARBAGE_SECONDS = 10.0
 # A change is looked for again this long after its time stamp: its transaction may have committed late.
 _LOOK_BACK = timedelta(seconds=60)
 # Agents are sent away over so many seconds when the server stops, and no faster than needed for few of them.
@@ -48,6 +49,7 @@ _FAREWELL_SLICE_SECONDS = 0.1
 _DRAIN_SECONDS = 5.0
 # Python's own are 700, 10, 10. The first bounds how many objects of dead cycles can pile up.
 _GARBAGE_THRESHOLDS = (50_000, 20, 50)
+_MIDDLE_EVERY = 20
 # Every message that arrives takes the interpreter anew; while a database thread computes it would wait Python's own 5 ms for
 # that, each (seconds).
 _SWITCH_SECONDS = 0.0005
@@ -77,6 +79,7 @@ class Runtime:
         self.watch = ProcessWatch()
         self.leads = False
         self._looked_at = self.started_at
+        self._collections = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = False
         self._stopping = False
@@ -100,11 +103,13 @@ class Runtime:
             _every(EXPIRE_SECONDS, "expiry", self.expire),
             _every(PRUNE_SECONDS, "retention", self.prune),
             _every(MISSED_CHANGE_SECONDS, "missed changes", self.find_missed_changes),
+            _every(GARBAGE_SECONDS, "garbage", self.collect_garbage),
         ]
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(chore) for chore in chores]
         # Thousands of links live long, and a batch makes tens of thousands of objects that die with it: collecting them
-        # again and again took a fifth of a storm's CPU time, for garbage that is not there.
+        # again and again took a fifth of a storm's CPU time, for garbage that is not there. What agents cost is freed
+        # without it; pages leave garbage, and `collect_garbage` comes for that at its time.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
@@ -207,6 +212,15 @@ class Runtime:
         if leads != self.leads:
             logger.info("this process leads" if leads else "another process leads")
         self.leads = leads
+
+    async def collect_garbage(self) -> None:
+        """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.
+
+        Only the youngest, which takes milliseconds however many agents are here; now and then those that were in use the
+        first time as well. An edit of a large configuration leaves several times its size.
+        """
+        self._collections += 1
+        gc.collect(0 if self._collections % _MIDDLE_EVERY else 1)
 
     async def prune(self) -> None:
         """The leading process deletes what is kept no longer, a small batch at a time."""

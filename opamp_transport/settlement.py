@@ -23,7 +23,7 @@ from agents.services.bulk import bulk_insert
 from agents.services.leases import disconnect
 from agents.services.recording import FULL_STATE_PATIENCE, record_reports, save_recorded
 from configurations.services import offers
-from configurations.services.targeting import Placement
+from configurations.services.targeting import Placement, hold_targeting
 from opamp_transport import metrics
 from opamp_transport.connection_settings import with_credential
 from opamp_transport.protocol.conversation import Desired, DesiredSettings, Known, answer, unsolicited
@@ -68,23 +68,35 @@ class Settled:
     denial: Denial | None = None
 
 
-@transaction.atomic(durable=True)
 def settle_reports(
     arrivals: Sequence[Arrival], *, at: datetime, circumstances: Mapping[UUID, Circumstances] | None = None
 ) -> list[Settled]:
     """Record reports of distinct agents and decide their replies, in the same order; all or nothing."""
+    try:
+        return _settle_batch(arrivals, at, circumstances or {}, hold=offers.may_match(arrivals))
+    except offers.TargetingNotHeld:
+        return _settle_batch(arrivals, at, circumstances or {}, hold=True)
+
+
+@transaction.atomic(durable=True)
+def _settle_batch(
+    arrivals: Sequence[Arrival], at: datetime, circumstances: Mapping[UUID, Circumstances], *, hold: bool
+) -> list[Settled]:
+    if hold:
+        hold_targeting(exclusive=False)
     asking = [arrival for arrival in arrivals if arrival.report.requests_instance_uid]
     known = [arrival for arrival in arrivals if not arrival.report.requests_instance_uid]
-    settled = _settle_asking(asking, at) if asking else {}
+    settled = _settle_asking(asking, known, at) if asking else {}
     if known:
-        settled |= _settle_known(known, at, circumstances or {})
+        settled |= _settle_known(known, at, circumstances, targeting_held=hold)
     return [settled[arrival.report.instance_uid] for arrival in arrivals]
 
 
-def _settle_asking(arrivals: Sequence[Arrival], at: datetime) -> dict[UUID, Settled]:
+def _settle_asking(arrivals: Sequence[Arrival], others: Sequence[Arrival], at: datetime) -> dict[UUID, Settled]:
     denied = credentials.denials(arrivals)
     admitted = [uid for arrival in arrivals if (uid := arrival.report.instance_uid) not in denied]
-    assigned = identity.uids_asked_for(admitted, at=at)
+    beside = [arrival.report.instance_uid for arrival in others]
+    assigned = identity.uids_asked_for(admitted, beside=beside, at=at)
     settled = {uid: _with_new_uid(uid, new) for uid, new in assigned.items()}
     return settled | {uid: _turned_away(uid, denial) for uid, denial in denied.items()}
 
@@ -101,9 +113,12 @@ def _with_new_uid(uid: UUID, new: UUID) -> Settled:
 
 
 def _settle_known(
-    arrivals: Sequence[Arrival], at: datetime, circumstances: Mapping[UUID, Circumstances]
+    arrivals: Sequence[Arrival],
+    at: datetime,
+    circumstances: Mapping[UUID, Circumstances],
+    *,
+    targeting_held: bool,
 ) -> dict[UUID, Settled]:
-    offers.hold_still_for(arrivals)
     everyone = record_reports(arrivals, at=at)
     settled = {
         (uid := entry.arrival.report.instance_uid): _turned_away(uid, entry.denial)
@@ -111,7 +126,7 @@ def _settle_known(
         if entry.denial
     }
     recorded = [entry for entry in everyone if entry.denial is None]
-    placements = offers.settle_reports(recorded, at=at)
+    placements = offers.settle_reports(recorded, targeting_held=targeting_held, at=at)
     restarted = [entry.agent.pk for entry in recorded if entry.restarted]
     if restarted:
         commands.observe_restarts(restarted, at=at)
@@ -154,6 +169,8 @@ def _settle_known(
     # The shared secret has just ended for these, also where another process answers from memory.
     enrolled = {entry.agent.instance_uid for entry in recorded if entry.agent.credential_used_at == at}
     doorbell.ring(rivals | enrolled)
+    for entry in everyone:
+        entry.let_go()
     return settled
 
 
@@ -164,7 +181,7 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
     ``rung`` names each agent's connection in this process; an agent whose lease moved elsewhere meanwhile gets nothing
     from here.
     """
-    agents = list(Agent.objects.select_for_update(of=("self",)).filter(instance_uid__in=list(rung)).order_by("id"))
+    agents = list(Agent.objects.filter(instance_uid__in=list(rung)).locked())
     placements = offers.load_placements(agents, at=at)
     leases = {agent.pk: agent.lease_id for agent in agents}
     waiting = commands.pending_commands(list(leases))

@@ -105,6 +105,14 @@ class Recorded:
         """Add a line to the agent's timeline."""
         self.events.append(AgentEvent(agent=self.agent, at=at, kind=kind, data=data))
 
+    def let_go(self) -> None:
+        """Nobody needs the rows any more.
+
+        The agent knows the rows that belong to it, and they know the agent: only the garbage collector would find them,
+        which comes seldom in a server process, and a batch makes hundreds.
+        """
+        self.agent._state.fields_cache.clear()  # noqa: SLF001  Django has no public name for it
+
     def change(self, name: str, value: object) -> bool:
         """Set a field of the agent's row if it differs; true when it did."""
         if getattr(self.agent, name) == value:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from accounts import services as accounts
@@ -211,19 +211,21 @@ def observe_restarts(agent_ids: Sequence[int], *, at: datetime) -> int:
 
 @transaction.atomic
 def expire_commands(*, at: datetime) -> int:
-    """Close restarts that were sent but never showed an effect."""
+    """Close restarts that were sent but never showed an effect; 1,000 in one go."""
     overdue = AgentCommand.objects.filter(
         kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.SENT, sent_at__lt=at - OBSERVATION_TIME
     )
-    return _close(overdue, AgentCommand.Outcome.EXPIRED, at)
+    keys = list(overdue.order_by("id").values_list("agent_id", flat=True)[:_BATCH])
+    if not keys:
+        return 0
+    # Agents first, as batches of reports lock them: one of those may be about to close the same commands.
+    len(Agent.objects.filter(pk__in=keys).locked())
+    return _close(overdue.filter(agent_id__in=keys), AgentCommand.Outcome.EXPIRED, at)
 
 
 def _close(sent: QuerySet[AgentCommand], outcome: AgentCommand.Outcome, at: datetime) -> int:
     """Compare-and-set; several processes may look at the same time, and one of them tells."""
-    rows = sent.order_by("id")
-    if connection.features.has_select_for_update:
-        rows = rows.select_for_update(of=("self",))
-    commands = list(rows[:_BATCH])
+    commands = list(sent.select_for_update(of=("self",)).order_by("id")[:_BATCH])
     if commands:
         AgentCommand.objects.filter(pk__in=[command.pk for command in commands]).update(outcome=outcome, outcome_at=at)
         _tell_outcomes(commands, outcome, at)

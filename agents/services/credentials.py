@@ -115,7 +115,7 @@ def revoke_credentials(agent_ids: Sequence[int], *, by: User | None, at: datetim
 
     Live connections are closed by whichever process holds them (S-83). Also for agents without a credential of their own.
     """
-    rows = list(Agent.objects.select_for_update().filter(pk__in=agent_ids, credential_revoked_at=None).order_by("id"))
+    rows = list(Agent.objects.filter(pk__in=agent_ids, credential_revoked_at=None).locked())
     keys = [row.pk for row in rows]
     Agent.objects.filter(pk__in=keys).update(credential_revoked_at=at)
     _tell(rows, "revoked", verb="agent.revoke_credential", by=by, at=at)
@@ -131,7 +131,7 @@ def allow_enrolment(agent_ids: Sequence[int], *, by: User | None, at: datetime) 
     A revoked credential stays refused. One that was not revoked goes on until its successor is used (S-82). Also for an
     agent that was given one and never used it: it may have lost it, after it said that it had taken it.
     """
-    chosen = Agent.objects.select_for_update().filter(pk__in=agent_ids).order_by("id")
+    chosen = Agent.objects.filter(pk__in=agent_ids).locked()
     rows = [row for row in chosen if row.credential_revoked_at is not None or row.credential_issued_at is not None]
     for row in rows:
         if row.credential_revoked_at is not None:

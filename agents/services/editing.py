@@ -112,7 +112,7 @@ def _edit_labels_of_batch(
     at: datetime,
 ) -> None:
     extensions.relabelling()
-    agents = list(Agent.objects.select_for_update().filter(pk__in=keys).order_by("id"))
+    agents = list(Agent.objects.filter(pk__in=keys).locked())
     states = {state.agent_id: state for state in ReportedState.objects.filter(agent_id__in=keys)}
     changed: list[Agent] = []
     moved: list[Agent] = []
@@ -165,8 +165,7 @@ def forget_agents(agent_ids: Sequence[int], *, by: User | None) -> int:
     that holds its connection drop what it remembers of an agent. Agents are locked before what belongs to them is
     deleted: a batch of their reports writes in that order too.
     """
-    chosen = Agent.objects.select_for_update().filter(pk__in=agent_ids, credential_revoked_at=None)
-    rows = list(chosen.order_by("id"))
+    rows = list(Agent.objects.filter(pk__in=agent_ids, credential_revoked_at=None).locked())
     for agent in rows:
         accounts.record(
             by=by, verb="agent.forget", target=agent, name=str(agent), data={"instance_uid": str(agent.instance_uid)}

@@ -49,13 +49,16 @@ def untold_uids(limit: int = 5_000) -> list[UUID]:
     return list(waiting.exclude(next_uid_lease=F("lease_id")).values_list("instance_uid", flat=True)[:limit])
 
 
-def uids_asked_for(uids: Sequence[UUID], *, at: datetime) -> dict[UUID, UUID]:
+def uids_asked_for(uids: Sequence[UUID], *, beside: Sequence[UUID], at: datetime) -> dict[UUID, UUID]:
     """A uid for each agent that sent RequestInstanceUid under one of ``uids`` (S-28); inside the caller's transaction.
 
+    ``beside`` are the other agents of the batch, which are locked with them, in one order.
     A temporary uid never becomes a member of the fleet. A member that asks keeps its row: it moves to the new uid.
     """
     answers = {uid: new_instance_uid() for uid in uids}
-    for row in Agent.objects.select_for_update(of=("self",)).filter(instance_uid__in=uids).order_by("id"):
+    for row in Agent.objects.filter(instance_uid__in=[*uids, *beside]).locked():
+        if row.instance_uid not in answers:
+            continue
         if row.next_instance_uid is None:
             row.next_instance_uid = answers[row.instance_uid]
             row.save(update_fields=["next_instance_uid"])
@@ -69,8 +72,8 @@ def uids_asked_for(uids: Sequence[UUID], *, at: datetime) -> dict[UUID, UUID]:
 def move_to_new_uid(uids: Sequence[UUID]) -> dict[UUID, Agent]:
     """Agents that now use the uid we assigned to them keep their row and history (S-30)."""
     moved: dict[UUID, Agent] = {}
-    waiting = Agent.objects.select_for_update(of=("self",)).select_related("reported", "presence")
-    for agent in waiting.filter(next_instance_uid__in=uids).order_by("id"):
+    waiting = Agent.objects.select_related("reported", "presence").filter(next_instance_uid__in=uids)
+    for agent in waiting.locked():
         new = agent.next_instance_uid
         if new is None:
             continue

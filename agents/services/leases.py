@@ -11,12 +11,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q
 
-from agents.models import Agent, AgentEvent, AgentPresence, ConnectionRecord, ServerProcess, Transport
+from agents.models import Agent, AgentEvent, AgentPresence, AgentQuerySet, ConnectionRecord, ServerProcess, Transport
 from agents.services.arrivals import Lease, claimed_fields, http_expiry, promised_interval
 from agents.services.bulk import bulk_save, bulk_update
 
@@ -56,21 +57,26 @@ class Claim:
     lease: Lease
 
 
-@transaction.atomic(durable=True)
 def release_leases(lease_ids: Sequence[str], *, reason: str, at: datetime) -> int:
     """Mark all agents of these closed connections disconnected, those alone that still belong to them; returns how many.
 
-    One call takes many connections: after a network fault thousands close together.
+    One call takes many connections, 1,000 in a transaction: after a network fault thousands close together.
     """
-    released = 0
-    for start in range(0, len(lease_ids), _BATCH):
-        owned = Agent.objects.filter(lease_id__in=[key for key in lease_ids[start : start + _BATCH] if key])
-        released += disconnect(owned, reason=reason, at=at)
-        # A rival that is gone was the old socket of a reconnect, however late it spoke (S-31).
-        Agent.objects.filter(rival_lease__in=[key for key in lease_ids[start : start + _BATCH] if key]).update(
-            rival_lease=""
-        )
-        owned.update(lease_id="")
+    keys = [key for key in lease_ids if key]
+    parts = (keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH))
+    return sum(_release(part, reason=reason, at=at) for part in parts)
+
+
+@transaction.atomic(durable=True)
+def _release(lease_ids: Sequence[str], *, reason: str, at: datetime) -> int:
+    concerned = Agent.objects.filter(Q(lease_id__in=lease_ids) | Q(rival_lease__in=lease_ids))
+    agents = list(concerned.locked().only("lease_id", "rival_lease"))
+    owned = Agent.objects.filter(pk__in=[agent.pk for agent in agents if agent.lease_id in lease_ids])
+    released = disconnect(owned, reason=reason, at=at)
+    owned.update(lease_id="")
+    # A rival that is gone was the old socket of a reconnect, however late it spoke (S-31).
+    rivals = [agent.pk for agent in agents if agent.rival_lease in lease_ids]
+    Agent.objects.filter(pk__in=rivals).update(rival_lease="")
     return released
 
 
@@ -121,10 +127,11 @@ def reclaim(claims: Sequence[Claim], *, at: datetime) -> list[int]:
     Only rows that still name the lease: an agent that came back elsewhere, or took its leave, stays so.
     """
     restored: list[int] = []
-    for start in range(0, len(claims), _BATCH):
-        leases = {claim.agent_id: claim.lease for claim in claims[start : start + _BATCH]}
+    ordered = sorted(claims, key=attrgetter("agent_id"))
+    for start in range(0, len(ordered), _BATCH):
+        leases = {claim.agent_id: claim.lease for claim in ordered[start : start + _BATCH]}
         expired = Agent.objects.filter(pk__in=leases, connected=False)
-        agents = [agent for agent in _locked(expired) if agent.lease_id == leases[agent.pk].id]
+        agents = [agent for agent in expired.locked() if agent.lease_id == leases[agent.pk].id]
         changes: list[tuple[Model, set[str]]] = []
         for agent in agents:
             fields = claimed_fields(leases[agent.pk], at)
@@ -166,17 +173,19 @@ def expire_agents(*, at: datetime) -> int:
     jumped, and is moved to where it belongs.
     """
     latest = http_expiry(at, promised_interval(accepted=False))
-    AgentPresence.objects.filter(expires_at__gt=latest + _CLOCK_SLACK).update(expires_at=latest)
-    overdue = list(
-        AgentPresence.objects.filter(expires_at__lt=at, agent__connected=True)
-        .order_by("agent_id")
-        .values_list("agent_id", flat=True)[:_BATCH]
-    )
-    if not overdue:
+    impossible, overdue = Q(expires_at__gt=latest + _CLOCK_SLACK), Q(expires_at__lt=at)
+    found = AgentPresence.objects.order_by("agent_id").values_list("agent_id", flat=True)
+    keys = [*found.filter(impossible)[:_BATCH], *found.filter(overdue, agent__connected=True)[:_BATCH]]
+    if not keys:
         return 0
-    still = Agent.objects.filter(pk__in=overdue, transport=Transport.HTTP, presence__expires_at__lt=at)
-    expired = disconnect(still, reason="silent", at=at)
-    AgentPresence.objects.filter(agent_id__in=overdue, expires_at__lt=at).update(expires_at=None)
+    # Agents before their presence, as batches of reports lock them.
+    agents = Agent.objects.filter(pk__in=keys)
+    len(agents.locked().only("pk"))
+    presences = AgentPresence.objects.filter(agent_id__in=keys)
+    presences.filter(impossible).update(expires_at=latest)
+    silent = agents.filter(transport=Transport.HTTP, presence__expires_at__lt=at)
+    expired = disconnect(silent, reason="silent", at=at)
+    presences.filter(overdue).update(expires_at=None)
     return expired
 
 
@@ -196,15 +205,9 @@ def expire_process(process_id: str, *, beat_at: datetime | None, at: datetime) -
     return disconnect(held, reason="server process lost", at=at)
 
 
-def _locked(agents: QuerySet[Agent]) -> QuerySet[Agent]:
-    """Locked in the order of their keys, so that two batches cannot wait for each other."""
-    rows = agents.order_by("id")
-    return rows.select_for_update(of=("self",)) if connection.features.has_select_for_update else rows
-
-
-def disconnect(agents: QuerySet[Agent], *, reason: str, at: datetime) -> int:
+def disconnect(agents: AgentQuerySet, *, reason: str, at: datetime) -> int:
     """Compare-and-set ``connected`` and tell timeline and history; the rows' selection is the condition."""
-    keys = list(_locked(agents.filter(connected=True)).values_list("pk", flat=True))
+    keys = list(agents.filter(connected=True).locked().values_list("pk", flat=True))
     for start in range(0, len(keys), _BATCH):
         part = keys[start : start + _BATCH]
         Agent.objects.filter(pk__in=part).update(connected=False, lease_process="", disconnected_at=at)

@@ -11,6 +11,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import models
+from django.db.models import Q
 
 from agents.models import (
     Agent,
@@ -47,12 +48,15 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
     Of a speaker who may not speak for its agent nothing is recorded but the ``denial``.
     """
     uids = [arrival.report.instance_uid for arrival in arrivals]
+    concerned = Q(instance_uid__in=uids)
+    # Unknown here may be a uid that we assigned, so that the agent's row still has the former one.
+    strangers = [arrival.report.instance_uid for arrival in arrivals if arrival.known_sequence_num is None]
+    if strangers:
+        concerned |= Q(next_instance_uid__in=strangers)
     rows = {
         row.instance_uid: row
-        for row in Agent.objects.select_for_update(of=("self",))
-        .select_related("reported", "presence")
-        .filter(instance_uid__in=uids)
-        .order_by("id")
+        for row in Agent.objects.select_related("reported", "presence").filter(concerned).locked()
+        if row.instance_uid in uids
     }
     moved = [uid for uid in uids if uid not in rows]
     if moved:

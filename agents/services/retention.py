@@ -10,13 +10,21 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from agents.models import Agent, AgentCommand, AgentEvent, ConnectionRecord, ReportedDocument, ReportedState
+from agents.models import (
+    Agent,
+    AgentCommand,
+    AgentEvent,
+    AgentQuerySet,
+    ConnectionRecord,
+    ReportedDocument,
+    ReportedState,
+)
 from agents.services.editing import forget_agents
 from agents.services.recording import DOCUMENT_GRACE
 
@@ -114,7 +122,7 @@ def _delete_batch(kind: Kind, rows: QuerySet[Any]) -> int:
     try:
         with transaction.atomic(durable=True):
             if kind is Kind.AGENTS:
-                return _forget(rows)
+                return _forget(cast("AgentQuerySet", rows))
             keys = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
             # Django's own deletion would first load every document to see that nothing protects it.
             return int(rows.filter(pk__in=keys)._raw_delete(using=rows.db)) if keys else 0  # noqa: SLF001
@@ -124,9 +132,6 @@ def _delete_batch(kind: Kind, rows: QuerySet[Any]) -> int:
         return 0
 
 
-def _forget(rows: QuerySet[Agent]) -> int:
+def _forget(rows: AgentQuerySet) -> int:
     """One that comes back at this moment keeps its row, or registers itself anew."""
-    rows = rows.order_by("pk")
-    if connection.features.has_select_for_update:
-        rows = rows.select_for_update(of=("self",))
-    return forget_agents([agent.pk for agent in rows[:_AGENTS_AT_ONCE]], by=None)
+    return forget_agents([agent.pk for agent in rows.locked()[:_AGENTS_AT_ONCE]], by=None)

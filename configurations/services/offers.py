@@ -5,7 +5,6 @@ The protocol decides *whether* to offer; this file says what is desired and reme
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,18 +19,20 @@ from agents.reports import AgentCapabilities, RemoteConfigStatuses
 from agents.services.arrivals import Arrival, Recorded
 from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
+from configurations.recent_configs import RecentConfigs
 from configurations.remote_config import DesiredConfig, RemoteConfig
 from configurations.services.targeting import (
     Placement,
     assignments_of,
     current_targeting,
-    hold_targeting,
     save_placements,
 )
 
 # An agent whose answers never name the hash it was sent is offered it again with doubling pauses, this often at most (S-63).
 FIRST_RETRY = timedelta(seconds=30)
 MAX_OFFERS = 5
+# Of files, in each process: a few large configurations, or thousands of small ones.
+_KEPT_BYTES = 8 * 1024 * 1024
 
 _EVENT_OF_STATUS = {
     AssignmentStatus.APPLYING.value: AgentEvent.Kind.APPLYING,
@@ -44,23 +45,27 @@ class NothingToRetry(ValueError):
     """The agent has no desired configuration, or cannot take one; the text says which."""
 
 
-def hold_still_for(arrivals: Sequence[Arrival]) -> None:
-    """Before agents are locked: keep targeting still for a batch that may have to match agents.
-
-    A publish takes the same lock and then agents; in the other order each would wait for the other.
-    """
-    if any(arrival.report.agent_description is not None or arrival.known_sequence_num is None for arrival in arrivals):
-        hold_targeting(exclusive=False)
+class TargetingNotHeld(Exception):
+    """An agent of the batch must be matched, and nobody expected it: the batch begins anew and keeps targeting still."""
 
 
-def settle_reports(recorded: Sequence[Recorded], *, at: datetime) -> list[Placement]:
+def may_match(arrivals: Sequence[Arrival]) -> bool:
+    """Whether agents of a batch may have to be matched, as far as can be known before their rows are read."""
+    return any(
+        arrival.report.agent_description is not None or arrival.known_sequence_num is None for arrival in arrivals
+    )
+
+
+def settle_reports(recorded: Sequence[Recorded], *, targeting_held: bool, at: datetime) -> list[Placement]:
     """Match the relabelled agents of a batch and book its configuration statuses; same transaction as the batch.
 
     Changes of the agents' rows are added to ``recorded`` and written with it; `save_settled` writes the assignments.
+    Raises `TargetingNotHeld` for an agent that the process remembers and somebody has just deleted: targeting is held
+    before agents are locked, for a publish takes both in that order, and else each would wait for the other.
     """
     if any(entry.relabelled for entry in recorded):
-        # Held already, but for an agent that this process remembers and somebody has just deleted.
-        hold_targeting(exclusive=False)
+        if not targeting_held:
+            raise TargetingNotHeld
         targeting = current_targeting()
     assignments = assignments_of([entry.agent for entry in recorded], at)
     placements = []
@@ -208,24 +213,23 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
 
 
 def _remote_configs(hashes: Iterable[str]) -> dict[str, RemoteConfig]:
-    """Files by their hash, from memory; a hash says everything about its content, so nothing here can grow stale."""
+    """Files by their hash, from memory where they are."""
     return {key: config for key in hashes if (config := _remote_config(key)) is not None}
 
 
-@functools.lru_cache(maxsize=256)
-def _found(key: str) -> RemoteConfig:
-    revision = Revision.objects.filter(hash=key).order_by("-id").first()
-    if revision is None:
-        raise LookupError(key)
-    return revision.remote_config()
+_recent = RecentConfigs(_KEPT_BYTES)
 
 
 def _remote_config(key: str) -> RemoteConfig | None:
-    try:
-        return _found(key)
-    except LookupError:
-        # Deleted with its configuration between matching and now; the next ring settles the agent.
-        return None
+    config = _recent.get(key)
+    if config is None:
+        revision = Revision.objects.filter(hash=key).order_by("-id").first()
+        if revision is None:
+            # Deleted with its configuration between matching and now; the next ring settles the agent.
+            return None
+        config = revision.remote_config()
+        _recent.put(key, config)
+    return config
 
 
 def pending_since(at: datetime, limit: int = 5_000) -> list[UUID]:

@@ -24,7 +24,13 @@ from configurations.checks import Finding, InvalidContentType, check_files, norm
 from configurations.models import Assignment, Configuration, Revision, files_from_json, files_to_json
 from configurations.outcome import AssignmentStatus
 from configurations.remote_config import ConfigFile, RemoteConfig
-from configurations.services.targeting import bump_generation, fresh_targeting, hold_targeting, rematch
+from configurations.services.targeting import (
+    bump_generation,
+    fresh_targeting,
+    hold_targeting,
+    lock_agents_of,
+    rematch,
+)
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64
@@ -309,7 +315,7 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, expected_r
     """
     hold_targeting(exclusive=True)
     configuration = _locked(name, expected_revision)
-    concerned = list(Assignment.objects.filter(configuration=configuration).values_list("agent_id", flat=True))
+    concerned = lock_agents_of(configuration)
     accounts.record(
         by=by, verb="configuration.delete", target=configuration, name=name, data={"agents": len(concerned)}
     )
@@ -369,10 +375,8 @@ def _renew(configuration: Configuration, revision: Revision, at: datetime) -> No
     Those for whom the general rule says something else than "pending" (they report this hash already, or cannot be
     configured) are placed one by one.
     """
+    everybody = lock_agents_of(configuration)
     assigned = Agent.objects.filter(assignment__configuration=configuration)
-    # All agents before any assignment, and in the order of their keys, as batches of reports lock them: in another
-    # order the two would wait for each other.
-    everybody = list(assigned.select_for_update(of=("self",)).order_by("id").values_list("pk", flat=True))
     special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash)
     capable = list(
         assigned.exclude(special)

@@ -109,6 +109,15 @@ def _build(generation: UUID | None) -> Targeting:
     return Targeting(generation, SelectorIndex.build(entries), targets)
 
 
+def lock_agents_of(configuration: Configuration) -> list[int]:
+    """Lock all agents that this configuration is assigned to; returns their primary keys.
+
+    Before any assignment is touched, as batches of reports do it.
+    """
+    assigned = Agent.objects.filter(assignment__configuration=configuration)
+    return list(assigned.locked().values_list("pk", flat=True))
+
+
 # --- Placing agents ------------------------------------------------------------------------------------------------
 
 
@@ -204,9 +213,7 @@ def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> lis
     moved: list[UUID] = []
     keys = sorted(agent_ids)
     for start in range(0, len(keys), _BATCH):
-        agents = list(
-            Agent.objects.select_for_update(of=("self",)).filter(pk__in=keys[start : start + _BATCH]).order_by("id")
-        )
+        agents = list(Agent.objects.filter(pk__in=keys[start : start + _BATCH]).locked())
         assignments = assignments_of(agents, at)
         placements = [Placement(agent, assignments[agent.pk], set(), set()) for agent in agents]
         events: list[AgentEvent] = []

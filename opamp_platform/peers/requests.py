@@ -114,6 +114,9 @@ class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
             self.send_400_response("A WebSocket needs HTTP/1.1.")
             return
         super().handle_websocket_upgrade()
+        # The parser holds this protocol's methods. The end of the connection is told to the other protocol alone, so
+        # without this the two would keep each other, and the transport, for as long as no garbage is collected.
+        self.parser = None  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for any more."""

@@ -363,6 +363,8 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         INBOUND.change(-self._held)
         self._held = 0
         super().connection_lost(exc)
+        # A generator of the connection's own, which would keep it and be kept by it.
+        self.conn.parser.close()
 
     def _refuse(self, code: CloseCode, reason: str) -> None:
         """Fail the connection with a Close frame of ours (RFC 6455 section 7.1.7)."""

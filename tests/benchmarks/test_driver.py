@@ -48,6 +48,34 @@ def test_floods_are_answered_message_by_message(tmp_path: Path) -> None:
             assert figures["wrong"] == {}
 
 
+def test_a_fleet_that_changes_keeps_its_size_and_nobody_is_lost(tmp_path: Path) -> None:
+    away = 3
+    with LiveServer(tmp_path) as server, Fleet(server.port, AGENTS + away) as fleet:
+        fleet.call("connect", until="registered", within=60)
+        figures = fleet.call("live", interval=0.5, seconds=4, away=away, churn=12)
+        # One each second, in turn with a goodbye and without.
+        assert figures["left and came back"] == 3
+        assert figures["connected"] == AGENTS
+        assert figures["registered s"]["count"] == 3
+        assert figures["replies"] > 20
+        assert figures["wrong"] == {}
+        server.eventually(lambda: server.get("agents/summary")["status"]["disconnected"] == away, 20, "all who left")
+        reasons = dict(server.rows("SELECT reason, count(*) FROM agents_connectionrecord GROUP BY reason"))
+        # The three that went at the beginning said goodbye as well.
+        assert reasons["agent disconnected"] == 5
+        assert reasons["connection closed"] == 1
+
+
+def test_who_is_thrown_out_of_a_fleet_that_changes_is_counted_and_comes_back(tmp_path: Path) -> None:
+    with LiveServer(tmp_path) as server, Fleet(server.port, AGENTS + 1) as fleet:
+        fleet.call("connect", until="registered", within=60)
+        fleet.begin("live", interval=0.5, seconds=10, away=1, churn=0)
+        server.restart()
+        figures = fleet.finish()
+        assert figures["wrong"]["connection lost"] == AGENTS
+        assert figures["connected"] == AGENTS
+
+
 def test_a_killed_server_gets_all_its_agents_back(tmp_path: Path) -> None:
     with LiveServer(tmp_path) as server, Fleet(server.port, AGENTS) as fleet:
         fleet.call("connect", until="registered", within=60)

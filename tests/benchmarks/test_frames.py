@@ -18,6 +18,12 @@ def test_joined_fields_are_one_message() -> None:
     assert not report.carries_news()
 
 
+def test_a_goodbye_says_that_the_agent_disconnects() -> None:
+    report = decode_report(frames.head(uuid4()) + frames.varint(1) + frames.GOODBYE)
+    assert report.agent_disconnect
+    assert report.capabilities == frames.CAPABILITIES
+
+
 def test_the_full_report_tells_everything_its_capabilities_imply() -> None:
     uid = uuid4()
     report = decode_report(frames.head(uid) + frames.varint(0) + frames.full_report(1, uid))

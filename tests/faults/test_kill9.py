@@ -38,7 +38,8 @@ def test_nothing_acknowledged_is_lost_and_everybody_is_right_again(
                 portal.start()
             editor.assert_kept(portal)
             assert_all_right(portal, fleet)
-            assert fleet.tally.reconnects - reconnects >= AGENTS
+            # Over HTTP those alone notice whose poll comes while nobody listens: the start may be quicker than a poll.
+            assert fleet.tally.reconnects - reconnects >= (AGENTS if transport == "ws" else 1)
             for name in REGIONS:
                 edit = portal.api("PATCH", f"configurations/{name}", {"raw_config": text(_AFTERWARDS - number)})
                 assert edit.status == 200, edit

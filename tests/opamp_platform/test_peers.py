@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
+import struct
+import weakref
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
+from websockets.asyncio.client import ClientConnection, connect
 
-from opamp_platform.peers import deadlines
+from opamp_platform.peers import PatientHttpProtocol, PatientWebSocketProtocol, deadlines
 from opamp_platform.peers.deadlines import ReadsInTime, seconds_allowed
 
 MIB = 1024 * 1024
@@ -90,3 +98,69 @@ def test_a_large_body_has_more_time(settings) -> None:  # type: ignore[no-untype
     settings.OPAMP_BODY_SECONDS = 60
     assert seconds_allowed(0) == 60
     assert 60 + 30 * 60 < seconds_allowed(64 * MIB) < 60 + 60 * 60
+
+
+@pytest.fixture
+def nothing_is_collected() -> Iterator[None]:
+    """What is freed in the test is freed because nobody refers to it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def echo(_scope: Any, receive: Any, send: Any) -> None:
+    """Accepts, and says back what it hears, until the peer goes."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "bytes": event["bytes"]})
+
+
+async def says_goodbye(peer: ClientConnection) -> None:
+    await peer.close()
+
+
+async def is_cut_off(peer: ClientConnection) -> None:
+    peer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.transport.abort()
+
+
+@pytest.mark.usefixtures("nothing_is_collected")
+@pytest.mark.parametrize("ends", [says_goodbye, is_cut_off])
+def test_a_connection_that_ended_is_freed_without_collecting_garbage(
+    ends: Callable[[ClientConnection], Awaitable[None]],
+) -> None:
+    """An agent that reconnects all day would else cost its connection's memory each time."""
+    made: list[weakref.ref[object]] = []
+
+    def noted(kind: type[Any]) -> Callable[..., Any]:
+        def make(*args: Any, **kwargs: Any) -> Any:
+            protocol = kind(*args, **kwargs)
+            made.append(weakref.ref(protocol))
+            if kind is PatientWebSocketProtocol:
+                made.append(weakref.ref(protocol.conn))
+            return protocol
+
+        return make
+
+    async def body() -> None:
+        config = uvicorn.Config(echo, ws=PatientWebSocketProtocol, log_config=None)
+        config.load()
+        config.ws_protocol_class = noted(PatientWebSocketProtocol)  # type: ignore[assignment]
+        make = noted(PatientHttpProtocol)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: make(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
+        )
+        async with server:
+            host, port = server.sockets[0].getsockname()
+            async with connect(f"ws://{host}:{port}/", proxy=None) as peer:
+                await peer.send(b"hello")
+                assert await peer.recv() == b"hello"
+                await ends(peer)
+            async with asyncio.timeout(10):
+                while any(protocol() is not None for protocol in made):
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(body())
+    assert len(made) == 3

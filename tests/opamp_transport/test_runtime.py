@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
 from datetime import timedelta
 
@@ -199,3 +201,25 @@ class TestEnd:
             assert max(Counter(round(moment, 2) for moment in moments).values()) <= 20
 
         run(body())
+
+
+class Leftover:
+    """Refers to itself, as what a page leaves does."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_nobody_can_reach_any_more_is_freed_although_little_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "GARBAGE_SECONDS", 0.05)
+
+    async def body() -> None:
+        await beating()
+        gc.disable()
+        try:
+            leftover = weakref.ref(Leftover())
+            await eventually(sync_to_async(lambda: leftover() is None))
+        finally:
+            gc.enable()
+
+    run(body())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from django.db.backends.utils import CursorWrapper
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents.models import Transport
+from agents.models import Agent, Transport
 from agents.reports import AgentDescription, StatusReport
 from agents.services.recording import Arrival, Lease
 from configurations.models import Assignment
@@ -117,3 +118,18 @@ def test_a_report_costs_the_same_in_a_fleet_of_ten_and_of_five_hundred(
         assert all(queries < 30 and rows < 20 for queries, rows in large)
 
     run(body())
+
+
+def test_the_rows_of_a_batch_are_freed_without_collecting_garbage() -> None:
+    """A server collects seldom: what thousands of reports left would be there for minutes."""
+    fill(2)
+    uids = list(Agent.objects.values_list("instance_uid", flat=True))
+    lease = Lease("", "elsewhere", Transport.HTTP, "127.0.0.1")
+    reports = [StatusReport(uid, 1, COLLECTOR) for uid in [*uids, uuid4()]]
+    gc.collect()
+    gc.disable()
+    try:
+        settle_reports([Arrival(report, lease) for report in reports], at=timezone.now())
+        assert not [kept for kept in gc.get_objects() if isinstance(kept, Agent)]
+    finally:
+        gc.enable()
