@@ -243,14 +243,15 @@ def test_a_credential_counts_in_each_process_and_is_revoked_in_all(tmp_path: Pat
         by_secret = opened(first, f"Bearer {secret}")
         offer = exchange(by_secret, agent.message(**agent.full_parts())).connection_settings.opamp
         own = {header.key: header.value for header in offer.headers.headers}["Authorization"]
-        by_credential = opened(second, own)
-        assert not exchange(by_credential, agent.message()).HasField("error_response")
-        # The first process answers from memory, until the ring reaches it.
-        first.eventually(lambda: exchange(by_secret, agent.message()).HasField("error_response"))
-        assert not exchange(by_credential, agent.message()).HasField("error_response")
         broker = stack.enter_context(redis.Redis.from_url(first.environment["REDIS_URL"]))
         heard = stack.enter_context(broker.pubsub(ignore_subscribe_messages=True))
         heard.psubscribe("*")
+        by_credential = opened(second, own)
+        assert not exchange(by_credential, agent.message()).HasField("error_response")
+        # The first process answers from memory, until the ring reaches it.
+        assert rings_for(agent.uid, heard, 1) == 1
+        first.eventually(lambda: exchange(by_secret, agent.message()).HasField("error_response"))
+        assert not exchange(by_credential, agent.message()).HasField("error_response")
         first.post(f"agents/{agent.uid}/revoke-credential")
         assert "revoked" in receive(by_credential).error_response.error_message
         assert rings_for(agent.uid, heard, 1) == 1
