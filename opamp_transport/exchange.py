@@ -131,7 +131,6 @@ class Exchange:
 
     async def work(self) -> None:
         """Take batches for ever; run as many of these as there are database threads. Cancelled by its owner."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
             if not self._may_begin():
@@ -139,27 +138,31 @@ class Exchange:
                 continue
             # Let the other sockets that are ready now put their messages in: they share the transaction.
             await asyncio.sleep(0)
-            batch = self._take()
-            leases = [self._closed_leases.popleft() for _ in range(min(len(self._closed_leases), _RELEASES_AT_ONCE))]
-            if not batch and not leases:
+            await self._work_on_what_waits()
+
+    async def _work_on_what_waits(self) -> None:
+        """One batch. Its reports belong to this call: nobody keeps them in memory until the next one comes."""
+        batch = self._take()
+        leases = [self._closed_leases.popleft() for _ in range(min(len(self._closed_leases), _RELEASES_AT_ONCE))]
+        if not batch and not leases:
+            self._wake.clear()
+            return
+        self._working += 1
+        self._last_batch_at = time.monotonic()
+        overdue = asyncio.get_running_loop().call_later(_BATCH_PATIENCE_SECONDS + 0.01, self._wake.set)
+        try:
+            if leases:
+                await self._release(leases)
+            if batch:
+                await self._settle(batch)
+        finally:
+            overdue.cancel()
+            self._working -= 1
+            self._busy.difference_update(item.uid for item in batch)
+            self._wake.set()
+            if not (self._queue or self._closed_leases or self._working):
                 self._wake.clear()
-                continue
-            self._working += 1
-            self._last_batch_at = time.monotonic()
-            overdue = loop.call_later(_BATCH_PATIENCE_SECONDS + 0.01, self._wake.set)
-            try:
-                if leases:
-                    await self._release(leases)
-                if batch:
-                    await self._settle(batch)
-            finally:
-                overdue.cancel()
-                self._working -= 1
-                self._busy.difference_update(item.uid for item in batch)
-                self._wake.set()
-                if not (self._queue or self._closed_leases or self._working):
-                    self._wake.clear()
-                self._rest()
+            self._rest()
 
     # --- Queue -----------------------------------------------------------------------------------------------------
 

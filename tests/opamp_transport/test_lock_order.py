@@ -17,7 +17,7 @@ from django.utils import timezone
 from agents.instance_uids import new_instance_uid
 from agents.models import Agent, AgentCommand, AgentPresence, Transport
 from agents.reports import AgentDescription, ComponentHealth, RemoteConfigStatus, RemoteConfigStatuses, StatusReport
-from agents.services import commands, editing, identity, leases
+from agents.services import commands, credentials, editing, identity, leases
 from agents.services.recording import Arrival, Lease
 from configurations.models import Configuration
 from configurations.remote_config import ConfigFile
@@ -164,6 +164,17 @@ def assigns_a_uid(scene: Scene) -> Operation:
     return lambda: identity.assign_instance_uid(scene.agents[3], by=None, at=timezone.now())
 
 
+def revokes(scene: Scene) -> Operation:
+    keys = [agent.pk for agent in reversed(scene.agents)]
+    return lambda: credentials.revoke_credentials(keys, by=None, at=timezone.now())
+
+
+def allows_enrolment(scene: Scene) -> Operation:
+    keys = [agent.pk for agent in reversed(scene.agents)]
+    Agent.objects.update(credential_issued_at=scene.now)
+    return lambda: credentials.allow_enrolment(keys, by=None, at=timezone.now())
+
+
 def loses_connections(scene: Scene) -> Operation:
     # One speaks on a second connection as well, and the first one's lease expired.
     first, *_others, last = scene.agents
@@ -237,8 +248,8 @@ OPERATIONS: Mapping[str, Callable[[Scene], Operation]] = {
     function.__name__: function
     for function in (
         edits_files, edits_targeting, rolls_back, switches_off, deletes, creates_a_better_one, offers_again, relabels,
-        edits_one_agent, forgets, asks_for_restarts, gives_up_restarts, assigns_a_uid, loses_connections, loses_a_process,
-        takes_back, expires_the_silent, notes_heartbeats, answers_rings,
+        edits_one_agent, forgets, asks_for_restarts, gives_up_restarts, assigns_a_uid, revokes, allows_enrolment,
+        loses_connections, loses_a_process, takes_back, expires_the_silent, notes_heartbeats, answers_rings,
     )
 }  # fmt: skip
 MATCHING = ("edits_files", "edits_targeting", "deletes", "creates_a_better_one", "relabels")

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from agents.models import Agent, AgentEvent, ServerProcess
 from agents.services import leases, processes
+from agents.services.arrivals import Arrival
 from opamp_transport import runtime
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import FakeAgent, Socket, eventually, poll, post, run
@@ -201,6 +202,27 @@ class TestEnd:
             assert max(Counter(round(moment, 2) for moment in moments).values()) <= 20
 
         run(body())
+
+
+def test_nobody_keeps_the_messages_of_a_batch_that_is_settled() -> None:
+    """They may be large, and a server may be idle for long."""
+
+    def kept() -> bool:
+        return any(isinstance(known, Arrival) for known in gc.get_objects())
+
+    async def body() -> None:
+        here = await beating()
+        agent = FakeAgent()
+        async with Socket() as socket:
+            gc.disable()
+            try:
+                await socket.exchange(agent.message(**agent.full_parts()))
+                await here.exchange.drain()
+                await eventually(sync_to_async(lambda: not kept()))
+            finally:
+                gc.enable()
+
+    run(body())
 
 
 class Leftover:
