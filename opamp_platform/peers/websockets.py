@@ -99,6 +99,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         next(self.conn.parser)
         self._answer: Callable[[bytes], bytes | None] | None = None
         self._application_waits = False
+        self._lent: dict[str, Any] = {}
         if settings.OPAMP_WEBSOCKET_COMPRESSION:
             self.conn.available_extensions = [_DEFLATE]
         cls = type(self)
@@ -274,8 +275,8 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         """The handshake; the application learns what this server can do for it."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            extensions = cast("dict[str, Any]", self.scope["extensions"])
-            extensions[ANSWERS_AT_ONCE] = self._answer_with
+            self._lent = cast("dict[str, Any]", self.scope["extensions"])
+            self._lent[ANSWERS_AT_ONCE] = self._answer_with
 
     def _answer_with(self, answer: Callable[[bytes], bytes | None]) -> None:
         self._answer = answer
@@ -363,7 +364,9 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         INBOUND.change(-self._held)
         self._held = 0
         super().connection_lost(exc)
-        # A generator of the connection's own, which would keep it and be kept by it.
+        # All three would keep the connection and be kept by it.
+        self._answer = None
+        self._lent.clear()
         self.conn.parser.close()
 
     def _refuse(self, code: CloseCode, reason: str) -> None:

@@ -54,6 +54,8 @@ class Client(FakeAgent):
         self.told_hash = b""
         self.told_capabilities = 0
         self.offered: set[bytes] = set()
+        # Of these, what was lost on the way: when the pause is over it comes again (S-60), and not before.
+        self.offers_lost: set[bytes] = set()
         self.refuses = False
         self.last: opamp_pb2.AgentToServer | None = None
 
@@ -259,6 +261,7 @@ class Convergence(RuleBasedStateMachine):
             reply = await self.agent.line.exchange(message)
             if reply.HasField("remote_config") and self.agent.capabilities & ACCEPTS_REMOTE_CONFIG:
                 self.agent.offered.add(reply.remote_config.config_hash)
+                self.agent.offers_lost.add(reply.remote_config.config_hash)
 
     async def _repeat(self) -> None:
         assert self.agent.last is not None
@@ -311,6 +314,8 @@ class Convergence(RuleBasedStateMachine):
         for _ in range(ROUNDS):
             if quiet == 0:
                 await _time_passes()
+                self.agent.offered -= self.agent.offers_lost
+                self.agent.offers_lost.clear()
             busy = await self._talk(set(self.agent.untold))
             quiet = 0 if busy else quiet + 1
             if quiet == 3:
