@@ -124,13 +124,14 @@ def note_sightings(sightings: Sequence[Sighting]) -> Noted:
 def reclaim(claims: Sequence[Claim], *, at: datetime) -> list[int]:
     """Connect agents again whose leases others expired; returns which.
 
-    Only rows that still name the lease: an agent that came back elsewhere, or took its leave, stays so.
+    Only rows that still name the lease: an agent that came back elsewhere, or took its leave, stays so; one that is shut
+    out, too.
     """
     restored: list[int] = []
     ordered = sorted(claims, key=attrgetter("agent_id"))
     for start in range(0, len(ordered), _BATCH):
         leases = {claim.agent_id: claim.lease for claim in ordered[start : start + _BATCH]}
-        expired = Agent.objects.filter(pk__in=leases, connected=False)
+        expired = Agent.objects.filter(pk__in=leases, connected=False, credential_revoked_at=None)
         agents = [agent for agent in expired.locked() if agent.lease_id == leases[agent.pk].id]
         changes: list[tuple[Model, set[str]]] = []
         for agent in agents:
