@@ -7,13 +7,9 @@ thread before every message. Both bring reports to the same exchange.
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
-import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from hashlib import blake2b
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,16 +17,28 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 from django.utils import timezone
 
-from agents.credentials import AgentCredential, Denial, text_of
+from agents.credentials import AgentCredential, Denial
 from agents.models import Transport
 from agents.reports import StatusReport
-from agents.services.arrivals import Arrival, Lease
+from agents.services.arrivals import Lease
 from opamp_transport import heartbeats, metrics, runtime
-from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, peer_address, turned_away
+from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, turned_away
 from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
-from opamp_transport.connection_settings import heartbeat_offer, with_credential
+from opamp_transport.doorway import (
+    Receive,
+    Scope,
+    Send,
+    bad_request,
+    complain,
+    decode,
+    encoded,
+    exchanged,
+    offered_settings,
+    peer_of,
+    unavailable,
+)
 from opamp_transport.exchange import DatabaseAway, Overloaded
-from opamp_transport.limits import INBOUND, paced
+from opamp_transport.http_bodies import Held, TooMuchHeld, read, reply_with, respond, wrong_request
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
     BadInstanceUid,
@@ -39,25 +47,13 @@ from opamp_transport.protocol.errors import (
     ProtocolError,
     TooManyAgents,
 )
-from opamp_transport.protocol.messages import decode_report, encode_reply
-from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply, ServerCapabilities
-from opamp_transport.protocol.weight import check_parts, parts
+from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply
 from opamp_transport.registry import Connection, Link
 from opamp_transport.runtime import Runtime
-from opamp_transport.settlement import Circumstances, Settled
+from opamp_transport.settlement import Settled
 
 logger = logging.getLogger(__name__)
 
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-# Above this a message is decoded in a thread, one at a time: others must not wait for it (S-111).
-_DECODE_IN_THREAD = 64 * 1024
-# So does a smaller one with many parts; below this size it cannot have so many (bytes, parts).
-_LIGHT_SIZE, _LIGHT_PARTS = 8 * 1024, 4_000
-# gzip makes up to a thousand times as much of it.
-_INFLATE_IN_THREAD = 4 * 1024
 # So many undecodable messages in a row are no accident: the socket is closed with 1008.
 _PATIENCE = 20
 _CLOSE_POLICY = 1008
@@ -69,139 +65,6 @@ _DENIED_SECONDS = 5.0
 
 
 _UNSENDABLE = ErrorResponse(ErrorType.UNKNOWN, "The answer is larger than the server's OPAMP_MAX_MESSAGE_SIZE allows.")
-
-
-async def decode(here: Runtime, body: bytes) -> StatusReport:
-    """A report from protobuf bytes; large ones are decoded in a thread, since memory grows to many times the bytes."""
-    size = len(body)
-    if size > _DECODE_IN_THREAD or (size > _LIGHT_SIZE and parts(body, _LIGHT_PARTS) > _LIGHT_PARTS):
-        async with here.large_messages:
-            return await asyncio.get_running_loop().run_in_executor(None, _decode_large, body)
-    return decode_report(body)
-
-
-def _decode_large(body: bytes) -> StatusReport:
-    check_parts(body)
-    return decode_report(body)
-
-
-async def exchanged(
-    here: Runtime,
-    link: Link,
-    report: StatusReport,
-    lease: Lease,
-    body: bytes,
-    heartbeat: HeartbeatOffer | None,
-    credential: AgentCredential | None,
-) -> Settled:
-    """What became of a report that memory could not answer; remembers what the agent is known by from now on.
-
-    Raises `Overloaded` and `DatabaseAway`, with nothing remembered (S-102, S-104).
-    """
-    wait, link.reports_due = paced(link.reports_due, settings.OPAMP_REPORTS_PER_SECOND, time.monotonic())
-    if wait:
-        # One agent that reports without end must not keep the database from the others (S-111).
-        metrics.SLOWED.labels(link.transport.value).inc()
-        await asyncio.sleep(wait)
-    arrival = Arrival(
-        report=report,
-        lease=lease,
-        known_sequence_num=link.sequence_num if link.seen else None,
-        known_at=link.seen_at if link.seen else None,
-        digest=_digest(body),
-        claimed=link.known,
-        first_word=link.connection is not None and not link.connection.claimed,
-        settings_hash=heartbeat.settings_hash if heartbeat is not None else b"",
-        credential=credential,
-    )
-    if link.connection is not None and not report.requests_instance_uid:
-        link.connection.claimed = True
-    settled = await here.exchange.submit(link, arrival, Circumstances(heartbeat, link.told_capabilities))
-    reply, uid = settled.reply, report.instance_uid
-    if reply is None:  # a report always has one (S-36)
-        raise RuntimeError(f"no reply was made for {uid}")
-    if reply.error is None and settled.owned:
-        link.agent_id = settled.agent_id
-        link.credential = credential
-        if not report.agent_disconnect:  # a goodbye may have come after lost messages: then its number does not count
-            link.sequence_num = report.sequence_num
-        link.capabilities = settled.capabilities
-        link.due = settled.more_due
-        link.poll_interval = settled.poll_interval
-        link.look_again = settled.look_again_at.timestamp() if settled.look_again_at else math.inf
-        if reply.custom_capabilities is not None:
-            link.told_capabilities = reply.custom_capabilities
-    elif reply.error is None:
-        # Two connections speak for one uid (S-31): what either says next is for the rows to judge.
-        link.due = True
-        if uid in here.registry.links:
-            here.registry.links[uid].due = True
-    return settled
-
-
-def encoded(reply: Reply) -> bytes:
-    """The bytes of ``reply``; OffersConnectionSettings is advertised only where such offers are made."""
-    if settings.OPAMP_OFFER_HEARTBEAT:
-        reply = replace(reply, capabilities=reply.capabilities | ServerCapabilities.OFFERS_CONNECTION_SETTINGS)
-    return encode_reply(reply)
-
-
-def offered_settings(
-    scope: Scope, headers: Mapping[str, str], credential: AgentCredential | None
-) -> HeartbeatOffer | None:
-    """The connection settings for the sender of this request, or ``None`` when none are offered.
-
-    Of what let it in they repeat its own ``credential`` alone, where it showed one.
-    """
-    if not settings.OPAMP_OFFER_HEARTBEAT:
-        return None
-    offer = heartbeat_offer(
-        scheme=scope["scheme"] if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http"),
-        path=scope["path"],
-        headers=headers,
-        credentials=settings.OPAMP_HEADER_SECRETS,
-        interval_seconds=settings.OPAMP_HEARTBEAT_SECONDS,
-        key=settings.SECRET_KEY,
-    )
-    if offer is None or credential is None:
-        return offer
-    return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
-
-
-def _digest(body: bytes) -> int:
-    """64 signed bits of the message's bytes, the same in every process."""
-    return int.from_bytes(blake2b(body, digest_size=8).digest(), "big", signed=True)
-
-
-def unavailable(instance_uid: bytes, error: Overloaded | DatabaseAway) -> Reply:
-    """Overload or a lost database on an open connection (S-102)."""
-    return Reply(
-        instance_uid=instance_uid,
-        error=ErrorResponse(ErrorType.UNAVAILABLE, str(error), float(error.retry_after_seconds)),
-    )
-
-
-def bad_request(error: ProtocolError) -> Reply:
-    """The answer to a message that cannot be processed (S-100); echoes the uid when one was read."""
-    uid = error.instance_uid if isinstance(error, BadInstanceUid | TooManyAgents) else b""
-    return Reply(instance_uid=uid, error=ErrorResponse(ErrorType.BAD_REQUEST, str(error)))
-
-
-def peer_of(scope: Scope) -> str:
-    """The peer's address as text, without port; behind trusted proxies the one they name."""
-    client = scope.get("client")
-    return peer_address(str(client[0]) if client else "", scope["headers"], proxies=settings.OPAMP_TRUSTED_PROXIES)
-
-
-def complain(here: Runtime, transport: str, reason: str, address: str, text: str) -> None:
-    """Count a refusal, and write a line about it unless its like has just been written."""
-    metrics.REFUSALS.labels(transport, reason).inc()
-    times = here.complaints.worth_a_line(reason, address, time.monotonic())
-    if times:
-        logger.warning(
-            "refused",
-            extra={"transport": transport, "reason": reason, "remote_address": address, "times": times, "error": text},
-        )
 
 
 class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
@@ -448,11 +311,11 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
             now=time.monotonic(),
             credential=credential,
         )
-        fault = None if refusal else _wrong_request(scope, headers)
+        fault = None if refusal else wrong_request(scope, headers)
         if refusal is None and fault is None:
             held = Held()
             try:
-                body = await _read(here, receive, headers, held)
+                body = await read(here, receive, headers, held)
                 if body is None:
                     return  # the client went away
                 await self.answer(here, scope, headers, credential, body, send)
@@ -475,7 +338,7 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         if refusal is None:
             raise RuntimeError("neither answered nor refused")
         complain(here, "http", refusal.reason, address, fault.text if fault else refusal.text)
-        await _respond(send, refusal.status, refusal.text.encode(), {"content-type": "text/plain", **refusal.headers})
+        await respond(send, refusal.status, refusal.text.encode(), {"content-type": "text/plain", **refusal.headers})
 
     async def answer(
         self,
@@ -492,19 +355,19 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         """
         ack = heartbeats.over_http(here, body, credential)
         if ack is not None:
-            await _reply(send, headers, ack)
+            await reply_with(send, headers, ack)
             return
         try:
             report = await decode(here, body)
         except BadInstanceUid as error:
             complain(here, "http", "BadInstanceUid", peer_of(scope), str(error))
-            await _reply(send, headers, encoded(bad_request(error)))
+            await reply_with(send, headers, encoded(bad_request(error)))
             return
         link = here.registry.links.get(report.instance_uid)
         metrics.REPORTS["http"].inc()
         offer = offered_settings(scope, headers, credential)
         reply = await self.report(here, scope, link, report, body, offer, credential)
-        await _reply(send, headers, encoded(reply))
+        await reply_with(send, headers, encoded(reply))
 
     async def report(
         self,
@@ -535,24 +398,6 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         return reply
 
 
-def _wrong_request(scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
-    """What is neither an upgrade nor an OpAMP POST gets a clear 4xx instead of a hang (S-04)."""
-    if scope["method"] == "GET":
-        text = "This is the OpAMP endpoint: open a WebSocket here, or POST application/x-protobuf."
-        return Refusal(426, "no upgrade", text, {"Upgrade": "websocket", "Connection": "Upgrade"})
-    if scope["method"] != "POST":
-        return Refusal(
-            405, "wrong method", "Use POST with application/x-protobuf, or a WebSocket.", {"Allow": "GET, POST"}
-        )
-    if not framing.is_protobuf_content_type(headers.get("content-type")):
-        return Refusal(415, "wrong content type", "Send Content-Type: application/x-protobuf.")
-    if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity", "gzip"}:
-        return Refusal(
-            415, "wrong encoding", "Send the body plain or with Content-Encoding: gzip.", {"Accept-Encoding": "gzip"}
-        )
-    return None
-
-
 class Denied(Exception):
     """The request may not speak for the agent it names."""
 
@@ -560,74 +405,3 @@ class Denied(Exception):
         super().__init__(denial.sentence)
         self.instance_uid = instance_uid
         self.denial = denial
-
-
-class TooMuchHeld(Exception):
-    """The process holds as many unfinished and undecoded messages as it may."""
-
-
-class Held:
-    """What one request makes the process keep, against the budget of all (S-111)."""
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    def add(self, size: int) -> None:
-        """Account for ``size`` bytes more. Raises `TooMuchHeld`."""
-        self.size += size
-        if not INBOUND.change(size):
-            raise TooMuchHeld
-
-    def release(self) -> None:
-        """Give everything back."""
-        INBOUND.change(-self.size)
-        self.size = 0
-
-
-async def _read(here: Runtime, receive: Receive, headers: Mapping[str, str], held: Held) -> bytes | None:
-    """The body after decompression, never more than the limit of it in memory (S-18); ``None`` when the client left."""
-    limit = settings.OPAMP_MAX_MESSAGE_SIZE
-    declared = headers.get("content-length", "")
-    if declared.isdecimal():
-        framing.check_size(int(declared), limit)
-    parts: list[bytes] = []
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            return None
-        part = event.get("body", b"")
-        held.add(len(part))
-        framing.check_size(held.size, limit)
-        parts.append(part)
-        if not event.get("more_body", False):
-            break
-    body = parts[0] if len(parts) == 1 else b"".join(parts)
-    if headers.get("content-encoding", "").strip().lower() == "gzip":
-        if len(body) > _INFLATE_IN_THREAD:
-            async with here.large_messages:
-                body = await asyncio.get_running_loop().run_in_executor(None, framing.gunzip, body, limit)
-        else:
-            body = framing.gunzip(body, limit)
-        held.add(len(body))
-    return body
-
-
-async def _reply(send: Send, headers: Mapping[str, str], body: bytes) -> None:
-    """Status 200, content type exactly as S-20 says, compressed only for those who accept it (S-17)."""
-    if len(body) > settings.OPAMP_MAX_MESSAGE_SIZE:
-        logger.error("a reply is too large to be sent", extra={"size": len(body)})
-        metrics.REFUSALS.labels("http", "reply too large").inc()
-        await _respond(send, 500, b"The reply is larger than the limit.", {"content-type": "text/plain"})
-        return
-    answer = {"content-type": framing.PROTOBUF_CONTENT_TYPE}
-    if framing.accepts_gzip(headers.get("accept-encoding")):
-        body = gzip.compress(body, compresslevel=1, mtime=0)
-        answer["content-encoding"] = "gzip"
-    await _respond(send, 200, body, answer)
-
-
-async def _respond(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-    fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    fields.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body})
