@@ -10,6 +10,7 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
+from opamp_platform.peers.turns import Turns
 
 # The kernel gives up on data that nobody acknowledges or makes room for (milliseconds).
 _UNACKNOWLEDGED = 30_000
@@ -113,7 +114,16 @@ class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
             # uvicorn would pass it on as 1.1 (RFC 6455 section 4.2.1).
             self.send_400_response("A WebSocket needs HTTP/1.1.")
             return
+        # A handshake costs a hundred heartbeats, and whole fleets come at once: those that are in do not wait for them.
+        self.transport.pause_reading()
+        Turns.of(self.loop, "handshakes").join(self._upgrade)
+
+    def _upgrade(self) -> None:
+        if self.transport.is_closing():
+            return
         super().handle_websocket_upgrade()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
         # The parser holds this protocol's methods. The end of the connection is told to the other protocol alone, so
         # without this the two would keep each other, and the transport, for as long as no garbage is collected.
         self.parser = None  # type: ignore[assignment]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from django.conf import settings
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -19,6 +18,7 @@ from websockets.speedups import apply_mask
 from websockets.streams import StreamReader
 
 from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
+from opamp_platform.peers.turns import Turns
 from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport.limits import INBOUND, TokenBucket
 
@@ -61,35 +61,8 @@ class _Reader(StreamReader):
         return ended
 
 
-class _Turns:
-    """Connections with more to parse than one slice, one slice of one of them in each turn of the loop.
-
-    Whoever sends one message at a time never waits here, so a flood delays others by one slice only.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._waiting: deque[PatientWebSocketProtocol] = deque()
-        self._scheduled = False
-
-    def join(self, connection: PatientWebSocketProtocol) -> None:
-        """Put ``connection`` at the end of the row; it must not be in it."""
-        self._waiting.append(connection)
-        if not self._scheduled:
-            self._scheduled = True
-            self.loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        self._waiting.popleft().parse_more()
-        self._scheduled = bool(self._waiting)
-        if self._scheduled:
-            self.loop.call_soon(self._turn)
-
-
 class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
     """A WebSocket whose peer cannot make us parse, keep or write without end."""
-
-    _turns: ClassVar[_Turns | None] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -102,10 +75,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         self._lent: dict[str, Any] = {}
         if settings.OPAMP_WEBSOCKET_COMPRESSION:
             self.conn.available_extensions = [_DEFLATE]
-        cls = type(self)
-        if cls._turns is None or cls._turns.loop is not self.loop:
-            cls._turns = _Turns(self.loop)
-        self._turn_row = cls._turns
+        self._turns = Turns.of(self.loop, "parsing")
         self._unparsed = memoryview(b"")
         self._in_row = False
         self._parsed_frame = False
@@ -198,7 +168,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
     def _wait_for_turn(self) -> None:
         if self._unparsed and not self._in_row and not self.read_paused:
             self._in_row = True
-            self._turn_row.join(self)
+            self._turns.join(self.parse_more)
 
     def _choose_reading(self) -> None:
         """Read from the peer only when nothing of it waits, neither for the application nor for the peer itself."""
