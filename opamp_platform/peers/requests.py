@@ -10,7 +10,7 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
-from opamp_platform.peers.turns import Turns
+from opamp_platform.peers.turns import Kind, Turns
 
 # The kernel gives up on data that nobody acknowledges or makes room for (milliseconds).
 _UNACKNOWLEDGED = 30_000
@@ -116,7 +116,7 @@ class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
             return
         # A handshake costs a hundred heartbeats, and whole fleets come at once: those that are in do not wait for them.
         self.transport.pause_reading()
-        Turns.of(self.loop, "handshakes").join(self._upgrade)
+        Turns.of(self.loop, Kind.HANDSHAKE).join(self._upgrade)
 
     def _upgrade(self) -> None:
         if self.transport.is_closing():

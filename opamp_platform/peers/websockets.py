@@ -18,7 +18,7 @@ from websockets.speedups import apply_mask
 from websockets.streams import StreamReader
 
 from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
-from opamp_platform.peers.turns import Turns
+from opamp_platform.peers.turns import Kind, Turns
 from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport.limits import INBOUND, TokenBucket
 
@@ -75,7 +75,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         self._lent: dict[str, Any] = {}
         if settings.OPAMP_WEBSOCKET_COMPRESSION:
             self.conn.available_extensions = [_DEFLATE]
-        self._turns = Turns.of(self.loop, "parsing")
+        self._turns = Turns.of(self.loop, Kind.PARSING)
         self._unparsed = memoryview(b"")
         self._in_row = False
         self._parsed_frame = False

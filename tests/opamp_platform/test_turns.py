@@ -1,46 +1,59 @@
-"""Rows of work: one piece in each turn of the loop, in order, whatever becomes of a piece."""
+"""Rows of work: a pause between two pieces, in order, whatever becomes of a piece."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 
-from opamp_platform.peers.turns import Turns
+import pytest
+
+from opamp_platform.peers.turns import Kind, Turns
 
 
-def test_one_piece_in_each_turn_of_the_loop() -> None:
+def test_there_is_a_pause_between_two_pieces_and_none_before_the_first() -> None:
     async def body() -> None:
         loop = asyncio.get_running_loop()
-        row, done = Turns.of(loop, "test"), []
-        for number in range(3):
-            row.join(lambda number=number: done.append(number))  # type: ignore[misc]
-        seen = []
+        row, times = Turns.of(loop, Kind.PARSING), []
+        begun = loop.time()
         for _ in range(4):
-            seen.append(list(done))
-            await asyncio.sleep(0)
-        assert seen == [[], [0], [0, 1], [0, 1, 2]]
+            row.join(lambda: times.append(loop.time()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(times) == 1, "others come between"
+        while len(times) < 4:
+            await asyncio.sleep(0.001)
+        assert times[-1] - begun >= 3 * Kind.PARSING.value
+        pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert min(pauses) >= Kind.PARSING.value - loop._clock_resolution  # type: ignore[attr-defined]
+        await asyncio.sleep(2 * Kind.PARSING.value)
+        row.join(lambda: times.append(loop.time()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(times) == 5, "whoever comes alone does not wait"
 
     asyncio.run(body())
 
 
 def test_kinds_and_loops_have_rows_of_their_own() -> None:
-    async def row(kind: str) -> Turns:
+    async def row(kind: Kind) -> Turns:
         return Turns.of(asyncio.get_running_loop(), kind)
 
     async def body() -> tuple[Turns, Turns, Turns]:
-        return await row("one"), await row("one"), await row("other")
+        return await row(Kind.PARSING), await row(Kind.PARSING), await row(Kind.HANDSHAKE)
 
     first, same, other = asyncio.run(body())
     assert first is same
     assert first is not other
-    assert asyncio.run(row("one")) is not first
+    assert asyncio.run(row(Kind.PARSING)) is not first
 
 
-def test_a_piece_that_fails_or_joins_again_stops_nobody() -> None:
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_piece_that_fails_or_joins_again_stops_nobody(kind: Kind) -> None:
     async def body() -> None:
         loop = asyncio.get_running_loop()
         failures: list[object] = []
         loop.set_exception_handler(lambda _loop, context: failures.append(context["exception"]))
-        row, done = Turns.of(loop, "test"), []
+        row, done = Turns.of(loop, kind), []
 
         def again() -> None:
             done.append("again")
@@ -52,8 +65,9 @@ def test_a_piece_that_fails_or_joins_again_stops_nobody() -> None:
 
         for piece in (fails, again, lambda: done.append("last")):
             row.join(piece)
-        for _ in range(8):
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while len(done) < 4:
+                await asyncio.sleep(0.001)
         assert done == ["again", "last", "again", "again"]
         assert [type(failure) for failure in failures] == [ValueError]
 
