@@ -110,6 +110,8 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             here.registry.close(connection)
             if connection.claimed:
                 here.exchange.release(lease.id)
+            # It knows this door by its methods: they would keep each other until garbage is collected.
+            del self.connection
 
     async def converse(self, here: Runtime, connection: Connection, receive: Receive) -> None:
         """Answer messages until the connection ends."""

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from opamp_platform.peers import PatientHttpProtocol, PatientWebSocketProtocol, deadlines
 from opamp_platform.peers.deadlines import ReadsInTime, seconds_allowed
+from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
 
 MIB = 1024 * 1024
 
@@ -109,10 +110,16 @@ def nothing_is_collected() -> Iterator[None]:
     gc.enable()
 
 
-async def echo(_scope: Any, receive: Any, send: Any) -> None:
+async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Accepts, and says back what it hears, until the peer goes."""
     await receive()
     await send({"type": "websocket.accept"})
+
+    def answer(_message: bytes) -> bytes | None:
+        """Leaves every message to be received; like a door's, it has what the answer would be sent with."""
+        return None if send else b""
+
+    scope["extensions"][ANSWERS_AT_ONCE](answer)
     while (event := await receive())["type"] == "websocket.receive":
         await send({"type": "websocket.send", "bytes": event["bytes"]})
 

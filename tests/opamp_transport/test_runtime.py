@@ -16,6 +16,7 @@ from agents.models import Agent, AgentEvent, ServerProcess
 from agents.services import leases, processes
 from agents.services.arrivals import Arrival
 from opamp_transport import runtime
+from opamp_transport.consumers import WebSocketDoor
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import FakeAgent, Socket, eventually, poll, post, run
 
@@ -221,6 +222,31 @@ def test_nobody_keeps_the_messages_of_a_batch_that_is_settled() -> None:
                 await eventually(sync_to_async(lambda: not kept()))
             finally:
                 gc.enable()
+
+    run(body())
+
+
+def test_a_door_is_freed_when_its_connection_has_closed() -> None:
+    """Without collecting garbage: agents that reconnect all day would else fill the memory."""
+
+    def kept() -> bool:
+        return any(isinstance(known, WebSocketDoor) for known in gc.get_objects())
+
+    async def body() -> None:
+        here = await beating()
+        agent = FakeAgent()
+        gc.collect()
+        gc.disable()
+        try:
+            async with Socket() as socket:
+                await socket.exchange(agent.message(**agent.full_parts()))
+                assert kept()
+            del socket
+            await here.exchange.drain()
+            await here.flush_presence()
+            await eventually(sync_to_async(lambda: not kept()))
+        finally:
+            gc.enable()
 
     run(body())
 
