@@ -40,6 +40,8 @@ def _call(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str
         return function(*args, **kwargs)
     finally:
         if connection.vendor == "sqlite":
+            # Opening the file anew costs as much as a batch. An age limit is meant for servers that forget their clients.
+            connection.close_at = None
             connection.close_if_unusable_or_obsolete()
         else:
             # Back into the pool: the thread may idle for long, and a broken connection must not be met again.

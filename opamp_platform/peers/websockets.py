@@ -26,6 +26,9 @@ from opamp_transport.limits import INBOUND, TokenBucket
 _SMALL = 16 * 1024
 # So much of what a peer sent at once is parsed in one go: at the worst some 170 frames, about a millisecond.
 _SLICE = 1024
+# What belongs to more than this is only collected in turns: when a large message is complete it is unmasked and copied, some
+# milliseconds for each 10 MiB, and many of them may be complete at the same moment.
+_LARGE = 64 * 1024
 # Pings and pongs of one connection: so many at once, then so many a second. Agents send one every few seconds.
 _CONTROL_FRAMES, _CONTROL_RATE = 200, 10.0
 # So many fragments of any size, beyond them only as many as fragments of this average size (bytes) would be.
@@ -94,11 +97,16 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         """Parse at once what is little, the rest in turns with other connections."""
         if self._refused or (self._answer is not None and self._answered_at_once(data)):
             return
-        if len(data) <= _SLICE and not self._unparsed and not self.read_paused:
+        large = len(data) + len(self._reader.buffer) > _LARGE
+        if len(data) <= _SLICE and not large and not self._unparsed and not self.read_paused:
             self._parse(data)
             return
         self._unparsed = memoryview(bytes(self._unparsed) + data) if self._unparsed else memoryview(data)
-        self._parse_slices()
+        if large:
+            self._wait_for_turn()
+            self._choose_reading()
+        else:
+            self._parse_slices()
 
     def parse_more(self) -> None:
         """The connection's turn has come."""
