@@ -73,6 +73,8 @@ async def exchanged(
 ) -> Settled:
     """What became of a report that memory could not answer; remembers what the agent is known by from now on.
 
+    The report of an agent that sends too many waits first, a second at most.
+
     Raises `Overloaded` and `DatabaseAway`, with nothing remembered (S-102, S-104).
     """
     wait, link.reports_due = paced(link.reports_due, settings.OPAMP_REPORTS_PER_SECOND, time.monotonic())

@@ -19,7 +19,7 @@ class Kind(enum.Enum):
 
     # 250 KiB a second of small messages from all that flood; of large ones up to 64 MiB, since they come in large pieces.
     PARSING = 0.004
-    # A handshake costs about a millisecond. So a third of the time, and 10,000 agents over two workers within 15 s.
+    # A handshake costs about a millisecond. So a third of the time, and those of 10,000 agents at two workers within 15 s.
     HANDSHAKE = 0.002
 
 

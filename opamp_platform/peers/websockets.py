@@ -344,7 +344,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         # All three would keep the connection and be kept by it.
         self._answer = None
-        self._lent.clear()
+        self._lent.pop(ANSWERS_AT_ONCE, None)
         self.conn.parser.close()
 
     def _refuse(self, code: CloseCode, reason: str) -> None:

@@ -19,6 +19,16 @@ from tests.raw_socket import BINARY, CLOSE, CONTINUATION, RawSocket, frame
 QUESTION = b"?how are you"
 
 
+class Counting(PatientWebSocketProtocol):
+    """Tells how many pieces have arrived, of all connections."""
+
+    pieces = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        Counting.pieces += 1
+
+
 class Server:
     """A server in a thread of its own whose application answers questions at once and receives everything else."""
 
@@ -55,7 +65,7 @@ class Server:
         config.load()
         state = ServerState()
         server = self.loop.run_until_complete(
-            self.loop.create_server(lambda: PatientWebSocketProtocol(config, state, {}, self.loop), "127.0.0.1", 0)
+            self.loop.create_server(lambda: Counting(config, state, {}, self.loop), "127.0.0.1", 0)
         )
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
@@ -92,6 +102,13 @@ def eventually(claim: Callable[[], bool]) -> None:
     while not claim():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def send_piece(peer: RawSocket, data: bytes) -> None:
+    """Send ``data``, and return when the server has read it."""
+    before = Counting.pieces
+    peer.send(data)
+    eventually(lambda: Counting.pieces > before)
 
 
 def answered(peer: RawSocket) -> bytes:
@@ -137,10 +154,9 @@ def test_several_messages_at_once_keep_their_order(peer: RawSocket) -> None:
 @pytest.mark.parametrize("cut", range(1, len(frame(BINARY, QUESTION))))
 def test_a_message_in_two_pieces_is_one_message(server: Server, peer: RawSocket, cut: int) -> None:
     whole = frame(BINARY, QUESTION)
-    peer.send(whole[:cut])
-    time.sleep(0.01)  # so that it arrives as two pieces; if not, the test shows less and still passes
+    send_piece(peer, whole[:cut])
     peer.send(whole[cut:])
-    assert answered(peer) in {b"received " + QUESTION, b"at once how are you"}
+    assert answered(peer) == b"received " + QUESTION
     peer.send(whole)
     assert answered(peer) == b"at once how are you"
 
@@ -149,18 +165,15 @@ def test_what_looks_like_a_message_inside_another_one_is_part_of_it(server: Serv
     inner = frame(BINARY, QUESTION)
     outer = frame(BINARY, inner + b"end", mask=bytes(4))
     head = len(outer) - len(inner) - 3
-    peer.send(outer[:head])
-    time.sleep(0.05)
-    peer.send(outer[head : head + len(inner)])
-    time.sleep(0.05)
+    send_piece(peer, outer[:head])
+    send_piece(peer, outer[head : head + len(inner)])
     peer.send(outer[head + len(inner) :])
     assert answered(peer) == b"received " + inner + b"end"
     assert server.asked == []
 
 
 def test_a_message_inside_a_fragmented_one_is_an_error(server: Server, peer: RawSocket) -> None:
-    peer.send(frame(BINARY, b"first part", fin=False))
-    time.sleep(0.05)
+    send_piece(peer, frame(BINARY, b"first part", fin=False))
     peer.send(frame(BINARY, QUESTION))
     got = peer.read_frame()
     assert got is not None
@@ -169,8 +182,7 @@ def test_a_message_inside_a_fragmented_one_is_an_error(server: Server, peer: Raw
 
 
 def test_a_fragmented_message_is_received_whole(server: Server, peer: RawSocket) -> None:
-    peer.send(frame(BINARY, QUESTION[:4], fin=False))
-    time.sleep(0.01)
+    send_piece(peer, frame(BINARY, QUESTION[:4], fin=False))
     peer.send(frame(CONTINUATION, QUESTION[4:]))
     assert answered(peer) == b"received " + QUESTION
     peer.send(frame(BINARY, QUESTION))
