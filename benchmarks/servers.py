@@ -87,11 +87,13 @@ def vitals(pid: int) -> Vitals:
 
 
 def role(pid: int) -> str:
-    """What one process of the portal is for: "server" (one for all, or the parent of workers), "worker", "tracker"."""
+    """What one process of the portal is for: "server" (one for all), "supervisor", "worker"."""
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    if b"spawn_main" in command:
-        return "worker"
-    return "tracker" if b"resource_tracker" in command else "server"
+    # In the command line of a supervisor its workers' is a part of an argument.
+    for name in ("supervisor", "worker"):
+        if f"opamp_platform.{name}".encode() in command.split(b"\0"):
+            return name
+    return "server"
 
 
 class Portal(LiveServer):

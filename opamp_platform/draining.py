@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
@@ -35,10 +33,7 @@ class Draining:
         self._task: asyncio.Task[None] | None = None
 
     def install(self) -> None:
-        """Take over the signals that a server handles; does nothing where none does (tests, other threads).
-
-        The end of the process that supervises several workers counts as such a signal.
-        """
+        """Take over the signals that a server handles; does nothing where none does (tests, other threads)."""
         if threading.current_thread() is not threading.main_thread():
             return
         loop = asyncio.get_running_loop()
@@ -46,16 +41,6 @@ class Draining:
             former = signal.getsignal(number)
             if callable(former) and former is not signal.default_int_handler:
                 loop.add_signal_handler(number, self._begin, number, former)
-
-        supervisor = multiprocessing.parent_process()
-        if supervisor is not None:
-            loop.add_reader(supervisor.sentinel, self._supervisor_is_gone, supervisor.sentinel)
-
-    def _supervisor_is_gone(self, sentinel: int) -> None:
-        """A worker without its supervisor would hold the port for ever."""
-        asyncio.get_running_loop().remove_reader(sentinel)
-        logger.error("the supervising process is gone: this worker stops")
-        os.kill(os.getpid(), signal.SIGTERM)
 
     def _begin(self, number: int, former: Handler) -> None:
         if self._task is None:

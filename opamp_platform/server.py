@@ -14,11 +14,9 @@ from opamp_platform.peers import PatientHttpProtocol, PatientWebSocketProtocol
 GRACEFUL_SECONDS = 5
 # HTTP agents poll every 30 s by default: their connection should live to see the next poll.
 _KEEP_ALIVE_SECONDS = 75
-# A worker that does not answer its supervisor for so long is replaced. Starting on a busy machine takes a while.
-_HANGING_SECONDS = 30
 
 
-def configured(*, host: str, port: int, workers: int) -> uvicorn.Config:
+def configured(*, host: str, port: int) -> uvicorn.Config:
     """uvicorn's configuration: sizes and pings from settings, true close codes, an end within 20 s of SIGTERM."""
     return uvicorn.Config(
         "opamp_platform.asgi:application",
@@ -39,8 +37,6 @@ def configured(*, host: str, port: int, workers: int) -> uvicorn.Config:
         backlog=8192,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        workers=workers if workers > 1 else None,
-        timeout_worker_healthcheck=_HANGING_SECONDS,
     )
 
 

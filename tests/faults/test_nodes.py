@@ -41,7 +41,11 @@ def workers_of(server: LiveServer) -> list[int]:
     """The process ids of a server's workers."""
     assert server.process is not None
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text(encoding="ascii")
-    return [pid for pid in map(int, children.split()) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [
+        pid
+        for pid in map(int, children.split())
+        if b"opamp_platform.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
 
 
 def leases(server: LiveServer) -> dict[int, set[str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 import uvicorn
@@ -14,10 +15,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
-from uvicorn.supervisors import Multiprocess
 
 from accounts import services as accounts
 from accounts.models import User
+from opamp_platform import supervisor
 from opamp_platform.health import first_line, missing_migrations
 from opamp_platform.server import configured, port_problem, raise_file_limit
 
@@ -54,13 +55,13 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {first_line(error)}. See DATABASE_URL.") from error
         raise_file_limit()
-        config = configured(host=host, port=port, workers=workers)
+        config = configured(host=host, port=port)
         sockets = [config.bind_socket()]
         # Workers read their settings from the environment; this process has read its own already.
         os.environ["OPAMP_PORT"] = str(agent_port)
         settings.OPAMP_PORT = agent_port
         if agent_port:
-            sockets.append(configured(host=host, port=agent_port, workers=workers).bind_socket())
+            sockets.append(configured(host=host, port=agent_port).bind_socket())
         if workers > 1:
             # Each worker writes its counts into this folder; /metrics adds them up.
             folder = settings.DATA_DIR / "metrics"
@@ -68,12 +69,25 @@ class Command(BaseCommand):
             for old in folder.glob("*.db"):
                 old.unlink()
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-            Multiprocess(config, sockets).run()
+            self.supervise(host, port, workers, sockets)
         else:
             # The server raises the signal again when it has stopped in order, for whoever started it: that is we.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, _stopped)
             uvicorn.Server(config).run(sockets)
+
+    def supervise(self, host: str, port: int, workers: int, sockets: list[socket.socket]) -> NoReturn:
+        """Become the supervisor of ``workers`` processes."""
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]  # of PostgreSQL alone, which several workers need
+        numbers = ",".join(str(listener.fileno()) for listener in sockets)
+        supervisor.become(
+            workers=workers,
+            sockets=sockets,
+            command=supervisor.program("opamp_platform.worker", host, str(port), numbers),
+            level=settings.LOG_LEVEL,
+            style=settings.LOG_FORMAT,
+        )
 
     def prepare(self, *, migrate: bool) -> None:
         """Bring the schema up to date, and the roles. Raises DatabaseError."""
