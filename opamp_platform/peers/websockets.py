@@ -13,12 +13,13 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
-from websockets.protocol import OPEN
+from websockets.protocol import OPEN, Protocol
 from websockets.speedups import apply_mask
 from websockets.streams import StreamReader
 
 from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
 from opamp_platform.peers.turns import Kind, Turns
+from opamp_platform.peers.waiting import Flag, Mailbox
 from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport.limits import INBOUND, TokenBucket
 
@@ -38,6 +39,7 @@ _NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-lengt
 
 # A binary message in one frame; this bit says that a mask follows; up to this size the length has one byte (RFC 6455, 5.2).
 _WHOLE_BINARY, _MASKED, _SHORT = 0x82, 0x80, 125
+_NOTHING = memoryview(b"")
 
 
 class _Reader(StreamReader):
@@ -67,8 +69,17 @@ class _Reader(StreamReader):
 class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
     """A WebSocket whose peer cannot make us parse, keep or write without end."""
 
+    # With these in it the dictionary of each connection would need twice the room.
+    __slots__ = (
+        "_answer", "_application_closed", "_application_waits", "_control", "_fragments", "_held", "_in_row",
+        "_lent", "_message_begun", "_message_timer", "_parsed_frame", "_reader", "_refused", "_taken", "_turns",
+        "_unparsed",
+    )  # fmt: skip
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.queue: Mailbox[ASGIReceiveEvent] = Mailbox()  # type: ignore[assignment]
+        self.writable = Flag()  # type: ignore[assignment]
         self.logger = self.conn.logger = LOGGER
         self._reader = self.conn.reader = _Reader()
         self.conn.parser = self.conn.parse()
@@ -79,7 +90,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         if settings.OPAMP_WEBSOCKET_COMPRESSION:
             self.conn.available_extensions = [_DEFLATE]
         self._turns = Turns.of(self.loop, Kind.PARSING)
-        self._unparsed = memoryview(b"")
+        self._unparsed = _NOTHING
         self._in_row = False
         self._parsed_frame = False
         self._control: TokenBucket | None = None
@@ -121,9 +132,11 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
             self._hold()
         self._application_waits = True
         try:
-            message = await self.queue.get()
+            while self.queue.empty():
+                await self.queue.arrival()
         finally:
             self._application_waits = False
+        message = self.queue.take()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
             self._wait_for_turn()
@@ -168,8 +181,8 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
             self._parse(piece)
             if self._parsed_frame:
                 break
-        if self._refused:
-            self._unparsed = memoryview(b"")
+        if self._refused or not self._unparsed:
+            self._unparsed = _NOTHING  # the end of a piece would keep the whole of it
         self._wait_for_turn()
         self._choose_reading()
 
@@ -256,6 +269,20 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
             self._lent = cast("dict[str, Any]", self.scope["extensions"])
             self._lent[ANSWERS_AT_ONCE] = self._answer_with
 
+    def _forget_handshake(self) -> None:
+        """What only the handshake needed would be a quarter of what a connection keeps."""
+        del self.request, self.response
+        lent = self.scope["extensions"]
+        self.scope["headers"].clear()  # type: ignore[attr-defined]  # a list, which routers have handed on
+        self.scope.clear()  # type: ignore[attr-defined]
+        self.scope.update({"type": "websocket", "extensions": lent})
+        parses = self.conn.close_rcvd is None and self.conn.close_sent is None and self.conn.parser_exc is None
+        if parses and self._reader.between_frames and not self._reader.buffer:
+            # The parser that has read the request holds it for as long as it lives.
+            self.conn.parser.close()
+            self.conn.parser = Protocol.parse(self.conn)
+            next(self.conn.parser)
+
     def _answer_with(self, answer: Callable[[bytes], bytes | None]) -> None:
         self._answer = answer
 
@@ -266,6 +293,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         self._parsed_frame = True
         self._fragments = 1
         super().handle_bytes(event)
+        event.data = b""  # the parser keeps its last frame
 
     def handle_text(self, event: Frame) -> None:
         """The first or only frame of a text message."""
@@ -281,6 +309,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
             self._refuse(CloseCode.POLICY_VIOLATION, "too many small fragments")
             return
         super().handle_cont(event)
+        event.data = b""
 
     def handle_ping(self) -> None:
         """Answer, within reason."""
@@ -310,7 +339,9 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         if self.close_sent and not self._application_closed:
             raise ClientDisconnected
         await super().send(message)
-        if message["type"] == "websocket.close":
+        if message["type"] == "websocket.accept" and self.handshake_complete:
+            self._forget_handshake()
+        elif message["type"] == "websocket.close":
             self._application_closed = True
             # The peer's own Close may be among what is not parsed yet.
             self._wait_for_turn()
@@ -334,7 +365,7 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give everything back."""
         self._refused = True
-        self._unparsed = memoryview(b"")
+        self._unparsed = _NOTHING
         self._stop_watching_reader()
         if self._message_timer is not None:
             self._message_timer.cancel()

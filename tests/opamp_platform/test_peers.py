@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.http11 import Request
 
 from opamp_platform.peers import PatientHttpProtocol, PatientWebSocketProtocol, deadlines
 from opamp_platform.peers.deadlines import ReadsInTime, seconds_allowed
@@ -171,3 +172,35 @@ def test_a_connection_that_ended_is_freed_without_collecting_garbage(
 
     asyncio.run(body())
     assert len(made) == 3
+
+
+@pytest.mark.usefixtures("nothing_is_collected")
+def test_an_open_connection_does_not_keep_its_handshake() -> None:
+    """The request, its headers and the scope made of them would be a quarter of what an agent costs."""
+    requests: list[weakref.ref[object]] = []
+    scopes: list[Any] = []
+
+    class Noting(PatientWebSocketProtocol):
+        def handle_connect(self, event: Request) -> None:
+            super().handle_connect(event)
+            requests.extend((weakref.ref(event), weakref.ref(self.response)))
+            scopes.append((self.scope, self.scope["headers"]))
+
+    async def body() -> None:
+        config = uvicorn.Config(echo, ws=Noting, log_config=None)
+        config.load()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: PatientHttpProtocol(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
+        )
+        async with server:
+            host, port = server.sockets[0].getsockname()
+            async with connect(f"ws://{host}:{port}/", proxy=None) as peer:
+                for message in (b"one", b"two"):
+                    await peer.send(message)
+                    assert await peer.recv() == message
+                assert [known() for known in requests] == [None, None]
+                [(scope, headers)] = scopes
+                assert set(scope) == {"type", "extensions"}
+                assert headers == []
+
+    asyncio.run(body())
