@@ -74,6 +74,23 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         """Admit, accept, converse until the peer goes; release every lease of the connection whatever happens."""
         here = runtime.current()
         await receive()  # websocket.connect
+        connection = await self.admitted(here, scope, send)
+        if connection is None:
+            return
+        answers_with = scope.get("extensions", {}).get(ANSWERS_AT_ONCE)
+        if answers_with is not None:
+            answers_with(self.from_memory)
+        try:
+            await self.converse(here, connection, receive)
+        finally:
+            here.registry.close(connection)
+            if connection.claimed:
+                here.exchange.release(connection.lease.id)
+            # It knows this door by its methods: they would keep each other until garbage is collected.
+            del self.connection
+
+    async def admitted(self, here: Runtime, scope: Scope, send: Send) -> Connection | None:
+        """The connection, after its upgrade; ``None`` when that was refused. What it was judged by is not kept."""
         address = peer_of(scope)
         headers = header_map(scope["headers"])
         credential = own_credential(headers)
@@ -88,7 +105,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         if refusal is not None:
             complain(here, "websocket", refusal.reason, address, refusal.text)
             await _refuse_upgrade(scope, send, refusal)
-            return
+            return None
         self.here = here
         self.address = address
         self.send_frame = send
@@ -101,17 +118,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         self.connection = connection = Connection(lease, self.push, self.hang_up, self.turn_away, offer, credential)
         await send({"type": "websocket.accept"})
         here.registry.open(connection)
-        answers_with = scope.get("extensions", {}).get(ANSWERS_AT_ONCE)
-        if answers_with is not None:
-            answers_with(self.from_memory)
-        try:
-            await self.converse(here, connection, receive)
-        finally:
-            here.registry.close(connection)
-            if connection.claimed:
-                here.exchange.release(lease.id)
-            # It knows this door by its methods: they would keep each other until garbage is collected.
-            del self.connection
+        return connection
 
     async def converse(self, here: Runtime, connection: Connection, receive: Receive) -> None:
         """Answer messages until the connection ends."""
@@ -129,21 +136,24 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                     return
             if event["type"] == "websocket.disconnect" or self.hung_up:
                 return
-            ack = self.from_memory(event.get("bytes") or b"")
-            if ack is not None:
-                await self.send_frame({"type": "websocket.send", "bytes": ack})
-                continue
-            try:
-                body = self.body_of(event)
-                report = await decode(here, body)
-            except ProtocolError as error:
-                if not await self.reject(error):
-                    return
-                continue
-            self.malformed = 0
-            link = connection.links.get(report.instance_uid.bytes)
-            if not await self.report(here, connection, link, report, body):
+            if not await self.answer(here, connection, event):
                 return
+            # It may be the last for long, and nobody looks at it again.
+            del event
+
+    async def answer(self, here: Runtime, connection: Connection, event: Mapping[str, Any]) -> bool:
+        """Answer one message; false when the connection was closed over it."""
+        ack = self.from_memory(event.get("bytes") or b"")
+        if ack is not None:
+            await self.send_frame({"type": "websocket.send", "bytes": ack})
+            return True
+        try:
+            body = self.body_of(event)
+            report = await decode(here, body)
+        except ProtocolError as error:
+            return await self.reject(error)
+        self.malformed = 0
+        return await self.report(here, connection, connection.links.get(report.instance_uid.bytes), report, body)
 
     def from_memory(self, frame: bytes) -> bytes | None:
         """The answer to a heartbeat, ``None`` to any other message."""

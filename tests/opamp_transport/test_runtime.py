@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from agents.models import Agent, AgentEvent, ServerProcess
+from agents.reports import StatusReport
 from agents.services import leases, processes
 from agents.services.arrivals import Arrival
 from opamp_transport import runtime
@@ -209,7 +210,7 @@ def test_nobody_keeps_the_messages_of_a_batch_that_is_settled() -> None:
     """They may be large, and a server may be idle for long."""
 
     def kept() -> bool:
-        return any(isinstance(known, Arrival) for known in gc.get_objects())
+        return any(isinstance(known, Arrival | StatusReport) for known in gc.get_objects())
 
     async def body() -> None:
         here = await beating()
