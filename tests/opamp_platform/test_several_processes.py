@@ -205,7 +205,9 @@ def test_two_workers_behind_one_port_serve_one_fleet(tmp_path: Path) -> None:
     name = "workers"
     agents = [FakeAgent(test=name) for _ in range(12)]
     with LiveServer(tmp_path, workers=2) as server, ExitStack() as sockets:
-        server.eventually(lambda: len(server.rows("SELECT id FROM agents_serverprocess")) == 2, what="both workers serve")
+        server.eventually(
+            lambda: len(server.rows("SELECT id FROM agents_serverprocess")) == 2, what="both workers serve"
+        )
         fleet = [(agent, sockets.enter_context(connect(server.websocket_endpoint, proxy=None))) for agent in agents]
         for agent, socket in fleet:
             exchange(socket, agent.message(**agent.full_parts()))
