@@ -9,9 +9,9 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.clock import clock
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.paging import WindowPaging
 from accounts.services import issue_token, revoke_token
@@ -45,7 +45,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         """Revoke; those revoked already stay as they are."""
         assert isinstance(request.user, User)  # noqa: S101
-        count = sum(revoke_token(token, by=request.user, at=timezone.now()) for token in queryset)
+        count = sum(revoke_token(token, by=request.user, at=clock.now()) for token in queryset)
         self.message_user(request, _("Tokens revoked: %(count)d.") % {"count": count})
 
 

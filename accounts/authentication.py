@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from accounts.clock import clock
 from accounts.models import ApiToken, User
 from accounts.services import verify_token
 
@@ -33,7 +33,7 @@ class ApiTokenAuthentication(BaseAuthentication):
         scheme, _, credentials = get_authorization_header(request).partition(b" ")
         if scheme.lower() != b"bearer":
             return None
-        token = verify_token(credentials.strip().decode("latin-1"), at=timezone.now())
+        token = verify_token(credentials.strip().decode("latin-1"), at=clock.now())
         if token is None:
             raise AuthenticationFailed("The API token is unknown, expired or revoked.")
         return token.user, token

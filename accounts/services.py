@@ -12,7 +12,6 @@ from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.db import models, transaction
-from django.utils import timezone
 
 from accounts.models import ApiToken, AuditEntry, User
 
@@ -126,8 +125,3 @@ def ensure_first_admin(*, username: str, password: str) -> FirstAdmin | None:
     user = User.objects.create_superuser(username=username, password=password or generated)
     record(by=None, verb="user.create", target=user, name=username, data={"first_admin": True})
     return FirstAdmin(username=username, generated_password=generated)
-
-
-def now() -> datetime:
-    """The time a door hands to services; read once per request."""
-    return timezone.now()

@@ -8,7 +8,6 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
-from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
@@ -20,6 +19,7 @@ from rest_framework.response import Response
 from accounts import services as accounts
 from accounts.api_input import NoBody
 from accounts.authentication import signed_in
+from accounts.clock import clock
 from agents.api_serializers import (
     AgentDetailSerializer,
     AgentEdit,
@@ -97,7 +97,7 @@ class AgentViewSet(
         editing.edit_agent(
             agent.pk,
             by=signed_in(request),
-            at=timezone.now(),
+            at=clock.now(),
             custom_name=values.get("name"),
             notes=values.get("notes"),
             operator_labels=values.get("operator_labels"),
@@ -190,7 +190,7 @@ class AgentViewSet(
     def restart(self, request: Request, **_kwargs: str) -> Response:
         """Ask the agent to restart; 409 when it does not accept that."""
         NoBody(data=request.data).is_valid(raise_exception=True)
-        command = commands.request_restart(self.get_object(), by=signed_in(request), at=timezone.now())
+        command = commands.request_restart(self.get_object(), by=signed_in(request), at=clock.now())
         return Response(CommandSerializer(command).data, status=202)
 
     @extend_schema(
@@ -214,7 +214,7 @@ class AgentViewSet(
             message_type=values["type"],
             data=values["bytes"],
             by=signed_in(request),
-            at=timezone.now(),
+            at=clock.now(),
         )
         return Response(CommandSerializer(command).data, status=202)
 
@@ -228,7 +228,7 @@ class AgentViewSet(
     def new_instance_uid(self, request: Request, **_kwargs: str) -> Response:
         """Have the agent take a new uid (S-30): its history moves there with its first message under it."""
         NoBody(data=request.data).is_valid(raise_exception=True)
-        uid = assign_instance_uid(self.get_object(), by=signed_in(request), at=timezone.now())
+        uid = assign_instance_uid(self.get_object(), by=signed_in(request), at=clock.now())
         return Response(NewUidSerializer({"new_instance_uid": uid}).data, status=202)
 
     @extend_schema(
@@ -287,7 +287,7 @@ class AgentViewSet(
     )
     def restart_many(self, request: Request) -> Response:
         """Ask many agents to restart, at most 10,000; those that do not accept that are skipped."""
-        by, at = signed_in(request), timezone.now()
+        by, at = signed_in(request), clock.now()
         return self._to_many(
             ChosenAgents(data=request.data), lambda keys: commands.request_restarts(keys, by=by, at=at)
         )
@@ -303,7 +303,7 @@ class AgentViewSet(
     )
     def label_many(self, request: Request) -> Response:
         """Set and remove operator labels of many agents, at most 10,000; those that have them so already are skipped."""
-        by, at = signed_in(request), timezone.now()
+        by, at = signed_in(request), clock.now()
         wanted = LabelsRequest(data=request.data)
 
         def edit(keys: list[int]) -> Outcome:
@@ -324,7 +324,7 @@ class AgentViewSet(
 
     def _change_credential(self, request: Request, change: Callable[..., int]) -> Response:
         NoBody(data=request.data).is_valid(raise_exception=True)
-        change([self.get_object().pk], by=signed_in(request), at=timezone.now())
+        change([self.get_object().pk], by=signed_in(request), at=clock.now())
         return Response(CredentialSerializer(self.get_object()).data)
 
     def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], Outcome]) -> Response:

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
@@ -20,6 +19,7 @@ from rest_framework.response import Response
 
 from accounts.api_input import NoBody
 from accounts.authentication import signed_in
+from accounts.clock import clock
 from agents.models import Agent
 from configurations.api_serializers import (
     AssignmentSerializer,
@@ -95,7 +95,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
             values["name"],
             drafted(values, Draft()),
             by=signed_in(request),
-            at=timezone.now(),
+            at=clock.now(),
             note=values.get("note", ""),
         )
         return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
@@ -117,7 +117,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         publishing.delete_configuration(
             name,
             by=signed_in(request),
-            at=timezone.now(),
+            at=clock.now(),
             expected_revision=self._expected(request, {}),
         )
         return Response(status=204)
@@ -159,7 +159,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
                 name,
                 wanted.validated_data["revision"],
                 by=signed_in(request),
-                at=timezone.now(),
+                at=clock.now(),
                 expected_revision=expected,
                 note=wanted.validated_data.get("note", ""),
             )
@@ -214,7 +214,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
                 name,
                 drafted(values, draft_of(present) if keep else Draft()),
                 by=signed_in(request),
-                at=timezone.now(),
+                at=clock.now(),
                 expected_revision=expected,
                 note=values.get("note", ""),
             )
@@ -298,5 +298,5 @@ class RetryView(_AgentView):
     def post(self, request: Request, instance_uid: str) -> Response:
         """409 when there is nothing to offer."""
         NoBody(data=request.data).is_valid(raise_exception=True)
-        offers.retry_offer(self.agent(instance_uid).pk, by=signed_in(request), at=timezone.now())
+        offers.retry_offer(self.agent(instance_uid).pk, by=signed_in(request), at=clock.now())
         return Response(AssignmentSerializer(self.agent(instance_uid).assignment).data)

@@ -15,8 +15,8 @@ from uuid import UUID, uuid4
 
 from channels.consumer import AsyncConsumer
 from django.conf import settings
-from django.utils import timezone
 
+from accounts.clock import clock
 from agents.credentials import AgentCredential, Denial
 from agents.models import Transport
 from agents.reports import StatusReport
@@ -113,7 +113,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
         self.hung_up = False
-        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, timezone.now())
+        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now())
         offer = offered_settings(scope, headers, credential)
         self.connection = connection = Connection(lease, self.push, self.hang_up, self.turn_away, offer, credential)
         await send({"type": "websocket.accept"})
@@ -232,7 +232,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         if reply.error is not None:
             return reply
         if not report.agent_disconnect:  # what it left with is for the rows to know (`exchanged`)
-            link.seen = time.time()
+            link.seen = time.monotonic()
         if settled.reassigned and reply.new_instance_uid is not None:
             connection.reassigned[uid] = reply.new_instance_uid
         if report.agent_disconnect or settled.reassigned:

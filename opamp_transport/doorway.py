@@ -107,7 +107,8 @@ async def exchanged(
         link.capabilities = settled.capabilities
         link.due = settled.more_due
         link.poll_interval = settled.poll_interval
-        link.look_again = settled.look_again_at.timestamp() if settled.look_again_at else math.inf
+        again = settled.look_again_after
+        link.look_again = time.monotonic() + again.total_seconds() if again is not None else math.inf
         if reply.custom_capabilities is not None:
             link.told_capabilities = reply.custom_capabilities
     elif reply.error is None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.utils import timezone
 
+from accounts.clock import clock
 from agents.reports import CustomMessage
 from agents.services.arrivals import Arrival
 from agents.services.custom_messages import take_custom_message
@@ -239,12 +239,12 @@ class Exchange:
     async def _record(self, items: Sequence[_Item]) -> list[Settled]:
         arrivals = [item.arrival for item in items if item.arrival is not None]
         circumstances = {item.uid: item.circumstances for item in items if item.circumstances is not None}
-        return await self._threads.run(settle_reports, arrivals, at=timezone.now(), circumstances=circumstances)
+        return await self._threads.run(settle_reports, arrivals, at=clock.now(), circumstances=circumstances)
 
     async def _hand_over(self, agent_id: int, message: CustomMessage) -> None:
         """Whoever takes these messages gets one after its commit, so that it can cost the report nothing."""
         try:
-            await self._threads.run(take_custom_message, agent_id, message, at=timezone.now())
+            await self._threads.run(take_custom_message, agent_id, message, at=clock.now())
         except DatabaseError as error:
             logger.warning("a custom message was lost", extra={"agent_id": agent_id, "error": str(error)[:200]})
 
@@ -261,7 +261,7 @@ class Exchange:
     async def _settle_rings(self, items: Sequence[_Item]) -> None:
         rung = {item.uid: item.link.connection.lease for item in items if item.link.connection is not None}
         try:
-            settled = await self._threads.run(settle_rings, rung, at=timezone.now())
+            settled = await self._threads.run(settle_rings, rung, at=clock.now())
         except DatabaseError as error:
             # The rows are the truth; the next look for missed changes finds these agents again.
             logger.warning("rings could not be answered", extra={"error": str(error)[:200], "agents": len(items)})
@@ -333,7 +333,7 @@ class Exchange:
 
     async def _release(self, lease_ids: Sequence[str]) -> None:
         try:
-            await self._threads.run(release_leases, lease_ids, reason="connection closed", at=timezone.now())
+            await self._threads.run(release_leases, lease_ids, reason="connection closed", at=clock.now())
         except DatabaseError as error:
             logger.warning("leases could not be released yet", extra={"error": str(error)[:200]})
             # Not waited for here: reports behind must get their answer meanwhile.

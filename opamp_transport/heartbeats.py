@@ -31,7 +31,7 @@ def over_websocket(here: Runtime, connection: Connection, frame: bytes) -> bytes
     if heartbeat is None or link is None or not _memory_answers(here, link, heartbeat):
         return None
     link.sequence_num = heartbeat.sequence_num
-    link.seen = time.time()
+    link.seen = time.monotonic()
     here.presence.note(link)
     metrics.HEARTBEATS["websocket"].inc()
     return link.ack
@@ -46,7 +46,7 @@ def over_http(here: Runtime, body: bytes, credential: AgentCredential | None) ->
     link = here.registry.find(heartbeat.instance_uid) if heartbeat is not None else None
     if heartbeat is None or link is None or link.connection is not None or link.credential != credential:
         return None
-    now = time.time()
+    now = time.monotonic()
     if link.deadline <= now or link.look_again <= now or not _memory_answers(here, link, heartbeat):
         return None
     link.sequence_num = heartbeat.sequence_num
@@ -58,7 +58,7 @@ def over_http(here: Runtime, body: bytes, credential: AgentCredential | None) ->
 
 def seen_over_http(link: Link) -> None:
     """The agent behind ``link`` polled now: it counts as connected until three intervals have passed."""
-    link.seen = time.time()
+    link.seen = time.monotonic()
     link.deadline = link.seen + 3 * link.poll_interval.total_seconds()
 
 

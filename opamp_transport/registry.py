@@ -6,11 +6,13 @@ makes the agent tell everything again.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
+from accounts.clock import clock
 from agents.credentials import AgentCredential
 from agents.models import Transport
 from agents.services.arrivals import DEFAULT_INTERVAL, Lease
@@ -34,7 +36,19 @@ class Connection:
     to use instead (S-31). ``credential`` is the agent's own that opened it, if one did.
     """
 
-    __slots__ = ("claimed", "credential", "hang_up", "heartbeat", "lease", "links", "push", "reassigned", "turn_away")
+    __slots__ = (
+        "claimed",
+        "credential",
+        "hang_up",
+        "heartbeat",
+        "lease",
+        "links",
+        "number",
+        "push",
+        "reassigned",
+        "turn_away",
+    )
+    _numbers = itertools.count()
 
     def __init__(
         self,
@@ -45,6 +59,7 @@ class Connection:
         heartbeat: HeartbeatOffer | None = None,
         credential: AgentCredential | None = None,
     ) -> None:
+        self.number = next(self._numbers)
         self.lease = lease
         self.push = push
         self.hang_up = hang_up
@@ -58,9 +73,8 @@ class Connection:
         self.links: dict[bytes, Link] = {}
 
     def opened_after(self, other: Connection) -> bool:
-        """True when this one was accepted later than ``other``."""
-        mine, its = self.lease.opened_at, other.lease.opened_at
-        return mine is not None and its is not None and mine > its
+        """True when this one was accepted later than ``other``, whatever the clock did meanwhile."""
+        return self.number > other.number
 
     def serves_others(self, link: Link) -> bool:
         """True when further agents speak through it, so that closing it for one of them would hit them all."""
@@ -70,11 +84,12 @@ class Connection:
 class Link:
     """What is remembered of one agent: enough to answer a heartbeat without the database.
 
-    ``connection`` is ``None`` for plain HTTP. ``due``: its next message must reach the rows. ``seen`` is Unix time
-    in seconds; so are ``deadline``, when a polling agent counts as gone, and ``look_again``, when something
-    unanswered is due once more. ``pushing``: an unasked message has not left yet, and ``rung_meanwhile``: what came
-    up since must be looked at when it has. ``reports_due`` is for `limits.paced`. ``told_capabilities`` are our
-    custom capabilities as the agent knows them (S-93). ``credential`` is what the agent was admitted by over HTTP.
+    ``connection`` is ``None`` for plain HTTP. ``due``: its next message must reach the rows. ``seen`` is the last word's
+    `time.monotonic` in seconds, 0 before the first; so are ``deadline``, when a polling agent counts as gone, and
+    ``look_again``, when something unanswered is due once more: no jump of a clock reaches them. ``pushing``: an unasked
+    message has not left yet, and ``rung_meanwhile``: what came up since must be looked at when it has. ``reports_due`` is
+    for `limits.paced`. ``told_capabilities`` are our custom capabilities as the agent knows them (S-93). ``credential`` is
+    what the agent was admitted by over HTTP.
     """
 
     __slots__ = (
@@ -127,7 +142,7 @@ class Link:
     @property
     def seen_at(self) -> datetime:
         """`seen` as a UTC time."""
-        return datetime.fromtimestamp(self.seen, tz=UTC)
+        return clock.at(self.seen)
 
     @property
     def transport(self) -> Transport:

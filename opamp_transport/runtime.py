@@ -17,8 +17,8 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.utils import timezone
 
+from accounts.clock import clock, read_database_clock
 from agents import doorbell
 from agents.services import commands, credentials, identity, leases, processes, retention
 from agents.services.leases import Claim
@@ -71,7 +71,7 @@ class Runtime:
         self.exchange = Exchange(
             self.threads, batch_size=settings.OPAMP_BATCH_SIZE, queue_limit=settings.OPAMP_QUEUE_LIMIT
         )
-        self.started_at = timezone.now()
+        self.started_at = clock.now()
         self.gate = Gate()
         self.complaints = Complaints()
         # Decoding takes many times the bytes of a message: never for several large ones at once (S-111).
@@ -142,6 +142,7 @@ class Runtime:
             # Nothing is lost for good: leases expire with the process, and a sequence gap brings the full state.
             logger.warning("stopping without the last batch", extra={"error": repr(error)})
         await _end(self._tasks)
+        clock.forget()
         await doorbell.close()
         for threads in (self.threads, self.chore_threads):
             await asyncio.get_running_loop().run_in_executor(None, threads.close)
@@ -161,7 +162,7 @@ class Runtime:
 
     async def find_missed_changes(self) -> None:
         """Rings may get lost; what changed since the last look, and was not offered yet, is looked for here."""
-        now = timezone.now()
+        now = clock.now()
         if self.registry.links:
             self.on_ring(await self.chore_threads.run(_changed_since, min(self._looked_at, now) - _LOOK_BACK))
         self._looked_at = now
@@ -169,12 +170,18 @@ class Runtime:
     # --- Chores ----------------------------------------------------------------------------------------------------
 
     async def beat(self) -> None:
-        """Say that this process lives; agents that others expired meanwhile are taken back."""
-        beats = await self.chore_threads.run(
-            processes.beat, self.process_id, started_at=self.started_at, at=timezone.now()
-        )
-        if not beats:
+        """Go by the database's time, and say that this process lives; agents that others expired are taken back."""
+        if not await self.chore_threads.run(self._beat):
             await self.reclaim()
+
+    def _beat(self) -> bool:
+        """In a database thread; false when this process had no row."""
+        moved = clock.follow(read_database_clock())
+        if moved:
+            # Nobody is expired before every process has noticed it.
+            logger.warning("the clock jumped: deadlines begin anew", extra={"seconds": moved.total_seconds()})
+            self.watch.note_jump(time.monotonic())
+        return processes.beat(self.process_id, started_at=self.started_at, at=clock.now())
 
     async def flush_presence(self) -> None:
         """Write what heartbeats left in memory; a batch that fails is kept for the next time."""
@@ -184,7 +191,7 @@ class Runtime:
         if not batch:
             return
         try:
-            noted = await self.threads.run(leases.note_sightings, batch)
+            noted = await self.threads.run(leases.note_sightings, batch, at=clock.now())
         except DatabaseError:
             self.presence.give_back()
             raise
@@ -197,7 +204,7 @@ class Runtime:
         claims = [Claim(link.agent_id, link.connection.lease) for link in links if link.connection is not None]
         if not claims:
             return
-        restored = set(await self.chore_threads.run(leases.reclaim, claims, at=timezone.now()))
+        restored = set(await self.chore_threads.run(leases.reclaim, claims, at=clock.now()))
         for link in links:
             if link.agent_id in restored and link.connection is not None and not self.registry.holds(link):
                 # It closed during the reclaim; its release may have come first.
@@ -206,9 +213,9 @@ class Runtime:
 
     async def expire(self) -> None:
         """Forget silent HTTP agents' memory; the leading process disconnects agents that are gone without a word."""
-        for link in self.registry.overdue(time.time() - 60):
+        for link in self.registry.overdue(time.monotonic() - 60):
             self.registry.detach(link)
-        leads = await self.chore_threads.run(_look_after, self.watch, self.process_id, timezone.now())
+        leads = await self.chore_threads.run(_look_after, self.watch, self.process_id, clock.now())
         if leads != self.leads:
             logger.info("this process leads" if leads else "another process leads")
         self.leads = leads
@@ -225,7 +232,7 @@ class Runtime:
     async def prune(self) -> None:
         """The leading process deletes what is kept no longer, a small batch at a time."""
         for kind in retention.Kind if self.leads else ():
-            steps = retention.prune(kind, at=timezone.now())
+            steps = retention.prune(kind, at=clock.now())
             while True:
                 deleted: int = await self.chore_threads.run(next, steps, 0)
                 if not deleted:
@@ -253,9 +260,12 @@ def _look_after(watch: ProcessWatch, process_id: str, at: datetime) -> bool:
     if watch.holders_due(now):
         for holder in watch.lost_holders(processes.unknown_holders(), now):
             leases.expire_process(holder, beat_at=None, at=at)
+    if watch.renewal_due(now):
+        leases.renew_deadlines(at=at)
     if watch.is_steady(now):
         leases.expire_agents(at=at)
-    commands.expire_commands(at=at)
+    if not watch.jumped_within(commands.OBSERVATION_TIME.total_seconds(), now):
+        commands.expire_commands(at=at)
     return True
 
 

@@ -52,8 +52,8 @@ class Settled:
     ``reply`` is ``None`` when a ring found nothing due, ``agent_id`` 0 when the agent is gone or was not recorded.
     ``more_due``: look at the rows with its next message, because something had to wait (S-96, S-95) or a rival spoke.
     ``owned``: the agent belongs to the connection of the report; ``reassigned``: this connection got another uid (S-31).
-    ``look_again_at``: when something unanswered is due once more, for agents that poll. ``custom_message`` waits for its
-    receiver. ``denial``: the connection may not speak for the agent; ``reply`` says why, and nothing was recorded (S-117).
+    ``look_again_after``: so long until something unanswered is due once more, for agents that poll. ``custom_message`` waits
+    for its receiver. ``denial``: the connection may not speak for the agent; ``reply`` says why, and nothing was recorded (S-117).
     """
 
     agent_id: int
@@ -63,7 +63,7 @@ class Settled:
     owned: bool = True
     reassigned: bool = False
     poll_interval: timedelta = DEFAULT_INTERVAL
-    look_again_at: datetime | None = None
+    look_again_after: timedelta | None = None
     custom_message: CustomMessage | None = None
     denial: Denial | None = None
 
@@ -158,7 +158,7 @@ def _settle_known(
             reply,
             more_due,
             poll_interval=entry.poll_interval,
-            look_again_at=_look_again_at(entry, placement),
+            look_again_after=_look_again_after(entry, placement, at),
             custom_message=None if entry.repeated else report.custom_message,
         )
         _count(entry)
@@ -265,7 +265,7 @@ def _desired_settings(entry: Recorded, base: HeartbeatOffer | None, at: datetime
         credential=credential,
         answered=(state.connection_settings_status or {}).get("hash", "") == known.settings_hash.hex(),
         offered=same and state.settings_offered_lease == entry.agent.lease_id,
-        offered_lately=same and offered_at is not None and at - offered_at < SETTINGS_PAUSE,
+        offered_lately=same and offered_at is not None and abs(at - offered_at) < SETTINGS_PAUSE,
     )
 
 
@@ -332,7 +332,7 @@ def _note_asked(entry: Recorded, reply: Reply, desired: DesiredSettings | None, 
             credentials.note_offer(entry, desired.credential, at)
 
 
-def _look_again_at(entry: Recorded, placement: Placement) -> datetime | None:
+def _look_again_after(entry: Recorded, placement: Placement, at: datetime) -> timedelta | None:
     """When to look at the rows although the agent has nothing new: a reply over HTTP may be lost without a trace."""
     if not entry.arrival.over_http:
         return None
@@ -341,7 +341,7 @@ def _look_again_at(entry: Recorded, placement: Placement) -> datetime | None:
         requested_at + FULL_STATE_PATIENCE if requested_at is not None else None,
         offers.unanswered_until(placement),
     ]
-    return min((moment for moment in moments if moment is not None), default=None)
+    return min((max(moment - at, timedelta()) for moment in moments if moment is not None), default=None)
 
 
 def _count(entry: Recorded) -> None:

@@ -16,10 +16,10 @@ from django.contrib import messages
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from accounts.clock import clock
 from accounts.models import User
 from agents.admin import confirming
 from agents.labels import InvalidLabels, validate_labels
@@ -128,7 +128,7 @@ def _perform(
 def _run(action: BulkAction, reached: QuerySet[Agent], by: User, values: Mapping[str, Any]) -> int:
     """All keys are read first, since acting may change who is eligible; then batches, so that no transaction grows large."""
     keys = list(reached.order_by("pk").values_list("pk", flat=True))
-    at = timezone.now()
+    at = clock.now()
     return sum(action.run(some, by, at, values) for some in batches(keys))
 
 

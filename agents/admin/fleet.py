@@ -13,11 +13,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from accounts.clock import clock
 from accounts.models import User
 from accounts.paging import WindowPaging
 from agents.admin import bulk, facets
@@ -143,7 +143,7 @@ class AgentAdmin(WindowPaging, AgentPages):
         editing.edit_agent(
             obj.pk,
             by=cast("User", request.user),
-            at=timezone.now(),
+            at=clock.now(),
             custom_name=values["custom_name"],
             notes=values["notes"],
             operator_labels=values["label_lines"],

@@ -15,12 +15,12 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from accounts import services as accounts
+from accounts.clock import clock
 from accounts.models import User
 from agents import extensions
 from agents.models import Agent, AgentEvent
@@ -222,7 +222,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             text = _("The agent stops and starts again; what it collects meanwhile may be lost.")
             return self._ask(request, agent, _("Restart %(agent)s?") % {"agent": agent}, text, _("Restart"))
         try:
-            commands.request_restart(agent, by=cast("User", request.user), at=timezone.now())
+            commands.request_restart(agent, by=cast("User", request.user), at=clock.now())
         except commands.CannotBeSent as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
@@ -237,7 +237,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             return self._ask(
                 request, agent, _("Assign %(agent)s a new UID?") % {"agent": agent}, text, _("Assign a new UID")
             )
-        assign_instance_uid(agent, by=cast("User", request.user), at=timezone.now())
+        assign_instance_uid(agent, by=cast("User", request.user), at=clock.now())
         self.message_user(request, _("The new UID is on its way."), messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
@@ -251,7 +251,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             )
             title = _("Revoke the credential of %(agent)s?") % {"agent": agent}
             return self._ask(request, agent, title, text, _("Revoke"), waits=False)
-        credentials.revoke_credentials([pk], by=cast("User", request.user), at=timezone.now())
+        credentials.revoke_credentials([pk], by=cast("User", request.user), at=clock.now())
         self.message_user(request, _("%(agent)s is shut out.") % {"agent": agent}, messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
@@ -265,7 +265,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             )
             title = _("Allow %(agent)s to enrol?") % {"agent": agent}
             return self._ask(request, agent, title, text, _("Allow enrolment"), waits=False)
-        credentials.allow_enrolment([pk], by=cast("User", request.user), at=timezone.now())
+        credentials.allow_enrolment([pk], by=cast("User", request.user), at=clock.now())
         self.message_user(request, _("%(agent)s may enrol.") % {"agent": agent}, messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
@@ -298,7 +298,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
                     message_type=values["message_type"],
                     data=values["text"].replace("\r\n", "\n").encode(),
                     by=cast("User", request.user),
-                    at=timezone.now(),
+                    at=clock.now(),
                 )
             except commands.CannotBeSent as error:
                 self.message_user(request, str(error), messages.ERROR)

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from accounts import services as accounts
+from accounts.clock import JUMP
 from accounts.models import User
 from agents import doorbell
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
@@ -211,15 +212,18 @@ def observe_restarts(agent_ids: Sequence[int], *, at: datetime) -> int:
 
 @transaction.atomic
 def expire_commands(*, at: datetime) -> int:
-    """Close restarts that were sent but never showed an effect; 1,000 in one go."""
-    overdue = AgentCommand.objects.filter(
-        kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.SENT, sent_at__lt=at - OBSERVATION_TIME
-    )
-    keys = list(overdue.order_by("id").values_list("agent_id", flat=True)[:_BATCH])
+    """Close restarts that were sent but never showed an effect; 1,000 in one go.
+
+    Those of the future were sent before the clock was put back; their time begins now.
+    """
+    sent = AgentCommand.objects.filter(kind=AgentCommand.Kind.RESTART, outcome=AgentCommand.Outcome.SENT)
+    overdue, ahead = sent.filter(sent_at__lt=at - OBSERVATION_TIME), sent.filter(sent_at__gt=at + JUMP)
+    keys = list((overdue | ahead).order_by("id").values_list("agent_id", flat=True)[:_BATCH])
     if not keys:
         return 0
     # Agents first, as batches of reports lock them: one of those may be about to close the same commands.
     len(Agent.objects.filter(pk__in=keys).locked())
+    ahead.filter(agent_id__in=keys).update(sent_at=at)
     return _close(overdue.filter(agent_id__in=keys), AgentCommand.Outcome.EXPIRED, at)
 
 

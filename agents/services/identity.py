@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts import services as accounts
+from accounts.clock import is_ahead
 from accounts.models import User
 from agents import doorbell
 from agents.instance_uids import new_instance_uid
@@ -98,7 +99,7 @@ def tell_rivals_apart(entry: Recorded, *, owned: bool, at: datetime) -> None:
         entry.change("rivalry", None)
     rivalry = rivals.Rivalry.read(row.rivalry)
     if not owned:
-        if row.connected and (arrival.claimed or _overtaken(arrival, row)):
+        if row.connected and (arrival.claimed or _overtaken(arrival, row, at)):
             _hear_displaced(entry, rivalry, at)
         elif row.connected:
             _displace(entry, at)
@@ -113,13 +114,14 @@ def tell_rivals_apart(entry: Recorded, *, owned: bool, at: datetime) -> None:
         _compare_series(entry, at)
 
 
-def _overtaken(arrival: Arrival, row: Agent) -> bool:
+def _overtaken(arrival: Arrival, row: Agent, at: datetime) -> bool:
     """True for the first word on a connection older than the one that has the agent: its client opened that one since.
 
-    A connection that carried others before is a gateway's; an agent may come to it later.
+    A connection that carried others before is a gateway's; an agent may come to it later. One that was opened in the future
+    was there before a clock was put back.
     """
-    opened_at = arrival.lease.opened_at
-    older = opened_at is not None and row.lease_opened_at is not None and opened_at < row.lease_opened_at
+    opened_at, its = arrival.lease.opened_at, row.lease_opened_at
+    older = opened_at is not None and its is not None and opened_at < its and not is_ahead(its, at)
     return older and arrival.first_word
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import Model, Q
 
+from accounts.clock import is_ahead
 from agents.models import Agent, AgentEvent, AgentPresence, AgentQuerySet, ConnectionRecord, ServerProcess, Transport
 from agents.services.arrivals import Lease, claimed_fields, http_expiry, promised_interval
 from agents.services.bulk import bulk_save, bulk_update
@@ -81,12 +82,12 @@ def _release(lease_ids: Sequence[str], *, reason: str, at: datetime) -> int:
 
 
 @transaction.atomic(durable=True)
-def note_sightings(sightings: Sequence[Sighting]) -> Noted:
-    """Write a batch of last-seen times and sequence numbers, 1,000 agents at a time.
+def note_sightings(sightings: Sequence[Sighting], *, at: datetime) -> Noted:
+    """Write a batch of last-seen times and sequence numbers as of ``at``, 1,000 agents at a time.
 
     Left out: agents deleted meanwhile; those whose report is being recorded right now, for it says the same or more, and
     the two batches must not wait for each other's rows; those heard later by another process, and those another
-    connection has.
+    connection has. A row of the future was written before a clock was put back, and is no later word.
     """
     written = 0
     displaced: set[int] = set()
@@ -105,7 +106,7 @@ def note_sightings(sightings: Sequence[Sighting]) -> Noted:
             owned = connected and (transport == Transport.HTTP if is_http else lease_id == item.lease_id)
             if not owned or rival:
                 displaced.add(key)
-            if not owned or last_seen_at > item.last_seen_at:
+            if not owned or (last_seen_at > item.last_seen_at and not is_ahead(last_seen_at, at)):
                 continue
             rows.append(
                 AgentPresence(
@@ -163,6 +164,39 @@ def reclaim(claims: Sequence[Claim], *, at: datetime) -> list[int]:
     if restored:
         logger.warning("agents taken back: their leases had expired", extra={"count": len(restored)})
     return restored
+
+
+def renew_deadlines(*, at: datetime) -> int:
+    """Give HTTP agents the time they were promised anew, counted from ``at``; returns how many.
+
+    After a jump of the clock: deadlines set before it mean nothing now, in either direction, and the agents poll on.
+    """
+    renewed = 0
+    last = 0
+    while keys := list(
+        Agent.objects.filter(connected=True, transport=Transport.HTTP, pk__gt=last)
+        .order_by("pk")
+        .values_list("pk", flat=True)[:_BATCH]
+    ):
+        last = keys[-1]
+        renewed += _renew(keys, at)
+    return renewed
+
+
+@transaction.atomic(durable=True)
+def _renew(keys: Sequence[int], at: datetime) -> int:
+    # Agents before their presence, as batches of reports lock them.
+    len(Agent.objects.filter(pk__in=keys).locked().only("pk"))
+    longest = http_expiry(at, promised_interval(accepted=False)) - at
+    rows = AgentPresence.objects.filter(agent_id__in=keys, expires_at__isnull=False).order_by("agent_id")
+    presences = list(rows.select_for_update(of=("self",)))
+    for row in presences:
+        # Both were set at the same moment, so their distance is what was promised.
+        promised = (row.expires_at or at) - row.last_seen_at
+        row.expires_at = at + (promised if timedelta() < promised < longest else longest)
+        row.last_seen_at = min(row.last_seen_at, at)
+    bulk_update(presences, ["last_seen_at", "expires_at"])
+    return len(presences)
 
 
 @transaction.atomic(durable=True)

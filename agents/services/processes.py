@@ -24,6 +24,8 @@ _LONGEST_GAP_SECONDS = 12.0
 # Agents whose holder has no row at all: it may be about to write its first one.
 _UNKNOWN_SECONDS = 10.0
 _HOLDERS_SECONDS = 60.0
+# So long after a jump of the clock its deadlines are of use to nobody.
+_RENEWAL_SECONDS = 60.0
 TERM = timedelta(seconds=12)
 
 
@@ -92,6 +94,8 @@ class ProcessWatch:
         self._holders_at = float("-inf")
         self._looked_at = float("-inf")
         self._began_at = float("-inf")
+        self._jumped_at = float("-inf")
+        self._renewed = True
 
     def look(self, found: Sequence[Beat], now: float) -> list[Beat]:
         """The processes to be taken for dead after this look at ``now``."""
@@ -118,6 +122,21 @@ class ProcessWatch:
         """Those of the ``unknown`` holders that stayed unknown for long enough."""
         self._unknown = {key: self._unknown.get(key, now) for key in unknown}
         return [key for key, since in self._unknown.items() if now - since >= _UNKNOWN_SECONDS]
+
+    def note_jump(self, now: float) -> None:
+        """The clock that deadlines are set by jumped: other processes will learn of it with their next beats."""
+        self._jumped_at = self._began_at = now
+        self._renewed = False
+
+    def jumped_within(self, seconds: float, now: float) -> bool:
+        """True for so long after a jump."""
+        return now - self._jumped_at < seconds
+
+    def renewal_due(self, now: float) -> bool:
+        """True once after a jump, when every process goes by the new time; not for who begins to lead long after it."""
+        due = self.is_steady(now) and self.jumped_within(_RENEWAL_SECONDS, now) and not self._renewed
+        self._renewed = self._renewed or due
+        return due
 
     def is_steady(self, now: float) -> bool:
         """True once the database could be watched long enough for every process to have written what it remembers."""

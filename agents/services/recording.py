@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Q
 
+from accounts.clock import is_ahead
 from agents.models import (
     Agent,
     AgentEvent,
@@ -114,7 +115,7 @@ def _known(arrival: Arrival, row: Agent, at: datetime) -> Recorded:
     else:
         owned = row.connected and row.lease_id == arrival.lease.id
     remembered = arrival.known_sequence_num
-    if remembered is None or arrival.known_at is None or arrival.known_at < presence.last_seen_at:
+    if remembered is None or arrival.known_at is None or _heard_since(presence, arrival.known_at, at):
         remembered = presence.sequence_num
     entry = Recorded(
         arrival=arrival,
@@ -136,10 +137,16 @@ def _known(arrival: Arrival, row: Agent, at: datetime) -> Recorded:
     requested_at = state.full_state_requested_at
     if requested_at is not None:
         # On a new connection the answer to an old request can no longer come; over HTTP the request itself may be lost.
-        overdue = arrival.over_http and (entry.repeated or at - requested_at >= FULL_STATE_PATIENCE)
+        waited = at - requested_at >= FULL_STATE_PATIENCE or is_ahead(requested_at, at)
+        overdue = arrival.over_http and (entry.repeated or waited)
         entry.full_state_lost = entry.first_on_connection or overdue
         entry.full_state_outstanding = not entry.full_state_lost
     return entry
+
+
+def _heard_since(presence: AgentPresence, known_at: datetime, at: datetime) -> bool:
+    """True when the row is newer than memory; one of the future was written before the clock was put back."""
+    return known_at < presence.last_seen_at and not is_ahead(presence.last_seen_at, at)
 
 
 def _newcomer(arrival: Arrival, at: datetime) -> Recorded:

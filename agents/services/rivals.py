@@ -67,7 +67,8 @@ class Rivalry:
     def after_return(self, sequence_num: int, at: datetime) -> Rivalry:
         """The displaced connection spoke again."""
         last, first = int(self.last), int(self.first)
-        late = at - datetime.fromisoformat(self.since) >= GRACE
+        # Either way: when the clock was put back meanwhile, nobody should wait until it has made up for it.
+        late = abs(at - datetime.fromisoformat(self.since)) >= GRACE
         return replace(
             self,
             returns=self.returns if self.returned else self.returns + 1,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django import template
-from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
+
+from accounts.clock import clock
 
 register = template.Library()
 
@@ -15,6 +16,7 @@ register = template.Library()
 @register.filter
 def ago(at: datetime) -> str:
     """``just now``, or the largest unit alone: ``3 hours ago``. Clocks that run ahead count as now."""
-    if timezone.now() - at < timedelta(minutes=1):
+    now = clock.now()
+    if now - at < timedelta(minutes=1):
         return _("just now")
-    return _("%(time)s ago") % {"time": timesince(at, depth=1)}
+    return _("%(time)s ago") % {"time": timesince(at, now, depth=1)}

@@ -12,10 +12,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.clock import clock
 from accounts.models import User
 from agents.admin import confirming as typed
 from agents.models import Agent
@@ -51,7 +51,7 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
 
         def act(expected: int) -> None:
             publishing.roll_back(
-                row.name, number, by=cast("User", request.user), at=timezone.now(), expected_revision=expected
+                row.name, number, by=cast("User", request.user), at=clock.now(), expected_revision=expected
             )
             self.message_user(request, _("Rolled back to revision %(number)d.") % {"number": number}, messages.SUCCESS)
 
@@ -64,7 +64,7 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
         draft = dataclasses.replace(draft_of(row), enabled=not row.enabled)
 
         def act(expected: int) -> None:
-            by, at = cast("User", request.user), timezone.now()
+            by, at = cast("User", request.user), clock.now()
             publishing.update_configuration(row.name, draft, by=by, at=at, expected_revision=expected)
             said = _("%(name)s is enabled.") if draft.enabled else _("%(name)s is disabled.")
             self.message_user(request, said % {"name": row}, messages.SUCCESS)
@@ -83,7 +83,7 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
             raise PermissionDenied
 
         def act(expected: int) -> None:
-            by, at = cast("User", request.user), timezone.now()
+            by, at = cast("User", request.user), clock.now()
             publishing.delete_configuration(row.name, by=by, at=at, expected_revision=expected)
             self.message_user(request, _("%(name)s is deleted.") % {"name": row}, messages.SUCCESS)
 
@@ -142,7 +142,7 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
         if request.method != "POST" or not request.user.has_perm("configurations.change_configuration"):
             raise PermissionDenied
         try:
-            offers.retry_offer(agent_id, by=cast("User", request.user), at=timezone.now())
+            offers.retry_offer(agent_id, by=cast("User", request.user), at=clock.now())
         except Agent.DoesNotExist:
             raise Http404 from None
         except offers.NothingToRetry as error:

@@ -13,13 +13,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from accounts.clock import clock
 from accounts.models import User
 from agents.admin import confirming as typed
 from agents.models import Agent
@@ -229,7 +229,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
     ) -> None:
         """Publish through the service; findings that do not block are shown."""
         filled = cast("ConfigurationForm", form)
-        by, at, note = cast("User", request.user), timezone.now(), filled.cleaned_data.get("note") or ""
+        by, at, note = cast("User", request.user), clock.now(), filled.cleaned_data.get("note") or ""
         if change:
             saved, findings = publishing.update_configuration(
                 obj.name,

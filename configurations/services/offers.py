@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts import services as accounts
+from accounts.clock import is_ahead
 from accounts.models import User
 from agents import doorbell
 from agents.models import Agent, AgentEvent
@@ -137,7 +138,8 @@ def desired_configs(
 
 def _retry_due(assignment: Assignment, at: datetime) -> bool:
     retry_at = _retry_at(assignment)
-    return retry_at is not None and at >= retry_at
+    # An offer of the future went out before the clock was put back: how long ago cannot be known.
+    return retry_at is not None and (at >= retry_at or is_ahead(assignment.offered_at, at))
 
 
 def _retry_at(assignment: Assignment) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -47,6 +48,17 @@ def test_a_restart_without_effect_expires_once_and_the_timeline_says_so(
     assert [expire_commands(at=later) for _ in range(2)] == [1, 0]
     told = AgentEvent.objects.filter(kind="command").order_by("id").values_list("data__outcome", flat=True)
     assert list(told) == ["pending", "sent", "expired"]
+
+
+def test_a_restart_sent_before_the_clock_was_put_back_gets_its_time_from_now(
+    alice: User, report: Callable[..., Agent]
+) -> None:
+    now = timezone.now()
+    command = request_restart(report(), by=alice, at=now)
+    assert take(command, at=now + timedelta(days=3))
+    assert expire_commands(at=now) == 0
+    assert expire_commands(at=now + OBSERVATION_TIME - timedelta(seconds=1)) == 0
+    assert expire_commands(at=now + OBSERVATION_TIME + timedelta(seconds=1)) == 1
 
 
 @pytest.mark.rule("S-113")

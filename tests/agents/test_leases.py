@@ -21,6 +21,7 @@ from agents.services.leases import (
     note_sightings,
     reclaim,
     release_leases,
+    renew_deadlines,
 )
 from agents.services.processes import beat, unknown_holders
 from opamp_transport.settlement import settle_reports
@@ -124,10 +125,24 @@ class TestSightings:
             Sighting(agent.pk, now, 2**64 - 1, agent.lease_id, DEFAULT_INTERVAL) for agent in (lost, fine, gone)
         ]
         gone.delete()
-        noted = note_sightings(sightings)
+        noted = note_sightings(sightings, at=now)
         assert (noted.written, noted.displaced) == (1, frozenset({lost.pk}))
         presence = AgentPresence.objects.get(agent=fine)
         assert (presence.sequence_num, presence.last_seen_at, presence.expires_at) == (2**64 - 1, now, None)
+
+    def test_a_row_of_the_future_is_no_later_word(self, report: Report) -> None:
+        now = timezone.now()
+        agent = report()
+        AgentPresence.objects.filter(agent=agent).update(last_seen_at=now + timedelta(hours=1), sequence_num=3)
+        assert note_sightings([Sighting(agent.pk, now, 8, agent.lease_id, DEFAULT_INTERVAL)], at=now).written == 1
+        presence = AgentPresence.objects.get(agent=agent)
+        assert (presence.sequence_num, presence.last_seen_at) == (8, now)
+
+    def test_another_process_that_heard_it_a_moment_later_is_right(self, report: Report) -> None:
+        now = timezone.now()
+        agent = report()
+        AgentPresence.objects.filter(agent=agent).update(last_seen_at=now + timedelta(seconds=2), sequence_num=9)
+        assert note_sightings([Sighting(agent.pk, now, 8, agent.lease_id, DEFAULT_INTERVAL)], at=now).written == 0
 
 
 class TestDeadlines:
@@ -161,3 +176,31 @@ class TestDeadlines:
         with CaptureQueriesContext(connection) as queries:
             assert expire_agents(at=timezone.now()) == 0
         assert not any('FROM "agents_agent"' in query["sql"] for query in queries)
+
+    @pytest.mark.parametrize("jump", [timedelta(days=40), timedelta(hours=1), -timedelta(hours=1)])
+    def test_renewed_after_a_jump_they_are_as_far_away_as_was_promised(self, report: Report, jump: timedelta) -> None:
+        now = timezone.now()
+        promises = {"usual": 3 * DEFAULT_INTERVAL, "short": timedelta(seconds=6)}
+        agents = {name: polled(report(name), at=now) for name in promises}
+        for name, promise in promises.items():
+            AgentPresence.objects.filter(agent=agents[name]).update(last_seen_at=now, expires_at=now + promise)
+        after = now + jump
+        assert renew_deadlines(at=after) == 2
+        for name, promise in promises.items():
+            presence = AgentPresence.objects.get(agent=agents[name])
+            assert (presence.expires_at, presence.last_seen_at) == (after + promise, min(now, after))
+        assert expire_agents(at=after) == 0
+        assert expire_agents(at=after + timedelta(seconds=7)) == 1
+
+    def test_a_promise_that_cannot_be_read_is_the_longest(self, report: Report) -> None:
+        now = timezone.now()
+        agent = polled(report(), at=now)
+        AgentPresence.objects.filter(agent=agent).update(last_seen_at=now + timedelta(hours=1), expires_at=now)
+        renew_deadlines(at=now)
+        assert AgentPresence.objects.get(agent=agent).expires_at == http_expiry(now, DEFAULT_INTERVAL)
+
+    def test_who_is_gone_or_on_a_socket_has_none_to_renew(self, report: Report) -> None:
+        report("socket")
+        gone = polled(report("gone"), at=timezone.now())
+        Agent.objects.filter(pk=gone.pk).update(connected=False)
+        assert renew_deadlines(at=timezone.now()) == 0

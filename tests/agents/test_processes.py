@@ -140,3 +140,39 @@ def _free_process_id() -> int:
     child = os.posix_spawn("/bin/true", ["true"], {})
     os.waitpid(child, 0)
     return child
+
+
+class TestJump:
+    """Of the clock that deadlines are set by, as each process notices it with its own beat."""
+
+    def watching(self, *jumps: float, until: float) -> list[tuple[float, bool, bool]]:
+        """Looks five seconds apart, with jumps noticed just before some: when, whether steady, whether renewing."""
+        watch, found, now = ProcessWatch(), [], 0.0
+        while now <= until:
+            if now in jumps:
+                watch.note_jump(now)
+            watch.look([], now)
+            # As the leader asks: the renewal first.
+            due = watch.renewal_due(now)
+            found.append((now, watch.is_steady(now), due))
+            now += LOOK_SECONDS
+        return found
+
+    def test_deadlines_are_renewed_once_before_anybody_is_expired_again(self) -> None:
+        looks = self.watching(30.0, until=120.0)
+        assert [now for now, _steady, due in looks if due] == [45.0]
+        assert [now for now, steady, _due in looks if not steady] == [0.0, 5.0, 10.0, 30.0, 35.0, 40.0]
+
+    def test_each_jump_begins_the_wait_anew(self) -> None:
+        assert [now for now, _steady, due in self.watching(30.0, 40.0, until=120.0) if due] == [55.0]
+
+    def test_who_begins_to_lead_long_after_it_renews_nothing(self) -> None:
+        watch = ProcessWatch()
+        watch.note_jump(0.0)
+        assert not watch.renewal_due(61.0)
+
+    def test_it_is_remembered_for_as_long_as_asked(self) -> None:
+        watch = ProcessWatch()
+        assert not watch.jumped_within(300.0, 0.0)
+        watch.note_jump(10.0)
+        assert [watch.jumped_within(300.0, now) for now in (10.0, 309.0, 311.0)] == [True, True, False]

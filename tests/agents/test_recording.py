@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -70,3 +70,36 @@ def test_an_agent_whose_map_is_known_already_asks_nothing() -> None:
         (recorded,) = record_reports([again], at=AT)
     assert recorded.components_known
     assert not any("components_hash" in query["sql"].partition("WHERE")[2] for query in queries)
+
+
+HOUR = timedelta(hours=1)
+
+
+def record_again(entry: Recorded, number: int, *, at: datetime, remembered: int, over_http: bool = False) -> Recorded:
+    """The same agent's message of this number, by a process that heard ``remembered`` before, just now."""
+    lease = Lease("", "process", Transport.HTTP, "127.0.0.1") if over_http else entry.arrival.lease
+    report = StatusReport(instance_uid=entry.agent.instance_uid, sequence_num=number)
+    with transaction.atomic():
+        (recorded,) = record_reports([Arrival(report, lease, remembered, at)], at=at)
+        save_recorded([recorded])
+    return recorded
+
+
+class TestClockPutBack:
+    def test_memory_is_newer_than_a_row_of_the_future(self) -> None:
+        (entry,) = record([AvailableComponents(hash=b"", components=None)])
+        before = AT - HOUR
+        assert record_again(entry, 8, at=before, remembered=7).previous_sequence_num == 7
+
+    def test_a_row_that_another_process_wrote_a_moment_later_is_newer_than_memory(self) -> None:
+        (entry,) = record([AvailableComponents(hash=b"", components=None)])
+        before = AT - timedelta(seconds=1)
+        assert record_again(entry, 8, at=before, remembered=7).previous_sequence_num == 0
+
+    def test_a_full_state_asked_for_in_the_future_is_not_waited_for(self) -> None:
+        (entry,) = record([AvailableComponents(hash=b"", components=None)])
+        record_again(entry, 1, at=AT, remembered=0, over_http=True)
+        ReportedState.objects.update(full_state_requested_at=AT + timedelta(seconds=1))
+        assert record_again(entry, 2, at=AT, remembered=1, over_http=True).full_state_outstanding
+        ReportedState.objects.update(full_state_requested_at=AT + HOUR)
+        assert record_again(entry, 3, at=AT, remembered=2, over_http=True).full_state_lost

@@ -132,13 +132,21 @@ class TestTwoProcesses:
         data = AgentEvent.objects.get(kind="identity").data
         assert (data["kept"], data["moved"]) == ("address-one", "address-two")
 
+    def test_a_connection_opened_before_the_clock_was_put_back_is_the_older_one(self) -> None:
+        self.one.hear(self.speak(0), START)
+        put_back = START - timedelta(hours=1)
+        new = Process("new", put_back)
+        assert new.hear(self.speak(1), put_back).owned
+        assert Agent.objects.get(instance_uid=self.uid).lease_id == "ws-new"
+        assert not self.one.hear(self.speak(2), put_back).owned
+
     def test_a_process_learns_from_the_rows_that_its_heartbeats_are_not_the_agents_any_more(self) -> None:
         self.one.hear(self.speak(0), START)
         row = Agent.objects.get(instance_uid=self.uid)
         heard = Sighting(row.pk, START + timedelta(seconds=5), 4, "ws-one", DEFAULT_INTERVAL)
-        assert note_sightings([heard]) == (1, frozenset())
+        assert note_sightings([heard], at=START) == (1, frozenset())
         self.two.hear(self.speak(5), START + timedelta(seconds=3))
-        assert note_sightings([heard]) == (0, frozenset({row.pk}))
+        assert note_sightings([heard], at=START) == (0, frozenset({row.pk}))
         row.refresh_from_db()
         assert (row.lease_id, row.presence.sequence_num) == ("ws-two", 5)
         assert settle_rings({self.uid: self.one.lease}, at=START)[self.uid].owned is False

@@ -218,6 +218,20 @@ class TestAnswersThatAreMissing:
         run(body())
 
     @pytest.mark.rule("S-63", transport="http")
+    def test_an_unanswered_offer_of_before_the_clock_was_put_back_does_not_wait_until_then(self) -> None:
+        async def body() -> None:
+            wanted = await publish()
+            agent = FakeAgent(env="prod")
+            line = Line("http")
+            assert (await line.tell_all(agent)).HasField("remote_config")
+            await pretend_it_was_offered(ago=-timedelta(days=1))
+            await lose_memory()
+            assert (await line.exchange(agent.message())).remote_config.config_hash == wanted
+            assert not (await line.exchange(agent.message())).HasField("remote_config")
+
+        run(body())
+
+    @pytest.mark.rule("S-63", transport="http")
     def test_an_offer_over_http_that_nobody_answers_goes_out_again_after_a_pause(self) -> None:
         async def body() -> None:
             wanted = await publish()

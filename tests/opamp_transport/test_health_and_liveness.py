@@ -134,6 +134,7 @@ class TestExpiry:
                 await line.tell_all(agent)
                 await line.exchange(agent.message())
                 await runtime.current().flush_presence()
+                await runtime.current().beat()
                 beat_at = await sync_to_async(lambda: ServerProcess.objects.get().beat_at)()
                 assert (
                     await sync_to_async(expire_process)(
@@ -157,7 +158,7 @@ class TestExpiry:
             async with Line("websocket") as line:
                 await line.tell_all(agent)
                 await line.exchange(agent.message())
-                later = timezone.now() + timedelta(minutes=1)
+                later = timezone.now() + timedelta(seconds=5)
                 mine = (await row_of(agent)).presence
                 mine.last_seen_at, mine.sequence_num = later, 77
                 await sync_to_async(mine.save)()

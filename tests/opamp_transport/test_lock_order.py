@@ -202,12 +202,17 @@ def expires_the_silent(_scene: Scene) -> Operation:
     return lambda: leases.expire_agents(at=timezone.now())
 
 
+def renews_deadlines(scene: Scene) -> Operation:
+    expires_the_silent(scene)
+    return lambda: leases.renew_deadlines(at=timezone.now())
+
+
 def notes_heartbeats(scene: Scene) -> Operation:
     seen = [
         leases.Sighting(agent.pk, timezone.now(), 7, agent.lease_id, timedelta(seconds=30))
         for agent in reversed(scene.agents)
     ]
-    return lambda: leases.note_sightings(seen)
+    return lambda: leases.note_sightings(seen, at=timezone.now())
 
 
 def answers_rings(scene: Scene) -> Operation:
@@ -249,7 +254,8 @@ OPERATIONS: Mapping[str, Callable[[Scene], Operation]] = {
     for function in (
         edits_files, edits_targeting, rolls_back, switches_off, deletes, creates_a_better_one, offers_again, relabels,
         edits_one_agent, forgets, asks_for_restarts, gives_up_restarts, assigns_a_uid, revokes, allows_enrolment,
-        loses_connections, loses_a_process, takes_back, expires_the_silent, notes_heartbeats, answers_rings,
+        loses_connections, loses_a_process, takes_back, expires_the_silent, renews_deadlines,
+        notes_heartbeats, answers_rings,
     )
 }  # fmt: skip
 MATCHING = ("edits_files", "edits_targeting", "deletes", "creates_a_better_one", "relabels")

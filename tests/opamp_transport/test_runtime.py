@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import weakref
 from collections import Counter
 from datetime import timedelta
@@ -12,9 +13,10 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from agents.models import Agent, AgentEvent, ServerProcess
+from accounts.clock import Reading, clock
+from agents.models import Agent, AgentEvent, AgentPresence, ServerProcess
 from agents.reports import StatusReport
-from agents.services import leases, processes
+from agents.services import commands, leases, processes
 from agents.services.arrivals import Arrival
 from opamp_transport import runtime
 from opamp_transport.consumers import WebSocketDoor
@@ -134,6 +136,47 @@ class TestLead:
             here.leads = True
             await here.prune()
             assert await count() == 0
+
+        run(body())
+
+
+def jumped(by: timedelta) -> None:
+    """The clock of the database stands elsewhere than it should."""
+    clock.follow(Reading(clock.now() - by, time.monotonic(), 0.0))
+
+
+class TestClock:
+    def test_a_beat_notices_a_jump_and_deadlines_wait_for_their_renewal(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def body() -> None:
+            here = await beating()
+            await eventually(sync_to_async(lambda: here.leads))
+            jumped(timedelta(hours=1))
+            await here.beat()
+            assert "the clock jumped" in caplog.text
+            assert abs(clock.now() - timezone.now()) < timedelta(seconds=5)
+            agent = FakeAgent()
+            await poll(agent.message(**agent.full_parts()))
+            long_ago = timezone.now() - timedelta(hours=1)
+            await sync_to_async(AgentPresence.objects.update)(last_seen_at=long_ago, expires_at=long_ago)
+            await here.expire()
+            assert await is_connected(agent)
+
+        run(body())
+
+    def test_a_restart_under_way_is_not_given_up_after_a_jump(self) -> None:
+        async def body() -> None:
+            here = await beating()
+            await eventually(sync_to_async(lambda: here.leads))
+            agent = FakeAgent()
+            await poll(agent.message(**agent.full_parts()))
+            row = await sync_to_async(Agent.objects.get)(instance_uid=agent.uid)
+            command = await sync_to_async(commands.request_restart)(row, by=None, at=timezone.now())
+            assert await sync_to_async(commands.take)(command, at=timezone.now() - timedelta(hours=1))
+            jumped(timedelta(hours=1))
+            await here.beat()
+            await here.expire()
+            await sync_to_async(command.refresh_from_db)()
+            assert command.outcome == "sent"
 
         run(body())
 

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.utils import timezone
 
+from accounts.clock import read_database_clock
 from agents.services import retention
 
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """One line for each kind: what was deleted, or would be."""
-        at = timezone.now()
+        at = read_database_clock().at
         verb = "would be deleted" if options["dry_run"] else "deleted"
         for kind in retention.Kind:
             if options["dry_run"]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
+from accounts.clock import clock
 from configurations.remote_config import ConfigFile
 from configurations.services.publishing import Draft, InvalidConfiguration, NameTaken, create_configuration
 
@@ -67,7 +67,7 @@ class Command(BaseCommand):
         """Create each sample through the same service as the portal."""
         for name, draft in SAMPLES.items():
             try:
-                create_configuration(name, draft, by=None, at=timezone.now())
+                create_configuration(name, draft, by=None, at=clock.now())
             except NameTaken:
                 self.stdout.write(f"{name}: exists, left alone")
             except InvalidConfiguration as error:
