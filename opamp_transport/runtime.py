@@ -23,6 +23,7 @@ from agents import doorbell
 from agents.services import commands, credentials, identity, leases, processes, retention
 from agents.services.leases import Claim
 from agents.services.processes import ProcessWatch
+from agents.services.retention import ClockTrial
 from configurations.services import offers
 from opamp_transport import metrics
 from opamp_transport.admission import Gate
@@ -77,6 +78,7 @@ class Runtime:
         # Decoding takes many times the bytes of a message: never for several large ones at once (S-111).
         self.large_messages = asyncio.Semaphore(1)
         self.watch = ProcessWatch()
+        self.trial = ClockTrial()
         self.leads = False
         self._looked_at = self.started_at
         self._collections = 0
@@ -181,6 +183,8 @@ class Runtime:
             # Nobody is expired before every process has noticed it.
             logger.warning("the clock jumped: deadlines begin anew", extra={"seconds": moved.total_seconds()})
             self.watch.note_jump(time.monotonic())
+        if not self.trial.has_begun:
+            self.trial.begin(clock.now(), time.monotonic(), heard_at=retention.last_heard_at())
         return processes.beat(self.process_id, started_at=self.started_at, at=clock.now())
 
     async def flush_presence(self) -> None:
@@ -230,9 +234,16 @@ class Runtime:
         gc.collect(0 if self._collections % _MIDDLE_EVERY else 1)
 
     async def prune(self) -> None:
-        """The leading process deletes what is kept no longer, a small batch at a time."""
-        for kind in retention.Kind if self.leads else ():
-            steps = retention.prune(kind, at=clock.now())
+        """The leading process deletes what is kept no longer, a small batch at a time; not by a clock that is in doubt."""
+        at = clock.now()
+        believed = self.trial.believes(at, time.monotonic())
+        if not self.leads:
+            return
+        if not believed:
+            logger.warning("nothing is pruned: the clock is not where it should be", extra={"clock": at.isoformat()})
+            return
+        for kind in retention.Kind:
+            steps = retention.prune(kind, at=at)
             while True:
                 deleted: int = await self.chore_threads.run(next, steps, 0)
                 if not deleted:

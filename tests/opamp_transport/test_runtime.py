@@ -180,6 +180,26 @@ class TestClock:
 
         run(body())
 
+    def test_nothing_is_pruned_by_a_clock_that_is_elsewhere_than_it_should_be(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def body() -> None:
+            here = await beating()
+            agent = FakeAgent()
+            await poll(agent.message(**agent.full_parts()))
+            count = await sync_to_async(AgentEvent.objects.count)()
+            here.leads = True
+            clock.follow(Reading(clock.now() + timedelta(days=_DAYS), time.monotonic(), 0.0))
+            await here.prune()
+            assert await sync_to_async(AgentEvent.objects.count)() == count
+            assert "nothing is pruned" in caplog.text
+            await here.beat()
+            caplog.clear()
+            await here.prune()
+            assert "nothing is pruned" not in caplog.text
+
+        run(body())
+
 
 class TestChores:
     def test_a_mistake_in_one_run_does_not_end_a_chore(
