@@ -34,7 +34,8 @@ bench: install
 bench-full: install
 	$(BIN)/python -m benchmarks.run --full
 
-# Ten rounds of every fault instead of one: the better part of an hour.
+# Ten rounds of every fault instead of one: the better part of an hour. Needs PostgreSQL and Redis servers, and for clocks that jump
+# libfaketime; what is missing is told at the end.
 test-faults: install
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-10} $(BIN)/python -m pytest tests/faults -o faulthandler_timeout=3600 $(ARGS)
 

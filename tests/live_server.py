@@ -165,8 +165,8 @@ class LiveServer:
 
     def rows(self, statement: LiteralString) -> list[tuple[Any, ...]]:
         """The rows of a SELECT on the server's database, read beside the server."""
-        if self._database.url:
-            with psycopg.connect(self._database.url) as connection:
+        if self.environment["DATABASE_URL"]:
+            with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
                 return connection.execute(statement).fetchall()
         path = self.data_dir / "opamp.sqlite3"
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as reader:
@@ -174,8 +174,8 @@ class LiveServer:
 
     def change(self, statement: LiteralString) -> None:
         """Change rows of the server's database beside the server, as when time passes."""
-        if self._database.url:
-            with psycopg.connect(self._database.url) as connection:
+        if self.environment["DATABASE_URL"]:
+            with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
                 connection.execute(statement)
             return
         path = self.data_dir / "opamp.sqlite3"
@@ -185,8 +185,8 @@ class LiveServer:
     @contextlib.contextmanager
     def nothing_can_be_written(self, table: LiteralString) -> Iterator[None]:
         """Inside, another program holds a lock that writers of ``table`` wait for (on SQLite: all writers)."""
-        if self._database.url:
-            with psycopg.connect(self._database.url) as connection:
+        if self.environment["DATABASE_URL"]:
+            with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
                 connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
                 yield
         else:

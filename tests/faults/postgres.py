@@ -37,6 +37,7 @@ class PostgresCluster:
         assert folder is not None
         self._binaries = folder
         self._home = Path(tempfile.mkdtemp(prefix="opamp-postgres-"))
+        self.environment = {"PATH": "/usr/bin:/bin"}
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -49,6 +50,11 @@ class PostgresCluster:
         if self.is_running:
             self.stop_immediately()
         shutil.rmtree(self._home)
+
+    @property
+    def home(self) -> Path:
+        """A folder that its programs can read."""
+        return self._home
 
     @property
     def is_running(self) -> bool:
@@ -82,7 +88,7 @@ class PostgresCluster:
         with (self._home / "output").open("w+b") as output:
             done = subprocess.run(
                 [str(self._binaries / program), *arguments],
-                cwd=self._home, user="postgres", group="postgres", extra_groups=[], env={"PATH": "/usr/bin:/bin"},
+                cwd=self._home, user="postgres", group="postgres", extra_groups=[], env=self.environment,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False,
             )  # fmt: skip
             output.seek(0)
