@@ -35,8 +35,6 @@ class MovableClock:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
-            # What is shared among processes would stay behind when one is killed.
-            "FAKETIME_DISABLE_SHM": "1",
         }
 
     def move(self, ahead: timedelta) -> None:
