@@ -1,22 +1,26 @@
 """Pages of the portal over a large fleet on PostgreSQL: server time, number of queries, tables read from end to end.
 
-The fleet is one agent that really registered, copied in the database with other names, versions and states.
+The fleet is one agent that really registered, copied in the database with other names, versions and states. Filling takes
+minutes: ``--database NAME`` keeps the filled database under that name and measures it again the next time.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from psycopg import sql
 
 from benchmarks.browser import Browser
 from benchmarks.figures import show
 from benchmarks.fleet import Fleet
-from benchmarks.servers import portal
+from benchmarks.servers import Portal, portal
 
 _REPEATS = 5
 MOST_MS = 300.0
@@ -25,14 +29,23 @@ _SYSTEMS = "(ARRAY['linux','windows','darwin'])[1 + n % 3]"
 _VERSIONS = "(ARRAY['0.128.0','0.131.1','0.135.0','0.139.0'])[1 + n % 4]"
 
 
-def measure(*, agents: int = 100_000, events: int = 1_000_000) -> dict[str, Any]:
-    """Median server milliseconds, queries, and tables read from end to end, of each page; and the pages that miss a goal."""
+_FIRST = 1_000_000
+
+
+def measure(
+    *, agents: int = 100_000, events: int = 1_000_000, database: str = "", only: str = "", fill: bool = False
+) -> dict[str, Any]:
+    """Median server milliseconds, queries, and tables read from end to end, of each page; and the pages that miss a goal.
+
+    ``database`` is kept and measured again; one that holds another number of rows is made anew. ``only`` those pages
+    whose title contains it. ``fill``: nothing is measured.
+    """
     if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         return {"skipped": "needs PostgreSQL: set DATABASE_URL"}
-    with portal() as server, Fleet(server.port, 1) as fleet:
-        server.offer_to_all()
-        fleet.call("connect", until="applied", within=60)
-        one = _multiply(server.environment["DATABASE_URL"], agents, events)
+    with _filled(agents, events, database) as server:
+        if fill:
+            return {"filled": database}
+        one = _FIRST + 4_711 % agents
         browser = Browser(server)
         configuration = _first_configuration(browser)
         pages = {
@@ -47,6 +60,7 @@ def measure(*, agents: int = 100_000, events: int = 1_000_000) -> dict[str, Any]
             "API: agents of a configuration": "/api/v1/configurations/bench/agents",
             "API: agents of a configuration, page 2000": "/api/v1/configurations/bench/agents?page=2000",
         }
+        pages = {name: path for name, path in pages.items() if only in name}
         results: dict[str, Any] = {"fleet": agents, "events": events}
         for name, path in pages.items():
             results[name] = _cost(browser, path)
@@ -107,19 +121,58 @@ def _misses(cost: Mapping[str, Any]) -> bool:
     return cost["ms"] > MOST_MS or cost["queries"] > MOST_QUERIES or cost["read from end to end"] != "none"
 
 
-def _multiply(database_url: str, agents: int, events: int) -> int:
-    """Copy the one agent and its rows ``agents`` times and write ``events`` lines of timelines; returns one copy's key."""
+@contextlib.contextmanager
+def _filled(agents: int, events: int, kept: str) -> Iterator[Portal]:
+    """A portal over that many rows, in a database of its own or in the one named ``kept``."""
+    url = os.environ["DATABASE_URL"]
+    named = urlunsplit(urlsplit(url)._replace(path=f"/{kept}"))
+    is_full = bool(kept) and _holds(url, named, kept, agents, events)
+    if kept and not is_full:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
+                connection.execute(sql.SQL(statement).format(sql.Identifier(kept)))
+    with portal(**{"DATABASE_URL": named} if kept else {}) as server:
+        if not is_full:
+            with Fleet(server.port, 1) as fleet:
+                server.offer_to_all()
+                fleet.call("connect", until="applied", within=60)
+                _multiply(server.environment["DATABASE_URL"], agents, events)
+        with psycopg.connect(server.environment["DATABASE_URL"], autocommit=True) as connection:
+            # What a migration has just added has statistics then, too.
+            connection.execute("VACUUM ANALYZE")
+        yield server
+
+
+def _holds(url: str, named: str, kept: str, agents: int, events: int) -> bool:
+    """Whether the database is there and was filled to the end."""
+    with psycopg.connect(url) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [kept]).fetchone() is None:
+            return False
+    with psycopg.connect(named) as connection:
+        if connection.execute("SELECT to_regclass('agents_agentevent')").fetchone() == (None,):
+            return False
+        counted = "SELECT (SELECT count(*) FROM {} WHERE id > {}), (SELECT count(*) FROM {} WHERE id > {})"
+        found = connection.execute(
+            sql.SQL(counted).format(sql.Identifier("agents_agent"), _FIRST, sql.Identifier("agents_agentevent"), _FIRST)
+        )
+        return found.fetchone() == (agents, events)
+
+
+def _multiply(database_url: str, agents: int, events: int) -> None:
+    """Copy the one agent and its rows ``agents`` times and write ``events`` lines of timelines."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         row = connection.execute("SELECT min(id) FROM agents_agent").fetchone()
         assert row is not None
-        origin, first = row[0], 1_000_000
+        origin, first = row[0], _FIRST
         numbers = f"generate_series(1, {agents}) AS n"
         _copy(
             connection, "agents_agent", "id", origin, numbers,
             {
                 "id": f"{first} + n", "instance_uid": "gen_random_uuid()", "next_instance_uid": "NULL",
                 "name": "'host-' || lpad(n::text, 7, '0')", "hostname": "'host-' || lpad(n::text, 7, '0')",
-                "version": _VERSIONS, "os_type": _SYSTEMS, "lease_id": "''", "connected": "n % 10 <> 0", "healthy": "n % 50 <> 1",
+                "version": _VERSIONS, "os_type": _SYSTEMS, "lease_id": "''",
+                # Nobody holds them: a server that ends, or looks for agents of dead ones, must leave them as they are.
+                "lease_process": "''", "connected": "n % 10 <> 0", "healthy": "n % 50 <> 1",
                 "first_seen_at": "now() - n * interval '1 minute'",
                 "connected_at": "now() - (n * 7919 % 100000) * interval '1 second'",
                 "in_sync": "n % 20 <> 2", "labels": "labels || jsonb_build_object('n', n::text)",
@@ -137,8 +190,6 @@ def _multiply(database_url: str, agents: int, events: int) -> int:
             f"generate_series(1, {events}) AS n",
             {"id": f"{first} + n", "agent_id": f"{first} + 1 + n % {agents}", "at": f"now() - ({events} - n) * interval '1 ms'"},
         )  # fmt: skip
-        connection.execute("VACUUM ANALYZE")
-        return first + 4_711 % agents
 
 
 def _copy(
@@ -187,6 +238,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=int, default=100_000)
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--database", default="", help="Keep the filled database under this name, and use it again.")
+    parser.add_argument("--only", default="", help="Measure the pages whose title contains this.")
+    parser.add_argument("--fill", action="store_true", help="Fill the database, measure nothing.")
     show("pages", measure(**vars(parser.parse_args())))
 
 
