@@ -12,12 +12,14 @@ from django.utils.functional import cached_property
 WINDOW = 10_000
 
 
-def keys_first(rows: QuerySet[Any], page: QuerySet[Any]) -> QuerySet[Any]:
-    """The rows of ``page``, a slice of ``rows``: its keys are read at once, and then these rows alone.
+def keys_first(rows: QuerySet[Any], start: int, stop: int, *, backwards: bool = False) -> QuerySet[Any]:
+    """The rows from ``start`` to ``stop``, counted from the end if ``backwards``: their keys are read at once, then they alone.
 
-    What has to be sorted or skipped on the way to them is keys, not whole rows with all that is joined to them.
+    What has to be sorted or skipped on the way to them is keys, not whole rows with all that is joined to them. A queryset
+    that has ``keys_in_order`` knows where its keys are found in its order.
     """
-    return rows.filter(pk__in=list(page.values_list("pk", flat=True)))
+    keys = rows.keys_in_order() if hasattr(rows, "keys_in_order") else rows.values_list("pk", flat=True)
+    return rows.filter(pk__in=list((keys.reverse() if backwards else keys)[start:stop]))
 
 
 class WindowPaginator(Paginator[Any]):
@@ -40,10 +42,8 @@ class WindowPaginator(Paginator[Any]):
         rows: Any = self.object_list
         start, stop = (place - 1) * self.per_page, min(place * self.per_page, self.count)
         if self.count < self.window and start > self.count - stop:
-            page = rows.reverse()[self.count - stop : self.count - start]
-        else:
-            page = rows[start:stop]
-        return Page(keys_first(rows, page), place, self)
+            return Page(keys_first(rows, self.count - stop, self.count - start, backwards=True), place, self)
+        return Page(keys_first(rows, start, stop), place, self)
 
 
 class WindowPaging:

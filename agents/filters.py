@@ -11,8 +11,9 @@ from django.db.models import Q
 from django.http import QueryDict
 from django_filters.fields import MultipleChoiceField
 
+from agents.conditions import status_condition
 from agents.label_conditions import selector_condition
-from agents.models import Agent, AgentQuerySet, status_condition
+from agents.models import Agent, AgentQuerySet
 from agents.reports import Status
 from agents.selectors import InvalidSelector, parse_label_query
 from agents.text_search import text_condition

@@ -30,7 +30,8 @@ def _clause(requirement: Requirement) -> Q:
         case Operator.IN:
             return _one_of(key, requirement.values)
         case Operator.NOT_IN:
-            return ~Q(labels__has_key=key) | ~_one_of(key, requirement.values)
+            # Without the label an agent has none of the values either.
+            return ~_one_of(key, requirement.values)
         case Operator.EXISTS:
             return Q(labels__has_key=key)
         case Operator.DOES_NOT_EXIST:

@@ -171,8 +171,10 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     @action(detail=True, further_rights=SEES_AGENTS)
     def agents(self, request: Request, name: str) -> Response:
         """The agents that should run it, and how they stand."""
-        rows = self.get_object().assignments.select_related("agent").order_by("agent__name", "agent_id")
-        return self.get_paginated_response(AssignmentSerializer(self.paginate_queryset(rows), many=True).data)
+        # Every agent bears the name of what is assigned to it, with an index on that and its own name.
+        rows = Agent.objects.filter(configuration_name=self.get_object().name).select_related("assignment")
+        page = [agent.assignment for agent in self.paginate_queryset(rows.in_order("name")) or ()]
+        return self.get_paginated_response(AssignmentSerializer(page, many=True).data)
 
     @extend_schema(operation_id="configurations_preview", request=ConfigurationEdit, responses=PreviewSerializer)
     @action(detail=True, methods=["post"], right="view", further_rights=SEES_AGENTS, serializer_class=ConfigurationEdit)

@@ -109,8 +109,8 @@ class Pages(BasePagination):
 
 def _rows(queryset: QuerySet[Any], start: int, stop: int) -> list[Any]:
     """The rows from ``start`` to ``stop``."""
-    page = queryset[start:stop]
-    return list(keys_first(queryset, page) if start >= _DEEP or queryset.query.select_related else page)
+    by_keys = start >= _DEEP or queryset.query.select_related
+    return list(keys_first(queryset, start, stop) if by_keys else queryset[start:stop])
 
 
 def count_of(queryset: QuerySet[Any]) -> tuple[int, bool]:

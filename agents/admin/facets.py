@@ -15,7 +15,8 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from agents.models import Agent, Transport, status_condition
+from agents.conditions import status_condition
+from agents.models import Agent, Transport
 from agents.reports import Facts, Status, derived_status
 
 _MOST_CHOICES = 12
@@ -154,7 +155,7 @@ class StatusFacet(Facet):
     }
 
     def condition(self, value: str) -> Q:
-        """The rule of `agents.models.status_condition`."""
+        """The rule of `agents.conditions.status_condition`."""
         return status_condition(Status(value))
 
 

@@ -1,0 +1,38 @@
+"""Conditions and orders of agents as the database takes them. No model is known here: `agents.models` stands on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db.models import Q
+
+from agents.reports import Status
+
+_OF_PRESENCE = "presence__"
+
+
+def status_condition(status: Status) -> Q:
+    """`agents.reports.derived_status` turned into a condition; a test holds the two together over all combinations."""
+    failed = Q(healthy=False) | Q(config_failed=True)
+    if status is Status.DISCONNECTED:
+        return Q(connected=False)
+    if status is Status.ERROR:
+        return Q(connected=True) & failed
+    # `healthy` and `in_sync` may be NULL, and NOT (NULL = x) is NULL in SQL: name the accepted values.
+    well = Q(connected=True, config_failed=False) & (Q(healthy=True) | Q(healthy__isnull=True))
+    if status is Status.CONFIGURING:
+        return well & Q(in_sync=False)
+    return well & (Q(in_sync=True) | Q(in_sync__isnull=True))
+
+
+def presence_order(names: Sequence[str]) -> list[str]:
+    """Fields that order agents, as `AgentPresence` names them; none, unless the first is the presence's."""
+    if not names or not names[0].removeprefix("-").startswith(_OF_PRESENCE):
+        return []
+    return [f"{'-' if name.startswith('-') else ''}{_seen_from_presence(name.removeprefix('-'))}" for name in names]
+
+
+def _seen_from_presence(field: str) -> str:
+    if field in {"pk", "id"}:
+        return "agent_id"
+    return field.removeprefix(_OF_PRESENCE) if field.startswith(_OF_PRESENCE) else f"agent__{field}"
