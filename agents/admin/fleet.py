@@ -11,7 +11,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -20,17 +19,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.clock import clock
 from accounts.models import User
 from accounts.paging import WindowPaging
-from agents.admin import bulk, facets
+from agents.admin import bulk, cells, facets
 from agents.admin.page import AgentPages
 from agents.label_conditions import selector_condition
 from agents.models import Agent, AgentQuerySet
 from agents.selectors import InvalidSelector, parse_label_query
 from agents.services import editing
+from agents.templatetags.ago import time_element
 from agents.text_search import text_condition
-
-_CHIPS = 3
-# Labels that other columns show already.
-_COLUMNS = ("service.", "host.", "os.")
 
 
 class AgentForm(forms.ModelForm[Agent]):
@@ -72,6 +68,12 @@ class FleetList(ChangeList):
         asked = [str(name) for name in self.get_ordering(request, self.root_queryset)]
         columns = [name for name in asked if name not in {"pk", "-pk", "id"}]
         return rows.in_order(*columns) if columns else rows
+
+    def get_results(self, request: HttpRequest) -> None:
+        """To learn that nobody has a label all agents are read; not once more to show none of them."""
+        super().get_results(request)
+        if not self.result_count:
+            self.result_list = self.root_queryset.none()
 
 
 @admin.register(Agent)
@@ -183,7 +185,7 @@ class AgentAdmin(WindowPaging, AgentPages):
     @admin.display(description=_("status"))
     def pill(self, agent: Agent) -> SafeString:
         """Text, sign and colour."""
-        return SafeString(render_to_string("admin/pill.html", {"status": agent.status.value}).strip())
+        return cells.pill(agent)
 
     @admin.display(description=_("service"), ordering="version")
     def service(self, agent: Agent) -> SafeString:
@@ -193,18 +195,18 @@ class AgentAdmin(WindowPaging, AgentPages):
     @admin.display(description=_("configuration"), ordering="configuration_name")
     def running(self, agent: Agent) -> SafeString:
         """Name, revision, and whether the agent has it."""
-        return SafeString(render_to_string("admin/agents/agent/running.html", {"agent": agent}).strip())
+        return cells.running(agent)
 
     @admin.display(description=_("last seen"), ordering="presence__last_seen_at")
     def seen(self, agent: Agent) -> SafeString:
         """How long ago; the time itself on hover."""
-        return SafeString(render_to_string("admin/ago.html", {"at": agent.presence.last_seen_at}).strip())
+        return time_element(agent.presence.last_seen_at)
 
     @admin.display(description=_("labels"))
     def chips(self, agent: Agent) -> SafeString:
-        """Operator labels first, then a few of the reported ones; each leads to the agents that have it."""
-        own = agent.operator_labels
-        others = {key: value for key, value in agent.labels.items() if key not in own and not key.startswith(_COLUMNS)}
-        pairs = [(key, value, key in own) for key, value in [*own.items(), *others.items()]]
-        context = {"pairs": pairs[:_CHIPS], "rest": max(len(pairs) - _CHIPS, 0)}
-        return SafeString(render_to_string("admin/agents/agent/chips.html", context).strip())
+        """Operator labels first, then a few of the reported ones."""
+        return cells.chips(agent)
+
+    def action_checkbox(self, obj: Agent) -> SafeString:
+        """Drawn without a form's widget."""
+        return cells.checkbox(obj)

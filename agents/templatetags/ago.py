@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.clock import clock
 
 register = template.Library()
 
+_MINUTE, _HOUR, _DAY, _WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+# Beyond four weeks the words depend on how long the months were.
+_ALIKE = 4 * _WEEK
+_ANY_DAY = datetime(2001, 1, 1)  # noqa: DTZ001  only differences count
+
 
 @register.filter
 def ago(at: datetime) -> str:
     """``just now``, or the largest unit alone: ``3 hours ago``. Clocks that run ahead count as now."""
     now = clock.now()
-    if now - at < timedelta(minutes=1):
+    passed = now - at
+    if passed < _MINUTE:
         return _("just now")
+    if passed < _ALIKE:
+        unit = next(unit for unit in (_WEEK, _DAY, _HOUR, _MINUTE) if passed >= unit)
+        return _words(passed // unit * unit, get_language())
     return _("%(time)s ago") % {"time": timesince(at, now, depth=1)}
+
+
+@register.filter
+def time_element(at: datetime) -> SafeString:
+    """How long ago, as a ``time`` element with the time itself on hover."""
+    local = timezone.localtime(at)
+    title = f"{local:%Y-%m-%d %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), title, ago(at))
+
+
+@lru_cache(maxsize=1_024)
+def _words(passed: timedelta, _language: str | None) -> str:
+    """Asking Django for the words takes long, and there are a hundred of them in a language."""
+    return _("%(time)s ago") % {"time": timesince(_ANY_DAY, _ANY_DAY + passed, depth=1)}
