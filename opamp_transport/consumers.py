@@ -358,7 +358,7 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         scope: Scope,
         headers: Mapping[str, str],
         credential: AgentCredential | None,
-        body: bytes,
+        body: framing.Body,
         send: Send,
     ) -> None:
         """Decode and answer; a message that decodes but is wrong gets status 200 with an error (S-101).
@@ -387,7 +387,7 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         scope: Scope,
         link: Link | None,
         report: StatusReport,
-        body: bytes,
+        body: framing.Body,
         heartbeat: HeartbeatOffer | None,
         credential: AgentCredential | None,
     ) -> Reply:

@@ -13,7 +13,7 @@ from agents.credentials import AgentCredential
 from agents.reports import Heartbeat
 from opamp_transport import metrics
 from opamp_transport.protocol.conversation import continues
-from opamp_transport.protocol.framing import HEADER
+from opamp_transport.protocol.framing import HEADER, Body
 from opamp_transport.protocol.messages import decode_heartbeat
 from opamp_transport.registry import Connection, Link
 from opamp_transport.runtime import Runtime
@@ -37,7 +37,7 @@ def over_websocket(here: Runtime, connection: Connection, frame: bytes) -> bytes
     return link.ack
 
 
-def over_http(here: Runtime, body: bytes, credential: AgentCredential | None) -> bytes | None:
+def over_http(here: Runtime, body: Body, credential: AgentCredential | None) -> bytes | None:
     """The same for a request; a link that is past its deadline must reach the rows, where the agent counts as gone.
 
     So must a request that shows another ``credential`` than the agent was admitted by (S-117).

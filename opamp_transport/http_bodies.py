@@ -62,7 +62,7 @@ class Held:
         self.size = 0
 
 
-async def read(here: Runtime, receive: Receive, headers: Mapping[str, str], held: Held) -> bytes | None:
+async def read(here: Runtime, receive: Receive, headers: Mapping[str, str], held: Held) -> framing.Body | None:
     """The body after decompression, never more than the limit of it in memory (S-18); ``None`` when the client left."""
     limit = settings.OPAMP_MAX_MESSAGE_SIZE
     declared = headers.get("content-length", "")
@@ -79,15 +79,16 @@ async def read(here: Runtime, receive: Receive, headers: Mapping[str, str], held
         parts.append(part)
         if not event.get("more_body", False):
             break
-    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    whole = parts[0] if len(parts) == 1 else b"".join(parts)
     if headers.get("content-encoding", "").strip().lower() == "gzip":
-        if len(body) > _INFLATE_IN_THREAD:
+        if len(whole) > _INFLATE_IN_THREAD:
             async with here.large_messages:
-                body = await asyncio.get_running_loop().run_in_executor(None, framing.gunzip, body, limit)
+                body = await asyncio.get_running_loop().run_in_executor(None, framing.gunzip, whole, limit)
         else:
-            body = framing.gunzip(body, limit)
+            body = framing.gunzip(whole, limit)
         held.add(len(body))
-    return body
+        return body
+    return whole
 
 
 async def reply_with(send: Send, headers: Mapping[str, str], body: bytes) -> None:

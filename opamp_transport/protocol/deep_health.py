@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from opamp_transport.protocol.framing import Body
+
 DEEPEST = 40
 """Levels of components below the root that stay; the decoder would take 49."""
 
@@ -25,7 +27,7 @@ class _NotCuttable(ValueError):
     """The bytes follow no wire format, or one that protobuf no longer writes."""
 
 
-def cut(body: bytes, mark: bytes) -> bytes | None:
+def cut(body: Body, mark: bytes) -> bytes | None:
     """``body`` with the health tree cut below `DEEPEST`, ``mark`` appended to nodes that lost children.
 
     ``None`` when there is nothing to cut, or the bytes are no message: then depth is not what is wrong with them.
@@ -33,7 +35,7 @@ def cut(body: bytes, mark: bytes) -> bytes | None:
     if len(body) > LARGEST:
         return None
     try:
-        rebuilt = _rebuilt(body, _HEALTH, lambda node: _cut_node(node, DEEPEST, mark))
+        rebuilt = _rebuilt(bytes(body), _HEALTH, lambda node: _cut_node(node, DEEPEST, mark))
     except _NotCuttable:
         return None
     return rebuilt if rebuilt != body else None

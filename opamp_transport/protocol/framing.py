@@ -22,7 +22,11 @@ _LONGEST_VARINT = 10  # bytes of a 64-bit varint
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # a gzip header and trailer around deflate
 # zlib hands back what it did not read as a copy; short pieces keep a body of many members from costing its square.
 _GZIP_PIECE = 16 * 1024
+_INFLATED_PIECE = 64 * 1024
 _MOST_GZIP_MEMBERS = 1024
+
+Body = bytes | bytearray
+"""The protobuf bytes of a message: as they came, or as they grew while they were inflated."""
 
 
 def unwrap(frame: bytes) -> bytes:
@@ -56,35 +60,35 @@ def check_size(size: int, limit: int) -> None:
         raise MessageTooLarge(limit=limit, size=size)
 
 
-def gunzip(data: bytes, limit: int) -> bytes:
+def gunzip(data: bytes, limit: int) -> bytearray:
     """The content of a gzip body of one or more members, at most ``limit`` bytes.
 
-    Inflation stops one byte above the limit, so that a bomb costs no more memory than an honest message (S-18).
+    Inflation stops one byte above the limit, so that a bomb costs no more memory than an honest message (S-18). It goes
+    on in small pieces: what comes out of one is copied while every other thread waits.
 
     Raises MessageTooLarge: more than ``limit`` bytes come out.
     Raises MalformedMessage: no gzip, truncated, damaged, or followed by other bytes.
     """
     body = memoryview(data)
-    inflated: list[bytes] = []
-    room = limit
+    inflated = bytearray()
     position = 0
     for _ in range(_MOST_GZIP_MEMBERS):
         member = zlib.decompressobj(_GZIP_WINDOW)
         while not member.eof:
-            piece = body[position : position + _GZIP_PIECE]
+            piece = member.unconsumed_tail or body[position : position + _GZIP_PIECE]
             if not piece:
                 raise MalformedMessage("The gzip body is truncated.")
+            if not member.unconsumed_tail:
+                position += len(piece)
             try:
-                out = member.decompress(piece, room + 1)
+                inflated += member.decompress(piece, min(_INFLATED_PIECE, limit + 1 - len(inflated)))
             except zlib.error as error:
                 raise MalformedMessage(f"The body is not valid gzip: {error}.") from error
-            room -= len(out)
-            if room < 0:
-                raise MessageTooLarge(limit=limit, size=limit - room)
-            inflated.append(out)
-            position += len(piece) - len(member.unused_data)
+            if len(inflated) > limit:
+                raise MessageTooLarge(limit=limit, size=len(inflated))
+        position -= len(member.unused_data)
         if position == len(body):
-            return b"".join(inflated)
+            return inflated
     raise MalformedMessage(f"The gzip body has more than {_MOST_GZIP_MEMBERS} members.")
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterable, Mapping
+from typing import cast
 from uuid import UUID
 
 from google.protobuf.internal import api_implementation
@@ -43,6 +44,7 @@ from configurations.remote_config import RemoteConfig
 from opamp_transport.proto import anyvalue_pb2, opamp_pb2
 from opamp_transport.protocol import deep_health
 from opamp_transport.protocol.errors import BadInstanceUid, MalformedMessage
+from opamp_transport.protocol.framing import Body
 from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply
 
 _REMOTE_CONFIG_STATUSES = {int(status): status for status in RemoteConfigStatuses}
@@ -76,7 +78,7 @@ def assert_fast_protobuf() -> None:
         )
 
 
-def decode_report(body: bytes) -> StatusReport:
+def decode_report(body: Body) -> StatusReport:
     """One ``AgentToServer`` without header.
 
     Raises MalformedMessage: broken wire format, text that is not UTF-8, nesting too deep.
@@ -120,13 +122,13 @@ def decode_report(body: bytes) -> StatusReport:
     )
 
 
-def decode_heartbeat(body: bytes) -> Heartbeat | None:
+def decode_heartbeat(body: Body) -> Heartbeat | None:
     """The message when it carries nothing but its uid, sequence number and capabilities; ``None`` for every other.
 
     A fifth of the cost of `decode_report`, which says what the others are, and what is wrong with them.
     """
     try:
-        message = opamp_pb2.AgentToServer.FromString(body)
+        message = opamp_pb2.AgentToServer.FromString(cast("bytes", body))
     except DecodeError:
         return None
     uid, sequence_num, capabilities = message.instance_uid, message.sequence_num, message.capabilities
@@ -136,9 +138,9 @@ def decode_heartbeat(body: bytes) -> Heartbeat | None:
     return Heartbeat(uid, sequence_num, capabilities & DEFINED_CAPABILITIES)
 
 
-def _message(body: bytes) -> opamp_pb2.AgentToServer:
+def _message(body: Body) -> opamp_pb2.AgentToServer:
     try:
-        return opamp_pb2.AgentToServer.FromString(body)
+        return opamp_pb2.AgentToServer.FromString(cast("bytes", body))
     except DecodeError as error:
         shorter = deep_health.cut(body, _CHILDREN_LEFT_OUT)
         try:

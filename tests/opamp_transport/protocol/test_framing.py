@@ -106,6 +106,15 @@ class TestGzip:
             gunzip(gzip.compress(content, compresslevel=0) + gzip.compress(b"end"), limit=2 * MIB) == content + b"end"
         )
 
+    @pytest.mark.parametrize("content", [bytes(3 * MIB), b"ab" * 70_000, bytes(64 * 1024), bytes(64 * 1024 + 1)])
+    def test_content_longer_than_one_piece(self, content: bytes) -> None:
+        assert gunzip(gzip.compress(content) + gzip.compress(b"end"), limit=4 * MIB) == content + b"end"
+        assert gunzip(gzip.compress(content), limit=len(content)) == content
+        with pytest.raises(MessageTooLarge):
+            gunzip(gzip.compress(content), limit=len(content) - 1)
+        with pytest.raises(MalformedMessage, match="truncated"):
+            gunzip(gzip.compress(content)[:-1], limit=4 * MIB)
+
     @pytest.mark.rule("S-18")
     def test_exactly_the_limit_passes_and_one_more_does_not(self) -> None:
         body = gzip.compress(b"x" * 1000)

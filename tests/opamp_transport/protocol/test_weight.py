@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from opamp_transport.proto import opamp_pb2
 from opamp_transport.protocol.errors import MalformedMessage
-from opamp_transport.protocol.weight import AGENT_TO_SERVER, MOST_PARTS, Shape, check_parts, parts
+from opamp_transport.protocol.weight import AGENT_TO_SERVER, MOST_PARTS, PARTS_AT_ONCE, Shape, check_parts, parts
 from tests.opamp_transport.protocol.wire import UID, UID_FIELD, key_values, length_delimited, report_body, varint
 
 
@@ -108,3 +108,13 @@ class TestParts:
         config = opamp_pb2.EffectiveConfig()
         config.config_map.config_map["collector.yaml"].body = b"x" * 10_000_000
         check_parts(report_body(effective_config=config))
+
+
+def test_a_thread_may_rest_while_it_counts() -> None:
+    rests: list[None] = []
+    body = b"\x08\x01" * (3 * PARTS_AT_ONCE + 1)
+    assert parts(body, MOST_PARTS, lambda: rests.append(None)) == 3 * PARTS_AT_ONCE + 1
+    assert len(rests) == 3
+    with pytest.raises(MalformedMessage):
+        check_parts(b"\x08\x01" * (MOST_PARTS + 1), lambda: rests.append(None))
+    assert len(rests) == 3 + MOST_PARTS // PARTS_AT_ONCE
