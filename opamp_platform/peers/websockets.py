@@ -30,6 +30,9 @@ _SLICE = 1024
 # What belongs to more than this is only collected in turns: when a large message is complete it is unmasked and copied, some
 # milliseconds for each 10 MiB, and many of them may be complete at the same moment.
 _LARGE = 64 * 1024
+# Of a peer that is to go, so much as one read brings (256 KB) is thrown away each (seconds). The loop would read 32 times in a
+# row from one that pours, and be late for everybody.
+_THROWN_AWAY_EVERY = 0.02
 # Pings and pongs of one connection: so many at once, then so many a second. Agents send one every few seconds.
 _CONTROL_FRAMES, _CONTROL_RATE = 200, 10.0
 # So many fragments of any size, beyond them only as many as fragments of this average size (bytes) would be.
@@ -106,7 +109,10 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse at once what is little, the rest in turns with other connections."""
-        if self._refused or (self._answer is not None and self._answered_at_once(data)):
+        if self._refused:
+            self._read_later()
+            return
+        if self._answer is not None and self._answered_at_once(data):
             return
         large = len(data) + len(self._reader.buffer) > _LARGE
         if len(data) <= _SLICE and not large and not self._unparsed and not self.read_paused:
@@ -171,6 +177,16 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
             self.conn.send_binary(answer)
             self.transport.write(b"".join(self.conn.data_to_send()))
         return True
+
+    def _read_later(self) -> None:
+        """What a peer sends that is to go is read and thrown away, but not as fast as it can send."""
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+            self.loop.call_later(_THROWN_AWAY_EVERY, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def _parse_slices(self) -> None:
         """Parse until a frame is complete; the payload of a large one is only collected, all that is there at once."""

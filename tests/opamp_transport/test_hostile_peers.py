@@ -266,6 +266,22 @@ class TestGreedy:
             for thread in floods:
                 thread.join(20)
 
+    def test_who_pours_after_its_refusal_is_not_read_as_fast_as_it_can_send(self, impatient: LiveServer) -> None:
+        with RawSocket(impatient.port).upgrade() as peer:
+            peer.send(frame(PING, b"x") * 1_000)
+            poured, until = 0, time.monotonic() + 1
+            peer.socket.settimeout(0.2)
+            while time.monotonic() < until:
+                try:
+                    poured += peer.socket.send(bytes(MIB))
+                except TimeoutError:
+                    continue
+                except OSError:
+                    break  # it was cut off
+            # 50 reads a second of at most 256 KB, and what both sockets' buffers take; unhindered it is a gigabyte.
+            assert poured < 40 * MIB
+            assert CLOSE in [one.opcode for one in peer.frames()]
+
     def test_a_head_without_end_is_refused(self, impatient: LiveServer) -> None:
         assert impatient.process is not None
         before = resident_bytes(impatient.process.pid)
