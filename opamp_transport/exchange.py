@@ -35,6 +35,9 @@ _RELEASES_AT_ONCE = 2_000
 # While one batch is under way the next is collected, for a full one costs little more than a small one. A batch that
 # takes this long waits for a lock: others need not wait with it.
 _BATCH_PATIENCE_SECONDS = 0.5
+# A batch costs some milliseconds, however small. While a fleet comes in, so many connections with each batch, the next one
+# begins this long after the end of the last (seconds), or when it is full: a third less work for server and database.
+_CROWD, _CROWD_SECONDS = 2, 0.04
 _RELEASE_RETRY_SECONDS = 2.0
 # While the database is away reports wait so long before their agents are told to come back later: a database that
 # restarts is back by then, and nobody noticed.
@@ -86,6 +89,9 @@ class Exchange:
         self._idle.set()
         self._working = 0
         self._last_batch_at = 0.0
+        self._last_batch_ended_at = 0.0
+        # Connections whose first word was in the last batch.
+        self._newcomers = 0
         self._pushes: set[asyncio.Task[None]] = set()
         self._deliveries: set[asyncio.Task[None]] = set()
 
@@ -137,7 +143,7 @@ class Exchange:
                 self._wake.clear()
                 continue
             # Let the other sockets that are ready now put their messages in: they share the transaction.
-            await asyncio.sleep(0)
+            await asyncio.sleep(self._patience())
             await self._work_on_what_waits()
 
     async def _work_on_what_waits(self) -> None:
@@ -149,6 +155,7 @@ class Exchange:
             return
         self._working += 1
         self._last_batch_at = time.monotonic()
+        self._newcomers = sum(item.arrival is not None and item.arrival.first_word for item in batch)
         overdue = asyncio.get_running_loop().call_later(_BATCH_PATIENCE_SECONDS + 0.01, self._wake.set)
         try:
             if leases:
@@ -158,6 +165,7 @@ class Exchange:
         finally:
             overdue.cancel()
             self._working -= 1
+            self._last_batch_ended_at = time.monotonic()
             self._busy.difference_update(item.uid for item in batch)
             self._wake.set()
             if not (self._queue or self._closed_leases or self._working):
@@ -179,6 +187,12 @@ class Exchange:
             or len(self._queue) >= self._batch_size
             or time.monotonic() - self._last_batch_at >= _BATCH_PATIENCE_SECONDS
         )
+
+    def _patience(self) -> float:
+        """Seconds to wait for more reports; 0 unless agents come in crowds."""
+        if self._newcomers < _CROWD or len(self._queue) >= self._batch_size:
+            return 0
+        return max(self._last_batch_ended_at + _CROWD_SECONDS - time.monotonic(), 0)
 
     def _take(self) -> list[_Item]:
         """The oldest items of distinct agents none of which is being worked on; the others keep their order."""
