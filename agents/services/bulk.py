@@ -1,8 +1,9 @@
-"""Writes many rows at once: one statement for all new rows, one for all rows that changed the same fields.
+"""Reads and writes many rows at once: one statement for all new rows, one for all rows that changed the same fields.
 
 The only file that writes SQL by hand. Django's ``bulk_update`` builds a CASE expression of every row and field and its
-``bulk_create`` prepares every value one by one; together they cost most of a batch. PostgreSQL gets the rows as one JSON
-parameter, SQLite as the rows of one prepared statement. It must not know what the rows mean.
+``bulk_create`` prepares every value one by one; together they cost most of a batch. A query set is made into SQL anew each
+time, which costs several times what a short query does. PostgreSQL gets the rows as one JSON parameter, SQLite as the rows of
+one prepared statement. It must not know what the rows mean.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connection, models
 from django.db.models import Model
+
+_Row = TypeVar("_Row", bound=Model)
 
 _ROWS_PER_STATEMENT = 1_000
 # Their Python values are what the database takes; exact classes, for a subclass may translate.
@@ -79,6 +82,17 @@ def bulk_update(rows: Iterable[Model], names: Iterable[str]) -> None:
         _run(_change(type(members[0]), tuple(names), connection.vendor), members)
 
 
+def bulk_read(model: type[_Row], name: str, keys: Sequence[int], **conditions: str) -> list[_Row]:
+    """All rows whose field ``name`` is among ``keys`` and that meet the ``conditions`` (field = value), by primary key."""
+    if not keys:
+        return []
+    reading = _reading(model, name, tuple(conditions), connection.vendor)
+    among = list(keys) if connection.vendor == "postgresql" else json.dumps(list(keys))
+    with connection.cursor() as cursor:
+        cursor.execute(reading.sql, [among, *conditions.values()])
+        return [model.from_db(connection.alias, reading.names, reading.values(row)) for row in cursor.fetchall()]
+
+
 def bulk_save(changes: Iterable[tuple[Model, set[str]]]) -> None:
     """Write the named fields of each row of one model and nothing else; rows without a changed field are left out."""
     groups: dict[tuple[str, ...], list[Model]] = {}
@@ -110,6 +124,28 @@ class _Statement:
         for position, prepare in self.prepared:
             changed[position] = prepare(changed[position], connection)
         return changed
+
+
+class _Reading:
+    """SQL with the fields that it reads, in order, and what makes Python's values of the database's."""
+
+    def __init__(self, sql: str, fields: Sequence[Any]) -> None:
+        self.sql = sql
+        self.names = [field.attname for field in fields]
+        self.converted: list[tuple[int, Any, list[Callable[..., Any]]]] = []
+        for position, field in enumerate(fields):
+            column = field.get_col(field.model._meta.db_table)
+            converters = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+            if converters:
+                self.converted.append((position, column, converters))
+
+    def values(self, row: Sequence[Any]) -> list[Any]:
+        """The values of one row as the model takes them."""
+        values = list(row)
+        for position, column, converters in self.converted:
+            for convert in converters:
+                values[position] = convert(values[position], column, connection)
+        return values
 
 
 def _run(statement: _Statement, rows: Sequence[Model]) -> None:
@@ -151,6 +187,17 @@ def _change(model: type[Model], names: tuple[str, ...], vendor: str) -> _Stateme
         changes = ", ".join(f"{column} = %s" for column in changed)
         sql = f"UPDATE {table} SET {changes} WHERE {key} = %s"  # noqa: S608
     return _Statement(sql, fields)
+
+
+@lru_cache(maxsize=64)
+def _reading(model: type[Model], name: str, conditions: tuple[str, ...], vendor: str) -> _Reading:
+    fields = model._meta.concrete_fields
+    table, columns = _quoted(model, fields)
+    _, (key, *others) = _quoted(model, _fields(model, [name, *conditions]))
+    rows = "= ANY(%s)" if vendor == "postgresql" else "IN (SELECT value FROM json_each(%s))"
+    where = " AND ".join([f"{key} {rows}", *(f"{column} = %s" for column in others)])
+    order = connection.ops.quote_name(str(model._meta.pk.column))
+    return _Reading(f"SELECT {', '.join(columns)} FROM {table} WHERE {where} ORDER BY {order}", fields)  # noqa: S608
 
 
 def _fields(model: type[Model], names: Iterable[str]) -> list[Any]:

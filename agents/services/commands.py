@@ -18,6 +18,7 @@ from agents import doorbell
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
 from agents.services.batches import Outcome, batches
+from agents.services.bulk import bulk_read
 
 # A restart whose effect was not seen by then is shown as "nothing observed".
 OBSERVATION_TIME = timedelta(minutes=5)
@@ -165,9 +166,7 @@ def custom_message_of(command: AgentCommand) -> CustomMessage:
 def pending_commands(agent_ids: Sequence[int]) -> dict[int, list[AgentCommand]]:
     """Commands not sent yet, by agent, oldest first."""
     waiting: dict[int, list[AgentCommand]] = {}
-    for command in AgentCommand.objects.filter(agent_id__in=agent_ids, outcome=AgentCommand.Outcome.PENDING).order_by(
-        "id"
-    ):
+    for command in bulk_read(AgentCommand, "agent", agent_ids, outcome=AgentCommand.Outcome.PENDING.value):
         waiting.setdefault(command.agent_id, []).append(command)
     return waiting
 

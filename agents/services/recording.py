@@ -54,12 +54,12 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
     strangers = [arrival.report.instance_uid for arrival in arrivals if arrival.known_sequence_num is None]
     if strangers:
         concerned |= Q(next_instance_uid__in=strangers)
-    rows = {
-        row.instance_uid: row
-        for row in Agent.objects.select_related("reported", "presence").filter(concerned).locked()
-        if row.instance_uid in uids
-    }
-    moved = [uid for uid in uids if uid not in rows]
+    found = list(Agent.objects.select_related("reported", "presence").filter(concerned).locked())
+    wanted = frozenset(uids)
+    rows = {row.instance_uid: row for row in found if row.instance_uid in wanted}
+    # Of strangers the rows just found say whether they have moved: mostly nobody has.
+    settled = frozenset(strangers).difference(row.next_instance_uid for row in found)
+    moved = [uid for uid in uids if uid not in rows and uid not in settled]
     if moved:
         rows.update(move_to_new_uid(moved))
     known_maps = _known_component_maps(arrivals, rows)
@@ -182,6 +182,8 @@ def _known_component_maps(arrivals: Sequence[Arrival], rows: Mapping[UUID, Agent
             reported = components.hash.hex()[:128]
             if row is None or row.reported.components_id is None or row.reported.components_hash != reported:
                 wanted.add(reported)
+    if not wanted:
+        return {}
     told = ReportedState.objects.filter(components__isnull=False).order_by().values_list("components_id", flat=True)
     found = {key: told.filter(components_hash=key)[:1] for key in wanted if key}
     return {key: document for key, documents in found.items() for document in documents if document is not None}

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import DataError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from agents.models import Agent, AgentEvent, AgentPresence, ReportedState, Transport
+from agents.models import Agent, AgentCommand, AgentEvent, AgentPresence, ReportedState, Transport
 from agents.reports import RemoteConfigStatuses
-from agents.services.bulk import bulk_insert, bulk_save, bulk_update, is_new, reserve_keys
+from agents.services.bulk import bulk_insert, bulk_read, bulk_save, bulk_update, is_new, reserve_keys
 
 pytestmark = pytest.mark.django_db
 
@@ -142,3 +143,27 @@ def test_nothing_to_write_asks_nothing() -> None:
         bulk_update([], ["name"])
         bulk_save([])
     assert len(queries) == 0
+
+
+def test_rows_are_read_as_django_reads_them_in_one_statement() -> None:
+    people = agents(4)
+    bulk_insert(people)
+    person = get_user_model().objects.create_user("reader")
+    for number, agent in enumerate(reversed(people)):
+        for outcome in (AgentCommand.Outcome.PENDING, AgentCommand.Outcome.SENT):
+            AgentCommand.objects.create(
+                agent=agent, kind=AgentCommand.Kind.RESTART, outcome=outcome, payload={"text": ODD_TEXT, "n": number},
+                requested_by=person, requested_at=AT,
+            )  # fmt: skip
+    keys = [agent.pk for agent in people[:3]]
+    with CaptureQueriesContext(connection) as statements:
+        read = bulk_read(AgentCommand, "agent", keys, outcome=AgentCommand.Outcome.PENDING.value)
+    assert len(statements) == 1
+    wanted = list(AgentCommand.objects.filter(agent_id__in=keys, outcome=AgentCommand.Outcome.PENDING).order_by("id"))
+    assert len(wanted) == 3
+    for found, other in zip(read, wanted, strict=True):
+        assert not is_new(found)
+        for field in AgentCommand._meta.concrete_fields:
+            assert getattr(found, field.attname) == getattr(other, field.attname), field.name
+    assert bulk_read(AgentCommand, "agent", []) == []
+    assert bulk_read(AgentCommand, "agent", [0]) == []
