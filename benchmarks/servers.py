@@ -96,20 +96,25 @@ def role(pid: int) -> str:
     return "server"
 
 
-class Portal(LiveServer):
-    """The portal as it is by default, with the settings of `benchmarks.settings`, which count SQL statements."""
+_UNLIMITED = {
+    # All agents of a driver share one address.
+    "OPAMP_HANDSHAKES_PER_SECOND": "0",
+    "OPAMP_REQUESTS_PER_SECOND": "0",
+    # What more than that costs is to be seen.
+    "OPAMP_REPORTS_PER_SECOND": "0",
+}
 
-    def __init__(self, data_dir: Path, *, workers: int, **environment: str) -> None:
+
+class Portal(LiveServer):
+    """The portal with the settings of `benchmarks.settings`, which count SQL statements; ``limited`` as by default, or not."""
+
+    def __init__(self, data_dir: Path, *, workers: int, limited: bool = False, **environment: str) -> None:
         super().__init__(
             data_dir,
             workers=workers,
             **{
                 "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-                # All agents of a driver share one address.
-                "OPAMP_HANDSHAKES_PER_SECOND": "0",
-                "OPAMP_REQUESTS_PER_SECOND": "0",
-                # What more than that costs is to be seen.
-                "OPAMP_REPORTS_PER_SECOND": "0",
+                **({} if limited else _UNLIMITED),
                 **environment,
             },
         )
@@ -154,10 +159,13 @@ def default_workers() -> int:
 
 
 @contextlib.contextmanager
-def portal(workers: int | None = None, **environment: str) -> Iterator[Portal]:
+def portal(workers: int | None = None, *, limited: bool = False, **environment: str) -> Iterator[Portal]:
     """A portal that is ready, with an empty database of its own."""
     workers = workers or default_workers()
-    with tempfile.TemporaryDirectory() as folder, Portal(Path(folder), workers=workers, **environment) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Portal(Path(folder), workers=workers, limited=limited, **environment) as server,
+    ):
         yield server
 
 
