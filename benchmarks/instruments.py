@@ -42,15 +42,15 @@ class Instruments(AppConfig):
     def ready(self) -> None:
         """Hook into new database connections, and into the threads if asked to."""
         connection_created.connect(_watch, dispatch_uid="benchmarks")
-        if target := os.environ.get("BENCH_STATEMENTS"):
+        if statements := os.environ.get("BENCH_STATEMENTS"):
             connection_created.connect(_watch_closely, dispatch_uid="benchmarks-statements")
-            _at_the_end(lambda: _write_statements(Path(f"{target}.{os.getpid()}")))
+            _at_the_end(lambda: _write_statements(Path(f"{statements}.{os.getpid()}")))
         if folder := os.environ.get("BENCH_MEMORY"):
             _follow_memory(Path(folder), trace=bool(os.environ.get("BENCH_TRACE")))
         if folder := os.environ.get("BENCH_PROFILE"):
             _profile(Path(folder))
-        if target := os.environ.get("BENCH_STALLS"):
-            _watch_stalls(Path(f"{target}.{os.getpid()}"))
+        if stalls := os.environ.get("BENCH_STALLS"):
+            _watch_stalls(Path(f"{stalls}.{os.getpid()}"))
 
 
 def _at_the_end(write: Callable[[], None]) -> None:
