@@ -37,7 +37,7 @@ _RELEASES_AT_ONCE = 2_000
 _BATCH_PATIENCE_SECONDS = 0.5
 # A batch costs some milliseconds, however small. While a fleet comes in, so many connections with each batch, the next one
 # begins this long after the end of the last (seconds), or when it is full: a third less work for server and database.
-_CROWD, _CROWD_SECONDS = 2, 0.04
+_CROWD, _CROWD_SECONDS = 8, 0.04
 _RELEASE_RETRY_SECONDS = 2.0
 # While the database is away reports wait so long before their agents are told to come back later: a database that
 # restarts is back by then, and nobody noticed.

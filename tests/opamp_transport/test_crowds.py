@@ -29,8 +29,8 @@ class Database:
         return [Settled(1) for _ in arrivals]
 
 
-def batches_of(*, first_word: bool, batch_size: int = 100, reports: int = 60) -> list[tuple[float, int]]:
-    """When batches began and how large they were, of reports that come three in a millisecond."""
+def batches_of(*, first_word: bool, batch_size: int = 200, reports: int = 240) -> list[tuple[float, int]]:
+    """When batches began and how large they were, of reports that come a dozen in a millisecond."""
     lease = Lease("ws", "process", Transport.WEBSOCKET, "127.0.0.1", clock.now())
 
     async def body() -> list[tuple[float, int]]:
@@ -42,7 +42,7 @@ def batches_of(*, first_word: bool, batch_size: int = 100, reports: int = 60) ->
             uid = uuid4()
             arrival = Arrival(StatusReport(uid, 0, 1), lease, first_word=first_word)
             answers.append(asyncio.create_task(exchange.submit(Link(uid, None), arrival, Circumstances())))
-            if number % 3 == 2:
+            if number % 12 == 11:
                 await asyncio.sleep(0.001)
         async with asyncio.timeout(10):
             await asyncio.gather(*answers)
@@ -55,7 +55,7 @@ def batches_of(*, first_word: bool, batch_size: int = 100, reports: int = 60) ->
 def test_batches_of_newcomers_are_collected_for_a_moment_and_others_are_not() -> None:
     crowded = batches_of(first_word=True)
     at_once = batches_of(first_word=False)
-    assert sum(size for _, size in crowded) == sum(size for _, size in at_once) == 60
+    assert sum(size for _, size in crowded) == sum(size for _, size in at_once) == 240
     assert len(crowded) <= 6
     assert len(at_once) > len(crowded)
 
