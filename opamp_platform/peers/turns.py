@@ -61,6 +61,10 @@ class Turns:
 
     def _turn(self) -> None:
         self._scheduled = False
+        if time.monotonic() < self._not_before:
+            # Timers count whole milliseconds from when the loop last looked at its clock, and so come early.
+            self._schedule()
+            return
         # The loop's own clock stands still while a piece works.
         begun = time.monotonic()
         try:
