@@ -9,7 +9,7 @@ one prepared statement. It must not know what the rows mean.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -90,7 +90,8 @@ def bulk_read(model: type[_Row], name: str, keys: Sequence[int], **conditions: s
     among = list(keys) if connection.vendor == "postgresql" else json.dumps(list(keys))
     with connection.cursor() as cursor:
         cursor.execute(reading.sql, [among, *conditions.values()])
-        return [model.from_db(connection.alias, reading.names, reading.values(row)) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return [model.from_db(connection.alias, reading.names, values) for values in reading.read(rows)]
 
 
 def bulk_save(changes: Iterable[tuple[Model, set[str]]]) -> None:
@@ -127,25 +128,26 @@ class _Statement:
 
 
 class _Reading:
-    """SQL with the fields that it reads, in order, and what makes Python's values of the database's."""
+    """SQL with the columns that it reads, in order. What converts their values belongs to one thread's connection."""
 
     def __init__(self, sql: str, fields: Sequence[Any]) -> None:
         self.sql = sql
         self.names = [field.attname for field in fields]
-        self.converted: list[tuple[int, Any, list[Callable[..., Any]]]] = []
-        for position, field in enumerate(fields):
-            column = field.get_col(field.model._meta.db_table)
-            converters = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
-            if converters:
-                self.converted.append((position, column, converters))
+        self._columns = [field.get_col(field.model._meta.db_table) for field in fields]
 
-    def values(self, row: Sequence[Any]) -> list[Any]:
-        """The values of one row as the model takes them."""
-        values = list(row)
-        for position, column, converters in self.converted:
-            for convert in converters:
-                values[position] = convert(values[position], column, connection)
-        return values
+    def read(self, rows: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
+        """The values of each row as the model takes them."""
+        changed = [
+            (position, column, converters)
+            for position, column in enumerate(self._columns)
+            if (converters := [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)])
+        ]
+        for row in rows:
+            values = list(row)
+            for position, column, converters in changed:
+                for convert in converters:
+                    values[position] = convert(values[position], column, connection)
+            yield values
 
 
 def _run(statement: _Statement, rows: Sequence[Model]) -> None:
