@@ -1,0 +1,30 @@
+"""Rows about agents. Which row holds what is decided by how often it is written:
+
+* `Agent` is what lists, filters and matching read; written when something an operator would notice changes.
+* `AgentPresence` is the narrow row that heartbeats reach, in batches.
+* `ReportedState` is the wide row, read by one agent's page; its large parts are `ReportedDocument`s shared by hash.
+
+Fields under "reported" are what the agent said; nothing but `agents.services.record_reports` writes them.
+"""
+
+from __future__ import annotations
+
+from agents.models.agent import Agent, AgentPresence, AgentQuerySet, SequenceNumberField, Transport
+from agents.models.history import AgentCommand, AgentEvent, ConnectionRecord
+from agents.models.processes import Leadership, ServerProcess
+from agents.models.reported import ReportedDocument, ReportedState
+
+__all__ = [
+    "Agent",
+    "AgentCommand",
+    "AgentEvent",
+    "AgentPresence",
+    "AgentQuerySet",
+    "ConnectionRecord",
+    "Leadership",
+    "ReportedDocument",
+    "ReportedState",
+    "SequenceNumberField",
+    "ServerProcess",
+    "Transport",
+]

@@ -1,0 +1,75 @@
+"""What agents report beside the facts of their own rows: kept and shown, the large values shared by hash."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from agents.models.agent import Agent
+
+
+class ReportedDocument(models.Model):
+    """A large reported value, stored once by the SHA-256 of its canonical JSON and shared by all agents that report it."""
+
+    class Kind(models.TextChoices):
+        """What the content is."""
+
+        EFFECTIVE_CONFIG = "effective_config", _("effective configuration")
+        COMPONENTS = "components", _("available components")
+
+    hash = models.CharField(max_length=64, primary_key=True)
+    kind = models.CharField(max_length=32, choices=Kind.choices)
+    content = models.JSONField()
+    stored_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        verbose_name = _("reported document")
+        verbose_name_plural = _("reported documents")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.hash[:12]}"
+
+
+class ReportedState(models.Model):
+    """Everything else an agent reported: kept and shown, never decided on.
+
+    ``health`` is the tree of `agents.reports.ComponentHealth.tree`. ``components_hash`` is the agent's own hash of its
+    components (hex), so that the map is asked for once (S-98). ``full_state_requested_at`` bounds ReportFullState to
+    one outstanding request (S-44).
+    """
+
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="reported")
+    identifying_attributes = models.JSONField(_("identifying attributes"), default=dict)
+    non_identifying_attributes = models.JSONField(_("non-identifying attributes"), default=dict)
+    health = models.JSONField(_("health"), null=True)
+    effective_config = models.ForeignKey(
+        ReportedDocument,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        verbose_name=_("effective configuration"),
+    )
+    components = models.ForeignKey(
+        ReportedDocument, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("components")
+    )
+    components_hash = models.CharField(max_length=128, blank=True)
+    custom_capabilities = models.JSONField(_("custom capabilities"), default=list)
+    package_statuses = models.JSONField(_("packages"), null=True)
+    connection_settings_status = models.JSONField(_("connection settings status"), null=True)
+    full_state_requested_at = models.DateTimeField(null=True)
+    # The connection settings sent last: their hash (hex), on which connection, when (S-81). Never the settings themselves.
+    settings_offered_hash = models.CharField(max_length=64, blank=True)
+    settings_offered_lease = models.CharField(max_length=64, blank=True)
+    settings_offered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("reported state")
+        verbose_name_plural = _("reported states")
+        indexes = [
+            models.Index(fields=["components_hash"], name="state_components", condition=Q(components__isnull=False))
+        ]
+
+    def __str__(self) -> str:
+        return str(self.agent_id)
