@@ -17,7 +17,8 @@ from pytest_django import Settings
 from agents.credentials import AgentCredential, Denial, new_number, read, text_of
 from agents.models import Agent, AgentEvent
 from agents.services import commands, credentials, editing, identity
-from opamp_transport import consumers, runtime
+from opamp_transport import runtime
+from opamp_transport.consumers import websocket
 from opamp_transport.proto import opamp_pb2
 from opamp_transport.settlement import SETTINGS_PAUSE
 from tests.fake_agent import COLLECTOR, FakeAgent, Socket, eventually, post, run
@@ -44,7 +45,7 @@ def on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Agents get credentials of their own; nobody waits for those who are turned away."""
     settings.OPAMP_SECRET_KEY = SECRET
     settings.OPAMP_AGENT_CREDENTIALS = settings.OPAMP_OFFER_HEARTBEAT = True
-    monkeypatch.setattr(consumers, "_DENIED_SECONDS", 0.0)
+    monkeypatch.setattr(websocket, "_DENIED_SECONDS", 0.0)
     # What a ring brings about shall not come from looking for lost ones.
     monkeypatch.setattr(runtime, "MISSED_CHANGE_SECONDS", 3_600.0)
 

@@ -1,0 +1,12 @@
+"""The doors for agents: bytes in, bytes out. No ORM and no protobuf here.
+
+Both override the consumer's ``__call__`` with their own loop: Channels' dispatch makes tasks and visits the shared
+thread before every message. Both bring reports to the same exchange.
+"""
+
+from __future__ import annotations
+
+from opamp_transport.consumers.http import HttpDoor
+from opamp_transport.consumers.websocket import WebSocketDoor
+
+__all__ = ["HttpDoor", "WebSocketDoor"]

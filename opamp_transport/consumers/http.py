@@ -1,0 +1,152 @@
+"""The door for agents that poll."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+from channels.consumer import AsyncConsumer
+
+from agents.credentials import AgentCredential, Denial
+from agents.models import Transport
+from agents.reports import StatusReport
+from agents.services.arrivals import Lease
+from opamp_transport import heartbeats, metrics, runtime
+from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, turned_away
+from opamp_transport.doorway import (
+    Receive,
+    Scope,
+    Send,
+    bad_request,
+    complain,
+    decode,
+    encoded,
+    exchanged,
+    offered_settings,
+    peer_of,
+)
+from opamp_transport.exchange import DatabaseAway, Overloaded
+from opamp_transport.http_bodies import Held, TooMuchHeld, read, reply_with, respond, wrong_request
+from opamp_transport.protocol import framing
+from opamp_transport.protocol.errors import (
+    BadInstanceUid,
+    MalformedMessage,
+    MessageTooLarge,
+)
+from opamp_transport.protocol.replies import HeartbeatOffer, Reply
+from opamp_transport.registry import Link
+from opamp_transport.runtime import Runtime
+
+
+class HttpDoor(AsyncConsumer):  # type: ignore[misc]
+    """One plain-HTTP exchange: one report, one reply, nothing kept but memory of the agent."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check the request, read it within limits, answer with exactly status 200 where a reply exists (S-20)."""
+        here = runtime.current()
+        headers = header_map(scope["headers"])
+        address = peer_of(scope)
+        credential = own_credential(headers)
+        refusal = here.gate.admit(
+            headers,
+            address=address,
+            websocket=False,
+            queue_is_full=here.refuses,
+            now=time.monotonic(),
+            credential=credential,
+        )
+        fault = None if refusal else wrong_request(scope, headers)
+        if refusal is None and fault is None:
+            held = Held()
+            try:
+                body = await read(here, receive, headers, held)
+                if body is None:
+                    return  # the client went away
+                await self.answer(here, scope, headers, credential, body, send)
+            except MessageTooLarge as error:
+                fault = Refusal(413, "too large", str(error))
+            except MalformedMessage as error:
+                fault = Refusal(400, "malformed", str(error))
+            except Denied as error:
+                fault = turned_away(error.denial, error.instance_uid)
+            except TooMuchHeld:
+                refusal = overloaded()
+            except (Overloaded, DatabaseAway) as error:
+                refusal = Refusal(503, "unavailable", str(error), overloaded().headers)
+            else:
+                return
+            finally:
+                held.release()
+        if fault is not None:
+            refusal = here.gate.fault(fault, address=address, now=time.monotonic())
+        if refusal is None:
+            raise RuntimeError("neither answered nor refused")
+        complain(here, "http", refusal.reason, address, fault.text if fault else refusal.text)
+        await respond(send, refusal.status, refusal.text.encode(), {"content-type": "text/plain", **refusal.headers})
+
+    async def answer(
+        self,
+        here: Runtime,
+        scope: Scope,
+        headers: Mapping[str, str],
+        credential: AgentCredential | None,
+        body: framing.Body,
+        send: Send,
+    ) -> None:
+        """Decode and answer; a message that decodes but is wrong gets status 200 with an error (S-101).
+
+        Raises `Denied` for one that may not speak for its agent: that is a matter of authentication.
+        """
+        ack = heartbeats.over_http(here, body, credential)
+        if ack is not None:
+            await reply_with(send, headers, ack)
+            return
+        try:
+            report = await decode(here, body)
+        except BadInstanceUid as error:
+            complain(here, "http", "BadInstanceUid", peer_of(scope), str(error))
+            await reply_with(send, headers, encoded(bad_request(error)))
+            return
+        link = here.registry.links.get(report.instance_uid)
+        metrics.REPORTS["http"].inc()
+        offer = offered_settings(scope, headers, credential)
+        reply = await self.report(here, scope, link, report, body, offer, credential)
+        await reply_with(send, headers, encoded(reply))
+
+    async def report(
+        self,
+        here: Runtime,
+        scope: Scope,
+        link: Link | None,
+        report: StatusReport,
+        body: framing.Body,
+        heartbeat: HeartbeatOffer | None,
+        credential: AgentCredential | None,
+    ) -> Reply:
+        """The reply to a message with news. Raises `Denied`."""
+        if link is None or link.connection is not None or link.credential != credential:
+            link = Link(report.instance_uid, None)
+            link.inherit(here.presence.recall(report.instance_uid))
+            link.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
+        lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope))
+        settled = await exchanged(here, link, report, lease, body, heartbeat, credential)
+        if settled.denial is not None:
+            raise Denied(report.instance_uid, settled.denial)
+        reply = settled.reply or Reply(instance_uid=report.instance_uid.bytes)
+        if reply.error is None and settled.owned:
+            if report.agent_disconnect:
+                here.registry.detach(link)
+            else:
+                heartbeats.seen_over_http(link)
+                here.registry.attach(link)
+        return reply
+
+
+class Denied(Exception):
+    """The request may not speak for the agent it names."""
+
+    def __init__(self, instance_uid: UUID, denial: Denial) -> None:
+        super().__init__(denial.sentence)
+        self.instance_uid = instance_uid
+        self.denial = denial
