@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.conf import settings
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import OPEN, Protocol
-from websockets.speedups import apply_mask
-from websockets.streams import StreamReader
 
 from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
+from opamp_platform.peers.frames import DEFLATE, FrameReader, short_frame, short_message
 from opamp_platform.peers.turns import Kind, Turns
 from opamp_platform.peers.waiting import Flag, Mailbox
 from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
@@ -38,35 +36,7 @@ _CONTROL_FRAMES, _CONTROL_RATE = 200, 10.0
 # So many fragments of any size, beyond them only as many as fragments of this average size (bytes) would be.
 _FRAGMENTS, _FRAGMENT_SIZE = 1024, 256
 _NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-
-
-# A binary message in one frame; this bit says that a mask follows; up to this size the length has one byte (RFC 6455, 5.2).
-_WHOLE_BINARY, _MASKED, _SHORT = 0x82, 0x80, 125
 _NOTHING = memoryview(b"")
-
-
-class _Reader(StreamReader):
-    """Knows where the parser is: between two frames, where alone it asks for the end of the stream, or how far in one."""
-
-    between_frames = False
-    _wanted = 0
-
-    @property
-    def missing(self) -> int:
-        """Bytes that the parser needs before it can go on; 0 or less when it can."""
-        return 0 if self.between_frames else self._wanted - len(self.buffer)
-
-    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
-        """As the library's."""
-        self._wanted = n
-        return super().read_exact(n)
-
-    def at_eof(self) -> Generator[None, None, bool]:
-        """As the library's."""
-        self.between_frames = True
-        ended = yield from super().at_eof()
-        self.between_frames = False
-        return ended
 
 
 class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
@@ -84,14 +54,14 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         self.queue: Mailbox[ASGIReceiveEvent] = Mailbox()  # type: ignore[assignment]
         self.writable = Flag()  # type: ignore[assignment]
         self.logger = self.conn.logger = LOGGER
-        self._reader = self.conn.reader = _Reader()
+        self._reader = self.conn.reader = FrameReader()
         self.conn.parser = self.conn.parse()
         next(self.conn.parser)
         self._answer: Callable[[bytes], bytes | None] | None = None
         self._application_waits = False
         self._lent: dict[str, Any] = {}
         if settings.OPAMP_WEBSOCKET_COMPRESSION:
-            self.conn.available_extensions = [_DEFLATE]
+            self.conn.available_extensions = [DEFLATE]
         self._turns = Turns.of(self.loop, Kind.PARSING)
         self._unparsed = _NOTHING
         self._in_row = False
@@ -154,9 +124,6 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
 
         Nobody is overtaken: nothing waits to be parsed, received or sent, and the next message comes with the next turn.
         """
-        size = len(data) - 6
-        if not (0 <= size <= _SHORT and data[0] == _WHOLE_BINARY and data[1] == _MASKED | size):
-            return False
         if (
             not (self._application_waits and self._reader.between_frames and self.writable.is_set())
             or self.conn.state is not OPEN
@@ -168,11 +135,13 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
             or self.transport.is_closing()
         ):
             return False
-        answer = self._answer(apply_mask(data[6:], data[2:6])) if self._answer is not None else None
+        message = short_message(data)
+        answer = self._answer(message) if message is not None and self._answer is not None else None
         if answer is None:
             return False
-        if len(answer) <= _SHORT and not self.conn.extensions:
-            self.transport.write(bytes((_WHOLE_BINARY, len(answer))) + answer)
+        frame = None if self.conn.extensions else short_frame(answer)
+        if frame is not None:
+            self.transport.write(frame)
         else:
             self.conn.send_binary(answer)
             self.transport.write(b"".join(self.conn.data_to_send()))
@@ -415,13 +384,3 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
             self.transport.write_eof()
         self.transport.resume_reading()
         self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
-
-
-# Both parameters named, or clients built on gorilla/websocket give up (S-13); and no context means no memory kept.
-_DEFLATE = ServerPerMessageDeflateFactory(
-    server_no_context_takeover=True,
-    client_no_context_takeover=True,
-    server_max_window_bits=12,
-    client_max_window_bits=12,
-    compress_settings={"memLevel": 5},
-)
