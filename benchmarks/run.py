@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import (
     admin_pages,
+    batches,
     connect_storm,
     fan_out,
     heartbeats,
@@ -29,6 +30,7 @@ Scenario = tuple[str, Callable[[], dict[str, Any]]]
 
 SHORT: tuple[Scenario, ...] = (
     ("selector matching", selector_matching.measure),
+    ("batches", batches.measure),
     ("heartbeats", lambda: heartbeats.measure(seconds=4, rounds=1)),
     ("steady fleet", lambda: steady_fleet.measure(agents=2_000, interval=10, seconds=10)),
     ("HTTP pollers", lambda: steady_fleet.measure(agents=1_000, transport="http", interval=10, seconds=10)),
@@ -41,6 +43,7 @@ SHORT: tuple[Scenario, ...] = (
 )
 FULL: tuple[Scenario, ...] = (
     ("selector matching", selector_matching.measure),
+    ("batches", batches.measure),
     ("heartbeats", lambda: heartbeats.measure(seconds=8, rounds=3)),
     ("steady fleet", lambda: steady_fleet.measure(agents=10_000, seconds=60)),
     ("HTTP pollers", lambda: steady_fleet.measure(agents=10_000, transport="http", seconds=60)),

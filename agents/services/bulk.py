@@ -9,10 +9,10 @@ one prepared statement. It must not know what the rows mean.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db import connection, models
 from django.db.models import Model
@@ -82,16 +82,27 @@ def bulk_update(rows: Iterable[Model], names: Iterable[str]) -> None:
         _run(_change(type(members[0]), tuple(names), connection.vendor), members)
 
 
-def bulk_read(model: type[_Row], name: str, keys: Sequence[int], **conditions: str) -> list[_Row]:
-    """All rows whose field ``name`` is among ``keys`` and that meet the ``conditions`` (field = value), by primary key."""
-    if not keys:
+def bulk_read(
+    model: type[_Row],
+    among: Mapping[str, Sequence[Any]],
+    *,
+    beside: tuple[str, ...] = (),
+    locked: bool = False,
+    **conditions: str,
+) -> list[_Row]:
+    """All rows one of whose fields has one of its values in ``among``, and that meet the ``conditions`` (field = value).
+
+    They come by primary key. ``beside`` names rows that belong to them, one to one, and are read with them. ``locked`` as by
+    `agents.models.AgentQuerySet.locked`.
+    """
+    fields = tuple(name for name, keys in among.items() if keys)
+    if not fields:
         return []
-    reading = _reading(model, name, tuple(conditions), connection.vendor)
-    among = list(keys) if connection.vendor == "postgresql" else json.dumps(list(keys))
+    reading = _reading(model, fields, beside, tuple(conditions), locked, connection.vendor)
+    keys = [reading.keys(name, among[name]) for name in fields]
     with connection.cursor() as cursor:
-        cursor.execute(reading.sql, [among, *conditions.values()])
-        rows = cursor.fetchall()
-    return [model.from_db(connection.alias, reading.names, values) for values in reading.read(rows)]
+        cursor.execute(reading.sql, [*keys, *conditions.values()])
+        return reading.rows(cursor.fetchall())
 
 
 def bulk_save(changes: Iterable[tuple[Model, set[str]]]) -> None:
@@ -127,27 +138,47 @@ class _Statement:
         return changed
 
 
-class _Reading:
+class _Reading(Generic[_Row]):
     """SQL with the columns that it reads, in order. What converts their values belongs to one thread's connection."""
 
-    def __init__(self, sql: str, fields: Sequence[Any]) -> None:
+    def __init__(self, sql: str, model: type[_Row], beside: Sequence[Any]) -> None:
         self.sql = sql
-        self.names = [field.attname for field in fields]
-        self._columns = [field.get_col(field.model._meta.db_table) for field in fields]
+        self._model = model
+        self._names = [field.attname for field in model._meta.concrete_fields]
+        end = len(self._names)
+        self._columns = [field.get_col(model._meta.db_table) for field in model._meta.concrete_fields]
+        # What belongs to it: the relation, the names of its fields, and which of the columns they are.
+        self._beside: list[tuple[Any, list[str], slice]] = []
+        for relation in beside:
+            fields = relation.related_model._meta.concrete_fields
+            self._columns += [field.get_col(relation.related_model._meta.db_table) for field in fields]
+            self._beside.append((relation, [field.attname for field in fields], slice(end, end := end + len(fields))))
 
-    def read(self, rows: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
-        """The values of each row as the model takes them."""
+    def keys(self, name: str, values: Sequence[Any]) -> Any:
+        """The parameter for many values of this field."""
+        (field,) = _fields(self._model, [name])
+        prepared = [field.get_db_prep_value(value, connection) for value in values]
+        return prepared if connection.vendor == "postgresql" else json.dumps(prepared)
+
+    def rows(self, found: Iterable[Sequence[Any]]) -> list[_Row]:
+        """The rows as Django makes them of what the database said."""
         changed = [
             (position, column, converters)
             for position, column in enumerate(self._columns)
             if (converters := [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)])
         ]
-        for row in rows:
-            values = list(row)
+        alias, rows = connection.alias, []
+        for values in map(list, found):
             for position, column, converters in changed:
                 for convert in converters:
                     values[position] = convert(values[position], column, connection)
-            yield values
+            row = self._model.from_db(alias, self._names, values[: len(self._names)])
+            for relation, names, columns in self._beside:
+                other = relation.related_model.from_db(alias, names, values[columns])
+                relation.set_cached_value(row, other if other.pk is not None else None)
+                relation.remote_field.set_cached_value(other, row)
+            rows.append(row)
+        return rows
 
 
 def _run(statement: _Statement, rows: Sequence[Model]) -> None:
@@ -192,14 +223,30 @@ def _change(model: type[Model], names: tuple[str, ...], vendor: str) -> _Stateme
 
 
 @lru_cache(maxsize=64)
-def _reading(model: type[Model], name: str, conditions: tuple[str, ...], vendor: str) -> _Reading:
-    fields = model._meta.concrete_fields
-    table, columns = _quoted(model, fields)
-    _, (key, *others) = _quoted(model, _fields(model, [name, *conditions]))
+def _reading(
+    model: type[_Row],
+    among: tuple[str, ...],
+    beside: tuple[str, ...],
+    conditions: tuple[str, ...],
+    locked: bool,
+    vendor: str,
+) -> _Reading[_Row]:
+    table, columns = _quoted(model, model._meta.concrete_fields)
+    key = f"{table}.{connection.ops.quote_name(str(model._meta.pk.column))}"
+    columns = [f"{table}.{column}" for column in columns]
+    relations: list[Any] = [model._meta.get_field(name) for name in beside]
+    joins = ""
+    for relation in relations:
+        other, others = _quoted(relation.related_model, relation.related_model._meta.concrete_fields)
+        columns += [f"{other}.{column}" for column in others]
+        joins += f" LEFT JOIN {other} ON {other}.{connection.ops.quote_name(relation.remote_field.column)} = {key}"
     rows = "= ANY(%s)" if vendor == "postgresql" else "IN (SELECT value FROM json_each(%s))"
-    where = " AND ".join([f"{key} {rows}", *(f"{column} = %s" for column in others)])
-    order = connection.ops.quote_name(str(model._meta.pk.column))
-    return _Reading(f"SELECT {', '.join(columns)} FROM {table} WHERE {where} ORDER BY {order}", fields)  # noqa: S608
+    one_of = " OR ".join(f"{table}.{column} {rows}" for column in _quoted(model, _fields(model, among))[1])
+    where = [f"({one_of})", *(f"{table}.{column} = %s" for column in _quoted(model, _fields(model, conditions))[1])]
+    sql = f"SELECT {', '.join(columns)} FROM {table}{joins} WHERE {' AND '.join(where)} ORDER BY {key}"  # noqa: S608
+    if locked and connection.features.has_select_for_update:
+        sql += f" FOR UPDATE OF {table}"
+    return _Reading(sql, model, relations)
 
 
 def _fields(model: type[Model], names: Iterable[str]) -> list[Any]:

@@ -166,7 +166,7 @@ def custom_message_of(command: AgentCommand) -> CustomMessage:
 def pending_commands(agent_ids: Sequence[int]) -> dict[int, list[AgentCommand]]:
     """Commands not sent yet, by agent, oldest first."""
     waiting: dict[int, list[AgentCommand]] = {}
-    for command in bulk_read(AgentCommand, "agent", agent_ids, outcome=AgentCommand.Outcome.PENDING.value):
+    for command in bulk_read(AgentCommand, {"agent": agent_ids}, outcome=AgentCommand.Outcome.PENDING.value):
         waiting.setdefault(command.agent_id, []).append(command)
     return waiting
 

@@ -11,7 +11,6 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
 
 from accounts.clock import is_ahead
 from agents.models import (
@@ -25,7 +24,7 @@ from agents.models import (
 )
 from agents.services import credentials
 from agents.services.arrivals import Arrival, Lease, Recorded
-from agents.services.bulk import bulk_insert, bulk_save, bulk_update, reserve_keys
+from agents.services.bulk import bulk_insert, bulk_read, bulk_save, bulk_update, reserve_keys
 from agents.services.identity import move_to_new_uid, tell_rivals_apart
 from agents.services.merging import agent_name, merge_report
 
@@ -49,12 +48,10 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
     Of a speaker who may not speak for its agent nothing is recorded but the ``denial``.
     """
     uids = [arrival.report.instance_uid for arrival in arrivals]
-    concerned = Q(instance_uid__in=uids)
     # Unknown here may be a uid that we assigned, so that the agent's row still has the former one.
     strangers = [arrival.report.instance_uid for arrival in arrivals if arrival.known_sequence_num is None]
-    if strangers:
-        concerned |= Q(next_instance_uid__in=strangers)
-    found = list(Agent.objects.select_related("reported", "presence").filter(concerned).locked())
+    named = {"instance_uid": uids, "next_instance_uid": strangers}
+    found = bulk_read(Agent, named, beside=("reported", "presence"), locked=True)
     wanted = frozenset(uids)
     rows = {row.instance_uid: row for row in found if row.instance_uid in wanted}
     # Of strangers the rows just found say whether they have moved: mostly nobody has.

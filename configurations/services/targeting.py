@@ -198,7 +198,7 @@ class Placement:
 def assignments_of(agents: Sequence[Agent], at: datetime) -> dict[int, Assignment]:
     """Each agent's assignment by primary key; newcomers get an empty one that `save_placements` inserts."""
     keys = [agent.pk for agent in agents if not is_new(agent)]
-    known = {row.agent_id: row for row in bulk_read(Assignment, "agent", keys)}
+    known = {row.agent_id: row for row in bulk_read(Assignment, {"agent": keys})}
     return known | {agent.pk: Assignment(agent=agent, assigned_at=at) for agent in agents if agent.pk not in known}
 
 

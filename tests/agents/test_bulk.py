@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import DataError, connection, transaction
+from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent, AgentCommand, AgentEvent, AgentPresence, ReportedState, Transport
@@ -157,13 +158,60 @@ def test_rows_are_read_as_django_reads_them_in_one_statement() -> None:
             )  # fmt: skip
     keys = [agent.pk for agent in people[:3]]
     with CaptureQueriesContext(connection) as statements:
-        read = bulk_read(AgentCommand, "agent", keys, outcome=AgentCommand.Outcome.PENDING.value)
+        read = bulk_read(AgentCommand, {"agent": keys}, outcome=AgentCommand.Outcome.PENDING.value)
     assert len(statements) == 1
     wanted = list(AgentCommand.objects.filter(agent_id__in=keys, outcome=AgentCommand.Outcome.PENDING).order_by("id"))
     assert len(wanted) == 3
     for found, other in zip(read, wanted, strict=True):
-        assert not is_new(found)
-        for field in AgentCommand._meta.concrete_fields:
-            assert getattr(found, field.attname) == getattr(other, field.attname), field.name
-    assert bulk_read(AgentCommand, "agent", []) == []
-    assert bulk_read(AgentCommand, "agent", [0]) == []
+        assert_same(found, other)
+    assert bulk_read(AgentCommand, {"agent": []}) == []
+    assert bulk_read(AgentCommand, {"agent": [0]}) == []
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_rows_that_belong_to_others_come_with_them(locked: bool) -> None:
+    people = agents(5)
+    people[0].next_instance_uid = uuid4()
+    people[1].labels = {"text": ODD_TEXT}
+    bulk_insert(people)
+    bulk_insert(AgentPresence(agent=agent, last_seen_at=AT, sequence_num=2**64 - 1) for agent in people[1:])
+    bulk_insert(
+        ReportedState(agent=agent, health={"text": ODD_TEXT}, custom_capabilities=["a"]) for agent in people[:2]
+    )
+    uids = {
+        "instance_uid": [people[2].instance_uid, people[1].instance_uid, uuid4()],
+        "next_instance_uid": [people[0].next_instance_uid],
+    }
+    with transaction.atomic(), CaptureQueriesContext(connection) as statements:
+        read = bulk_read(Agent, uids, beside=("reported", "presence"), locked=locked)
+        assert [agent.pk for agent in read] == [agent.pk for agent in people[:3]]
+        for found in read:
+            other = Agent.objects.get(pk=found.pk)
+            assert_same(found, other)
+            for name in ("reported", "presence"):
+                before = len(statements)
+                beside = getattr(found, name, None)
+                assert len(statements) == before, "it was read with the agent"
+                wanted = getattr(other, name, None)
+                assert (beside is None) == (wanted is None)
+                if beside is not None:
+                    assert beside.agent is found
+                    assert_same(beside, wanted)
+    assert ("FOR UPDATE" in statements[0]["sql"]) is (locked and connection.vendor == "postgresql")
+
+
+def test_fields_without_values_are_not_asked_for() -> None:
+    people = agents(2)
+    bulk_insert(people)
+    with CaptureQueriesContext(connection) as statements:
+        read = bulk_read(Agent, {"instance_uid": [people[1].instance_uid], "next_instance_uid": []})
+        assert bulk_read(Agent, {"instance_uid": [], "next_instance_uid": []}) == []
+    assert [agent.pk for agent in read] == [people[1].pk]
+    assert len(statements) == 1
+
+
+def assert_same(found: Model, other: Model) -> None:
+    """All columns of a row, and that both are of the database."""
+    assert not is_new(found)
+    for field in type(other)._meta.concrete_fields:
+        assert getattr(found, field.attname) == getattr(other, field.attname), field.name
