@@ -4,8 +4,8 @@
 the process ends; a profile costs time of its own, so read shares from it, not rates. ``BENCH_STATEMENTS=file`` writes how
 often each statement ran and how long it took. ``BENCH_STALLS=file`` writes what every thread was doing whenever the event
 loop had not turned for 60 ms. ``BENCH_MEMORY=folder`` appends to a file for each process, every half
-minute, how much memory is resident, and how much of it malloc has in use and keeps free; with ``BENCH_TRACE=yes`` also what
-Python allocated since the first time, by line and by type, which doubles CPU time and memory.
+minute, how much memory is resident, how much of it malloc has in use and keeps free, and what Python's allocator holds;
+with ``BENCH_TRACE=yes`` also what Python allocated since the first time, by line and by type, which doubles CPU time and memory.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -197,7 +198,7 @@ class _Mallinfo(ctypes.Structure):
 
 
 def _tell_memory(target: Path) -> None:
-    """Resident memory, and what of it malloc has in use, keeps free and has mapped; then what Python says, if traced."""
+    """Resident memory; what of it malloc has in use, keeps free and has mapped; what Python's own allocator holds."""
     mallinfo = ctypes.CDLL(None).mallinfo2
     mallinfo.restype = _Mallinfo
     first: tuple[tracemalloc.Snapshot, Tally[str]] | None = None
@@ -207,15 +208,49 @@ def _tell_memory(target: Path) -> None:
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         said = {"resident": resident, "used": found.uordblks, "free": found.fordblks, "mapped": found.hblkhd}
         lines = [f"{time.monotonic():.0f} s: " + ", ".join(f"{key} {size >> 10} KiB" for key, size in said.items())]
+        lines.append(f"Python: {_small_objects()}, {len(gc.get_objects(2))} old objects")
         if tracemalloc.is_tracing():
-            gc.collect()
-            objects = Tally(type(known).__qualname__ for known in gc.get_objects())
-            snapshot = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
-            first = first or (snapshot, objects)
-            lines.append(f"traced {tracemalloc.get_traced_memory()[0] >> 10} KiB; more objects than at first:")
-            lines.append(str((objects - first[1]).most_common(15)))
-            for line in snapshot.compare_to(first[0], "traceback")[:_MOST_LINES]:
-                places = " < ".join(map(str, reversed(line.traceback)))
-                lines.append(f"{line.size_diff / 1024:+9.1f} KiB {line.count_diff:+7d}  {places}")
+            lines += _traced(first := first or _snapshot())
         with target.open("a") as out:
             out.write("\n".join(lines) + "\n")
+
+
+_ALLOCATOR = {
+    "arenas": r"# arenas allocated current += +([\d,]+)",
+    "at most": r"# arenas highwater mark += +([\d,]+)",
+    "bytes in use": r"# bytes in allocated blocks += +([\d,]+)",
+    "free beside them": r"# bytes in available blocks += +([\d,]+)",
+    "in empty pools": r"\d+ unused pools .*= +([\d,]+)",
+}
+
+
+def _small_objects() -> str:
+    """What Python's allocator says of itself; it prints that to the standard error of the process and nowhere else."""
+    with tempfile.TemporaryFile() as told:
+        kept = os.dup(2)
+        os.dup2(told.fileno(), 2)
+        try:
+            sys._debugmallocstats()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        told.seek(0)
+        text = told.read().decode()
+    found = {name: re.search(pattern, text) for name, pattern in _ALLOCATOR.items()}
+    return ", ".join(f"{name} {match[1].replace(',', '')}" for name, match in found.items() if match)
+
+
+def _snapshot() -> tuple[tracemalloc.Snapshot, Tally[str]]:
+    gc.collect()
+    objects = Tally(type(known).__qualname__ for known in gc.get_objects())
+    return tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)]), objects
+
+
+def _traced(first: tuple[tracemalloc.Snapshot, Tally[str]]) -> list[str]:
+    snapshot, objects = _snapshot()
+    lines = [f"traced {tracemalloc.get_traced_memory()[0] >> 10} KiB; more objects than at first:"]
+    lines.append(str((objects - first[1]).most_common(15)))
+    for line in snapshot.compare_to(first[0], "traceback")[:_MOST_LINES]:
+        places = " < ".join(map(str, reversed(line.traceback)))
+        lines.append(f"{line.size_diff / 1024:+9.1f} KiB {line.count_diff:+7d}  {places}")
+    return lines
