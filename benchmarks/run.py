@@ -17,6 +17,7 @@ from benchmarks import (
     connect_storm,
     fan_out,
     heartbeats,
+    hostile,
     reconnect_storm,
     selector_matching,
     soak,
@@ -54,6 +55,7 @@ FULL: tuple[Scenario, ...] = (
     ("connect storm over HTTP", lambda: connect_storm.measure(transport="http")),
     ("fan-out to 10,000", lambda: fan_out.measure(agents=10_000)),
     ("reconnect storm of 10,000", lambda: reconnect_storm.measure(agents=10_000)),
+    ("hostile peers", hostile.measure),
     ("pages", admin_pages.measure),
     ("soak", soak.measure),
 )
