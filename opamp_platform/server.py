@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import socket
 
@@ -12,6 +13,9 @@ from opamp_platform.peers import PatientHttpProtocol, PatientWebSocketProtocol
 
 # Agents were sent away before; this is for requests under way and for peers that do not answer the close.
 GRACEFUL_SECONDS = 5
+# ``mallopt`` of glibc: which setting, and what it is set to.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENAS = -1, -3, -8
+_LARGE_BLOCK = 128 * 1024
 # HTTP agents poll every 30 s by default: their connection should live to see the next poll.
 _KEEP_ALIVE_SECONDS = 75
 
@@ -38,6 +42,19 @@ def configured(*, host: str, port: int) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
+
+
+def keep_heap_small() -> None:
+    """One heap for all threads, and large blocks beside it, so that what a burst took goes back to the system.
+
+    glibc would give each thread a heap of its own, and keep ever larger blocks in them: pieces of memory that nobody uses,
+    several MiB in each process. Only one thread at a time allocates anyway. Other C libraries have other habits.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENAS, 1)
+        mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
+        mallopt(_TRIM_THRESHOLD, _LARGE_BLOCK)
 
 
 def raise_file_limit() -> None:

@@ -20,7 +20,7 @@ from accounts import services as accounts
 from accounts.models import User
 from opamp_platform import supervisor
 from opamp_platform.health import first_line, missing_migrations
-from opamp_platform.server import configured, port_problem, raise_file_limit
+from opamp_platform.server import configured, keep_heap_small, port_problem, raise_file_limit
 
 
 class Command(BaseCommand):
@@ -55,6 +55,7 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {first_line(error)}. See DATABASE_URL.") from error
         raise_file_limit()
+        keep_heap_small()
         config = configured(host=host, port=port)
         sockets = [config.bind_socket()]
         # Workers read their settings from the environment; this process has read its own already.
