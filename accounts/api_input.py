@@ -1,7 +1,7 @@
 """What every REST door asks of a request body: JSON types as they are, and no member that nobody reads.
 
 DRF's own fields turn ``5`` into ``"5"`` and ``"yes"`` into ``true``; a program that sends the wrong type has a mistake
-that should be seen. It must not know any model.
+that should be seen. And what answers say in words. It must not know any model.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
+
+from accounts.languages import in_readers_language
 
 
 class Text(serializers.CharField):
@@ -53,6 +56,14 @@ class Uid(serializers.UUIDField):
         return super().to_internal_value(data)
 
 
+class Said(serializers.CharField):
+    """What lower storeys say, in the language of the caller."""
+
+    def to_representation(self, value: Any) -> str:
+        """Translated."""
+        return in_readers_language(value)
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses members it does not declare, by name. Read-only ones may be sent back and count for nothing."""
 
@@ -62,7 +73,9 @@ class StrictSerializer(serializers.Serializer[Any]):
             unknown = [str(name) for name in data if name not in self.fields]
             if unknown:
                 known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
-                message = f"There is no such field; the fields are: {known or 'none, send no body'}."
+                message = _("There is no such field; the fields are: %(known)s.") % {
+                    "known": known or _("none, send no body")
+                }
                 raise serializers.ValidationError({name: [message] for name in unknown[:20]})
         return super().to_internal_value(data)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.utils.translation import gettext
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
@@ -35,7 +36,7 @@ class ApiTokenAuthentication(BaseAuthentication):
             return None
         token = verify_token(credentials.strip().decode("latin-1"), at=clock.now())
         if token is None:
-            raise AuthenticationFailed("The API token is unknown, expired or revoked.")
+            raise AuthenticationFailed(gettext("The API token is unknown, expired or revoked."))
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

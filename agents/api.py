@@ -8,6 +8,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
@@ -20,6 +21,8 @@ from accounts import services as accounts
 from accounts.api_input import NoBody
 from accounts.authentication import signed_in
 from accounts.clock import clock
+from accounts.languages import in_readers_language
+from accounts.sentence import Sentence
 from agents.api_serializers import (
     AgentDetailSerializer,
     AgentEdit,
@@ -166,10 +169,10 @@ class AgentViewSet(
                 return Response(redacted_files(files))
             case "shown":
                 if not request.user.has_perm("agents.reveal_secrets"):
-                    raise PermissionDenied("Showing secrets needs the right agents.reveal_secrets.")
+                    raise PermissionDenied(_("Showing secrets needs the right agents.reveal_secrets."))
                 accounts.record(by=signed_in(request), verb="agent.reveal_secrets", target=agent, name=str(agent))
                 return Response(files)
-        raise ValidationError({"secrets": ["Say hidden or shown."]})
+        raise ValidationError({"secrets": [_("Say hidden or shown.")]})
 
     @extend_schema(parameters=[INSTANCE_UID], responses=ComponentsSerializer)
     @action(detail=True)
@@ -315,7 +318,9 @@ class AgentViewSet(
         try:
             return self._to_many(wanted, edit)
         except InvalidLabels as error:
-            raise serializers.ValidationError({"set": {key: [text] for key, text in error.errors}}) from error
+            raise serializers.ValidationError(
+                {"set": {key: [in_readers_language(text)] for key, text in error.errors}}
+            ) from error
 
     # --- Shared ----------------------------------------------------------------------------------------------------
 
@@ -333,10 +338,11 @@ class AgentViewSet(
         found = wanted.chosen(Agent.objects.visible_to(self.request.user)).order_by()
         keys = dict(found.values_list("pk", "instance_uid")[: MOST + 1])
         if len(keys) > MOST:
+            most = {"most": f"{MOST:,}"}
             raise serializers.ValidationError(
-                {"filter": [f"More than {MOST:,} agents match: narrow the filter and send several requests."]}
+                {"filter": [_("More than %(most)s agents match: narrow the filter and send several requests.") % most]}
             )
         outcome = act(list(keys))
         for uid in set(wanted.validated_data.get("instance_uids", ())) - set(keys.values()):
-            outcome.skip(uid, "There is no such agent.")
+            outcome.skip(uid, Sentence("There is no such agent."))
         return Response(OutcomeSerializer(outcome).data)

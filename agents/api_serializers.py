@@ -7,16 +7,18 @@ import binascii
 from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidForm
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.api_input import Flag, StrictSerializer, Text, Uid
+from accounts.api_input import Flag, Said, StrictSerializer, Text, Uid
+from accounts.languages import in_readers_language
 from agents.filters import filtered
 from agents.models import Agent, AgentCommand, AgentEvent, AgentQuerySet, ConnectionRecord
 from agents.redaction import redacted_files
 from agents.reports import RemoteConfigStatuses, Status, capability_names
 from agents.services.batches import MOST, Outcome
-from agents.services.commands import MAX_MESSAGE_BYTES
+from agents.services.commands import MAX_MESSAGE_BYTES, too_large
 
 # --- What is shown ---------------------------------------------------------------------------------------------------
 
@@ -178,7 +180,7 @@ class SkippedSerializer(serializers.Serializer[Any]):
     """One agent that nothing was done for."""
 
     instance_uid = serializers.UUIDField()
-    reason = serializers.CharField()
+    reason = Said()
 
 
 class OutcomeSerializer(serializers.Serializer[Outcome]):
@@ -191,7 +193,7 @@ class OutcomeSerializer(serializers.Serializer[Outcome]):
     @extend_schema_field(SkippedSerializer(many=True))
     def get_skipped_agents(self, outcome: Outcome) -> list[dict[str, Any]]:
         """Why, one by one."""
-        return [{"instance_uid": str(uid), "reason": reason} for uid, reason in outcome.sample]
+        return [{"instance_uid": str(uid), "reason": in_readers_language(reason)} for uid, reason in outcome.sample]
 
 
 # --- What is taken ---------------------------------------------------------------------------------------------------
@@ -222,16 +224,14 @@ class CustomMessageRequest(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Adds ``bytes``."""
         if "data" in attrs and "data_base64" in attrs:
-            raise serializers.ValidationError({"data_base64": ["Send data or data_base64, not both."]})
+            raise serializers.ValidationError({"data_base64": [_("Send data or data_base64, not both.")]})
         try:
             data = base64.b64decode(attrs.get("data_base64", ""), validate=True) or attrs.get("data", "").encode()
         except (binascii.Error, ValueError):
-            raise serializers.ValidationError({"data_base64": ["This is not base64."]}) from None
+            raise serializers.ValidationError({"data_base64": [_("This is not base64.")]}) from None
         if len(data) > MAX_MESSAGE_BYTES:
             name = "data" if "data" in attrs else "data_base64"
-            raise serializers.ValidationError(
-                {name: [f"The message has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are sent."]}
-            )
+            raise serializers.ValidationError({name: [in_readers_language(too_large(data))]})
         return {**attrs, "bytes": data}
 
 
@@ -248,7 +248,7 @@ class ChosenAgents(StrictSerializer):
         """Exactly one choice."""
         if ("filter" in attrs) + ("instance_uids" in attrs) + attrs.get("match_all", False) != 1:
             raise serializers.ValidationError(
-                {"filter": ["Say which agents: send exactly one of filter, instance_uids, and match_all: true."]}
+                {"filter": [_("Say which agents: send exactly one of filter, instance_uids, and match_all: true.")]}
             )
         return attrs
 
@@ -273,7 +273,9 @@ class LabelsRequest(ChosenAgents):
         """Something to do, and no label in both."""
         both = {*attrs.get("set", ())} & {*attrs.get("remove", ())}
         if both:
-            raise serializers.ValidationError({"remove": [f"Set or remove {', '.join(sorted(both))}, not both."]})
+            raise serializers.ValidationError(
+                {"remove": [_("Set or remove %(keys)s, not both.") % {"keys": ", ".join(sorted(both))}]}
+            )
         if not attrs.get("set") and not attrs.get("remove"):
-            raise serializers.ValidationError({"set": ["Name at least one label to set or to remove."]})
+            raise serializers.ValidationError({"set": [_("Name at least one label to set or to remove.")]})
         return super().validate(attrs)

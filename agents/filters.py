@@ -9,8 +9,10 @@ import django_filters
 from django import forms
 from django.db.models import Q
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 from django_filters.fields import MultipleChoiceField
 
+from accounts.sentence import Sentence
 from agents.conditions import status_condition
 from agents.label_conditions import selector_condition
 from agents.models import Agent, AgentQuerySet
@@ -102,7 +104,7 @@ class AgentFilter(django_filters.FilterSet):
         """Raises `InvalidSelector` with the position of the mistake."""
         selector = parse_label_query(value)
         if "\x00" in value:
-            raise InvalidSelector([("", "A selector must not contain NUL characters.")])
+            raise InvalidSelector([("", Sentence("A selector must not contain NUL characters."))])
         return queryset.filter(selector_condition(selector))
 
     def by_text(self, queryset: AgentQuerySet, _name: str, value: str) -> AgentQuerySet:
@@ -118,7 +120,7 @@ def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQueryS
     known = set(AgentFilter.get_filters()) - {"ordering"}  # type: ignore[no-untyped-call]
     unknown = sorted(set(filters) - known)
     if unknown:
-        message = f"There is no such filter; the filters are: {', '.join(sorted(known))}."
+        message = _("There is no such filter; the filters are: %(known)s.") % {"known": ", ".join(sorted(known))}
         raise forms.ValidationError(dict.fromkeys(unknown, message))
     query = QueryDict(mutable=True)
     for name, value in filters.items():
@@ -129,7 +131,7 @@ def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQueryS
     # In a list an empty filter is one not set; here it would quietly choose the whole fleet.
     empty = [name for name in filters if not judged.form.cleaned_data[name]]
     if empty:
-        raise forms.ValidationError(dict.fromkeys(empty, "An empty filter would choose every agent; leave it out."))
+        raise forms.ValidationError(dict.fromkeys(empty, _("An empty filter would choose every agent; leave it out.")))
     chosen: AgentQuerySet = judged.filter_queryset(queryset)
     return chosen
 
@@ -139,5 +141,5 @@ def _texts(name: str, value: Any) -> list[str]:
         return ["true" if value else "false"]
     texts = value if isinstance(value, list) and name == "status" else [value]
     if not all(isinstance(text, str) for text in texts):
-        raise forms.ValidationError({name: "Send a text."})
+        raise forms.ValidationError({name: _("Send a text.")})
     return texts

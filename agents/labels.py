@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from accounts.sentence import Sentence
 from agents.reports import AgentDescription, Json, JsonObject
 
 MAX_LABELS = 128
@@ -29,9 +30,14 @@ class InvalidLabels(ValueError):
     ``errors`` holds one ``(key, message)`` pair per problem; the key is ``""`` when the map as a whole is wrong.
     """
 
-    def __init__(self, errors: list[tuple[str, str]]) -> None:
-        self.errors: tuple[tuple[str, str], ...] = tuple(errors)
-        super().__init__("; ".join(f"{key}: {message}" if key else message for key, message in errors))
+    def __init__(self, errors: list[tuple[str, Sentence]]) -> None:
+        self.errors: tuple[tuple[str, Sentence], ...] = tuple(errors)
+        super().__init__("; ".join(self.problems))
+
+    @property
+    def problems(self) -> list[Sentence]:
+        """One for each, with its key."""
+        return [Sentence.at(key, message) for key, message in self.errors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +111,20 @@ def validate_labels(labels: Mapping[object, object]) -> dict[str, str]:
     Keys are 1 to 255 letters, digits and ``_ . - / @``, starting with a letter, digit or ``_``: OpenTelemetry attribute
     names and Kubernetes label keys fit, and no key needs quotes in a query. Values are text of up to 1024 characters.
     """
-    errors: list[tuple[str, str]] = []
+    errors: list[tuple[str, Sentence]] = []
     valid: dict[str, str] = {}
     if len(labels) > MAX_LABELS:
-        errors.append(("", f"{len(labels)} labels; at most {MAX_LABELS} are kept for an agent, remove some."))
+        too_many = Sentence(
+            "{count} labels; at most {most} are kept for an agent, remove some.", count=len(labels), most=MAX_LABELS
+        )
+        errors.append(("", too_many))
     for key, value in labels.items():
         if not isinstance(key, str):
-            errors.append((str(key), "A label key must be text."))
+            errors.append((str(key), Sentence("A label key must be text.")))
             continue
         problem = label_key_problem(key) or _operator_key_problem(key)
         if problem is None and not isinstance(value, str):
-            problem = "A label value must be text; put it in quotes."
+            problem = Sentence("A label value must be text; put it in quotes.")
         if isinstance(value, str):
             problem = problem or label_value_problem(value)
             valid[key] = value
@@ -126,31 +135,40 @@ def validate_labels(labels: Mapping[object, object]) -> dict[str, str]:
     return valid
 
 
-def label_key_problem(key: str) -> str | None:
+def label_key_problem(key: str) -> Sentence | None:
     """Why no label can have this key, or ``None``. Wider than `validate_labels`: agents report such keys too."""
     if not key.strip():
-        return "A label key must not be empty."
+        return Sentence("A label key must not be empty.")
     if key != key.strip():
-        return "A label key must not begin or end with a blank."
-    return _text_problem(key, "A label key", MAX_KEY_LENGTH)
+        return Sentence("A label key must not begin or end with a blank.")
+    return _text_problem(key, Sentence("A label key"), MAX_KEY_LENGTH)
 
 
-def label_value_problem(value: str) -> str | None:
+def label_value_problem(value: str) -> Sentence | None:
     """Why no operator may write this value, or ``None``. Empty is a value."""
-    return _text_problem(value, "A label value", MAX_VALUE_LENGTH)
+    return _text_problem(value, Sentence("A label value"), MAX_VALUE_LENGTH)
 
 
-def _operator_key_problem(key: str) -> str | None:
+def _operator_key_problem(key: str) -> Sentence | None:
     if _OPERATOR_KEY.fullmatch(key):
         return None
-    return "Use only letters, digits and _ . - / @ and begin with a letter, digit or _ (as in os.type or team/owner)."
+    return Sentence(
+        "Use only letters, digits and _ . - / @ and begin with a letter, digit or _ (as in os.type or team/owner)."
+    )
 
 
-def _text_problem(text: str, what: str, limit: int) -> str | None:
+def _text_problem(text: str, what: Sentence, limit: int) -> Sentence | None:
     if len(text) > limit:
-        return f"{what} has at most {limit} characters; this one has {len(text)}."
+        return Sentence(
+            "{what} has at most {most} characters; this one has {count}.", what=what, most=limit, count=len(text)
+        )
     if found := _UNWRITABLE.search(text):
-        return f"{what} must not contain control characters (U+{ord(found[0]):04X} at character {found.start() + 1})."
+        return Sentence(
+            "{what} must not contain control characters ({character} at character {place}).",
+            what=what,
+            character=f"U+{ord(found[0]):04X}",
+            place=found.start() + 1,
+        )
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
@@ -38,7 +39,8 @@ from configurations.checks import Finding
 from configurations.models import Configuration
 from configurations.previewing import preview
 from configurations.services import offers, publishing
-from configurations.services.publishing import Draft, StaleRevision, draft_of
+from configurations.services.drafts import Draft, draft_of
+from configurations.services.publishing import StaleRevision
 
 T = TypeVar("T")
 
@@ -58,7 +60,7 @@ class NoSuchTag(APIException):
     """If-Match names something that never was an ETag of a configuration."""
 
     status_code = 412
-    default_detail = 'If-Match is not the ETag of this configuration; it looks like "3".'
+    default_detail = _('If-Match is not the ETag of this configuration; it looks like "3".')
 
 
 class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
@@ -209,7 +211,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         self.get_object()
         values = self._validated(request, ConfigurationEdit)
         if values.get("name", name) != name:
-            raise ValidationError({"name": ["The name of a configuration cannot change."]})
+            raise ValidationError({"name": [_("The name of a configuration cannot change.")]})
 
         def edit(present: Configuration, expected: int) -> tuple[Configuration, list[Finding]]:
             return publishing.update_configuration(

@@ -8,16 +8,17 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.api_input import Flag, StrictSerializer, Text, Whole
+from accounts.api_input import Flag, Said, StrictSerializer, Text, Whole
 from configurations.checks import Finding, InvalidContentType, normalise_content_type
 from configurations.models import Assignment, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent
 from configurations.remote_config import ConfigFile
-from configurations.services.publishing import Draft
+from configurations.services.drafts import Draft
 from configurations.targets import why
 
 
@@ -32,7 +33,7 @@ class FileSerializer(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """One body."""
         if "body" in attrs and "body_base64" in attrs:
-            raise serializers.ValidationError({"body_base64": ["Send body or body_base64, not both."]})
+            raise serializers.ValidationError({"body_base64": [_("Send body or body_base64, not both.")]})
         return attrs
 
 
@@ -46,7 +47,7 @@ class FindingSerializer(serializers.Serializer[Finding]):
 
     severity = serializers.CharField()
     kind = serializers.CharField()
-    message = serializers.CharField()
+    message = Said()
     line = serializers.IntegerField()
     column = serializers.IntegerField()
     path = serializers.CharField(allow_blank=True)
@@ -186,7 +187,7 @@ class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
 class ClauseSerializer(serializers.Serializer[Any]):
     """How one clause of a selector did."""
 
-    clause = serializers.CharField()
+    clause = Said()
     key = serializers.CharField()
     satisfied = serializers.BooleanField()
     actual = serializers.CharField(allow_null=True, allow_blank=True)
@@ -252,7 +253,7 @@ def drafted(values: dict[str, Any], base: Draft) -> Draft:
             files[draft.config_key] = ConfigFile(body, content_type, known.role if known else "")
         elif known.body != body:
             raise serializers.ValidationError(
-                {"raw_config": ["raw_config and files name different texts for the same config key."]}
+                {"raw_config": [_("raw_config and files name different texts for the same config key.")]}
             )
     elif "content_type" in values and "files" not in values and draft.config_key in files:
         files[draft.config_key] = dataclasses.replace(files[draft.config_key], content_type=content_type)
@@ -267,5 +268,5 @@ def _file(key: str, entry: dict[str, Any], content_type: str) -> ConfigFile:
             else entry.get("body", "").encode("utf-8", "replace")
         )
     except (binascii.Error, ValueError):
-        raise serializers.ValidationError({f"files.{key}": ["body_base64 is not base64."]}) from None
+        raise serializers.ValidationError({f"files.{key}": [_("body_base64 is not base64.")]}) from None
     return ConfigFile(body, entry.get("content_type", content_type), entry.get("role", ""))

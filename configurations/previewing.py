@@ -12,7 +12,7 @@ from agents.reports import AgentCapabilities
 from agents.selectors import Entry, SelectorIndex, parse_selector
 from configurations.checks import Finding
 from configurations.models import Configuration
-from configurations.services.publishing import Draft, checked
+from configurations.services.drafts import Draft, checked
 
 SAMPLE = 20
 _DRAFT = "draft"

@@ -8,8 +8,14 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
+
+from accounts.languages import in_readers_language
+from accounts.sentence import Sentence
+from configurations.checks.parsers_words import parsers_words
 
 # Deeper than any selector or attribute; far below where Python's own recursion ends.
 MAX_DEPTH = 64
@@ -20,7 +26,7 @@ class TooLarge(APIException):
     """The request body is above the limit."""
 
     status_code = 413
-    default_detail = "The request body is too large."
+    default_detail = gettext_lazy("The request body is too large.")
 
 
 class BoundedJSONParser(JSONParser):
@@ -35,13 +41,15 @@ class BoundedJSONParser(JSONParser):
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         body: bytes = stream.read(limit + 1)
         if len(body) > limit:
-            raise TooLarge(f"The request body has more than {limit} bytes.")
+            raise TooLarge(_("The request body has more than %(limit)d bytes.") % {"limit": limit})
         try:
             data = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
         except RecursionError:
             raise _too_deep() from None
+        except json.JSONDecodeError as error:
+            raise _not_json(_problem_of(error)) from error
         except ValueError as error:
-            raise ParseError(f"The body is not JSON: {error}") from error
+            raise _not_json(error) from error
         if body.count(b"[") + body.count(b"{") > MAX_DEPTH or b"\\u" in body:
             _inspect(data)
         return data
@@ -52,16 +60,30 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         seen: set[str] = set()
         name = next(name for name, _value in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"the name {_shown(name)!r} is given twice in one object")
+        raise ValueError(Sentence("the name {name} is given twice in one object", name=repr(_shown(name))))
     return members
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(Sentence("{text} is no JSON number", text=text))
+
+
+def _not_json(problem: Sentence | Exception) -> ParseError:
+    return ParseError(_("The body is not JSON: %(problem)s") % {"problem": in_readers_language(problem)})
+
+
+def _problem_of(error: json.JSONDecodeError) -> Sentence:
+    return Sentence(
+        "{problem}: line {line} column {column} (char {place})",
+        problem=parsers_words(error.msg.rstrip(": ")),
+        line=error.lineno,
+        column=error.colno,
+        place=error.pos,
+    )
 
 
 def _too_deep() -> ParseError:
-    return ParseError(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+    return ParseError(_("The JSON is nested deeper than %(most)d levels.") % {"most": MAX_DEPTH})
 
 
 def _inspect(data: Any) -> None:
@@ -73,7 +95,7 @@ def _inspect(data: Any) -> None:
             raise _too_deep()
         if isinstance(value, str):
             if _SURROGATE.search(value):
-                raise ValidationError({_shown(member): ["The text has a lone surrogate; send whole characters."]})
+                raise ValidationError({_shown(member): [_("The text has a lone surrogate; send whole characters.")]})
         elif isinstance(value, dict | list):
             waiting.extend((part, member or name, depth + 1) for name, part in _parts(value))
 

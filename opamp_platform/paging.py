@@ -138,5 +138,6 @@ def _number(request: Request, name: str, default: int, most: int | None) -> int:
     digits = text.strip()
     number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= 18 else 0
     if number < 1 or (most is not None and number > most):
-        raise ValidationError({name: [f"A whole number from 1{f' to {most}' if most else ''}."]})
+        said = _("A whole number from 1 to %(most)d.") % {"most": most} if most else _("A whole number from 1.")
+        raise ValidationError({name: [said]})
     return number

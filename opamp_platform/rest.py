@@ -11,6 +11,7 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Request
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.http.multipartparser import MultiPartParserError
+from django.utils.translation import gettext as _
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.permissions import IsAuthenticated
@@ -19,18 +20,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
+from accounts.languages import in_readers_language
+from accounts.sentence import Sentence
 from agents.labels import InvalidLabels
 from agents.selectors import InvalidSelector
 from agents.services.commands import CannotBeSent
 from agents.services.editing import CannotBeForgotten, UnknownAgent
 from configurations.api_serializers import findings_json
+from configurations.services.drafts import InvalidConfiguration
 from configurations.services.offers import NothingToRetry
-from configurations.services.publishing import InvalidConfiguration, NameTaken, StaleRevision, UnknownRevision
+from configurations.services.publishing import NameTaken, StaleRevision, UnknownRevision
 from opamp_platform import unavailable
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"
-_AWAY = "The database is out of reach; try again later."
+_AWAY = Sentence("The database is out of reach; try again later.")
 
 
 class ProblemRenderer(JSONRenderer):
@@ -42,17 +46,26 @@ class ProblemRenderer(JSONRenderer):
 def problem_body(
     status: int, detail: str, *, errors: Mapping[str, Any] | None = None, findings: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """One problem document. ``errors`` maps fields to their messages."""
+    """One problem document in the caller's language. ``errors`` maps fields to their messages."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
-        "errors": dict(errors or {}),
+        "detail": in_readers_language(detail),
+        "errors": {name: _in_readers_language(texts) for name, texts in (errors or {}).items()},
     }
     if findings:
         body["findings"] = findings
     return body
+
+
+def _in_readers_language(said: Any) -> Any:
+    """Messages, in lists or by name."""
+    if isinstance(said, str):
+        return in_readers_language(said)
+    if isinstance(said, Mapping):
+        return {name: _in_readers_language(text) for name, text in said.items()}
+    return [_in_readers_language(text) for text in said] if isinstance(said, list | tuple) else said
 
 
 def problem(
@@ -95,9 +108,9 @@ def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None
         case RequestDataTooBig():
             return problem(413, "The request body is too large.")
         case SuspiciousOperation() | MultiPartParserError():
-            return problem(400, "The request cannot be read.")
+            return problem(400, _("The request cannot be read."))
         case exceptions.ValidationError():
-            return problem(400, "The request is not valid.", errors=_by_field(error.detail))
+            return problem(400, _("The request is not valid."), errors=_by_field(error.detail))
         case exceptions.APIException() | PermissionDenied():
             return _translated(error, context)
     return _domain_problem(error, by_header=bool(context["request"].headers.get("If-Match")))
@@ -106,22 +119,25 @@ def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None
 def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
     match error:
         case NameTaken():
-            return problem(409, "The name is taken.", errors=error.errors)
+            return problem(409, _("The name is taken."), errors=error.errors)
         case InvalidConfiguration():
             findings = findings_json(error.findings)
-            return problem(400, "The configuration is not valid.", errors=error.errors, findings=findings)
+            return problem(400, _("The configuration is not valid."), errors=error.errors, findings=findings)
         case StaleRevision():
-            return problem(412 if by_header else 409, str(error), errors={"revision": [str(error)]})
+            said = in_readers_language(error)
+            return problem(412 if by_header else 409, said, errors={"revision": [said]})
         case InvalidLabels():
             by_label = {key: [text] for key, text in error.errors}
-            return problem(400, "The labels are not valid.", errors={"operator_labels": by_label})
+            return problem(400, _("The labels are not valid."), errors={"operator_labels": by_label})
         case InvalidSelector():
-            place = "" if error.position is None else f" (at character {error.position + 1})"
-            return problem(400, f"The selector is not valid{place}.", errors={"label": [str(error)]})
+            detail = _("The selector is not valid.")
+            if error.position is not None:
+                detail = _("The selector is not valid (at character %(place)d).") % {"place": error.position + 1}
+            return problem(400, detail, errors={"label": error.problems})
         case CannotBeSent() | CannotBeForgotten() | NothingToRetry():
-            return problem(409, str(error))
+            return problem(409, in_readers_language(error))
         case UnknownAgent() | UnknownRevision() | ObjectDoesNotExist() | Http404():
-            return problem(404, "There is nothing of that name here.")
+            return problem(404, _("There is nothing of that name here."))
     return None
 
 
@@ -152,12 +168,12 @@ class NoSuchUrl(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raises `NotFound` for every method."""
         super().initial(request, *args, **kwargs)
-        raise exceptions.NotFound("There is no such API URL.")
+        raise exceptions.NotFound(_("There is no such API URL."))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 400, as a problem below the API's path."""
-    return _api_problem(request, 400, "The request cannot be read.") or defaults.bad_request(request, exception)
+    return _api_problem(request, 400, _("The request cannot be read.")) or defaults.bad_request(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -166,9 +182,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
         answer = _api_problem(request, 503, _AWAY) or unavailable.page()
         answer.headers["Retry-After"] = str(unavailable.RETRY_AFTER_SECONDS)
         return answer
-    return _api_problem(request, 500, "The server failed to answer; its log has the reason.") or defaults.server_error(
-        request
-    )
+    return _api_problem(
+        request, 500, _("The server failed to answer; its log has the reason.")
+    ) or defaults.server_error(request)
 
 
 def _api_problem(request: HttpRequest, status: int, detail: str) -> HttpResponse | None:

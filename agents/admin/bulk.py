@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.clock import clock
+from accounts.languages import in_readers_language
 from accounts.models import User
 from agents.admin import confirming
 from agents.labels import InvalidLabels, validate_labels
@@ -184,7 +185,7 @@ def read_label_lines(text: str) -> dict[str, str]:
     try:
         return validate_labels(labels)
     except InvalidLabels as error:
-        raise forms.ValidationError([f"{key}: {text}" if key else text for key, text in error.errors]) from error
+        raise forms.ValidationError([in_readers_language(problem) for problem in error.problems]) from error
 
 
 def restart(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:

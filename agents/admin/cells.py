@@ -62,7 +62,8 @@ def _chip(key: str, value: object, *, own: bool) -> str:
     text = str(value)
     if len(text) > _LONGEST_VALUE:
         text = f"{text[: _LONGEST_VALUE - 1]}…"
-    kind = f' chip-own" title="{escape(_("set by an operator"))}"' if own else '"'
+    told = _("set by an operator")
+    kind = f' chip-own" title="{escape(told)}"' if own else '"'
     return f'<span class="chip{kind}>{escape(key)}={escape(text)}</span>'
 
 

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts.clock import clock
+from accounts.languages import in_readers_language
 from accounts.models import User
 from accounts.paging import WindowPaging
 from agents.admin import bulk, cells, facets
@@ -127,7 +128,8 @@ class AgentAdmin(WindowPaging, AgentPages):
             try:
                 return queryset.filter(selector_condition(parse_label_query(term))), False
             except InvalidSelector as error:
-                self.message_user(request, str(error), messages.ERROR)
+                for problem in error.problems:
+                    self.message_user(request, in_readers_language(problem), messages.ERROR)
                 return queryset.none(), False
         return queryset.filter(text_condition(term)), False
 
@@ -167,7 +169,7 @@ class AgentAdmin(WindowPaging, AgentPages):
         try:
             editing.forget_agent(obj.pk, by=cast("User", request.user))
         except editing.CannotBeForgotten as error:  # it was shut out while the question was on the screen
-            raise PermissionDenied(str(error)) from error
+            raise PermissionDenied(in_readers_language(error)) from error
 
     def has_delete_permission(self, request: HttpRequest, obj: Agent | None = None) -> bool:
         """One that is shut out stays: forgetting it would let it in again."""

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST
 
 from accounts import services as accounts
 from accounts.clock import clock
+from accounts.languages import in_readers_language
 from accounts.models import User
 from agents import extensions
 from agents.models import Agent, AgentEvent
@@ -224,7 +225,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
         try:
             commands.request_restart(agent, by=cast("User", request.user), at=clock.now())
         except commands.CannotBeSent as error:
-            self.message_user(request, str(error), messages.ERROR)
+            self.message_user(request, in_readers_language(error), messages.ERROR)
         else:
             self.message_user(request, _("%(agent)s is asked to restart.") % {"agent": agent}, messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
@@ -301,7 +302,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
                     at=clock.now(),
                 )
             except commands.CannotBeSent as error:
-                self.message_user(request, str(error), messages.ERROR)
+                self.message_user(request, in_readers_language(error), messages.ERROR)
             else:
                 self.message_user(request, _("The message is on its way."), messages.SUCCESS)
         else:

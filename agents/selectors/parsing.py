@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
+from accounts.sentence import Sentence
 from agents.labels import attribute_text, label_key_problem, label_value_problem
 from agents.selectors.selector import (
     MATCH_EXPRESSIONS,
@@ -22,7 +23,8 @@ MAX_VALUES = 256
 # A refused key may be of any length; it is quoted back only this far.
 _MAX_PATH_LENGTH = 300
 
-_EXAMPLE = '{"env": "prod"} or {"matchLabels": {…}, "matchExpressions": […]}'
+_PLAIN_EXAMPLE = '{"env": "prod"}'
+_KUBERNETES_EXAMPLE = '{"matchLabels": {…}, "matchExpressions": […]}'
 _EXPRESSION_MEMBERS = ("key", "operator", "values")
 
 
@@ -40,19 +42,27 @@ class _SelectorReader:
     """Collects the problems of one document, so that the operator sees all of them at once."""
 
     def __init__(self) -> None:
-        self._errors: list[tuple[str, str]] = []
+        self._errors: list[tuple[str, Sentence]] = []
 
     def read(self, data: object, *, match_all: bool) -> Selector:
         requirements = self._requirements(data)
         if len(requirements) > MAX_REQUIREMENTS:
-            self._refuse("", f"{len(requirements)} clauses; a selector has at most {MAX_REQUIREMENTS}.")
+            message = Sentence(
+                "{count} clauses; a selector has at most {most}.", count=len(requirements), most=MAX_REQUIREMENTS
+            )
+            self._refuse("", message)
         if self._errors:
             raise InvalidSelector(self._errors)
         return Selector(requirements=tuple(requirements), match_all=match_all)
 
     def _requirements(self, data: object) -> list[Requirement]:
         if not isinstance(data, Mapping):
-            self._refuse("", f"A selector is a JSON object such as {_EXAMPLE}.")
+            message = Sentence(
+                "A selector is a JSON object such as {plain} or {kubernetes}.",
+                plain=_PLAIN_EXAMPLE,
+                kubernetes=_KUBERNETES_EXAMPLE,
+            )
+            self._refuse("", message)
             return []
         if MATCH_LABELS not in data and MATCH_EXPRESSIONS not in data:
             return self._equalities(data, path="")
@@ -60,7 +70,7 @@ class _SelectorReader:
             if member not in (MATCH_LABELS, MATCH_EXPRESSIONS):
                 self._refuse(
                     str(member),
-                    f"Unknown member beside {MATCH_LABELS} and {MATCH_EXPRESSIONS}; move it into {MATCH_LABELS}.",
+                    Sentence("Unknown member beside matchLabels and matchExpressions; move it into matchLabels."),
                 )
         return [*self._match_labels(data.get(MATCH_LABELS)), *self._match_expressions(data.get(MATCH_EXPRESSIONS))]
 
@@ -69,7 +79,8 @@ class _SelectorReader:
         if data is None:
             return []
         if not isinstance(data, Mapping):
-            self._refuse(MATCH_LABELS, 'Must be a JSON object of labels, such as {"env": "prod"}.')
+            message = Sentence("Must be a JSON object of labels, such as {example}.", example=_PLAIN_EXAMPLE)
+            self._refuse(MATCH_LABELS, message)
             return []
         return self._equalities(data, path=f"{MATCH_LABELS}.")
 
@@ -86,18 +97,20 @@ class _SelectorReader:
         if data is None:
             return []
         if not _is_list(data):
-            self._refuse(MATCH_EXPRESSIONS, 'Must be a list of objects with "key", "operator" and "values".')
+            message = Sentence('Must be a list of objects with "key", "operator" and "values".')
+            self._refuse(MATCH_EXPRESSIONS, message)
             return []
         found = (self._expression(item, f"{MATCH_EXPRESSIONS}[{place}]") for place, item in enumerate(data))
         return [requirement for requirement in found if requirement is not None]
 
     def _expression(self, data: object, path: str) -> Requirement | None:
         if not isinstance(data, Mapping):
-            self._refuse(path, 'Must be an object with "key", "operator" and "values".')
+            self._refuse(path, Sentence('Must be an object with "key", "operator" and "values".'))
             return None
         for member in data:
             if member not in _EXPRESSION_MEMBERS:
-                self._refuse(f"{path}.{member}", 'Unknown member; an expression has "key", "operator" and "values".')
+                message = Sentence('Unknown member; an expression has "key", "operator" and "values".')
+                self._refuse(f"{path}.{member}", message)
         key = self._key(data.get("key"), f"{path}.key")
         operator = self._operator(data.get("operator"), f"{path}.operator")
         values = self._values(data.get("values"), f"{path}.values")
@@ -110,7 +123,7 @@ class _SelectorReader:
 
     def _key(self, data: object, path: str) -> str | None:
         if not isinstance(data, str):
-            self._refuse(path, "Name the label as text, such as os.type.")
+            self._refuse(path, Sentence("Name the label as text, such as os.type."))
             return None
         if problem := label_key_problem(data):
             self._refuse(path, problem)
@@ -122,17 +135,18 @@ class _SelectorReader:
             for operator in Operator:
                 if operator.value == data:
                     return operator
-        self._refuse(path, f"Must be one of {', '.join(Operator)}, spelled exactly so.")
+        self._refuse(path, Sentence("Must be one of {operators}, spelled exactly so.", operators=", ".join(Operator)))
         return None
 
     def _values(self, data: object, path: str) -> tuple[str, ...] | None:
         if data is None:
             return ()
         if not _is_list(data):
-            self._refuse(path, 'Must be a list, such as ["linux", "darwin"].')
+            self._refuse(path, Sentence('Must be a list, such as ["linux", "darwin"].'))
             return None
         if len(data) > MAX_VALUES:
-            self._refuse(path, f"{len(data)} values; a clause has at most {MAX_VALUES}.")
+            message = Sentence("{count} values; a clause has at most {most}.", count=len(data), most=MAX_VALUES)
+            self._refuse(path, message)
             return None
         texts = [self._value(item, f"{path}[{place}]") for place, item in enumerate(data)]
         valid = tuple(text for text in texts if text is not None)
@@ -140,33 +154,38 @@ class _SelectorReader:
 
     def _value(self, data: object, path: str) -> str | None:
         if isinstance(data, float):
-            self._refuse(path, "A fraction is ambiguous as a label; put it in quotes.")
+            self._refuse(path, Sentence("A fraction is ambiguous as a label; put it in quotes."))
             return None
         text = attribute_text(data) if isinstance(data, str | bool | int) else None
         if text is None:
-            self._refuse(path, "Must be text; a label is never null, a list or an object.")
+            self._refuse(path, Sentence("Must be text; a label is never null, a list or an object."))
             return None
         if problem := label_value_problem(text):
             self._refuse(path, problem)
             return None
         return text
 
-    def _refuse(self, path: str, message: str) -> None:
+    def _refuse(self, path: str, message: Sentence) -> None:
         self._errors.append((path[:_MAX_PATH_LENGTH].encode(errors="replace").decode(), message))
 
 
-def values_problem(operator: Operator, values: Sequence[str]) -> str | None:
+def values_problem(operator: Operator, values: Sequence[str]) -> Sentence | None:
     """Why an operator cannot take these values, or ``None``."""
     match operator:
         case Operator.EXISTS | Operator.DOES_NOT_EXIST:
-            return f"{operator} takes no values; leave them out." if values else None
+            return Sentence("{operator} takes no values; leave them out.", operator=operator.value) if values else None
         case Operator.IN | Operator.NOT_IN:
-            return None if values else f"{operator} needs at least one value."
+            return None if values else Sentence("{operator} needs at least one value.", operator=operator.value)
         case Operator.GT | Operator.LT:
             if len(values) != 1:
-                return f"{operator} takes exactly one value, a version such as 0.120.0."
+                return Sentence(
+                    "{operator} takes exactly one value, a version such as 0.120.0.", operator=operator.value
+                )
             if version_key(values[0]) is None:
-                return f"{operator} compares versions, and this is none; write one such as 0.120.0 or v1.2.0-rc.1."
+                return Sentence(
+                    "{operator} compares versions, and this is none; write one such as 0.120.0 or v1.2.0-rc.1.",
+                    operator=operator.value,
+                )
             return None
 
 

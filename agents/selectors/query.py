@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from accounts.sentence import Sentence
 from agents.labels import label_key_problem, label_value_problem
 from agents.selectors.parsing import MAX_REQUIREMENTS, MAX_VALUES, values_problem
 from agents.selectors.selector import BARE_WORD, InvalidSelector, Operator, Requirement, Selector
@@ -44,7 +45,8 @@ def parse_label_query(text: str) -> Selector:
     double quotes with JSON escapes. ``key=`` asks for the empty value. An empty query is no filter: all agents match.
     """
     if len(text) > MAX_QUERY_LENGTH:
-        raise _mistake(MAX_QUERY_LENGTH, f"The query has more than {MAX_QUERY_LENGTH} characters; shorten it.")
+        too_long = Sentence("The query has more than {most} characters; shorten it.", most=MAX_QUERY_LENGTH)
+        raise _mistake(MAX_QUERY_LENGTH, too_long)
     return _QueryReader(_tokens(text)).read()
 
 
@@ -61,9 +63,10 @@ class _QueryReader:
         requirements = [self._clause()]
         while (token := self._take()).text:
             if token.text != ",":
-                raise _mistake(token.position, f"Expected a comma before {_shown(token)}.")
+                raise _mistake(token.position, Sentence("Expected a comma before {found}.", found=_shown(token)))
             if len(requirements) == MAX_REQUIREMENTS:
-                raise _mistake(token.position, f"A query has at most {MAX_REQUIREMENTS} clauses.")
+                too_many = Sentence("A query has at most {most} clauses.", most=MAX_REQUIREMENTS)
+                raise _mistake(token.position, too_many)
             requirements.append(self._clause())
         return Selector(requirements=tuple(requirements))
 
@@ -80,9 +83,12 @@ class _QueryReader:
             self._take()
             return self._checked(key, _SETS[token.text], self._value_set(token.text), token)
         if token.text in (">=", "<="):
-            raise _mistake(
-                token.position, f"{token.text} is not an operator; use {token.text[0]} with a neighbouring version."
+            message = Sentence(
+                "{sign} is not an operator; use {other} with a neighbouring version.",
+                sign=token.text,
+                other=token.text[0],
             )
+            raise _mistake(token.position, message)
         return Requirement(key, Operator.EXISTS)
 
     def _checked(self, key: str, operator: Operator, values: list[str], token: _Token) -> Requirement:
@@ -93,7 +99,7 @@ class _QueryReader:
     def _key(self) -> str:
         token = self._take()
         if token.word is None:
-            raise _mistake(token.position, f"Expected a label key, found {_shown(token)}.")
+            raise _mistake(token.position, Sentence("Expected a label key, found {found}.", found=_shown(token)))
         if problem := label_key_problem(token.word):
             raise _mistake(token.position, problem)
         return token.word
@@ -106,24 +112,27 @@ class _QueryReader:
     def _value_set(self, operator: str) -> list[str]:
         opening = self._take()
         if opening.text != "(":
-            raise _mistake(
-                opening.position, f"Expected ( after {operator}, as in: os.type {operator} (linux, windows)."
+            message = Sentence(
+                "Expected ( after {operator}, as in: os.type {operator} (linux, windows).", operator=operator
             )
+            raise _mistake(opening.position, message)
         values = [self._word_value()]
         while (token := self._take()).text == ",":
             if len(values) == MAX_VALUES:
-                raise _mistake(token.position, f"A clause has at most {MAX_VALUES} values.")
+                raise _mistake(token.position, Sentence("A clause has at most {most} values.", most=MAX_VALUES))
             values.append(self._word_value())
         if token.text != ")":
-            raise _mistake(token.position, f"Expected , or ) in the list of values, found {_shown(token)}.")
+            message = Sentence("Expected , or ) in the list of values, found {found}.", found=_shown(token))
+            raise _mistake(token.position, message)
         return values
 
     def _word_value(self) -> str:
         token = self._take()
         if token.word is None:
-            raise _mistake(
-                token.position, f"Expected a value, found {_shown(token)}; put values with signs in double quotes."
+            message = Sentence(
+                "Expected a value, found {found}; put values with signs in double quotes.", found=_shown(token)
             )
+            raise _mistake(token.position, message)
         if problem := label_value_problem(token.word):
             raise _mistake(token.position, problem)
         return token.word
@@ -145,7 +154,7 @@ def _tokens(text: str) -> list[_Token]:
         found = _TOKEN.match(text, position)
         if found is None:
             start = end - len(text[position:end].lstrip())
-            raise _mistake(start, 'The quote that begins here has no end; close it with ".')
+            raise _mistake(start, Sentence('The quote that begins here has no end; close it with ".'))
         tokens.append(_Token(text=found["text"], word=_token_word(found), position=found.start("text")))
         position = found.end()
     tokens.append(_Token(text="", word=None, position=end))
@@ -158,12 +167,14 @@ def _token_word(found: re.Match[str]) -> str | None:
     try:
         return str(json.loads(found["quoted"]))
     except ValueError:
-        raise _mistake(found.start("quoted"), 'Inside quotes write \\" for a quote and \\\\ for a backslash.') from None
+        message = Sentence('Inside quotes write \\" for a quote and \\\\ for a backslash.')
+        raise _mistake(found.start("quoted"), message) from None
 
 
 def _shown(token: _Token) -> str:
-    return token.text[:40] if token.text else "the end of the query"
+    return token.text[:40] if token.text else Sentence("the end of the query")
 
 
-def _mistake(position: int, message: str) -> InvalidSelector:
-    return InvalidSelector([("", f"At character {position + 1}: {message}")], position=position)
+def _mistake(position: int, message: Sentence) -> InvalidSelector:
+    said = Sentence("At character {place}: {problem}", place=position + 1, problem=message)
+    return InvalidSelector([("", said)], position=position)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from accounts.sentence import Sentence
 from agents.reports import Json
 from agents.selectors.versions import version_key
 
@@ -25,10 +26,15 @@ class InvalidSelector(ValueError):
     key of a plain map, ``""`` for the whole. ``position`` is the 0-based character of a label query, else ``None``.
     """
 
-    def __init__(self, errors: Sequence[tuple[str, str]], *, position: int | None = None) -> None:
-        self.errors: tuple[tuple[str, str], ...] = tuple(errors)
+    def __init__(self, errors: Sequence[tuple[str, Sentence]], *, position: int | None = None) -> None:
+        self.errors: tuple[tuple[str, Sentence], ...] = tuple(errors)
         self.position = position
-        super().__init__("; ".join(f"{path}: {message}" if path else message for path, message in errors))
+        super().__init__("; ".join(self.problems))
+
+    @property
+    def problems(self) -> list[Sentence]:
+        """One for each, with its path."""
+        return [Sentence.at(path, message) for path, message in self.errors]
 
 
 class Operator(enum.StrEnum):
@@ -96,7 +102,10 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class ClauseResult:
-    """One line of "why this configuration?": a clause, whether it holds, and the label it saw (``None``: absent)."""
+    """One line of "why this configuration?": a clause, whether it holds, and the label it saw (``None``: absent).
+
+    ``clause`` is a sentence for a selector without requirements.
+    """
 
     clause: str
     key: str
@@ -128,7 +137,7 @@ class Selector:
     def explain(self, labels: Mapping[str, str]) -> list[ClauseResult]:
         """Every clause with its verdict, at least one; the selector matches exactly when all are satisfied."""
         if not self.requirements:
-            return [ClauseResult(clause=str(self), key="", satisfied=self.match_all, actual=None)]
+            return [ClauseResult(clause=self.words, key="", satisfied=self.match_all, actual=None)]
         return [
             ClauseResult(
                 clause=str(requirement),
@@ -160,11 +169,16 @@ class Selector:
             document[MATCH_EXPRESSIONS] = [_expression_json(requirement) for requirement in expressions]
         return document
 
-    def __str__(self) -> str:
-        """Label-query text for people: ``env=prod, os.type in (darwin, linux), version>0.100``."""
+    @property
+    def words(self) -> str:
+        """Label-query text for people: ``env=prod, os.type in (darwin, linux), version>0.100``; a sentence when empty."""
         if not self.requirements:
-            return "every agent" if self.match_all else "no agent"
+            return Sentence("every agent") if self.match_all else Sentence("no agent")
         return ", ".join(str(requirement) for requirement in self.requirements)
+
+    def __str__(self) -> str:
+        """`words` in English."""
+        return str(self.words)
 
 
 def _is_equality(requirement: Requirement) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from accounts.sentence import Sentence
+
 # What one request may touch. More would outlast the patience of clients and proxies.
 MOST = 10_000
 # Large enough for bulk statements, short enough not to keep agents' own reports waiting for row locks.
@@ -19,9 +21,9 @@ class Outcome:
 
     asked: int = 0
     skipped: int = 0
-    sample: list[tuple[UUID, str]] = field(default_factory=list)
+    sample: list[tuple[UUID, Sentence]] = field(default_factory=list)
 
-    def skip(self, instance_uid: UUID, reason: str) -> None:
+    def skip(self, instance_uid: UUID, reason: Sentence) -> None:
         """Count one agent that nothing was done for."""
         self.skipped += 1
         if len(self.sample) < _SAMPLE:

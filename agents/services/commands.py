@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from accounts import services as accounts
 from accounts.clock import JUMP
 from accounts.models import User
+from accounts.sentence import Sentence
 from agents import doorbell
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
@@ -24,7 +25,6 @@ from agents.services.bulk import bulk_read
 OBSERVATION_TIME = timedelta(minutes=5)
 MAX_MESSAGE_BYTES = 1024 * 1024
 _BATCH = 1_000
-_NO_RESTART = "does not accept the restart command (capability AcceptsRestartCommand is not set)."
 
 
 class CannotBeSent(ValueError):
@@ -38,7 +38,12 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
     Raises `CannotBeSent` when the agent lacks AcceptsRestartCommand (S-96).
     """
     if not accepts_restart(agent):
-        raise CannotBeSent(f"{agent} {_NO_RESTART}")
+        raise CannotBeSent(
+            Sentence(
+                "{agent} does not accept the restart command (capability AcceptsRestartCommand is not set).",
+                agent=str(agent),
+            )
+        )
     waiting = _waiting_restarts([agent.pk])
     command = waiting.first()
     if command is not None:
@@ -66,7 +71,12 @@ def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime)
             agents = {agent.pk: agent for agent in Agent.objects.filter(pk__in=keys).order_by("id")}
             for agent in agents.values():
                 if not accepts_restart(agent):
-                    outcome.skip(agent.instance_uid, f"The agent {_NO_RESTART}")
+                    outcome.skip(
+                        agent.instance_uid,
+                        Sentence(
+                            "The agent does not accept the restart command (capability AcceptsRestartCommand is not set)."
+                        ),
+                    )
             capable = [key for key, agent in agents.items() if accepts_restart(agent)]
             before = set(_waiting_restarts(capable).values_list("agent_id", flat=True))
             AgentCommand.objects.bulk_create(
@@ -117,10 +127,16 @@ def answer_custom_message(agent: Agent, message: CustomMessage, *, at: datetime)
 
 def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at: datetime) -> AgentCommand:
     if message.capability not in agent.reported.custom_capabilities:
-        known = ", ".join(agent.reported.custom_capabilities) or "none"
-        raise CannotBeSent(f"{agent} does not list the custom capability {message.capability!r}; it lists: {known}.")
+        raise CannotBeSent(
+            Sentence(
+                "{agent} does not list the custom capability {capability}; it lists: {known}.",
+                agent=str(agent),
+                capability=repr(message.capability),
+                known=", ".join(agent.reported.custom_capabilities) or Sentence("none"),
+            )
+        )
     if len(message.data) > MAX_MESSAGE_BYTES:
-        raise CannotBeSent(f"The message has {len(message.data)} bytes; at most {MAX_MESSAGE_BYTES} are sent.")
+        raise CannotBeSent(too_large(message.data))
     return AgentCommand.objects.create(
         agent=agent,
         kind=AgentCommand.Kind.CUSTOM_MESSAGE,
@@ -132,6 +148,11 @@ def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at:
         requested_by=by,
         requested_at=at,
     )
+
+
+def too_large(data: bytes) -> Sentence:
+    """Why data beyond `MAX_MESSAGE_BYTES` is not sent."""
+    return Sentence("The message has {count} bytes; at most {most} are sent.", count=len(data), most=MAX_MESSAGE_BYTES)
 
 
 def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime, verb: str) -> None:

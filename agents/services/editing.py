@@ -12,6 +12,7 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import User
+from accounts.sentence import Sentence
 from agents import doorbell, extensions
 from agents.labels import InvalidLabels, labels_of, validate_labels
 from agents.models import Agent, AgentEvent, ReportedState
@@ -29,8 +30,10 @@ class CannotBeForgotten(ValueError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The agent's credential is revoked, and forgetting the agent would let it in again as a new one. "
-            "Allow its enrolment first if that is what you want."
+            Sentence(
+                "The agent's credential is revoked, and forgetting the agent would let it in again as a new one. "
+                "Allow its enrolment first if that is what you want."
+            )
         )
 
 
@@ -121,10 +124,10 @@ def _edit_labels_of_batch(
         try:
             wanted = validate_labels(kept | {**assign})
         except InvalidLabels as error:
-            outcome.skip(agent.instance_uid, str(error))
+            outcome.skip(agent.instance_uid, Sentence.listed(error.problems))
             continue
         if wanted == agent.operator_labels:
-            outcome.skip(agent.instance_uid, "Its labels are like this already.")
+            outcome.skip(agent.instance_uid, Sentence("Its labels are like this already."))
             continue
         agent.operator_labels = wanted
         changed.append(agent)

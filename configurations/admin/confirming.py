@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
+from accounts.languages import in_readers_language
 from agents.admin import confirming
 from agents.selectors import parse_selector
 from configurations.models import Configuration, Revision, files_to_json
 from configurations.previewing import Preview, successors
-from configurations.services.publishing import Draft
+from configurations.services.drafts import Draft
 
 _MOST_LINES = 2_000
 _CLASSES = {"+": "ins", "-": "del", "@": "hunk"}
@@ -55,13 +56,15 @@ def targeting_changes(row: Configuration | None, draft: Draft) -> list[tuple[str
     pairs = [
         (_("enabled"), row.enabled, draft.enabled),
         (_("priority"), row.priority, draft.priority),
-        (_("selector"), str(row.parsed_selector()), str(wanted)),
+        (_("selector"), row.parsed_selector().words, wanted.words),
     ]
     return [(str(label), _word(before), _word(after)) for label, before, after in pairs if before != after]
 
 
 def _word(value: object) -> str:
-    return (_("yes") if value else _("no")) if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return in_readers_language(value) if isinstance(value, str) else str(value)
 
 
 def page_of(

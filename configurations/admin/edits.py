@@ -16,6 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.clock import clock
+from accounts.languages import in_readers_language
 from accounts.models import User
 from agents.admin import confirming as typed
 from agents.models import Agent
@@ -24,7 +25,8 @@ from configurations.admin.forms import new_files, whole_number
 from configurations.models import Configuration, Revision, files_from_json
 from configurations.previewing import reach
 from configurations.services import offers, publishing
-from configurations.services.publishing import Draft, StaleRevision, draft_of
+from configurations.services.drafts import Draft, draft_of
+from configurations.services.publishing import StaleRevision
 
 
 class ConfirmedEdits(admin.ModelAdmin[Configuration]):
@@ -146,7 +148,7 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
         except Agent.DoesNotExist:
             raise Http404 from None
         except offers.NothingToRetry as error:
-            self.message_user(request, str(error), messages.ERROR)
+            self.message_user(request, in_readers_language(error), messages.ERROR)
         else:
             self.message_user(request, _("The configuration is offered once more."), messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[agent_id]))

@@ -12,12 +12,14 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.languages import in_readers_language
+from accounts.sentence import Sentence
 from agents.admin import confirming
 from agents.selectors import InvalidSelector, Selector, parse_selector
 from configurations.models import Configuration
 from configurations.previewing import Preview, preview
 from configurations.remote_config import ConfigFile, RemoteConfig
-from configurations.services.publishing import Draft, InvalidConfiguration, draft_of
+from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 
 _MAX_SELECTOR = 65_536
 EDIT, PUBLISH = "edit", "publish"
@@ -35,13 +37,16 @@ class SelectorField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """Decoded, not yet judged."""
         text = str(value or "").strip()
-        return read_selector(text) if text else {}
+        try:
+            return read_selector(text) if text else {}
+        except InvalidSelector as error:
+            raise forms.ValidationError([in_readers_language(problem) for problem in error.problems]) from error
 
 
 def read_selector(text: str) -> Any:
-    """Decoded JSON or YAML. Raises ValidationError with the line."""
+    """Decoded JSON or YAML. Raises `InvalidSelector` with the line."""
     if len(text) > _MAX_SELECTOR:
-        raise forms.ValidationError(_("The selector is too long."))
+        raise InvalidSelector([("", Sentence("The selector is too long."))])
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -51,11 +56,9 @@ def read_selector(text: str) -> Any:
         return yaml.load(text, yaml.BaseLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise forms.ValidationError(
-            _("Neither JSON nor YAML: look at line %(line)d."), params={"line": line}
-        ) from error
+        raise InvalidSelector([("", Sentence("Neither JSON nor YAML: look at line {line}.", line=line))]) from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise forms.ValidationError(_("Neither JSON nor YAML.")) from error
+        raise InvalidSelector([("", Sentence("Neither JSON nor YAML."))]) from error
 
 
 def selector_rows(selector: Selector) -> list[dict[str, Any]]:
@@ -178,8 +181,11 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             self.found = preview(draft, name=name)
         except InvalidConfiguration as error:
             for field, texts in error.errors.items():
-                place = field if field in self.fields else None
-                self.add_error(place, [forms.ValidationError(text if place else f"{field}: {text}") for text in texts])
+                said = [in_readers_language(text) for text in texts]
+                if field in self.fields:
+                    self.add_error(field, said)
+                else:
+                    self.add_error(None, [f"{field}: {text}" for text in said])
             return values
         current = Configuration.objects.select_related("current").get(pk=self.instance.pk).current if name else None
         self.files_differ = current is None or new_files(draft, current.hash)
@@ -200,10 +206,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
 
 def selector_of(text: str, *, match_all: bool) -> Selector:
     """The selector that was typed. Raises `InvalidSelector`."""
-    try:
-        return parse_selector(read_selector(text.strip()) if text.strip() else {}, match_all=match_all)
-    except forms.ValidationError as error:
-        raise InvalidSelector([("", " ".join(error.messages))]) from error
+    return parse_selector(read_selector(text.strip()) if text.strip() else {}, match_all=match_all)
 
 
 def whole_number(text: str) -> int:

@@ -9,11 +9,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from accounts.languages import in_readers_language
 from agents.selectors import InvalidSelector
 from configurations.admin.forms import drafted, new_files, selector_of, selector_rows, whole_number
 from configurations.models import Configuration
 from configurations.previewing import reach
-from configurations.services.publishing import Draft, InvalidConfiguration, checked, draft_of
+from configurations.services.drafts import Draft, InvalidConfiguration, checked, draft_of
 
 
 class LivePreviews(admin.ModelAdmin[Configuration]):
@@ -30,7 +31,7 @@ class LivePreviews(admin.ModelAdmin[Configuration]):
         try:
             selector = selector_of(posted.get("selector", ""), match_all="match_all" in posted)
         except InvalidSelector as error:
-            texts = [f"{place}: {text}" if place else text for place, text in error.errors]
+            texts = [in_readers_language(problem) for problem in error.problems]
             html = render_to_string("admin/configurations/configuration/reach.html", {"errors": texts}, request)
             return JsonResponse({"html": html, "rows": None, "changing": None})
         draft = Draft(
@@ -67,7 +68,9 @@ class LivePreviews(admin.ModelAdmin[Configuration]):
             others: list[str] = []
         except InvalidConfiguration as error:
             findings = error.findings
-            others = [] if findings else [text for texts in error.errors.values() for text in texts]
+            others = (
+                [] if findings else [in_readers_language(text) for texts in error.errors.values() for text in texts]
+            )
         html = render_to_string(
             "admin/configurations/configuration/problems.html", {"findings": findings, "others": others}, request
         )

@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.clock import clock
+from accounts.languages import in_readers_language
 from accounts.models import User
 from agents.admin import confirming as typed
 from agents.models import Agent
@@ -36,7 +37,8 @@ from configurations.admin.live import LivePreviews
 from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services import publishing
-from configurations.services.publishing import InvalidConfiguration, StaleRevision
+from configurations.services.drafts import InvalidConfiguration
+from configurations.services.publishing import StaleRevision
 
 _REVISIONS = 20
 _AGENTS = 100
@@ -102,10 +104,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
     @admin.display(description=_("selector"))
     def selector_text(self, row: Configuration) -> SafeString:
         """As a label query."""
-        requirements = row.parsed_selector().requirements
-        if requirements:
-            return format_html("<code>{}</code>", row.parsed_selector())
-        return format_html("{}", _("every agent") if row.match_all else _("no agent"))
+        selector = row.parsed_selector()
+        return format_html("<code>{}</code>" if selector.requirements else "{}", in_readers_language(selector.words))
 
     @admin.display(description=_("revision"))
     def revision(self, row: Configuration) -> str:
@@ -244,7 +244,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         obj.pk = saved.pk
         obj.refresh_from_db()
         for item in findings[:20]:
-            messages.warning(request, _("Line %(line)d: %(message)s") % {"line": item.line, "message": item.message})
+            said = in_readers_language(item.message)
+            messages.warning(request, _("Line %(line)d: %(message)s") % {"line": item.line, "message": said})
 
     def response_add(
         self, request: HttpRequest, obj: Configuration, post_url_continue: str | None = None

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from accounts.sentence import Sentence
 from configurations.checks.findings import Finding, Kind, Place, Severity, shown
 from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode, is_empty
 
@@ -17,14 +18,15 @@ _COMPONENT_SECTIONS = ("receivers", "processors", "exporters", "connectors", "ex
 _SECTIONS = frozenset({*_COMPONENT_SECTIONS, "service"})
 _PIPELINE_MEMBERS = ("receivers", "processors", "exporters")
 _SIGNALS = ("traces", "metrics", "logs", "profiles")
+_SIGNAL_LIST = ", ".join(_SIGNALS)
 
 # The section of a component and how one of it is called.
 _SINGULAR = {
-    "receivers": "receiver",
-    "processors": "processor",
-    "exporters": "exporter",
-    "connectors": "connector",
-    "extensions": "extension",
+    "receivers": Sentence("receiver"),
+    "processors": Sentence("processor"),
+    "exporters": Sentence("exporter"),
+    "connectors": Sentence("connector"),
+    "extensions": Sentence("extension"),
 }
 
 
@@ -88,7 +90,10 @@ class _CollectorCheck:
                 if _pipelines(root) is not None:
                     known = ", ".join((*_COMPONENT_SECTIONS, "service"))
                     self._warn(
-                        file, key.place, shown(section), f"The Collector has no section of this name; it has {known}."
+                        file,
+                        key.place,
+                        shown(section),
+                        Sentence("The Collector has no section of this name; it has {known}.", known=known),
                     )
             elif section != "service":
                 self._read_components(file, section, value)
@@ -102,7 +107,10 @@ class _CollectorCheck:
             self._picture.open_sections.add(section)
         elif not is_empty(value):
             self._refuse(
-                file, value.place, section, f"{section} must be an object: each component's name, then its settings."
+                file,
+                value.place,
+                section,
+                Sentence("{name} must be an object: each component's name, then its settings.", name=section),
             )
 
     def _read_pipelines(self, file: str, pipelines: Node) -> None:
@@ -110,10 +118,18 @@ class _CollectorCheck:
         if _is_expanded_by_agent(pipelines):
             self._picture.open_roles.update(_PIPELINE_MEMBERS)
         elif is_empty(pipelines) or (isinstance(pipelines, MappingNode) and not pipelines.entries):
-            self._refuse(file, pipelines.place, path, "The service has no pipeline; the Collector needs at least one.")
+            self._refuse(
+                file,
+                pipelines.place,
+                path,
+                Sentence("The service has no pipeline; the Collector needs at least one."),
+            )
         elif not isinstance(pipelines, MappingNode):
             self._refuse(
-                file, pipelines.place, path, "pipelines must be an object: each pipeline's name, then its members."
+                file,
+                pipelines.place,
+                path,
+                Sentence("pipelines must be an object: each pipeline's name, then its members."),
             )
         else:
             for key, pipeline in pipelines.named():
@@ -126,25 +142,29 @@ class _CollectorCheck:
                 file,
                 key.place,
                 path,
-                f"A pipeline is named after its signal: {', '.join(_SIGNALS)}, or like traces/name.",
+                Sentence("A pipeline is named after its signal: {signals}, or like traces/name.", signals=_SIGNAL_LIST),
             )
         if _is_expanded_by_agent(pipeline):
             self._picture.open_roles.update(_PIPELINE_MEMBERS)
             return
         if not isinstance(pipeline, MappingNode):
             place = key.place if is_empty(pipeline) else pipeline.place
-            self._refuse(file, place, path, "A pipeline must be an object with receivers, processors and exporters.")
+            message = Sentence("A pipeline must be an object with receivers, processors and exporters.")
+            self._refuse(file, place, path, message)
             return
         for member, _ in pipeline.named():
             if member.text not in _PIPELINE_MEMBERS:
-                message = (
+                message = Sentence(
                     "A pipeline has only receivers, processors and exporters; a connector is listed as one of these."
                 )
                 self._refuse(file, member.place, f"{path}.{shown(member.text)}", message)
         for role in _PIPELINE_MEMBERS:
             names = self._read_references(file, role, pipeline.get(role), f"{path}.{role}")
             if names == [] and role != "processors":
-                self._refuse(file, key.place, path, f"The pipeline {shown(key.text)} has no {role}; name at least one.")
+                message = Sentence(
+                    "The pipeline {name} has no {role}; name at least one.", name=shown(key.text), role=role
+                )
+                self._refuse(file, key.place, path, message)
 
     def _read_extensions(self, file: str, root: MappingNode) -> None:
         service = root.get("service")
@@ -159,7 +179,8 @@ class _CollectorCheck:
             self._picture.open_roles.add(role)
             return None
         if not isinstance(value, SequenceNode):
-            self._refuse(file, value.place, path, f"{role} must be a list of names, such as [otlp].")
+            message = Sentence("{role} must be a list of names, such as [otlp].", role=role)
+            self._refuse(file, value.place, path, message)
             return None
         names: list[_Name] = []
         known = True
@@ -170,7 +191,8 @@ class _CollectorCheck:
             elif isinstance(item, ScalarNode):
                 names.append(_Name(item.text, file, item.place, f"{path}[{place}]"))
             else:
-                self._refuse(file, item.place, f"{path}[{place}]", f"Name one of the {role} here, as text.")
+                message = Sentence("Name one of the {role} here, as text.", role=role)
+                self._refuse(file, item.place, f"{path}[{place}]", message)
                 known = False
         self._picture.used[role] += names
         if role == "processors":
@@ -184,7 +206,7 @@ class _CollectorCheck:
         for name in names:
             seen[name.text] += 1
             if seen[name.text] == 2:
-                message = f"The pipeline has the processor {shown(name.text)} twice; remove one."
+                message = Sentence("The pipeline has the processor {name} twice; remove one.", name=shown(name.text))
                 self._refuse(name.file, name.place, name.path, message)
 
     def _judge_references(self) -> None:
@@ -196,11 +218,19 @@ class _CollectorCheck:
                 if not any(name.text in self._picture.defined[section] for section in sections):
                     self._refuse(name.file, name.place, name.path, self._undefined(name, role))
 
-    def _undefined(self, name: _Name, role: str) -> str:
+    def _undefined(self, name: _Name, role: str) -> Sentence:
         elsewhere = [section for section in _COMPONENT_SECTIONS if name.text in self._picture.defined[section]]
-        found = f" ({shown(name.text)} stands under {elsewhere[0]})" if elsewhere else ""
-        return (
-            f"The {_SINGULAR[role]} {shown(name.text)} is not defined{found}; add it under {role}, or remove it here."
+        component = Sentence("{kind} {name}", kind=_SINGULAR[role], name=shown(name.text))
+        if elsewhere:
+            return Sentence(
+                "The {component} is not defined ({name} stands under {elsewhere}); add it under {role}, or remove it here.",
+                component=component,
+                name=shown(name.text),
+                elsewhere=elsewhere[0],
+                role=role,
+            )
+        return Sentence(
+            "The {component} is not defined; add it under {role}, or remove it here.", component=component, role=role
         )
 
     def _judge_connectors(self) -> None:
@@ -209,13 +239,22 @@ class _CollectorCheck:
         for text, name in self._picture.defined["connectors"].items():
             for section in ("receivers", "exporters"):
                 if text in self._picture.defined[section]:
-                    message = f"{shown(text)} is defined under {section} as well; give one of the two another name."
+                    message = Sentence(
+                        "{name} is defined under {section} as well; give one of the two another name.",
+                        name=shown(text),
+                        section=section,
+                    )
                     self._refuse(name.file, name.place, name.path, message)
             if text in exported and text not in received and "receivers" not in self._picture.open_roles:
-                message = f"The connector {shown(text)} is an exporter but nowhere a receiver: what it gets is lost."
+                message = Sentence(
+                    "The connector {name} is an exporter but nowhere a receiver: what it gets is lost.",
+                    name=shown(text),
+                )
                 self._refuse(name.file, name.place, name.path, message)
             if text in received and text not in exported and "exporters" not in self._picture.open_roles:
-                message = f"The connector {shown(text)} is a receiver but nowhere an exporter: nothing reaches it."
+                message = Sentence(
+                    "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.", name=shown(text)
+                )
                 self._refuse(name.file, name.place, name.path, message)
 
     def _judge_unused(self) -> None:
@@ -225,20 +264,27 @@ class _CollectorCheck:
             used = {name.text for role in role_names for name in self._picture.used[role]}
             for text, name in self._picture.defined[section].items():
                 if text not in used:
-                    where = "service.extensions names" if section == "extensions" else "a pipeline uses"
-                    message = (
-                        f"The {_SINGULAR[section]} {shown(text)} is defined but not started: only what {where} is."
-                    )
-                    self._warn(name.file, name.place, name.path, message)
+                    self._warn(name.file, name.place, name.path, self._unused(section, text))
+
+    def _unused(self, section: str, text: str) -> Sentence:
+        component = Sentence("{kind} {name}", kind=_SINGULAR[section], name=shown(text))
+        if section == "extensions":
+            return Sentence(
+                "The {component} is defined but not started: only what service.extensions names is.",
+                component=component,
+            )
+        return Sentence(
+            "The {component} is defined but not started: only what a pipeline uses is.", component=component
+        )
 
     def _roles_by_section(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         for section in _COMPONENT_SECTIONS:
             yield section, ("receivers", "exporters") if section == "connectors" else (section,)
 
-    def _refuse(self, file: str, place: Place, path: str, message: str) -> None:
+    def _refuse(self, file: str, place: Place, path: str, message: Sentence) -> None:
         self._findings[file].append(Finding(Severity.ERROR, Kind.COLLECTOR, message, place.line, place.column, path))
 
-    def _warn(self, file: str, place: Place, path: str, message: str) -> None:
+    def _warn(self, file: str, place: Place, path: str, message: Sentence) -> None:
         self._findings[file].append(Finding(Severity.WARNING, Kind.COLLECTOR, message, place.line, place.column, path))
 
 

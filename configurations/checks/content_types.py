@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from accounts.sentence import Sentence
+
 _ALIASES = {"yaml": "text/yaml", "yml": "text/yaml", "json": "application/json"}
 _YAML = frozenset({"text/yaml", "text/x-yaml", "application/yaml", "application/x-yaml"})
 _JSON = frozenset({"application/json", "text/json"})
@@ -18,6 +20,10 @@ _MIME = re.compile(rf'{_NAME}/{_NAME}(?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|"[^"\\
 class InvalidContentType(ValueError):
     """Neither a known short name nor a MIME type."""
 
+    def __init__(self) -> None:
+        self.problem = Sentence("Use yaml, json or a MIME type such as text/yaml or application/json.")
+        super().__init__(self.problem)
+
 
 def normalise_content_type(content_type: str) -> str:
     """The MIME type to send: ``yaml`` is ``text/yaml``, ``json`` is ``application/json``, a MIME type is itself.
@@ -28,7 +34,7 @@ def normalise_content_type(content_type: str) -> str:
     if alias := _ALIASES.get(text.lower()):
         return alias
     if len(text) > _MAX_LENGTH or not _MIME.fullmatch(text):
-        raise InvalidContentType("Use yaml, json or a MIME type such as text/yaml or application/json.")
+        raise InvalidContentType
     name, separator, parameters = text.partition(";")
     return name.strip().lower() + separator + parameters
 

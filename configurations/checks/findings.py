@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from accounts.sentence import Sentence
+
 _MAX_SHOWN = 80
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n|\r|\n")
@@ -35,7 +37,7 @@ class Finding:
 
     severity: Severity
     kind: Kind
-    message: str
+    message: Sentence
     line: int
     column: int
     path: str = ""
@@ -82,7 +84,11 @@ def repeated_key(path: Sequence[str | int], place: Place, first: Place) -> Findi
     return Finding(
         severity=Severity.ERROR,
         kind=Kind.SYNTAX,
-        message=f'The key "{shown(str(path[-1]))}" already stands in line {first.line}; remove one of the two.',
+        message=Sentence(
+            'The key "{key}" already stands in line {line}; remove one of the two.',
+            key=shown(str(path[-1])),
+            line=first.line,
+        ),
         line=place.line,
         column=place.column,
         path=path_of(path),
@@ -92,6 +98,6 @@ def repeated_key(path: Sequence[str | int], place: Place, first: Place) -> Findi
 class SyntaxProblem(Exception):
     """A reader cannot go on. Becomes a `Finding`."""
 
-    def __init__(self, message: str, place: Place, path: str = "") -> None:
+    def __init__(self, message: Sentence, place: Place, path: str = "") -> None:
         self.finding = Finding(Severity.ERROR, Kind.SYNTAX, message, place.line, place.column, path)
         super().__init__(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from accounts.sentence import Sentence
 from configurations.checks.collector import check_collector
 from configurations.checks.content_types import is_json, is_yaml
 from configurations.checks.findings import START, Finding, Kind, Severity, SyntaxProblem
@@ -52,17 +53,17 @@ def _read(body: str, content_type: str, max_bytes: int) -> tuple[MappingNode | N
         return None, []
     size = len(body) if len(body) > max_bytes else len(body.encode(errors="surrogatepass"))
     if size > max_bytes:
-        message = f"The file is larger than {max_bytes:,} bytes and is not read; split it."
+        message = Sentence("The file is larger than {most:,} bytes and is not read; split it.", most=max_bytes)
         return None, [Finding(Severity.ERROR, Kind.SYNTAX, message, START.line, START.column)]
     try:
         root, findings = read_yaml(body) if is_yaml(content_type) else read_json(body)
     except SyntaxProblem as problem:
         return None, [problem.finding]
     if root is None or is_empty(root):
-        message = "The file is empty: the agent will run with no configuration."
+        message = Sentence("The file is empty: the agent will run with no configuration.")
         return None, [*findings, Finding(Severity.WARNING, Kind.SYNTAX, message, START.line, START.column)]
     if not isinstance(root, MappingNode):
-        message = "The file must be an object of named sections at its top, such as receivers: and service:."
+        message = Sentence("The file must be an object of named sections at its top, such as receivers: and service:.")
         place = root.place
         return None, [*findings, Finding(Severity.ERROR, Kind.SYNTAX, message, place.line, place.column)]
     return root, findings

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from accounts.sentence import Sentence
 from configurations.checks.findings import Place, SyntaxProblem
 
 MAX_DEPTH = 64
@@ -73,11 +74,16 @@ class Limits:
     def admit(self, place: Place, *, depth: int, height: int = 1, size: int = 1) -> None:
         """Count ``size`` values at ``depth`` (0 for the document itself) whose tree is ``height`` high."""
         if depth + height > MAX_DEPTH:
-            raise SyntaxProblem(f"Nested more than {MAX_DEPTH} levels deep; flatten this part.", place)
+            raise SyntaxProblem(
+                Sentence("Nested more than {most} levels deep; flatten this part.", most=MAX_DEPTH), place
+            )
         self._values += size
         if self._values > MAX_VALUES:
             raise SyntaxProblem(
-                f"More than {MAX_VALUES:,} values (aliases counted as if written out); split the file.", place
+                Sentence(
+                    "More than {most:,} values (aliases counted as if written out); split the file.", most=MAX_VALUES
+                ),
+                place,
             )
 
 

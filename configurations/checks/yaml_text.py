@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import yaml
 
+from accounts.sentence import Sentence
 from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown
+from configurations.checks.parsers_words import parsers_words
 from configurations.checks.tree import (
     Limits,
     MappingNode,
@@ -34,27 +36,33 @@ _MERGE = frozenset({"<<"})
 _HINTS = (
     (
         "mapping values are not allowed",
-        "a colon too many on this line, or wrong indentation; quote texts that contain ': '.",
+        Sentence("a colon too many on this line, or wrong indentation; quote texts that contain ': '."),
     ),
-    ("could not find expected ':'", "a key without a colon, or a text over several lines without quotes."),
-    ("did not find expected key", "the indentation does not fit the lines above, or a closing quote is missing."),
-    ("did not find expected '-' indicator", "list items must be indented alike."),
+    ("could not find expected ':'", Sentence("a key without a colon, or a text over several lines without quotes.")),
+    (
+        "did not find expected key",
+        Sentence("the indentation does not fit the lines above, or a closing quote is missing."),
+    ),
+    ("did not find expected '-' indicator", Sentence("list items must be indented alike.")),
     (
         "did not find expected ',' or ']'",
-        "a list opened with [ is not closed; quote items that contain ${…}, # or colons.",
+        Sentence("a list opened with [ is not closed; quote items that contain ${{…}}, # or colons."),
     ),
     (
         "did not find expected ',' or '}'",
-        "an object opened with { is not closed; quote values that contain ${…} or colons.",
+        Sentence("an object opened with {{ is not closed; quote values that contain ${{…}} or colons."),
     ),
-    ("found unexpected end of stream", "a quote is opened and never closed."),
-    ("found unexpected document indicator", "a quote is opened and never closed before this line."),
-    ("found unknown escape character", "inside double quotes write \\\\ for a backslash, or use single quotes."),
-    ("found character that cannot start any token", "quote texts that begin with @, ` or %."),
-    ("did not find expected node content", "a value is missing here."),
+    ("found unexpected end of stream", Sentence("a quote is opened and never closed.")),
+    ("found unexpected document indicator", Sentence("a quote is opened and never closed before this line.")),
+    (
+        "found unknown escape character",
+        Sentence("inside double quotes write \\\\ for a backslash, or use single quotes."),
+    ),
+    ("found character that cannot start any token", Sentence("quote texts that begin with @, ` or %.")),
+    ("did not find expected node content", Sentence("a value is missing here.")),
     (
         "block sequence entries are not allowed",
-        "a list item stands where a value was begun; start the list on its own line.",
+        Sentence("a list item stands where a value was begun; start the list on its own line."),
     ),
 )
 
@@ -63,7 +71,10 @@ def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
     """The tree (``None``: no document) and the findings that did not end the reading. Raises `SyntaxProblem`."""
     if found := _UNPRINTABLE.search(text):
         raise SyntaxProblem(
-            f"Character U+{ord(found[0]):04X} cannot stand in YAML; delete it, or write an escape in double quotes.",
+            Sentence(
+                "Character {character} cannot stand in YAML; delete it, or write an escape in double quotes.",
+                character=f"U+{ord(found[0]):04X}",
+            ),
             place_at(text, found.start()),
         )
     try:
@@ -71,7 +82,7 @@ def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
     except yaml.MarkedYAMLError as error:
         raise _problem_of(error, text) from None
     except yaml.YAMLError as error:
-        raise SyntaxProblem(f"Not YAML: {shown(str(error))}", START) from None
+        raise SyntaxProblem(Sentence("Not YAML: {problem}", problem=shown(str(error))), START) from None
 
 
 class _Composer:
@@ -92,7 +103,9 @@ class _Composer:
             if isinstance(event, yaml.DocumentStartEvent):
                 if started:
                     raise SyntaxProblem(
-                        "A second document begins here; agents read only one. Remove this line, or make two files.",
+                        Sentence(
+                            "A second document begins here; agents read only one. Remove this line, or make two files."
+                        ),
                         _place(event),
                     )
                 started = True
@@ -119,11 +132,12 @@ class _Composer:
     def _alias(self, event: yaml.AliasEvent, *, depth: int) -> Measured:
         name = str(event.anchor)
         if name not in self._anchors:
-            raise SyntaxProblem(f"No anchor &{shown(name)} stands above this alias.", _place(event))
+            raise SyntaxProblem(Sentence("No anchor &{name} stands above this alias.", name=shown(name)), _place(event))
         composed = self._anchors[name]
         if composed is None:
             raise SyntaxProblem(
-                f"The alias *{shown(name)} stands inside its own anchor and would never end.", _place(event)
+                Sentence("The alias *{name} stands inside its own anchor and would never end.", name=shown(name)),
+                _place(event),
             )
         self._limits.admit(_place(event), depth=depth, height=composed.height, size=composed.size)
         return composed
@@ -207,7 +221,11 @@ def _problem_of(error: yaml.MarkedYAMLError, text: str) -> SyntaxProblem:
         mark = error.context_mark
     place = _place_of(mark, lines)
     if place.line <= len(lines) and _TAB_INDENT.match(lines[place.line - 1]):
-        return SyntaxProblem("Not YAML: a tab indents this line; use spaces.", place)
-    hint = next((advice for said, advice in _HINTS if said in problem), "")
-    context = f" {error.context}" if error.context else ""
-    return SyntaxProblem(f"Not YAML{context}: {shown(problem)}" + (f"; {hint}" if hint else "."), place)
+        return SyntaxProblem(Sentence("Not YAML: a tab indents this line; use spaces."), place)
+    hint = next((advice for part, advice in _HINTS if part in problem), None)
+    said = parsers_words(problem)
+    told = Sentence("{problem}; {hint}", problem=said, hint=hint) if hint else Sentence("{problem}.", problem=said)
+    if error.context:
+        context = parsers_words(error.context)
+        return SyntaxProblem(Sentence("Not YAML {context}: {problem}", context=context, problem=told), place)
+    return SyntaxProblem(Sentence("Not YAML: {problem}", problem=told), place)

@@ -14,6 +14,7 @@ from django.db import transaction
 from accounts import services as accounts
 from accounts.clock import is_ahead
 from accounts.models import User
+from accounts.sentence import Sentence
 from agents import doorbell
 from agents.models import Agent, AgentEvent
 from agents.reports import AgentCapabilities, RemoteConfigStatuses
@@ -185,9 +186,9 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     assignment = Assignment.objects.filter(agent=agent, revision__isnull=False).first()
     if assignment is None:
-        raise NothingToRetry(f"No configuration is assigned to {agent}.")
+        raise NothingToRetry(Sentence("No configuration is assigned to {agent}.", agent=str(agent)))
     if not agent.capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
-        raise NothingToRetry(f"{agent} does not accept remote configuration.")
+        raise NothingToRetry(Sentence("{agent} does not accept remote configuration.", agent=str(agent)))
     # The old answer no longer counts: the agent is asked anew.
     agent.remote_config_status = RemoteConfigStatuses.UNSET
     assignment.retry_requested, assignment.offer_count, assignment.offered_hash = True, 0, ""

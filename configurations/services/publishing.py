@@ -3,8 +3,7 @@ concerned, is audited, and rings their processes after commit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,15 +14,16 @@ from django.db.models import F, Q
 
 from accounts import services as accounts
 from accounts.models import User
+from accounts.sentence import Sentence
 from agents import doorbell
 from agents.label_conditions import selector_condition
 from agents.models import Agent
-from agents.reports import AgentCapabilities, Json
-from agents.selectors import InvalidSelector, parse_selector
-from configurations.checks import Finding, InvalidContentType, check_files, normalise_content_type
+from agents.reports import AgentCapabilities
+from configurations.checks import Finding
 from configurations.models import Assignment, Configuration, Revision, files_from_json, files_to_json
 from configurations.outcome import AssignmentStatus
-from configurations.remote_config import ConfigFile, RemoteConfig
+from configurations.remote_config import RemoteConfig
+from configurations.services.drafts import Draft, InvalidConfiguration, checked, draft_of
 from configurations.services.targeting import (
     bump_generation,
     fresh_targeting,
@@ -32,19 +32,8 @@ from configurations.services.targeting import (
     rematch,
 )
 
-MAX_BODY_BYTES = 1024 * 1024
-MAX_FILES = 64
 # Names that would stand in the place of something else in URLs.
 RESERVED_NAMES = frozenset({"preview"})
-
-
-class InvalidConfiguration(ValueError):
-    """What was sent cannot be saved. ``errors`` maps a field to its messages, ``findings`` hold lines and columns."""
-
-    def __init__(self, errors: Mapping[str, Sequence[str]], findings: Sequence[Finding] = ()) -> None:
-        super().__init__("; ".join(f"{name}: {' '.join(texts)}" for name, texts in errors.items()))
-        self.errors = {name: list(texts) for name, texts in errors.items()}
-        self.findings = list(findings)
 
 
 class NameTaken(InvalidConfiguration):
@@ -56,94 +45,18 @@ class StaleRevision(ValueError):
 
     def __init__(self, *, expected: int, current: int) -> None:
         super().__init__(
-            f"This edit is based on revision {expected}, but revision {current} is the present one: "
-            "look at what changed, then edit again."
+            Sentence(
+                "This edit is based on revision {expected}, but revision {current} is the present one: "
+                "look at what changed, then edit again.",
+                expected=expected,
+                current=current,
+            )
         )
         self.expected, self.current = expected, current
 
 
 class UnknownRevision(LookupError):
     """The configuration has no revision of that number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What an edit wants a configuration to be; every field complete. ``files`` holds ``config_key`` too."""
-
-    display_name: str = ""
-    description: str = ""
-    priority: int = 0
-    enabled: bool = True
-    selector: Json = field(default_factory=dict)
-    match_all: bool = False
-    content_type: str = "text/yaml"
-    config_key: str = ""
-    files: Mapping[str, ConfigFile] = field(default_factory=dict)
-
-
-def draft_of(configuration: Configuration) -> Draft:
-    """The present state of ``configuration``, to be edited."""
-    return Draft(
-        display_name=configuration.display_name,
-        description=configuration.description,
-        priority=configuration.priority,
-        enabled=configuration.enabled,
-        selector=configuration.selector,
-        match_all=configuration.match_all,
-        content_type=configuration.content_type,
-        config_key=configuration.config_key,
-        files=files_from_json(configuration.current.files) if configuration.current else {},
-    )
-
-
-def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
-    """Validate a draft: column values, files, and findings that do not block. Raises `InvalidConfiguration`."""
-    errors: dict[str, list[str]] = {}
-    findings: list[Finding] = []
-    selector: dict[str, Json] = {}
-    try:
-        selector = parse_selector(draft.selector, match_all=draft.match_all).as_json()
-    except InvalidSelector as error:
-        errors["selector"] = [f"{path}: {message}" if path else message for path, message in error.errors]
-    try:
-        content_type = normalise_content_type(draft.content_type)
-    except InvalidContentType as error:
-        content_type = draft.content_type
-        errors["content_type"] = [str(error)]
-    if not -(2**31) <= draft.priority < 2**31:
-        errors["priority"] = ["The priority must fit 32 bits."]
-    texts_of_draft = f"{draft.display_name}{draft.description}{draft.config_key}"
-    if "\x00" in texts_of_draft or not _is_text(texts_of_draft):
-        errors["display_name"] = ["Texts must not contain NUL characters or lone surrogates."]
-    if len(draft.files) > MAX_FILES:
-        errors["files"] = [f"At most {MAX_FILES} files; {len(draft.files)} were sent."]
-    if not draft.files:
-        errors["raw_config"] = ["A configuration needs at least one file; its text may be empty."]
-    texts: dict[str, tuple[str, str]] = {}
-    for key, file in draft.files.items():
-        problem = _file_problem(key, file)
-        if problem:
-            errors[_field_of(key, draft)] = [problem]
-        else:
-            texts.update(_text_of(key, file))
-    for key, found in check_files(texts).items():
-        findings.extend(found)
-        blocking = [f"line {item.line}, column {item.column}: {item.message}" for item in found if item.blocks]
-        if blocking:
-            errors[_field_of(key, draft)] = blocking
-    if errors:
-        raise InvalidConfiguration(errors, findings)
-    columns = {
-        "display_name": draft.display_name,
-        "description": draft.description,
-        "priority": draft.priority,
-        "enabled": draft.enabled,
-        "selector": selector,
-        "match_all": draft.match_all,
-        "content_type": content_type,
-        "config_key": draft.config_key,
-    }
-    return columns, RemoteConfig(dict(draft.files)), findings
 
 
 def changes_nothing(configuration: Configuration, draft: Draft) -> bool:
@@ -160,35 +73,6 @@ def _has_files(configuration: Configuration, config: RemoteConfig) -> bool:
     return configuration.current is not None and configuration.current.hash == config.config_hash().hex()
 
 
-def _field_of(key: str, draft: Draft) -> str:
-    return "raw_config" if key == draft.config_key else f"files.{key}"
-
-
-def _file_problem(key: str, file: ConfigFile) -> str | None:
-    if len(key) > 255 or "\x00" in key or not _is_text(key + file.content_type + file.role):
-        return "A config key has at most 255 characters, without NUL or lone surrogates."
-    if len(file.body) > MAX_BODY_BYTES:
-        return f"The text has {len(file.body)} bytes; at most {MAX_BODY_BYTES} are kept."
-    return None
-
-
-def _is_text(text: str) -> bool:
-    """False for lone surrogates, which JSON can carry and UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _text_of(key: str, file: ConfigFile) -> dict[str, tuple[str, str]]:
-    """The text to check; nothing for opaque bytes, which are legal (S-68)."""
-    try:
-        return {key: (file.body.decode(), file.content_type)}
-    except UnicodeDecodeError:
-        return {}
-
-
 @transaction.atomic
 def create_configuration(
     name: str, draft: Draft, *, by: User | None, at: datetime, note: str = ""
@@ -198,7 +82,8 @@ def create_configuration(
     Returns it with the findings that do not block. Raises `InvalidConfiguration`, `NameTaken`.
     """
     if name in RESERVED_NAMES:
-        raise InvalidConfiguration({"name": [f"The name {name!r} is taken by a URL of the API; choose another one."]})
+        taken = Sentence("The name {name} is taken by a URL of the API; choose another one.", name=repr(name))
+        raise InvalidConfiguration({"name": [taken]})
     columns, config, findings = checked(draft)
     configuration = Configuration(name=name, created_at=at, updated_at=at, **columns)
     try:
@@ -210,7 +95,8 @@ def create_configuration(
         with transaction.atomic():
             configuration.save(force_insert=True)
     except IntegrityError as error:
-        raise NameTaken({"name": [f"There is a configuration named {name!r} already."]}) from error
+        taken = Sentence("There is a configuration named {name} already.", name=repr(name))
+        raise NameTaken({"name": [taken]}) from error
     revision = _add_revision(configuration, config, by=by, at=at, note=note)
     _retarget(configuration, at)
     accounts.record(

@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from agents.reports import AgentCapabilities
-from configurations.services.publishing import ConfigFile, Draft, create_configuration
+from configurations.remote_config import ConfigFile
+from configurations.services.publishing import Draft, create_configuration
 from tests.people import CAPABLE
 
 pytestmark = pytest.mark.django_db

@@ -14,6 +14,7 @@ from django.utils import timezone
 from agents.models import Agent
 from agents.reports import AgentCapabilities
 from configurations.models import Assignment, Configuration
+from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 from configurations.services.publishing import draft_of
 
@@ -179,7 +180,7 @@ class TestConcurrentEdits:
             if not raced:
                 raced.append(1)
                 real(name, draft_of(published), by=None, at=timezone.now())
-                files = {"": publishing.ConfigFile(b"raced: 1\n", "text/yaml")}
+                files = {"": ConfigFile(b"raced: 1\n", "text/yaml")}
                 other = publishing.Draft(selector=published.selector, files=files)
                 real(name, other, by=None, at=timezone.now())
                 raise publishing.StaleRevision(expected=1, current=2)
@@ -330,7 +331,7 @@ class TestPages:
 
     def test_other_files_of_a_configuration_are_shown_and_kept(self, signed_in, published):
         draft = draft_of(published)
-        extra = publishing.ConfigFile(b"extra: 1\n", "text/yaml")
+        extra = ConfigFile(b"extra: 1\n", "text/yaml")
         wider = publishing.Draft(selector=draft.selector, files={**draft.files, "more.yaml": extra})
         publishing.update_configuration(published.name, wider, by=None, at=timezone.now())
         assert "extra: 1" in signed_in.get(page_of(published)).content.decode()

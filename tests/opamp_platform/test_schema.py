@@ -19,6 +19,7 @@ from schemathesis.core.failures import Failure, FailureGroup
 from accounts.models import User
 from accounts.services import issue_token
 from agents.api import AgentViewSet
+from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 
 # A valid call may still be refused, for what the document cannot say (one of three members; a selector's grammar). And
@@ -80,7 +81,7 @@ class LiveApi:
     def _existing(self) -> dict[str, Any]:
         agent = self._report("known", env="prod")
         name = f"known-{agent.pk}"
-        draft = publishing.Draft(selector={"env": "prod"}, files={"": publishing.ConfigFile(b"a: 1\n", "text/yaml")})
+        draft = publishing.Draft(selector={"env": "prod"}, files={"": ConfigFile(b"a: 1\n", "text/yaml")})
         publishing.create_configuration(name, draft, by=self.person, at=agent.first_seen_at)
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1}
 

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from django.utils.translation.template import templatize
 
+from accounts.management.commands.makemessages import Command
 from tests.live_server import ROOT
 
 FOLDER = ROOT / "templates" / "locale" / "zh_Hans" / "LC_MESSAGES"
 APPS = ("accounts", "agents", "configurations", "opamp_platform", "opamp_transport")
-FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
+FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Sentence"}
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}|</?\w+>")
 # The same in both languages: names of things, examples of values.
-SAME = {"Agent", "HTTP", "OpAMP", "WebSocket", "prod, staging"}
+SAME = {"Agent", "HTTP", "OpAMP", "WebSocket", "prod, staging", "{kind} {name}"}
 
 
 class Entry:
@@ -44,13 +45,37 @@ def entries() -> list[Entry]:
     return [Entry(block) for block in blocks]
 
 
-def used_in_python(path: Path) -> Iterator[str]:
+def calls_in(path: Path) -> Iterator[tuple[str, ast.Call]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and node.args:
-            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            first = node.args[0]
-            if name in FUNCTIONS and isinstance(first, ast.Constant) and isinstance(first.value, str):
-                yield first.value
+        if isinstance(node, ast.Call):
+            yield getattr(node.func, "id", getattr(node.func, "attr", "")), node
+
+
+def text_of(call: ast.Call) -> str | None:
+    """The text that a call begins with, if it is written out."""
+    first = call.args[0] if call.args else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+
+
+def used_in_python(path: Path) -> Iterator[str]:
+    for name, call in calls_in(path):
+        if name in FUNCTIONS and (text := text_of(call)) is not None:
+            yield text
+
+
+def sentences() -> Iterator[tuple[str, ast.Call]]:
+    """Every place where a `Sentence` is made, and the call."""
+    for app in APPS:
+        for path in (ROOT / app).rglob("*.py"):
+            for name, call in calls_in(path):
+                if name == "Sentence":
+                    yield f"{path.relative_to(ROOT)}:{call.lineno}", call
+
+
+def fields_of(template: str) -> list[tuple[str, str | None, str | None]]:
+    """The placeholders of a sentence, each with its format. Raises ValueError for lone braces."""
+    parts = string.Formatter().parse(template)
+    return sorted((name, form, conversion) for _text, name, form, conversion in parts if name is not None)
 
 
 def used_in_template(path: Path) -> Iterator[str]:
@@ -89,6 +114,29 @@ def test_placeholders_survive_translation() -> None:
         if sorted(PLACEHOLDER.findall(entry.translation)) != sorted(PLACEHOLDER.findall(plural)):
             wrong.append(entry.source)
     assert wrong == []
+
+
+def test_every_sentence_is_written_out_and_given_what_it_names() -> None:
+    """Else nothing could collect it for translation, and the mistake would show where the sentence is made."""
+    wrong = []
+    made = list(sentences())
+    for place, call in made:
+        template = text_of(call)
+        given = [keyword.arg for keyword in call.keywords]
+        if template is None or {name for name, _form, _conversion in fields_of(template)} != set(given):
+            wrong.append(place)
+    assert len(made) > 150
+    assert wrong == []
+
+
+def test_translated_sentences_name_the_same_values() -> None:
+    templates = {text_of(call) for _place, call in sentences()}
+    translated = [entry for entry in entries()[1:] if entry.source in templates]
+    assert [entry.source for entry in translated if fields_of(entry.translation) != fields_of(entry.source)] == []
+
+
+def test_sentences_are_collected() -> None:
+    assert "--keyword=Sentence:1" in Command.xgettext_options
 
 
 def test_translations_are_chinese() -> None:

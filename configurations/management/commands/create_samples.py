@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.clock import clock
 from configurations.remote_config import ConfigFile
-from configurations.services.publishing import Draft, InvalidConfiguration, NameTaken, create_configuration
+from configurations.services.drafts import Draft, InvalidConfiguration
+from configurations.services.publishing import NameTaken, create_configuration
 
 _COLLECTOR = """\
 receivers:

@@ -1,0 +1,88 @@
+"""Findings in Chinese: all of what is said about broken text, down to the parsers' own words."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import pytest
+from django.utils import translation
+
+from accounts.languages import in_readers_language
+from configurations.checks import check_text
+
+YAML = [
+    "a: b: c",
+    "a: [1, 2",
+    "a: {b: 1",
+    'a: "x',
+    'a: "\\q"',
+    "a: @x",
+    "a: 1\n\tb: 2",
+    "a: 'x\n---\n",
+    "a:\n  - b\n c: d",
+    "a: - b",
+    "a: |x\n b",
+    "a: !foo!x b",
+    "%FOO\n---\na: 1",
+    "%YAML 9.0\n---\na: b",
+    "a: &x\n  b: *x",
+    "a: *y",
+    "a: 1\na: 2",
+    "---\na: 1\n---\nb: 2",
+    "",
+    "- 1",
+    "a: \x01",
+    "[" * 80,
+]
+JSON = [
+    '{"a": 1,}',
+    '{"a" 1}',
+    '{"a": 1 "b": 2}',
+    '{"a": "x\ny"}',
+    '{"a": "x}',
+    '{"a": "\\q"}',
+    '{"a": "\\uzz"}',
+    "{} x",
+    '{"a": NaN}',
+    '{"a":}',
+    '{"a": "\ud800"}',
+]
+COLLECTOR = """
+receivers: {otlp: , idle: }
+processors: 3
+connectors: {joint: }
+extensions: {probe: }
+blub: 1
+service:
+  extensions: [missing]
+  pipelines:
+    traces: {receivers: [otlp, absent], exporters: []}
+    odd: {receivers: [otlp], processors: [twice, twice], exporters: [otlp], more: 1}
+    logs: 1
+"""
+# Words that configurations and formats are written with.
+KEPT = re.compile(
+    r"\b(JSON|YAML|UTF-8|U|NaN|Agent|Collector|uXXXX|receivers?|processors?|exporters?|connectors|extensions|service|"
+    r"pipelines|traces|metrics|logs|profiles|name|otlp|idle|joint|probe|missing|absent|twice|odd|more|[a-z])\b|U\+\d+"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "content_type"),
+    [(text, "yaml") for text in YAML] + [(text, "json") for text in JSON] + [(COLLECTOR, "yaml")],
+)
+def test_no_english_is_left_in_chinese(text, content_type):
+    findings = check_text(text, content_type)
+    assert findings
+    for finding in findings:
+        with translation.override("zh-hans"):
+            said = in_readers_language(copy.deepcopy(finding).message)
+        assert re.search("[一-鿿]", said)
+        assert re.findall("[A-Za-z]{2,}", KEPT.sub("", said)) == []
+
+
+def test_what_a_parser_says_for_the_first_time_is_shown_as_it_comes():
+    from configurations.checks.parsers_words import parsers_words
+
+    assert parsers_words("found a wyvern") == "found a wyvern"
