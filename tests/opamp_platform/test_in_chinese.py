@@ -90,7 +90,7 @@ class TestAdmin:
         assert f"没有为 {agent} 分配配置。" in body
         Agent.objects.update(capabilities=1)
         body = reader.post(f"{AGENTS}{agent.pk}/restart/", follow=True).content.decode()
-        assert f"{agent} 不接受重启命令" in body
+        assert "不接受重启命令（未声明能力 AcceptsRestartCommand）。" in body
 
     def test_english_is_what_it_was(self, english):
         found = english.post(CONFIGURATIONS + "problems/", {**FORM, "raw_config": BROKEN}).json()
@@ -139,7 +139,9 @@ class TestApi:
         wrong = english.patch(url, {"operator_labels": {"a b": "c"}}, content_type="application/json", **ZH).json()
         assert wrong["errors"]["operator_labels"]["a b"][0].startswith("只能使用字母")
         Agent.objects.update(capabilities=1)
-        assert "不接受重启命令" in english.post(f"{url}/restart", **ZH).json()["detail"]
+        assert (
+            "不接受重启命令" in english.post(f"{url}/restart", content_type="application/json", **ZH).json()["detail"]
+        )
         many = english.post("/api/v1/agents/restart", {"match_all": True}, content_type="application/json", **ZH).json()
         assert many["skipped_agents"][0]["reason"].startswith("该 Agent 不接受重启命令")
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.core.management.commands import makemessages
 
 
 class Command(makemessages.Command):
     """With one more function whose first argument is a text for translation."""
 
-    xgettext_options: ClassVar[list[str]] = [*makemessages.Command.xgettext_options, "--keyword=Sentence:1"]
+    xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=Sentence:1"]
