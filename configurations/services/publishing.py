@@ -4,6 +4,7 @@ concerned, is audited, and rings their processes after commit."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -171,15 +172,12 @@ def roll_back(
     present = draft_of(configuration)
     files = files_from_json(revision.files)
     main = files.get(configuration.config_key)
-    draft = Draft(
-        display_name=present.display_name,
-        description=present.description,
+    draft = replace(
+        present,
         priority=revision.priority,
-        enabled=present.enabled,
         selector=revision.selector,
         match_all=revision.match_all,
         content_type=main.content_type if main else present.content_type,
-        config_key=present.config_key,
         files=files,
     )
     return update_configuration(
