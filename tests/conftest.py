@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 from django.db import connections
+from django.utils import translation
 
 from tests import not_run
 from tests.conformance.plugin import Conformance
@@ -85,3 +86,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
     ]
     for line in not_run.lines(reports):
         terminalreporter.write_line(line, yellow=True, bold=True)
+
+
+@pytest.fixture(autouse=True)
+def _language_of_nobody() -> None:
+    """Each test begins in the default language: a request leaves its reader's active in the thread until the next one."""
+    translation.deactivate()
