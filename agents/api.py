@@ -23,6 +23,7 @@ from accounts.authentication import signed_in
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.sentence import Sentence
+from accounts.secrecy import showing_secret
 from agents.api_serializers import (
     AgentDetailSerializer,
     AgentEdit,
@@ -171,7 +172,7 @@ class AgentViewSet(
                 if not request.user.has_perm("agents.reveal_secrets"):
                     raise PermissionDenied(_("Showing secrets needs the right agents.reveal_secrets."))
                 accounts.record(by=signed_in(request), verb="agent.reveal_secrets", target=agent, name=str(agent))
-                return Response(files)
+                return showing_secret(Response(files))
         raise ValidationError({"secrets": [_("Say hidden or shown.")]})
 
     @extend_schema(parameters=[INSTANCE_UID], responses=ComponentsSerializer)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 
 import redis
@@ -14,9 +17,14 @@ from django.http import HttpRequest, JsonResponse
 OK, DEGRADED, FAILED = "ok", "degraded", "failed"
 _TIMEOUT_SECONDS = 2
 _PROBE_BYTES = 4096
+# Stores may ask money for each question, and a dead one makes a probe wait for two timeouts.
+_BUCKET_SECONDS = 10.0
+_bucket_lock = threading.Lock()
 
 # One of the three words above, and the reason in plain English.
 Verdict = tuple[str, str]
+# When the bucket was asked last, and what came of it.
+_bucket_verdict: list[tuple[float, Verdict]] = []
 
 
 def live(_request: HttpRequest) -> JsonResponse:
@@ -81,9 +89,9 @@ def _redis() -> Verdict:
 
 
 def _storage() -> Verdict:
-    """Files under the data directory must be writable; an S3 store is asked when a file is moved, not by probes."""
+    """Files under the data directory must be writable, or the bucket be there."""
     if settings.S3_BUCKET:
-        return OK, "S3"
+        return _bucket()
     try:
         # Rights say nothing of a full disk.
         with tempfile.TemporaryFile(dir=settings.DATA_DIR) as probe:
@@ -92,6 +100,44 @@ def _storage() -> Verdict:
     except OSError as error:
         return FAILED, f"the data directory cannot be written ({error.strerror}): see DATA_DIR"
     return OK, "files"
+
+
+def _bucket() -> Verdict:
+    """A lost store degrades: agents and people are served without it. Asked at most every ten seconds, whoever probes."""
+    now = time.monotonic()
+    with _bucket_lock:
+        if _bucket_verdict and now - _bucket_verdict[0][0] < _BUCKET_SECONDS:
+            return _bucket_verdict[0][1]
+        verdict = _asked_bucket()
+        _bucket_verdict[:] = [(time.monotonic(), verdict)]
+        return verdict
+
+
+def _asked_bucket() -> Verdict:
+    # Here, since they weigh 20 MiB in each process, also where files lie in a folder.
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client = boto3.client(
+            "s3",
+            endpoint_url=settings.S3_ENDPOINT_URL or None,
+            aws_access_key_id=settings.S3_ACCESS_KEY,
+            aws_secret_access_key=settings.S3_SECRET_KEY,
+            config=Config(
+                connect_timeout=_TIMEOUT_SECONDS, read_timeout=_TIMEOUT_SECONDS, retries={"total_max_attempts": 1}
+            ),
+        )
+        with contextlib.closing(client):
+            client.head_bucket(Bucket=settings.S3_BUCKET)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        reason = {"404": "there is no such bucket", "403": "its keys are not accepted"}.get(code, first_line(error))
+        return DEGRADED, f"bucket {settings.S3_BUCKET}: {reason}"
+    except (BotoCoreError, ValueError) as error:
+        return DEGRADED, f"bucket {settings.S3_BUCKET} is out of reach: {first_line(error)}"
+    return OK, "S3"
 
 
 def first_line(error: Exception) -> str:

@@ -100,8 +100,10 @@ def _secret_key(data_dir: Path) -> str:
 
 # --- Where data lives -----------------------------------------------------------------------------------------------
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "data").resolve()
-STATIC_ROOT = DATA_DIR / "static"
+# An image is built with its static files collected; elsewhere `serve` collects them.
+STATIC_ROOT = Path(env.text("STATIC_ROOT") or DATA_DIR / "static").resolve()
 try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 except OSError as error:
     raise StrangeValue(f"DATA_DIR={DATA_DIR} cannot be used ({error.strerror}): name another folder.") from error
@@ -203,6 +205,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "opamp_platform.middleware.MeasureRequests",
+    "opamp_platform.compression.CompressedAnswers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -256,8 +259,9 @@ else:
 # --- Files ----------------------------------------------------------------------------------------------------------
 S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")
 S3_BUCKET = env.text("S3_BUCKET")
-_s3_keys = (env.text("S3_ACCESS_KEY"), env.text("S3_SECRET_KEY"))
-if bool(S3_BUCKET) != all(_s3_keys):
+S3_ACCESS_KEY = env.text("S3_ACCESS_KEY")
+S3_SECRET_KEY = env.text("S3_SECRET_KEY")
+if bool(S3_BUCKET) != bool(S3_ACCESS_KEY and S3_SECRET_KEY):
     raise StrangeValue("S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY go together: set all three or none.")
 _default_storage: dict[str, Any] = {
     "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -269,8 +273,8 @@ if S3_BUCKET:
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "endpoint_url": S3_ENDPOINT_URL or None,
-            "access_key": _s3_keys[0],
-            "secret_key": _s3_keys[1],
+            "access_key": S3_ACCESS_KEY,
+            "secret_key": S3_SECRET_KEY,
             "default_acl": None,
             "file_overwrite": False,
             "querystring_auth": True,
@@ -278,12 +282,12 @@ if S3_BUCKET:
     }
 STORAGES = {
     "default": _default_storage,
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "opamp_platform.static_files.HashedFiles"},
 }
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Finders at run time make `collectstatic` unnecessary for the one-command start.
-WHITENOISE_USE_FINDERS = True
+# Where nothing was collected yet, pages name the files as they lie in the source.
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
 WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024**2
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000

@@ -68,6 +68,8 @@ class LiveServer:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)},
             "DATA_DIR": str(data_dir),
+            # The same for all, so that it is collected once and not by each.
+            "STATIC_ROOT": str(ROOT / ".pytest_cache" / "static"),
             "DATABASE_URL": self._database.url,
             "REDIS_URL": _other_redis_database(os.environ.get("REDIS_URL", "")),
             "ADMIN_USERNAME": ADMIN_USERNAME,

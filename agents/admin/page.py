@@ -23,6 +23,7 @@ from accounts import services as accounts
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
+from accounts.secrecy import showing_secret
 from agents import extensions
 from agents.models import Agent, AgentEvent
 from agents.redaction import redacted_files
@@ -214,7 +215,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "agent": agent,
             "files": [] if document is None else sorted(document.content.items()),
         }
-        return TemplateResponse(request, "admin/agents/agent/secrets.html", context)
+        return showing_secret(TemplateResponse(request, "admin/agents/agent/secrets.html", context))
 
     def restart(self, request: HttpRequest, pk: int) -> HttpResponse:
         """GET asks, POST restarts."""

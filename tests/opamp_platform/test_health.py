@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.db.utils import OperationalError
 from django.test import Client
+from moto.server import ThreadedMotoServer
 from pytest_django import Settings
 
+from opamp_platform import health
 from tests.live_server import free_port
 
 READY_PATHS = ("/health", "/health/", "/health/ready", "/health/ready/")
@@ -68,3 +72,56 @@ class TestReady:
         response = client.get("/health/ready")
         assert response.status_code == 503
         assert "DATA_DIR" in response.json()["checks"]["storage"]["detail"]
+
+
+@pytest.fixture
+def store() -> Iterator[str]:
+    """The address of an S3-compatible store with one bucket, ``opamp``."""
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    request = urllib.request.Request(f"{address}/opamp", method="PUT", headers={"Host": "s3"})
+    urllib.request.urlopen(request).close()
+    yield address
+    server.stop()
+
+
+@pytest.mark.django_db
+class TestStore:
+    @pytest.fixture(autouse=True)
+    def _configured(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setattr(health, "_bucket_verdict", [])
+        settings.REDIS_URL = ""
+        settings.S3_BUCKET, settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY = "opamp", "a", "b"
+        settings.S3_ENDPOINT_URL = f"http://127.0.0.1:{free_port()}"
+
+    def test_one_that_answers_is_ok(self, client: Client, settings: Settings, store: str) -> None:
+        settings.S3_ENDPOINT_URL = store
+        assert client.get("/health/ready").json()["checks"]["storage"] == {"status": "ok", "detail": "S3"}
+
+    def test_a_lost_one_degrades_but_stays_200(self, client: Client) -> None:
+        response = client.get("/health/ready")
+        assert response.status_code == 200
+        assert response.json()["status"] == "degraded"
+        assert response.json()["checks"]["storage"]["detail"].startswith("bucket opamp is out of reach: ")
+
+    def test_a_missing_bucket_is_named(self, client: Client, settings: Settings, store: str) -> None:
+        settings.S3_ENDPOINT_URL, settings.S3_BUCKET = store, "another"
+        assert client.get("/health/ready").json()["checks"]["storage"] == {
+            "status": "degraded",
+            "detail": "bucket another: there is no such bucket",
+        }
+
+    def test_an_address_that_is_none_degrades(self, client: Client, settings: Settings) -> None:
+        settings.S3_ENDPOINT_URL = "nonsense"
+        assert client.get("/health/ready").json()["checks"]["storage"]["status"] == "degraded"
+
+    def test_probes_do_not_ask_it_each_time(self, client: Client, settings: Settings, store: str) -> None:
+        settings.S3_ENDPOINT_URL, dead = store, settings.S3_ENDPOINT_URL
+        assert client.get("/health/ready").json()["checks"]["storage"]["status"] == "ok"
+        settings.S3_ENDPOINT_URL = dead
+        assert client.get("/health/ready").json()["checks"]["storage"]["status"] == "ok"
+        health._bucket_verdict[0] = (health._bucket_verdict[0][0] - 10.0, health._bucket_verdict[0][1])
+        assert client.get("/health/ready").json()["checks"]["storage"]["status"] == "degraded"

@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 
 from accounts import services as accounts
 from accounts.models import User
-from opamp_platform import supervisor
+from opamp_platform import static_files, supervisor
 from opamp_platform.health import first_line, missing_migrations
 from opamp_platform.server import configured, keep_heap_small, port_problem, raise_file_limit
 
@@ -54,6 +54,7 @@ class Command(BaseCommand):
             self.announce(host, port)
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {first_line(error)}. See DATABASE_URL.") from error
+        static_files.collect()
         raise_file_limit()
         keep_heap_small()
         config = configured(host=host, port=port)
