@@ -22,8 +22,8 @@ from accounts.api_input import NoBody
 from accounts.authentication import signed_in
 from accounts.clock import clock
 from accounts.languages import in_readers_language
-from accounts.sentence import Sentence
 from accounts.secrecy import showing_secret
+from accounts.sentence import Sentence
 from agents.api_serializers import (
     AgentDetailSerializer,
     AgentEdit,

@@ -208,6 +208,7 @@ class WebSocketAgent(Agent):
                 self.transport.write(frames.frame(payload, frames.PONG))
             elif opcode == frames.CLOSE and not self.leaves:
                 self.fleet.tally.wrong["close frame"] += 1
+                self.transport.write(frames.frame(frames.NORMAL_CLOSURE, frames.CLOSE))
         self.buffer = data[used:]
 
 

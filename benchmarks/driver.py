@@ -38,6 +38,7 @@ class Driver:
         self.parses = True
         self.reports_first = True
         self.on_reply: Callable[[Agent], None] | None = None
+        self.on_lost: Callable[[Agent], None] | None = None
         self._port = 0
         self._changed = asyncio.Event()
         self._lost = 0
@@ -82,6 +83,36 @@ class Driver:
             await asyncio.gather(*(self._come_back(agent) for agent in self.agents))
         await self._wait(lambda: len(self.tally.registered) >= len(self.agents), killed_at + within)
         return self._figures(killed_at)
+
+    async def return_from_replaced(self, *, seconds: float) -> Any:
+        """For ``seconds`` whoever is thrown out comes back at once, with a full report: how long each of them was away."""
+        self.tally = Tally()
+        gone_at: dict[Agent, float] = {}
+        away: list[float] = []
+
+        def back(agent: Agent) -> None:
+            if agent in gone_at:
+                away.append(monotonic() - gone_at.pop(agent))
+
+        begun = monotonic()
+        self.on_reply, self.on_lost, self._comes_back = back, lambda agent: gone_at.update({agent: monotonic()}), True
+        try:
+            await asyncio.sleep(seconds)
+            await self._wait(lambda: not gone_at, monotonic() + 120)
+        finally:
+            self.on_reply, self.on_lost, self._comes_back = None, None, False
+        away.sort()
+        return {
+            "agents": len(self.agents),
+            "sent away": len(away),
+            "back within 5 s %": round(100 * sum(each <= 5 for each in away) / max(len(away), 1), 2),
+            "away s p50": round(away[len(away) // 2], 3) if away else None,
+            "away s longest": round(away[-1], 3) if away else None,
+            "all back after s": round(max(self.tally.registered, default=begun) - begun, 1),
+            "wrong": {
+                key: count for key, count in self.tally.wrong.items() if key not in {"close frame", "connection lost"}
+            },
+        }
 
     async def flood(self, *, what: str, seconds: float, agents: int = 0) -> Any:
         """Every agent (or the first ``agents``) speaks again as soon as it was answered: ``heartbeat`` or ``health``."""
@@ -217,6 +248,8 @@ class Driver:
         if agent.leaves:
             return
         self.tally.wrong["connection lost"] += 1
+        if self.on_lost is not None:
+            self.on_lost(agent)
         if self._comes_back:
             self._start_return(agent)
         else:

@@ -23,6 +23,7 @@ from benchmarks import (
     soak,
     status_flood,
     steady_fleet,
+    worker_replacement,
 )
 from benchmarks.figures import show
 from benchmarks.fleet import DriverFailed
@@ -40,6 +41,7 @@ SHORT: tuple[Scenario, ...] = (
     ("connect storm over HTTP", lambda: connect_storm.measure(agents=1_000, transport="http")),
     ("fan-out", lambda: fan_out.measure(agents=2_000)),
     ("reconnect storm", lambda: reconnect_storm.measure(agents=2_000)),
+    ("worker replacement", lambda: worker_replacement.measure(agents=500)),
     ("pages", lambda: admin_pages.measure(agents=20_000, events=100_000)),
 )
 FULL: tuple[Scenario, ...] = (
@@ -55,6 +57,7 @@ FULL: tuple[Scenario, ...] = (
     ("connect storm over HTTP", lambda: connect_storm.measure(transport="http")),
     ("fan-out to 10,000", lambda: fan_out.measure(agents=10_000)),
     ("reconnect storm of 10,000", lambda: reconnect_storm.measure(agents=10_000)),
+    ("worker replacement", worker_replacement.measure),
     ("hostile peers", hostile.measure),
     ("pages", admin_pages.measure),
     ("soak", soak.measure),

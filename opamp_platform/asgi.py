@@ -37,7 +37,8 @@ class _Lifespan:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                Draining(runtime.current().send_away).install()
+                here = runtime.current()
+                Draining(drain=here.send_away, hand_over=here.hand_over).install()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await runtime.stop()

@@ -1,5 +1,9 @@
 """The process above several workers: starts them, replaces those that end or hang, passes on the signal to stop.
 
+Each worker has a slot with listening sockets of its own on the same addresses (``SO_REUSEPORT``), among which the kernel
+spreads connections evenly; on one shared socket the worker that woke up last would get most of them. The slots' sockets
+stay open here, so that who connects while a worker is replaced waits for the next one instead of being turned away.
+
 `serve` turns into this program when the database is prepared, and so leaves behind what that took: 12 MiB stay of 100. For
 the same reason there is nothing but a little of the standard library here: no Django, no event loop, no logging. It knows
 nothing of what workers do; each one answers on a line of its own (see `opamp_platform.worker`).
@@ -15,7 +19,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +26,8 @@ from typing import Any, NamedTuple, NoReturn
 
 # On the line: a question, and the answers of a worker that is about to serve and of one that does.
 QUESTION, STARTING, SERVING = b"?", b"0", b"1"
+# Tells a worker that another one serves in its slot: it stops accepting, sends its agents there and ends.
+HAND_OVER = signal.SIGUSR1
 # A worker ends with this status when it could not begin to serve; the next one could not either.
 CANNOT_START = 3
 SIGNALS = frozenset(
@@ -35,6 +40,8 @@ ROOT = Path(__file__).resolve().parent.parent
 _LOOK_SECONDS = 0.5
 # A worker that does not answer for so long is replaced. Starting on a busy machine takes a while.
 _HANGING_SECONDS = 30.0
+# What it takes to hand over 10,000 agents on a busy machine, several times.
+_HAND_OVER_SECONDS = 300.0
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
@@ -58,21 +65,38 @@ class Log(NamedTuple):
         sys.stderr.flush()
 
 
+class Slot:
+    """Where one worker at a time listens: a socket for each address, bound here, listening once a worker does."""
+
+    def __init__(self, addresses: Sequence[tuple[str, int]]) -> None:
+        self.sockets = [bound(host, port) for host, port in addresses]
+
+    def close(self) -> None:
+        """Give the slot up: who waits in its queue must connect again."""
+        for listener in self.sockets:
+            listener.close()
+
+
 class Worker:
     """One worker process and the line to it."""
 
-    def __init__(self, command: Sequence[str], sockets: Sequence[int]) -> None:
+    def __init__(self, command: Sequence[str], slot: Slot) -> None:
+        self.slot = slot
         self._line, theirs = socket.socketpair()
+        sockets = [listener.fileno() for listener in slot.sockets]
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603  what `serve` gave
-                [*command, str(theirs.fileno())], pass_fds=[*sockets, theirs.fileno()], stdin=subprocess.DEVNULL
+                [*command, ",".join(map(str, sockets)), str(theirs.fileno())],
+                pass_fds=[*sockets, theirs.fileno()],
+                stdin=subprocess.DEVNULL,
             )
         self._line.setblocking(False)
         self.pid = self.process.pid
         self.serves = False
         self.begun_at = self._asked_at = time.monotonic()
         self._asked = False
-        self._told_to_stop_at: float | None = None
+        self._stops = False
+        self._ends_by: float | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -83,9 +107,14 @@ class Worker:
         return True
 
     def hangs(self, now: float, patience: float) -> bool:
-        """Take the answer, ask again; true when it has been silent for ``patience`` seconds, or does not stop for so long."""
-        if self._told_to_stop_at is not None:
-            return now - self._told_to_stop_at > patience
+        """Take the answer, ask again; true when it has been silent for ``patience`` seconds, or does not stop for so long.
+
+        One that hands over is given more time, and must answer meanwhile.
+        """
+        if self._ends_by is not None and now > self._ends_by:
+            return True
+        if self._stops:
+            return False
         answers = b""
         # Nothing has come, or the line is broken: a worker that lives must answer all the same.
         with contextlib.suppress(OSError):
@@ -99,41 +128,50 @@ class Worker:
                 self._line.send(QUESTION)
         return now - self._asked_at > patience
 
-    def stop(self) -> None:
-        """Ask it to end in order."""
-        self._told_to_stop_at = time.monotonic()
+    def stop(self, within: float) -> None:
+        """Ask it to end in order, in so many seconds."""
+        self._stops = True
+        self._ends_by = time.monotonic() + within
         self.process.send_signal(signal.SIGTERM)
+
+    def hand_over(self) -> None:
+        """Ask it to send its agents to the others and to end then, as fast as those can take them."""
+        self._ends_by = time.monotonic() + _HAND_OVER_SECONDS
+        self.process.send_signal(HAND_OVER)
 
 
 class Supervisor:
-    """Keeps ``workers`` processes running until it is told to stop. `SIGNALS` must be blocked; they are taken one by one."""
+    """Keeps ``workers`` processes running until it is told to stop. `SIGNALS` must be blocked; they are taken one by one.
+
+    ``command`` is completed by the numbers of the worker's sockets, with commas between, and by that of its line.
+    """
 
     def __init__(
         self,
         *,
         workers: int,
         command: Sequence[str],
-        sockets: Sequence[int],
+        addresses: Sequence[tuple[str, int]],
         log: Log,
         patience: float = _HANGING_SECONDS,
     ) -> None:
-        self._wanted = workers
         self._command = command
-        self._sockets = sockets
+        self._addresses = addresses
+        self._slots = [Slot(addresses) for _ in range(workers)]
         self._log = log
         self._patience = patience
         self._workers: list[Worker] = []
         self._leaving: list[Worker] = []
-        # While they are replaced one after another: whose turn is to come, and the one that comes for the first of them.
-        self._old: deque[Worker] = deque()
-        self._newcomer: Worker | None = None
+        # While all are replaced: those that come. All of them serve before the first of the former goes, or agents that are
+        # sent away would land at one that is the next to go.
+        self._newcomers: list[Worker] = []
         self._stopping = False
         self._status = 0
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT, and all workers have ended. The exit status: 1 when workers cannot start."""
-        self._log.line("info", "supervisor started", pid=os.getpid(), workers=self._wanted)
-        self._workers = [self._start() for _ in range(self._wanted)]
+        self._log.line("info", "supervisor started", pid=os.getpid(), workers=len(self._slots))
+        self._workers = [self._start(slot) for slot in self._slots]
         while True:
             taken = signal.sigtimedwait(SIGNALS, _LOOK_SECONDS)
             if taken is not None and taken.si_signo != signal.SIGCHLD:
@@ -149,15 +187,16 @@ class Supervisor:
         self._log.line("info", "signal received", signal=number.name)
         if number in {signal.SIGTERM, signal.SIGINT}:
             self._stop()
-        elif number == signal.SIGHUP and not self._old:
-            self._old = deque(self._workers)
+        elif number == signal.SIGHUP and not self._newcomers and not self._leaving:
+            self._newcomers = [self._start(worker.slot) for worker in self._workers]
         elif number == signal.SIGTTIN:
-            self._workers.append(self._start())
+            self._workers.append(self._start(Slot(self._addresses)))
         elif number == signal.SIGTTOU and len(self._workers) > 1:
-            self._retire(self._workers[-1])
+            self._hand_over(self._workers.pop())
 
     def _look(self, now: float) -> None:
         self._leaving = [worker for worker in self._leaving if not self._is_over(worker, now)]
+        self._close_empty_slots()
         for worker in list(self._workers):
             if not self._is_over(worker, now):
                 continue
@@ -169,7 +208,7 @@ class Supervisor:
                 self._stop()
                 return
             self._log.line("warning", "a worker ended and is replaced", pid=worker.pid, status=status)
-            self._workers.append(self._start())
+            self._workers.append(self._start(worker.slot))
         self._replace(now)
 
     def _is_over(self, worker: Worker, now: float) -> bool:
@@ -180,63 +219,70 @@ class Supervisor:
         return worker.has_ended
 
     def _replace(self, now: float) -> None:
-        """One step of replacing all: the next one comes, serves, and only then the former goes."""
-        newcomer = self._newcomer
-        if newcomer is None:
-            while self._old and self._old[0] not in self._workers:
-                self._old.popleft()  # it has ended by itself meanwhile
-            if self._old and not self._leaving:
-                self._newcomer = self._start()
-        elif self._is_over(newcomer, now) or now - newcomer.begun_at > self._patience:
-            self._log.line("error", "a new worker does not start: the former ones stay", pid=newcomer.pid)
-            newcomer.process.kill()
-            newcomer.process.wait()
-            self._newcomer = None
-            self._old.clear()
-        elif newcomer.serves:
-            self._newcomer = None
-            self._workers.append(newcomer)
-            former = self._old.popleft()
-            if former in self._workers:
-                self._retire(former)
+        """One step of replacing all: when every newcomer serves, the former ones hand over."""
+        failed = [
+            worker
+            for worker in self._newcomers
+            if self._is_over(worker, now) or (not worker.serves and now - worker.begun_at > self._patience)
+        ]
+        if failed:
+            self._log.line("error", "new workers do not start: the former ones stay", pids=[one.pid for one in failed])
+            for worker in self._newcomers:
+                worker.process.kill()
+                worker.process.wait()
+            self._newcomers = []
+        elif self._newcomers and all(worker.serves for worker in self._newcomers):
+            former, self._workers, self._newcomers = self._workers, self._newcomers, []
+            for worker in former:
+                self._hand_over(worker)
 
-    def _start(self) -> Worker:
-        worker = Worker(self._command, self._sockets)
+    def _start(self, slot: Slot) -> Worker:
+        worker = Worker(self._command, slot)
         self._log.line("info", "worker started", pid=worker.pid)
         return worker
 
-    def _retire(self, worker: Worker) -> None:
-        self._workers.remove(worker)
+    def _close_empty_slots(self) -> None:
+        """Nobody would ever accept what the kernel gives to a slot that no worker has."""
+        taken = [worker.slot for worker in (*self._workers, *self._newcomers, *self._leaving)]
+        for slot in self._slots:
+            if slot not in taken:
+                slot.close()
+        self._slots = list(dict.fromkeys(taken))
+
+    def _hand_over(self, worker: Worker) -> None:
         self._leaving.append(worker)
-        worker.stop()
+        worker.hand_over()
 
     def _stop(self) -> None:
         self._stopping = True
-        self._old.clear()
-        if self._newcomer is not None:
-            self._workers.append(self._newcomer)
-            self._newcomer = None
-        for worker in list(self._workers):
-            self._retire(worker)
+        self._leaving += self._workers + self._newcomers
+        self._workers, self._newcomers = [], []
+        for worker in self._leaving:
+            worker.stop(self._patience)
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket on an address that several may share. Raises OSError."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def become(
-    *, workers: int, sockets: Sequence[socket.socket], command: Sequence[str], level: str, style: str
+    *, workers: int, addresses: Sequence[tuple[str, int]], command: Sequence[str], level: str, style: str
 ) -> NoReturn:
-    """Replace this process by a supervisor of ``workers`` processes that run ``command`` and inherit ``sockets``.
+    """Replace this process by a supervisor of ``workers`` processes that run ``command`` and listen on ``addresses``.
 
     Its signals wait from now on, so that none is lost between the two programs.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    for listener in sockets:
-        listener.set_inheritable(True)
-    given = {
-        "workers": workers,
-        "sockets": [listener.fileno() for listener in sockets],
-        "command": command,
-        "level": level,
-        "style": style,
-    }
+    given = {"workers": workers, "addresses": addresses, "command": command, "level": level, "style": style}
     # Where this project is, whatever folder it was started from.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     sys.stdout.flush()
@@ -255,10 +301,13 @@ def main() -> None:
     """Runs after `become`."""
     given: dict[str, Any] = json.loads(sys.argv[1])
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    for listener in given["sockets"]:
-        os.set_inheritable(listener, False)
-    log = Log(given["level"], given["style"])
-    sys.exit(Supervisor(workers=given["workers"], command=given["command"], sockets=given["sockets"], log=log).run())
+    log = Log(given.pop("level"), given.pop("style"))
+    try:
+        supervisor = Supervisor(**given, log=log)
+    except OSError as error:
+        log.line("error", "an address cannot be used", addresses=given["addresses"], error=str(error))
+        sys.exit(1)
+    sys.exit(supervisor.run())
 
 
 if __name__ == "__main__":

@@ -38,10 +38,17 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opamp_platform.settings")
     host, port, sockets, line = sys.argv[1:]
+    from opamp_platform import draining
     from opamp_platform.server import configured, keep_heap_small
 
     keep_heap_small()
     server = uvicorn.Server(configured(host=host, port=int(port)))
+
+    def stop_accepting() -> None:
+        for listener in server.servers:
+            listener.close()
+
+    draining.stop_accepting = stop_accepting
     threading.Thread(target=answer, args=(socket.socket(fileno=int(line)), server), daemon=True, name="line").start()
     server.run([socket.socket(fileno=int(number)) for number in sockets.split(",")])
 

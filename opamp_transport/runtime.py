@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import random
 import sys
 import time
@@ -21,6 +22,7 @@ from django.db import DatabaseError
 from accounts.clock import clock, read_database_clock
 from agents import doorbell
 from agents.services import commands, credentials, identity, leases, processes, retention
+from agents.services.arrivals import Lease
 from agents.services.leases import Claim
 from agents.services.processes import ProcessWatch
 from agents.services.retention import ClockTrial
@@ -48,6 +50,9 @@ _FAREWELL_SECONDS = 4.0
 _FAREWELLS_PER_SECOND = 100
 _FAREWELL_SLICE_SECONDS = 0.1
 _DRAIN_SECONDS = 5.0
+# When agents are handed over so many are on their way at once, and none for so long means that nobody comes back any more.
+_HANDED_OVER_AT_ONCE = 200
+_HANDOVER_SECONDS = 10.0
 # Python's own are 700, 10, 10. The first bounds how many objects of dead cycles can pile up.
 _GARBAGE_THRESHOLDS = (50_000, 20, 50)
 _MIDDLE_EVERY = 20
@@ -85,6 +90,8 @@ class Runtime:
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = False
         self._stopping = False
+        # Leases that are left to the connections which take them over; `None` while none are.
+        self._handed_over: list[str] | None = None
 
     @property
     def refuses(self) -> bool:
@@ -117,9 +124,43 @@ class Runtime:
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
         sys.setswitchinterval(_SWITCH_SECONDS)
 
+    def release(self, lease: Lease, *, sent_away: bool) -> None:
+        """A connection with agents has closed: they are disconnected, unless another process is about to have them."""
+        if sent_away and self._handed_over is not None:
+            self._handed_over.append(lease.id)
+        else:
+            self.exchange.release(lease.id)
+
     async def send_away(self) -> None:
         """Refuse newcomers, and close the agents' connections in slices, so that they do not come back as one herd."""
         self._leaving = True
+        await self._close_in_slices()
+
+    async def hand_over(self) -> None:
+        """Close the agents' connections while other processes accept theirs, as fast as those can take the agents.
+
+        They are not shown disconnected meanwhile; those that nobody has taken over after a while are.
+        """
+        self._handed_over = []
+        logger.info("agents are handed over", extra={"connections": len(self.registry.connections)})
+        fewest = math.inf
+        stalled_at = time.monotonic() + _HANDOVER_SECONDS
+        while time.monotonic() < stalled_at:
+            held = await self.chore_threads.run(leases.held_by, self.process_id)
+            if held < fewest:
+                fewest, stalled_at = held, time.monotonic() + _HANDOVER_SECONDS
+            connections = list(self.registry.connections)
+            if not connections and not held:
+                break
+            away = held - sum(len(connection.links) for connection in connections)
+            random.shuffle(connections)
+            await asyncio.gather(*(_hang_up(each) for each in connections[: max(_HANDED_OVER_AT_ONCE - away, 0)]))
+            await asyncio.sleep(_FAREWELL_SLICE_SECONDS)
+        await self._close_in_slices()
+        left, self._handed_over = self._handed_over, None
+        await self.chore_threads.run(leases.release_leases, left, reason="connection closed", at=clock.now())
+
+    async def _close_in_slices(self) -> None:
         connections = list(self.registry.connections)
         random.shuffle(connections)
         seconds = min(_FAREWELL_SECONDS, len(connections) / _FAREWELLS_PER_SECOND)

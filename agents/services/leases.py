@@ -81,6 +81,11 @@ def _release(lease_ids: Sequence[str], *, reason: str, at: datetime) -> int:
     return released
 
 
+def held_by(process_id: str) -> int:
+    """How many agents are connected through WebSockets of this process, as their rows tell."""
+    return Agent.objects.filter(lease_process=process_id, connected=True, transport=Transport.WEBSOCKET).count()
+
+
 @transaction.atomic(durable=True)
 def note_sightings(sightings: Sequence[Sighting], *, at: datetime) -> Noted:
     """Write a batch of last-seen times and sequence numbers as of ``at``, 1,000 agents at a time.

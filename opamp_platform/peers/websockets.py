@@ -54,6 +54,8 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         self.queue: Mailbox[ASGIReceiveEvent] = Mailbox()  # type: ignore[assignment]
         self.writable = Flag()  # type: ignore[assignment]
         self.logger = self.conn.logger = LOGGER
+        # A peer that does not answer our Close is cut off; it may come back as soon as it notices.
+        self.close_timeout = LINGER_SECONDS
         self._reader = self.conn.reader = FrameReader()
         self.conn.parser = self.conn.parse()
         next(self.conn.parser)

@@ -79,7 +79,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         finally:
             here.registry.close(connection)
             if connection.claimed:
-                here.exchange.release(connection.lease.id)
+                here.release(connection.lease, sent_away=self.hung_up)
             # It knows this door by its methods: they would keep each other until garbage is collected.
             del self.connection
 

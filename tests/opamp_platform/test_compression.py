@@ -84,7 +84,9 @@ class TestStaticFiles:
         assert not static_files.collect()
         (first,) = root.glob("a.*.js")
         (ours / "b.js").write_text("let changed;\n")
-        os.utime(ours / "b.js", (2_000_000_000, 2_000_000_000))  # an edit within the same second is none to collectstatic
+        os.utime(
+            ours / "b.js", (2_000_000_000, 2_000_000_000)
+        )  # an edit within the same second is none to collectstatic
         assert static_files.collect()
         (second,) = set(root.glob("a.*.js")) - {first}
         assert first.exists(), "pages of the former version still name it"

@@ -203,7 +203,7 @@ def test_two_workers_behind_one_port_serve_one_fleet(tmp_path: Path) -> None:
         refuses_workers(tmp_path)
         return
     name = "workers"
-    agents = [FakeAgent(test=name) for _ in range(12)]
+    agents = [FakeAgent(test=name) for _ in range(24)]
     with LiveServer(tmp_path, workers=2) as server, ExitStack() as sockets:
         server.eventually(
             lambda: len(server.rows("SELECT id FROM agents_serverprocess")) == 2, what="both workers serve"

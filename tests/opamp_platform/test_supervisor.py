@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +18,7 @@ import pytest
 
 from opamp_platform.environment import StrangeValue
 from opamp_platform.logs import logging_config
-from opamp_platform.supervisor import _LEVELS, Log
+from opamp_platform.supervisor import _LEVELS, Log, Slot
 from tests.live_server import ROOT
 
 # Leaves a file with its pid, answers on its line as the folder's file `answers` says, and ends when it is told to.
@@ -29,7 +31,8 @@ if answers == "fails":
     sys.exit(3)
 if answers == "stays":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-line = socket.socket(fileno=int(sys.argv[2]))
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0))
+line = socket.socket(fileno=int(sys.argv[3]))
 (folder / f"{os.getpid()}.pid").touch()
 while line.recv(1):
     if answers != "silent":
@@ -41,7 +44,7 @@ import json, signal, sys
 from opamp_platform.supervisor import SIGNALS, Log, Supervisor
 given = json.loads(sys.argv[1])
 signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-sys.exit(Supervisor(sockets=[], log=Log("INFO", "json"), **given).run())
+sys.exit(Supervisor(addresses=[("127.0.0.1", 0)], log=Log("INFO", "json"), **given).run())
 """
 
 
@@ -151,7 +154,7 @@ class TestSignals:
         assert running.process.wait(30) == 0
         assert not running.workers
 
-    def test_hangup_replaces_them_one_after_another(self, supervised: Callable[..., Supervised]) -> None:
+    def test_hangup_replaces_them_all(self, supervised: Callable[..., Supervised]) -> None:
         running = supervised()
         eventually(lambda: len(running.workers) == 2, "both start")
         former = running.workers
@@ -164,7 +167,7 @@ class TestSignals:
         former = running.workers
         running.answer("starting")
         running.process.send_signal(signal.SIGHUP)
-        eventually(lambda: running.said("a new worker does not start: the former ones stay"), "it is given up")
+        eventually(lambda: running.said("new workers do not start: the former ones stay"), "they are given up")
         eventually(lambda: running.workers == former, "the former ones alone are there")
 
     def test_one_more_and_one_less(self, supervised: Callable[..., Supervised]) -> None:
@@ -174,6 +177,46 @@ class TestSignals:
         eventually(lambda: len(running.workers) == 3, "one more")
         running.process.send_signal(signal.SIGTTOU)
         eventually(lambda: len(running.workers) == 2, "one less")
+
+
+class TestSlots:
+    def test_connections_spread_evenly_and_wait_for_the_next_worker(self) -> None:
+        """A slot's queue outlives its worker: who connects in between is not refused."""
+        first = Slot([("127.0.0.1", 0)])
+        port = first.sockets[0].getsockname()[1]
+        slots = [first, Slot([("127.0.0.1", port)])]
+        for slot in slots:
+            slot.sockets[0].listen(1_000)
+        with contextlib.ExitStack() as clients:
+            for _ in range(400):
+                clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+            counts = [len(accepted(slot, clients)) for slot in slots]
+        assert sum(counts) == 400
+        assert max(counts) / min(counts) < 1.6, counts
+        for slot in slots:
+            slot.close()
+
+    def test_an_address_in_use_ends_the_start(self) -> None:
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            given = {"workers": 1, "addresses": [("127.0.0.1", other.getsockname()[1])], "command": [], "level": "INFO"}
+            done = subprocess.run(
+                [sys.executable, "-m", "opamp_platform.supervisor", json.dumps({**given, "style": "json"})],
+                cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+            )  # fmt: skip
+        assert done.returncode == 1
+        assert json.loads(done.stderr)["event"] == "an address cannot be used"
+
+
+def accepted(slot: Slot, keep: contextlib.ExitStack) -> list[socket.socket]:
+    """All that waits in the slot's queue."""
+    found = []
+    slot.sockets[0].settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            found.append(keep.enter_context(slot.sockets[0].accept()[0]))
+    return found
 
 
 class TestWeight:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from types import FrameType
 from typing import Any, NoReturn
@@ -57,13 +56,10 @@ class Command(BaseCommand):
         static_files.collect()
         raise_file_limit()
         keep_heap_small()
-        config = configured(host=host, port=port)
-        sockets = [config.bind_socket()]
         # Workers read their settings from the environment; this process has read its own already.
         os.environ["OPAMP_PORT"] = str(agent_port)
         settings.OPAMP_PORT = agent_port
-        if agent_port:
-            sockets.append(configured(host=host, port=agent_port).bind_socket())
+        ports = [port, agent_port] if agent_port else [port]
         if workers > 1:
             # Each worker writes its counts into this folder; /metrics adds them up.
             folder = settings.DATA_DIR / "metrics"
@@ -71,22 +67,22 @@ class Command(BaseCommand):
             for old in folder.glob("*.db"):
                 old.unlink()
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-            self.supervise(host, port, workers, sockets)
+            self.supervise(host, ports, workers)
         else:
             # The server raises the signal again when it has stopped in order, for whoever started it: that is we.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, _stopped)
-            uvicorn.Server(config).run(sockets)
+            sockets = [configured(host=host, port=number).bind_socket() for number in ports]
+            uvicorn.Server(configured(host=host, port=port)).run(sockets)
 
-    def supervise(self, host: str, port: int, workers: int, sockets: list[socket.socket]) -> NoReturn:
+    def supervise(self, host: str, ports: list[int], workers: int) -> NoReturn:
         """Become the supervisor of ``workers`` processes."""
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]  # of PostgreSQL alone, which several workers need
-        numbers = ",".join(str(listener.fileno()) for listener in sockets)
         supervisor.become(
             workers=workers,
-            sockets=sockets,
-            command=supervisor.program("opamp_platform.worker", host, str(port), numbers),
+            addresses=[(host, port) for port in ports],
+            command=supervisor.program("opamp_platform.worker", host, str(ports[0])),
             level=settings.LOG_LEVEL,
             style=settings.LOG_FORMAT,
         )
