@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 _BATCH = 1_000
 # Clocks of machines may differ by this much before a deadline counts as one of a clock that jumped.
 _CLOCK_SLACK = timedelta(seconds=60)
+# Two processes' readings of one clock differ by less: within it the numbers of an agent say which word came later.
+_READING_SLACK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +105,23 @@ def note_sightings(sightings: Sequence[Sighting], *, at: datetime) -> Noted:
             presences = presences.select_for_update(skip_locked=True, of=("self",))
         rows = []
         for row in presences.values_list(
-            "agent_id", "last_seen_at", "agent__connected", "agent__transport", "agent__lease_id", "agent__rival_lease"
+            "agent_id",
+            "last_seen_at",
+            "sequence_num",
+            "agent__connected",
+            "agent__transport",
+            "agent__lease_id",
+            "agent__rival_lease",
         ):
-            key, last_seen_at, connected, transport, lease_id, rival = row
+            key, last_seen_at, sequence_num, connected, transport, lease_id, rival = row
             item = batch[key]
             is_http = not item.lease_id
             owned = connected and (transport == Transport.HTTP if is_http else lease_id == item.lease_id)
             if not owned or rival:
                 displaced.add(key)
             if not owned or (last_seen_at > item.last_seen_at and not is_ahead(last_seen_at, at)):
+                continue
+            if sequence_num > item.sequence_num and item.last_seen_at - last_seen_at < _READING_SLACK:
                 continue
             rows.append(
                 AgentPresence(

@@ -138,6 +138,18 @@ class TestSightings:
         presence = AgentPresence.objects.get(agent=agent)
         assert (presence.sequence_num, presence.last_seen_at) == (8, now)
 
+    def test_of_two_words_at_nearly_the_same_time_the_higher_number_is_the_later(self, report: Report) -> None:
+        """Processes read the database's clock at different moments; a lower number would look like a gap afterwards."""
+        now = timezone.now()
+        agent = report()
+        AgentPresence.objects.filter(agent=agent).update(last_seen_at=now, sequence_num=9)
+        moment = now + timedelta(milliseconds=20)
+        assert note_sightings([Sighting(agent.pk, moment, 8, agent.lease_id, DEFAULT_INTERVAL)], at=moment).written == 0
+        assert AgentPresence.objects.get(agent=agent).sequence_num == 9
+        # An agent that began anew counts from the start: it takes longer to be here again.
+        later = now + timedelta(seconds=5)
+        assert note_sightings([Sighting(agent.pk, later, 1, agent.lease_id, DEFAULT_INTERVAL)], at=later).written == 1
+
     def test_another_process_that_heard_it_a_moment_later_is_right(self, report: Report) -> None:
         now = timezone.now()
         agent = report()
