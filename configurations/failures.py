@@ -34,11 +34,12 @@ def failure_of(failures: Failures, config_hash: str, revision: int | None) -> Fa
 def with_failure(
     failures: Failures, config_hash: str, *, revision: int, error: str, named: bool
 ) -> dict[str, Mapping[str, Any]]:
-    """With the failure of these files, as they were in ``revision`` and before."""
+    """With the failure of these files, published in ``revision`` or before; the oldest gives way when there are too many."""
     text = error if len(error) <= LONGEST_ERROR else error[: LONGEST_ERROR - 1] + "…"
-    kept = {**failures, config_hash: {"revision": revision, "error": text, "named": named}}
-    newest_last = sorted(kept, key=lambda key: (kept[key]["revision"], key == config_hash))
-    return {key: kept[key] for key in newest_last[-MOST_KEPT:]}
+    others = without_failure(failures, config_hash)
+    newest_first = sorted(others, key=lambda key: others[key]["revision"], reverse=True)
+    kept = {key: others[key] for key in newest_first[: MOST_KEPT - 1]}
+    return {**kept, config_hash: {"revision": revision, "error": text, "named": named}}
 
 
 def carried_to(failures: Failures, config_hash: str, revision: int) -> Failures:
