@@ -152,7 +152,7 @@ class Placement:
             target.name if target else ""
         ):
             return None
-        former_hash, former_name = agent.configuration_hash, agent.configuration_name
+        former_hash, former_name, failure = agent.configuration_hash, agent.configuration_name, self.failure
         values: dict[str, Any] = {
             "configuration_id": target.configuration_id if target else None,
             "revision_id": target.revision_id if target else None,
@@ -161,7 +161,7 @@ class Placement:
         }
         if not target or target.hash != former_hash:
             values |= {**NEVER_OFFERED, "retry_requested": False}
-        elif target.revision_id:
+        elif failure is not None:
             values |= {"failures": carried_to(assignment.failures, target.hash, target.revision_id)}
         for name, value in values.items():
             self._set(assignment, self.dirty_assignment, name, value)

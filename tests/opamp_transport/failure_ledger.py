@@ -18,6 +18,7 @@ class Ledger:
 
     publications: list[tuple[str, bytes]] = field(default_factory=list)
     failures: dict[bytes, tuple[int, bool]] = field(default_factory=dict)
+    narrow: dict[str, bool] = field(default_factory=dict)
     environment: str = ""
     sent: bytes = b""
 
@@ -30,12 +31,19 @@ class Ledger:
         """What the agent should run, as far as it told where it is."""
         return self.wanted(self.environment)
 
-    def publish(self, environment: str, key: bytes) -> None:
-        """A person's act; to save what is there already is none."""
-        if key != self.wanted(environment):
-            self.publications.append((environment, key))
-            if environment == self.environment:
+    def publish(self, environment: str, key: bytes, *, narrow: bool) -> None:
+        """A person's act; to save what is there already is none, and other targeting leaves the answer as it is."""
+        same_files = key == self.wanted(environment)
+        if same_files and self.narrow.get(environment, False) == narrow:
+            return
+        had_failed = self.has_failed()
+        self.narrow[environment] = narrow
+        self.publications.append((environment, key))
+        if environment == self.environment:
+            if not same_files:
                 self.sent = b""
+            elif had_failed:
+                self._carry()
 
     def hear(self, message: opamp_pb2.AgentToServer) -> None:
         """What was said of configurations is about what was desired before this message."""
@@ -49,7 +57,7 @@ class Ledger:
                 if last is not None and (failed != self.desired or self.sent == failed):
                     self.failures[failed] = (last, bool(named))
         if message.HasField("agent_description"):
-            former = self.desired
+            former, had_failed = self.desired, self.has_failed()
             self.environment = next(
                 pair.value.string_value
                 for pair in message.agent_description.non_identifying_attributes
@@ -57,9 +65,13 @@ class Ledger:
             )
             if self.desired != former:
                 self.sent = b""
-            elif former in self.failures:
-                number, by_name = self.failures[former]
-                self.failures[former] = (max(number, self._last(former, here=True) or 0), by_name)
+            elif had_failed:
+                self._carry()
+
+    def _carry(self) -> None:
+        """The failure counts for the publication that is desired now, too."""
+        number, by_name = self.failures[self.desired]
+        self.failures[self.desired] = (max(number, self._last(self.desired, here=True) or 0), by_name)
 
     def _last(self, key: bytes, *, here: bool) -> int | None:
         """The newest publication of these files, or the one that counts here."""

@@ -53,7 +53,7 @@ class Convergence(RuleBasedStateMachine):
         self.agent = Client(self.transport)
         self.ledger = Ledger()
         self.losses = 0
-        self.do(self._publish("prod", "a: 1\n"))
+        self.do(self._publish("prod", "a: 1\n", narrow=False))
         self.do(self._connect())
         self.do(self._talk(set(PARTS)))
 
@@ -91,9 +91,10 @@ class Convergence(RuleBasedStateMachine):
     def the_capability_to_be_configured_comes_and_goes(self) -> None:
         self.agent.capabilities ^= ACCEPTS_REMOTE_CONFIG
 
-    @rule(environment=ENVIRONMENTS, body=BODIES, ending=ENDINGS, exchanges=EXCHANGES)
-    def an_operator_publishes(self, environment: str, body: str, ending: Ending, exchanges: int) -> None:
-        self.do(self._publish_again(environment, body, ending))
+    @rule(environment=ENVIRONMENTS, body=BODIES, narrow=st.booleans(), ending=ENDINGS, exchanges=EXCHANGES)
+    def an_operator_publishes(self, environment: str, body: str, narrow: bool, ending: Ending, exchanges: int) -> None:
+        """Other files, other targeting, both or none."""
+        self.do(self._publish_again(environment, body, narrow, ending))
         self.do(self._talk_on(exchanges))
 
     @rule(ending=ENDINGS, exchanges=EXCHANGES)
@@ -155,15 +156,16 @@ class Convergence(RuleBasedStateMachine):
         for _ in range(exchanges):
             await self._talk(set(self.agent.untold))
 
-    async def _publish_again(self, environment: str, body: str, ending: Ending) -> None:
+    async def _publish_again(self, environment: str, body: str, narrow: bool, ending: Ending) -> None:
         if self.agent.connected:
             await self._take_pushes()
         self._asked_anew(ending)
-        await self._publish(environment, body)
+        await self._publish(environment, body, narrow)
 
-    async def _publish(self, environment: str, body: str) -> None:
-        published = await publish(f"for-{environment}", body, selector={"env": environment})
-        self.ledger.publish(environment, published)
+    async def _publish(self, environment: str, body: str, narrow: bool) -> None:
+        selector = {"env": environment, **({"os.type": "linux"} if narrow else {})}
+        published = await publish(f"for-{environment}", body, selector=selector)
+        self.ledger.publish(environment, published, narrow=narrow)
 
     async def _offer_once_more(self, ending: Ending) -> None:
         if self.agent.connected:

@@ -247,6 +247,7 @@ class TestAPersonsActReachesTheAgent:
                 await line.exchange(agent.message(**GOODBYE))
             await publish(body=A)
             await publish(body=B)
+            await publish(body=B, selector={"env": "prod", "service.name": "otelcol"})
             status = {"the failure": answered(b, FAILED, CRASH), "what runs again": answered(a, APPLIED)}.get(told)
             async with Line(transport) as line:
                 message = (
