@@ -217,6 +217,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     Kind.APPLIED: lambda data: _("Configuration %(configuration)s applied") % {"configuration": _configuration(data)},
     Kind.FAILED: _failed,
+    Kind.ROLLED_BACK: lambda _data: _("Went back by itself: what it ran before runs again"),
     Kind.LABELS: _labels,
     Kind.EDITED: _edited,
     Kind.FULL_STATE: lambda _data: _("Messages were missed: its full state was asked for"),

@@ -19,7 +19,7 @@ from configurations.models import Assignment, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent
 from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft
-from configurations.targets import why
+from configurations.targets import running, why
 
 
 class FileSerializer(StrictSerializer):
@@ -204,15 +204,34 @@ class CandidateSerializer(serializers.Serializer[Any]):
     clauses = ClauseSerializer(many=True)
 
 
+class RunningSerializer(serializers.ModelSerializer[Revision]):
+    """What an agent says is applied: files of ours."""
+
+    name = serializers.CharField(source="configuration.name")
+    revision = serializers.IntegerField(source="number")
+
+    class Meta:
+        model = Revision
+        fields = ["name", "revision", "hash"]
+        read_only_fields = fields
+
+
 class DesiredSerializer(AssignmentSerializer):
     """What an agent should run, and why."""
 
     name = serializers.CharField(source="agent.configuration_name", allow_blank=True)
+    running = serializers.SerializerMethodField()
     candidates = serializers.SerializerMethodField()
 
     class Meta(AssignmentSerializer.Meta):
-        fields = [*AssignmentSerializer.Meta.fields, "name", "candidates"]
+        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "candidates"]
         read_only_fields = fields
+
+    @extend_schema_field(RunningSerializer(allow_null=True))
+    def get_running(self, assignment: Assignment) -> dict[str, Any] | None:
+        """What it says it runs, ``null`` for nothing of ours; after a failure mostly the configuration before."""
+        revision = running(assignment.agent)
+        return None if revision is None else RunningSerializer(revision).data
 
     @extend_schema_field(CandidateSerializer(many=True))
     def get_candidates(self, assignment: Assignment) -> list[dict[str, Any]]:

@@ -179,7 +179,8 @@ class Assignment(models.Model):
 
     Exactly one per agent, made with it. No ``revision`` means unassigned: the agent keeps what it runs. ``status`` is
     the answer to the *desired* hash only; a late answer that names another hash is not booked here (S-64).
-    ``offered_hash`` on ``offered_lease`` is the last hash sent on that connection (S-62, S-65).
+    ``offered_hash`` on ``offered_lease`` is the desired hash once it was sent, and on which connection (S-62, S-65).
+    ``failures`` are those of the desired files and of others that labels may bring back (`configurations.failures`).
     """
 
     class Reason(models.TextChoices):
@@ -211,6 +212,7 @@ class Assignment(models.Model):
     status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.NONE)
     status_at = models.DateTimeField(_("status at"), null=True)
     error_message = models.TextField(_("error"), blank=True)
+    failures = models.JSONField(default=dict, blank=True)
     offered_hash = models.CharField(max_length=64, blank=True)
     offered_lease = models.CharField(max_length=64, blank=True)
     offered_at = models.DateTimeField(_("offered at"), null=True)

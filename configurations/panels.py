@@ -11,15 +11,20 @@ from agents.extensions import Panel, register_panel
 from agents.models import Agent
 from agents.redaction import redacted_files
 from configurations.differences import compared
+from configurations.failures import failure_of
 from configurations.models import Assignment
-from configurations.targets import why
+from configurations.targets import running, why
 
 
 def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
-    """The assignment and all candidates, strongest first."""
+    """The assignment and all candidates, strongest first; after a failure also what runs instead."""
+    assignment = Assignment.objects.filter(agent=agent).first()
+    failure = assignment and failure_of(assignment.failures, agent.configuration_hash, assignment.revision_id)
     return {
         "agent": agent,
-        "assignment": Assignment.objects.filter(agent=agent).first(),
+        "assignment": assignment,
+        "failure": failure,
+        "running": running(agent) if agent.config_failed else None,
         "candidates": why(agent),
         "may_retry": request.user.has_perm("configurations.change_configuration"),
     }

@@ -41,14 +41,16 @@ class RemoteConfig:
 class DesiredConfig:
     """What one agent should run, beside what decides whether to say so now.
 
-    ``reported_hash`` is the hash the agent last named (after the present report). ``offered``: this hash was already
-    sent on the present connection. ``retry_due``: enough time passed since, and attempts are left (S-63).
-    ``forced``: a person asked to send it once more, whatever the agent answered.
+    ``answered``: the agent named this hash, whatever it said of it, and nobody asked anew since. ``offered``: it was
+    already sent on the present connection. ``retry_due``: enough time passed since, and attempts are left (S-63).
+    ``refused``: the answer was a failure without a hash. ``forced``: a person asked to send it once more, whatever the
+    agent answered.
     """
 
     config: RemoteConfig
     config_hash: bytes
-    reported_hash: bytes
+    answered: bool
     offered: bool
     retry_due: bool
+    refused: bool = False
     forced: bool = False

@@ -6,10 +6,19 @@ import dataclasses
 from typing import Any
 
 from agents.models import Agent
+from agents.reports import RemoteConfigStatuses
 from agents.selectors import Entry, SelectorIndex
-from configurations.models import Configuration
+from configurations.models import Configuration, Revision
 
 _MOST = 100
+
+
+def running(agent: Agent) -> Revision | None:
+    """The newest revision with the files that the agent says are applied; ``None`` when they are none of ours."""
+    if agent.remote_config_status != RemoteConfigStatuses.APPLIED or not agent.remote_config_hash:
+        return None
+    known = Revision.objects.filter(hash=agent.remote_config_hash).select_related("configuration")
+    return known.order_by("-pk").first()
 
 
 def why(agent: Agent) -> list[dict[str, Any]]:

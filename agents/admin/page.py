@@ -152,7 +152,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "subtitle": None,
             "show_delete": False,
             "show_save_and_continue": False,
-            "answer": _ANSWERS[RemoteConfigStatuses(agent.remote_config_status)],
+            "answer": _ANSWERS[_answer(agent)],
             "restartable": changes and bool(agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND),
             "may_change": changes,
             "own_credentials": settings.OPAMP_AGENT_CREDENTIALS,
@@ -318,6 +318,15 @@ class AgentPages(admin.ModelAdmin[Agent]):
         if not allowed(request, agent):
             raise PermissionDenied
         return agent
+
+
+def _answer(agent: Agent) -> RemoteConfigStatuses:
+    """What it answered to the configuration it should run; what it says of another one is no answer."""
+    if agent.config_failed:
+        return RemoteConfigStatuses.FAILED
+    if agent.configuration_hash and agent.remote_config_hash != agent.configuration_hash:
+        return RemoteConfigStatuses.UNSET
+    return RemoteConfigStatuses(agent.remote_config_status)
 
 
 def _has_credential(agent: Agent) -> bool:

@@ -29,6 +29,7 @@ class AgentEvent(models.Model):
         APPLYING = "applying", _("Configuration is being applied")
         APPLIED = "applied", _("Configuration applied")
         FAILED = "failed", _("Configuration failed")
+        ROLLED_BACK = "rolled_back", _("Former configuration runs again")
         LABELS = "labels", _("Labels changed")
         EDITED = "edited", _("Edited")
         FULL_STATE = "full_state", _("Full state requested")

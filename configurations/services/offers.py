@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Max, Q
 
 from accounts import services as accounts
 from accounts.clock import is_ahead
@@ -17,7 +18,7 @@ from accounts.models import User
 from accounts.sentence import Sentence
 from agents import doorbell
 from agents.models import Agent, AgentEvent
-from agents.reports import AgentCapabilities, RemoteConfigStatuses
+from agents.reports import AgentCapabilities, RemoteConfigStatus, RemoteConfigStatuses
 from agents.services.arrivals import Arrival, Recorded
 from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
@@ -70,9 +71,14 @@ def settle_reports(recorded: Sequence[Recorded], *, targeting_held: bool, at: da
             raise TargetingNotHeld
         targeting = current_targeting()
     assignments = assignments_of([entry.agent for entry in recorded], at)
+    newest_revisions = _newest_revisions_that_failed(recorded)
     placements = []
     for entry in recorded:
         placement = Placement(entry.agent, assignments[entry.agent.pk], entry.dirty, set())
+        said = _fresh_answer(entry)
+        if said is not None:
+            # Before anything else is desired: it is about what was offered.
+            placement.book(said, newest_revisions)
         if entry.relabelled:
             event = placement.place(targeting.winner(entry.agent.labels), at)
             if event is not None:
@@ -82,13 +88,39 @@ def settle_reports(recorded: Sequence[Recorded], *, targeting_held: bool, at: da
             placement.forget_offer()
         report = entry.arrival.report
         if report.remote_config_status is not None or "capabilities" in entry.dirty or entry.is_new:
-            _book(entry, placement, at)
+            _settle(entry, placement, at)
         placements.append(placement)
     return placements
 
 
-def _book(entry: Recorded, placement: Placement, at: datetime) -> None:
-    if not placement.settle(at):
+def _fresh_answer(entry: Recorded) -> RemoteConfigStatus | None:
+    """What a report said of configurations, unless the same bytes said it before (S-46), or nothing was merged (S-31)."""
+    if entry.repeated or entry.displaced or entry.reassigned:
+        return None
+    return entry.arrival.report.remote_config_status
+
+
+def _newest_revisions_that_failed(recorded: Sequence[Recorded]) -> dict[str, int]:
+    """The newest revision of each hash that a report calls failed and that is not what its agent should run."""
+    hashes = {
+        named
+        for entry in recorded
+        if (said := _fresh_answer(entry)) is not None
+        and said.status is RemoteConfigStatuses.FAILED
+        and (named := said.last_remote_config_hash.hex())
+        and named != entry.agent.configuration_hash
+    }
+    if not hashes:
+        return {}
+    revisions = Revision.objects.filter(hash__in=hashes).order_by().values_list("hash")
+    return dict(revisions.annotate(newest=Max("pk")))
+
+
+def _settle(entry: Recorded, placement: Placement, at: datetime) -> None:
+    changed = placement.settle(at)
+    if _went_back(entry, placement):
+        entry.note(AgentEvent.Kind.ROLLED_BACK, at, hash=placement.agent.remote_config_hash[:12])
+    if not changed:
         return
     kind = _EVENT_OF_STATUS.get(placement.assignment.status)
     if kind is not None:
@@ -100,6 +132,18 @@ def _book(entry: Recorded, placement: Placement, at: datetime) -> None:
             revision=agent.configuration_revision,
             error=placement.assignment.error_message[:2000],
         )
+
+
+def _went_back(entry: Recorded, placement: Placement) -> bool:
+    """Whether the agent has just said that it runs other files again, after it was offered what it should run and failed."""
+    agent, assignment = placement.agent, placement.assignment
+    return (
+        assignment.status == AssignmentStatus.FAILED.value
+        and assignment.offered_hash == agent.configuration_hash
+        and agent.remote_config_status == RemoteConfigStatuses.APPLIED
+        and bool(agent.remote_config_hash)
+        and not entry.dirty.isdisjoint({"remote_config_hash", "remote_config_status"})
+    )
 
 
 def load_placements(agents: Sequence[Agent], *, at: datetime) -> list[Placement]:
@@ -120,18 +164,25 @@ def desired_configs(
     configs = _remote_configs(hashes)
     desired: dict[int, DesiredConfig] = {}
     for key, placement in wanted.items():
-        agent, assignment = placement.agent, placement.assignment
+        agent, assignment, failure = placement.agent, placement.assignment, placement.failure
         config = configs.get(agent.configuration_hash)
         if config is None:
             continue
+        named = agent.remote_config_hash == agent.configuration_hash
+        refused = failure is not None and not failure.named
         desired[key] = DesiredConfig(
             config=config,
             config_hash=bytes.fromhex(agent.configuration_hash),
-            reported_hash=bytes.fromhex(agent.remote_config_hash),
+            # A failure that is not booked is of before a person asked anew.
+            answered=(
+                (named and agent.remote_config_status != RemoteConfigStatuses.FAILED)
+                or (failure is not None and failure.named)
+            ),
             offered=(
                 assignment.offered_hash == agent.configuration_hash and assignment.offered_lease == lease_ids[key]
             ),
             retry_due=_retry_due(assignment, at),
+            refused=refused,
             forced=assignment.retry_requested,
         )
     return desired
@@ -189,17 +240,8 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
         raise NothingToRetry(Sentence("No configuration is assigned to {agent}.", agent=str(agent)))
     if not agent.capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
         raise NothingToRetry(Sentence("{agent} does not accept remote configuration.", agent=str(agent)))
-    # The old answer no longer counts: the agent is asked anew.
-    agent.remote_config_status = RemoteConfigStatuses.UNSET
-    assignment.retry_requested, assignment.offer_count, assignment.offered_hash = True, 0, ""
-    assignment.assigned_at = at
-    placement = Placement(
-        agent,
-        assignment,
-        {"remote_config_status"},
-        {"retry_requested", "offer_count", "offered_hash", "assigned_at"},
-    )
-    placement.settle(at)
+    placement = Placement(agent, assignment, set(), set())
+    placement.ask_anew(at)
     save_placements([placement])
     said = {"configuration": agent.configuration_name, "revision": agent.configuration_revision}
     AgentEvent.objects.create(
@@ -239,6 +281,8 @@ def pending_since(at: datetime, limit: int = 5_000) -> list[UUID]:
     """Connected agents assigned since ``at`` whom nothing was offered yet: what a process rings in case a ring was lost."""
     return list(
         Assignment.objects.filter(
-            assigned_at__gte=at, status=AssignmentStatus.PENDING.value, agent__connected=True
+            Q(status=AssignmentStatus.PENDING.value) | Q(retry_requested=True),
+            assigned_at__gte=at,
+            agent__connected=True,
         ).values_list("agent__instance_uid", flat=True)[:limit]
     )

@@ -26,6 +26,7 @@ from configurations.outcome import AssignmentStatus
 from configurations.remote_config import RemoteConfig
 from configurations.services.drafts import Draft, InvalidConfiguration, checked, draft_of
 from configurations.services.targeting import (
+    NEVER_OFFERED,
     bump_generation,
     fresh_targeting,
     hold_targeting,
@@ -278,7 +279,7 @@ def _renew(configuration: Configuration, revision: Revision, at: datetime) -> No
             status=AssignmentStatus.PENDING,
             status_at=at,
             error_message="",
-            offer_count=0,
+            **NEVER_OFFERED,
             retry_requested=False,
         )
         Agent.objects.filter(pk__in=part).update(

@@ -11,14 +11,18 @@ from uuid import UUID, uuid4
 from django.db import connection
 
 from agents.models import Agent, AgentEvent
+from agents.reports import RemoteConfigStatus, RemoteConfigStatuses
 from agents.selectors import Entry, SelectorIndex
 from agents.services.bulk import bulk_insert, bulk_read, bulk_save, is_new
+from configurations.failures import Failure, carried_to, failure_of, with_failure, without_failure
 from configurations.models import Assignment, Configuration, TargetingGeneration
-from configurations.outcome import outcome_of
+from configurations.outcome import AssignmentStatus, outcome_of
 
 _BATCH = 1_000
 # Any number, as long as nothing else in this database takes advisory locks under it.
 _TARGETING_LOCK = 0x0A4D_5001
+# Fields of an assignment whose desired files did not go out since they are desired, or were asked for anew.
+NEVER_OFFERED: Mapping[str, Any] = {"offered_hash": "", "offered_lease": "", "offered_at": None, "offer_count": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +144,15 @@ class Placement:
     def place(self, target: Target | None, at: datetime) -> AgentEvent | None:
         """Make ``target`` what the agent should run; returns the line for its timeline when that is a change.
 
-        Without a target the agent keeps what it runs and shows "unassigned". An unchanged hash keeps the answer it got.
+        Without a target the agent keeps what it runs and shows "unassigned". An unchanged hash keeps the answer it got;
+        another one begins anew, whatever was offered before, and is not offered when it failed here already.
         """
         assignment, agent = self.assignment, self.agent
         if assignment.revision_id == (target.revision_id if target else None) and agent.configuration_name == (
             target.name if target else ""
         ):
             return None
-        former_hash, former_name = agent.configuration_hash, agent.configuration_name
+        former_hash, former_name, failure = agent.configuration_hash, agent.configuration_name, self.failure
         values: dict[str, Any] = {
             "configuration_id": target.configuration_id if target else None,
             "revision_id": target.revision_id if target else None,
@@ -155,7 +160,9 @@ class Placement:
             "assigned_at": at,
         }
         if not target or target.hash != former_hash:
-            values |= {"offer_count": 0, "retry_requested": False, "error_message": ""}
+            values |= {**NEVER_OFFERED, "retry_requested": False}
+        elif failure is not None:
+            values |= {"failures": carried_to(assignment.failures, target.hash, target.revision_id)}
         for name, value in values.items():
             self._set(assignment, self.dirty_assignment, name, value)
         self._set(agent, self.dirty_agent, "configuration_name", target.name if target else "")
@@ -175,19 +182,63 @@ class Placement:
         """The offer sent last did not reach the agent."""
         self._set(self.assignment, self.dirty_assignment, "offered_hash", "")
 
-    def settle(self, at: datetime) -> bool:
-        """Book what the agent reported against what it should run; true when the assignment's status changed."""
+    @property
+    def failure(self) -> Failure | None:
+        """The failure that is booked against what the agent should run."""
+        assignment = self.assignment
+        return failure_of(assignment.failures, self.agent.configuration_hash, assignment.revision_id)
+
+    def book(self, status: RemoteConfigStatus, newest_revisions: Mapping[str, int]) -> None:
+        """Remember a failure, or forget one that came right, as an agent has just said (S-63, S-64).
+
+        ``newest_revisions`` are keys by hash, of the hashes that agents called failed. APPLYING forgets nothing: an agent
+        that tries once more by itself may go back again without a word of its failure.
+        """
         agent, assignment = self.agent, self.assignment
+        named, failures = status.last_remote_config_hash.hex(), assignment.failures
+        if assignment.status == AssignmentStatus.APPLIED.value and named != agent.configuration_hash:
+            # It lost what it had applied. Offers of before that were answered, and do not count as attempts (S-63).
+            self._set(assignment, self.dirty_assignment, "offer_count", min(assignment.offer_count, 1))
+        if status.status is RemoteConfigStatuses.APPLIED:
+            failures = without_failure(failures, named)
+        elif status.status is RemoteConfigStatuses.FAILED:
+            failed = named or assignment.offered_hash
+            revision = newest_revisions.get(failed)
+            if failed == agent.configuration_hash:
+                # Of what was not offered yet since a person published it, or asked anew, this is an answer of before.
+                revision = assignment.revision_id if assignment.offered_hash == failed else None
+            if revision is not None:
+                failures = with_failure(
+                    failures, failed, revision=revision, error=status.error_message, named=bool(named)
+                )
+        self._set(assignment, self.dirty_assignment, "failures", failures)
+
+    def ask_anew(self, at: datetime) -> None:
+        """Whatever the agent answered, what it should run goes out once more, as if it were new."""
+        values = {
+            **NEVER_OFFERED,
+            "failures": without_failure(self.assignment.failures, self.agent.configuration_hash),
+            "retry_requested": True,
+            "assigned_at": at,
+        }
+        for name, value in values.items():
+            self._set(self.assignment, self.dirty_assignment, name, value)
+        self.settle(at)
+
+    def settle(self, at: datetime) -> bool:
+        """Weigh what the agent said against what it should run; true when the assignment's status changed."""
+        agent, assignment, failure = self.agent, self.assignment, self.failure
         outcome = outcome_of(
             desired_hash=agent.configuration_hash,
             offered_hash=assignment.offered_hash,
             reported_hash=agent.remote_config_hash,
             reported_status=agent.remote_config_status,
             capabilities=agent.capabilities,
+            failed=failure is not None,
         )
         self._set(agent, self.dirty_agent, "in_sync", outcome.in_sync)
         self._set(agent, self.dirty_agent, "config_failed", outcome.failed)
-        error = agent.remote_config_error if outcome.failed else ""
+        error = failure.error if failure is not None and outcome.failed else ""
         self._set(assignment, self.dirty_assignment, "error_message", error)
         if not self._set(assignment, self.dirty_assignment, "status", outcome.status.value):
             return False

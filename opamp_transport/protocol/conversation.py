@@ -129,17 +129,18 @@ def full_state_due(known: Known, report: StatusReport) -> bool:
 def offer_due(known: Known, config: DesiredConfig, *, status_reported: bool) -> bool:
     """Whether to send ``remote_config`` now ("Configuration", S-58 … S-65).
 
-    Never without AcceptsRemoteConfig (S-58), never a hash the agent has answered, whatever the answer (S-61), never the
-    same hash again on one connection (S-50, S-62) unless the exchange itself is repeated, or the pause is over and either
-    an answer named another hash (S-60, S-63), or a reply over HTTP was never answered and may be lost.
+    Never without AcceptsRemoteConfig (S-58), never a hash the agent has answered, whatever the answer and whatever it said
+    of other hashes since (S-61), never the same hash again on one connection (S-50, S-62) unless the exchange itself is
+    repeated, or the pause is over and either an answer named another hash (S-60, S-63), or a reply over HTTP was never
+    answered and may be lost. A failure without a hash is an answer to what was offered, on whichever connection.
     """
     if not known.capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
         return False
     if config.forced:
         return True
-    if config.reported_hash == config.config_hash:
+    if config.answered:
         return False
-    if not config.offered or known.retried:
+    if not config.refused and (known.retried or not config.offered):
         return True
     unanswered = known.over_http and bool(known.capabilities & AgentCapabilities.REPORTS_REMOTE_CONFIG)
     return config.retry_due and (status_reported or unanswered)

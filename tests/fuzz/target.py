@@ -89,7 +89,7 @@ def _states(report: StatusReport) -> list[tuple[Known, Desired]]:
     config = DesiredConfig(
         config=_CONFIG,
         config_hash=b"h" * 32,
-        reported_hash=report.remote_config_status.last_remote_config_hash if report.remote_config_status else b"",
+        answered=report.remote_config_status is not None,
         offered=False,
         retry_due=True,
         forced=False,

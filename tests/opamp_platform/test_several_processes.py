@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from opamp_transport.proto import opamp_pb2
-from tests.fake_agent import APPLIED, COLLECTOR, FakeAgent, answered
+from tests.fake_agent import APPLIED, APPLYING, COLLECTOR, FAILED, FakeAgent, answered
 from tests.live_server import ROOT, LiveServer, configuration, free_port
 from tests.plain_http import post
 
@@ -194,6 +194,47 @@ def test_polls_of_one_agent_may_reach_either_process(pair: Pair | None, tmp_path
     assert [found for found in offers if found] == [second]
     events = pair.first.get(f"agents/{agent.uid}/timeline")["results"]
     assert [event["kind"] for event in events].count("connected") == 1
+
+
+@pytest.mark.rule("S-50", "S-61", "S-110", transport="websocket")
+def test_what_failed_in_one_process_is_not_offered_by_the_other_but_at_a_persons_word(
+    pair: Pair | None, tmp_path: Path
+) -> None:
+    if pair is None:
+        refuses_workers(tmp_path)
+        return
+    name = f"failing-{uuid4().hex[:8]}"
+    agent = FakeAgent(test=name)
+    a = bytes.fromhex(pair.first.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"])
+
+    def says(socket: ClientConnection, config_hash: bytes, status: int, error: str = "") -> None:
+        said = agent.message(remote_config_status=answered(config_hash, status, error))
+        assert not exchange(socket, said).HasField("remote_config")
+
+    def publish(server: LiveServer, body: str) -> bytes:
+        return bytes.fromhex(server.api("PATCH", f"configurations/{name}", {"raw_config": body}).json["config_hash"])
+
+    with connect(pair.first.websocket_endpoint, proxy=None) as socket:
+        assert exchange(socket, agent.message(**agent.full_parts())).remote_config.config_hash == a
+        says(socket, a, APPLIED)
+        b = publish(pair.second, "b: 1\n")
+        assert receive(socket).remote_config.config_hash == b
+        for config_hash, status, error in ((b, APPLYING, ""), (b, FAILED, "crashed"), (a, APPLIED, "")):
+            says(socket, config_hash, status, error)
+    with connect(pair.second.websocket_endpoint, proxy=None) as socket:
+        agent.sequence_num = -1
+        report = {**agent.full_parts(), "remote_config_status": answered(a, APPLIED)}
+        assert not exchange(socket, agent.message(**report)).HasField("remote_config")
+        for server in pair:
+            assert server.get(f"agents/{agent.uid}")["status"] == "error"
+            assert server.get(f"agents/{agent.uid}/configuration")["error_message"] == "crashed"
+        publish(pair.first, "a: 1\n")
+        pair.second.eventually(lambda: pair.second.get(f"agents/{agent.uid}")["in_sync"], what="it runs what it should")
+        assert publish(pair.first, "b: 1\n") == b
+        assert receive(socket).remote_config.config_hash == b
+        says(socket, b, FAILED, "crashed again")
+        pair.first.post(f"agents/{agent.uid}/configuration/retry")
+        assert receive(socket).remote_config.config_hash == b
 
 
 @pytest.mark.defect(18)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from agents.models import Agent, AgentEvent
 from configurations.models import Configuration
 from configurations.remote_config import ConfigFile
+from configurations.services.offers import NothingToRetry, retry_offer
 from configurations.services.publishing import Draft, create_configuration, update_configuration
 from opamp_transport import runtime
 from opamp_transport.proto import opamp_pb2
@@ -99,6 +100,16 @@ def publish(
     configuration, _ = verb(name, draft, by=None, at=timezone.now())
     assert configuration.current is not None
     return bytes.fromhex(configuration.current.hash)
+
+
+@sync_to_async
+def retry(agent: FakeAgent) -> bool:
+    """Have its configuration offered once more; false where there is nothing to offer."""
+    try:
+        retry_offer(Agent.objects.get(instance_uid=agent.uid).pk, by=None, at=timezone.now())
+    except NothingToRetry:
+        return False
+    return True
 
 
 @sync_to_async

@@ -1,7 +1,8 @@
 """One agent and the server as two machines that lose messages, repeat them, deliver them late, restart, and change their minds.
 
 Whatever happened: once messages flow again the stored state is what the agent last said, the agent runs what is desired, and
-no answer was followed by an offer of the hash it names, nor any offer by the same one on the same connection.
+no answer was followed by an offer of the hash it names, nor any offer by the same one on the same connection. What failed is
+shown as failed, and never offered again but by a person's act, which always reaches the agent.
 """
 
 from __future__ import annotations
@@ -23,83 +24,22 @@ from agents.models import Agent, ReportedState
 from configurations.models import Assignment, Configuration, Revision
 from opamp_transport import runtime
 from opamp_transport.proto import opamp_pb2
-from tests.fake_agent import APPLIED, FAILED, FakeAgent, answered, effective_config
-from tests.opamp_transport.conversations import FULL_STATE, GOODBYE, Line, publish, row_of, settled
+from tests.fake_agent import APPLIED, FAILED
+from tests.opamp_transport.conversations import GOODBYE, Line, publish, retry, row_of, settled
+from tests.opamp_transport.failure_ledger import Ledger
+from tests.opamp_transport.obeying_client import ACCEPTS_REMOTE_CONFIG, PARTS, Client, Ending
 
 pytestmark = pytest.mark.django_db(transaction=True)
 T = TypeVar("T")
-ACCEPTS_REMOTE_CONFIG = 0x2
-PARTS = ("agent_description", "health", "effective_config", "remote_config_status")
 ENVIRONMENTS = st.sampled_from(["prod", "dev"])
+ENDINGS = st.sampled_from(Ending)
+# How often the agent speaks after a person did something: one that fails in three words may be interrupted.
+EXCHANGES = st.integers(0, 3)
 BODIES = st.sampled_from(["a: 1\n", "a: 2\n"])
 CHANGES = st.sets(st.sampled_from(PARTS), max_size=3)
 # Attempts to offer are bounded (S-63), so losses between two quiet times are too.
-MOST_LOST_REPLIES = 3
-ROUNDS = 15
-
-
-class Client(FakeAgent):
-    """An agent that obeys: what it runs, what it has to tell, and what the server must not do to it."""
-
-    def __init__(self, transport: str) -> None:
-        super().__init__(env="prod")
-        self.transport = transport
-        self.line = Line(transport)
-        self.connected = False
-        self.healthy = True
-        self.running = "nothing: true\n"
-        self.config_hash = b""
-        self.config_status = 0
-        self.untold: set[str] = set()
-        self.told_hash = b""
-        self.told_capabilities = 0
-        self.offered: set[bytes] = set()
-        # Of these, what was lost on the way: when the pause is over it comes again (S-60), and not before.
-        self.offers_lost: set[bytes] = set()
-        self.refuses = False
-        self.last: opamp_pb2.AgentToServer | None = None
-
-    def part(self, name: str) -> Any:
-        """One part as it is now."""
-        return {
-            "agent_description": self.description,
-            "health": lambda: opamp_pb2.ComponentHealth(healthy=self.healthy),
-            "effective_config": lambda: effective_config(self.running),
-            "remote_config_status": lambda: answered(self.config_hash, self.config_status),
-        }[name]()
-
-    def next_message(self, parts: set[str] | None = None) -> opamp_pb2.AgentToServer:
-        """What is untold, or ``parts``; either way it counts as told, as clients do that do not look back."""
-        chosen = self.untold if parts is None else parts
-        self.last = self.message(**{name: self.part(name) for name in sorted(chosen)})
-        self.untold -= chosen
-        return self.last
-
-    def obey(self, reply: opamp_pb2.ServerToAgent, *, retry: bool = False) -> bool:
-        """Do what the server says; true when there is something to answer."""
-        assert reply.instance_uid == self.uid.bytes
-        assert not reply.HasField("error_response")
-        assert not reply.HasField("agent_identification")
-        if reply.HasField("remote_config"):
-            assert self.told_capabilities & ACCEPTS_REMOTE_CONFIG
-            # What is not accepted is dropped in silence; the server may not know yet.
-            if self.capabilities & ACCEPTS_REMOTE_CONFIG:
-                self.take(reply.remote_config, retry=retry)
-        if reply.flags & FULL_STATE:
-            self.untold |= set(PARTS)
-        return bool(self.untold)
-
-    def take(self, offer: opamp_pb2.AgentRemoteConfig, *, retry: bool) -> None:
-        """Run it, or refuse to."""
-        offered = offer.config_hash
-        assert offered != self.told_hash, "a hash that was answered is offered again"
-        assert retry or offered not in self.offered, "the same offer twice on one connection"
-        self.offered.add(offered)
-        self.config_hash, self.config_status = offered, FAILED if self.refuses else APPLIED
-        self.untold.add("remote_config_status")
-        if not self.refuses:
-            self.running = offer.config.config_map[""].body.decode()
-            self.untold.add("effective_config")
+MOST_LOSSES = 3
+ROUNDS = 25
 
 
 class Convergence(RuleBasedStateMachine):
@@ -111,9 +51,9 @@ class Convergence(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.agent = Client(self.transport)
-        self.wanted: dict[str, bytes] = {}
-        self.lost_replies = 0
-        self.do(self._publish("prod", "a: 1\n"))
+        self.ledger = Ledger()
+        self.losses = 0
+        self.do(self._publish("prod", "a: 1\n", narrow=False))
         self.do(self._connect())
         self.do(self._talk(set(PARTS)))
 
@@ -147,18 +87,22 @@ class Convergence(RuleBasedStateMachine):
         self.agent.healthy = not self.agent.healthy
         self.agent.untold.add("health")
 
-    @rule(refuses=st.booleans())
-    def the_next_offer_is_refused_or_taken(self, refuses: bool) -> None:
-        self.agent.refuses = refuses
-
     @rule()
     def the_capability_to_be_configured_comes_and_goes(self) -> None:
         self.agent.capabilities ^= ACCEPTS_REMOTE_CONFIG
 
-    @rule(environment=ENVIRONMENTS, body=BODIES)
-    def an_operator_publishes(self, environment: str, body: str) -> None:
-        self.do(self._publish_again(environment, body))
+    @rule(environment=ENVIRONMENTS, body=BODIES, narrow=st.booleans(), ending=ENDINGS, exchanges=EXCHANGES)
+    def an_operator_publishes(self, environment: str, body: str, narrow: bool, ending: Ending, exchanges: int) -> None:
+        """Other files, other targeting, both or none."""
+        self.do(self._publish_again(environment, body, narrow, ending))
+        self.do(self._talk_on(exchanges))
 
+    @rule(ending=ENDINGS, exchanges=EXCHANGES)
+    def an_operator_has_it_offered_once_more(self, ending: Ending, exchanges: int) -> None:
+        self.do(self._offer_once_more(ending))
+        self.do(self._talk_on(exchanges))
+
+    @precondition(lambda self: self.losses < MOST_LOSSES)
     @rule(changes=CHANGES)
     def a_message_is_lost(self, changes: set[str]) -> None:
         """Its number is used and its content forgotten; a socket does not survive that."""
@@ -166,13 +110,14 @@ class Convergence(RuleBasedStateMachine):
         if lost.HasField("remote_config_status"):
             # The server never hears this answer, so when the pause is over it asks again (S-63).
             self.agent.offered.clear()
+            self.losses += 1
         if self.transport == "websocket":
             self.do(self._drop())
 
-    @precondition(lambda self: self.lost_replies < MOST_LOST_REPLIES)
+    @precondition(lambda self: self.losses < MOST_LOSSES)
     @rule(changes=CHANGES)
     def a_reply_is_lost(self, changes: set[str]) -> None:
-        self.lost_replies += 1
+        self.losses += 1
         self.do(self._lose_reply(changes | self.agent.untold))
 
     @precondition(lambda self: self.transport == "http" and self.agent.last is not None)
@@ -190,9 +135,11 @@ class Convergence(RuleBasedStateMachine):
     def the_agent_reconnects(self, goodbye: bool) -> None:
         self.do(self._reconnect(goodbye))
 
-    @rule()
-    def the_agent_restarts(self) -> None:
+    @rule(forgets=st.booleans())
+    def the_agent_restarts(self, forgets: bool) -> None:
         self.agent.sequence_num = -1
+        if forgets:
+            self.agent.forget()
         self.do(self._restart_agent())
 
     @rule(loses_numbers=st.booleans())
@@ -205,14 +152,35 @@ class Convergence(RuleBasedStateMachine):
 
     # --- How -------------------------------------------------------------------------------------------------------
 
-    async def _publish_again(self, environment: str, body: str) -> None:
+    async def _talk_on(self, exchanges: int) -> None:
+        for _ in range(exchanges):
+            await self._talk(set(self.agent.untold))
+
+    async def _publish_again(self, environment: str, body: str, narrow: bool, ending: Ending) -> None:
         if self.agent.connected:
             await self._take_pushes()
-        self.agent.offered.clear()
-        await self._publish(environment, body)
+        self._asked_anew(ending)
+        await self._publish(environment, body, narrow)
 
-    async def _publish(self, environment: str, body: str) -> None:
-        self.wanted[environment] = await publish(f"for-{environment}", body, selector={"env": environment})
+    async def _publish(self, environment: str, body: str, narrow: bool) -> None:
+        selector = {"env": environment, **({"os.type": "linux"} if narrow else {})}
+        published = await publish(f"for-{environment}", body, selector=selector)
+        self.ledger.publish(environment, published, narrow=narrow)
+
+    async def _offer_once_more(self, ending: Ending) -> None:
+        if self.agent.connected:
+            await self._take_pushes()
+        if await retry(self.agent):
+            self._asked_anew(ending)
+            self.agent.asked_anew = True
+            self.ledger.failures.pop(self.ledger.desired, None)
+            self.ledger.sent = b""
+
+    def _asked_anew(self, ending: Ending) -> None:
+        """After a person's act the same offer may come, and one that failed."""
+        self.agent.ending = ending
+        self.agent.offered.clear()
+        self.agent.asked_anew |= any(status == FAILED for _, status in [self.agent.told, *self.agent.words])
 
     async def _connect(self) -> None:
         if not self.agent.connected:
@@ -233,19 +201,32 @@ class Convergence(RuleBasedStateMachine):
         await self._take_pushes()
         message = self.agent.next_message(parts)
         self._note_told(message)
-        busy = self.agent.obey(await self.agent.line.exchange(message))
+        busy = self._obey(await self.agent.line.exchange(message))
         return await self._take_pushes() or busy
 
     def _note_told(self, message: opamp_pb2.AgentToServer) -> None:
+        gained = message.capabilities & ~self.agent.told_capabilities & ACCEPTS_REMOTE_CONFIG
         self.agent.told_capabilities = message.capabilities
         if message.HasField("remote_config_status"):
-            self.agent.told_hash = message.remote_config_status.last_remote_config_hash
+            said = message.remote_config_status
+            self.agent.told = (said.last_remote_config_hash, said.status)
+        self.ledger.hear(message)
+        if gained:
+            # What went out while it took none was dropped.
+            self.ledger.sent = b""
+
+    def _obey(self, reply: opamp_pb2.ServerToAgent, *, retry: bool = False) -> bool:
+        if reply.HasField("remote_config"):
+            offered = self.ledger.sent = reply.remote_config.config_hash
+            assert offered == self.ledger.desired
+            assert not self.ledger.has_failed(named=True), "what failed is offered again by itself"
+        return self.agent.obey(reply, retry=retry)
 
     async def _take_pushes(self) -> bool:
         busy = False
         await settled()
         while self.agent.line.socket is not None and not await self.agent.line.socket.nothing_comes(0.002):
-            busy |= self.agent.obey(await self.agent.line.socket.receive())
+            busy |= self._obey(await self.agent.line.socket.receive())
         return busy
 
     async def _lose_reply(self, parts: set[str]) -> None:
@@ -256,9 +237,12 @@ class Convergence(RuleBasedStateMachine):
         if self.agent.line.socket is not None:
             await self.agent.line.socket.send(message)
             await settled()
+            self.ledger.sent = bytes.fromhex((await row_of(self.agent)).assignment.offered_hash)
             await self._drop()
         else:
             reply = await self.agent.line.exchange(message)
+            if reply.HasField("remote_config"):
+                self.ledger.sent = reply.remote_config.config_hash
             if reply.HasField("remote_config") and self.agent.capabilities & ACCEPTS_REMOTE_CONFIG:
                 self.agent.offered.add(reply.remote_config.config_hash)
                 self.agent.offers_lost.add(reply.remote_config.config_hash)
@@ -266,7 +250,7 @@ class Convergence(RuleBasedStateMachine):
     async def _repeat(self) -> None:
         assert self.agent.last is not None
         self._note_told(self.agent.last)
-        self.agent.obey(await self.agent.line.exchange(self.agent.last), retry=True)
+        self._obey(await self.agent.line.exchange(self.agent.last), retry=True)
 
     async def _late(self, parts: set[str], full: bool) -> None:
         await self._connect()
@@ -314,6 +298,9 @@ class Convergence(RuleBasedStateMachine):
         for _ in range(ROUNDS):
             if quiet == 0:
                 await _time_passes()
+                if self.agent.words[0] == (b"", FAILED):
+                    # Whatever it was about, it may be asked again now (S-63).
+                    self.agent.offered.clear()
                 self.agent.offered -= self.agent.offers_lost
                 self.agent.offers_lost.clear()
             busy = await self._talk(set(self.agent.untold))
@@ -321,7 +308,7 @@ class Convergence(RuleBasedStateMachine):
             if quiet == 3:
                 break
         assert quiet == 3, "the two never come to rest"
-        self.lost_replies = 0
+        self.losses = 0
         agent, row = self.agent, await row_of(self.agent)
         assert row.connected
         assert row.capabilities == agent.capabilities
@@ -329,13 +316,18 @@ class Convergence(RuleBasedStateMachine):
         assert row.labels["env"] == agent.labels["env"]
         assert ("only" in row.labels) is ("only" in agent.labels)
         assert row.reported.effective_config.content[""]["body"] == agent.running
-        assert (row.remote_config_hash, row.remote_config_status) == (agent.config_hash.hex(), agent.config_status)
+        assert (bytes.fromhex(row.remote_config_hash), row.remote_config_status) == agent.words[0]
         assert row.reported.full_state_requested_at is None
-        desired = self.wanted.get(agent.labels["env"], b"")
+        desired = self.ledger.wanted(agent.labels["env"])
         assert row.configuration_hash == desired.hex()
-        if desired and agent.capabilities & ACCEPTS_REMOTE_CONFIG:
-            assert agent.config_hash == desired
-            assert row.in_sync is (agent.config_status == APPLIED)
+        if not desired or not agent.capabilities & ACCEPTS_REMOTE_CONFIG:
+            assert (row.in_sync, row.config_failed) == (None, False)
+        elif self.ledger.has_failed():
+            assert (row.in_sync, row.config_failed) == (False, True)
+            assert row.assignment.error_message == "no such receiver"
+        else:
+            assert agent.words[0] == (desired, APPLIED)
+            assert (row.in_sync, row.config_failed) == (True, False)
 
     async def _end(self) -> None:
         await self._drop()
