@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
+from agents.nesting import check_yaml
 from agents.reports import Json, JsonObject
 
 HIDDEN = "[redacted]"
@@ -61,6 +62,7 @@ def redacted(text: str) -> str:
     tree = None
     if len(text) <= _LARGEST_TREE:
         try:
+            check_yaml(text)
             tree = yaml.compose(text, yaml.CSafeLoader)
         except (yaml.YAMLError, RecursionError, ValueError):
             tree = None
