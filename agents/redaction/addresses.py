@@ -99,7 +99,7 @@ def _within(scheme: str, rest: str, begin: int) -> Iterator[tuple[int, int]]:
             start, end = found.span("secret")
             while end > start and rest[end - 1] in ".,;:)]}":
                 end -= 1
-            if end > start and not is_reference(rest[start:end]) and rest[start:end] != HIDDEN:
+            if end > start and not is_reference(rest[start:end]) and not rest.startswith(HIDDEN, start):
                 yield begin + start, begin + end
 
 

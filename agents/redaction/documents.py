@@ -82,8 +82,7 @@ class _Reader:
             within: list[Span] = []
             ahead = place
             while ahead < len(shapes) and shapes[ahead].begin < scalar.end:
-                begin, end = max(shapes[ahead].begin, scalar.begin), min(shapes[ahead].end, scalar.end)
-                within.append(Span(begin, end))
+                within.append(self._cut(shapes[ahead], scalar))
                 ahead += 1
             hidden = self._scalar(scalar, within)
             if hidden:
@@ -92,6 +91,12 @@ class _Reader:
             position = scalar.end
         comments += self._comments(position, len(self._text))
         return merged([*found, *self._comment_spans(comments)])
+
+    def _cut(self, shape: Span, scalar: Scalar) -> Span:
+        """The part of ``shape`` within a value; its quotes and the blank lines after it stay."""
+        quote = 1 if scalar.style in ("'", '"') else 0
+        end = scalar.begin + len(self._text[scalar.begin : scalar.end].rstrip()) - quote
+        return Span(max(shape.begin, scalar.begin + quote), min(shape.end, end))
 
     # Values.
 
@@ -191,10 +196,8 @@ class _Reader:
         lines = _Lines([begin for begin, _end in block], [self._text[begin:end] for begin, end in block])
         if not may_name_secrets(lines.text) and not lines.text.strip():
             return []
-        if len(block) > 1 and self._level < _MOST_LEVELS:
-            spans = [*read_document(lines.text, self._level + 1).spans, *text_spans(lines.text)]
-        else:
-            spans = text_spans(lines.text)
+        document = read_document(lines.text, self._level + 1) if self._level < _MOST_LEVELS else None
+        spans = document.spans if document and document.tree.whole else text_spans(lines.text)
         return lines.mapped(merged(Span(span.begin, span.end) for span in spans))
 
 

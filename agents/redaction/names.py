@@ -127,13 +127,13 @@ def _judged(name: str) -> Verdict:
         return Verdict.NO
     if _NOT_STEM.search(joined):
         return Verdict.NO
-    if joined in WHOLE or _STEM.search(joined) or _has_leet(name):
+    if joined in WHOLE or _has_leet(name) or any(not stem.endswith("key") for stem in _STEM.findall(joined)):
         return Verdict.YES
     # Unsplit as well: TOKEN2, passWord.
     whole = [*(_DIGITS.sub("", word) or word for word in words), _DIGITS.sub("", name.casefold().strip("_.- "))]
     if any(word in WORDS or _ends_secretly(word) for word in whole) and not _is_harmless(words):
         return Verdict.YES
-    return _key_verdict(words)
+    return max(_key_verdict(words), Verdict.KEY if _STEM.search(joined) else Verdict.NO)
 
 
 def _has_leet(name: str) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from agents.redaction.names import Verdict, verdict
-from agents.redaction.values import DEFAULT, HIDDEN, is_reference, is_reference_with_default, worth_hiding
+from agents.redaction.values import DEFAULT, HIDDEN, REFERENCE, is_reference, is_reference_with_default, worth_hiding
 
 Span = tuple[int, int]
 
@@ -76,7 +76,7 @@ _STATEMENTS = tuple(
         (
             "-u",
             (
-                r"(?<!\S)[\"']?(?:-u|--user|--proxy-user)(?:[ \t=]|[\"'],[ \t]*[\"'])[\"']?[^\s:\"']{1,200}:"
+                r"(?<!\S)[\"']?(?:-u|--user|--proxy-user)(?:[ \t=]|[\"']?,[ \t]*)[\"']?[^\s:\"']{1,200}:"
                 r"(?P<value>[^\s\"']{1,500})"
             ),
         ),
@@ -155,6 +155,8 @@ def _pairs(text: str, prose: bool, keys: bool) -> Iterator[Span]:
         colon = found["sep"].strip() in (":", "：")
         if line_end < found.end():
             line_end = ended.start() if (ended := _LINE_END.search(text, found.end())) else len(text)
+        if text.startswith(HIDDEN, found.end()):
+            continue
         begin, end = _value(text, found.end(), line_end if colon and not prose else None)
         value = text[begin:end]
         if found["sep"].strip() == ":" and value.startswith("//"):
@@ -183,7 +185,12 @@ def _value(text: str, begin: int, line_end: int | None) -> Span:
     if quoted is not None:
         return quoted.span("value")
     if line_end is not None:
-        another = _ANOTHER.search(text, begin, line_end)
+        # The signs within references end nothing.
+        scheme = _SCHEME.match(text, begin)
+        after = scheme.end() if scheme else begin
+        while (reference := REFERENCE.match(text, after)) is not None:
+            after = reference.end()
+        another = _ANOTHER.search(text, after, line_end)
         end = another.start() if another else line_end
     else:
         scheme = _SCHEME.match(text, begin)
@@ -215,7 +222,7 @@ def _elements(text: str) -> Iterator[Span]:
 
 
 def _hides(name: str, value: str) -> bool:
-    return value != HIDDEN and not is_reference(value) and worth_hiding(value, verdict(name))
+    return not value.startswith(HIDDEN[:-1]) and not is_reference(value) and worth_hiding(value, verdict(name))
 
 
 def _unquoted(text: str, begin: int, end: int) -> Span:

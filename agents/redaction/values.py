@@ -11,11 +11,11 @@ from agents.redaction.names import Verdict
 HIDDEN = "[redacted]"
 
 # The Collector's own: ${env:NAME}, ${NAME}, ${file:/path}; a literal in ${yaml:…} refers to nothing.
-_REFERENCE = re.compile(
+REFERENCE = re.compile(
     r"\$\{(?:env:)?[A-Za-z_][\w.]{0,200}\}"
-    r"|\$\{(?!yaml:|env:)[A-Za-z][\w+.-]{0,40}:[\w./:#@?&=,+ -]{0,500}\}"
+    r"|\$\{(?!yaml:|env:)[A-Za-z][\w+.-]{0,40}:(?![-=+?])[\w./:#@?&=,+ -]{0,500}\}"
     r"|\$\([A-Z_][A-Z0-9_]{0,200}\)"
-    r"|\{\{-?[\w\s.$|()]{0,200}-?\}\}"
+    r"|\{\{-?[\w\s.$|()]{0,200}-?\}\}|\.Values\.[\w.]{1,200}[ ]?"
     r"|%[A-Z_][A-Z0-9_]{2,100}%"
 )
 DEFAULT = re.compile(
@@ -48,6 +48,7 @@ _TOKEN = re.compile(r"[\w+/=.:-]{16,}")
 _RUN = re.compile(r"[A-Za-z0-9+/=]{16,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,2000}={0,2}")
 _USER_AND_PASSWORD = re.compile(r"[\x21-\x39\x3b-\x7e]{1,200}:[\x21-\x7e]{3,500}")
+_LOGIN = re.compile(r"[^\s:/]{1,100}:(?!\d{1,5}$)[^\s/]{1,500}")
 _WORKING_DIRECTORY = re.compile(r"(?:/[\w.@-]+)+/?|[A-Za-z]:\\[\w.\\-]*")
 
 
@@ -64,23 +65,25 @@ def worth_hiding(value: str, verdict: Verdict, name: str = "") -> bool:
         return True
     if looks_like_token(text):
         return True
+    if name.lower().endswith("auth") and _LOGIN.fullmatch(text):
+        return True
     return verdict is Verdict.LIKELY and not _IDENTIFIER.fullmatch(text)
 
 
 def is_reference(text: str) -> bool:
     """Whether ``text`` is made of references alone, such as ``Bearer ${env:TOKEN}``."""
-    if "${" not in text and "$(" not in text and "{{" not in text and "%" not in text:
+    if "${" not in text and "$(" not in text and "{{" not in text and "%" not in text and ".Values" not in text:
         return False
     if len(text) > _LONGEST_REFERENCE:
         return False
-    rest, count = _REFERENCE.subn("", text)
+    rest, count = REFERENCE.subn("", text)
     return count > 0 and _AROUND.fullmatch(rest) is not None
 
 
 def is_reference_with_default(text: str) -> bool:
     """Whether ``text`` is one reference with a default: the default alone is hidden."""
     found = DEFAULT.search(text) if "${" in text and len(text) <= _LONGEST_REFERENCE else None
-    return found is not None and _AROUND.fullmatch(_REFERENCE.sub("", DEFAULT.sub("", text))) is not None
+    return found is not None and _AROUND.fullmatch(REFERENCE.sub("", DEFAULT.sub("", text))) is not None
 
 
 def looks_like_token(text: str) -> bool:
