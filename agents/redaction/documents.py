@@ -44,7 +44,7 @@ def read_document(text: str, level: int = 0) -> Document:
     tree = read_tree(text) if len(text) <= LARGEST_TREE else Tree([], whole=False, structured=False)
     if tree.whole and not tree.structured:
         # Words, a script, lines of name=value: YAML takes them for one text.
-        return Document(text, line_spans(text) if level == 0 else text_spans(text, keys=True), [], tree)
+        return Document(text, line_spans(text) if level == 0 or "\n" in text else text_spans(text, keys=True), [], tree)
     reader = _Reader(text, tree, level)
     spans = reader.spans()
     if not tree.whole:
@@ -115,6 +115,8 @@ class _Reader:
                 return [self._whole(scalar)]
             if "hook" in scalar.name.lower() and "://" in value and (hook := hook_span(value, 0)) is not None:
                 shapes = [*shapes, *self._mapped(scalar, [Span(*hook)])]
+            if scalar.style in ("|", ">"):
+                shapes = [*shapes, *self._header_comment(scalar)]
             if may_name_secrets(value) or "\n" in value:
                 shapes = [*shapes, *self._texts(scalar)]
         hidden = merged(shapes)
@@ -133,6 +135,14 @@ class _Reader:
         if self._level < _MOST_LEVELS and ("\n" in value or value.lstrip()[:1] in ("{", "[")):
             return self._mapped(scalar, read_document(value, self._level + 1).spans)
         return self._mapped(scalar, text_spans(value))
+
+    def _header_comment(self, scalar: Scalar) -> list[Span]:
+        """What a comment beside the sign of a block scalar says."""
+        ended = _LINE_BREAK.search(self._text, scalar.begin, scalar.end)
+        header = self._text[scalar.begin : ended.start() if ended else scalar.end]
+        sign = header.find("#")
+        begin = scalar.begin + sign + 1
+        return [] if sign < 0 else [Span(begin + a, begin + b) for a, b, _shown in text_spans(header[sign + 1 :])]
 
     def _mapped(self, scalar: Scalar, spans: list[Span]) -> list[Span]:
         """Spans of the value as spans of the text; where that is written with escapes, the whole value is written anew."""

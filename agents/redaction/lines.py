@@ -24,9 +24,13 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
-    r"(?:\b|_)val(?:ue)?s?\\{0,3}[\"']?[ \t]{0,10}[:=][ \t]{0,10}(?:(?P<quote>\\{0,3}[\"'])(?P<quoted>(?:(?!(?P=quote))[^\r\n])*)"
+    r"(?:\b|_)val(?:ue)?s?\\{0,3}[\"']?[ \t]{0,10}[:=][ \t]{0,10}(?:(?P<quote>\\{0,3}[\"'])"
+    r"(?P<quoted>(?:(?!(?P=quote))[^\r\n])*)"
     r"|(?P<value>[^\s,}\]\"'\\][^\r\n,}]*))",
     re.IGNORECASE,
+)
+_TWO_WORDS = re.compile(
+    r"^[ \t]{0,100}(?P<name>[\w.-]{2,100})[ \t]{1,100}(?P<value>[^\s=:]{3,1000})[ \t]{0,100}\r?$", re.MULTILINE
 )
 _FLAG_LINE = re.compile(
     r"(?P<name>--?[A-Za-z][\w-]{1,60})[\"']?[ \t]{0,10},?[ \t]{0,10}\r?\n[ \t]{0,100}(?:- {1,20})?"
@@ -134,6 +138,10 @@ def _labelled(text: str) -> Iterator[Span]:
 
 
 def _after_flags(text: str) -> Iterator[Span]:
+    for found in _TWO_WORDS.finditer(text):
+        is_word = found["name"].islower() and found["name"].isalpha()
+        if not is_word and verdict(found["name"]) >= Verdict.KEY and worth_hiding(found["value"], Verdict.YES):
+            yield Span(*found.span("value"))
     for found in _LISTED.finditer(text):
         if verdict(found["name"]) >= Verdict.KEY and not found["value"].strip("\"' ").islower():
             yield Span(*found.span("value"))

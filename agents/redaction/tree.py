@@ -219,7 +219,7 @@ class _Reader:
             if section.flag:
                 judged, section.flag = max(judged, _flag_verdict(section.flag, value)), ""
             elif value.startswith("-") and "=" not in value and " " not in value:
-                section.flag = value if value in _LOGIN_FLAGS or verdict(value) >= Verdict.KEY else ""
+                section.flag = value if value in _LOGIN_FLAGS or verdict(value) >= Verdict.LIKELY else ""
             section.items.append(place)
         if is_template:
             judged, step = Verdict.YES, ""
