@@ -122,7 +122,7 @@ def validate_labels(labels: Mapping[object, object]) -> dict[str, str]:
         if not isinstance(key, str):
             errors.append((str(key), Sentence("A label key must be text.")))
             continue
-        problem = label_key_problem(key) or _operator_key_problem(key)
+        problem = operator_key_problem(key)
         if problem is None and not isinstance(value, str):
             problem = Sentence("A label value must be text; put it in quotes.")
         if isinstance(value, str):
@@ -149,7 +149,10 @@ def label_value_problem(value: str) -> Sentence | None:
     return _text_problem(value, Sentence("A label value"), MAX_VALUE_LENGTH)
 
 
-def _operator_key_problem(key: str) -> Sentence | None:
+def operator_key_problem(key: str) -> Sentence | None:
+    """Why no operator may write this key, or ``None``."""
+    if problem := label_key_problem(key):
+        return problem
     if _OPERATOR_KEY.fullmatch(key):
         return None
     return Sentence(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator
 from pathlib import Path
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
@@ -73,8 +75,11 @@ def forget_dead_workers(folder: Path) -> None:
 _fleet = FleetCollector()
 
 
-def view(_request: HttpRequest) -> HttpResponse:
-    """Prometheus text."""
+def view(request: HttpRequest) -> HttpResponse:
+    """Prometheus text; with ``METRICS_TOKEN`` only for whoever sends it."""
+    if not _may_read(request.headers.get("Authorization", "")):
+        text = "Send METRICS_TOKEN as 'Authorization: Bearer …'.\n"
+        return HttpResponse(text, status=401, content_type="text/plain", headers={"WWW-Authenticate": "Bearer"})
     registry: CollectorRegistry = REGISTRY
     fleet = CollectorRegistry()
     fleet.register(_fleet)
@@ -84,3 +89,11 @@ def view(_request: HttpRequest) -> HttpResponse:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return HttpResponse(generate_latest(registry) + generate_latest(fleet), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_read(authorization: str) -> bool:
+    wanted: str = settings.METRICS_TOKEN
+    scheme, _, token = authorization.partition(" ")
+    # Compared as bytes, in constant time: a header may hold anything.
+    shown = token.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else b""
+    return not wanted or hmac.compare_digest(shown, wanted.encode())

@@ -45,6 +45,7 @@ from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
 from opamp_transport.registry import Connection, Link
 from opamp_transport.runtime import Runtime
 from opamp_transport.settlement import Settled
+from opamp_transport.web_pages import refused_page
 
 logger = logging.getLogger(__name__)
 
@@ -88,14 +89,19 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         address = peer_of(scope)
         headers = header_map(scope["headers"])
         credential = own_credential(headers)
-        refusal = here.gate.admit(
-            headers,
-            address=address,
-            websocket=True,
-            queue_is_full=here.refuses,
-            now=time.monotonic(),
-            credential=credential,
-        )
+        now = time.monotonic()
+        refusal = refused_page(scope, headers)
+        if refusal is not None:
+            refusal = here.gate.fault(refusal, address=address, now=now)
+        else:
+            refusal = here.gate.admit(
+                headers,
+                address=address,
+                websocket=True,
+                queue_is_full=here.refuses,
+                now=now,
+                credential=credential,
+            )
         if refusal is not None:
             complain(here, "websocket", refusal.reason, address, refusal.text)
             await _refuse_upgrade(scope, send, refusal)
