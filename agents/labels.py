@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from accounts.sentence import Sentence
@@ -54,19 +54,37 @@ class DescribedFacts:
     os_description: str = ""
 
 
-def labels_of(description: AgentDescription | None, operator_labels: Mapping[str, str]) -> dict[str, str]:
+def labels_of(
+    description: AgentDescription | None, operator_labels: Mapping[str, str], trusted_keys: Collection[str] = ()
+) -> dict[str, str]:
     """What selectors match: both attribute maps as text, then the operator's labels, which win.
 
-    Of a key in both maps the identifying attribute counts. An attribute without a value is left out.
+    Of a key in both maps the identifying attribute counts. An attribute without a value is left out; so is what an agent
+    says under one of ``trusted_keys``, for which only an operator's label counts.
     """
-    labels: dict[str, str] = {}
-    if description is not None:
-        for attributes in (description.non_identifying_attributes, description.identifying_attributes):
-            labels.update(
-                {key: text for key, value in attributes.items() if (text := attribute_text(value)) is not None}
-            )
+    labels = _described(description)
+    for key in trusted_keys:
+        labels.pop(key, None)
     labels.update(operator_labels)
     return labels
+
+
+def asserted_of(description: AgentDescription | None, trusted_keys: Collection[str]) -> dict[str, str]:
+    """What an agent says of itself under ``trusted_keys``: shown to people, and matched by nothing."""
+    if not trusted_keys:
+        return {}
+    described = _described(description)
+    return {key: described[key] for key in trusted_keys if key in described}
+
+
+def _described(description: AgentDescription | None) -> dict[str, str]:
+    described: dict[str, str] = {}
+    if description is not None:
+        for attributes in (description.non_identifying_attributes, description.identifying_attributes):
+            described.update(
+                {key: text for key, value in attributes.items() if (text := attribute_text(value)) is not None}
+            )
+    return described
 
 
 def facts_of(description: AgentDescription | None) -> DescribedFacts:

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import models
 
-from agents.labels import facts_of, labels_of
+from agents.labels import facts_of
 from agents.models import Agent, AgentEvent, ReportedDocument, Transport
 from agents.reports import (
     APPLIED_SETTINGS,
@@ -35,6 +35,7 @@ from agents.reports import (
     is_complete,
 )
 from agents.services.arrivals import Lease, Recorded, claimed_fields, http_expiry, promised_interval
+from agents.services.labelling import label
 
 Kind = AgentEvent.Kind
 _SHOWN_MESSAGE_BYTES = 2048
@@ -175,6 +176,11 @@ def _merge_capabilities(entry: Recorded, mask: int, at: datetime) -> None:
 def _merge_description(entry: Recorded, description: AgentDescription, at: datetime) -> None:
     changed = entry.change_state("identifying_attributes", dict(description.identifying_attributes))
     changed |= entry.change_state("non_identifying_attributes", dict(description.non_identifying_attributes))
+    if changed or entry.first_on_connection:
+        # With each connection, as well: a process with another setting of trusted keys may have computed them last.
+        fields = label(entry.agent, description)
+        entry.dirty |= fields
+        entry.relabelled |= "labels" in fields
     if not changed and not entry.is_new:
         return
     facts = facts_of(description)
@@ -190,8 +196,6 @@ def _merge_description(entry: Recorded, description: AgentDescription, at: datet
     ):
         entry.change(name, fitted(Agent, name, value))
     entry.change("name", agent_name(agent))
-    if entry.change("labels", labels_of(description, agent.operator_labels)):
-        entry.relabelled = True
     if not entry.is_new:
         entry.note(Kind.DESCRIBED, at)
 

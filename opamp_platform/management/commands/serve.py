@@ -17,7 +17,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
 from accounts import services as accounts
+from accounts.clock import clock
 from accounts.models import User
+from agents.services import labelling
 from opamp_platform import supervisor
 from opamp_platform.data_dir import close_to_others
 from opamp_platform.exposure import anonymous_agents_problem, exposures, open_data_dir
@@ -98,7 +100,7 @@ class Command(BaseCommand):
         )
 
     def prepare(self, *, migrate: bool) -> None:
-        """Bring the schema up to date, and the roles. Raises DatabaseError."""
+        """Bring the schema up to date, the roles, and labels to the setting of trusted keys. Raises DatabaseError."""
         if connection.vendor == "postgresql":
             # The pool would say only that it waited in vain.
             with connection.wrap_database_errors:
@@ -106,6 +108,7 @@ class Command(BaseCommand):
         if migrate and missing_migrations():
             call_command("migrate", interactive=False, verbosity=0)
         accounts.ensure_roles()
+        labelling.apply_trusted_keys(at=clock.now())
 
     def agent_port(self, host: str, port: int, wanted: int | None) -> int:
         """The port for agents alone, 0 for none. Raises CommandError for a chosen one that cannot be had."""
