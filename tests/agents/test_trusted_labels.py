@@ -110,9 +110,7 @@ class TestShown:
         assert told["candidates"][0]["clauses"][0]["asserted"] == "prod"
         client.force_login(alice)
         page = client.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
-        assert "The agent says env=prod, but only an operator&#x27;s label counts for env." in page.replace(
-            "&#39;", "&#x27;"
-        )
+        assert "The agent says env=prod, but only an operator's label counts for env." in page
         assert "not matched: only an operator" in page
 
     def test_the_preview_counts_those_who_only_say_so(

@@ -134,7 +134,10 @@ class TestStart:
         assert stat.S_IMODE(outside.stat().st_mode) == 0o644
 
     def test_commands_of_developers_write_readable_source(self) -> None:
-        program = "import os, sys; sys.argv = ['manage.py', sys.argv[1]]; from opamp_platform import settings; print(oct(os.umask(0)))"
+        program = (
+            "import os, sys; sys.argv = ['manage.py', sys.argv[1]]; "
+            "from opamp_platform import settings; print(oct(os.umask(0)))"
+        )
         for command, umask in (("makemessages", "0o22"), ("makemigrations", "0o22"), ("migrate", "0o77")):
             done = subprocess.run(
                 [sys.executable, "-c", program, command],
