@@ -111,9 +111,14 @@ class AgentDetailSerializer(AgentSerializer):
     custom_capabilities = serializers.ListField(child=serializers.CharField(), source="reported.custom_capabilities")
     effective_config = serializers.SerializerMethodField()
     credential = CredentialSerializer(source="*")
+    unstored = serializers.DictField(
+        child=serializers.IntegerField(),
+        source="reported.unstored",
+        help_text="Parts of its last reports that there was no room for, with their bytes: their former state is kept.",
+    )
 
     class Meta(AgentSerializer.Meta):
-        fields = [*AgentSerializer.Meta.fields, "custom_capabilities", "effective_config", "credential"]
+        fields = [*AgentSerializer.Meta.fields, "custom_capabilities", "effective_config", "credential", "unstored"]
         read_only_fields = fields
 
     @extend_schema_field(serializers.DictField(allow_null=True))

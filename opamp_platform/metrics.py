@@ -20,14 +20,16 @@ from prometheus_client.registry import Collector
 
 from agents.models import Agent
 from agents.reports import Facts, Status, derived_status
+from opamp_platform.capacity import stored
 
 HTTP_REQUESTS = Counter("opamp_http_requests", "Requests of pages and API, by method and status.", ["method", "status"])
 HTTP_SECONDS = Histogram("opamp_http_request_seconds", "Time to answer pages and API.", ["method"])
 _KEPT_SECONDS = 10.0
+_STORED = "What reports of agents occupy in the database, as OPAMP_STORED_IN_ALL counts it."
 
 
 class FleetCollector(Collector):
-    """Agents by status: one grouped query, kept for ten seconds; left out while the database is away."""
+    """Agents by status and what their reports occupy, each kept for ten seconds; left out while the database is away."""
 
     def __init__(self) -> None:
         self._counted_at = 0.0
@@ -35,7 +37,10 @@ class FleetCollector(Collector):
 
     def describe(self) -> list[Metric]:
         """Named without asking the database, so that registering needs none."""
-        return [GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"])]
+        return [
+            GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"]),
+            GaugeMetricFamily("opamp_stored_bytes", _STORED),
+        ]
 
     def collect(self) -> Iterator[Metric]:
         """The gauge, when it can be known."""
@@ -49,6 +54,10 @@ class FleetCollector(Collector):
         for status in Status:
             family.add_metric([status.value], self._counts[status])
         yield family
+        try:
+            yield GaugeMetricFamily("opamp_stored_bytes", _STORED, value=stored.now())
+        except DatabaseError:
+            return
 
 
 def count_by_status() -> Tally[Status]:

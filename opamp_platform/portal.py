@@ -16,6 +16,7 @@ from agents.models import AgentEvent
 from agents.reports import Status
 from agents.sentences import line_of
 from configurations.models import Configuration
+from opamp_platform.capacity import limits_reached
 from opamp_platform.exposure import exposures
 from opamp_platform.metrics import count_by_status
 
@@ -45,17 +46,17 @@ class PortalSite(admin.AdminSite):
         """Counts by status, configurations by outcome, and what happened last; for those who may see agents."""
         context: dict[str, Any] = {**(extra_context or {}), "configurations": None}
         # Under another server than ours the address that was called tells as much as can be known.
-        context["exposures"] = [
-            in_readers_language(said) for said in exposures(settings.SERVED_HOST or _called(request))
-        ]
+        warnings = exposures(settings.SERVED_HOST or _called(request))
         if request.user.has_perm("agents.view_agent"):
             counts = count_by_status()
             context |= {
                 "statuses": [(status.value, counts[status]) for status in _ORDER],
-                "total_agents": sum(counts.values()),
+                "total_agents": counts.total(),
                 "lines": [line_of(event) for event in AgentEvent.objects.select_related("agent")[:_EVENTS]],
                 "endpoint": f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}/v1/opamp",
             }
+            warnings += limits_reached(counts.total())
+        context["warnings"] = [in_readers_language(said) for said in warnings]
         if request.user.has_perm("configurations.view_configuration"):
             rows = Configuration.objects.select_related("current").with_outcomes()
             context["configurations"] = rows.order_by("-enabled", "name")[:_CONFIGURATIONS]

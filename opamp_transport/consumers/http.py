@@ -9,6 +9,7 @@ from uuid import UUID
 from channels.consumer import AsyncConsumer
 
 from agents.credentials import AgentCredential, Denial
+from agents.excess import Excess
 from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
@@ -155,7 +156,7 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
 class Denied(Exception):
     """The request may not speak for the agent it names."""
 
-    def __init__(self, instance_uid: UUID, denial: Denial) -> None:
+    def __init__(self, instance_uid: UUID, denial: Denial | Excess) -> None:
         super().__init__(denial.sentence)
         self.instance_uid = instance_uid
         self.denial = denial
