@@ -326,7 +326,7 @@ class TestShown:
         settings.OPAMP_MAX_AGENTS, settings.OPAMP_STORED_IN_ALL = 1, 10
         page = client.get("/admin/").content.decode()
         assert "The fleet is full: 1 of OPAMP_MAX_AGENTS=1 agents." in page
-        assert "100 % of OPAMP_STORED_IN_ALL" in page
+        assert "100 percent of OPAMP_STORED_IN_ALL" in page
 
     def test_and_whose_new_agents_were_refused(self, settings: Settings, client: Client, alice: Any) -> None:
         settings.OPAMP_NEW_AGENTS_PER_HOUR = 1
