@@ -107,11 +107,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
     selector = SelectorField(
         label=_("Selector"),
         required=False,
-        help_text=_(
-            "JSON or YAML: a map of labels, or matchLabels and matchExpressions as in Kubernetes. Agents say their labels "
-            "themselves: whoever may connect can claim any. Operator labels win; for keys in OPAMP_TRUSTED_LABEL_KEYS they "
-            "alone count."
-        ),
+        help_text=_("JSON or YAML: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
     )
     raw_config = forms.CharField(
         label=_("Text"),

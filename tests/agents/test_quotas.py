@@ -345,7 +345,7 @@ class TestShown:
         settle([arrival(agent.instance_uid, number=1, **config("b: 1\nc: 2\n"))], Quotas())
         client.force_login(alice)
         page = client.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
-        assert "There was no room for all that it reported last" in page
+        assert "Not stored for want of room" in page
         assert "its reports fill OPAMP_STORED_PER_AGENT" in page
         told = api_of(alice).get(f"/api/v1/agents/{agent.instance_uid}").json()
         assert set(told["unstored"]) == {"effective_config"}
