@@ -52,8 +52,8 @@ def limits_reached(agents: int) -> list[Sentence]:
     if room and (size := stored.now()) >= _NEARLY * room:
         found.append(
             Sentence(
-                "Reports of agents occupy {percent} percent of OPAMP_STORED_IN_ALL. When it is full, further ones are not stored and the "
-                "former state is kept.",
+                "Reports of agents occupy {percent} percent of OPAMP_STORED_IN_ALL. When it is full, further ones are not "
+                "stored and the former state is kept.",
                 percent=min(100 * size // room, 100),
             )
         )
