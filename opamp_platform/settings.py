@@ -33,9 +33,8 @@ TESTING = "pytest" in sys.modules
 if not TESTING:
     keep_private(sys.argv)
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "data").resolve()
-prepare(DATA_DIR)
 STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)
+prepare(DATA_DIR, within=["static"])
 
 DEBUG = env.flag("DEBUG")
 SECRET_KEY = secret_key(env.text("SECRET_KEY"), DATA_DIR)
