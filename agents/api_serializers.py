@@ -48,6 +48,10 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     non_identifying_attributes = serializers.DictField(source="reported.non_identifying_attributes")
     labels = serializers.DictField(child=serializers.CharField(allow_blank=True))
     operator_labels = serializers.DictField(child=serializers.CharField(allow_blank=True))
+    asserted_labels = serializers.DictField(
+        child=serializers.CharField(allow_blank=True),
+        help_text="What the agent says under keys for which only an operator's label counts; matched by nothing.",
+    )
     health = serializers.DictField(source="reported.health", allow_null=True)
     configuration = serializers.SerializerMethodField()
     remote_config_status = serializers.SerializerMethodField()
@@ -59,7 +63,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         fields = [
             "instance_uid", "name", "notes", "service_name", "version", "hostname", "os_type", "architecture", "status",
             "connected", "healthy", "in_sync", "transport", "remote_address", "labels", "operator_labels",
-            "identifying_attributes", "non_identifying_attributes", "capabilities", "health", "configuration",
+            "asserted_labels", "identifying_attributes", "non_identifying_attributes", "capabilities", "health", "configuration",
             "remote_config_status", "sequence_num", "first_seen_at", "connected_at", "last_seen_at",
         ]  # fmt: skip
         read_only_fields = fields
@@ -107,9 +111,14 @@ class AgentDetailSerializer(AgentSerializer):
     custom_capabilities = serializers.ListField(child=serializers.CharField(), source="reported.custom_capabilities")
     effective_config = serializers.SerializerMethodField()
     credential = CredentialSerializer(source="*")
+    unstored = serializers.DictField(
+        child=serializers.IntegerField(),
+        source="reported.unstored",
+        help_text="Parts of its last reports that there was no room for, with their bytes: their former state is kept.",
+    )
 
     class Meta(AgentSerializer.Meta):
-        fields = [*AgentSerializer.Meta.fields, "custom_capabilities", "effective_config", "credential"]
+        fields = [*AgentSerializer.Meta.fields, "custom_capabilities", "effective_config", "credential", "unstored"]
         read_only_fields = fields
 
     @extend_schema_field(serializers.DictField(allow_null=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from accounts.sentence import Sentence
@@ -54,19 +54,37 @@ class DescribedFacts:
     os_description: str = ""
 
 
-def labels_of(description: AgentDescription | None, operator_labels: Mapping[str, str]) -> dict[str, str]:
+def labels_of(
+    description: AgentDescription | None, operator_labels: Mapping[str, str], trusted_keys: Collection[str] = ()
+) -> dict[str, str]:
     """What selectors match: both attribute maps as text, then the operator's labels, which win.
 
-    Of a key in both maps the identifying attribute counts. An attribute without a value is left out.
+    Of a key in both maps the identifying attribute counts. An attribute without a value is left out; so is what an agent
+    says under one of ``trusted_keys``, for which only an operator's label counts.
     """
-    labels: dict[str, str] = {}
-    if description is not None:
-        for attributes in (description.non_identifying_attributes, description.identifying_attributes):
-            labels.update(
-                {key: text for key, value in attributes.items() if (text := attribute_text(value)) is not None}
-            )
+    labels = _described(description)
+    for key in trusted_keys:
+        labels.pop(key, None)
     labels.update(operator_labels)
     return labels
+
+
+def asserted_of(description: AgentDescription | None, trusted_keys: Collection[str]) -> dict[str, str]:
+    """What an agent says of itself under ``trusted_keys``: shown to people, and matched by nothing."""
+    if not trusted_keys:
+        return {}
+    described = _described(description)
+    return {key: described[key] for key in trusted_keys if key in described}
+
+
+def _described(description: AgentDescription | None) -> dict[str, str]:
+    described: dict[str, str] = {}
+    if description is not None:
+        for attributes in (description.non_identifying_attributes, description.identifying_attributes):
+            described.update(
+                {key: text for key, value in attributes.items() if (text := attribute_text(value)) is not None}
+            )
+    return described
 
 
 def facts_of(description: AgentDescription | None) -> DescribedFacts:
@@ -122,7 +140,7 @@ def validate_labels(labels: Mapping[object, object]) -> dict[str, str]:
         if not isinstance(key, str):
             errors.append((str(key), Sentence("A label key must be text.")))
             continue
-        problem = label_key_problem(key) or _operator_key_problem(key)
+        problem = operator_key_problem(key)
         if problem is None and not isinstance(value, str):
             problem = Sentence("A label value must be text; put it in quotes.")
         if isinstance(value, str):
@@ -149,7 +167,10 @@ def label_value_problem(value: str) -> Sentence | None:
     return _text_problem(value, Sentence("A label value"), MAX_VALUE_LENGTH)
 
 
-def _operator_key_problem(key: str) -> Sentence | None:
+def operator_key_problem(key: str) -> Sentence | None:
+    """Why no operator may write this key, or ``None``."""
+    if problem := label_key_problem(key):
+        return problem
     if _OPERATOR_KEY.fullmatch(key):
         return None
     return Sentence(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from agents.models import AgentCommand, AgentEvent, Transport
@@ -17,6 +18,7 @@ _TONES = {
     Kind.CONNECTED: "good",
     Kind.FAILED: "bad",
     Kind.REFUSED: "bad",
+    Kind.NOT_STORED: "bad",
     Kind.DISCONNECTED: "quiet",
     Kind.FULL_STATE: "quiet",
 }
@@ -199,6 +201,27 @@ def _message_text(data: Mapping[str, Any]) -> str:
     return _("%(size)s bytes") % {"size": data.get("size", 0)}
 
 
+def part_words(part: str) -> str:
+    """A member of a report, in words."""
+    words = {
+        "agent_description": _("its description"),
+        "health": _("its health"),
+        "effective_config": _("its effective configuration"),
+        "available_components": _("its components"),
+        "package_statuses": _("its packages"),
+        "custom_capabilities": _("its custom capabilities"),
+        "connection_settings_status": _("the status of its connection settings"),
+    }
+    return words.get(part, part)
+
+
+def _not_stored(data: Mapping[str, Any]) -> str:
+    said = {"part": part_words(str(data.get("part", ""))), "size": filesizeformat(data.get("size", 0))}
+    if data.get("limit") == "fleet":
+        return _("Not stored: %(part)s, %(size)s; reports of the fleet fill OPAMP_STORED_IN_ALL") % said
+    return _("Not stored: %(part)s, %(size)s; its reports fill OPAMP_STORED_PER_AGENT") % said
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.REGISTERED: _registered,
     Kind.CONNECTED: _connected,
@@ -226,4 +249,5 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.IDENTITY: _identity,
     Kind.CREDENTIAL: _credential,
     Kind.CUSTOM_MESSAGE: _custom_message,
+    Kind.NOT_STORED: _not_stored,
 }

@@ -100,6 +100,7 @@ _UNLIMITED = {
     # All agents of a driver share one address.
     "OPAMP_HANDSHAKES_PER_SECOND": "0",
     "OPAMP_REQUESTS_PER_SECOND": "0",
+    "OPAMP_NEW_AGENTS_PER_HOUR": "0",
     # What more than that costs is to be seen.
     "OPAMP_REPORTS_PER_SECOND": "0",
 }

@@ -134,6 +134,9 @@ class PreviewSerializer(serializers.Serializer[Preview]):
     lost = serializers.IntegerField()
     offline = serializers.IntegerField()
     incapable = serializers.IntegerField()
+    unproven = serializers.IntegerField(
+        help_text="Agents that say of themselves what the selector asks for, under keys for which their word does not count."
+    )
     sample = PreviewAgentSerializer(many=True)
     findings = FindingSerializer(many=True)
 
@@ -191,6 +194,11 @@ class ClauseSerializer(serializers.Serializer[Any]):
     key = serializers.CharField()
     satisfied = serializers.BooleanField()
     actual = serializers.CharField(allow_null=True, allow_blank=True)
+    asserted = serializers.CharField(
+        allow_null=True,
+        allow_blank=True,
+        help_text="What the agent says under the key when only an operator's label counts for it, else null.",
+    )
 
 
 class CandidateSerializer(serializers.Serializer[Any]):

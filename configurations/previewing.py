@@ -6,10 +6,12 @@ import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
-from agents.selectors import Entry, SelectorIndex, parse_selector
+from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
 from configurations.checks import Finding
 from configurations.models import Configuration
 from configurations.services.drafts import Draft, checked
@@ -33,7 +35,8 @@ class Preview:
     """Counts of agents: ``matched`` by the selector, of which the draft would win ``assigned``.
 
     ``gained`` do not run this configuration now, ``lost`` would no longer. ``offline`` and ``incapable`` are among the
-    assigned.
+    assigned. ``unproven`` agents would be matched by what they say of themselves, under keys for which only an operator's
+    label counts.
     """
 
     matched: int
@@ -42,6 +45,7 @@ class Preview:
     lost: int
     offline: int
     incapable: int
+    unproven: int
     sample: list[PreviewAgent]
     findings: list[Finding]
 
@@ -86,7 +90,20 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         if len(sample) < SAMPLE:
             sample.append(PreviewAgent(str(uid), agent_name, hostname, connected))
     holds = Agent.objects.filter(configuration_name=name).count() if name else 0
-    return Preview(matched, assigned, gained, holds - kept, offline, incapable, sample, [])
+    return Preview(matched, assigned, gained, holds - kept, offline, incapable, _unproven(selector), sample, [])
+
+
+def _unproven(selector: Selector) -> int:
+    """Agents that say of themselves what ``selector`` asks for, where their word does not count."""
+    keys = {requirement.key for requirement in selector.requirements} & set(settings.OPAMP_TRUSTED_LABEL_KEYS)
+    if not keys:
+        return 0
+    says_so = Agent.objects.filter(asserted_labels__has_any_keys=sorted(keys)).order_by()
+    rows = says_so.values_list("labels", "asserted_labels", "operator_labels")
+    return sum(
+        not selector.matches(labels) and selector.matches({**labels, **asserted, **operator_labels})
+        for labels, asserted, operator_labels in rows.iterator(chunk_size=2_000)
+    )
 
 
 def successors(name: str) -> Counter[str]:

@@ -35,7 +35,10 @@ def why(agent: Agent) -> list[dict[str, Any]]:
             "enabled": row.enabled,
             "matches": matching[row.pk],
             "wins": winner is not None and winner.key == row.pk,
-            "clauses": [dataclasses.asdict(clause) for clause in entries[row.pk].selector.explain(agent.labels)],
+            "clauses": [
+                dataclasses.asdict(clause)
+                for clause in entries[row.pk].selector.explain(agent.labels, agent.asserted_labels)
+            ],
         }
         for row in ordered[:_MOST]
     ]

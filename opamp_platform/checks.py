@@ -74,3 +74,26 @@ def pool_holds_the_threads(app_configs: Sequence[AppConfig] | None, **kwargs: An
             )
         ]
     return []
+
+
+@register(checks.Tags.security, deploy=True)
+def doors_are_closed(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What may stay open on loopback alone; ``check --deploy`` asks."""
+    found: list[CheckMessage] = []
+    if not settings.OPAMP_SECRET_KEY:
+        found.append(
+            checks.Warning(
+                "Agents are not asked for a secret: whoever reaches the port can be one and receives configurations.",
+                hint="Set OPAMP_SECRET_KEY.",
+                id="opamp.W006",
+            )
+        )
+    if "*" in settings.ALLOWED_HOSTS:
+        found.append(
+            checks.Warning(
+                "The portal is served under any host name.",
+                hint="Name yours in ALLOWED_HOSTS. /health and /metrics answer under every name.",
+                id="opamp.W007",
+            )
+        )
+    return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator
 from pathlib import Path
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
@@ -18,14 +20,16 @@ from prometheus_client.registry import Collector
 
 from agents.models import Agent
 from agents.reports import Facts, Status, derived_status
+from opamp_platform.capacity import stored
 
 HTTP_REQUESTS = Counter("opamp_http_requests", "Requests of pages and API, by method and status.", ["method", "status"])
 HTTP_SECONDS = Histogram("opamp_http_request_seconds", "Time to answer pages and API.", ["method"])
 _KEPT_SECONDS = 10.0
+_STORED = "What reports of agents occupy in the database, as OPAMP_STORED_IN_ALL counts it."
 
 
 class FleetCollector(Collector):
-    """Agents by status: one grouped query, kept for ten seconds; left out while the database is away."""
+    """Agents by status and what their reports occupy, each kept for ten seconds; left out while the database is away."""
 
     def __init__(self) -> None:
         self._counted_at = 0.0
@@ -33,7 +37,10 @@ class FleetCollector(Collector):
 
     def describe(self) -> list[Metric]:
         """Named without asking the database, so that registering needs none."""
-        return [GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"])]
+        return [
+            GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"]),
+            GaugeMetricFamily("opamp_stored_bytes", _STORED),
+        ]
 
     def collect(self) -> Iterator[Metric]:
         """The gauge, when it can be known."""
@@ -47,6 +54,10 @@ class FleetCollector(Collector):
         for status in Status:
             family.add_metric([status.value], self._counts[status])
         yield family
+        try:
+            yield GaugeMetricFamily("opamp_stored_bytes", _STORED, value=stored.now())
+        except DatabaseError:
+            return
 
 
 def count_by_status() -> Tally[Status]:
@@ -73,8 +84,11 @@ def forget_dead_workers(folder: Path) -> None:
 _fleet = FleetCollector()
 
 
-def view(_request: HttpRequest) -> HttpResponse:
-    """Prometheus text."""
+def view(request: HttpRequest) -> HttpResponse:
+    """Prometheus text; with ``METRICS_TOKEN`` only for whoever sends it."""
+    if not _may_read(request.headers.get("Authorization", "")):
+        text = "Send METRICS_TOKEN as 'Authorization: Bearer …'.\n"
+        return HttpResponse(text, status=401, content_type="text/plain", headers={"WWW-Authenticate": "Bearer"})
     registry: CollectorRegistry = REGISTRY
     fleet = CollectorRegistry()
     fleet.register(_fleet)
@@ -84,3 +98,11 @@ def view(_request: HttpRequest) -> HttpResponse:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return HttpResponse(generate_latest(registry) + generate_latest(fleet), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_read(authorization: str) -> bool:
+    wanted: str = settings.METRICS_TOKEN
+    scheme, _, token = authorization.partition(" ")
+    # Compared as bytes, in constant time: a header may hold anything.
+    shown = token.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else b""
+    return not wanted or hmac.compare_digest(shown, wanted.encode())

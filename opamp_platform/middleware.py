@@ -1,16 +1,19 @@
-"""Counts and times the requests of pages and API."""
+"""Counts and times the requests of pages and API; lets probes in whatever host they name."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
 
 from opamp_platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 # Odd methods must not make new series.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_PROBED = re.compile(r"/(?:health(?:/live|/ready)?|metrics)/?")
 
 
 class MeasureRequests:
@@ -27,3 +30,16 @@ class MeasureRequests:
         HTTP_REQUESTS.labels(method, str(response.status_code)).inc()
         HTTP_SECONDS.labels(method).observe(time.perf_counter() - begun)
         return response
+
+
+class CheckHost(CommonMiddleware):
+    """Django's own, but for ``/health`` and ``/metrics``: probes call an address, which nobody names in ``ALLOWED_HOSTS``.
+
+    Those answer everybody the same and know no sessions.
+    """
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        """400 for a host that is not allowed."""
+        if _PROBED.fullmatch(request.path_info):
+            return None
+        return super().process_request(request)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
+from accounts.languages import in_readers_language
 from agents.models import AgentEvent
 from agents.reports import Status
 from agents.sentences import line_of
 from configurations.models import Configuration
+from opamp_platform.capacity import limits_reached
+from opamp_platform.exposure import exposures
 from opamp_platform.metrics import count_by_status
 
 # What needs a person first.
@@ -40,15 +45,27 @@ class PortalSite(admin.AdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Counts by status, configurations by outcome, and what happened last; for those who may see agents."""
         context: dict[str, Any] = {**(extra_context or {}), "configurations": None}
+        # Under another server than ours the address that was called tells as much as can be known.
+        warnings = exposures(settings.SERVED_HOST or _called(request))
         if request.user.has_perm("agents.view_agent"):
             counts = count_by_status()
             context |= {
                 "statuses": [(status.value, counts[status]) for status in _ORDER],
-                "total_agents": sum(counts.values()),
+                "total_agents": counts.total(),
                 "lines": [line_of(event) for event in AgentEvent.objects.select_related("agent")[:_EVENTS]],
                 "endpoint": f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}/v1/opamp",
             }
+            warnings += limits_reached(counts.total())
+        context["warnings"] = [in_readers_language(said) for said in warnings]
         if request.user.has_perm("configurations.view_configuration"):
             rows = Configuration.objects.select_related("current").with_outcomes()
             context["configurations"] = rows.order_by("-enabled", "name")[:_CONFIGURATIONS]
         return super().index(request, context)
+
+
+def _called(request: HttpRequest) -> str:
+    """The address of ours that the request was sent to, an empty text when the server does not say it."""
+    try:
+        return str(ipaddress.ip_address(request.META.get("SERVER_NAME", "")))
+    except ValueError:
+        return ""

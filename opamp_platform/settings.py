@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,16 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import django_stubs_ext
-import environ
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from agents.labels import operator_key_problem
 from agents.reports import RemoteConfigStatuses, Status
+from opamp_platform.data_dir import keep_private, prepare, secret_key
+from opamp_platform.databases import database
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.logs import logging_config
+from opamp_transport.origins import parse_origin
 
 # Lets classes such as ModelAdmin be written with their model, ModelAdmin[Agent], as their type stubs have them.
 django_stubs_ext.monkeypatch()
@@ -27,105 +28,52 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)
 
 
-def _database(url: str, data_dir: Path, threads: int) -> dict[str, Any]:
-    """Django's database dictionary for ``url``; SQLite under ``data_dir`` when it is empty.
-
-    SQLite has one writer, so transactions start IMMEDIATE and wait for the lock instead of failing half-way.
-    PostgreSQL gets a pool in code: the same option in a URL would arrive as a string. ``threads`` bounds what the
-    exchange can hold at once; one is for chores, the rest for pages and the API.
-    """
-    if not url:
-        url = f"sqlite:///{data_dir / 'opamp.sqlite3'}"
-    try:
-        database: dict[str, Any] = dict(environ.Env.db_url_config(url))
-    except (ValueError, ImproperlyConfigured) as error:
-        raise StrangeValue(f"DATABASE_URL cannot be understood: {error}") from error
-    if database["ENGINE"] == "django.db.backends.sqlite3":
-        database["OPTIONS"] = {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
-        }
-        # A shared in-memory database would be one connection for all threads; tests then lock each other out.
-        database["TEST"] = {"NAME": str(data_dir / "test.sqlite3")}
-    elif database["ENGINE"] == "django.db.backends.postgresql":
-        database["CONN_MAX_AGE"] = 0
-        # A connection that died in the pool is replaced before it is used.
-        database["CONN_HEALTH_CHECKS"] = True
-        database["OPTIONS"] = {
-            # A process that is paused in the middle of a transaction must not hold its locks for ever.
-            "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=30s",
-            # A server that vanished without a word is noticed within 15 s.
-            "tcp_user_timeout": 15_000,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 2,
-            **database.get("OPTIONS", {}),
-            "connect_timeout": 5,
-            "pool": {
-                "min_size": 1,
-                "max_size": threads + 13,
-                "timeout": 5,
-                "max_lifetime": 1800,
-                # After that a new series of attempts begins; the pauses of a long one would grow to minutes.
-                "reconnect_timeout": 5,
-            },
-        }
-    else:
-        raise StrangeValue("DATABASE_URL must be postgres://… or sqlite:///….")
-    return database
-
-
-def _secret_key(data_dir: Path) -> str:
-    """SECRET_KEY, else one made once and kept in ``data_dir`` readable by its owner alone."""
-    value = env.text("SECRET_KEY")
-    if value:
-        if len(value) < 32:
-            raise StrangeValue("SECRET_KEY is shorter than 32 characters.")
-        return value
-    path = data_dir / "secret_key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        # Another process may be between creating and writing it; an empty key must never be used.
-        value = path.read_text(encoding="utf-8").strip()
-        if not value:
-            raise StrangeValue(f"{path} is empty: delete it, or set SECRET_KEY.") from None
-        return value
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        value = secrets.token_urlsafe(64)
-        file.write(value)
-    return value
-
-
 # --- Where data lives -----------------------------------------------------------------------------------------------
+TESTING = "pytest" in sys.modules
+if not TESTING:
+    keep_private(sys.argv)
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "data").resolve()
+prepare(DATA_DIR, "DATA_DIR")
 # An image is built with its static files collected; elsewhere `serve` collects them.
 STATIC_ROOT = Path(env.text("STATIC_ROOT") or DATA_DIR / "static").resolve()
-try:
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
-    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-except OSError as error:
-    raise StrangeValue(f"DATA_DIR={DATA_DIR} cannot be used ({error.strerror}): name another folder.") from error
-if not os.access(DATA_DIR, os.W_OK | os.X_OK):
-    raise StrangeValue(f"DATA_DIR={DATA_DIR} cannot be written: name another folder, or change its owner.")
+# It may be part of an image.
+prepare(STATIC_ROOT, "STATIC_ROOT", written=False)
 
-TESTING = "pytest" in sys.modules
 DEBUG = env.flag("DEBUG")
-SECRET_KEY = _secret_key(DATA_DIR)
+SECRET_KEY = secret_key(env.text("SECRET_KEY"), DATA_DIR)
 
 # --- Who may call ---------------------------------------------------------------------------------------------------
 # Agents reach the same host by many names; hosts of pages are checked by CSRF and cookies. Restrict it in production.
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "*")
 CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Reverse proxies in front that append to X-Forwarded-For and set X-Forwarded-Proto; without one the headers count nothing.
+OPAMP_TRUSTED_PROXIES = env.integer("OPAMP_TRUSTED_PROXIES", 0, most=10)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OPAMP_TRUSTED_PROXIES else None
+# Cookies over https alone: said, or meant by whoever names an https origin.
+SECURE_COOKIES = env.flag("SECURE_COOKIES", default=any(item.startswith("https://") for item in CSRF_TRUSTED_ORIGINS))
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_COOKIES
+# Browsers that came over https once shall come over nothing else for so long; 0: they are not told.
+SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 0, most=2 * 366 * 24 * 3600)
+# Whoever reads /metrics sends it as `Authorization: Bearer …`; empty: nobody is asked.
+METRICS_TOKEN = env.text("METRICS_TOKEN")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SAMESITE = "Lax"
 
 # --- OpAMP ----------------------------------------------------------------------------------------------------------
 OPAMP_SECRET_KEY = env.text("OPAMP_SECRET_KEY")
+# Without a secret agents come in on loopback alone, unless this says that everybody who reaches the port may be one.
+OPAMP_ALLOW_ANONYMOUS_AGENTS = env.flag("OPAMP_ALLOW_ANONYMOUS_AGENTS")
+# Web pages of these origins may speak OpAMP, beside the portal's own; those of others are refused.
+OPAMP_ALLOWED_ORIGINS = env.items("OPAMP_ALLOWED_ORIGINS")
+for _item in OPAMP_ALLOWED_ORIGINS:
+    if parse_origin(_item) is None:
+        raise StrangeValue(f"OPAMP_ALLOWED_ORIGINS: {_item!r} is no origin: write https://console.example.org.")
+# Keys under which an agent's own word does not count: only operators' labels do.
+OPAMP_TRUSTED_LABEL_KEYS = env.items("OPAMP_TRUSTED_LABEL_KEYS")
+for _item in OPAMP_TRUSTED_LABEL_KEYS:
+    if _problem := operator_key_problem(_item):
+        raise StrangeValue(f"OPAMP_TRUSTED_LABEL_KEYS: {_item!r} is no label key. {_problem}")
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)
 OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, most=24 * 3600)
 # The port of the specification, for agents alone (S-02). Unset: opened when nobody else has it; 0: not opened.
@@ -158,8 +106,6 @@ OPAMP_HANDSHAKES_PER_SECOND = env.integer("OPAMP_HANDSHAKES_PER_SECOND", 500)
 # Reports with news of one agent, a second; ten times as many at once. Beyond that they wait, heartbeats do not. 0: no limit.
 OPAMP_REPORTS_PER_SECOND = env.integer("OPAMP_REPORTS_PER_SECOND", 10)
 OPAMP_REQUESTS_PER_SECOND = env.integer("OPAMP_REQUESTS_PER_SECOND", 5_000)
-# Reverse proxies in front that append to X-Forwarded-For; without one the header counts nothing.
-OPAMP_TRUSTED_PROXIES = env.integer("OPAMP_TRUSTED_PROXIES", 0, most=10)
 # permessage-deflate for agents that ask for it (S-13): less traffic, more CPU time.
 OPAMP_WEBSOCKET_COMPRESSION = env.flag("OPAMP_WEBSOCKET_COMPRESSION")
 OPAMP_HEADER_SECRETS = ("Authorization", "Secret-Key")
@@ -173,7 +119,16 @@ OPAMP_KEEP_CONNECTIONS_DAYS = env.integer("OPAMP_KEEP_CONNECTIONS_DAYS", 90, mos
 OPAMP_FORGET_AGENTS_DAYS = env.integer("OPAMP_FORGET_AGENTS_DAYS", 0, most=36_500)
 # Of one agent's timeline and of its connections so many are kept at least, and not many more: an agent may flap for ever.
 OPAMP_KEEP_PER_AGENT = env.integer("OPAMP_KEEP_PER_AGENT", 5_000, least=100)
+# Agents in all; new ones are refused beyond. 0: no limit.
+OPAMP_MAX_AGENTS = env.integer("OPAMP_MAX_AGENTS", 200_000)
+# New agents of one address, an hour; so many at once as well, for a fleet comes in at once. 0: no limit.
+OPAMP_NEW_AGENTS_PER_HOUR = env.integer("OPAMP_NEW_AGENTS_PER_HOUR", 20_000)
+# What reports of one agent, and of all, may occupy in the database; beyond it the former state is kept. 0: no limit.
+OPAMP_STORED_PER_AGENT = env.size("OPAMP_STORED_PER_AGENT", 64 * 1024**2, least=0)
+OPAMP_STORED_IN_ALL = env.size("OPAMP_STORED_IN_ALL", 16 * 1024**3, least=0)
 
+# The address that `serve` listens on; it and its workers write it here. Empty under another server.
+SERVED_HOST = ""
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, least=1, most=64)
 
 # --- Applications ---------------------------------------------------------------------------------------------------
@@ -208,7 +163,7 @@ MIDDLEWARE = [
     "opamp_platform.compression.CompressedAnswers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "opamp_platform.middleware.CheckHost",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -238,7 +193,7 @@ TEMPLATES = [
 # The exchange's database threads: SQLite has one writer, PostgreSQL gains up to four.
 _database_url = env.text("DATABASE_URL")
 DATABASE_THREADS = 4 if _database_url.startswith("postgres") else 1
-DATABASES = {"default": _database(_database_url, DATA_DIR, DATABASE_THREADS)}
+DATABASES = {"default": database(_database_url, DATA_DIR, DATABASE_THREADS)}
 
 # --- Redis: the doorbell between processes, the cache -----------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL")
@@ -265,7 +220,12 @@ if bool(S3_BUCKET) != bool(S3_ACCESS_KEY and S3_SECRET_KEY):
     raise StrangeValue("S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY go together: set all three or none.")
 _default_storage: dict[str, Any] = {
     "BACKEND": "django.core.files.storage.FileSystemStorage",
-    "OPTIONS": {"location": DATA_DIR / "files", "base_url": None},
+    "OPTIONS": {
+        "location": DATA_DIR / "files",
+        "base_url": None,
+        "file_permissions_mode": 0o600,
+        "directory_permissions_mode": 0o700,
+    },
 }
 if S3_BUCKET:
     _default_storage = {
@@ -306,6 +266,8 @@ USE_I18N = True
 
 # --- Sign-in --------------------------------------------------------------------------------------------------------
 LOGIN_URL = "admin:login"
+# Where people go who were sent to sign in from nowhere, or from an address that is not ours.
+LOGIN_REDIRECT_URL = "admin:index"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

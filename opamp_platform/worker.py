@@ -38,9 +38,12 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opamp_platform.settings")
     host, port, sockets, line = sys.argv[1:]
+    from django.conf import settings
+
     from opamp_platform import draining
     from opamp_platform.server import configured, keep_heap_small
 
+    settings.SERVED_HOST = host
     keep_heap_small()
     server = uvicorn.Server(configured(host=host, port=int(port)))
 

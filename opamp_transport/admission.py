@@ -15,6 +15,7 @@ from uuid import UUID
 from django.conf import settings
 
 from agents.credentials import AgentCredential, Denial, read
+from agents.excess import Excess
 from opamp_transport.limits import AddressLimit
 
 # Requests that are refused anyway (wrong secret, malformed), of one address: beyond this they get 429.
@@ -82,9 +83,12 @@ _UNAUTHORIZED = Refusal(
 )
 
 
-def turned_away(denial: Denial, instance_uid: UUID) -> Refusal:
-    """The answer to a request that was let in, but not to speak for the agent it names (S-83, S-117)."""
+def turned_away(denial: Denial | Excess, instance_uid: UUID) -> Refusal:
+    """The answer to a request that was let in, but not to speak for the agent it names (S-83, S-117, S-103)."""
     text = f"{instance_uid}: {denial.sentence}"
+    if isinstance(denial, Excess):
+        status = 429 if denial is Excess.TOO_MANY_NEW else 503
+        return Refusal(status, denial.value, text, {"Retry-After": str(retry_after_seconds())})
     if denial is Denial.FOREIGN:
         return Refusal(403, denial.value, text)
     return Refusal(401, denial.value, text, _CHALLENGE)

@@ -100,6 +100,7 @@ async def exchanged(
         first_word=link.connection is not None and not link.connection.claimed,
         settings_hash=heartbeat.settings_hash if heartbeat is not None else b"",
         credential=credential,
+        size=len(body),
     )
     if link.connection is not None and not report.requests_instance_uid:
         link.connection.claimed = True

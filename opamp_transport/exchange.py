@@ -22,6 +22,7 @@ from agents.reports import CustomMessage
 from agents.services.arrivals import Arrival
 from agents.services.custom_messages import take_custom_message
 from agents.services.leases import release_leases
+from agents.services.quotas import Quotas
 from opamp_transport import metrics
 from opamp_transport.admission import retry_after_seconds
 from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
@@ -76,8 +77,11 @@ class _Item:
 class Exchange:
     """Owns the queue and its workers; one per process. All methods belong to the event loop."""
 
-    def __init__(self, threads: DatabaseThreads, *, batch_size: int, queue_limit: int) -> None:
+    def __init__(
+        self, threads: DatabaseThreads, *, batch_size: int, queue_limit: int, quotas: Quotas | None = None
+    ) -> None:
         self._threads = threads
+        self._quotas = quotas
         self._batch_size = batch_size
         self._queue_limit = queue_limit
         self._queue: deque[_Item] = deque()
@@ -253,7 +257,9 @@ class Exchange:
     async def _record(self, items: Sequence[_Item]) -> list[Settled]:
         arrivals = [item.arrival for item in items if item.arrival is not None]
         circumstances = {item.uid: item.circumstances for item in items if item.circumstances is not None}
-        return await self._threads.run(settle_reports, arrivals, at=clock.now(), circumstances=circumstances)
+        return await self._threads.run(
+            settle_reports, arrivals, at=clock.now(), circumstances=circumstances, quotas=self._quotas
+        )
 
     async def _hand_over(self, agent_id: int, message: CustomMessage) -> None:
         """Whoever takes these messages gets one after its commit, so that it can cost the report nothing."""

@@ -15,6 +15,7 @@ from opamp_transport.doorway import Receive, Scope, Send
 from opamp_transport.limits import INBOUND
 from opamp_transport.protocol import framing
 from opamp_transport.runtime import Runtime
+from opamp_transport.web_pages import readable
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ async def reply_with(send: Send, headers: Mapping[str, str], body: bytes) -> Non
         metrics.REFUSALS.labels("http", "reply too large").inc()
         await respond(send, 500, b"The reply is larger than the limit.", {"content-type": "text/plain"})
         return
-    answer = {"content-type": framing.PROTOBUF_CONTENT_TYPE}
+    answer = {"content-type": framing.PROTOBUF_CONTENT_TYPE, **readable(headers)}
     if framing.accepts_gzip(headers.get("accept-encoding")):
         body = gzip.compress(body, compresslevel=1, mtime=0)
         answer["content-encoding"] = "gzip"

@@ -53,14 +53,14 @@ def paced(due_at: float, rate: float, now: float) -> tuple[float, float]:
 
 
 class AddressLimit:
-    """``rate`` events a second of one address, 0 for any number; short storms are let through.
+    """``rate`` events a second of one address, 0 for any number; short storms (of ``burst`` events) are let through.
 
     Remembers the addresses heard last; one that was forgotten starts with a full bucket.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, *, burst: float = 0.0) -> None:
         self.rate = rate
-        self._burst = max(1.0, rate * _BURST_SECONDS)
+        self._burst = burst or max(1.0, rate * _BURST_SECONDS)
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, address: str, now: float) -> float:

@@ -25,12 +25,14 @@ from agents.services import commands, credentials, identity, leases, processes, 
 from agents.services.arrivals import Lease
 from agents.services.leases import Claim
 from agents.services.processes import ProcessWatch
+from agents.services.quotas import Quotas
 from agents.services.retention import ClockTrial
 from configurations.services import offers
 from opamp_transport import metrics
 from opamp_transport.admission import Gate
 from opamp_transport.exchange import Exchange
 from opamp_transport.limits import Complaints
+from opamp_transport.newcomers import Newcomers
 from opamp_transport.presence import Presence
 from opamp_transport.protocol.messages import assert_fast_protobuf
 from opamp_transport.registry import Connection, Registry
@@ -74,8 +76,12 @@ class Runtime:
         self.threads = DatabaseThreads(settings.DATABASE_THREADS)
         # Chores do not wait behind reports, nor reports behind chores.
         self.chore_threads = DatabaseThreads(1)
+        self.newcomers = Newcomers()
         self.exchange = Exchange(
-            self.threads, batch_size=settings.OPAMP_BATCH_SIZE, queue_limit=settings.OPAMP_QUEUE_LIMIT
+            self.threads,
+            batch_size=settings.OPAMP_BATCH_SIZE,
+            queue_limit=settings.OPAMP_QUEUE_LIMIT,
+            quotas=Quotas(self.newcomers.admits),
         )
         self.started_at = clock.now()
         self.gate = Gate()
@@ -226,6 +232,7 @@ class Runtime:
             self.watch.note_jump(time.monotonic())
         if not self.trial.has_begun:
             self.trial.begin(clock.now(), time.monotonic(), heard_at=retention.last_heard_at())
+        self.newcomers.tell(clock.now())
         return processes.beat(self.process_id, started_at=self.started_at, at=clock.now())
 
     async def flush_presence(self) -> None:

@@ -15,16 +15,19 @@ from django.db import transaction
 
 from agents import doorbell, extensions
 from agents.credentials import AgentCredential, Denial, text_of
+from agents.excess import Excess
 from agents.models import Agent, AgentCommand, AgentEvent
 from agents.reports import CustomMessage, RemoteConfigStatuses
 from agents.services import commands, credentials, identity
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease, Recorded
 from agents.services.bulk import bulk_insert
 from agents.services.leases import disconnect
+from agents.services.quotas import Quotas
 from agents.services.recording import FULL_STATE_PATIENCE, record_reports, save_recorded
 from configurations.services import offers
 from configurations.services.targeting import Placement, hold_targeting
 from opamp_transport import metrics
+from opamp_transport.admission import retry_after_seconds
 from opamp_transport.connection_settings import with_credential
 from opamp_transport.protocol.conversation import Desired, DesiredSettings, Known, answer, unsolicited
 from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply
@@ -65,22 +68,31 @@ class Settled:
     poll_interval: timedelta = DEFAULT_INTERVAL
     look_again_after: timedelta | None = None
     custom_message: CustomMessage | None = None
-    denial: Denial | None = None
+    denial: Denial | Excess | None = None
 
 
 def settle_reports(
-    arrivals: Sequence[Arrival], *, at: datetime, circumstances: Mapping[UUID, Circumstances] | None = None
+    arrivals: Sequence[Arrival],
+    *,
+    at: datetime,
+    circumstances: Mapping[UUID, Circumstances] | None = None,
+    quotas: Quotas | None = None,
 ) -> list[Settled]:
     """Record reports of distinct agents and decide their replies, in the same order; all or nothing."""
     try:
-        return _settle_batch(arrivals, at, circumstances or {}, hold=offers.may_match(arrivals))
+        return _settle_batch(arrivals, at, circumstances or {}, quotas, hold=offers.may_match(arrivals))
     except offers.TargetingNotHeld:
-        return _settle_batch(arrivals, at, circumstances or {}, hold=True)
+        return _settle_batch(arrivals, at, circumstances or {}, quotas, hold=True)
 
 
 @transaction.atomic(durable=True)
 def _settle_batch(
-    arrivals: Sequence[Arrival], at: datetime, circumstances: Mapping[UUID, Circumstances], *, hold: bool
+    arrivals: Sequence[Arrival],
+    at: datetime,
+    circumstances: Mapping[UUID, Circumstances],
+    quotas: Quotas | None,
+    *,
+    hold: bool,
 ) -> list[Settled]:
     if hold:
         hold_targeting(exclusive=False)
@@ -88,7 +100,7 @@ def _settle_batch(
     known = [arrival for arrival in arrivals if not arrival.report.requests_instance_uid]
     settled = _settle_asking(asking, known, at) if asking else {}
     if known:
-        settled |= _settle_known(known, at, circumstances, targeting_held=hold)
+        settled |= _settle_known(known, at, circumstances, quotas, targeting_held=hold)
     return [settled[arrival.report.instance_uid] for arrival in arrivals]
 
 
@@ -101,9 +113,12 @@ def _settle_asking(arrivals: Sequence[Arrival], others: Sequence[Arrival], at: d
     return settled | {uid: _turned_away(uid, denial) for uid, denial in denied.items()}
 
 
-def _turned_away(uid: UUID, denial: Denial) -> Settled:
-    """The answer to a speaker who may not speak for this agent (S-117)."""
-    error = ErrorResponse(ErrorType.BAD_REQUEST, denial.sentence)
+def _turned_away(uid: UUID, denial: Denial | Excess) -> Settled:
+    """The answer to a speaker who may not speak for this agent (S-117), or who is one agent too many (S-102)."""
+    if isinstance(denial, Excess):
+        error = ErrorResponse(ErrorType.UNAVAILABLE, denial.sentence, float(retry_after_seconds()))
+    else:
+        error = ErrorResponse(ErrorType.BAD_REQUEST, denial.sentence)
     return Settled(0, reply=Reply(instance_uid=uid.bytes, error=error), owned=False, denial=denial)
 
 
@@ -116,10 +131,11 @@ def _settle_known(
     arrivals: Sequence[Arrival],
     at: datetime,
     circumstances: Mapping[UUID, Circumstances],
+    quotas: Quotas | None,
     *,
     targeting_held: bool,
 ) -> dict[UUID, Settled]:
-    everyone = record_reports(arrivals, at=at)
+    everyone = record_reports(arrivals, at=at, quotas=quotas)
     settled = {
         (uid := entry.arrival.report.instance_uid): _turned_away(uid, entry.denial)
         for entry in everyone
@@ -345,6 +361,8 @@ def _look_again_after(entry: Recorded, placement: Placement, at: datetime) -> ti
 
 
 def _count(entry: Recorded) -> None:
+    for part, whose in entry.left_out.items():
+        metrics.UNSTORED.labels(part, whose).inc()
     status = entry.arrival.report.remote_config_status
     if status is not None and status.status is not RemoteConfigStatuses.UNSET:
         metrics.ANSWERS.labels(status.status.name.lower()).inc()

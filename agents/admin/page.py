@@ -28,7 +28,7 @@ from agents import extensions
 from agents.models import Agent, AgentEvent
 from agents.redaction import redacted_files
 from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_names, from_unix_nano
-from agents.sentences import Line, line_of, reason_words
+from agents.sentences import Line, line_of, part_words, reason_words
 from agents.services import commands, credentials
 from agents.services.identity import assign_instance_uid
 
@@ -165,6 +165,7 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "health": None if state.health is None else health_steps("", state.health),
             "files": sorted(files.items()),
             "may_reveal": bool(files) and request.user.has_perm("agents.reveal_secrets"),
+            "unstored": [(part_words(part), size) for part, size in sorted(state.unstored.items())],
             "components": None if state.components is None else component_steps(state.components.content),
             "packages": sorted((packages.get("packages") or {}).items()),
             "package_error": packages.get("error_message", ""),

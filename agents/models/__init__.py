@@ -10,6 +10,7 @@ Fields under "reported" are what the agent said; nothing but `agents.services.re
 from __future__ import annotations
 
 from agents.models.agent import Agent, AgentPresence, AgentQuerySet, SequenceNumberField, Transport
+from agents.models.fleet import Fleet
 from agents.models.history import AgentCommand, AgentEvent, ConnectionRecord
 from agents.models.processes import Leadership, ServerProcess
 from agents.models.reported import ReportedDocument, ReportedState
@@ -21,6 +22,7 @@ __all__ = [
     "AgentPresence",
     "AgentQuerySet",
     "ConnectionRecord",
+    "Fleet",
     "Leadership",
     "ReportedDocument",
     "ReportedState",

@@ -122,6 +122,8 @@ class Agent(models.Model):
 
     labels = models.JSONField(_("labels"), default=dict, help_text=_("What selectors match; operator labels win."))
     operator_labels = models.JSONField(_("operator labels"), default=dict, blank=True)
+    # What it says of itself under keys for which only an operator's label counts: shown, and matched by nothing.
+    asserted_labels = models.JSONField(_("asserted labels"), default=dict, editable=False)
 
     # Who is connected.
     connected = models.BooleanField(_("connected"), default=False)

@@ -39,6 +39,7 @@ class AgentEvent(models.Model):
         IDENTITY = "identity", _("Identity changed")
         CREDENTIAL = "credential", _("Credential")
         REFUSED = "refused", _("Message refused")
+        NOT_STORED = "not_stored", _("Report not stored")
 
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField(_("at"))

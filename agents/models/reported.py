@@ -22,9 +22,14 @@ class ReportedDocument(models.Model):
     hash = models.CharField(max_length=64, primary_key=True)
     kind = models.CharField(max_length=32, choices=Kind.choices)
     content = models.JSONField()
+    # Bytes of the canonical JSON, and the key of the agent that brought it first, for which it counts; that may be gone.
+    size = models.BigIntegerField(default=0)
+    reported_by = models.BigIntegerField(null=True)
     stored_at = models.DateTimeField(db_default=Now(), db_index=True)
 
     class Meta:
+        # Both sums, of one agent and of all, are read from it alone.
+        indexes = [models.Index(fields=["reported_by", "size"], name="document_size")]
         verbose_name = _("reported document")
         verbose_name_plural = _("reported documents")
 
@@ -63,12 +68,16 @@ class ReportedState(models.Model):
     settings_offered_hash = models.CharField(max_length=64, blank=True)
     settings_offered_lease = models.CharField(max_length=64, blank=True)
     settings_offered_at = models.DateTimeField(null=True)
+    # Bytes of this row's own parts once they came in large messages, and the parts that there was no room for, with their bytes.
+    parts_size = models.BigIntegerField(default=0)
+    unstored = models.JSONField(_("not stored"), default=dict)
 
     class Meta:
         verbose_name = _("reported state")
         verbose_name_plural = _("reported states")
         indexes = [
-            models.Index(fields=["components_hash"], name="state_components", condition=Q(components__isnull=False))
+            models.Index(fields=["components_hash"], name="state_components", condition=Q(components__isnull=False)),
+            models.Index(fields=["parts_size"], name="state_parts_size", condition=Q(parts_size__gt=0)),
         ]
 
     def __str__(self) -> str:

@@ -104,13 +104,15 @@ class Requirement:
 class ClauseResult:
     """One line of "why this configuration?": a clause, whether it holds, and the label it saw (``None``: absent).
 
-    ``clause`` is a sentence for a selector without requirements.
+    ``clause`` is a sentence for a selector without requirements. ``asserted`` is what the agent itself says under the key
+    when only an operator's label counts for it, else ``None``.
     """
 
     clause: str
     key: str
     satisfied: bool
     actual: str | None
+    asserted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,11 @@ class Selector:
             return self.match_all
         return all(requirement.matches(labels) for requirement in self.requirements)
 
-    def explain(self, labels: Mapping[str, str]) -> list[ClauseResult]:
-        """Every clause with its verdict, at least one; the selector matches exactly when all are satisfied."""
+    def explain(self, labels: Mapping[str, str], asserted: Mapping[str, str] | None = None) -> list[ClauseResult]:
+        """Every clause with its verdict, at least one; the selector matches exactly when all are satisfied.
+
+        ``asserted`` are labels that the agent has by its own word alone, and that do not count.
+        """
         if not self.requirements:
             return [ClauseResult(clause=self.words, key="", satisfied=self.match_all, actual=None)]
         return [
@@ -144,6 +149,7 @@ class Selector:
                 key=requirement.key,
                 satisfied=requirement.matches(labels),
                 actual=labels.get(requirement.key),
+                asserted=(asserted or {}).get(requirement.key),
             )
             for requirement in self.requirements
         ]

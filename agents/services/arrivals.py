@@ -14,7 +14,8 @@ from uuid import UUID, uuid4
 from django.conf import settings
 
 from agents.credentials import AgentCredential, Denial
-from agents.models import Agent, AgentEvent, AgentPresence, ReportedState, Transport
+from agents.excess import Excess
+from agents.models import Agent, AgentEvent, AgentPresence, ReportedDocument, ReportedState, Transport
 from agents.reports import Json, StatusReport
 
 # What agents do when nothing was offered to them, or the offer not taken.
@@ -45,7 +46,8 @@ class Arrival:
     heartbeats wait in presence, staler when another process heard the agent since. ``None`` when the process does not
     know the agent. ``digest`` is of the message's bytes, signed 64 bits, 0 for unknown (S-46). ``claimed``: the agent was
     heard on this connection before; ``first_word``: nobody was. ``settings_hash`` is of the connection settings that
-    would be offered here. ``credential`` is the agent's own that let it in, ``None`` for the shared secret or an open door.
+    would be offered here. ``size`` is of the message's bytes, unpacked. ``credential`` is the agent's own that let it in,
+    ``None`` for the shared secret or an open door.
     """
 
     report: StatusReport
@@ -57,6 +59,7 @@ class Arrival:
     first_word: bool = False
     settings_hash: bytes = b""
     credential: AgentCredential | None = None
+    size: int = 0
 
     @property
     def over_http(self) -> bool:
@@ -73,7 +76,9 @@ class Recorded:
     ``reassigned``: the uid given to this speaker, who is a duplicate; nothing was merged (S-31), and with
     ``connection_changed`` the agent went back to its former connection. ``poll_interval`` is the promise of an HTTP agent.
     ``known_maps``: the stored component map of each hash that the batch reports alone (S-99). ``denial``: the speaker may
-    not speak for the agent, so nothing was merged and nothing may be written (S-117).
+    not speak for the agent, or is one too many, so nothing was merged and nothing may be written (S-117). ``documents`` are
+    those the report brings, by its members' names. ``left_out``: members of the report that there is no room for, and
+    whose room that is (``"agent"``, ``"fleet"``).
     """
 
     arrival: Arrival
@@ -88,11 +93,13 @@ class Recorded:
     repeated: bool = False
     displaced: bool = False
     reassigned: UUID | None = None
-    denial: Denial | None = None
+    denial: Denial | Excess | None = None
     connection_changed: bool = False
     poll_interval: timedelta = DEFAULT_INTERVAL
     components_known: bool = False
     known_maps: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, ReportedDocument] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     gained_capabilities: int = 0
     relabelled: bool = False
     left: bool = False

@@ -14,10 +14,10 @@ from accounts import services as accounts
 from accounts.models import User
 from accounts.sentence import Sentence
 from agents import doorbell, extensions
-from agents.labels import InvalidLabels, labels_of, validate_labels
+from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentEvent, ReportedState
-from agents.reports import AgentDescription
 from agents.services.batches import Outcome, batches
+from agents.services.labelling import LABEL_FIELDS, described, label
 from agents.services.recording import agent_name
 
 
@@ -67,14 +67,14 @@ def edit_agent(
         wanted = validate_labels(operator_labels)
         if wanted != agent.operator_labels:
             changed["operator_labels"] = agent.operator_labels = wanted
-            relabelled = _relabel(agent, ReportedState.objects.get(agent_id=agent.pk))
-            if relabelled:
-                changed["labels"] = agent.labels
+            fields = label(agent, described(ReportedState.objects.get(agent_id=agent.pk)))
+            changed |= {name: getattr(agent, name) for name in fields}
+            relabelled = "labels" in fields
     if not changed:
         return agent
     agent.save(update_fields=list(changed))
     kind = AgentEvent.Kind.LABELS if "operator_labels" in changed else AgentEvent.Kind.EDITED
-    said = {key: value for key, value in changed.items() if key != "labels"}
+    said = {key: value for key, value in changed.items() if key not in LABEL_FIELDS}
     AgentEvent.objects.create(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""})
     accounts.record(by=by, verb="agent.edit", target=agent, name=str(agent), data=said)
     if relabelled:
@@ -131,10 +131,10 @@ def _edit_labels_of_batch(
             continue
         agent.operator_labels = wanted
         changed.append(agent)
-        if _relabel(agent, states[agent.pk]):
+        if "labels" in label(agent, described(states[agent.pk])):
             moved.append(agent)
     person = by.get_username() if by else ""
-    Agent.objects.bulk_update(changed, ["operator_labels", "labels"], batch_size=200)
+    Agent.objects.bulk_update(changed, ["operator_labels", *LABEL_FIELDS], batch_size=200)
     AgentEvent.objects.bulk_create(
         AgentEvent(
             agent=agent,
@@ -183,13 +183,3 @@ def _locked(agent_id: int) -> Agent:
         return Agent.objects.select_for_update().get(pk=agent_id)
     except Agent.DoesNotExist:
         raise UnknownAgent(f"There is no agent {agent_id}.") from None
-
-
-def _relabel(agent: Agent, state: ReportedState) -> bool:
-    """Compute the labels anew from what was reported and what operators say; true when they changed."""
-    described = AgentDescription(state.identifying_attributes, state.non_identifying_attributes)
-    labels = labels_of(described, agent.operator_labels)
-    if labels == agent.labels:
-        return False
-    agent.labels = labels
-    return True

@@ -6,16 +6,14 @@ Works on rows that `recording` has loaded and will save; reads the database only
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django.db import models
 
-from agents.labels import facts_of, labels_of
-from agents.models import Agent, AgentEvent, ReportedDocument, Transport
+from agents.labels import facts_of
+from agents.models import Agent, AgentEvent, Transport
 from agents.reports import (
     APPLIED_SETTINGS,
     AgentCapabilities,
@@ -35,13 +33,14 @@ from agents.reports import (
     is_complete,
 )
 from agents.services.arrivals import Lease, Recorded, claimed_fields, http_expiry, promised_interval
+from agents.services.labelling import label
 
 Kind = AgentEvent.Kind
 _SHOWN_MESSAGE_BYTES = 2048
 
 
 def merge_report(entry: Recorded, at: datetime) -> None:
-    """Overwrite capabilities and every *present* part (S-39, S-40), and claim the lease."""
+    """Overwrite capabilities and every *present* part (S-39, S-40) that is not left out, and claim the lease."""
     report, lease = entry.arrival.report, entry.arrival.lease
     entry.presence.last_seen_at = at
     if not _hides_a_gap(entry):
@@ -57,19 +56,9 @@ def merge_report(entry: Recorded, at: datetime) -> None:
     previous = entry.previous_sequence_num
     if previous is not None and report.sequence_num < previous and is_complete(report, entry.agent.capabilities):
         entry.restarted = True
-    parts: tuple[tuple[Any, Callable[[Recorded, Any, datetime], None]], ...] = (
-        (report.agent_description, _merge_description),
-        (report.health, _merge_health),
-        (report.effective_config, _merge_effective_config),
-        (report.remote_config_status, _merge_remote_config_status),
-        (report.package_statuses, _merge_package_statuses),
-        (report.available_components, _merge_components),
-        (report.custom_capabilities, _merge_custom_capabilities),
-        (report.connection_settings_status, _merge_settings_status),
-        (report.custom_message, _note_custom_message),
-    )
-    for value, merge in parts:
-        if value is not None:
+    for part, merge in _PARTS:
+        value = getattr(report, part)
+        if value is not None and part not in entry.left_out:
             merge(entry, value, at)
     if answers_full_state(report, _tellable(entry)):
         entry.change_state("full_state_requested_at", None)
@@ -175,6 +164,11 @@ def _merge_capabilities(entry: Recorded, mask: int, at: datetime) -> None:
 def _merge_description(entry: Recorded, description: AgentDescription, at: datetime) -> None:
     changed = entry.change_state("identifying_attributes", dict(description.identifying_attributes))
     changed |= entry.change_state("non_identifying_attributes", dict(description.non_identifying_attributes))
+    if changed or entry.first_on_connection:
+        # With each connection, as well: a process with another setting of trusted keys may have computed them last.
+        fields = label(entry.agent, description)
+        entry.dirty |= fields
+        entry.relabelled |= "labels" in fields
     if not changed and not entry.is_new:
         return
     facts = facts_of(description)
@@ -190,8 +184,6 @@ def _merge_description(entry: Recorded, description: AgentDescription, at: datet
     ):
         entry.change(name, fitted(Agent, name, value))
     entry.change("name", agent_name(agent))
-    if entry.change("labels", labels_of(description, agent.operator_labels)):
-        entry.relabelled = True
     if not entry.is_new:
         entry.note(Kind.DESCRIBED, at)
 
@@ -210,15 +202,12 @@ def _merge_health(entry: Recorded, health: ComponentHealth, at: datetime) -> Non
         entry.note(Kind.RESTARTED, at, started_at=started_at.isoformat())
 
 
-def _merge_effective_config(entry: Recorded, config: EffectiveConfig, at: datetime) -> None:
-    content: dict[str, Any] = {key: dict(file) for key, file in config.files.items()}
-    key = document_hash(ReportedDocument.Kind.EFFECTIVE_CONFIG, content)
-    if entry.state.effective_config_id != key:
-        entry.state.effective_config = ReportedDocument(
-            hash=key, kind=ReportedDocument.Kind.EFFECTIVE_CONFIG, content=content
-        )
+def _merge_effective_config(entry: Recorded, _config: EffectiveConfig, at: datetime) -> None:
+    document = entry.documents["effective_config"]
+    if entry.state.effective_config_id != document.hash:
+        entry.state.effective_config = document
         entry.dirty_state.add("effective_config")
-        entry.note(Kind.EFFECTIVE_CONFIG, at, hash=key[:12])
+        entry.note(Kind.EFFECTIVE_CONFIG, at, hash=document.hash[:12])
 
 
 def _merge_remote_config_status(entry: Recorded, status: RemoteConfigStatus, _at: datetime) -> None:
@@ -231,10 +220,9 @@ def _merge_components(entry: Recorded, components: AvailableComponents, _at: dat
     """A hash alone must not erase the map already known for it (S-40); an unknown hash makes us ask (S-98)."""
     reported = components.hash.hex()[:128]
     if components.components is not None:
-        content = dict(components.components)
-        key = document_hash(ReportedDocument.Kind.COMPONENTS, content)
-        if entry.state.components_id != key:
-            entry.state.components = ReportedDocument(hash=key, kind=ReportedDocument.Kind.COMPONENTS, content=content)
+        document = entry.documents["available_components"]
+        if entry.state.components_id != document.hash:
+            entry.state.components = document
             entry.dirty_state.add("components")
         entry.change_state("components_hash", reported)
         entry.components_known = True
@@ -266,7 +254,15 @@ def fitted(model: type[models.Model], name: str, text: str) -> str:
     return text[:limit] if limit else text
 
 
-def document_hash(kind: str, content: Mapping[str, Json]) -> str:
-    """SHA-256 (hex) of kind and canonical JSON: sorted keys, no spaces."""
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(f"{kind}\n{canonical}".encode()).hexdigest()
+# In this order: what a later one decides may rest on an earlier one.
+_PARTS: tuple[tuple[str, Callable[[Recorded, Any, datetime], None]], ...] = (
+    ("agent_description", _merge_description),
+    ("health", _merge_health),
+    ("effective_config", _merge_effective_config),
+    ("remote_config_status", _merge_remote_config_status),
+    ("package_statuses", _merge_package_statuses),
+    ("available_components", _merge_components),
+    ("custom_capabilities", _merge_custom_capabilities),
+    ("connection_settings_status", _merge_settings_status),
+    ("custom_message", _note_custom_message),
+)

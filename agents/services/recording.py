@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
 from uuid import UUID
-
-from django.db import models
 
 from accounts.clock import is_ahead
 from agents.models import (
@@ -18,34 +15,32 @@ from agents.models import (
     AgentEvent,
     AgentPresence,
     ConnectionRecord,
-    ReportedDocument,
     ReportedState,
     Transport,
 )
 from agents.services import credentials
 from agents.services.arrivals import Arrival, Lease, Recorded
 from agents.services.bulk import bulk_insert, bulk_read, bulk_save, bulk_update, reserve_keys
+from agents.services.documents import DOCUMENT_GRACE, documents_of, store_documents
 from agents.services.identity import move_to_new_uid, tell_rivals_apart
 from agents.services.merging import agent_name, merge_report
+from agents.services.quotas import Quotas
 
-__all__ = ["Arrival", "Lease", "Recorded", "agent_name", "record_reports", "save_recorded"]
+__all__ = ["DOCUMENT_GRACE", "Arrival", "Lease", "Recorded", "agent_name", "record_reports", "save_recorded"]
 
 Kind = AgentEvent.Kind
 # A full state that was asked for and did not come within this time may be asked for again (S-44).
 FULL_STATE_PATIENCE = timedelta(seconds=60)
-_EFFECTIVE_CONFIG = cast("models.ForeignKey[Any, Any]", ReportedState._meta.get_field("effective_config"))
-_COMPONENTS = cast("models.ForeignKey[Any, Any]", ReportedState._meta.get_field("components"))
 _PRESENCE_FIELDS = ["last_seen_at", "sequence_num", "message_digest", "expires_at"]
-# A document that nobody refers to is kept this long after it was last stored: a report under way may bring it back.
-DOCUMENT_GRACE = timedelta(hours=1)
 
 
-def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorded]:
+def record_reports(arrivals: Sequence[Arrival], *, at: datetime, quotas: Quotas | None = None) -> list[Recorded]:
     """Merge reports of *distinct* agents into their rows; must run inside a transaction.
 
     Agents never seen are registered. Nothing is written yet for the rows that the caller may still change: it ends
     with `save_recorded`. Rows are locked in the order of their keys, so that two batches cannot wait for each other.
-    Of a speaker who may not speak for its agent nothing is recorded but the ``denial``.
+    Of a speaker who may not speak for its agent nothing is recorded but the ``denial``. ``quotas`` bound newcomers and what is
+    stored; without them nothing does.
     """
     uids = [arrival.report.instance_uid for arrival in arrivals]
     # Unknown here may be a uid that we assigned, so that the agent's row still has the former one.
@@ -66,20 +61,26 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime) -> list[Recorde
         entry = _known(arrival, row, at) if row is not None else _newcomer(arrival, at)
         entry.known_maps = known_maps
         recorded.append(entry)
-        if entry.denial is not None:
-            continue
+    if quotas is not None:
+        quotas.judge_newcomers(recorded)
+    admitted = [entry for entry in recorded if entry.denial is None]
+    speaking = [entry for entry in admitted if not (entry.displaced or entry.reassigned)]
+    for entry in speaking:
+        entry.documents = documents_of(entry.arrival.report)
+    if quotas is not None:
+        quotas.weigh(speaking, at)
+    for entry in admitted:
         credentials.note_use(entry, at)
         if entry.displaced or entry.reassigned:
             entry.presence.last_seen_at = at
         else:
             merge_report(entry, at)
-    admitted = [entry for entry in recorded if entry.denial is None]
-    _store_documents(admitted, at)
     newcomers = [entry for entry in admitted if entry.is_new]
     for entry, key in zip(newcomers, reserve_keys(Agent, len(newcomers)), strict=True):
         entry.agent.pk = entry.state.agent_id = entry.presence.agent_id = key
         for event in entry.events:
             event.agent_id = key
+    store_documents(speaking, at)
     _keep_history(admitted, at)
     return recorded
 
@@ -210,24 +211,3 @@ def _keep_history(recorded: Sequence[Recorded], at: datetime) -> None:
         )
         for entry in opened
     )
-
-
-def _store_documents(recorded: Sequence[Recorded], at: datetime) -> None:
-    """Insert the documents this batch brought and the database lacks, in key order so that batches cannot deadlock."""
-    documents: dict[str, ReportedDocument] = {}
-    for entry in recorded:
-        for reference in (_EFFECTIVE_CONFIG, _COMPONENTS):
-            # A document known by its key alone is stored already; to follow the key would ask for each agent.
-            if reference.name in entry.dirty_state and reference.is_cached(entry.state):
-                document = getattr(entry.state, reference.name)
-                if document is not None:
-                    documents[document.hash] = document
-    if documents:
-        # One that nobody referred to for long may be pruned at this moment: its date of storing says it is wanted again.
-        # Touched first, stored second, so that one pruned in between is there in the end.
-        stale = ReportedDocument.objects.filter(hash__in=documents, stored_at__lt=at - DOCUMENT_GRACE / 2)
-        for key in list(stale.order_by("hash").values_list("hash", flat=True)):
-            stale.filter(hash=key).update(stored_at=at)
-        ReportedDocument.objects.bulk_create(
-            [documents[key] for key in sorted(documents)], ignore_conflicts=True, batch_size=100
-        )

@@ -26,8 +26,8 @@ from agents.models import (
     ReportedDocument,
     ReportedState,
 )
+from agents.services.documents import DOCUMENT_GRACE
 from agents.services.editing import forget_agents
-from agents.services.recording import DOCUMENT_GRACE
 
 logger = logging.getLogger(__name__)
 

@@ -67,7 +67,17 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
     change_form_template = "admin/configurations/configuration/change_form.html"
     fieldsets = [
         (_("Name"), {"fields": ["name", "display_name", "description"]}),
-        (_("Which agents"), {"fields": ["selector", "match_all", "priority", "enabled"], "classes": ["targeting"]}),
+        (
+            _("Which agents"),
+            {
+                "fields": ["selector", "match_all", "priority", "enabled"],
+                "classes": ["targeting"],
+                "description": _(
+                    "Agents say their labels themselves: whoever may connect can claim any. Operator labels win; for keys in "
+                    "OPAMP_TRUSTED_LABEL_KEYS they alone count."
+                ),
+            },
+        ),
         (_("What they run"), {"fields": ["raw_config", "content_type", "config_key"], "classes": ["editor"]}),
         (_("This revision"), {"fields": ["note", "expected_revision"]}),
     ]

@@ -9,6 +9,7 @@ from uuid import UUID
 from channels.consumer import AsyncConsumer
 
 from agents.credentials import AgentCredential, Denial
+from agents.excess import Excess
 from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
@@ -37,6 +38,7 @@ from opamp_transport.protocol.errors import (
 from opamp_transport.protocol.replies import HeartbeatOffer, Reply
 from opamp_transport.registry import Link
 from opamp_transport.runtime import Runtime
+from opamp_transport.web_pages import preflight, refused_page
 
 
 class HttpDoor(AsyncConsumer):  # type: ignore[misc]
@@ -48,15 +50,17 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
         headers = header_map(scope["headers"])
         address = peer_of(scope)
         credential = own_credential(headers)
-        refusal = here.gate.admit(
-            headers,
-            address=address,
-            websocket=False,
-            queue_is_full=here.refuses,
-            now=time.monotonic(),
-            credential=credential,
-        )
-        fault = None if refusal else wrong_request(scope, headers)
+        fault = refused_page(scope, headers)
+        if fault is None and (answer := preflight(scope, headers)) is not None:
+            await respond(send, 200, b"", answer)
+            return
+        refusal = None
+        if fault is None:
+            now, full = time.monotonic(), here.refuses
+            refusal = here.gate.admit(
+                headers, address=address, websocket=False, queue_is_full=full, now=now, credential=credential
+            )
+            fault = None if refusal else wrong_request(scope, headers)
         if refusal is None and fault is None:
             held = Held()
             try:
@@ -80,6 +84,12 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
                 held.release()
         if fault is not None:
             refusal = here.gate.fault(fault, address=address, now=time.monotonic())
+        await self.refuse(here, refusal, fault, address, send)
+
+    async def refuse(
+        self, here: Runtime, refusal: Refusal | None, fault: Refusal | None, address: str, send: Send
+    ) -> None:
+        """Answer with ``refusal``; of a ``fault``, for which it may be too many already, the log tells."""
         if refusal is None:
             raise RuntimeError("neither answered nor refused")
         complain(here, "http", refusal.reason, address, fault.text if fault else refusal.text)
@@ -146,7 +156,7 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
 class Denied(Exception):
     """The request may not speak for the agent it names."""
 
-    def __init__(self, instance_uid: UUID, denial: Denial) -> None:
+    def __init__(self, instance_uid: UUID, denial: Denial | Excess) -> None:
         super().__init__(denial.sentence)
         self.instance_uid = instance_uid
         self.denial = denial

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from accounts.clock import clock
 from agents.credentials import Denial
+from agents.excess import Excess
 from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
@@ -45,6 +46,7 @@ from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
 from opamp_transport.registry import Connection, Link
 from opamp_transport.runtime import Runtime
 from opamp_transport.settlement import Settled
+from opamp_transport.web_pages import refused_page
 
 logger = logging.getLogger(__name__)
 
@@ -88,14 +90,19 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         address = peer_of(scope)
         headers = header_map(scope["headers"])
         credential = own_credential(headers)
-        refusal = here.gate.admit(
-            headers,
-            address=address,
-            websocket=True,
-            queue_is_full=here.refuses,
-            now=time.monotonic(),
-            credential=credential,
-        )
+        now = time.monotonic()
+        refusal = refused_page(scope, headers)
+        if refusal is not None:
+            refusal = here.gate.fault(refusal, address=address, now=now)
+        else:
+            refusal = here.gate.admit(
+                headers,
+                address=address,
+                websocket=True,
+                queue_is_full=here.refuses,
+                now=now,
+                credential=credential,
+            )
         if refusal is not None:
             complain(here, "websocket", refusal.reason, address, refusal.text)
             await _refuse_upgrade(scope, send, refusal)
@@ -207,7 +214,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             here.exchange.ring(link)
         return True
 
-    async def deny(self, connection: Connection, link: Link, denial: Denial, reply: Reply | None) -> bool:
+    async def deny(self, connection: Connection, link: Link, denial: Denial | Excess, reply: Reply | None) -> bool:
         """Answer a speaker who may not speak for this agent, and close unless others speak here too; false when closed.
 
         Closed after a pause: clients count a handshake that succeeded as success, and would be back at once (S-105).
@@ -217,7 +224,8 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         if connection.credential is None and connection.serves_others(link):
             await self.push(reply)
             return True
-        await self.turn_away(reply, pause=_DENIED_SECONDS)
+        code = _CLOSE_TRY_LATER if isinstance(denial, Excess) else _CLOSE_POLICY
+        await self.turn_away(reply, pause=_DENIED_SECONDS, code=code)
         return False
 
     def noted(self, here: Runtime, connection: Connection, link: Link, report: StatusReport, settled: Settled) -> Reply:
@@ -263,12 +271,12 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         except (OSError, RuntimeError):
             logger.debug("the peer had gone before it could be told to go")
 
-    async def turn_away(self, reply: Reply, *, pause: float = 0.0) -> None:
+    async def turn_away(self, reply: Reply, *, pause: float = 0.0, code: int = _CLOSE_POLICY) -> None:
         """Say why, and close after ``pause`` (seconds)."""
         await self.push(reply)
         await asyncio.sleep(pause)
         self.hung_up = True
-        await self.close(_CLOSE_POLICY, "this agent may not connect so")
+        await self.close(code, "this agent may not connect so")
 
     async def hang_up(self) -> None:
         """Say goodbye: the server restarts, and the agent should come back. What it sent meanwhile, it will tell again."""

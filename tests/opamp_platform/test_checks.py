@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from pytest_django import Settings
 
-from opamp_platform.checks import agent_credentials_have_what_they_need, pool_holds_the_threads, several_workers
+from opamp_platform.checks import (
+    agent_credentials_have_what_they_need,
+    doors_are_closed,
+    pool_holds_the_threads,
+    several_workers,
+)
 
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": "x"}
 POSTGRES = {"ENGINE": "django.db.backends.postgresql", "NAME": "x"}
@@ -64,5 +69,21 @@ def test_agent_credentials_have_what_they_need(
         credentials, secret, offers,
     )  # fmt: skip
     found = agent_credentials_have_what_they_need(None)
+    assert [message.id for message in found] == expected
+    assert all(message.hint for message in found)
+
+
+@pytest.mark.parametrize(
+    ("secret", "hosts", "expected"),
+    [
+        ("", ["*"], ["opamp.W006", "opamp.W007"]),
+        ("secret", ["*"], ["opamp.W007"]),
+        ("", ["portal.example.com"], ["opamp.W006"]),
+        ("secret", ["portal.example.com"], []),
+    ],
+)
+def test_doors_are_closed(settings: Settings, secret: str, hosts: list[str], expected: list[str]) -> None:
+    settings.OPAMP_SECRET_KEY, settings.ALLOWED_HOSTS = secret, hosts
+    found = doors_are_closed(None)
     assert [message.id for message in found] == expected
     assert all(message.hint for message in found)

@@ -18,8 +18,8 @@ from tests.live_server import ROOT
 
 # Of the compose specification, those that make sense here; an unknown key is a misspelt one.
 SERVICE_KEYS = {
-    "build", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "ports", "profiles",
-    "restart", "security_opt", "stop_grace_period", "ulimits", "volumes",
+    "build", "cap_add", "cap_drop", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "ports",
+    "profiles", "read_only", "restart", "security_opt", "stop_grace_period", "tmpfs", "ulimits", "volumes",
 }  # fmt: skip
 
 
@@ -33,8 +33,8 @@ def compose() -> dict[str, Any]:
 def test_the_services(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert set(services) == {"platform", "postgres", "redis", "s3", "pgadmin"}
-    assert services["postgres"]["image"] == "postgres:16"
-    assert services["redis"]["image"] == "redis:7"
+    assert services["postgres"]["image"].startswith("postgres:16.")
+    assert services["redis"]["image"].startswith("redis:7.")
     assert services["pgadmin"]["profiles"] == ["tools"]
     assert set(services["platform"]["depends_on"]) == {"postgres", "redis", "s3"}
 
@@ -48,7 +48,7 @@ def test_only_the_portal_is_published_and_on_loopback_by_default(compose: dict[s
 def test_no_password_is_written_down(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         for name, value in service.get("environment", {}).items():
-            if re.search(r"PASSWORD|SECRET|ACCESS_KEY", name):
+            if re.search(r"PASSWORD|SECRET|ACCESS_KEY|AUTH|TOKEN", name):
                 assert re.fullmatch(r"\$\{\w+:[?-][^}]*\}", value), name
                 assert not re.search(r":-[^}]", value), f"{name} has a default"
 
@@ -64,10 +64,40 @@ def test_every_variable_of_the_portal_is_read_by_its_settings(compose: dict[str,
         assert f'"{name}"' in settings, name
 
 
-def test_every_image_is_a_named_release(compose: dict[str, Any]) -> None:
+def test_every_image_is_one_release(compose: dict[str, Any]) -> None:
+    images = {name: service["image"] for name, service in compose["services"].items() if "build" not in service}
+    base = re.search(r"^FROM (\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert base is not None
+    for name, image in {**images, "platform": base[1]}.items():
+        assert re.search(r":v?\d+\.\d+(\.\d+)?(-slim)?$", image), name
+
+
+def test_every_container_is_confined(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
-        if "build" not in service:
-            assert re.search(r":v?\d[\w.]*$", service["image"]), name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert set(service.get("cap_add", [])) <= {
+            "CHOWN", "DAC_OVERRIDE", "FOWNER", "NET_BIND_SERVICE", "SETGID", "SETUID",
+        }, name  # fmt: skip
+        # pgAdmin writes its configuration beside its code; it is a tool that is started by hand.
+        assert service.get("read_only", False) is (name != "pgadmin"), name
+    assert "cap_add" not in compose["services"]["platform"]
+
+
+def test_redis_asks_for_a_password(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    required = "${REDIS_PASSWORD:?write it into .env}"
+    command = services["redis"]["command"]
+    assert command[command.index("--requirepass") + 1] == required
+    assert services["platform"]["environment"]["REDIS_URL"] == f"redis://:{required}@redis:6379/0"
+    assert services["redis"]["environment"]["REDISCLI_AUTH"] == required
+    assert "PONG" in services["redis"]["healthcheck"]["test"][1]
+
+
+def test_agents_are_asked_for_a_secret(compose: dict[str, Any]) -> None:
+    environment = compose["services"]["platform"]["environment"]
+    assert environment["OPAMP_SECRET_KEY"].startswith("${OPAMP_SECRET_KEY:?")
+    assert "OPAMP_ALLOW_ANONYMOUS_AGENTS" not in environment
 
 
 def test_whoever_is_waited_for_says_when_it_is_ready(compose: dict[str, Any]) -> None:
@@ -80,7 +110,7 @@ def test_whoever_is_waited_for_says_when_it_is_ready(compose: dict[str, Any]) ->
 
 
 def test_the_file_has_only_what_compose_knows(compose: dict[str, Any]) -> None:
-    assert set(compose) == {"name", "services", "volumes"}
+    assert set(compose) == {"name", "services", "volumes", "x-confined"}
     for name, service in compose["services"].items():
         assert set(service) <= SERVICE_KEYS, name
         assert all(isinstance(value, str) for value in service.get("environment", {}).values()), name

@@ -35,6 +35,12 @@ SETTINGS_APPLIED = opamp_pb2.ConnectionSettingsStatuses_APPLIED
 SETTINGS_FAILED = opamp_pb2.ConnectionSettingsStatuses_FAILED
 
 
+@pytest.fixture(autouse=True)
+def secret(settings: Any) -> None:
+    """Agents are asked for it, so the name they reach the portal by is theirs to choose."""
+    settings.OPAMP_SECRET_KEY = SECRET
+
+
 def status(hash_: bytes, outcome: int = SETTINGS_APPLIED) -> dict[str, Any]:
     """What an agent says of an offer."""
     told = opamp_pb2.ConnectionSettingsStatus(last_connection_settings_hash=hash_, status=outcome)
@@ -98,7 +104,7 @@ class TestWhatIsOffered:
     @pytest.mark.parametrize("host", ["", "two words", 'quo"te', "a/b"])
     def test_no_offer_without_a_usable_host(self, transport: str, host: str) -> None:
         async def body() -> None:
-            async with Line(transport, {"host": host}) as line:
+            async with Line(transport, {**HEADERS, "host": host}) as line:
                 assert not (await line.tell_all(FakeAgent(capabilities=TAKES))).HasField("connection_settings")
 
         run(body())

@@ -313,7 +313,7 @@ class TestHandshakes:
     @pytest.mark.parametrize(
         "line",
         [
-            "Origin: https://elsewhere.example",
+            "Origin: http://portal",
             "Sec-WebSocket-Protocol: opamp, chat",
             "Sec-WebSocket-Extensions: x-unknown; a=b",
             "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",

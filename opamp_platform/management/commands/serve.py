@@ -16,10 +16,17 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
 from accounts import services as accounts
+from accounts.clock import clock
 from accounts.models import User
+from agents.services import labelling
 from opamp_platform import static_files, supervisor
+from opamp_platform.data_dir import close_to_others
+from opamp_platform.exposure import anonymous_agents_problem, exposures, open_data_dir
 from opamp_platform.health import first_line, missing_migrations
 from opamp_platform.server import configured, keep_heap_small, port_problem, raise_file_limit
+
+# What this portal makes in its data directory.
+_OUR_FILES = ("secret_key", "opamp.sqlite3*", "files", "metrics", "static")
 
 
 class Command(BaseCommand):
@@ -44,7 +51,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "Several workers need PostgreSQL (DATABASE_URL) and Redis (REDIS_URL): they share agents through them."
             )
-        problem = port_problem(host, port)
+        problem = anonymous_agents_problem(host) or port_problem(host, port)
         if problem:
             raise CommandError(problem)
         agent_port = self.agent_port(host, port, options["opamp_port"])
@@ -54,8 +61,10 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {first_line(error)}. See DATABASE_URL.") from error
         static_files.collect()
+        close_to_others(settings.DATA_DIR, _OUR_FILES)
         raise_file_limit()
         keep_heap_small()
+        settings.SERVED_HOST = host
         # Workers read their settings from the environment; this process has read its own already.
         os.environ["OPAMP_PORT"] = str(agent_port)
         settings.OPAMP_PORT = agent_port
@@ -88,7 +97,7 @@ class Command(BaseCommand):
         )
 
     def prepare(self, *, migrate: bool) -> None:
-        """Bring the schema up to date, and the roles. Raises DatabaseError."""
+        """Bring the schema up to date, the roles, and labels to the setting of trusted keys. Raises DatabaseError."""
         if connection.vendor == "postgresql":
             # The pool would say only that it waited in vain.
             with connection.wrap_database_errors:
@@ -96,6 +105,7 @@ class Command(BaseCommand):
         if migrate and missing_migrations():
             call_command("migrate", interactive=False, verbosity=0)
         accounts.ensure_roles()
+        labelling.apply_trusted_keys(at=clock.now())
 
     def agent_port(self, host: str, port: int, wanted: int | None) -> int:
         """The port for agents alone, 0 for none. Raises CommandError for a chosen one that cannot be had."""
@@ -113,8 +123,8 @@ class Command(BaseCommand):
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  compared, not bound
         shown = f"[{shown}]" if ":" in shown else shown
         self.stdout.write(f"Portal:  http://{shown}:{port}/")
-        if host not in {"127.0.0.1", "localhost", "::1"} and not settings.OPAMP_SECRET_KEY:
-            self.stdout.write("Warning: OPAMP_SECRET_KEY is empty, so any agent that reaches this port may connect.")
+        for said in filter(None, [*exposures(host), open_data_dir()]):
+            self.stdout.write(self.style.WARNING(f"Warning: {said}"))
         first = accounts.ensure_first_admin(username=settings.ADMIN_USERNAME, password=settings.ADMIN_PASSWORD)
         if first is not None:
             admin = User.objects.get(username=first.username)

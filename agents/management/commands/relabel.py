@@ -1,0 +1,20 @@
+"""``manage.py relabel``: what ``serve`` does at its start, for other servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from accounts.clock import clock
+from agents.services.labelling import apply_trusted_keys
+
+
+class Command(BaseCommand):
+    """Labels follow a changed ``OPAMP_TRUSTED_LABEL_KEYS``."""
+
+    help = "Compute the labels of all agents anew after OPAMP_TRUSTED_LABEL_KEYS was changed."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say how many agents have other labels now."""
+        self.stdout.write(f"{apply_trusted_keys(at=clock.now())} agents have other labels now.")
