@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 MESSAGES = Counter("opamp_messages", "Messages received from agents, by transport and kind.", ["transport", "kind"])
 SLOWED = Counter("opamp_slowed_reports", "Reports that waited because their agent sent too many.", ["transport"])
 REFUSALS = Counter("opamp_refusals", "Requests and messages refused, by reason.", ["transport", "reason"])
+NO_ADDRESSES = Counter("opamp_forwarded_no_addresses", "X-Forwarded-For of a trusted proxy that named no IP address.")
 OFFERS = Counter("opamp_offers", "Configuration offers sent, by how they came about.", ["occasion"])
 ANSWERS = Counter("opamp_configuration_answers", "Agents' answers to offers, by status.", ["status"])
 PUSHES = Counter("opamp_pushes", "Messages sent to agents unasked, by result.", ["result"])
