@@ -14,7 +14,7 @@ from agents.models import Agent, AgentEvent
 from agents.selectors import Entry, SelectorIndex
 from agents.services.bulk import bulk_insert, bulk_read, bulk_save, is_new
 from configurations.models import Assignment, Configuration, TargetingGeneration
-from configurations.outcome import outcome_of
+from configurations.outcome import AssignmentStatus, outcome_of
 
 _BATCH = 1_000
 # Any number, as long as nothing else in this database takes advisory locks under it.
@@ -187,6 +187,7 @@ class Placement:
         )
         self._set(agent, self.dirty_agent, "in_sync", outcome.in_sync)
         self._set(agent, self.dirty_agent, "config_failed", outcome.failed)
+        self._set(agent, self.dirty_agent, "config_applying", outcome.status is AssignmentStatus.APPLYING)
         error = agent.remote_config_error if outcome.failed else ""
         self._set(assignment, self.dirty_assignment, "error_message", error)
         if not self._set(assignment, self.dirty_assignment, "status", outcome.status.value):
