@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.extensions import Panel, register_panel
 from agents.models import Agent
 from agents.redaction import redacted_files
+from configurations.advice import advice_on
 from configurations.differences import compared
 from configurations.models import Assignment
 from configurations.targets import why
@@ -17,9 +18,11 @@ from configurations.targets import why
 
 def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """The assignment and all candidates, strongest first."""
+    assignment = Assignment.objects.filter(agent=agent).first()
     return {
         "agent": agent,
-        "assignment": Assignment.objects.filter(agent=agent).first(),
+        "assignment": assignment,
+        "advice": advice_on(agent, assignment),
         "candidates": why(agent),
         "may_retry": request.user.has_perm("configurations.change_configuration"),
     }
