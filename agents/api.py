@@ -44,7 +44,7 @@ from agents.filters import AgentFilter
 from agents.labels import InvalidLabels
 from agents.models import Agent, AgentQuerySet
 from agents.redaction import redacted_files
-from agents.reports import Facts, Status, derived_status
+from agents.reports import FACT_NAMES, Facts, Status, derived_status
 from agents.services import commands, credentials, editing
 from agents.services.batches import MOST, Outcome
 from agents.services.identity import assign_instance_uid
@@ -265,12 +265,9 @@ class AgentViewSet(
         """Counts by status, version and OS over all agents."""
         agents = Agent.objects.visible_to(request.user).order_by()
         by_status: Counter[str] = Counter({item.value: 0 for item in Status})
-        facts = agents.values_list("connected", "healthy", "in_sync", "config_failed").annotate(number=Count("*"))
-        for connected, healthy, in_sync, config_failed, number in facts:
-            status = derived_status(
-                Facts(connected=connected, healthy=healthy, in_sync=in_sync, config_failed=config_failed)
-            )
-            by_status[status.value] += number
+        groups = agents.values_list(*FACT_NAMES).annotate(number=Count("*"))
+        for *facts, number in groups:
+            by_status[derived_status(Facts(*facts)).value] += number
         return Response(
             {
                 "total": sum(by_status.values()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidForm
@@ -129,14 +130,19 @@ class AgentDetailSerializer(AgentSerializer):
 
 
 class EventSerializer(serializers.ModelSerializer[AgentEvent]):
-    """One line of the timeline."""
+    """One line of the timeline: ``at`` is when it happened first, ``last_at`` when last, of ``count`` times."""
 
     text = serializers.CharField(source="get_kind_display", read_only=True)
+    last_at = serializers.SerializerMethodField()
 
     class Meta:
         model = AgentEvent
-        fields = ["at", "kind", "text", "data"]
+        fields = ["at", "kind", "text", "data", "count", "last_at"]
         read_only_fields = fields
+
+    def get_last_at(self, event: AgentEvent) -> datetime:
+        """The same as ``at`` of what happened once."""
+        return event.last_at or event.at
 
 
 class CommandSerializer(serializers.ModelSerializer[AgentCommand]):

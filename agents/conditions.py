@@ -13,16 +13,17 @@ _OF_PRESENCE = "presence__"
 
 def status_condition(status: Status) -> Q:
     """`agents.reports.derived_status` turned into a condition; a test holds the two together over all combinations."""
-    failed = Q(healthy=False) | Q(config_failed=True)
     if status is Status.DISCONNECTED:
         return Q(connected=False)
     if status is Status.ERROR:
-        return Q(connected=True) & failed
+        return Q(connected=True) & (Q(config_failed=True) | Q(config_applying=False, healthy=False))
     # `healthy` and `in_sync` may be NULL, and NOT (NULL = x) is NULL in SQL: name the accepted values.
-    well = Q(connected=True, config_failed=False) & (Q(healthy=True) | Q(healthy__isnull=True))
+    not_ill = Q(healthy=True) | Q(healthy__isnull=True)
     if status is Status.CONFIGURING:
-        return well & Q(in_sync=False)
-    return well & (Q(in_sync=True) | Q(in_sync__isnull=True))
+        waits = Q(config_applying=True) | (not_ill & Q(in_sync=False))
+        return Q(connected=True, config_failed=False) & waits
+    settled = Q(in_sync=True) | Q(in_sync__isnull=True)
+    return Q(connected=True, config_failed=False, config_applying=False) & not_ill & settled
 
 
 def presence_order(names: Sequence[str]) -> list[str]:

@@ -94,6 +94,12 @@ class ComponentHealth:
     status_time_unix_nano: int
     tree: JsonObject
 
+    @property
+    def is_bare(self) -> bool:
+        """True when nothing but ``healthy`` is said, and perhaps when."""
+        said = self.last_error or self.status or self.start_time_unix_nano
+        return not said and self.tree.keys() <= {"healthy", "status_time_unix_nano"}
+
 
 @dataclass(frozen=True, slots=True)
 class EffectiveConfig:
@@ -207,25 +213,36 @@ class Status(enum.StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """The facts a status is derived from.
+class Facts(NamedTuple):
+    """The facts a status is derived from, under the names of the agent's fields.
 
     ``healthy`` is ``None`` when never reported (S-71: unknown, not unhealthy). ``in_sync`` is ``None`` when nothing is
-    desired. ``config_failed`` is true when the agent answered FAILED to the configuration it should run.
+    desired. ``config_failed`` is true when the agent answered FAILED to the configuration it should run,
+    ``config_applying`` while its answer is APPLYING.
     """
 
     connected: bool
     healthy: bool | None
     in_sync: bool | None
     config_failed: bool
+    config_applying: bool = False
+
+
+FACT_NAMES: tuple[str, ...] = Facts._fields  # noqa: SLF001  public, however it is spelled
 
 
 def derived_status(facts: Facts) -> Status:
-    """The one rule for `Status`: never sticky (defect 7), because it looks at nothing but the present facts."""
+    """The one rule for `Status`: never sticky (defect 7), because it looks at nothing but the present facts.
+
+    While an agent applies what it should run its Collector restarts: that it is unhealthy then says nothing yet.
+    """
     if not facts.connected:
         return Status.DISCONNECTED
-    if facts.healthy is False or facts.config_failed:
+    if facts.config_failed:
+        return Status.ERROR
+    if facts.config_applying:
+        return Status.CONFIGURING
+    if facts.healthy is False:
         return Status.ERROR
     if facts.in_sync is False:
         return Status.CONFIGURING

@@ -41,7 +41,7 @@ def line_of(event: AgentEvent) -> Line:
     text = write(data) if write is not None else _plain(event, data)
     tone = _TONES.get(Kind(event.kind) if event.kind in Kind.values else Kind.EDITED, "")
     if event.kind == Kind.HEALTH:
-        tone = "good" if data.get("healthy") else "bad"
+        tone = {True: "good", None: "quiet"}.get(data.get("healthy", False), "bad")
     if event.kind == Kind.CREDENTIAL:
         tone = {"used": "good", "revoked": "bad"}.get(str(data.get("step")), "")
     details = json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True) if data else ""
@@ -104,6 +104,8 @@ def _capabilities(data: Mapping[str, Any]) -> str:
 
 
 def _health(data: Mapping[str, Any]) -> str:
+    if data.get("healthy", False) is None:
+        return _("Took new connection settings, and has not said since how it is")
     if data.get("healthy"):
         return _("Became healthy")
     if data.get("error"):

@@ -14,6 +14,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api_input import Flag, Said, StrictSerializer, Text, Whole
+from accounts.languages import in_readers_language
+from configurations.advice import advice_on
 from configurations.checks import Finding, InvalidContentType, normalise_content_type
 from configurations.models import Assignment, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent
@@ -229,10 +231,11 @@ class DesiredSerializer(AssignmentSerializer):
 
     name = serializers.CharField(source="agent.configuration_name", allow_blank=True)
     running = serializers.SerializerMethodField()
+    advice = serializers.SerializerMethodField()
     candidates = serializers.SerializerMethodField()
 
     class Meta(AssignmentSerializer.Meta):
-        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "candidates"]
+        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "advice", "candidates"]
         read_only_fields = fields
 
     @extend_schema_field(RunningSerializer(allow_null=True))
@@ -240,6 +243,11 @@ class DesiredSerializer(AssignmentSerializer):
         """What it says it runs, ``null`` for nothing of ours; after a failure mostly the configuration before."""
         revision = running(assignment.agent)
         return None if revision is None else RunningSerializer(revision).data
+
+    def get_advice(self, assignment: Assignment) -> str | None:
+        """What may be done about the agent's answer, in the reader's language."""
+        advice = advice_on(assignment.agent, assignment)
+        return None if advice is None else in_readers_language(advice)
 
     @extend_schema_field(CandidateSerializer(many=True))
     def get_candidates(self, assignment: Assignment) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.extensions import Panel, register_panel
 from agents.models import Agent
 from agents.redaction import redacted_files
+from configurations.advice import advice_on
 from configurations.differences import compared
 from configurations.failures import failure_of
 from configurations.models import Assignment
@@ -25,6 +26,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "assignment": assignment,
         "failure": failure,
         "running": running(agent) if agent.config_failed else None,
+        "advice": advice_on(agent, assignment),
         "candidates": why(agent),
         "may_retry": request.user.has_perm("configurations.change_configuration"),
     }

@@ -50,7 +50,15 @@ def agent_credentials_have_what_they_need(app_configs: Sequence[AppConfig] | Non
                 id="opamp.E004",
             )
         )
-    if not settings.OPAMP_OFFER_HEARTBEAT:
+    if settings.OPAMP_OFFER_HEARTBEAT is None:
+        found.append(
+            checks.Warning(
+                "OPAMP_AGENT_CREDENTIALS while nobody has decided about OPAMP_OFFER_HEARTBEAT: agents over TLS get none.",
+                hint="Set OPAMP_OFFER_HEARTBEAT=true, after reading in docs/operations.md what an offer costs over TLS.",
+                id="opamp.W008",
+            )
+        )
+    elif not settings.OPAMP_OFFER_HEARTBEAT:
         found.append(
             Error(
                 "OPAMP_AGENT_CREDENTIALS without OPAMP_OFFER_HEARTBEAT: no offer would bring agents their credentials.",

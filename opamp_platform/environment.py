@@ -46,6 +46,10 @@ class Environment:
             return False
         raise StrangeValue(f"{name}={value!r} is no boolean: use true or false.")
 
+    def choice(self, name: str) -> bool | None:
+        """A boolean, ``None`` when it is unset or empty: nobody has decided."""
+        return self.flag(name) if self.text(name) else None
+
     def integer(self, name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
         """A whole number within ``least``…``most``."""
         value = self.text(name) or str(default)

@@ -19,7 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from agents.models import Agent
-from agents.reports import Facts, Status, derived_status
+from agents.reports import FACT_NAMES, Facts, Status, derived_status
 from opamp_platform.capacity import stored
 
 HTTP_REQUESTS = Counter("opamp_http_requests", "Requests of pages and API, by method and status.", ["method", "status"])
@@ -64,10 +64,8 @@ def count_by_status() -> Tally[Status]:
     """How many agents have each status; the one rule of `derived_status` over the grouped facts."""
     counts: Tally[Status] = Tally()
     # COUNT(*) needs no column beside those of the index over the facts, so the table itself is not read.
-    groups = Agent.objects.order_by().values_list("connected", "healthy", "in_sync", "config_failed")
-    for connected, healthy, in_sync, config_failed, number in groups.annotate(number=Count("*")):
-        facts = Facts(connected=connected, healthy=healthy, in_sync=in_sync, config_failed=config_failed)
-        counts[derived_status(facts)] += number
+    for *facts, number in Agent.objects.order_by().values_list(*FACT_NAMES).annotate(number=Count("*")):
+        counts[derived_status(Facts(*facts))] += number
     return counts
 
 

@@ -110,7 +110,8 @@ OPAMP_REQUESTS_PER_SECOND = env.integer("OPAMP_REQUESTS_PER_SECOND", 5_000)
 OPAMP_WEBSOCKET_COMPRESSION = env.flag("OPAMP_WEBSOCKET_COMPRESSION")
 OPAMP_HEADER_SECRETS = ("Authorization", "Secret-Key")
 # Connection settings with this interval, the address the agent used and the credentials it sent, to agents that take them.
-OPAMP_OFFER_HEARTBEAT = env.flag("OPAMP_OFFER_HEARTBEAT", default=True)
+# None: over plain connections alone, for over TLS supervisors stop verifying the certificate with any offer.
+OPAMP_OFFER_HEARTBEAT = env.choice("OPAMP_OFFER_HEARTBEAT")
 # Each agent that takes connection settings gets a credential of its own there; the secret is not enough for it any more.
 OPAMP_AGENT_CREDENTIALS = env.flag("OPAMP_AGENT_CREDENTIALS")
 # How long history is kept, and agents that are gone; 0 keeps it for ever.

@@ -6,8 +6,10 @@ Decisions on headers, addresses and a clock that comes in as an argument; how li
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import math
 import random
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -18,6 +20,8 @@ from agents.credentials import AgentCredential, Denial, read
 from agents.excess import Excess
 from opamp_transport.limits import AddressLimit
 
+# An IPv6 address in brackets, with or without a port, or an IPv4 address with one.
+_WITH_PORT = re.compile(r"\[([^\]]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
 # Requests that are refused anyway (wrong secret, malformed), of one address: beyond this they get 429.
 _FAULTS_PER_SECOND = 10.0
 
@@ -102,23 +106,53 @@ def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def peer_address(client: str, raw: Iterable[tuple[bytes, bytes]], *, proxies: int) -> str:
-    """The address of the peer, as text, behind ``proxies`` trusted reverse proxies.
+def forwarded_for(raw: Iterable[tuple[bytes, bytes]], *, proxies: int) -> str:
+    """What ``proxies`` trusted reverse proxies say of the peer, empty when they say nothing.
 
     Each of them appends the address it was called from to ``X-Forwarded-For``; what stands further left is whatever
     the peer wrote. With none to trust the header counts nothing.
     """
-    if proxies:
-        named = [
-            part.strip()
-            for name, value in raw
-            if name.lower() == b"x-forwarded-for"
-            for part in value.decode("latin-1").split(",")
-            if part.strip()
-        ]
-        if named:
-            client = named[-min(proxies, len(named))]
-    return client[:64]
+    if not proxies:
+        return ""
+    named = [
+        part.strip()
+        for name, value in raw
+        if name.lower() == b"x-forwarded-for"
+        for part in value.decode("latin-1").split(",")
+        if part.strip()
+    ]
+    return named[-min(proxies, len(named))] if named else ""
+
+
+def peer_address(client: str, forwarded: str) -> str:
+    """The address of the peer, as text: the ``forwarded`` one, or the ``client``'s own, which has opened the connection.
+
+    Limits and history are by address, and a text of the peer's choice would be a new one each time.
+    """
+    named = ip_address(forwarded) if forwarded else ""
+    if named or ":" not in client:  # a socket's IPv4 address has one spelling
+        return named or client[:64]
+    return ip_address(client) or client[:64]
+
+
+def ip_address(text: str) -> str:
+    """The IP address in ``text``, in its one spelling; empty when it is none.
+
+    Proxies may add a port (``192.0.2.1:4711``, ``[2001:db8::1]:4711``), quotes, or a zone (``fe80::1%eth0``), none of which
+    is the address's. An IPv4 address mapped into IPv6 is the IPv4 address.
+    """
+    bare = text.strip()
+    if len(bare) > 1 and bare[0] == bare[-1] == '"':
+        bare = bare[1:-1]
+    found = _WITH_PORT.fullmatch(bare)
+    if found is not None:
+        bare = found[1] or found[2]
+    try:
+        address = ipaddress.ip_address(bare.partition("%")[0])
+    except ValueError:
+        return ""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def overloaded() -> Refusal:

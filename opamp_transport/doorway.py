@@ -20,7 +20,7 @@ from agents.credentials import AgentCredential, text_of
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
 from opamp_transport import metrics
-from opamp_transport.admission import peer_address
+from opamp_transport.admission import forwarded_for, ip_address, peer_address
 from opamp_transport.connection_settings import heartbeat_offer, with_credential
 from opamp_transport.exchange import DatabaseAway, Overloaded
 from opamp_transport.limits import paced
@@ -98,7 +98,6 @@ async def exchanged(
         digest=_digest(body),
         claimed=link.known,
         first_word=link.connection is not None and not link.connection.claimed,
-        settings_hash=heartbeat.settings_hash if heartbeat is not None else b"",
         credential=credential,
         size=len(body),
     )
@@ -130,7 +129,7 @@ async def exchanged(
 
 def encoded(reply: Reply) -> bytes:
     """The bytes of ``reply``; OffersConnectionSettings is advertised only where such offers are made."""
-    if settings.OPAMP_OFFER_HEARTBEAT:
+    if settings.OPAMP_OFFER_HEARTBEAT is not False:
         reply = replace(reply, capabilities=reply.capabilities | ServerCapabilities.OFFERS_CONNECTION_SETTINGS)
     return encode_reply(reply)
 
@@ -140,9 +139,10 @@ def offered_settings(
 ) -> HeartbeatOffer | None:
     """The connection settings for the sender of this request, or ``None`` when none are offered.
 
-    Of what let it in they repeat its own ``credential`` alone, where it showed one.
+    Of what let it in they repeat its own ``credential`` alone, where it showed one. Over TLS they are offered only where
+    somebody decided so: supervisors stop verifying the server's certificate with any offer.
     """
-    if not settings.OPAMP_OFFER_HEARTBEAT:
+    if settings.OPAMP_OFFER_HEARTBEAT is False:
         return None
     offer = heartbeat_offer(
         scheme=scope["scheme"] if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http"),
@@ -152,6 +152,8 @@ def offered_settings(
         interval_seconds=settings.OPAMP_HEARTBEAT_SECONDS,
         key=settings.SECRET_KEY,
     )
+    if offer is not None and offer.over_tls and settings.OPAMP_OFFER_HEARTBEAT is None:
+        return None
     if offer is None or credential is None:
         return offer
     return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
@@ -177,9 +179,12 @@ def bad_request(error: ProtocolError) -> Reply:
 
 
 def peer_of(scope: Scope) -> str:
-    """The peer's address as text, without port; behind trusted proxies the one they name."""
+    """The peer's address as text, without port; behind trusted proxies the one they name, if it is one."""
     client = scope.get("client")
-    return peer_address(str(client[0]) if client else "", scope["headers"], proxies=settings.OPAMP_TRUSTED_PROXIES)
+    forwarded = forwarded_for(scope["headers"], proxies=settings.OPAMP_TRUSTED_PROXIES)
+    if forwarded and not ip_address(forwarded):
+        metrics.NO_ADDRESSES.inc()
+    return peer_address(str(client[0]) if client else "", forwarded)
 
 
 def complain(here: Runtime, transport: str, reason: str, address: str, text: str) -> None:

@@ -34,7 +34,7 @@ def wrong_request(scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
         )
     if not framing.is_protobuf_content_type(headers.get("content-type")):
         return Refusal(415, "wrong content type", "Send Content-Type: application/x-protobuf.")
-    if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity", "gzip"}:
+    if framing.is_gzipped(headers.get("content-encoding")) is None:
         return Refusal(
             415, "wrong encoding", "Send the body plain or with Content-Encoding: gzip.", {"Accept-Encoding": "gzip"}
         )
@@ -81,7 +81,7 @@ async def read(here: Runtime, receive: Receive, headers: Mapping[str, str], held
         if not event.get("more_body", False):
             break
     whole = parts[0] if len(parts) == 1 else b"".join(parts)
-    if headers.get("content-encoding", "").strip().lower() == "gzip":
+    if framing.is_gzipped(headers.get("content-encoding")):
         if len(whole) > _INFLATE_IN_THREAD:
             async with here.large_messages:
                 body = await asyncio.get_running_loop().run_in_executor(None, framing.gunzip, whole, limit)

@@ -18,7 +18,7 @@ from agents.credentials import AgentCredential, Denial, text_of
 from agents.excess import Excess
 from agents.models import Agent, AgentCommand, AgentEvent
 from agents.reports import CustomMessage, RemoteConfigStatuses
-from agents.services import commands, credentials, identity
+from agents.services import commands, components, credentials, identity, taken_settings
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease, Recorded
 from agents.services.bulk import bulk_insert
 from agents.services.leases import disconnect
@@ -165,7 +165,7 @@ def _settle_known(
             uid_told=entry.agent.next_uid_lease == entry.agent.lease_id,
             custom_capabilities=_untold(there.told_capabilities),
         )
-        reply = answer(_known(entry), report, desired)
+        reply = answer(_known(entry, at), report, desired)
         more_due = _note_sent(reply, placement, queue, entry.events, at=at)
         _note_asked(entry, reply, desired.settings, at)
         settled[report.instance_uid] = Settled(
@@ -239,7 +239,7 @@ def settle_rings(rung: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, Sett
     return settled
 
 
-def _known(entry: Recorded) -> Known:
+def _known(entry: Recorded, at: datetime) -> Known:
     return Known(
         sequence_num=entry.previous_sequence_num,
         capabilities=entry.agent.capabilities,
@@ -247,7 +247,7 @@ def _known(entry: Recorded) -> Known:
         full_state_lost=entry.full_state_lost,
         over_http=entry.arrival.over_http,
         repeated=entry.repeated,
-        components_known=entry.components_known,
+        components_asked=entry.components_known or components.asked_lately(entry, at),
     )
 
 
@@ -279,9 +279,11 @@ def _desired_settings(entry: Recorded, base: HeartbeatOffer | None, at: datetime
     return DesiredSettings(
         offer=offer,
         credential=credential,
+        interval_in_use=taken_settings.interval_in_use(state),
         answered=(state.connection_settings_status or {}).get("hash", "") == known.settings_hash.hex(),
         offered=same and state.settings_offered_lease == entry.agent.lease_id,
         offered_lately=same and offered_at is not None and abs(at - offered_at) < SETTINGS_PAUSE,
+        given_often=same and state.settings_offer_count >= taken_settings.GIVEN_TO_RETRIES,
     )
 
 
@@ -340,10 +342,11 @@ def _note_asked(entry: Recorded, reply: Reply, desired: DesiredSettings | None, 
     if reply.report_full_state:
         entry.change_state("full_state_requested_at", at)
         entry.note(AgentEvent.Kind.FULL_STATE, at, sequence_num=str(entry.arrival.report.sequence_num))
+    if reply.report_available_components:
+        components.note_asked(entry, at)
     if reply.heartbeat_offer is not None:
-        entry.change_state("settings_offered_hash", reply.heartbeat_offer.settings_hash.hex())
-        entry.change_state("settings_offered_lease", entry.agent.lease_id)
-        entry.change_state("settings_offered_at", at)
+        offer = reply.heartbeat_offer
+        taken_settings.note_offered(entry, offer.settings_hash.hex(), offer.interval_seconds, at)
         if desired is not None and desired.credential is not None:
             credentials.note_offer(entry, desired.credential, at)
 

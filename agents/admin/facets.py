@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.conditions import status_condition
 from agents.models import Agent, Transport
-from agents.reports import Facts, Status, derived_status
+from agents.reports import FACT_NAMES, Facts, Status, derived_status
 
 _MOST_CHOICES = 12
 # What took long to count is kept for so many times as long, so that counting never takes more than 5 % of a process.
@@ -42,19 +42,16 @@ def groups() -> list[Group]:
     now = time.monotonic()
     if now < _kept[0]:
         return _kept[1]
-    columns = (
-        "connected", "healthy", "in_sync", "config_failed", "os_type", "version", "transport", "configuration_name"
-    )  # fmt: skip
+    columns = (*FACT_NAMES, "os_type", "version", "transport", "configuration_name")
     found = []
     for *facts, os_type, version, transport, configuration, number in (
         Agent.objects.order_by().values_list(*columns).annotate(number=Count("*"))
     ):
-        connected, healthy, in_sync, failed = facts
-        status = derived_status(Facts(connected=connected, healthy=healthy, in_sync=in_sync, config_failed=failed))
+        known = Facts(*facts)
         values = {
-            "status": status.value,
-            "healthy": _FACTS[healthy],
-            "in_sync": _FACTS[in_sync],
+            "status": derived_status(known).value,
+            "healthy": _FACTS[known.healthy],
+            "in_sync": _FACTS[known.in_sync],
             "os_type": os_type,
             "version": version,
             "transport": transport,

@@ -169,6 +169,7 @@ class Agent(models.Model):
     configuration_hash = models.CharField(_("desired hash"), max_length=64, blank=True)
     in_sync = models.BooleanField(_("in sync"), null=True, blank=True)
     config_failed = models.BooleanField(_("configuration failed"), default=False)
+    config_applying = models.BooleanField(_("configuration is being applied"), default=False)
 
     objects = AgentQuerySet.as_manager()
 
@@ -188,6 +189,7 @@ class Agent(models.Model):
                     "healthy",
                     "in_sync",
                     "config_failed",
+                    "config_applying",
                     "os_type",
                     "version",
                     "transport",
@@ -216,12 +218,13 @@ class Agent(models.Model):
         return self.name or str(self.instance_uid)
 
     def facts(self) -> Facts:
-        """The three facts, for `derived_status`."""
+        """The facts, for `derived_status`."""
         return Facts(
             connected=self.connected,
             healthy=self.healthy,
             in_sync=self.in_sync,
             config_failed=self.config_failed,
+            config_applying=self.config_applying,
         )
 
     @property

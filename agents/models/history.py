@@ -11,7 +11,11 @@ from agents.models.agent import Agent, Transport
 
 
 class AgentEvent(models.Model):
-    """One line of an agent's timeline. ``data`` holds the values that the text of ``kind`` is filled with."""
+    """One line of an agent's timeline. ``data`` holds the values that the text of ``kind`` is filled with.
+
+    ``at`` is when it happened first; repeats soon after are folded into the line (`services.timeline`): ``count`` of them all,
+    ``last_at`` of the latest, NULL while there is none.
+    """
 
     class Kind(models.TextChoices):
         """What happened; the label is the sentence shown."""
@@ -45,6 +49,8 @@ class AgentEvent(models.Model):
     at = models.DateTimeField(_("at"))
     kind = models.CharField(_("kind"), max_length=32, choices=Kind.choices)
     data = models.JSONField(_("details"), default=dict)
+    count = models.PositiveIntegerField(_("times"), default=1)
+    last_at = models.DateTimeField(_("last at"), null=True)
 
     class Meta:
         verbose_name = _("event")

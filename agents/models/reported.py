@@ -42,7 +42,8 @@ class ReportedState(models.Model):
 
     ``health`` is the tree of `agents.reports.ComponentHealth.tree`. ``components_hash`` is the agent's own hash of its
     components (hex), so that the map is asked for once (S-98). ``full_state_requested_at`` bounds ReportFullState to
-    one outstanding request (S-44).
+    one outstanding request (S-44). ``components_asked`` says how often and when the map of a hash was asked for
+    (`services.components`), ``recent_lines`` which lines of the timeline may be repeated (`services.timeline`).
     """
 
     agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="reported")
@@ -60,6 +61,7 @@ class ReportedState(models.Model):
         ReportedDocument, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("components")
     )
     components_hash = models.CharField(max_length=128, blank=True)
+    components_asked = models.JSONField(default=dict)
     custom_capabilities = models.JSONField(_("custom capabilities"), default=list)
     package_statuses = models.JSONField(_("packages"), null=True)
     connection_settings_status = models.JSONField(_("connection settings status"), null=True)
@@ -71,6 +73,13 @@ class ReportedState(models.Model):
     # Bytes of this row's own parts once they came in large messages, and the parts that there was no room for, with their bytes.
     parts_size = models.BigIntegerField(default=0)
     unstored = models.JSONField(_("not stored"), default=dict)
+    # How often these very settings, the heartbeat interval in them (seconds), when the agent was seen to have taken them, and
+    # the interval that it took last: `services.taken_settings`.
+    settings_offer_count = models.PositiveSmallIntegerField(default=0)
+    settings_offered_seconds = models.PositiveIntegerField(null=True)
+    settings_taken_at = models.DateTimeField(null=True)
+    settings_accepted_seconds = models.PositiveIntegerField(null=True)
+    recent_lines = models.JSONField(default=list)
 
     class Meta:
         verbose_name = _("reported state")

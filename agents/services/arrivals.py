@@ -19,7 +19,8 @@ from agents.models import Agent, AgentEvent, AgentPresence, ReportedDocument, Re
 from agents.reports import Json, StatusReport
 
 # What agents do when nothing was offered to them, or the offer not taken.
-DEFAULT_INTERVAL = timedelta(seconds=30)
+DEFAULT_HEARTBEAT_SECONDS = 30
+DEFAULT_INTERVAL = timedelta(seconds=DEFAULT_HEARTBEAT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,8 @@ class Arrival:
     ``known_sequence_num`` is this process's memory of the last number, as of ``known_at``: fresher than the row while
     heartbeats wait in presence, staler when another process heard the agent since. ``None`` when the process does not
     know the agent. ``digest`` is of the message's bytes, signed 64 bits, 0 for unknown (S-46). ``claimed``: the agent was
-    heard on this connection before; ``first_word``: nobody was. ``settings_hash`` is of the connection settings that
-    would be offered here. ``size`` is of the message's bytes, unpacked. ``credential`` is the agent's own that let it in,
-    ``None`` for the shared secret or an open door.
+    heard on this connection before; ``first_word``: nobody was. ``size`` is of the message's bytes, unpacked. ``credential``
+    is the agent's own that let it in, ``None`` for the shared secret or an open door.
     """
 
     report: StatusReport
@@ -57,7 +57,6 @@ class Arrival:
     digest: int = 0
     claimed: bool = False
     first_word: bool = False
-    settings_hash: bytes = b""
     credential: AgentCredential | None = None
     size: int = 0
 
@@ -137,10 +136,9 @@ class Recorded:
         return True
 
 
-def promised_interval(*, accepted: bool) -> timedelta:
-    """How often an HTTP agent polls: as offered when it took the offer, else at its own pace, 30 s in all clients."""
-    offered = timedelta(seconds=settings.OPAMP_HEARTBEAT_SECONDS)
-    return offered if accepted else max(offered, DEFAULT_INTERVAL)
+def usual_interval() -> timedelta:
+    """How often an HTTP agent polls of which nothing else is known: at its own pace, 30 s in all clients, or as is wanted."""
+    return max(timedelta(seconds=settings.OPAMP_HEARTBEAT_SECONDS), DEFAULT_INTERVAL)
 
 
 def http_expiry(at: datetime, interval: timedelta) -> datetime:

@@ -105,6 +105,24 @@ def bulk_read(
         return reading.rows(cursor.fetchall())
 
 
+def bulk_newest(model: type[_Row], owner: str, owners: Sequence[int], *, limit: int) -> dict[int, list[_Row]]:
+    """Of each owner (by key; ``owner`` names the field) the rows with the largest keys, at most ``limit``, newest first."""
+    if not owners:
+        return {}
+    reading = _newest(model, owner, limit, connection.vendor)
+    found: list[_Row] = []
+    with connection.cursor() as cursor:
+        parts = [list(owners)] if connection.vendor == "postgresql" else owners
+        for part in parts:
+            cursor.execute(reading.sql, [part])
+            found += reading.rows(cursor.fetchall())
+    (field,) = _fields(model, [owner])
+    by_owner: dict[int, list[_Row]] = {}
+    for row in found:
+        by_owner.setdefault(getattr(row, field.attname), []).append(row)
+    return by_owner
+
+
 def bulk_save(changes: Iterable[tuple[Model, set[str]]]) -> None:
     """Write the named fields of each row of one model and nothing else; rows without a changed field are left out."""
     groups: dict[tuple[str, ...], list[Model]] = {}
@@ -247,6 +265,19 @@ def _reading(
     if locked and connection.features.has_select_for_update:
         sql += f" FOR UPDATE OF {table}"
     return _Reading(sql, model, relations)
+
+
+@lru_cache(maxsize=64)
+def _newest(model: type[_Row], owner: str, limit: int, vendor: str) -> _Reading[_Row]:
+    table, columns = _quoted(model, model._meta.concrete_fields)
+    (owned_by,) = _quoted(model, _fields(model, [owner]))[1]
+    key = connection.ops.quote_name(str(model._meta.pk.column))
+    listed = ", ".join(columns)
+    rows = f"SELECT {listed} FROM {table} WHERE {owned_by} = %s ORDER BY {key} DESC LIMIT {limit}"  # noqa: S608
+    if vendor == "postgresql":
+        own = rows.replace("%s", "owners.id")
+        rows = f"SELECT newest.* FROM unnest(%s::bigint[]) AS owners(id) CROSS JOIN LATERAL ({own}) AS newest"  # noqa: S608
+    return _Reading(rows, model, [])
 
 
 def _fields(model: type[Model], names: Iterable[str]) -> list[Any]:

@@ -19,7 +19,7 @@ from django.db.models import Model, Q
 
 from accounts.clock import is_ahead
 from agents.models import Agent, AgentEvent, AgentPresence, AgentQuerySet, ConnectionRecord, ServerProcess, Transport
-from agents.services.arrivals import Lease, claimed_fields, http_expiry, promised_interval
+from agents.services.arrivals import Lease, claimed_fields, http_expiry, usual_interval
 from agents.services.bulk import bulk_save, bulk_update
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ _BATCH = 1_000
 _CLOCK_SLACK = timedelta(seconds=60)
 # Two processes' readings of one clock differ by less: within it the numbers of an agent say which word came later.
 _READING_SLACK = timedelta(seconds=1)
+# Three of the longest intervals that can be offered.
+_LONGEST_PROMISE = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +204,13 @@ def renew_deadlines(*, at: datetime) -> int:
 def _renew(keys: Sequence[int], at: datetime) -> int:
     # Agents before their presence, as batches of reports lock them.
     len(Agent.objects.filter(pk__in=keys).locked().only("pk"))
-    longest = http_expiry(at, promised_interval(accepted=False)) - at
+    usual = http_expiry(at, usual_interval()) - at
     rows = AgentPresence.objects.filter(agent_id__in=keys, expires_at__isnull=False).order_by("agent_id")
     presences = list(rows.select_for_update(of=("self",)))
     for row in presences:
         # Both were set at the same moment, so their distance is what was promised.
         promised = (row.expires_at or at) - row.last_seen_at
-        row.expires_at = at + (promised if timedelta() < promised < longest else longest)
+        row.expires_at = at + (promised if timedelta() < promised <= _LONGEST_PROMISE else usual)
         row.last_seen_at = min(row.last_seen_at, at)
     bulk_update(presences, ["last_seen_at", "expires_at"])
     return len(presences)
@@ -219,11 +221,11 @@ def expire_agents(*, at: datetime) -> int:
     """Disconnect HTTP agents past their deadline; returns how many.
 
     Any process may run it at any time: each step is a compare-and-set, so two at once do no harm. Silence of a healthy
-    WebSocket is no reason (S-74, defect 6). A deadline further away than any could be set now was set by a clock that
-    jumped, and is moved to where it belongs.
+    WebSocket is no reason (S-74, defect 6). A deadline that was set at a moment yet to come was set by a clock that jumped,
+    and is moved to where it belongs.
     """
-    latest = http_expiry(at, promised_interval(accepted=False))
-    impossible, overdue = Q(expires_at__gt=latest + _CLOCK_SLACK), Q(expires_at__lt=at)
+    impossible = Q(last_seen_at__gt=at + _CLOCK_SLACK, expires_at__isnull=False)
+    overdue = Q(expires_at__lt=at)
     found = AgentPresence.objects.order_by("agent_id").values_list("agent_id", flat=True)
     keys = [*found.filter(impossible)[:_BATCH], *found.filter(overdue, agent__connected=True)[:_BATCH]]
     if not keys:
@@ -232,7 +234,7 @@ def expire_agents(*, at: datetime) -> int:
     agents = Agent.objects.filter(pk__in=keys)
     len(agents.locked().only("pk"))
     presences = AgentPresence.objects.filter(agent_id__in=keys)
-    presences.filter(impossible).update(expires_at=latest)
+    presences.filter(impossible).update(last_seen_at=at, expires_at=http_expiry(at, usual_interval()))
     silent = agents.filter(transport=Transport.HTTP, presence__expires_at__lt=at)
     expired = disconnect(silent, reason="silent", at=at)
     presences.filter(overdue).update(expires_at=None)

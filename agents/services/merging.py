@@ -15,7 +15,6 @@ from django.db import models
 from agents.labels import facts_of
 from agents.models import Agent, AgentEvent, Transport
 from agents.reports import (
-    APPLIED_SETTINGS,
     AgentCapabilities,
     AgentDescription,
     AvailableComponents,
@@ -32,7 +31,8 @@ from agents.reports import (
     from_unix_nano,
     is_complete,
 )
-from agents.services.arrivals import Lease, Recorded, claimed_fields, http_expiry, promised_interval
+from agents.services import taken_settings
+from agents.services.arrivals import Lease, Recorded, claimed_fields, http_expiry
 from agents.services.labelling import label
 
 Kind = AgentEvent.Kind
@@ -52,9 +52,13 @@ def merge_report(entry: Recorded, at: datetime) -> None:
         _claim(entry, lease, at)
     if report.capabilities:  # S-57: 0 means "not repeated"
         _merge_capabilities(entry, report.capabilities, at)
-    # A client created anew counts from the start and tells everything (S-47).
+    if report.connection_settings_status is not None:
+        _merge_settings_status(entry, report.connection_settings_status)
+    taken_settings.note_taken(entry, at)
+    # A client created anew counts from the start and tells everything (S-47); one that took settings is no restart.
     previous = entry.previous_sequence_num
-    if previous is not None and report.sequence_num < previous and is_complete(report, entry.agent.capabilities):
+    anew = previous is not None and report.sequence_num < previous and is_complete(report, entry.agent.capabilities)
+    if anew and entry.state.settings_taken_at != at:
         entry.restarted = True
     for part, merge in _PARTS:
         value = getattr(report, part)
@@ -65,7 +69,7 @@ def merge_report(entry: Recorded, at: datetime) -> None:
         entry.full_state_lost = entry.full_state_outstanding = False
     waits = entry.arrival.over_http and not report.agent_disconnect
     if waits:
-        entry.poll_interval = promised_interval(accepted=_took_settings(entry))
+        entry.poll_interval = taken_settings.promised_interval(entry.state)
     entry.presence.expires_at = http_expiry(at, entry.poll_interval) if waits else None
 
 
@@ -95,7 +99,7 @@ def _merge_custom_capabilities(entry: Recorded, names: tuple[str, ...], _at: dat
     entry.change_state("custom_capabilities", list(names))
 
 
-def _merge_settings_status(entry: Recorded, status: ConnectionSettingsStatus, _at: datetime) -> None:
+def _merge_settings_status(entry: Recorded, status: ConnectionSettingsStatus) -> None:
     entry.change_state(
         "connection_settings_status",
         {
@@ -104,13 +108,6 @@ def _merge_settings_status(entry: Recorded, status: ConnectionSettingsStatus, _a
             "error_message": status.error_message,
         },
     )
-
-
-def _took_settings(entry: Recorded) -> bool:
-    """True when the agent says that the settings offered here are in use."""
-    status = entry.state.connection_settings_status or {}
-    offered = entry.arrival.settings_hash.hex()
-    return bool(offered) and status.get("hash") == offered and status.get("status") == APPLIED_SETTINGS
 
 
 def _note_custom_message(entry: Recorded, message: CustomMessage, at: datetime) -> None:
@@ -190,11 +187,15 @@ def _merge_description(entry: Recorded, description: AgentDescription, at: datet
 
 def _merge_health(entry: Recorded, health: ComponentHealth, at: datetime) -> None:
     before = entry.agent.healthy
+    unknown = taken_settings.health_is_unknown(entry, health, at)
+    healthy = None if unknown else health.healthy
     entry.change_state("health", dict(health.tree))
     entry.change("health_status", fitted(Agent, "health_status", health.status))
     error_changed = entry.change("last_error", health.last_error)
-    if entry.change("healthy", health.healthy) or (error_changed and not health.healthy):
-        entry.note(Kind.HEALTH, at, healthy=health.healthy, before=before, error=health.last_error[:2000])
+    if entry.change("healthy", healthy) or (error_changed and not health.healthy):
+        entry.note(Kind.HEALTH, at, healthy=healthy, before=before, error=health.last_error[:2000])
+    if unknown:
+        return
     started_at = from_unix_nano(health.start_time_unix_nano)
     previous = entry.agent.started_at
     if entry.change("started_at", started_at) and previous is not None and started_at is not None:
@@ -263,6 +264,5 @@ _PARTS: tuple[tuple[str, Callable[[Recorded, Any, datetime], None]], ...] = (
     ("package_statuses", _merge_package_statuses),
     ("available_components", _merge_components),
     ("custom_capabilities", _merge_custom_capabilities),
-    ("connection_settings_status", _merge_settings_status),
     ("custom_message", _note_custom_message),
 )

@@ -126,9 +126,10 @@ def _parts(kind: Kind, at: datetime) -> Iterator[QuerySet[Any]]:
     match kind:
         case Kind.EVENTS:
             limit = _before(at, settings.OPAMP_KEEP_EVENTS_DAYS)
-            yield AgentEvent.objects.filter(at__lt=limit)
-            recent = AgentEvent.objects.filter(at__gte=limit)
-            yield from _surplus(recent, recent.filter(at__gte=at - _BUSY_DAY))
+            # A line is as old as what was folded into it last.
+            yield AgentEvent.objects.filter(Q(last_at=None) | Q(last_at__lt=limit), at__lt=limit)
+            recent = AgentEvent.objects.filter(Q(at__gte=limit) | Q(last_at__gte=limit))
+            yield from _surplus(recent, AgentEvent.objects.filter(at__gte=max(limit, at - _BUSY_DAY)))
         case Kind.CONNECTIONS:
             limit = _before(at, settings.OPAMP_KEEP_CONNECTIONS_DAYS)
             yield ConnectionRecord.objects.filter(disconnected_at__lt=limit)

@@ -25,7 +25,7 @@ def book_known_failures(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0008_list_indexes'),
+        ('agents', '0009_roll_backs'),
         ('configurations', '0001_initial'),
     ]
 

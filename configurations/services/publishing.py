@@ -287,6 +287,7 @@ def _renew(configuration: Configuration, revision: Revision, at: datetime) -> No
             configuration_hash=revision.hash,
             in_sync=False,
             config_failed=False,
+            config_applying=False,
         )
     others = set(everybody) - set(keys)
     moved: list[UUID] = rematch(others, fresh_targeting(), at)

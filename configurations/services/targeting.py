@@ -238,6 +238,7 @@ class Placement:
         )
         self._set(agent, self.dirty_agent, "in_sync", outcome.in_sync)
         self._set(agent, self.dirty_agent, "config_failed", outcome.failed)
+        self._set(agent, self.dirty_agent, "config_applying", outcome.status is AssignmentStatus.APPLYING)
         error = failure.error if failure is not None and outcome.failed else ""
         self._set(assignment, self.dirty_assignment, "error_message", error)
         if not self._set(assignment, self.dirty_assignment, "status", outcome.status.value):

@@ -328,6 +328,11 @@ class PatientWebSocketProtocol(ReadsInTime, WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.accept" and self.handshake_complete:
             self._forget_handshake()
+        elif message["type"] == "websocket.accept":
+            raise ClientDisconnected  # it went while it was judged
+        elif message["type"] == "websocket.http.response.body" and self.close_sent:
+            # Answered with another status; uvicorn would miss the upgrade when the application ends, and log an error.
+            self.handshake_complete = True
         elif message["type"] == "websocket.close":
             self._application_closed = True
             # The peer's own Close may be among what is not parsed yet.

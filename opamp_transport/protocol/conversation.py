@@ -21,7 +21,8 @@ class Known:
     ``sequence_num`` is the last one processed, ``None`` for an agent never seen. ``capabilities`` are those in force
     *after* the report (S-56). ``full_state_outstanding``: asked for and still expected; ``full_state_lost``: asked for,
     and request or answer got lost (S-44). ``over_http``: an earlier reply may have been lost. ``repeated``: the same bytes
-    arrived before (S-46). ``components_known``: the map behind the reported components hash is stored (S-98).
+    arrived before (S-46). ``components_asked``: the map behind the reported components hash is stored, or was asked for and
+    may still come (S-98).
     """
 
     sequence_num: int | None
@@ -30,7 +31,7 @@ class Known:
     full_state_lost: bool = False
     over_http: bool = False
     repeated: bool = False
-    components_known: bool = True
+    components_asked: bool = True
 
     @property
     def retried(self) -> bool:
@@ -43,14 +44,17 @@ class DesiredSettings:
     """Connection settings to offer, beside what decides whether to say so now.
 
     ``answered``: the agent named their hash. ``offered``: they were sent on the present connection; ``offered_lately``: on
-    whichever, not long ago. ``credential`` is one of the agent's own that ``offer`` brings, new with each offer: then all
-    three are about the one that was sent last.
+    whichever, not long ago; ``given_often``: so often that a lost reply explains it no more. ``credential`` is one of the
+    agent's own that ``offer`` brings, new with each offer: then all four are about the one that was sent last.
+    ``interval_in_use`` is the agent's (seconds), ``None`` for unknown; the endpoint of an offer is the one it uses anyway.
     """
 
     offer: HeartbeatOffer
     answered: bool
     offered: bool
     offered_lately: bool
+    given_often: bool = False
+    interval_in_use: int | None = None
     credential: AgentCredential | None = None
 
 
@@ -149,13 +153,14 @@ def offer_due(known: Known, config: DesiredConfig, *, status_reported: bool) -> 
 def settings_due(known: Known, report: StatusReport, settings: DesiredSettings) -> bool:
     """Whether to send ``connection_settings`` now ("Connection Settings Management", S-76, S-78, S-81).
 
-    Never a hash the agent has answered. Once on a connection to an agent that says it runs others. To one that says
-    nothing, not again for a while, on whichever connection: taking an offer may mean a new connection, and then every
-    connection would bring an offer and every offer a connection.
+    Never what the agent has already, for taking an offer costs it its client, and never a hash it has answered. Once on a
+    connection to an agent that says it runs others. To one that says nothing, not again for a while, on whichever
+    connection: taking an offer may mean a new connection, and then every connection would bring an offer and every offer a
+    connection.
     """
-    if not _takes_settings(known.capabilities, settings) or settings.answered:
+    if not _takes_settings(known.capabilities, settings) or settings.answered or not _brings_news(settings):
         return False
-    if known.retried or not settings.offered_lately:
+    if (known.retried and not settings.given_often) or not settings.offered_lately:
         return True
     return report.connection_settings_status is not None and not settings.offered
 
@@ -170,7 +175,7 @@ def _components_due(known: Known, report: StatusReport) -> bool:
         bool(known.capabilities & AgentCapabilities.REPORTS_AVAILABLE_COMPONENTS)
         and report.available_components is not None
         and report.available_components.components is None
-        and not known.components_known
+        and (not known.components_asked or known.retried)
     )
 
 
@@ -182,6 +187,10 @@ def _with_offers(reply: Reply, known: Known, desired: Desired, *, status_reporte
     if desired.new_instance_uid is not None and (known.retried or not desired.uid_told):
         reply = replace(reply, new_instance_uid=desired.new_instance_uid)
     return replace(reply, custom_capabilities=desired.custom_capabilities, custom_message=desired.custom_message)
+
+
+def _brings_news(settings: DesiredSettings) -> bool:
+    return settings.credential is not None or settings.offer.interval_seconds != settings.interval_in_use
 
 
 def _takes_settings(capabilities: int, settings: DesiredSettings) -> bool:

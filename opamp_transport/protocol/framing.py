@@ -17,6 +17,7 @@ PROTOBUF_CONTENT_TYPE = "application/x-protobuf"
 
 HEADER = b"\x00"
 """Before the protobuf bytes of a WebSocket message (S-05)."""
+_GZIP_NAMES = ("gzip", "x-gzip")  # RFC 9110 section 8.4.1.3
 _LONGEST_VARINT = 10  # bytes of a 64-bit varint
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # a gzip header and trailer around deflate
@@ -92,14 +93,26 @@ def gunzip(data: bytes, limit: int) -> bytearray:
     raise MalformedMessage(f"The gzip body has more than {_MOST_GZIP_MEMBERS} members.")
 
 
+def is_gzipped(header: str | None) -> bool | None:
+    """What ``Content-Encoding`` says of a body: true for gzip, false for plain, ``None`` for what is not understood (S-17).
+
+    A list of codings in any case; ``x-gzip`` is another name of gzip, ``identity`` none at all. Gzip twice is not understood.
+    """
+    codings = [coding.strip().lower() for coding in (header or "").split(",")]
+    applied = [coding for coding in codings if coding not in {"", "identity"}]
+    if not applied:
+        return False
+    return True if len(applied) == 1 and applied[0] in _GZIP_NAMES else None
+
+
 def accepts_gzip(header: str | None) -> bool:
     """True when ``Accept-Encoding`` permits gzip: named or by ``*``, and not with ``q=0``. Absent means no (S-17)."""
     weights: dict[str, float] = {}
     for entry in (header or "").split(","):
         coding, *parameters = (part.strip().lower() for part in entry.split(";"))
         weights[coding] = _quality(parameters)
-    gzip_weight = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
-    return gzip_weight > 0
+    named = [weights[name] for name in _GZIP_NAMES if name in weights]
+    return max(named, default=weights.get("*", 0.0)) > 0
 
 
 def _quality(parameters: list[str]) -> float:

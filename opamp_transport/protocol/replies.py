@@ -66,6 +66,11 @@ class HeartbeatOffer:
     settings_hash: bytes
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
+    @property
+    def over_tls(self) -> bool:
+        """True when the endpoint is a ``wss`` or ``https`` one."""
+        return self.endpoint.startswith(("wss:", "https:"))
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

@@ -28,6 +28,7 @@ def sentence(kind: str, **data: object) -> str:
             "Capabilities changed: now can A, B; no longer can C",
         ),
         ("health", {"healthy": True}, "Became healthy"),
+        ("health", {"healthy": None}, "Took new connection settings, and has not said since how it is"),
         ("health", {"healthy": False, "error": "port taken"}, "Unhealthy: port taken"),
         ("health", {"healthy": False, "error": ""}, "Became unhealthy"),
         ("credential", {"step": "issued"}, "A credential of its own was sent to it"),

@@ -311,7 +311,9 @@ class TestOtherEdits:
             config_failed=True,
         )
         Assignment.objects.update(status="failed")
-        assert "/retry/" in signed_in.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
+        page = signed_in.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
+        assert "/retry/" in page
+        assert "healthy although it said that this configuration failed" in page
         assert signed_in.post(f"{LIST}retry/{agent.pk}/").status_code == 302
         assert Assignment.objects.get().retry_requested
         assert Agent.objects.get(pk=agent.pk).status == "configuring"

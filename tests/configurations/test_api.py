@@ -13,7 +13,7 @@ from accounts.models import AuditEntry
 from accounts.services import issue_token
 from agents.models import Agent
 from configurations import api as configurations_api
-from configurations.models import Configuration, Revision
+from configurations.models import Assignment, Configuration, Revision
 from configurations.services import publishing
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +43,28 @@ def test_the_seeds_call_works(api_of, alice, report):
     why = api_of(alice).get(f"/api/v1/agents/{agent.instance_uid}/configuration").json()
     assert why["candidates"][0]["wins"] is True
     assert why["candidates"][0]["clauses"][0]["satisfied"] is True
+
+
+@pytest.mark.parametrize(
+    ("healthy", "connected", "status", "advised"),
+    [
+        (True, True, "failed", True),
+        (False, True, "failed", False),
+        (None, True, "failed", False),
+        (True, False, "failed", False),
+        (True, True, "applied", False),
+    ],
+)
+def test_a_healthy_agent_that_failed_is_worth_a_retry(api_of, alice, report, healthy, connected, status, advised):
+    agent = report(env="prod")
+    api_of(alice).post(URL, SEED)
+    Agent.objects.update(healthy=healthy, connected=connected)
+    Assignment.objects.update(status=status)
+    url = f"/api/v1/agents/{agent.instance_uid}/configuration"
+    advice = api_of(alice).get(url).json()["advice"]
+    assert ("(retry)" in advice) if advised else (advice is None)
+    if advised:
+        assert "重试" in api_of(alice).get(url, headers={"accept-language": "zh-hans"}).json()["advice"]
 
 
 def test_people_do_what_they_may(api_of, alice, bob, charlie):

@@ -117,7 +117,7 @@ SECTIONS: dict[str, tuple[Rule, ...]] = {
     "Health and heartbeat": _rules("""
 71|DERIVED|both|Health is a tree; its root decides; never reported is unknown
 72|DERIVED|both|Status words are not interpreted; start time 0 is "not running"
-73|MAY|both|A heartbeat interval is offered to agents that report heartbeats
+73|MAY|both|A heartbeat interval is offered to agents that report heartbeats and have another
 74|DERIVED|ws|Silence of a healthy socket proves nothing
 75|INTEROP|both|An offered interval is never 0 and never left out
 """),
@@ -152,7 +152,7 @@ SECTIONS: dict[str, tuple[Rule, ...]] = {
 97|DERIVED|both|A restart is an empty sub-message, sent once per request
 """),
     "Available components": _rules("""
-98|MAY|both|An unknown hash of components is asked for in full, a known one is not
+98|MAY|both|An unknown hash of components is asked for in full, then with pauses; a known one is not
 99|DERIVED|both|Component maps are kept by hash, for all agents
 """),
     "Errors, throttling, retries": _rules("""

@@ -59,11 +59,13 @@ def test_pool_holds_the_threads(
         (True, "secret", True, []),
         (True, "", True, ["opamp.E004"]),
         (True, "secret", False, ["opamp.E005"]),
+        (False, "", None, []),
+        (True, "secret", None, ["opamp.W008"]),
         (True, "", False, ["opamp.E004", "opamp.E005"]),
     ],
 )
 def test_agent_credentials_have_what_they_need(
-    settings: Settings, credentials: bool, secret: str, offers: bool, expected: list[str]
+    settings: Settings, credentials: bool, secret: str, offers: bool | None, expected: list[str]
 ) -> None:
     settings.OPAMP_AGENT_CREDENTIALS, settings.OPAMP_SECRET_KEY, settings.OPAMP_OFFER_HEARTBEAT = (
         credentials, secret, offers,

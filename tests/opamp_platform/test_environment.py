@@ -39,6 +39,17 @@ def test_a_strange_flag_is_not_false(value: str) -> None:
         Environment({"FLAG": value}).flag("FLAG")
 
 
+@pytest.mark.parametrize(("value", "expected"), [("true", True), ("off", False), ("", None), ("  ", None)])
+def test_a_choice_that_nobody_made_is_neither(value: str, expected: bool | None) -> None:
+    assert Environment({"CHOICE": value}).choice("CHOICE") is expected
+    assert Environment({}).choice("CHOICE") is None
+
+
+def test_a_strange_choice_is_no_choice() -> None:
+    with pytest.raises(StrangeValue, match="CHOICE='perhaps' is no boolean"):
+        Environment({"CHOICE": "perhaps"}).choice("CHOICE")
+
+
 class TestInteger:
     def test_empty_means_the_default(self) -> None:
         assert Environment({"N": ""}).integer("N", 7) == 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from opamp_transport.proto import opamp_pb2
@@ -192,6 +193,20 @@ class TestEnd:
         portal.process.send_signal(number)
         assert portal.process.wait(20) == 0
         assert "Traceback" not in portal.log_tail()
+
+
+def test_refused_agents_are_one_line_and_no_error(tmp_path: Path) -> None:
+    with LiveServer(tmp_path, OPAMP_SECRET_KEY=SECRET) as server:
+        before = len(server.log_path.read_text(encoding="utf-8"))
+        for _ in range(2):
+            with pytest.raises(InvalidStatus) as refused:
+                connect(server.websocket_endpoint, proxy=None)
+            assert refused.value.response.status_code == 401
+        # What the server has to say of it at the end, it says before it stops.
+        server.terminate()
+        lines = [json.loads(line) for line in server.log_path.read_text(encoding="utf-8")[before:].splitlines()]
+    told = [(line["event"], line["level"]) for line in lines if line["level"] != "info"]
+    assert told == [("refused", "warning")]
 
 
 class TestStarts:

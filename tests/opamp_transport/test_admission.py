@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
-from opamp_transport.admission import Gate, Refusal, peer_address
+from opamp_transport.admission import Gate, Refusal, forwarded_for, ip_address, peer_address
+from opamp_transport.doorway import peer_of
 
 SECRET = "s3cret-of-the-fleet"
 GOOD = {"authorization": f"Bearer {SECRET}"}
@@ -149,9 +153,52 @@ class TestAddress:
             (["6.6.6.6", "198.51.100.1, 10.0.0.2"], 2, "198.51.100.1"),
             (["198.51.100.1"], 3, "198.51.100.1"),
             ([" , ,"], 1, "10.0.0.9"),
-            (["x" * 500], 1, "x" * 64),
+            (["x" * 500], 1, "10.0.0.9"),
+            (["198.51.100.1, unknown"], 1, "10.0.0.9"),
+            (["_hidden, 10.0.0.2"], 2, "10.0.0.9"),
+            (["198.51.100.1:5678"], 1, "198.51.100.1"),
+            (["6.6.6.6, [2001:DB8::0:1]:1234"], 1, "2001:db8::1"),
+            (["[2001:db8::1]"], 1, "2001:db8::1"),
+            (["2001:db8::1"], 1, "2001:db8::1"),
+            (['"[2001:db8::1]:4711"'], 1, "2001:db8::1"),
+            (["fe80::1%eth0"], 1, "fe80::1"),
+            (["[fe80::1%eth0]:80"], 1, "fe80::1"),
+            (["::ffff:198.51.100.1"], 1, "198.51.100.1"),
+            (["[::ffff:198.51.100.1]:80"], 1, "198.51.100.1"),
+            (["198.51.100.1:port"], 1, "10.0.0.9"),
+            (["198.51.100.1:123456"], 1, "10.0.0.9"),
+            (["198.51.100.300"], 1, "10.0.0.9"),
+            (["198.51.100.1/24"], 1, "10.0.0.9"),
+            (["010.0.0.1"], 1, "10.0.0.9"),
+            (["2001:db8::1]:80"], 1, "10.0.0.9"),
+            (["\x1b[31m198.51.100.1"], 1, "10.0.0.9"),
+            (["1985229328"], 1, "10.0.0.9"),
+            (["[]:80"], 1, "10.0.0.9"),
+            (['"'], 1, "10.0.0.9"),
+            (["%"], 1, "10.0.0.9"),
+            (["198.51.100.\u0661"], 1, "10.0.0.9"),
         ],
     )
     def test_as_many_proxies_as_are_trusted(self, forwarded: list[str], proxies: int, address: str) -> None:
         raw = [(b"x-forwarded-for", value.encode()) for value in forwarded]
-        assert peer_address("10.0.0.9", raw, proxies=proxies) == address
+        assert peer_address("10.0.0.9", forwarded_for(raw, proxies=proxies)) == address
+
+    @pytest.mark.parametrize(
+        ("client", "address"),
+        [("::ffff:192.0.2.1", "192.0.2.1"), ("fe80::1%eth0", "fe80::1"), ("", ""), ("a-test", "a-test")],
+    )
+    def test_who_opened_the_connection_is_spelled_in_one_way(self, client: str, address: str) -> None:
+        assert peer_address(client, "") == address
+
+    @given(st.text())
+    def test_any_text_has_an_answer(self, text: str) -> None:
+        found = ip_address(text)
+        assert ip_address(found) == found
+
+    def test_what_is_no_address_is_counted(self, settings) -> None:  # type: ignore[no-untyped-def]
+        settings.OPAMP_TRUSTED_PROXIES = 1
+        scope = {"client": ("10.0.0.9", 1), "headers": [(b"x-forwarded-for", b"unknown")]}
+        before = REGISTRY.get_sample_value("opamp_forwarded_no_addresses_total") or 0.0
+        assert peer_of(scope) == "10.0.0.9"
+        assert peer_of({**scope, "headers": [(b"x-forwarded-for", b"192.0.2.1:80")]}) == "192.0.2.1"
+        assert REGISTRY.get_sample_value("opamp_forwarded_no_addresses_total") == before + 1

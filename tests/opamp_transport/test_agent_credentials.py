@@ -201,6 +201,7 @@ class TestGiven:
 
     def test_not_unless_it_is_switched_on(self, transport: str, settings: Settings) -> None:
         settings.OPAMP_AGENT_CREDENTIALS = False
+        settings.OPAMP_HEARTBEAT_SECONDS = 45
 
         async def body() -> None:
             agent = FakeAgent(capabilities=TAKES)
@@ -209,6 +210,26 @@ class TestGiven:
             assert (await row_of(agent)).credential_number is None
 
         run(body())
+
+
+@BOTH
+@RULES
+@pytest.mark.rule("S-71")
+def test_what_a_client_built_from_the_offer_says_of_its_health_is_nothing(transport: str, settings: Settings) -> None:
+    settings.OPAMP_HEARTBEAT_SECONDS = 45
+
+    async def body() -> None:
+        agent = FakeAgent(capabilities=TELLS)
+        text = await given(transport, agent)
+        bare = opamp_pb2.ComponentHealth(healthy=False)
+        async with Line(transport, with_own(text)) as line:
+            # Counting on, and without a word on what it took: the credential tells.
+            again = await line.tell_all(agent, health=bare)
+            assert not again.HasField("connection_settings")
+        row = await row_of(agent)
+        assert (row.healthy, row.reported.settings_accepted_seconds) == (None, 45)
+
+    run(body())
 
 
 @RULES

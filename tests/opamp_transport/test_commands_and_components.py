@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from agents.models import Agent, AgentCommand, ReportedDocument
+from agents.models import Agent, AgentCommand, ReportedDocument, ReportedState
 from agents.services.commands import OBSERVATION_TIME, expire_commands, request_restart
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import COLLECTOR, FakeAgent, Socket, run
@@ -34,6 +34,15 @@ REPORTS_COMPONENTS = 0x4000
 def ask_for_restart(agent: FakeAgent) -> AgentCommand:
     """An operator presses the button."""
     return request_restart(Agent.objects.get(instance_uid=agent.uid), by=None, at=timezone.now())
+
+
+@sync_to_async
+def pretend_it_was_asked(*, ago: timedelta) -> None:
+    """Move all questions for component maps into the past."""
+    state = ReportedState.objects.get()
+    at = (timezone.now() - ago).isoformat()
+    state.components_asked = {name: [times, at] for name, (times, _) in state.components_asked.items()}
+    state.save(update_fields=["components_asked"])
 
 
 async def outcomes(agent: FakeAgent) -> list[str]:
@@ -161,6 +170,48 @@ class TestAvailableComponents:
                 assert child == {"metadata": {"code.namespace": "example.com/otlp"}}
                 assert (await line.exchange(agent.message(**components(b"2")))).flags == COMPONENTS
                 assert (await row_of(agent)).reported.components is None
+
+        run(body())
+
+    @BOTH
+    @pytest.mark.rule("S-98")
+    def test_one_that_names_a_hash_and_never_tells_is_asked_with_doubling_pauses(self, transport: str) -> None:
+        async def body() -> None:
+            agent = FakeAgent(capabilities=COLLECTOR | REPORTS_COMPONENTS)
+
+            async def is_asked(hash_: bytes) -> bool:
+                """Over a connection of its own, answered by a process of its own."""
+                await lose_memory()
+                async with Line(transport) as line:
+                    replies = [await line.exchange(agent.message(**components(hash_))) for _ in range(3)]
+                    await line.exchange(agent.message(**GOODBYE))
+                assert not any(reply.flags & COMPONENTS for reply in replies[1:])
+                return bool(replies[0].flags & COMPONENTS)
+
+            async with Line(transport) as line:
+                await line.tell_all(agent)
+            assert await is_asked(b"1")
+            for minutes in (1, 2, 4):
+                assert not await is_asked(b"1")
+                await pretend_it_was_asked(ago=timedelta(minutes=minutes))
+                assert await is_asked(b"1")
+            assert await is_asked(b"2")
+            assert not await is_asked(b"1")
+            for number in range(20):
+                await is_asked(b"many %d" % number)
+            assert len((await row_of(agent)).reported.components_asked) == 8
+
+        run(body())
+
+    @pytest.mark.rule("S-98", transport="http")
+    def test_a_retried_poll_is_asked_again(self) -> None:
+        async def body() -> None:
+            agent = FakeAgent(capabilities=COLLECTOR | REPORTS_COMPONENTS)
+            line = Line("http")
+            message = agent.message(**agent.full_parts(), **components(b"1"))
+            for _ in range(2):
+                assert (await line.exchange(message)).flags == COMPONENTS
+            assert not (await line.exchange(agent.message(**components(b"1")))).flags
 
         run(body())
 

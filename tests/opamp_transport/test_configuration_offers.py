@@ -89,6 +89,35 @@ class TestWhatIsOffered:
         run(body())
 
 
+class TestWhileItIsApplied:
+    @BOTH
+    @pytest.mark.rule("S-64")
+    def test_a_collector_that_restarts_meanwhile_is_no_error(self, transport: str) -> None:
+        async def body() -> None:
+            wanted = await publish()
+            agent = FakeAgent(env="prod")
+            ill = {"health": opamp_pb2.ComponentHealth(healthy=False, last_error="stopped")}
+            async with Line(transport) as line:
+                await line.tell_all(agent)
+                seen = []
+                for parts in (
+                    {"remote_config_status": answered(wanted, APPLYING)},
+                    ill,
+                    {"health": opamp_pb2.ComponentHealth(healthy=True)},
+                    {"remote_config_status": answered(wanted, APPLIED)},
+                    ill,
+                    {"remote_config_status": answered(wanted, APPLYING)},
+                    {"remote_config_status": answered(wanted, FAILED, "exit code 1")},
+                    {"remote_config_status": answered(b"another", APPLYING)},
+                ):
+                    await line.exchange(agent.message(**parts))
+                    seen.append((await row_of(agent)).status.value)
+            assert seen[:6] == ["configuring"] * 3 + ["connected", "error", "configuring"]
+            assert seen[6:] == ["error", "error"]
+
+        run(body())
+
+
 class TestWhenItIsOffered:
     @BOTH
     @pytest.mark.rule("S-58")

@@ -14,6 +14,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.utils import timezone
+from pytest_django import Settings
 from websockets.sync.client import connect
 
 from agents.models import ReportedState
@@ -23,7 +24,7 @@ from opamp_transport.proto import opamp_pb2
 from opamp_transport.settlement import SETTINGS_PAUSE
 from tests.fake_agent import COLLECTOR, FakeAgent, run
 from tests.live_server import LiveServer
-from tests.opamp_transport.conversations import BOTH, GOODBYE, Line, lose_memory, row_of
+from tests.opamp_transport.conversations import BOTH, GOODBYE, Line, lose_memory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "fleet-secret-9f1c"
@@ -53,14 +54,16 @@ def pretend_it_was_offered(*, ago: timedelta) -> None:
     ReportedState.objects.update(settings_offered_at=timezone.now() - ago)
 
 
+@pytest.fixture(autouse=True)
+def another_interval(settings: Settings) -> None:
+    """One that agents do not have of themselves, so that there is something to offer."""
+    settings.OPAMP_HEARTBEAT_SECONDS = 45
+
+
 class TestWhatIsOffered:
     @BOTH
     @pytest.mark.rule("S-73", "S-75", "S-79", "S-80")
-    def test_where_the_agent_reached_us_how_often_and_what_let_it_in(
-        self, transport: str, settings: pytest.FixtureRequest
-    ) -> None:
-        settings.OPAMP_HEARTBEAT_SECONDS = 45  # type: ignore[attr-defined]
-
+    def test_where_the_agent_reached_us_how_often_and_what_let_it_in(self, transport: str) -> None:
         async def body() -> None:
             async with Line(transport, {**HEADERS, "x-other": "1"}) as line:
                 offer = (await line.tell_all(FakeAgent(capabilities=TAKES))).connection_settings
@@ -78,7 +81,9 @@ class TestWhatIsOffered:
 
     @BOTH
     @pytest.mark.rule("S-79")
-    def test_behind_a_proxy_with_tls_the_scheme_is_the_agents(self, transport: str) -> None:
+    def test_behind_a_proxy_with_tls_the_scheme_is_the_agents(self, transport: str, settings: Settings) -> None:
+        settings.OPAMP_OFFER_HEARTBEAT = True
+
         async def body() -> None:
             async with Line(transport, {**HEADERS, "x-forwarded-proto": "https"}) as line:
                 offer = (await line.tell_all(FakeAgent(capabilities=TAKES))).connection_settings
@@ -111,12 +116,17 @@ class TestWhatIsOffered:
 
     @BOTH
     @pytest.mark.rule("S-73")
-    def test_it_can_be_switched_off(self, transport: str, settings: pytest.FixtureRequest) -> None:
-        settings.OPAMP_OFFER_HEARTBEAT = False  # type: ignore[attr-defined]
+    @pytest.mark.parametrize("tls", [{}, {"x-forwarded-proto": "https"}, {"x-forwarded-proto": "wss, http"}])
+    @pytest.mark.parametrize("decided", [None, True, False])
+    def test_over_tls_only_where_somebody_decided_so_and_it_can_be_switched_off(
+        self, transport: str, tls: dict[str, str], decided: bool | None, settings: Settings
+    ) -> None:
+        settings.OPAMP_OFFER_HEARTBEAT = decided
 
         async def body() -> None:
-            async with Line(transport, HEADERS) as line:
-                assert not (await line.tell_all(FakeAgent(capabilities=TAKES))).HasField("connection_settings")
+            async with Line(transport, {**HEADERS, **tls}) as line:
+                offered = (await line.tell_all(FakeAgent(capabilities=TAKES))).HasField("connection_settings")
+            assert offered is (not tls if decided is None else decided)
 
         run(body())
 
@@ -214,40 +224,11 @@ class TestHowOften:
         run(body())
 
 
-class TestPromisedInterval:
-    """How long an agent that polls may be silent."""
-
-    @pytest.mark.rule("S-73", "S-74", transport="http")
-    @pytest.mark.parametrize(
-        ("portal_seconds", "accepted", "seconds"), [(5, False, 90), (5, True, 15), (60, False, 180), (60, True, 180)]
-    )
-    def test_it_is_the_offered_one_only_for_agents_that_took_the_offer(
-        self, portal_seconds: int, accepted: bool, seconds: int, settings: pytest.FixtureRequest
-    ) -> None:
-        settings.OPAMP_HEARTBEAT_SECONDS = portal_seconds  # type: ignore[attr-defined]
-
-        async def body() -> None:
-            agent = FakeAgent(capabilities=TELLS)
-            line = Line("http", HEADERS)
-            offer = (await line.tell_all(agent)).connection_settings
-            if accepted:
-                await line.exchange(agent.message(**status(offer.hash)))
-            presence = (await row_of(agent)).presence
-            assert presence.expires_at - presence.last_seen_at == timedelta(seconds=seconds)
-            await line.exchange(agent.message())
-            await runtime.current().flush_presence()
-            later = (await row_of(agent)).presence
-            assert later.last_seen_at > presence.last_seen_at
-            assert later.expires_at - later.last_seen_at == timedelta(seconds=seconds)
-
-        run(body())
-
-
 @BOTH
 def test_the_secret_is_neither_stored_nor_logged(
-    transport: str, settings: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+    transport: str, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.OPAMP_SECRET_KEY = SECRET  # type: ignore[attr-defined]
+    settings.OPAMP_SECRET_KEY = SECRET
     caplog.set_level("DEBUG")
 
     async def body() -> None:

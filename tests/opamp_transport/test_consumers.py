@@ -531,6 +531,12 @@ class TestBadInput:
             )
             assert packed.headers["content-encoding"] == "gzip"
             assert packed.reply.instance_uid == agent.uid.bytes
+            for coding in ("x-gzip", "X-GZIP", "identity, x-gzip"):
+                packed = await post(
+                    gzip.compress(agent.message().SerializeToString()),
+                    {"content-encoding": coding, "accept-encoding": "x-gzip"},
+                )
+                assert (packed.status, packed.headers["content-encoding"]) == (200, "gzip")
 
         run(body())
 

@@ -14,6 +14,7 @@ from opamp_transport.protocol.framing import (
     accepts_gzip,
     check_size,
     gunzip,
+    is_gzipped,
     is_protobuf_content_type,
     unwrap,
     wrap,
@@ -197,6 +198,8 @@ class TestAcceptEncoding:
             "*;q=0.1",
             "identity;q=1, *;q=0.5",
             "*;q=0, gzip",
+            "gzip;q=0, x-gzip",
+            "*;q=0, X-GZip;q=0.1",
         ],
     )
     def test_permits(self, header: str) -> None:
@@ -228,6 +231,20 @@ class TestAcceptEncoding:
     @given(st.text())
     def test_any_text_has_an_answer(self, header: str) -> None:
         assert accepts_gzip(header) in (True, False)
+
+
+class TestContentEncoding:
+    @pytest.mark.rule("S-17")
+    @pytest.mark.parametrize(
+        ("header", "gzipped"),
+        [
+            (None, False), ("", False), ("identity", False), (" , Identity,", False), ("gzip", True), ("GZip", True),
+            ("x-gzip", True), (" X-GZIP ", True), ("identity, gzip", True), ("gzip,", True), ("x-gzip, identity", True),
+            ("br", None), ("gzip, gzip", None), ("gzip, br", None), ("deflate", None), ("gzip;q=1", None), ("gzipped", None),
+        ],
+    )  # fmt: skip
+    def test_of_a_body(self, header: str | None, gzipped: bool | None) -> None:
+        assert is_gzipped(header) is gzipped
 
 
 class TestContentType:

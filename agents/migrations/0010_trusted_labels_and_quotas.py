@@ -12,7 +12,7 @@ def measure(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0008_list_indexes'),
+        ('agents', '0009_roll_backs'),
     ]
 
     operations = [
@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='agentevent',
             name='kind',
-            field=models.CharField(choices=[('registered', 'Registered'), ('connected', 'Connected'), ('disconnected', 'Disconnected'), ('described', 'Description changed'), ('capabilities', 'Capabilities changed'), ('health', 'Health changed'), ('effective_config', 'Effective configuration changed'), ('assigned', 'Configuration assigned'), ('unassigned', 'No configuration matches any more'), ('offered', 'Configuration offered'), ('applying', 'Configuration is being applied'), ('applied', 'Configuration applied'), ('failed', 'Configuration failed'), ('labels', 'Labels changed'), ('edited', 'Edited'), ('full_state', 'Full state requested'), ('restarted', 'Agent restarted'), ('command', 'Command'), ('custom_message', 'Custom message'), ('identity', 'Identity changed'), ('credential', 'Credential'), ('refused', 'Message refused'), ('not_stored', 'Report not stored')], max_length=32, verbose_name='kind'),
+            field=models.CharField(choices=[('registered', 'Registered'), ('connected', 'Connected'), ('disconnected', 'Disconnected'), ('described', 'Description changed'), ('capabilities', 'Capabilities changed'), ('health', 'Health changed'), ('effective_config', 'Effective configuration changed'), ('assigned', 'Configuration assigned'), ('unassigned', 'No configuration matches any more'), ('offered', 'Configuration offered'), ('applying', 'Configuration is being applied'), ('applied', 'Configuration applied'), ('failed', 'Configuration failed'), ('rolled_back', 'Former configuration runs again'), ('labels', 'Labels changed'), ('edited', 'Edited'), ('full_state', 'Full state requested'), ('restarted', 'Agent restarted'), ('command', 'Command'), ('custom_message', 'Custom message'), ('identity', 'Identity changed'), ('credential', 'Credential'), ('refused', 'Message refused'), ('not_stored', 'Report not stored')], max_length=32, verbose_name='kind'),
         ),
         migrations.RunPython(measure, migrations.RunPython.noop, elidable=True),
         migrations.AddIndex(

@@ -1,0 +1,19 @@
+"""What a person may do about an agent's answer to its configuration."""
+
+from __future__ import annotations
+
+from accounts.sentence import Sentence
+from agents.models import Agent
+from configurations.models import Assignment
+from configurations.outcome import AssignmentStatus
+
+
+def advice_on(agent: Agent, assignment: Assignment | None) -> Sentence | None:
+    """A hint, or ``None``: a connected agent that is healthy may have recovered since it said that it failed."""
+    failed = assignment is not None and assignment.status == AssignmentStatus.FAILED.value
+    if failed and agent.connected and agent.healthy:
+        return Sentence(
+            "The agent is healthy although it said that this configuration failed: it may run the configuration it had "
+            "before, or have needed longer than it waits. Offer the configuration once more (retry), or change it."
+        )
+    return None
