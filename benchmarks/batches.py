@@ -48,10 +48,14 @@ def _inside() -> dict[str, Any]:
 
 
 def _of_size(size: int, rounds: int) -> dict[str, Any]:
+    from agents.services.quotas import Quotas
+
+    # As a server keeps them; what of one address is too many is another matter.
+    quotas = Quotas()
     costs: dict[str, list[float]] = defaultdict(list)
     statements: dict[str, int] = defaultdict(int)
     for number in range(rounds + 1):
-        for kind, (milliseconds, count) in _round(size, number * size).items():
+        for kind, (milliseconds, count) in _round(size, number * size, quotas).items():
             if number:
                 costs[kind].append(milliseconds)
                 statements[kind] = max(statements[kind], count)
@@ -65,19 +69,16 @@ def _of_size(size: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def _round(size: int, first: int) -> dict[str, tuple[float, int]]:
+def _round(size: int, first: int, quotas: Any) -> dict[str, tuple[float, int]]:
     """Agents that register, answer their offer, fall ill and recover: what each step cost (ms) and took (statements)."""
     from django.utils import timezone
 
     from agents.models import Transport
     from agents.services.arrivals import Arrival, Lease
-    from agents.services.quotas import Quotas
     from benchmarks.instruments import STATEMENTS
     from opamp_transport.protocol.messages import decode_report
     from opamp_transport.settlement import Settled, settle_reports
 
-    # As a server keeps them; what of one address is too many is another matter.
-    quotas = Quotas()
     uids = [uuid5(UID_NAMESPACE, f"batch of {size}, {first + number}") for number in range(size)]
     leases = {uid: Lease(f"ws-{uid.hex}", "bench", Transport.WEBSOCKET, "127.0.0.1", timezone.now()) for uid in uids}
 

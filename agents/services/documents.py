@@ -37,8 +37,24 @@ def changes(entry: Recorded, member: str, document: ReportedDocument) -> bool:
     return bool(getattr(entry.state, f"{DOCUMENTS[member]}_id") != document.hash)
 
 
-def store_documents(recorded: Iterable[Recorded], at: datetime) -> None:
-    """Insert the documents this batch brought and the database lacks, in key order so that batches cannot deadlock."""
+def stored_of(entries: Iterable[Recorded]) -> dict[str, datetime]:
+    """Those of the documents that entries bring anew which the database has, by hash, with their dates of storing."""
+    brought = {
+        document.hash
+        for entry in entries
+        for member, document in entry.documents.items()
+        if changes(entry, member, document)
+    }
+    if not brought:
+        return {}
+    return dict(ReportedDocument.objects.filter(hash__in=brought).values_list("hash", "stored_at"))
+
+
+def store_documents(recorded: Iterable[Recorded], stored: Mapping[str, datetime], at: datetime) -> None:
+    """Insert the documents this batch brought and the database lacks, in key order so that batches cannot deadlock.
+
+    ``stored`` is what `stored_of` found at the beginning of the transaction.
+    """
     documents: dict[str, ReportedDocument] = {}
     for entry in recorded:
         for member, reference in DOCUMENTS.items():
@@ -51,9 +67,9 @@ def store_documents(recorded: Iterable[Recorded], at: datetime) -> None:
     if documents:
         # One that nobody referred to for long may be pruned at this moment: its date of storing says it is wanted again.
         # Touched first, stored second, so that one pruned in between is there in the end.
-        stale = ReportedDocument.objects.filter(hash__in=documents, stored_at__lt=at - DOCUMENT_GRACE / 2)
-        for key in list(stale.order_by("hash").values_list("hash", flat=True)):
-            stale.filter(hash=key).update(stored_at=at)
+        before = at - DOCUMENT_GRACE / 2
+        for key in sorted(key for key in documents if key in stored and stored[key] < before):
+            ReportedDocument.objects.filter(hash=key, stored_at__lt=before).update(stored_at=at)
         ReportedDocument.objects.bulk_create(
             [documents[key] for key in sorted(documents)], ignore_conflicts=True, batch_size=100
         )

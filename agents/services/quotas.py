@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -114,12 +114,13 @@ class Quotas:
         for entry in admitted[self._agents.take(len(admitted), settings.OPAMP_MAX_AGENTS) :]:
             entry.denial = Excess.FLEET_FULL
 
-    def weigh(self, entries: Sequence[Recorded], at: datetime) -> None:
+    def weigh(self, entries: Sequence[Recorded], stored: Collection[str], at: datetime) -> None:
         """Leave out of each report what there is no room for (`Recorded.left_out`): its former state is kept.
 
-        Before reports are merged. Noted in the timeline once, until the part was stored again.
+        Before reports are merged; ``stored`` are hashes of documents that are there already. Noted in the timeline once,
+        until the part was stored again.
         """
-        demands = self._within_agents(entries)
+        demands = self._within_agents(entries, stored)
         granted = self._bytes.take(sum(demand.size for demand in demands), settings.OPAMP_STORED_IN_ALL)
         missing: set[str] = set()
         for demand in demands:
@@ -135,7 +136,7 @@ class Quotas:
                     entry.left_out[part] = "fleet"
             _note(entry, at)
 
-    def _within_agents(self, entries: Sequence[Recorded]) -> list[Demand]:
+    def _within_agents(self, entries: Sequence[Recorded], stored: Collection[str]) -> list[Demand]:
         """What the reports bring that is not stored yet, but for what their agents have no room for."""
         brought = {
             document.hash
@@ -146,8 +147,7 @@ class Quotas:
         large = [entry for entry in entries if entry.arrival.size > _LARGE_MESSAGE or entry.state.parts_size]
         if not brought and not large:
             return []
-        stored = set(ReportedDocument.objects.filter(hash__in=brought).values_list("hash", flat=True))
-        fresh = brought - stored
+        fresh = brought.difference(stored)
         paying = [
             entry
             for entry in entries

@@ -21,7 +21,7 @@ from agents.models import (
 from agents.services import credentials
 from agents.services.arrivals import Arrival, Lease, Recorded
 from agents.services.bulk import bulk_insert, bulk_read, bulk_save, bulk_update, reserve_keys
-from agents.services.documents import DOCUMENT_GRACE, documents_of, store_documents
+from agents.services.documents import DOCUMENT_GRACE, documents_of, store_documents, stored_of
 from agents.services.identity import move_to_new_uid, tell_rivals_apart
 from agents.services.merging import agent_name, merge_report
 from agents.services.quotas import Quotas
@@ -68,8 +68,9 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime, quotas: Quotas 
     speaking = [entry for entry in admitted if not (entry.displaced or entry.reassigned)]
     for entry in speaking:
         entry.documents = documents_of(entry.arrival.report)
+    stored = stored_of(speaking)
     if quotas is not None:
-        quotas.weigh(speaking, at)
+        quotas.weigh(speaking, stored, at)
     for entry in admitted:
         credentials.note_use(entry, at)
         if entry.displaced or entry.reassigned:
@@ -81,7 +82,7 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime, quotas: Quotas 
         entry.agent.pk = entry.state.agent_id = entry.presence.agent_id = key
         for event in entry.events:
             event.agent_id = key
-    store_documents(speaking, at)
+    store_documents(speaking, stored, at)
     _keep_history(admitted, at)
     return recorded
 
