@@ -22,8 +22,10 @@ MOST_SECONDS = 20.0
 SIZE = 100_000
 
 _TOKENS = (
-    "[", "]", "{", "}", "- ", "? ", ": ", ", ", "\n", "  ", "a", "password", "token: ", "'", '"', "\\", "|\n", ">\n", "&a ", "*a ", "<<: ", "!t ", "#", "---\n",
-    "...\n", "%TAG ! x\n", "${env:", "}", "${", ":-", "https://", "u:p@", "?key=", "=", "--token ", "<a>", "</a>", "\t", "\r\n", "\x85", "\u2028", "\ufeff", "密码",
+    "[", "]", "{", "}", "- ", "? ", ": ", ", ", "\n", "  ", "a",
+    "password", "token: ", "'", '"', "\\", "|\n", ">\n", "&a ", "*a ", "<<: ", "!t ", "#", "---\n",
+    "...\n", "%TAG ! x\n", "${env:", "}", "${", ":-", "https://", "u:p@", "?key=",
+    "=", "--token ", "<a>", "</a>", "\t", "\r\n", "\x85", "\u2028", "\ufeff", "密码",
     "eyJ", "-----BEGIN PRIVATE KEY-----", "0", "null", "Bearer ", "(", ")", "!=", " in ", "\x00", "\ud800",
 )  # fmt: skip
 
@@ -32,7 +34,8 @@ def shapes() -> dict[str, str]:
     """What has ended or held up parsers, by name: `SIZE` levels deep, or some ten thousand parts long or wide."""
     n = SIZE // 5
     return {
-        **{f"deep {sign}": sign * SIZE for sign in ("[", "{", "{a: ", "- ", "? ", "? [", '{"a":', '[{"a":', "(", "&a [", "!t [", "[\n", "${", "{{", "<a>")},
+        **{f"deep {sign}": sign * SIZE
+            for sign in ("[", "{", "{a: ", "- ", "? ", "? [", '{"a":', '[{"a":', "(", "&a [", "!t [", "[\n", "${", "{{", "<a>")},
         **{f"closed {a}{b}": a * SIZE + b * SIZE for a, b in (("[", "]"), ("{a: ", "}"), ('{"a":', "}"), ("(", ")"))},
         "deep lines": "".join(" " * level + "a:\n" for level in range(2_000)),
         "deep in a string": json.dumps({"a": "[" * SIZE}),
@@ -124,10 +127,10 @@ def parsers() -> dict[str, Callable[[str], object]]:
 def mutated_text(number: int, seed: int) -> str:
     """The text of one case: pieces that mean something to a parser, some of them often."""
     choose = SeededChooser(seed * 1_000_003 + number)
-    pieces: list[str] = []
-    for _piece in range(1 + choose.below(60)):
-        pieces.append(_TOKENS[choose.below(len(_TOKENS))] * (1 if choose.below(8) else 1 + choose.below(200)))
-    return "".join(pieces)
+    return "".join(
+        _TOKENS[choose.below(len(_TOKENS))] * (1 if choose.below(8) else 1 + choose.below(200))
+        for _piece in range(1 + choose.below(60))
+    )
 
 
 def in_children(cases: int, *, seed: int, names: list[str] | None = None) -> tuple[int, list[str]]:

@@ -1,4 +1,5 @@
-"""Fuzz the decoder, the answers and every parser of foreign text: ``python -m tests.fuzz.run --cases 50000 [--seconds 60] [--seed 7]``.
+"""Fuzz the decoder, the answers and every parser of foreign text:
+``python -m tests.fuzz.run --cases 50000 [--seconds 60] [--seed 7]``.
 
 Three drivers share one target and one set of mutations: a seeded generator (most cases, reproducible by number),
 hypothesis (few cases, shrinks what it finds) and a coverage-guided fuzzer in a process of its own. Exit status 1 when
