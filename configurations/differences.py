@@ -5,7 +5,8 @@ Agents merge what they are offered with settings of their own and print it anew,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agents.reports import JsonObject
@@ -15,6 +16,7 @@ from configurations.checks.yaml_text import read_yaml
 
 MOST_VALUES = 5_000
 _LONGEST = 200
+_STEP = re.compile(r"[.\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,17 @@ def compared(desired: Mapping[str, JsonObject], effective: Mapping[str, JsonObje
         Differing(path, value, runs.get(path)) for path, value in wanted.items() if runs.get(path) != value
     )
     # An empty section that the agent filled in is not a difference: it has the section.
-    sections = {path.rpartition(".")[0] for path in runs}
+    sections = _sections(runs)
     differing = tuple(
-        item
-        for item in differing
-        if not (item.desired == "{}" and item.effective is None and _has(sections, item.path))
+        item for item in differing if not (item.desired == "{}" and item.effective is None and item.path in sections)
     )
     extra = tuple((path, value) for path, value in runs.items() if path not in wanted)
     return Comparison(True, len(wanted) - len(differing), differing, extra)
 
 
-def _has(sections: set[str], path: str) -> bool:
-    return any(section == path or section.startswith((path + ".", path + "[")) for section in sections)
+def _sections(paths: Iterable[str]) -> set[str]:
+    """All that ``paths`` lie in."""
+    return {path[: step.start()] for path in paths for step in _STEP.finditer(path)}
 
 
 def _values_of(files: Mapping[str, JsonObject]) -> dict[str, str] | None:

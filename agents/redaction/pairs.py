@@ -63,13 +63,7 @@ _NAME_ATTRIBUTE = re.compile(r"(?:name|key)[ \t]*=[ \t]*[\"'](?P<name>[\w.:-]{1,
 _STATEMENTS = tuple(
     (needed, re.compile(pattern, re.IGNORECASE))
     for needed, pattern in (
-        (
-            "login",
-            (
-                r"\b(?:docker|podman|helm|skopeo|crane|oras|az"
-                r"|cf)\b[^\r\n]{0,200}\blogin\b[^\r\n]{0,300}?[ \t]-p[ \t=]*[\"']?(?P<value>[^\s\"']{1,500})"
-            ),
-        ),
+        ("login", r"[ \t]login[ \t][^\r\n]{0,200}?[ \t]-p[ \t=]*[\"']?(?!\d{1,5}\b)(?P<value>[^\s\"']{1,500})"),
         ("redis-cli", r"\bredis-cli\b[^\r\n]{0,300}?[ \t](?:-a|--pass)[ \t]+[\"']?(?P<value>[^\s\"']{1,500})"),
         ("ldap", r"\bldap\w+\b[^\r\n]{0,300}?[ \t]-w[ \t]*[\"']?(?P<value>[^\s\"']{1,500})"),
         ("snmp", r"\bsnmp\w+\b[^\r\n]{0,300}?[ \t]-[cAX][ \t]+[\"']?(?P<value>[^\s\"']{1,500})"),
