@@ -1,13 +1,21 @@
-"""Counts and times the requests of pages and API."""
+"""What is done for every request of pages and API: counted and timed, its address found out, idle sessions ended."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
+from accounts import sign_in
+from accounts.clock import clock
+from accounts.models import User
 from opamp_platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from opamp_transport.admission import peer_address
 
 # Odd methods must not make new series.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -27,3 +35,55 @@ class MeasureRequests:
         HTTP_REQUESTS.labels(method, str(response.status_code)).inc()
         HTTP_SECONDS.labels(method).observe(time.perf_counter() - begun)
         return response
+
+
+class ClientAddress:
+    """``REMOTE_ADDR`` is whoever called the outermost of `OPAMP_TRUSTED_PROXIES`, as it is for agents."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Before anything asks for the address."""
+        forwarded = request.headers.get("X-Forwarded-For", "").encode("latin-1", "replace")
+        request.META["REMOTE_ADDR"] = peer_address(
+            request.META.get("REMOTE_ADDR") or "",
+            [(b"x-forwarded-for", forwarded)],
+            proxies=settings.OPAMP_TRUSTED_PROXIES,
+        )
+        return self.get_response(request)
+
+
+# When a person did something last (seconds since 1970), and how exactly that is kept: each note is a write.
+_ACTIVE_KEY = "active_at"
+_NOTED_EVERY = 60.0
+
+
+class EndIdleSessions:
+    """Signs people out who did nothing for `SESSION_IDLE_SECONDS`.
+
+    Pages that refresh themselves say so (`static/portal/live.js`) and prolong nothing: an open page of a live list would keep
+    a session for ever. Calls of the API with a session count as doing something.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Only where a session cookie came: nobody else's request costs a query."""
+        limit = float(settings.SESSION_IDLE_SECONDS)
+        if limit and settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(request.user, User):
+            now = clock.now().timestamp()
+            since = request.session.get(_ACTIVE_KEY)
+            idle = now - since if isinstance(since, int | float) else 0.0
+            if idle >= limit:
+                sign_in.record_sign_out(request, request.user, idle=True)
+                logout(request)
+                messages.info(request, _("You were signed out, since you did nothing for a long time."))
+            elif (since is None or abs(idle) >= min(_NOTED_EVERY, limit / 10)) and not _refreshes_itself(request):
+                request.session[_ACTIVE_KEY] = now
+        return self.get_response(request)
+
+
+def _refreshes_itself(request: HttpRequest) -> bool:
+    return request.headers.get("X-Portal-Refresh") == "live"

@@ -203,12 +203,14 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "opamp_platform.middleware.MeasureRequests",
+    "opamp_platform.middleware.ClientAddress",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "opamp_platform.middleware.EndIdleSessions",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
 ]
@@ -311,6 +313,10 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Wrong passwords meet growing pauses, whichever door they are typed at.
+AUTHENTICATION_BACKENDS = ["accounts.backends.PausingBackend"]
+# A session in which nobody did anything for so long ends; pages that refresh themselves are nobody. 0: never.
+SESSION_IDLE_SECONDS = env.integer("SESSION_IDLE_SECONDS", 8 * 3600, most=30 * 24 * 3600)
 # The first admin, made by the first start; a password is generated and printed once when none is given.
 ADMIN_USERNAME = env.text("ADMIN_USERNAME", "admin")
 ADMIN_PASSWORD = env.text("ADMIN_PASSWORD")

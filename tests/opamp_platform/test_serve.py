@@ -196,7 +196,7 @@ class TestEnd:
 
 class TestStarts:
     def test_the_first_start_tells_how_to_sign_in_and_later_ones_change_nothing(self, tmp_path: Path) -> None:
-        with LiveServer(tmp_path, ADMIN_PASSWORD="") as server:
+        with LiveServer(tmp_path, "--print-token", ADMIN_PASSWORD="") as server:
             first = server.log_tail()
             assert f"http://127.0.0.1:{server.port}/" in first
             assert "password: " in first
