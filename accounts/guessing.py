@@ -35,7 +35,7 @@ class _Limit:
 
     def pause(self, level: float) -> float:
         """Seconds that the attempt which brought the count to ``level`` costs the next one: 5, 10, 20 and so on."""
-        over = math.floor(level) - self.free
+        over = round(level) - self.free
         return 0.0 if over < 0 else float(min(_FIRST_PAUSE_SECONDS * 2.0 ** min(over, 30), self.longest))
 
 
@@ -67,7 +67,8 @@ def count_attempt(account: str, address: str, *, at: datetime) -> None:
             _refuse_if_paused(row, limit, at)
             row.level = min(_level(row, limit, at) + 1, limit.free + _MOST_COUNTED)
             row.counted_at = at
-            row.paused_until = at + timedelta(seconds=limit.pause(row.level))
+            pause = limit.pause(row.level)
+            row.paused_until = at + timedelta(seconds=pause) if pause else None
             row.save()
 
 
@@ -80,7 +81,7 @@ def forgive(account: str, address: str, *, at: datetime) -> None:
                 row.delete()
             else:
                 row.level = max(_level(row, _ADDRESS, at) - 1, 0.0)
-                row.paused_until = at
+                row.paused_until = None
                 row.save()
 
 

@@ -14,6 +14,9 @@ from configurations.differences import compared
 from configurations.models import Assignment
 from configurations.targets import why
 
+# As over REST.
+RETRY_RIGHTS = ("agents.change_agent", "configurations.view_configuration")
+
 
 def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """The assignment and all candidates, strongest first."""
@@ -21,7 +24,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "agent": agent,
         "assignment": Assignment.objects.filter(agent=agent).first(),
         "candidates": why(agent),
-        "may_retry": request.user.has_perm("configurations.change_configuration"),
+        "may_retry": request.user.has_perms(RETRY_RIGHTS),
     }
 
 
