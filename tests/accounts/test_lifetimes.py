@@ -35,7 +35,9 @@ def test_what_can_be_written(text, end):
     assert parse_expiry(text, at=NOW) == end
 
 
-@pytest.mark.parametrize("text", ["soon", "30", "-1d", "0d", "999999d", "2029-12-31", "2030-13-01", "9999-12-31", "1d2"])
+@pytest.mark.parametrize(
+    "text", ["soon", "30", "-1d", "0d", "999999d", "2029-12-31", "2030-13-01", "9999-12-31", "1d2"]
+)
 def test_what_cannot(text):
     with pytest.raises(UnclearExpiry):
         parse_expiry(text, at=NOW)

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -214,6 +215,17 @@ class TestStarts:
             assert server.manage("shell", "--no-imports", "-c", COUNT_PEOPLE) == people == "1 admin True\n"
             server._token = token
             assert server.api("GET", "agents").status == 200
+            ((until, since),) = server.rows("SELECT expires_at, created_at FROM accounts_apitoken")
+            day = datetime.fromisoformat(str(until)) - datetime.fromisoformat(str(since))
+            assert timedelta(hours=23) < day < timedelta(hours=25)
+
+    def test_a_log_is_given_no_token_unless_it_is_asked_for(self, tmp_path: Path) -> None:
+        with LiveServer(tmp_path, ADMIN_PASSWORD="") as server:
+            first = server.log_tail()
+            assert "password: " in first
+            assert "opk_" not in first
+            assert "create_token NAME" in first
+            assert server.rows("SELECT count(*) FROM accounts_apitoken") == [(0,)]
 
 
 COUNT_PEOPLE = (
