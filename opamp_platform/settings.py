@@ -180,6 +180,8 @@ INSTALLED_APPS = [
     *(["daphne"] if "runserver" in sys.argv else []),
     "opamp_platform.apps.PlatformConfig",
     "opamp_platform.apps.PortalAdminConfig",
+    # Before Django's own, whose commands it has its say in.
+    "accounts",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -191,7 +193,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
-    "accounts",
     "agents",
     "configurations",
     "opamp_transport",
