@@ -88,9 +88,12 @@ class ChangeOwnPassword(OwnPasswordForm, EndTokens):
 class SetPassword(AdminPasswordChangeForm, EndTokens):  # type: ignore[type-arg]
     """Of somebody else."""
 
+    field_order = ("usable_password", "password1", "password2", "end_tokens")
+
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.request = request
+        self.fields["usable_password"].help_text = _("Without a password nobody signs in under this name.")
 
     def save(self, commit: bool = True) -> User:
         """With what follows from it, and a word on the tokens."""

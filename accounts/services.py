@@ -161,7 +161,11 @@ def issue_token(
     prefix = secrets.token_hex(5)
     text = f"{_SCHEME}_{prefix}_{secrets.token_urlsafe(32)}"
     row = ApiToken.objects.create(name=name, user=user, prefix=prefix, digest=_digest(text), expires_at=until)
-    said = {"user": user.get_username(), "prefix": prefix, "expires_at": until.isoformat() if until else None}
+    said = {
+        "user": user.get_username(),
+        "prefix": prefix,
+        "expires_at": until.isoformat(timespec="seconds") if until else None,
+    }
     record(by=by, verb="token.issue", target=row, name=name, data=said)
     return row, text
 

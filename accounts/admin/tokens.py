@@ -42,6 +42,11 @@ class TokenForm(forms.ModelForm[ApiToken]):
         super().__init__(*args, **kwargs)
         if "user" in self.fields:
             self.fields["user"].required = True
+            widget = cast("Any", self.fields["user"].widget)
+            # People are looked after on their own pages.
+            widget.can_add_related = widget.can_change_related = widget.can_delete_related = widget.can_view_related = (
+                False
+            )
             self.fields["user"].initial = self.actor.pk
             self.fields["user"].help_text = _("The token may what this person may, who has no more rights than you.")
 

@@ -20,6 +20,13 @@ from accounts.paging import WindowPaging
 from accounts.trail import Bound, UnclearMoment, by_actor, by_verb, moment, since_or_until
 
 _SHOWN_NAMES = 3
+# What is typed: the kind of input, what it is called, and how to write it.
+_TYPED: dict[str, tuple[str, Any, Any]] = {
+    "since": ("datetime-local", gettext_lazy("Since"), ""),
+    "until": ("datetime-local", gettext_lazy("Up to"), ""),
+    "actor": ("text", gettext_lazy("Actor"), gettext_lazy("The whole name; system and anonymous too.")),
+    "verb": ("text", gettext_lazy("Verb"), gettext_lazy("Such as agent.restart; agent. for all about agents.")),
+}
 
 
 class ObjectFilter(admin.SimpleListFilter):
@@ -38,92 +45,49 @@ class ObjectFilter(admin.SimpleListFilter):
 
 
 class TypedFilter(admin.ListFilter):
-    """A filter whose value is typed: a long trail has more people and moments than a list of links could hold."""
+    """Time, person and verb are typed: a long trail has more of them than a list of links could hold."""
 
+    title = gettext_lazy("time, person, verb")
     template = "admin/accounts/auditentry/typed_filter.html"
-    parameter_name = ""
-    kind = "text"
-    hint: Any = ""
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        given = params.pop(self.parameter_name, [])
-        self.value = str(given[-1]).replace("\0", "").strip()[:150] if given else ""
-        self.problem = ""
+        given = {name: params.pop(name, [""])[-1] for name in _TYPED}
+        self.values = {name: str(value).replace("\0", "").strip()[:150] for name, value in given.items()}
+        self.problems: dict[str, str] = {}
 
     def has_output(self) -> bool:
         """Always."""
         return True
 
     def expected_parameters(self) -> list[str | None]:
-        """The one of the input."""
-        return [self.parameter_name]
+        """Those of the inputs."""
+        return list(_TYPED)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        """Those for which all holds; what is no moment finds nothing, and says so."""
+        rows = by_verb(by_actor(queryset, self.values["actor"]), self.values["verb"])
+        for bound in Bound:
+            if text := self.values[bound.value]:
+                try:
+                    rows = since_or_until(rows, moment(text, bound), bound)
+                except UnclearMoment as error:
+                    self.problems[bound.value] = str(error)
+                    rows = rows.none()
+        return rows
 
     def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
-        """The state of the form: what to carry along, and where all goes back to."""
-        others = changelist.get_filters_params()
-        carried = [
-            (name, value)
-            for name, values in {**others, "q": [changelist.query] if changelist.query else []}.items()
-            if name != self.parameter_name
-            for value in values
-        ]
-        yield {"filter": self, "carried": carried, "without": changelist.get_query_string(remove=[self.parameter_name])}
-
-
-class ActorFilter(TypedFilter):
-    """Who did it: the whole name."""
-
-    title = gettext_lazy("actor")
-    parameter_name = "actor"
-    hint = gettext_lazy("The whole name; system and anonymous too.")
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
-        """Those of one person."""
-        return by_actor(queryset, self.value)
-
-
-class VerbFilter(TypedFilter):
-    """What was done."""
-
-    title = gettext_lazy("verb")
-    parameter_name = "verb"
-    hint = gettext_lazy("Such as agent.restart; agent. for all about agents.")
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
-        """Those with the verb, or whose verb begins so."""
-        return by_verb(queryset, self.value)
-
-
-class _MomentFilter(TypedFilter):
-    kind = "datetime-local"
-    bound: Bound
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
-        """Those on one side of the moment; what is no moment finds nothing, and says so."""
-        if not self.value:
-            return queryset
-        try:
-            return since_or_until(queryset, moment(self.value, self.bound), self.bound)
-        except UnclearMoment as error:
-            self.problem = str(error)
-            return queryset.none()
-
-
-class SinceFilter(_MomentFilter):
-    """From a moment on."""
-
-    title = gettext_lazy("from")
-    parameter_name = "since"
-    bound = Bound.SINCE
-
-
-class UntilFilter(_MomentFilter):
-    """Up to a moment."""
-
-    title = gettext_lazy("up to")
-    parameter_name = "until"
-    bound = Bound.UNTIL
+        """One form: its inputs, and what else holds, to be carried along."""
+        others = {**changelist.get_filters_params(), "q": [changelist.query]}
+        yield {
+            "inputs": [
+                {"name": name, "kind": kind, "label": label, "hint": hint, "value": self.values[name],
+                 "problem": self.problems.get(name, "")}
+                for name, (kind, label, hint) in _TYPED.items()
+            ],
+            "carried": [(name, value) for name, values in others.items() if name not in _TYPED for value in values if value],
+            "without": changelist.get_query_string(remove=list(_TYPED)) if any(self.values.values()) else "",
+        }  # fmt: skip
 
 
 @admin.register(AuditEntry)
@@ -131,7 +95,7 @@ class AuditEntryAdmin(WindowPaging, admin.ModelAdmin[AuditEntry]):
     """Read-only."""
 
     list_display = ("when", "actor_name", "verb", "object", "said")
-    list_filter = (SinceFilter, UntilFilter, ActorFilter, VerbFilter, ObjectFilter)
+    list_filter = (TypedFilter, ObjectFilter)
     search_fields = ("actor_name", "object_name", "verb")
     search_help_text = gettext_lazy("Person, object, or what was done")
     show_full_result_count = False

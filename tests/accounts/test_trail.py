@@ -75,10 +75,11 @@ class TestThePage:
         assert "Write a day or a time" in page
 
     def test_a_filter_keeps_the_others(self, signed_in, trail):
-        page = signed_in.get(PAGE, {"actor": "alice", "q": "prod"}).content.decode()
+        page = signed_in.get(PAGE, {"actor": "alice", "q": "prod", "object": "accounts.user"}).content.decode()
         form = page.split('name="verb"')[0].rsplit("<form", 1)[1]
-        assert '<input type="hidden" name="actor" value="alice">' in form
+        assert 'name="actor" value="alice"' in form
         assert '<input type="hidden" name="q" value="prod">' in form
+        assert '<input type="hidden" name="object" value="accounts.user">' in form
 
     def test_it_is_read_in_a_few_queries(self, signed_in, trail):
         query = {"actor": "alice", "verb": "agent.", "since": "2030-01-01", "object": "accounts.user"}
