@@ -57,6 +57,8 @@ class ClientAddress:
 # When a person did something last (seconds since 1970), and how exactly that is kept: each note is a write.
 _ACTIVE_KEY = "active_at"
 _NOTED_EVERY = 60.0
+# Elsewhere nobody needs a session; health must answer when the database is away.
+_FOR_PEOPLE = ("/admin/", "/api/")
 
 
 class EndIdleSessions:
@@ -70,9 +72,10 @@ class EndIdleSessions:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Only where a session cookie came: nobody else's request costs a query."""
+        """Only where a session cookie came, and where it counts: nobody else's request costs a query."""
         limit = float(settings.SESSION_IDLE_SECONDS)
-        if limit and settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(request.user, User):
+        counts = settings.SESSION_COOKIE_NAME in request.COOKIES and request.path_info.startswith(_FOR_PEOPLE)
+        if limit and counts and isinstance(request.user, User):
             now = clock.now().timestamp()
             since = request.session.get(_ACTIVE_KEY)
             idle = now - since if isinstance(since, int | float) else 0.0

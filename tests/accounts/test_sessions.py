@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin import site
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from accounts.clock import clock
@@ -78,6 +80,12 @@ class TestIdle:
         later(1_001)
         assert browser.get("/api/v1/agents").status_code == 401
         assert APIClient(HTTP_AUTHORIZATION=f"Bearer {text}").get("/api/v1/agents").status_code == 200
+
+    @pytest.mark.parametrize("url", ["/health/live", "/metrics"])
+    def test_whoever_needs_no_session_is_not_asked_for_one(self, browser, url):
+        with CaptureQueriesContext(connection) as queries:
+            assert browser.get(url).status_code == 200
+        assert not [query for query in queries if "session" in query["sql"] or "accounts_user" in query["sql"]]
 
     def test_zero_is_for_ever(self, browser, later, settings):
         settings.SESSION_IDLE_SECONDS = 0
