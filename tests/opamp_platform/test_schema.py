@@ -56,7 +56,7 @@ class LiveApi:
         self.person = User.objects.create_superuser("schemathesis")
         row, token = issue_token(self.person, name="schemathesis", by=None)
         # Among those that a made-up id revokes it must not be.
-        ApiToken.objects.filter(pk=row.pk).update(pk=987_654_321_012_345)
+        ApiToken.objects.filter(pk=row.pk).update(id=987_654_321_012_345)
         headers = {"Authorization": f"Bearer {token}"}
         self.schema = schemathesis.openapi.from_url(f"{url}/api/v1/schema?format=json", headers=headers)
         self.schema.config.update(headers=headers)
