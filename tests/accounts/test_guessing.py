@@ -12,7 +12,6 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from accounts import guessing
-from accounts.clock import clock
 from accounts.guessing import SignInPaused, count_attempt, forgive
 from accounts.models import AuditEntry, SignInAttempts
 
@@ -23,20 +22,6 @@ LOGIN = "/admin/login/"
 def sign_in(client: Client, password: str, name: str = "alice", address: str = "192.0.2.1"):
     """One answer of the login page to somebody at ``address``."""
     return client.post(LOGIN, {"username": name, "password": password}, REMOTE_ADDR=address)
-
-
-@pytest.fixture
-def later(monkeypatch):
-    """Let time pass."""
-    passed = timedelta()
-    now = clock.now
-
-    def wait(seconds: float) -> None:
-        nonlocal passed
-        passed += timedelta(seconds=seconds)
-
-    monkeypatch.setattr(type(clock), "now", lambda _self: now() + passed)
-    return wait
 
 
 class TestTheLoginPage:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from django.contrib.admin import site
 from django.db import connection
@@ -11,7 +9,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from accounts.clock import clock
 from accounts.models import AuditEntry
 from accounts.reauthentication import password_question
 from accounts.services import issue_token
@@ -19,20 +16,6 @@ from agents.models import Agent
 
 pytestmark = pytest.mark.django_db
 HOME, FLEET = "/admin/", "/admin/agents/agent/"
-
-
-@pytest.fixture
-def later(monkeypatch):
-    """Let time pass."""
-    passed = timedelta()
-    now = clock.now
-
-    def wait(seconds: float) -> None:
-        nonlocal passed
-        passed += timedelta(seconds=seconds)
-
-    monkeypatch.setattr(type(clock), "now", lambda _self: now() + passed)
-    return wait
 
 
 @pytest.fixture
