@@ -18,7 +18,7 @@ from accounts.languages import in_readers_language
 from accounts.lifetimes import DEFAULT, UnclearExpiry, parse_expiry
 from accounts.models import ApiToken, User
 from accounts.rights import BeyondOwnRights, may_act_for, must_act_for
-from accounts.services import Never, issue_token, revoke_token
+from accounts.services import issue_token, revoke_token
 
 
 class TokenForm(forms.ModelForm[ApiToken]):
@@ -44,9 +44,8 @@ class TokenForm(forms.ModelForm[ApiToken]):
             self.fields["user"].required = True
             widget = cast("Any", self.fields["user"].widget)
             # People are looked after on their own pages.
-            widget.can_add_related = widget.can_change_related = widget.can_delete_related = widget.can_view_related = (
-                False
-            )
+            for what in ("add", "change", "delete", "view"):
+                setattr(widget, f"can_{what}_related", False)
             self.fields["user"].initial = self.actor.pk
             self.fields["user"].help_text = _("The token may what this person may, who has no more rights than you.")
 
@@ -118,7 +117,8 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         """Through the service; the message is the only place the token is ever seen."""
-        by, end = cast("User", request.user), cast("Any", form.cleaned_data.get("lifetime", Never.EXPIRES))
+        by = cast("User", request.user)
+        end = form.cleaned_data["lifetime"]
         row, text = issue_token(cast("User", obj.user), name=obj.name, by=by, expires_at=end)
         obj.pk, obj.prefix, obj.expires_at = row.pk, row.prefix, row.expires_at
         messages.warning(request, _("Copy the token now, it is not shown again: %(token)s") % {"token": text})

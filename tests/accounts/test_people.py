@@ -231,7 +231,7 @@ class TestPasswords:
 
 
 class TestRemoving:
-    def test_tokens_of_somebody_removed_are_revoked_and_stay(self, signed_in, bob):
+    def test_tokens_of_somebody_removed_are_revoked_and_stay(self, signed_in, alice, bob, api_of):
         row, text = issue_token(bob, name="bob's", by=None)
         page = signed_in.post(f"{USERS}{bob.pk}/delete/", {"post": "yes"}, follow=True)
         assert page.status_code == 200
@@ -242,6 +242,7 @@ class TestRemoving:
         assert entry("token.revoke").data["user"] == "bob"
         assert entry("user.delete").data["tokens_revoked"] == 1
         assert signed_in.get(TOKENS).status_code == 200
+        assert api_of(alice).get("/api/v1/tokens").json()["results"][0]["user"] is None
 
     def test_nobody_removes_themselves(self, signed_in, alice):
         assert signed_in.post(f"{USERS}{alice.pk}/delete/", {"post": "yes"}).status_code == 403
