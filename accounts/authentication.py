@@ -37,7 +37,7 @@ class ApiTokenAuthentication(BaseAuthentication):
         token = verify_token(credentials.strip().decode("latin-1"), at=clock.now())
         if token is None:
             raise AuthenticationFailed(gettext("The API token is unknown, expired or revoked."))
-        return token.user, token
+        return cast("User", token.user), token
 
     def authenticate_header(self, request: Request) -> str:
         """What a 401 names."""

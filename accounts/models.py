@@ -24,8 +24,13 @@ class ApiToken(models.Model):
     """
 
     name = models.CharField(_("name"), max_length=100)
+    # Without one when the person was removed; the token is revoked then, and its row stays for the audit trail.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens", verbose_name=_("user")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="api_tokens",
+        verbose_name=_("user"),
     )
     prefix = models.CharField(_("prefix"), max_length=16, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
@@ -64,7 +69,26 @@ class AuditEntry(models.Model):
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit trail")
         ordering = ["-id"]
-        indexes = [models.Index(fields=["object_type", "object_id", "-id"], name="audit_object")]
+        indexes = [
+            models.Index(fields=["object_type", "object_id", "-id"], name="audit_object"),
+            models.Index(fields=["actor_name", "-id"], name="audit_actor"),
+            models.Index(fields=["verb", "-id"], name="audit_verb"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.verb} {self.object_name}"
+
+
+class SignInAttempts(models.Model):
+    """Passwords that were tried, for one account at one address or for one address; see `accounts.guessing`.
+
+    ``level`` is the count at ``counted_at``; it leaks away. ``key`` is a digest.
+    """
+
+    key = models.CharField(max_length=64, primary_key=True)
+    level = models.FloatField(default=0.0)
+    counted_at = models.DateTimeField(db_index=True)
+    paused_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.key[:8]}: {self.level:.1f}"

@@ -22,6 +22,7 @@ from accounts.api_input import NoBody
 from accounts.authentication import signed_in
 from accounts.clock import clock
 from accounts.languages import in_readers_language
+from accounts.reauthentication import may_show_secrets
 from accounts.secrecy import showing_secret
 from accounts.sentence import Sentence
 from agents.api_serializers import (
@@ -171,7 +172,10 @@ class AgentViewSet(
             case "shown":
                 if not request.user.has_perm("agents.reveal_secrets"):
                     raise PermissionDenied(_("Showing secrets needs the right agents.reveal_secrets."))
-                accounts.record(by=signed_in(request), verb="agent.reveal_secrets", target=agent, name=str(agent))
+                may_show_secrets(request)
+                accounts.record(
+                    by=signed_in(request), verb="agent.reveal_secrets", target=agent, name=agent.name_and_host()
+                )
                 return showing_secret(Response(files))
         raise ValidationError({"secrets": [_("Say hidden or shown.")]})
 

@@ -16,6 +16,9 @@ from configurations.failures import failure_of
 from configurations.models import Assignment
 from configurations.targets import running, why
 
+# As over REST.
+RETRY_RIGHTS = ("agents.change_agent", "configurations.view_configuration")
+
 
 def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """The assignment and all candidates, strongest first; after a failure also what runs instead."""
@@ -28,7 +31,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "running": running(agent) if agent.config_failed else None,
         "advice": advice_on(agent, assignment),
         "candidates": why(agent),
-        "may_retry": request.user.has_perm("configurations.change_configuration"),
+        "may_retry": request.user.has_perms(RETRY_RIGHTS),
     }
 
 

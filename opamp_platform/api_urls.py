@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
+from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from opamp_platform.api_docs import DocsView, SchemaView
@@ -22,6 +23,8 @@ class SlashOrNot(SimpleRouter):
 router = SlashOrNot()
 router.register("agents", AgentViewSet)
 router.register("configurations", ConfigurationViewSet)
+router.register("audit", AuditViewSet, basename="audit")
+router.register("tokens", TokenViewSet, basename="token")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),

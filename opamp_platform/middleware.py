@@ -1,4 +1,4 @@
-"""Counts and times the requests of pages and API; lets probes in whatever host they name."""
+"""What is done for every request of pages and API: counted and timed, its host and address checked, idle sessions ended."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import re
 import time
 from collections.abc import Callable
 
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
+from django.utils.translation import gettext as _
 
+from accounts import sign_in
+from accounts.clock import clock
+from accounts.models import User
 from opamp_platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from opamp_transport.admission import forwarded_for, peer_address
 
 # Odd methods must not make new series.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -43,3 +51,55 @@ class CheckHost(CommonMiddleware):
         if _PROBED.fullmatch(request.path_info):
             return None
         return super().process_request(request)
+
+
+class ClientAddress:
+    """``REMOTE_ADDR`` is whoever called the outermost of `OPAMP_TRUSTED_PROXIES`, as it is for agents."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Before anything asks for the address."""
+        forwarded = request.headers.get("X-Forwarded-For", "").encode("latin-1", "replace")
+        named = forwarded_for([(b"x-forwarded-for", forwarded)], proxies=settings.OPAMP_TRUSTED_PROXIES)
+        request.META["REMOTE_ADDR"] = peer_address(request.META.get("REMOTE_ADDR") or "", named)
+        return self.get_response(request)
+
+
+# When a person did something last (seconds since 1970), and how exactly that is kept: each note is a write.
+_ACTIVE_KEY = "active_at"
+_NOTED_EVERY = 60.0
+# Elsewhere nobody needs a session; health must answer when the database is away.
+_FOR_PEOPLE = ("/admin/", "/api/")
+
+
+class EndIdleSessions:
+    """Signs people out who did nothing for `SESSION_IDLE_SECONDS`.
+
+    Pages that refresh themselves say so (`static/portal/live.js`) and prolong nothing: an open page of a live list would keep
+    a session for ever. Calls of the API with a session count as doing something.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Only where a session cookie came, and where it counts: nobody else's request costs a query."""
+        limit = float(settings.SESSION_IDLE_SECONDS)
+        counts = settings.SESSION_COOKIE_NAME in request.COOKIES and request.path_info.startswith(_FOR_PEOPLE)
+        if limit and counts and isinstance(request.user, User):
+            now = clock.now().timestamp()
+            since = request.session.get(_ACTIVE_KEY)
+            idle = now - since if isinstance(since, int | float) else 0.0
+            if idle >= limit:
+                sign_in.record_sign_out(request, request.user, idle=True)
+                logout(request)
+                messages.info(request, _("You were signed out, since you did nothing for a long time."))
+            elif (since is None or abs(idle) >= min(_NOTED_EVERY, limit / 10)) and not _refreshes_itself(request):
+                request.session[_ACTIVE_KEY] = now
+        return self.get_response(request)
+
+
+def _refreshes_itself(request: HttpRequest) -> bool:
+    return request.headers.get("X-Portal-Refresh") == "live"

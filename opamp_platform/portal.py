@@ -7,11 +7,18 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
 
 from accounts.languages import in_readers_language
+from accounts.views import ChangePassword, SignIn, SignOut
 from agents.models import AgentEvent
 from agents.reports import Status
 from agents.sentences import line_of
@@ -41,6 +48,39 @@ class PortalSite(admin.AdminSite):
         return sorted(
             super().get_app_list(request, app_label), key=lambda app: places.get(app["app_label"], len(places))
         )
+
+    @method_decorator(never_cache)
+    @login_not_required
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The page that asks who it is; who is in already is led on."""
+        index = reverse("admin:index", current_app=self.name)
+        if request.method == "GET" and self.has_permission(request):
+            return redirect(index)
+        asked = REDIRECT_FIELD_NAME in request.GET or REDIRECT_FIELD_NAME in request.POST
+        context = {
+            **self.each_context(request),
+            "title": _("Log in"),
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            **({} if asked else {REDIRECT_FIELD_NAME: index}),
+            **(extra_context or {}),
+        }
+        request.current_app = self.name
+        return SignIn.as_view(extra_context=context)(request)
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Signed out, nobody has permission any more."""
+        context = {**self.each_context(request), "has_permission": False, **(extra_context or {})}
+        request.current_app = self.name
+        return SignOut.as_view(extra_context=context)(request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """One's own password."""
+        done = reverse("admin:password_change_done", current_app=self.name)
+        context = {**self.each_context(request), **(extra_context or {})}
+        request.current_app = self.name
+        return ChangePassword.as_view(success_url=done, extra_context=context)(request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Counts by status, configurations by outcome, and what happened last; for those who may see agents."""

@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
 from accounts.languages import in_readers_language
+from accounts.rights import BeyondOwnRights
 from accounts.sentence import Sentence
 from agents.labels import InvalidLabels
 from agents.selectors import InvalidSelector
@@ -111,6 +112,8 @@ def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None
             return problem(400, _("The request cannot be read."))
         case exceptions.ValidationError():
             return problem(400, _("The request is not valid."), errors=_by_field(error.detail))
+        case BeyondOwnRights():
+            return problem(403, in_readers_language(error))
         case exceptions.APIException() | PermissionDenied():
             return _translated(error, context)
     return _domain_problem(error, by_header=bool(context["request"].headers.get("If-Match")))

@@ -138,6 +138,8 @@ INSTALLED_APPS = [
     *(["daphne"] if "runserver" in sys.argv else []),
     "opamp_platform.apps.PlatformConfig",
     "opamp_platform.apps.PortalAdminConfig",
+    # Before Django's own, whose commands it has its say in.
+    "accounts",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -149,7 +151,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
-    "accounts",
     "agents",
     "configurations",
     "opamp_transport",
@@ -161,6 +162,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "opamp_platform.middleware.MeasureRequests",
+    "opamp_platform.middleware.ClientAddress",
     "opamp_platform.compression.CompressedAnswers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -168,6 +170,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "opamp_platform.middleware.EndIdleSessions",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
 ]
@@ -278,6 +281,10 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Wrong passwords meet growing pauses, whichever door they are typed at.
+AUTHENTICATION_BACKENDS = ["accounts.backends.PausingBackend"]
+# A session in which nobody did anything for so long ends; pages that refresh themselves are nobody. 0: never.
+SESSION_IDLE_SECONDS = env.integer("SESSION_IDLE_SECONDS", 8 * 3600, most=30 * 24 * 3600)
 # The first admin, made by the first start; a password is generated and printed once when none is given.
 ADMIN_USERNAME = env.text("ADMIN_USERNAME", "admin")
 ADMIN_PASSWORD = env.text("ADMIN_PASSWORD")

@@ -6,11 +6,12 @@ argument (seconds, `time.monotonic`); nothing here knows sockets, HTTP or OpAMP.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections import OrderedDict
 
 from django.conf import settings
+
+from accounts.addresses import limit_key
 
 # A bucket holds what its rate gives in this time.
 _BURST_SECONDS = 10.0
@@ -99,19 +100,6 @@ class Budget:
 
 
 INBOUND = Budget()
-
-
-def limit_key(address: str) -> str:
-    """What limits count by: an IPv4 address, the /64 of an IPv6 address (its owner has all of them), else the text."""
-    if ":" not in address:
-        return address
-    try:
-        parsed = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Address(int(parsed) >> 64 << 64))
 
 
 class Complaints:

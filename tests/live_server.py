@@ -55,10 +55,11 @@ class Answer(NamedTuple):
 
 
 class LiveServer:
-    """One ``manage.py serve`` process; ``with LiveServer(tmp_path) as server``."""
+    """One ``manage.py serve`` process; ``with LiveServer(tmp_path) as server``. ``options`` are further ones of `serve`."""
 
-    def __init__(self, data_dir: Path, *, workers: int = 1, **environment: str) -> None:
+    def __init__(self, data_dir: Path, *options: str, workers: int = 1, **environment: str) -> None:
         self.data_dir = data_dir
+        self.options = options
         self.workers = workers
         self.port = free_port()
         self.log_path = data_dir / "server.log"
@@ -117,6 +118,7 @@ class LiveServer:
     def start(self) -> None:
         """Start the process and wait until it is ready. Raises AssertionError with the log when it is not in time."""
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+        command += self.options
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -215,9 +217,9 @@ class LiveServer:
 
     @property
     def token(self) -> str:
-        """An API token of the admin, made once."""
+        """An API token of the admin, made once; clocks of tests jump by years."""
         if not self._token:
-            self._token = self.manage("create_token", "tests").strip()
+            self._token = self.manage("create_token", "tests", "--expires", "never").strip()
         return self._token
 
     def api(self, method: str, path: str, body: object = None) -> Answer:

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
+from accounts.services import one_entry
 from agents.admin import confirming
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent
@@ -130,7 +131,8 @@ def _run(action: BulkAction, reached: QuerySet[Agent], by: User, values: Mapping
     """All keys are read first, since acting may change who is eligible; then batches, so that no transaction grows large."""
     keys = list(reached.order_by("pk").values_list("pk", flat=True))
     at = clock.now()
-    return sum(action.run(some, by, at, values) for some in batches(keys))
+    with one_entry():
+        return sum(action.run(some, by, at, values) for some in batches(keys))
 
 
 # --- The actions of this app ---------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from accounts import reauthentication
 from accounts import services as accounts
 from accounts.clock import clock
 from accounts.languages import in_readers_language
@@ -202,12 +203,15 @@ class AgentPages(admin.ModelAdmin[Agent]):
         return TemplateResponse(request, "admin/agents/agent/timeline_page.html", context)
 
     def reveal(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What the agent runs with its secrets (S-116): for those with the right, and audited."""
+        """What the agent runs with its secrets (S-116): for those with the right who know their password, and audited."""
         agent = self._agent(request, pk, "view")
         if not request.user.has_perm("agents.reveal_secrets"):
             raise PermissionDenied
+        page = reverse("admin:agents_agent_change", args=[pk])
+        if question := reauthentication.password_question(self, request, back=page):
+            return question
         by = cast("User", request.user)
-        accounts.record(by=by, verb="agent.reveal_secrets", target=agent, name=str(agent))
+        accounts.record(by=by, verb="agent.reveal_secrets", target=agent, name=agent.name_and_host())
         document = agent.reported.effective_config
         context = {
             **self.admin_site.each_context(request),

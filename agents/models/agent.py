@@ -217,6 +217,10 @@ class Agent(models.Model):
     def __str__(self) -> str:
         return self.name or str(self.instance_uid)
 
+    def name_and_host(self) -> str:
+        """For those who read of the agent when it may be gone: ``edge-1 (host-7)``."""
+        return f"{self} ({self.hostname})" if self.hostname and self.hostname != self.name else str(self)
+
     def facts(self) -> Facts:
         """The facts, for `derived_status`."""
         return Facts(

@@ -66,31 +66,36 @@ def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime)
     An agent whose restart waits already counts as asked, and is not asked twice.
     """
     outcome = Outcome()
-    for keys in batches(agent_ids):
-        with transaction.atomic(durable=True):
-            agents = {agent.pk: agent for agent in Agent.objects.filter(pk__in=keys).order_by("id")}
-            for agent in agents.values():
-                if not accepts_restart(agent):
-                    outcome.skip(
-                        agent.instance_uid,
-                        Sentence(
-                            "The agent does not accept the restart command (capability AcceptsRestartCommand is not set)."
-                        ),
-                    )
-            capable = [key for key, agent in agents.items() if accepts_restart(agent)]
-            before = set(_waiting_restarts(capable).values_list("agent_id", flat=True))
-            AgentCommand.objects.bulk_create(
-                [
-                    AgentCommand(agent_id=key, kind=AgentCommand.Kind.RESTART, requested_by=by, requested_at=at)
-                    for key in capable
-                    if key not in before
-                ],
-                ignore_conflicts=True,  # somebody else asked a moment ago: his request stands for both
-            )
-            made = [row for row in _waiting_restarts(capable) if row.agent_id not in before]
-            _announce([(row, agents[row.agent_id]) for row in made], by=by, at=at, verb="agent.restart")
-            outcome.asked += len(capable)
+    with accounts.one_entry():
+        for keys in batches(agent_ids):
+            _request_restarts_of_batch(keys, outcome, by=by, at=at)
     return outcome
+
+
+def _request_restarts_of_batch(keys: Sequence[int], outcome: Outcome, *, by: User | None, at: datetime) -> None:
+    with transaction.atomic(durable=True):
+        agents = {agent.pk: agent for agent in Agent.objects.filter(pk__in=keys).order_by("id")}
+        for agent in agents.values():
+            if not accepts_restart(agent):
+                outcome.skip(
+                    agent.instance_uid,
+                    Sentence(
+                        "The agent does not accept the restart command (capability AcceptsRestartCommand is not set)."
+                    ),
+                )
+        capable = [key for key, agent in agents.items() if accepts_restart(agent)]
+        before = set(_waiting_restarts(capable).values_list("agent_id", flat=True))
+        AgentCommand.objects.bulk_create(
+            [
+                AgentCommand(agent_id=key, kind=AgentCommand.Kind.RESTART, requested_by=by, requested_at=at)
+                for key in capable
+                if key not in before
+            ],
+            ignore_conflicts=True,  # somebody else asked a moment ago: his request stands for both
+        )
+        made = [row for row in _waiting_restarts(capable) if row.agent_id not in before]
+        _announce([(row, agents[row.agent_id]) for row in made], by=by, at=at, verb="agent.restart")
+        outcome.asked += len(capable)
 
 
 def accepts_restart(agent: Agent) -> bool:
@@ -158,7 +163,7 @@ def too_large(data: bytes) -> Sentence:
 def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime, verb: str) -> None:
     """Timeline, audit trail, and a ring after commit, for commands just made."""
     _tell(asked, by=by, at=at)
-    accounts.record_all([(agent, str(agent), _said(command)) for command, agent in asked], by=by, verb=verb)
+    accounts.record_all([(agent, agent.name_and_host(), _said(command)) for command, agent in asked], by=by, verb=verb)
 
 
 def _tell(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime) -> None:

@@ -149,7 +149,8 @@ def _tell(rows: Sequence[Agent], step: str, *, verb: str, by: User | None, at: d
     """Timeline, audit trail, and a ring after commit."""
     said = {"step": step, "by": by.get_username() if by else ""}
     AgentEvent.objects.bulk_create(AgentEvent(agent=row, at=at, kind=Kind.CREDENTIAL, data=said) for row in rows)
-    accounts.record_all([(row, str(row), {"instance_uid": str(row.instance_uid)}) for row in rows], by=by, verb=verb)
+    named = [(row, row.name_and_host(), {"instance_uid": str(row.instance_uid)}) for row in rows]
+    accounts.record_all(named, by=by, verb=verb)
     doorbell.ring([row.instance_uid for row in rows])
 
 

@@ -76,7 +76,7 @@ def edit_agent(
     kind = AgentEvent.Kind.LABELS if "operator_labels" in changed else AgentEvent.Kind.EDITED
     said = {key: value for key, value in changed.items() if key not in LABEL_FIELDS}
     AgentEvent.objects.create(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""})
-    accounts.record(by=by, verb="agent.edit", target=agent, name=str(agent), data=said)
+    accounts.record(by=by, verb="agent.edit", target=agent, name=agent.name_and_host(), data=said)
     if relabelled:
         extensions.relabelled([agent.pk], at)
         doorbell.ring([agent.instance_uid])
@@ -99,9 +99,10 @@ def edit_labels(
     """
     validate_labels(dict(assign.items()))
     outcome = Outcome()
-    for keys in batches(agent_ids):
-        with transaction.atomic():
-            _edit_labels_of_batch(keys, assign, remove, outcome, by=by, at=at)
+    with accounts.one_entry():
+        for keys in batches(agent_ids):
+            with transaction.atomic():
+                _edit_labels_of_batch(keys, assign, remove, outcome, by=by, at=at)
     return outcome
 
 
@@ -144,9 +145,8 @@ def _edit_labels_of_batch(
         )
         for agent in changed
     )
-    accounts.record_all(
-        [(agent, str(agent), {"operator_labels": agent.operator_labels}) for agent in changed], by=by, verb="agent.edit"
-    )
+    said = {"set": dict(assign), "removed": sorted(remove)}
+    accounts.record_all([(agent, agent.name_and_host(), said) for agent in changed], by=by, verb="agent.edit")
     outcome.asked += len(changed)
     if moved:
         extensions.relabelled([agent.pk for agent in moved], at)
@@ -169,10 +169,8 @@ def forget_agents(agent_ids: Sequence[int], *, by: User | None) -> int:
     deleted: a batch of their reports writes in that order too.
     """
     rows = list(Agent.objects.filter(pk__in=agent_ids, credential_revoked_at=None).locked())
-    for agent in rows:
-        accounts.record(
-            by=by, verb="agent.forget", target=agent, name=str(agent), data={"instance_uid": str(agent.instance_uid)}
-        )
+    named = [(agent, agent.name_and_host(), {"instance_uid": str(agent.instance_uid)}) for agent in rows]
+    accounts.record_all(named, by=by, verb="agent.forget")
     Agent.objects.filter(pk__in=[agent.pk for agent in rows]).delete()
     doorbell.ring([agent.instance_uid for agent in rows])
     return len(rows)

@@ -39,7 +39,7 @@ def assign_instance_uid(agent: Agent, *, by: User | None, at: datetime) -> UUID:
     AgentEvent.objects.create(
         agent=row, at=at, kind=Kind.IDENTITY, data={**said, "by": by.get_username() if by else ""}
     )
-    accounts.record(by=by, verb="agent.assign_uid", target=row, name=str(row), data=said)
+    accounts.record(by=by, verb="agent.assign_uid", target=row, name=row.name_and_host(), data=said)
     doorbell.ring([row.instance_uid])
     return row.next_instance_uid
 

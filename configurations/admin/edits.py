@@ -23,6 +23,7 @@ from agents.models import Agent
 from configurations.admin import confirming
 from configurations.admin.forms import new_files, whole_number
 from configurations.models import Configuration, Revision, files_from_json
+from configurations.panels import RETRY_RIGHTS
 from configurations.previewing import reach
 from configurations.services import offers, publishing
 from configurations.services.drafts import Draft, draft_of
@@ -141,7 +142,7 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
 
     def retry(self, request: HttpRequest, agent_id: int) -> HttpResponse:
         """POST offers the agent its configuration once more."""
-        if request.method != "POST" or not request.user.has_perm("configurations.change_configuration"):
+        if not request.user.has_perms(RETRY_RIGHTS):
             raise PermissionDenied
         try:
             offers.retry_offer(agent_id, by=cast("User", request.user), at=clock.now())

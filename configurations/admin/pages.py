@@ -281,7 +281,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
             path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
             path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
             path("<int:pk>/switch/", wrapped(self.switch), name="configuration_switch"),
-            path("retry/<int:agent_id>/", wrapped(self.retry), name="configuration_retry"),
+            path("retry/<int:agent_id>/", wrapped(require_POST(self.retry)), name="configuration_retry"),
             *super().get_urls(),
         ]
 

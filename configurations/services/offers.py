@@ -250,7 +250,7 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
         kind=AgentEvent.Kind.COMMAND,
         data={"command": "retry", **said, "by": by.get_username() if by else ""},
     )
-    accounts.record(by=by, verb="configuration.retry", target=agent, name=str(agent), data=said)
+    accounts.record(by=by, verb="configuration.retry", target=agent, name=agent.name_and_host(), data=said)
     doorbell.ring([agent.instance_uid])
 
 

@@ -24,7 +24,7 @@ if (box) {
   const refresh = async () => {
     if (paused || document.hidden) return;
     try {
-      const answer = await fetch(location.href.split("#")[0], { signal: AbortSignal.timeout(10_000) });
+      const answer = await fetch(location.href.split("#")[0], { headers: { "X-Portal-Refresh": "live" }, signal: AbortSignal.timeout(10_000) });
       if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const selector of selectors) {

@@ -204,8 +204,14 @@ class TestOneAgent:
         url = f"{LIST}{agent.pk}/secrets/"
         assert signed_in.get(url).status_code == 405
         assert not AuditEntry.objects.filter(verb="agent.reveal_secrets").exists()
-        assert "hunter2" in signed_in.post(url).content.decode()
-        assert AuditEntry.objects.get(verb="agent.reveal_secrets").object_id == str(agent.pk)
+        assert "hunter2" not in signed_in.post(url).content.decode()
+        assert not AuditEntry.objects.filter(verb="agent.reveal_secrets").exists()
+        wrong = signed_in.post(url, {"confirm_password": "guessed"}).content.decode()
+        assert "hunter2" not in wrong
+        assert "That is not your password." in wrong
+        assert "hunter2" in signed_in.post(url, {"confirm_password": "alice-password"}).content.decode()
+        assert "hunter2" in signed_in.post(url).content.decode()  # lately confirmed
+        assert {entry.object_id for entry in AuditEntry.objects.filter(verb="agent.reveal_secrets")} == {str(agent.pk)}
         signed_in.force_login(bob)
         assert url not in shown(signed_in, page_of(agent))
         assert signed_in.post(url).status_code == 403
@@ -354,7 +360,7 @@ class TestMany:
         one.refresh_from_db()
         assert one.operator_labels == {"keep": "y", "env": "canary"}
         assert set(Agent.objects.values_list("configuration_name", flat=True)) == {"prod"}
-        assert AuditEntry.objects.filter(verb="agent.edit").count() == 2
+        assert AuditEntry.objects.get(verb="agent.edit").data["count"] == 2
         assert AgentEvent.objects.filter(kind="labels").count() == 2
 
     def test_select_all_reaches_all_that_match_and_nobody_else(self, act, report):
@@ -366,7 +372,7 @@ class TestMany:
         assert Agent.objects.count() == 61
         act("forget", rows[:1], url, select_across="1", confirmed="1", shown_count="60")
         assert list(Agent.objects.values_list("pk", flat=True)) == [spared.pk]
-        assert AuditEntry.objects.filter(verb="agent.forget").count() == 60
+        assert AuditEntry.objects.get(verb="agent.forget").data["count"] == 60
 
     def test_above_a_hundred_the_number_is_typed(self, act, report, monkeypatch):
         monkeypatch.setattr("agents.admin.confirming.TYPE_ABOVE", 2)

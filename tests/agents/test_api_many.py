@@ -15,6 +15,12 @@ pytestmark = pytest.mark.django_db
 URL = "/api/v1/agents"
 
 
+def entries(verb: str) -> list[int]:
+    """About how many agents each entry of the audit trail with this verb is."""
+    found = AuditEntry.objects.filter(verb=verb).order_by("id")
+    return [int(entry.data.get("count", 1)) for entry in found]
+
+
 def test_many_agents_are_asked_to_restart(api_of, alice, report):
     chosen = [report(f"prod-{number}", env="prod") for number in range(3)]
     deaf = report("deaf", env="prod", capabilities=1)
@@ -30,7 +36,7 @@ def test_many_agents_are_asked_to_restart(api_of, alice, report):
     assert "AcceptsRestartCommand" in skipped["reason"]
     asked = AgentCommand.objects.filter(kind="restart", outcome="pending")
     assert sorted(asked.values_list("agent_id", flat=True)) == sorted(agent.pk for agent in chosen)
-    assert AuditEntry.objects.filter(verb="agent.restart", actor=alice).count() == 3
+    assert entries("agent.restart") == [1, 2]
     assert AgentEvent.objects.filter(kind="command").count() == 3
     again = client.post(f"{URL}/restart/", {"filter": {"label": "env=prod"}})
     assert again.json()["asked"] == 3
@@ -54,7 +60,7 @@ def test_labels_of_many_agents_change_and_move_them(api_of, alice, report):
     assert (answer.status_code, answer.json()["asked"], answer.json()["skipped"]) == (200, 4, 0)
     assert client.get(first).json()["operator_labels"] == {"ring": "1", "kept": "y"}
     assert client.get(URL, {"label": "ring=1", "configuration": "ring-1"}).json()["count"] == 4
-    assert AuditEntry.objects.filter(verb="agent.edit").count() == 5
+    assert entries("agent.edit") == [1, 4]
     again = client.post(f"{URL}/labels", {"match_all": True, "set": {"ring": "1"}}).json()
     assert (again["asked"], again["skipped"]) == (0, 4)
     client.post(f"{URL}/labels", {"match_all": True, "remove": ["ring"]})

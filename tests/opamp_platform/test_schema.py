@@ -16,7 +16,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 from schemathesis.core.failures import Failure, FailureGroup
 
-from accounts.models import User
+from accounts.models import ApiToken, AuditEntry, User
 from accounts.services import issue_token
 from agents.api import AgentViewSet
 from configurations.remote_config import ConfigFile
@@ -34,6 +34,7 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/configurations/preview": {"raw_config": "a: 1\n", "selector": {"env": "prod"}},
     "PUT /api/v1/configurations/{name}": {"raw_config": "a: 1\n", "match_all": True, "priority": -1},
     "POST /api/v1/configurations/{name}/rollback": {"revision": 1},
+    "POST /api/v1/tokens": {"name": "made", "expires": "30d"},
 }
 _WRITES = {"post", "put", "patch", "delete"}
 
@@ -53,7 +54,9 @@ class LiveApi:
     def __init__(self, url: str, report: Any) -> None:
         self.url = url
         self.person = User.objects.create_superuser("schemathesis")
-        _row, token = issue_token(self.person, name="schemathesis", by=None)
+        row, token = issue_token(self.person, name="schemathesis", by=None)
+        # Among those that a made-up id revokes it must not be.
+        ApiToken.objects.filter(pk=row.pk).update(id=987_654_321_012_345)
         headers = {"Authorization": f"Bearer {token}"}
         self.schema = schemathesis.openapi.from_url(f"{url}/api/v1/schema?format=json", headers=headers)
         self.schema.config.update(headers=headers)
@@ -65,7 +68,7 @@ class LiveApi:
 
     def exercise(self, operation: Any, found: Findings, *, examples: int) -> None:
         """Call one operation with generated values: as they come, and with a path that leads to something."""
-        existing = self._existing()
+        existing = self._existing(operation.label)
         known = {parameter.name: existing[parameter.name] for parameter in operation.path_parameters}
         modes = [GenerationMode.POSITIVE]
         if operation.body or operation.query:
@@ -78,12 +81,14 @@ class LiveApi:
         if known:
             self._call(operation.as_strategy(), operation, found, examples // 2)
 
-    def _existing(self) -> dict[str, Any]:
+    def _existing(self, label: str) -> dict[str, Any]:
         agent = self._report("known", env="prod")
         name = f"known-{agent.pk}"
         draft = publishing.Draft(selector={"env": "prod"}, files={"": ConfigFile(b"a: 1\n", "text/yaml")})
         publishing.create_configuration(name, draft, by=self.person, at=agent.first_seen_at)
-        return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1}
+        token, _text = issue_token(self.person, name=name, by=None)
+        found = token.pk if "/tokens/" in label else AuditEntry.objects.latest("id").pk
+        return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found}
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
         checks = [check for check in CHECKS.get_all() if check.__name__ not in _LEFT_OUT]
@@ -135,7 +140,7 @@ def test_the_schema_has_no_warnings(tmp_path):
 
 def test_no_operation_answers_whom_it_does_not_know(api):
     for operation in api.operations():
-        case = operation.Case(path_parameters=dict.fromkeys(("instance_uid", "name", "number"), "1"))
+        case = operation.Case(path_parameters=dict.fromkeys(("instance_uid", "name", "number", "id"), "1"))
         for headers in ({}, {"Authorization": "Bearer opk_0123456789_wrong"}, {"Authorization": "Basic YTpi"}):
             url = f"{api.url}{case.formatted_path}"
             answer = requests.request(operation.method, url, headers=headers, timeout=10)

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -211,7 +212,7 @@ def test_refused_agents_are_one_line_and_no_error(tmp_path: Path) -> None:
 
 class TestStarts:
     def test_the_first_start_tells_how_to_sign_in_and_later_ones_change_nothing(self, tmp_path: Path) -> None:
-        with LiveServer(tmp_path, ADMIN_PASSWORD="") as server:
+        with LiveServer(tmp_path, "--print-token", ADMIN_PASSWORD="") as server:
             first = server.log_tail()
             assert f"http://127.0.0.1:{server.port}/" in first
             assert "password: " in first
@@ -229,6 +230,17 @@ class TestStarts:
             assert server.manage("shell", "--no-imports", "-c", COUNT_PEOPLE) == people == "1 admin True\n"
             server._token = token
             assert server.api("GET", "agents").status == 200
+            ((until, since),) = server.rows("SELECT expires_at, created_at FROM accounts_apitoken")
+            day = datetime.fromisoformat(str(until)) - datetime.fromisoformat(str(since))
+            assert timedelta(hours=23) < day < timedelta(hours=25)
+
+    def test_a_log_is_given_no_token_unless_it_is_asked_for(self, tmp_path: Path) -> None:
+        with LiveServer(tmp_path, ADMIN_PASSWORD="") as server:
+            first = server.log_tail()
+            assert "password: " in first
+            assert "opk_" not in first
+            assert "create_token NAME" in first
+            assert server.rows("SELECT count(*) FROM accounts_apitoken") == [(0,)]
 
 
 COUNT_PEOPLE = (

@@ -1,4 +1,4 @@
-"""``manage.py create_token NAME [--user U]``: an API token, alone on stdout."""
+"""``manage.py create_token NAME [--user U] [--expires never|30d|DATE]``: an API token, alone on stdout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.clock import clock
+from accounts.lifetimes import DEFAULT, UnclearExpiry, parse_expiry
 from accounts.models import User
 from accounts.services import issue_token
 
@@ -19,6 +21,9 @@ class Command(BaseCommand):
         """The token's name and whose rights it has."""
         parser.add_argument("name")
         parser.add_argument("--user", default="", help="Whose rights the token has; the first admin by default.")
+        parser.add_argument(
+            "--expires", default=DEFAULT, help="A number of days such as 30d, a date such as 2030-01-31, or never."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Issue and print."""
@@ -30,5 +35,9 @@ class Command(BaseCommand):
             user = User.objects.filter(is_superuser=True, is_active=True).order_by("id").first()
             if user is None:
                 raise CommandError("There is no admin yet: start the server once, or name a --user.")
-        _row, text = issue_token(user, name=options["name"], by=None)
+        try:
+            end = parse_expiry(options["expires"], at=clock.now())
+        except UnclearExpiry as error:
+            raise CommandError(f"--expires {options['expires']}: {error}") from error
+        _row, text = issue_token(user, name=options["name"], by=None, expires_at=end)
         self.stdout.write(text)

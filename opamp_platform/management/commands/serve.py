@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from datetime import timedelta
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ from opamp_platform.server import configured, keep_heap_small, port_problem, rai
 
 # What this portal makes in its data directory.
 _OUR_FILES = ("secret_key", "opamp.sqlite3*", "files", "metrics", "static")
+_FIRST_TOKEN_LIFETIME = timedelta(days=1)
 
 
 class Command(BaseCommand):
@@ -42,6 +44,11 @@ class Command(BaseCommand):
             "--opamp-port", type=int, help="A port for agents alone; default: 4320 if it is free; 0: none."
         )
         parser.add_argument("--workers", type=int, default=settings.WEB_CONCURRENCY)
+        parser.add_argument(
+            "--print-token",
+            action="store_true",
+            help="At the first start print an API token of one day, also when nobody reads along at a terminal.",
+        )
         parser.add_argument("--no-migrate", action="store_true", help="Leave the database's schema as it is.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -57,7 +64,7 @@ class Command(BaseCommand):
         agent_port = self.agent_port(host, port, options["opamp_port"])
         try:
             self.prepare(migrate=not options["no_migrate"])
-            self.announce(host, port)
+            self.announce(host, port, print_token=options["print_token"] or sys.stdout.isatty())
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {first_line(error)}. See DATABASE_URL.") from error
         static_files.collect()
@@ -118,8 +125,11 @@ class Command(BaseCommand):
             raise CommandError(problem.replace("--port", "--opamp-port"))
         return 0 if problem else found
 
-    def announce(self, host: str, port: int) -> None:
-        """Say where the portal is; the first time also how to sign in and how to connect an agent."""
+    def announce(self, host: str, port: int, *, print_token: bool) -> None:
+        """Say where the portal is; the first time also how to sign in and how to connect an agent.
+
+        A token that is written into a log is read by whoever reads that, so it is asked for, and lives a day.
+        """
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  compared, not bound
         shown = f"[{shown}]" if ":" in shown else shown
         self.stdout.write(f"Portal:  http://{shown}:{port}/")
@@ -128,10 +138,14 @@ class Command(BaseCommand):
         first = accounts.ensure_first_admin(username=settings.ADMIN_USERNAME, password=settings.ADMIN_PASSWORD)
         if first is not None:
             admin = User.objects.get(username=first.username)
-            _row, token = accounts.issue_token(admin, name="first start", by=None)
             shown_password = first.generated_password or "(from ADMIN_PASSWORD)"
             self.stdout.write(f"Admin:   {first.username}   password: {shown_password}   (shown only now)")
-            self.stdout.write(f"Token:   {token}   (for the REST API, shown only now)")
+            if print_token:
+                until = clock.now() + _FIRST_TOKEN_LIFETIME
+                _row, token = accounts.issue_token(admin, name="first start", by=None, expires_at=until)
+                self.stdout.write(f"Token:   {token}   (for the REST API, for one day, shown only now)")
+            else:
+                self.stdout.write("Token:   none; make one with  .venv/bin/python manage.py create_token NAME")
             self.stdout.write("Connect a first agent, simulated or real:")
             endpoint = f"ws://{shown}:{port}/v1/opamp"
             self.stdout.write(f"  .venv/bin/python manage.py simulate_agents --count 1 --endpoint {endpoint}")

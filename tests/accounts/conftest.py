@@ -1,0 +1,23 @@
+"""What several tests about people share."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from accounts.clock import clock
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Let time pass."""
+    passed = timedelta()
+    now = clock.now
+
+    def wait(seconds: float) -> None:
+        nonlocal passed
+        passed += timedelta(seconds=seconds)
+
+    monkeypatch.setattr(type(clock), "now", lambda _self: now() + passed)
+    return wait
