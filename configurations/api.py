@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,7 +12,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,6 +21,7 @@ from accounts.api_input import NoBody
 from accounts.authentication import signed_in
 from accounts.clock import clock
 from agents.models import Agent
+from configurations.api_preconditions import IF_MATCH, IF_NONE_MATCH, Preconditions, etag_of
 from configurations.api_serializers import (
     AssignmentSerializer,
     ConfigurationEdit,
@@ -37,30 +37,16 @@ from configurations.api_serializers import (
 )
 from configurations.checks import Finding
 from configurations.models import Configuration
-from configurations.previewing import preview
+from configurations.previewing import preview, targeting_findings
 from configurations.services import offers, publishing
 from configurations.services.drafts import Draft, draft_of
-from configurations.services.publishing import StaleRevision
+from configurations.services.publishing import BasedOn, NameTaken, StaleEdition, StaleRevision
 
 T = TypeVar("T")
 
 SEES_AGENTS = ("agents.view_agent",)
-IF_MATCH = OpenApiParameter(
-    "If-Match",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description='The ETag that the edit is based on, such as `"3"`; 412 when it is not the present one.',
-)
-_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 # An edit without If-Match that meets another one is based on the newest state again, this often at most.
 _ATTEMPTS = 5
-
-
-class NoSuchTag(APIException):
-    """If-Match names something that never was an ETag of a configuration."""
-
-    status_code = 412
-    default_detail = _('If-Match is not the ETag of this configuration; it looks like "3".')
 
 
 class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
@@ -86,7 +72,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, name: str) -> Response:
-        """One configuration; the ETag is its revision."""
+        """One configuration; its ETag changes with every edit."""
         return self._shown(self.get_object())
 
     @extend_schema(request=NewConfiguration, responses={201: NewConfiguration})
@@ -99,28 +85,46 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
             by=signed_in(request),
             at=clock.now(),
             note=values.get("note", ""),
+            force=values.get("force", False),
         )
         return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
 
-    @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
+    @extend_schema(
+        parameters=[IF_MATCH, IF_NONE_MATCH],
+        request=ConfigurationEdit,
+        responses={200: NewConfiguration, 201: NewConfiguration},
+    )
     def update(self, request: Request, name: str) -> Response:
-        """Replace a configuration: fields left out get their defaults."""
-        return self._update(request, name, keep=False)
+        """Replace a configuration, or make it: fields left out get their defaults. Making one needs the right *add* too."""
+        wanted = Preconditions.of(request)
+        values = self._edit(request, name)
+        for attempt in range(1, _ATTEMPTS + 1):
+            present = self._present(name)
+            wanted.require(present)
+            if present is not None:
+                return self._update(request, name, values, wanted, keep=False)
+            try:
+                return self._put_new(request, name, values)
+            except NameTaken:
+                # Somebody made it in this moment; it is replaced then.
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
     def partial_update(self, request: Request, name: str) -> Response:
         """Change a configuration: fields left out stay."""
-        return self._update(request, name, keep=True)
+        wanted = Preconditions.of(request)
+        wanted.require(self.get_object())
+        return self._update(request, name, self._edit(request, name), wanted, keep=True)
 
     @extend_schema(parameters=[IF_MATCH])
     def destroy(self, request: Request, name: str) -> Response:
         """Delete; agents get what matches them next, or keep what they run."""
-        self.get_object()
+        wanted = Preconditions.of(request)
+        wanted.require(self.get_object())
         publishing.delete_configuration(
-            name,
-            by=signed_in(request),
-            at=clock.now(),
-            expected_revision=self._expected(request, {}),
+            name, by=signed_in(request), at=clock.now(), based_on=BasedOn(editions=wanted.editions)
         )
         return Response(status=204)
 
@@ -152,21 +156,23 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     @action(detail=True, methods=["post"], right="change", serializer_class=RollbackRequest)
     def rollback(self, request: Request, name: str) -> Response:
         """Make an older revision's files and targeting the newest revision."""
-        self.get_object()
-        wanted = RollbackRequest(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        wanted = Preconditions.of(request)
+        wanted.require(self.get_object())
+        asked = RollbackRequest(data=request.data)
+        asked.is_valid(raise_exception=True)
 
-        def go_back(_present: Configuration, expected: int) -> tuple[Configuration, list[Finding]]:
+        def go_back(_present: Configuration, based_on: BasedOn) -> tuple[Configuration, list[Finding]]:
             return publishing.roll_back(
                 name,
-                wanted.validated_data["revision"],
+                asked.validated_data["revision"],
                 by=signed_in(request),
                 at=clock.now(),
-                expected_revision=expected,
-                note=wanted.validated_data.get("note", ""),
+                based_on=based_on,
+                note=asked.validated_data.get("note", ""),
+                force=asked.validated_data.get("force", False),
             )
 
-        _configuration, findings = self._on_the_newest(self._expected(request, {}), go_back)
+        _configuration, findings = self._on_the_newest(BasedOn(editions=wanted.editions), go_back)
         return self._shown(self.get_object(), findings)
 
     @extend_schema(operation_id="configurations_agents_list", responses=AssignmentSerializer(many=True))
@@ -182,8 +188,10 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     @action(detail=True, methods=["post"], right="view", further_rights=SEES_AGENTS, serializer_class=ConfigurationEdit)
     def preview(self, request: Request, name: str) -> Response:
         """What an edit would change; nothing is saved. Fields left out stay as they are."""
-        values = self._validated(request, ConfigurationEdit)
-        return Response(PreviewSerializer(preview(drafted(values, draft_of(self.get_object())), name=name)).data)
+        values = self._edit(request, name)
+        present = draft_of(self.get_object())
+        found = preview(drafted(values, present), name=name, present=present, force=values.get("force", False))
+        return Response(PreviewSerializer(found).data)
 
     @extend_schema(operation_id="configurations_preview_new", request=ConfigurationEdit, responses=PreviewSerializer)
     @action(
@@ -197,7 +205,8 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     def preview_new(self, request: Request) -> Response:
         """What a configuration that does not exist yet would change; nothing is saved."""
         values = self._validated(request, ConfigurationEdit)
-        return Response(PreviewSerializer(preview(drafted(values, Draft()), name=values.get("name"))).data)
+        found = preview(drafted(values, Draft()), name=values.get("name"), force=values.get("force", False))
+        return Response(PreviewSerializer(found).data)
 
     # --- Shared ------------------------------------------------------------------------------------------------
 
@@ -207,57 +216,72 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         values: dict[str, Any] = serializer.validated_data
         return values
 
-    def _update(self, request: Request, name: str, *, keep: bool) -> Response:
-        self.get_object()
+    def _edit(self, request: Request, name: str) -> dict[str, Any]:
+        """The validated body of a request about the configuration in the URL."""
         values = self._validated(request, ConfigurationEdit)
         if values.get("name", name) != name:
             raise ValidationError({"name": [_("The name of a configuration cannot change.")]})
+        return values
 
-        def edit(present: Configuration, expected: int) -> tuple[Configuration, list[Finding]]:
+    def _present(self, name: str) -> Configuration | None:
+        """The configuration of this name, if there is one that the caller may see."""
+        return None if "\x00" in name else self.get_queryset().filter(name=name).first()
+
+    def _put_new(self, request: Request, name: str, values: dict[str, Any]) -> Response:
+        """Make what PUT found missing. Raises `PermissionDenied`, `NameTaken`."""
+        if not request.user.has_perm("configurations.add_configuration"):
+            raise PermissionDenied
+        if values.get("revision"):
+            raise StaleRevision(expected=values["revision"], current=0)
+        configuration, findings = publishing.create_configuration(
+            name,
+            drafted(values, Draft()),
+            by=signed_in(request),
+            at=clock.now(),
+            note=values.get("note", ""),
+            force=values.get("force", False),
+        )
+        return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
+
+    def _update(
+        self, request: Request, name: str, values: dict[str, Any], wanted: Preconditions, *, keep: bool
+    ) -> Response:
+        def edit(present: Configuration, based_on: BasedOn) -> tuple[Configuration, list[Finding]]:
             return publishing.update_configuration(
                 name,
                 drafted(values, draft_of(present) if keep else Draft()),
                 by=signed_in(request),
                 at=clock.now(),
-                expected_revision=expected,
+                based_on=based_on,
                 note=values.get("note", ""),
+                force=values.get("force", False),
             )
 
-        configuration, findings = self._on_the_newest(self._expected(request, values), edit)
+        based_on = BasedOn(values.get("revision"), wanted.editions)
+        configuration, findings = self._on_the_newest(based_on, edit)
         return self._shown(self.get_queryset().get(pk=configuration.pk), findings)
 
-    def _on_the_newest(self, expected: int | None, edit: Callable[[Configuration, int], T]) -> T:
-        """``edit`` given the present state and the revision it is based on.
+    def _on_the_newest(self, based_on: BasedOn, edit: Callable[[Configuration, BasedOn], T]) -> T:
+        """``edit`` given the present state and what it is based on.
 
-        An edit between reading and writing is what `StaleRevision` says. A caller who did not name a revision meant the
-        newest one, so then his edit is made anew on top of the other; neither is lost.
+        An edit between reading and writing is what `StaleEdition` says. A caller who named no edition meant the newest
+        one, so then his edit is made anew on top of the other; neither is lost.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             present = self.get_object()
-            based_on = present.current.number if expected is None and present.current else expected
+            editions = (present.edition,) if based_on.editions is None else based_on.editions
             try:
-                return edit(present, based_on or 0)
-            except StaleRevision:
-                if expected is not None or attempt == _ATTEMPTS:
+                return edit(present, BasedOn(based_on.revision, editions))
+            except StaleEdition:
+                if based_on.editions is not None or attempt == _ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
-
-    def _expected(self, request: Request, values: dict[str, Any]) -> int | None:
-        """The revision an edit is based on: If-Match, else the body's ``revision``."""
-        tag = request.headers.get("If-Match", "").strip()
-        if tag and tag != "*":
-            found = _ETAG.fullmatch(tag)
-            if found is None:
-                raise NoSuchTag
-            return int(found[1])
-        revision: int | None = values.get("revision")
-        return revision
 
     def _shown(self, row: Configuration, findings: Sequence[Finding] | None = None, *, status: int = 200) -> Response:
         body = dict(ConfigurationSerializer(row).data)
         if findings is not None:
-            body["warnings"] = findings_json(findings)
-        return Response(body, status=status, headers={"ETag": f'"{body["revision"]}"'})
+            body["warnings"] = findings_json([*findings, *targeting_findings(row)])
+        return Response(body, status=status, headers={"ETag": etag_of(row)})
 
 
 class _AgentView(GenericAPIView[Any]):
