@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from accounts import services as accounts
 from accounts.api_input import NoBody
+from accounts.api_query import DeclaredQuery
 from accounts.authentication import signed_in
 from accounts.clock import clock
 from accounts.languages import in_readers_language
@@ -57,7 +58,11 @@ INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParame
     destroy=extend_schema(parameters=[INSTANCE_UID]),
 )
 class AgentViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[Any]
+    DeclaredQuery,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.DestroyModelMixin,
+    viewsets.GenericViewSet[Any],
 ):
     """Agents of the fleet."""
 
@@ -119,7 +124,7 @@ class AgentViewSet(
         responses=EventSerializer(many=True),
         filters=False,
     )
-    @action(detail=True, filterset_class=None)
+    @action(detail=True, lists=True, filterset_class=None)
     def timeline(self, request: Request, **_kwargs: str) -> Response:
         """What happened to the agent, newest first."""
         return self._page(self.get_object().events.all(), EventSerializer)
@@ -130,7 +135,7 @@ class AgentViewSet(
         responses=ConnectionSerializer(many=True),
         filters=False,
     )
-    @action(detail=True, filterset_class=None)
+    @action(detail=True, lists=True, filterset_class=None)
     def connections(self, request: Request, **_kwargs: str) -> Response:
         """Each stay of the agent, newest first."""
         return self._page(self.get_object().connections.all(), ConnectionSerializer)
@@ -141,7 +146,7 @@ class AgentViewSet(
         responses=CommandSerializer(many=True),
         filters=False,
     )
-    @action(detail=True, filterset_class=None)
+    @action(detail=True, lists=True, filterset_class=None)
     def commands(self, request: Request, **_kwargs: str) -> Response:
         """What the agent was asked, newest first, and what was seen of it."""
         return self._page(self.get_object().commands.select_related("requested_by").order_by("-id"), CommandSerializer)
@@ -158,7 +163,7 @@ class AgentViewSet(
         ],
         responses=OpenApiTypes.OBJECT,
     )
-    @action(detail=True, url_path="effective-config")
+    @action(detail=True, url_path="effective-config", query=["secrets"])
     def effective_config(self, request: Request, **_kwargs: str) -> Response:
         """What the agent says it runs, by config key. Secrets are hidden unless asked for (S-116)."""
         agent = self.get_object()

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
+from django_filters import FilterSet
+from django_filters.utils import translate_validation
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
@@ -18,8 +20,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api_input import NoBody
+from accounts.api_query import DeclaredQuery
 from accounts.authentication import signed_in
 from accounts.clock import clock
+from agents.filters import FactFilter
 from agents.models import Agent
 from configurations.api_preconditions import IF_MATCH, IF_NONE_MATCH, Preconditions, etag_of
 from configurations.api_serializers import (
@@ -36,7 +40,8 @@ from configurations.api_serializers import (
     findings_json,
 )
 from configurations.checks import Finding
-from configurations.models import Configuration
+from configurations.filters import AssignedAgentFilter, ConfigurationFilter
+from configurations.models import Assignment, Configuration
 from configurations.previewing import preview, targeting_findings
 from configurations.services import offers, publishing
 from configurations.services.drafts import Draft, draft_of
@@ -45,18 +50,26 @@ from configurations.services.publishing import BasedOn, NameTaken, StaleEdition,
 T = TypeVar("T")
 
 SEES_AGENTS = ("agents.view_agent",)
+ASSIGNED_PARAMETERS = [
+    OpenApiParameter(
+        "status",
+        {"type": "array", "items": {"type": "string", "enum": [item.value for item in Assignment.Status]}},
+        description="Any of these: given several times, or with commas (`failed,pending`).",
+    ),
+    OpenApiParameter("connected", enum=[*FactFilter.VALUES]),
+]
 # An edit without If-Match that meets another one is based on the newest state again, this often at most.
 _ATTEMPTS = 5
 
 
-class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
+class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     """Configurations by name."""
 
     queryset = Configuration.objects.all()
     serializer_class = ConfigurationSerializer
     lookup_field = "name"
     lookup_value_regex = r"[^/]+"
-    filter_backends = []
+    filterset_class: type[FilterSet] | None = ConfigurationFilter
     # See `accounts.authentication.ModelPermissions`.
     right: str | None = None
     further_rights: Sequence[str] = ()
@@ -66,9 +79,16 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         visible = Configuration.objects.visible_to(self.request.user).select_related("current")
         return visible.with_matched_agents().order_by("name")
 
+    def get_object(self) -> Configuration:
+        """The configuration named in the URL. Raises `NotFound`."""
+        row = self._present(str(self.kwargs["name"]))
+        if row is None:
+            raise NotFound
+        return row
+
     def list(self, request: Request) -> Response:
-        """All configurations, by name."""
-        page = self.paginate_queryset(self.get_queryset())
+        """Configurations, by name unless told otherwise."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, name: str) -> Response:
@@ -128,8 +148,8 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         )
         return Response(status=204)
 
-    @extend_schema(operation_id="configurations_revisions_list", responses=RevisionSummary(many=True))
-    @action(detail=True)
+    @extend_schema(operation_id="configurations_revisions_list", responses=RevisionSummary(many=True), filters=False)
+    @action(detail=True, lists=True, filterset_class=None)
     def revisions(self, request: Request, name: str) -> Response:
         """All revisions, newest first, without their files."""
         page = self.paginate_queryset(self.get_object().revisions.defer("files"))
@@ -175,13 +195,27 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         _configuration, findings = self._on_the_newest(BasedOn(editions=wanted.editions), go_back)
         return self._shown(self.get_object(), findings)
 
-    @extend_schema(operation_id="configurations_agents_list", responses=AssignmentSerializer(many=True))
-    @action(detail=True, further_rights=SEES_AGENTS)
+    @extend_schema(
+        operation_id="configurations_agents_list",
+        responses=AssignmentSerializer(many=True),
+        parameters=ASSIGNED_PARAMETERS,
+        filters=False,
+    )
+    @action(
+        detail=True,
+        lists=True,
+        filterset_class=None,
+        further_rights=SEES_AGENTS,
+        query=[parameter.name for parameter in ASSIGNED_PARAMETERS],
+    )
     def agents(self, request: Request, name: str) -> Response:
         """The agents that should run it, and how they stand."""
         # Every agent bears the name of what is assigned to it, with an index on that and its own name.
         rows = Agent.objects.filter(configuration_name=self.get_object().name).select_related("assignment")
-        page = [agent.assignment for agent in self.paginate_queryset(rows.in_order("name")) or ()]
+        found = AssignedAgentFilter(request.query_params, queryset=rows)
+        if not found.is_valid():  # type: ignore[no-untyped-call]
+            raise translate_validation(found.errors)
+        page = [agent.assignment for agent in self.paginate_queryset(found.qs.in_order("name")) or ()]
         return self.get_paginated_response(AssignmentSerializer(page, many=True).data)
 
     @extend_schema(operation_id="configurations_preview", request=ConfigurationEdit, responses=PreviewSerializer)
@@ -284,7 +318,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         return Response(body, status=status, headers={"ETag": etag_of(row)})
 
 
-class _AgentView(GenericAPIView[Any]):
+class _AgentView(DeclaredQuery, GenericAPIView[Any]):
     """A view below one agent's URL."""
 
     queryset = Agent.objects.all()

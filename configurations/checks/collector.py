@@ -7,9 +7,7 @@ the agent may have, so all is said as a warning.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from accounts.sentence import Sentence
 from configurations.checks.components import (
@@ -29,8 +27,9 @@ from configurations.checks.documents import (
     misspelt_service,
     wrapped_files,
 )
-from configurations.checks.findings import Finding, Kind, Place, Severity, shown
+from configurations.checks.findings import Finding, Place, Severity, shown
 from configurations.checks.merging import Entry, Merged, merged
+from configurations.checks.references import Name, Picture, ReferenceCheck, collector_finding
 from configurations.checks.spelling import with_suggestion
 from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -39,65 +38,36 @@ _SIGNALS = ("traces", "metrics", "logs", "profiles")
 _SIGNAL_LIST = ", ".join(_SIGNALS)
 _SECTION_LIST = ", ".join(SECTIONS)
 
-# The section of a component and how one of it is called.
-_SINGULAR = {
-    "receivers": Sentence("receiver"),
-    "processors": Sentence("processor"),
-    "exporters": Sentence("exporter"),
-    "connectors": Sentence("connector"),
-    "extensions": Sentence("extension"),
-}
 
+def check_collector(files: Mapping[str, MappingNode], *, whole: bool = True) -> list[Finding]:
+    """Findings that name their file; none when the files are not meant for a Collector.
 
-@dataclass(frozen=True, slots=True)
-class _Name:
-    """A component named somewhere: in its section (then with its ``entry``), or by a pipeline. ``text`` is the id."""
-
-    text: str
-    file: str
-    place: Place
-    path: str
-    entry: Entry | None = None
-
-
-@dataclass(slots=True)
-class _Picture:
-    """All that the files define and refer to. ``open_sections`` are those the agent alone can expand."""
-
-    defined: dict[str, dict[str, _Name]] = field(
-        default_factory=lambda: {section: {} for section in COMPONENT_SECTIONS}
-    )
-    open_sections: set[str] = field(default_factory=set)
-    # Role (receivers, processors, exporters of a pipeline; extensions of the service) to what is named there.
-    used: dict[str, list[_Name]] = field(default_factory=lambda: {role: [] for role in COMPONENT_SECTIONS})
-    open_roles: set[str] = field(default_factory=set)
-
-
-def check_collector(files: Mapping[str, MappingNode]) -> list[Finding]:
-    """Findings that name their file; none when the files are not meant for a Collector."""
+    Unless these are ``whole``, nothing is said of what they have or lack together.
+    """
     misread = wrapped_files(files)
-    whole = merged({file: root for file, root in files.items() if file not in misread.wrapped})
-    if not is_collectors(whole):
+    if not whole:
         return misread.findings
-    found = _CollectorCheck(whole).findings()
-    if "service" not in whole.entries:
+    document = merged({file: root for file, root in files.items() if file not in misread.wrapped})
+    if not is_collectors(document):
+        return misread.findings
+    found = _CollectorCheck(document).findings()
+    if "service" not in document.entries:
         found = [finding.as_warning() for finding in found]
-    return [*misread.findings, *misspellings(whole), *found]
+    return [*misread.findings, *misspellings(document), *found]
 
 
 class _CollectorCheck:
     def __init__(self, whole: Merged) -> None:
         self._whole = whole
-        self._picture = _Picture()
+        self._picture = Picture()
         self._findings: list[Finding] = []
+        self._references = ReferenceCheck(self._picture, self._findings)
 
     def findings(self) -> list[Finding]:
         self._read_sections()
         self._judge_environment("", self._whole)
         if self._read_service():
-            self._judge_references()
-            self._judge_connectors()
-            self._judge_unused()
+            self._references.judge()
         self._judge_settings()
         return self._findings
 
@@ -128,7 +98,7 @@ class _CollectorCheck:
             self._picture.open_sections.add(section)
         elif (problem := id_problem(text)) is not None:
             self._refuse(component.file, component.key.place, path, problem)
-        name = _Name(component_id(text), component.file, component.key.place, path, component)
+        name = Name(component_id(text), component.file, component.key.place, path, component)
         self._picture.defined[section][name.text] = name
         if not (isinstance(component.value, Merged) or component.is_null or component.is_expanded_by_agent):
             message = Sentence("The settings of {name} must be an object, or nothing.", name=shown(text))
@@ -231,7 +201,7 @@ class _CollectorCheck:
                 message = Sentence("The pipeline {name} has no {role}; name at least one.", name=shown(text), role=role)
                 self._refuse(pipeline.file, pipeline.key.place, path, message)
 
-    def _read_references(self, role: str, entry: Entry | None, path: str) -> list[_Name] | None:
+    def _read_references(self, role: str, entry: Entry | None, path: str) -> list[Name] | None:
         """What the list names; ``None`` when that cannot be known."""
         if entry is None or entry.is_null:
             return []
@@ -242,110 +212,22 @@ class _CollectorCheck:
             message = Sentence("{role} must be a list of names, such as [otlp].", role=role)
             self._refuse(entry.file, entry.place, path, message)
             return None
-        names: list[_Name] = []
+        names: list[Name] = []
         known = True
         for place, item in enumerate(entry.value.items):
             if isinstance(item, ScalarNode) and "${" in item.text:
                 self._picture.open_roles.add(role)
                 known = False
             elif isinstance(item, ScalarNode):
-                names.append(_Name(component_id(item.text), entry.file, item.place, f"{path}[{place}]"))
+                names.append(Name(component_id(item.text), entry.file, item.place, f"{path}[{place}]"))
             else:
                 message = Sentence("Name one of the {role} here, as text.", role=role)
                 self._refuse(entry.file, item.place, f"{path}[{place}]", message)
                 known = False
         self._picture.used[role] += names
         if role == "processors":
-            self._judge_repeats(names)
+            self._references.judge_repeats(names)
         return names if names or known else None
-
-    # Judging: what refers to what, over all files.
-
-    def _judge_repeats(self, names: list[_Name]) -> None:
-        seen: Counter[str] = Counter()
-        for name in names:
-            seen[name.text] += 1
-            if seen[name.text] == 2:
-                message = Sentence("The pipeline has the processor {name} twice; remove one.", name=shown(name.text))
-                self._refuse(name.file, name.place, name.path, message)
-
-    def _judge_references(self) -> None:
-        for role, names in self._picture.used.items():
-            sections = (role, "connectors") if role in ("receivers", "exporters") else (role,)
-            if self._picture.open_sections.intersection(sections):
-                continue
-            for name in names:
-                if not any(name.text in self._picture.defined[section] for section in sections):
-                    self._refuse(name.file, name.place, name.path, self._undefined(name, role))
-
-    def _undefined(self, name: _Name, role: str) -> Sentence:
-        elsewhere = [section for section in COMPONENT_SECTIONS if name.text in self._picture.defined[section]]
-        component = Sentence("{kind} {name}", kind=_SINGULAR[role], name=shown(name.text))
-        if elsewhere:
-            return Sentence(
-                "The {component} is not defined ({name} stands under {elsewhere}); add it under {role}, or remove it here.",
-                component=component,
-                name=shown(name.text),
-                elsewhere=elsewhere[0],
-                role=role,
-            )
-        problem = Sentence(
-            "The {component} is not defined; add it under {role}, or remove it here.", component=component, role=role
-        )
-        return with_suggestion(problem, name.text, self._known(role))
-
-    def _known(self, role: str) -> Iterator[str]:
-        """Ids that may stand in this role."""
-        for section in (role, "connectors") if role in ("receivers", "exporters") else (role,):
-            yield from self._picture.defined[section]
-
-    def _judge_connectors(self) -> None:
-        exported = {name.text for name in self._picture.used["exporters"]}
-        received = {name.text for name in self._picture.used["receivers"]}
-        for text, name in self._picture.defined["connectors"].items():
-            for section in ("receivers", "exporters"):
-                if text in self._picture.defined[section]:
-                    message = Sentence(
-                        "{name} is defined under {section} as well; give one of the two another name.",
-                        name=shown(text),
-                        section=section,
-                    )
-                    self._refuse(name.file, name.place, name.path, message)
-            if text in exported and text not in received and "receivers" not in self._picture.open_roles:
-                message = Sentence(
-                    "The connector {name} is an exporter but nowhere a receiver: what it gets is lost.",
-                    name=shown(text),
-                )
-                self._refuse(name.file, name.place, name.path, message)
-            if text in received and text not in exported and "exporters" not in self._picture.open_roles:
-                message = Sentence(
-                    "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.", name=shown(text)
-                )
-                self._refuse(name.file, name.place, name.path, message)
-
-    def _judge_unused(self) -> None:
-        for section, role_names in self._roles_by_section():
-            if self._picture.open_roles.intersection(role_names):
-                continue
-            used = {name.text for role in role_names for name in self._picture.used[role]}
-            for text, name in self._picture.defined[section].items():
-                if text not in used:
-                    self._warn(name.file, name.place, name.path, self._unused(section, text))
-
-    def _unused(self, section: str, text: str) -> Sentence:
-        component = Sentence("{kind} {name}", kind=_SINGULAR[section], name=shown(text))
-        if section == "extensions":
-            return Sentence(
-                "The {component} is defined but not started: only what service.extensions names is.",
-                component=component,
-            )
-        return Sentence(
-            "The {component} is defined but not started: only what a pipeline uses is.", component=component
-        )
-
-    def _roles_by_section(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        for section in COMPONENT_SECTIONS:
-            yield section, ("receivers", "exporters") if section == "connectors" else (section,)
 
     # Judging: what stands within components, as far as it is known.
 
@@ -373,13 +255,10 @@ class _CollectorCheck:
                     self._refuse(entry.file, place, below, message)
 
     def _refuse(self, file: str, place: Place, path: str, message: Sentence) -> None:
-        self._add(Severity.ERROR, file, place, path, message)
+        self._findings.append(collector_finding(Severity.ERROR, file, place, path, message))
 
     def _warn(self, file: str, place: Place, path: str, message: Sentence) -> None:
-        self._add(Severity.WARNING, file, place, path, message)
-
-    def _add(self, severity: Severity, file: str, place: Place, path: str, message: Sentence) -> None:
-        self._findings.append(Finding(severity, Kind.COLLECTOR, message, place.line, place.column, path, file))
+        self._findings.append(collector_finding(Severity.WARNING, file, place, path, message))
 
 
 def _scalars(node: Node) -> Iterator[tuple[Place, str]]:
