@@ -116,8 +116,8 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     )
     def update(self, request: Request, name: str) -> Response:
         """Replace a configuration, or make it: fields left out get their defaults. Making one needs the right *add* too."""
-        wanted = Preconditions.of(request)
         values = self._edit(request, name)
+        wanted = Preconditions.of(request)
         for attempt in range(1, _ATTEMPTS + 1):
             present = self._present(name)
             wanted.require(present)
@@ -134,9 +134,11 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
     def partial_update(self, request: Request, name: str) -> Response:
         """Change a configuration: fields left out stay."""
+        present = self.get_object()
+        values = self._edit(request, name)
         wanted = Preconditions.of(request)
-        wanted.require(self.get_object())
-        return self._update(request, name, self._edit(request, name), wanted, keep=True)
+        wanted.require(present)
+        return self._update(request, name, values, wanted, keep=True)
 
     @extend_schema(parameters=[IF_MATCH])
     def destroy(self, request: Request, name: str) -> Response:
@@ -176,10 +178,11 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     @action(detail=True, methods=["post"], right="change", serializer_class=RollbackRequest)
     def rollback(self, request: Request, name: str) -> Response:
         """Make an older revision's files and targeting the newest revision."""
-        wanted = Preconditions.of(request)
-        wanted.require(self.get_object())
+        present = self.get_object()
         asked = RollbackRequest(data=request.data)
         asked.is_valid(raise_exception=True)
+        wanted = Preconditions.of(request)
+        wanted.require(present)
 
         def go_back(_present: Configuration, based_on: BasedOn) -> tuple[Configuration, list[Finding]]:
             return publishing.roll_back(
