@@ -29,7 +29,7 @@ class FileSerializer(StrictSerializer):
     body = Text(required=False, allow_blank=True, trim_whitespace=False)
     body_base64 = Text(required=False)
     content_type = Text(required=False, allow_blank=True, max_length=100)
-    role = Text(required=False, allow_blank=True, max_length=255)
+    role = Text(required=False, allow_blank=True, max_length=255, trim_whitespace=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """One body, and that one whole."""
@@ -76,7 +76,7 @@ class ConfigurationSerializer(StrictSerializer):
     display_name = Text(max_length=255, required=False, allow_blank=True)
     description = Text(required=False, allow_blank=True)
     content_type = Text(max_length=100, required=False)
-    config_key = Text(max_length=255, required=False, allow_blank=True)
+    config_key = Text(max_length=255, required=False, allow_blank=True, trim_whitespace=False)
     raw_config = Text(required=False, allow_blank=True, trim_whitespace=False)
     files = serializers.DictField(child=FileSerializer(), required=False)
     selector = SelectorField(required=False)

@@ -144,20 +144,21 @@ def _targeting_findings(matched: int, assigned: int, rivals: Sequence[Rival]) ->
         findings.append(_about("priority", message))
     for rival in [item for item in rivals if item.by_name][:_MOST_TIES]:
         said = (
-            Sentence("{name} has the same priority and wins {count} agents by its name.", **_said(rival))
+            Sentence(
+                "{name} has the same priority and wins {count} agents by its name.",
+                name=rival.name,
+                count=rival.agents,
+            )
             if rival.wins
             else Sentence(
                 "{name} has the same priority and matches {count} of the same agents; only the name decides that this one "
                 "wins.",
-                **_said(rival),
+                name=rival.name,
+                count=rival.agents,
             )
         )
         findings.append(_about("priority", said))
     return findings
-
-
-def _said(rival: Rival) -> dict[str, str | int]:
-    return {"name": rival.name, "count": rival.agents}
 
 
 def _names(rivals: Sequence[Rival]) -> str:

@@ -90,7 +90,7 @@ def _said_of(item: Finding, *, several: bool) -> str:
         return said
     values = {"file": item.file or _("main file"), "line": item.line, "column": item.column, "message": said}
     if several:
-        return _("%(file)s, line %(line)d, column %(column)d: %(message)s") % values
+        return _("Line %(line)d, column %(column)d of %(file)s: %(message)s") % values
     return _("Line %(line)d, column %(column)d: %(message)s") % values
 
 

@@ -49,7 +49,7 @@ if (form) {
   const selector = selectorEditor(form, template, async () => (await ask(template.dataset.url, reach)).rows);
   const files = document.getElementById("files");
   // One entry for each file in the order of the page; none for bytes that are no text.
-  const editors = [...files.querySelectorAll(".file")].map(editorOf);
+  const editors = [...files.querySelectorAll(".config-file")].map(editorOf);
   let changing = null;
   let newFiles = false;
 
