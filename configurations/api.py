@@ -45,7 +45,7 @@ from configurations.models import Assignment, Configuration
 from configurations.previewing import preview, targeting_findings
 from configurations.services import offers, publishing
 from configurations.services.drafts import Draft, draft_of
-from configurations.services.publishing import BasedOn, NameTaken, StaleEdition, StaleRevision
+from configurations.services.publishing import BasedOn, NameTaken, StaleEdition, StaleRevision, UnknownRevision
 
 T = TypeVar("T")
 
@@ -80,10 +80,10 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         return visible.with_matched_agents().order_by("name")
 
     def get_object(self) -> Configuration:
-        """The configuration named in the URL. Raises `NotFound`."""
+        """The configuration named in the URL. Raises `Configuration.DoesNotExist`."""
         row = self._present(str(self.kwargs["name"]))
         if row is None:
-            raise NotFound
+            raise Configuration.DoesNotExist
         return row
 
     def list(self, request: Request) -> Response:
@@ -166,7 +166,7 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         """One revision."""
         row = self.get_object().revisions.filter(number=int(number)).first()
         if row is None:
-            raise NotFound
+            raise UnknownRevision(name, int(number))
         return Response(RevisionSerializer(row).data)
 
     @extend_schema(

@@ -68,6 +68,9 @@ class StaleEdition(ValueError):
 class UnknownRevision(LookupError):
     """The configuration has no revision of that number."""
 
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(Sentence("The configuration {name} has no revision {number}.", name=name, number=number))
+
 
 @dataclass(frozen=True, slots=True)
 class BasedOn:
@@ -211,9 +214,7 @@ def rolled_back(configuration: Configuration, number: int) -> Draft:
     """
     revision = Revision.objects.filter(configuration=configuration, number=number).first()
     if revision is None:
-        raise UnknownRevision(
-            Sentence("The configuration {name} has no revision {number}.", name=configuration.name, number=number)
-        )
+        raise UnknownRevision(configuration.name, number)
     present = draft_of(configuration)
     files = files_from_json(revision.files)
     main = files.get(configuration.config_key)
