@@ -35,6 +35,7 @@ from configurations.admin.forms import (
     selector_rows,
 )
 from configurations.admin.live import LivePreviews
+from configurations.examples import collector_example
 from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services import publishing
@@ -196,6 +197,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
             "files": form.file_forms,
             "check_now": row is not None or form.is_bound,
             "main_name": _("main file"),
+            "example": collector_example() if row is None else "",
         }
         if row is None:
             return context
