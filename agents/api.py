@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, cast
 from uuid import UUID
 
@@ -71,6 +71,7 @@ class AgentViewSet(
     filterset_class = AgentFilter
     lookup_field = "instance_uid"
     lookup_value_regex = r"[^/]+"
+    query: Collection[str] = ("secrets",)
     # What a POST below an agent needs; see `accounts.authentication.ModelPermissions`.
     right: str | None = None
 
@@ -163,7 +164,7 @@ class AgentViewSet(
         ],
         responses=OpenApiTypes.OBJECT,
     )
-    @action(detail=True, url_path="effective-config", query=["secrets"])
+    @action(detail=True, url_path="effective-config")
     def effective_config(self, request: Request, **_kwargs: str) -> Response:
         """What the agent says it runs, by config key. Secrets are hidden unless asked for (S-116)."""
         agent = self.get_object()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -70,6 +70,7 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     lookup_field = "name"
     lookup_value_regex = r"[^/]+"
     filterset_class: type[FilterSet] | None = ConfigurationFilter
+    query: Collection[str] = ("secrets",)
     # See `accounts.authentication.ModelPermissions`.
     right: str | None = None
     further_rights: Sequence[str] = ()

@@ -30,7 +30,6 @@ from configurations.checks.documents import (
 from configurations.checks.findings import Finding, Place, Severity, shown
 from configurations.checks.merging import Entry, Merged, merged
 from configurations.checks.references import Name, Picture, ReferenceCheck, collector_finding
-from configurations.checks.spelling import with_suggestion
 from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
 
 _PIPELINE_MEMBERS = ("receivers", "processors", "exporters")
@@ -50,15 +49,17 @@ def check_collector(files: Mapping[str, MappingNode], *, whole: bool = True) -> 
     document = merged({file: root for file, root in files.items() if file not in misread.wrapped})
     if not is_collectors(document):
         return misread.findings
-    found = _CollectorCheck(document).findings()
+    misspelt = misspellings(document)
+    found = _CollectorCheck(document, misspelt).findings()
     if "service" not in document.entries:
         found = [finding.as_warning() for finding in found]
-    return [*misread.findings, *misspellings(document), *found]
+    return [*misread.findings, *misspelt, *found]
 
 
 class _CollectorCheck:
-    def __init__(self, whole: Merged) -> None:
+    def __init__(self, whole: Merged, misspelt: list[Finding]) -> None:
         self._whole = whole
+        self._misspelt = misspelt
         self._picture = Picture()
         self._findings: list[Finding] = []
         self._references = ReferenceCheck(self._picture, self._findings)
@@ -80,7 +81,9 @@ class _CollectorCheck:
                 self._read_components(section, entry)
             elif section != "service" and entry is not misspelt and "service" in self._whole.entries:
                 problem = Sentence("The Collector has no section of this name; it has {known}.", known=_SECTION_LIST)
-                self._warn(entry.file, entry.key.place, shown(section), with_suggestion(problem, section, SECTIONS))
+                self._warn(
+                    entry.file, entry.key.place, shown(section), self._references.suggest(problem, section, SECTIONS)
+                )
 
     def _read_components(self, section: str, entry: Entry) -> None:
         if isinstance(entry.value, Merged):
@@ -124,19 +127,19 @@ class _CollectorCheck:
         self._read_references("extensions", extensions, "service.extensions")
         pipelines = service.value.get("pipelines")
         if pipelines is None:
-            if not misspellings(self._whole):
+            if not self._misspelt:
                 self._no_pipeline(service, "service")
             return False
         return self._read_pipelines(pipelines)
 
     def _read_service_keys(self, service: Merged) -> None:
-        reported = {finding.path for finding in misspellings(self._whole)}
+        reported = {finding.path for finding in self._misspelt}
         for name, entry in service.entries.items():
             path = f"service.{shown(name)}"
             if name not in SERVICE_KEYS and path not in reported:
                 known = ", ".join(SERVICE_KEYS)
                 problem = Sentence("service has nothing of this name; it has {known}.", known=known)
-                self._warn(entry.file, entry.key.place, path, with_suggestion(problem, name, SERVICE_KEYS))
+                self._warn(entry.file, entry.key.place, path, self._references.suggest(problem, name, SERVICE_KEYS))
         telemetry = service.get("telemetry")
         if telemetry is not None and isinstance(telemetry.value, Merged):
             for path, part, message in telemetry_problems(telemetry.value):
@@ -146,7 +149,7 @@ class _CollectorCheck:
     def _say_nothing_runs(self) -> None:
         """Once, at the first section; a misspelt service is told by its own finding."""
         sections = [entry for name, entry in self._whole.entries.items() if name in COMPONENT_SECTIONS]
-        if misspellings(self._whole) or not sections:
+        if self._misspelt or not sections:
             return
         message = Sentence("Nothing of this would run: there is no service with pipelines that use it.")
         self._warn(sections[0].file, sections[0].key.place, shown(sections[0].key.text), message)
@@ -176,7 +179,7 @@ class _CollectorCheck:
             problem = Sentence(
                 "A pipeline is named after its signal: {signals}, or like traces/name.", signals=_SIGNAL_LIST
             )
-            said = with_suggestion(problem, type_of(text), _SIGNALS)
+            said = self._references.suggest(problem, type_of(text), _SIGNALS)
             self._warn(pipeline.file, pipeline.key.place, path, said)
         elif (wrong := id_problem(text)) is not None:
             self._refuse(pipeline.file, pipeline.key.place, path, wrong)
@@ -193,7 +196,7 @@ class _CollectorCheck:
                 problem = Sentence(
                     "A pipeline has only receivers, processors and exporters; a connector is listed as one of these."
                 )
-                message = with_suggestion(problem, member, _PIPELINE_MEMBERS)
+                message = self._references.suggest(problem, member, _PIPELINE_MEMBERS)
                 self._refuse(entry.file, entry.key.place, f"{path}.{shown(member)}", message)
         for role in _PIPELINE_MEMBERS:
             names = self._read_references(role, pipeline.value.get(role), f"{path}.{role}")

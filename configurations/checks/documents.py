@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from accounts.sentence import Sentence
 from configurations.checks.findings import Finding, Kind, Place, Severity, shown
@@ -21,6 +22,8 @@ SERVICE_KEYS = ("extensions", "pipelines", "telemetry")
 
 # Where Kubernetes objects and Helm charts keep a Collector's configuration.
 _HELM_VALUES = ("config", "alternateConfig")
+# A misspelt word is looked for among so many.
+_MOST_KEYS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def misspelt_service(whole: Merged) -> Entry | None:
 
 
 def _misspelt(within: Merged, wanted: str, known: tuple[str, ...]) -> Entry | None:
-    for name, entry in within.entries.items():
+    for name, entry in islice(within.entries.items(), _MOST_KEYS):
         if name not in known and meant(name, [wanted]) is not None:
             return entry
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from accounts.sentence import Sentence
@@ -11,6 +11,8 @@ from configurations.checks.documents import COMPONENT_SECTIONS
 from configurations.checks.findings import Finding, Kind, Place, Severity, shown
 from configurations.checks.merging import Entry
 from configurations.checks.spelling import with_suggestion
+
+_MOST_SUGGESTIONS = 100
 
 # The section of a component and how one of it is called.
 _SINGULAR = {
@@ -88,7 +90,11 @@ class ReferenceCheck:
         problem = Sentence(
             "The {component} is not defined; add it under {role}, or remove it here.", component=component, role=role
         )
-        return with_suggestion(problem, name.text, self._known(role))
+        return self.suggest(problem, name.text, self._known(role))
+
+    def suggest(self, problem: Sentence, text: str, words: Iterable[str]) -> Sentence:
+        """`with_suggestion` for the first findings: no more are shown."""
+        return with_suggestion(problem, text, words) if len(self._findings) < _MOST_SUGGESTIONS else problem
 
     def _known(self, role: str) -> Iterator[str]:
         """Ids that may stand in this role."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from accounts.sentence import Sentence
 from configurations.checks.findings import shown
 
 _LONGEST = 40
+# Texts are as long as their authors like, so both what is guessed from and what is guessed at are bounded.
+_MOST_WORDS = 200
 
 
 def meant(text: str, words: Iterable[str]) -> str | None:
@@ -17,11 +20,14 @@ def meant(text: str, words: Iterable[str]) -> str | None:
     """
     given = text.strip().casefold()
     best: tuple[int, str] | None = None
-    for word in words:
+    letters = set(given)
+    for word in islice(words, _MOST_WORDS):
         known = word.casefold()
         if given == known:
             return word
         if max(len(given), len(known)) > _LONGEST or abs(len(given) - len(known)) > 2 or len(known) < 3:
+            continue
+        if len(letters.difference(known)) > 2:
             continue
         mistakes = _mistakes(given, known)
         far = 2 if len(known) >= 5 and given[:1] == known[:1] else 1

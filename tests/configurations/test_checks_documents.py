@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from configurations.checks import Finding, Kind, Severity, check_files, check_text
+from configurations.checks import Finding, Kind, Severity, check_files, check_text, spelling
 from configurations.checks.spelling import meant
 
 PARTS = "receivers:\n  nop:\nexporters:\n  nop:\n"
@@ -88,6 +88,20 @@ class TestMisspelt:
     )
     def test_guessing(self, text: str, word: str | None) -> None:
         assert meant(text, ["otlp", "nop", "debug"]) == word
+
+
+def test_guessing_is_bounded_however_long_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    real = spelling._mistakes
+    monkeypatch.setattr(spelling, "_mistakes", lambda one, other: compared.append(one) or real(one, other))
+    names = [f"serv{number:04}" for number in range(3_000)]
+    defined = "".join(f"  {name}:\n" for name in names)
+    used = ", ".join(f"{name}x" for name in names)
+    body = f"receivers:\n{defined}service:\n  pipelines:\n    traces: {{receivers: [{used}], exporters: [nop]}}\n"
+    body += "".join(f"recei{number:04}:\n" for number in range(3_000))
+    findings = check_text(body, "yaml")
+    assert len(findings) == 100
+    assert 0 < len(compared) < 60_000
 
 
 class TestWrapped:
