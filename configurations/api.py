@@ -100,15 +100,7 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def create(self, request: Request) -> Response:
         """Make a configuration and assign it to the agents it matches."""
         values = self._validated(request, NewConfiguration)
-        configuration, findings = publishing.create_configuration(
-            values["name"],
-            drafted(values, Draft()),
-            by=signed_in(request),
-            at=clock.now(),
-            note=values.get("note", ""),
-            force=values.get("force", False),
-        )
-        return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
+        return self._made(request, values["name"], values)
 
     @extend_schema(
         parameters=[IF_MATCH, IF_NONE_MATCH],
@@ -271,6 +263,9 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
             raise PermissionDenied
         if values.get("revision"):
             raise StaleRevision(expected=values["revision"], current=0)
+        return self._made(request, name, values)
+
+    def _made(self, request: Request, name: str, values: dict[str, Any]) -> Response:
         configuration, findings = publishing.create_configuration(
             name,
             drafted(values, Draft()),

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from configurations.checks import key_problem
 from configurations.remote_config import ConfigFile
-from configurations.services.drafts import MAX_FILES, Draft
+from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files
 
 COUNT = "file_count"
@@ -29,6 +29,8 @@ _FIRST = {
     "body": "raw_config",
     "removed": "main_removed",
 }
+# Of a new file that names none; the form says so.
+_USUAL_TYPE = "text/yaml"
 # A key that a file has now, as posted: the empty key is one too, and no mark means a new file.
 _MARK = "="
 
@@ -51,7 +53,7 @@ class FileForm(forms.Form):
         max_length=100,
         strip=False,
         help_text=_("text/yaml, application/json, or another media type."),
-        widget=forms.TextInput(attrs={"class": "vTextField", "list": "content-types", "placeholder": "text/yaml"}),
+        widget=forms.TextInput(attrs={"class": "vTextField", "list": "content-types", "placeholder": _USUAL_TYPE}),
     )
     role = forms.CharField(
         label=_("Role"),
@@ -96,7 +98,7 @@ class FileForm(forms.Form):
 
     def _initial(self) -> dict[str, Any]:
         if self.former_key is None or self.file is None:
-            return {"content_type": "text/yaml"} if self.place == 0 else {}
+            return {"content_type": _USUAL_TYPE} if self.place == 0 else {}
         return {
             "former": _MARK + self.former_key,
             "key": self.former_key,
@@ -115,8 +117,8 @@ class FileForm(forms.Form):
             key=self.key_typed,
             former=self.former_key,
             body=_body_typed(values["body"], self.file) if self._is_posted("body") else b"" if new else None,
-            content_type=(values["content_type"] or None if new else values["content_type"])
-            if self._is_posted("content_type")
+            content_type=(values["content_type"] or (_USUAL_TYPE if new else ""))
+            if new or self._is_posted("content_type")
             else None,
             role=values["role"] if self._is_posted("role") else None,
             removed=values["removed"],
@@ -144,7 +146,7 @@ class FileForms:
         else:
             posted = data.get(COUNT, "")
             number = int(posted) if posted.isascii() and posted.isdecimal() and len(posted) < 4 else 1
-            self.forms = [FileForm(data, place, base) for place in range(min(max(number, 1) + more, MAX_FILES + 1))]
+            self.forms = [FileForm(data, place, base) for place in range(max(number, 1) + more)]
 
     def __iter__(self) -> Iterator[FileForm]:
         return iter(self.forms)
@@ -166,7 +168,8 @@ class FileForms:
         """``base`` with what was posted. Raises `InvalidConfiguration`; only for valid forms."""
         edits = [edit for form in self.forms if (edit := form.edit()) is not None]
         if not base.files and edits:
-            # A new configuration: its first file is the main one.
+            # A new configuration: its first file is the main one, unless it was left empty for another.
+            edits = [edit for edit in edits if edit.key or (edit.body or b"").strip()] or edits[:1]
             kind = edits[0].content_type or base.content_type
             base = replace(base, config_key=edits[0].key, content_type=kind)
         return edit_files(base, edits)

@@ -92,14 +92,12 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
     """
     before = present or Draft()
     errors = _column_errors(draft, before)
-    selector: dict[str, Json] = {}
     try:
-        selector = parse_selector(draft.selector, match_all=draft.match_all).as_json()
+        parse_selector(draft.selector, match_all=draft.match_all)
     except InvalidSelector as error:
         errors["selector"] = [*error.problems]
-    content_type = draft.content_type
     try:
-        content_type = normalise_content_type(draft.content_type)
+        normalise_content_type(draft.content_type)
     except InvalidContentType as error:
         errors["content_type"] = [error.problem]
     known = before.files if present else {}
@@ -117,7 +115,8 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
     if dict(draft.files) == dict(known):
         findings = [item.as_warning() for item in findings]
     forced = [item for item in findings if item.blocks and item.can_be_forced] if force else []
-    findings = [item.as_warning() if item in forced else item for item in findings]
+    if force:
+        findings = [item.as_warning() if item.can_be_forced else item for item in findings]
     can_be_forced = not errors and all(item.can_be_forced for item in findings if item.blocks)
     for key in draft.files:
         said: list[str] = [blocking(item) for item in findings if item.blocks and item.file == key]
@@ -125,17 +124,21 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
             errors[_field_of(key, draft)] = said
     if errors:
         raise InvalidConfiguration(errors, findings, can_be_forced=can_be_forced)
-    columns = {
+    return Checked(columns_of(draft), RemoteConfig(dict(draft.files)), findings, forced)
+
+
+def columns_of(draft: Draft) -> dict[str, Any]:
+    """The column values of a draft that can be saved."""
+    return {
         "display_name": draft.display_name,
         "description": draft.description,
         "priority": draft.priority,
         "enabled": draft.enabled,
-        "selector": selector,
+        "selector": parse_selector(draft.selector, match_all=draft.match_all).as_json(),
         "match_all": draft.match_all,
-        "content_type": content_type,
+        "content_type": normalise_content_type(draft.content_type),
         "config_key": draft.config_key,
     }
-    return Checked(columns, RemoteConfig(dict(draft.files)), findings, forced)
 
 
 def _column_errors(draft: Draft, before: Draft) -> dict[str, list[str]]:
@@ -156,14 +159,22 @@ def _column_errors(draft: Draft, before: Draft) -> dict[str, list[str]]:
 def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> list[Finding]:
     """What the checks say of all files. When they are ``complete`` and nothing stands in any of them, that blocks."""
     # Opaque bytes are legal (S-68) and not read.
-    texts = {key: (file.text, file.content_type) for key, file in files.items()}
-    judged = judge_files({key: (text, kind) for key, (text, kind) in texts.items() if text is not None})
+    texts = {key: (text, file.content_type) for key, file in files.items() if (text := _text_of(file)) is not None}
+    judged = judge_files(texts)
     findings = [item for key in files for item in judged.findings.get(key, ())]
     if not (complete and files and judged.empty == set(files)):
         return findings
     message = Sentence("Nothing stands in it: an agent that gets this stops what it runs. Force it if that is meant.")
     file = main if main in files else next(iter(files))
     return [Finding(Severity.ERROR, Kind.DOCUMENT, message, 1, 1, file=file)]
+
+
+def _text_of(file: ConfigFile) -> str | None:
+    """The text that an agent would read, NUL included; ``None`` for bytes that are none."""
+    try:
+        return file.body.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def blocking(item: Finding) -> Sentence:

@@ -3,7 +3,7 @@ re-matches exactly the agents concerned, is audited, and rings their processes a
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ from configurations.checks import Finding, line_problem
 from configurations.models import Assignment, Configuration, Revision, files_from_json, files_to_json
 from configurations.outcome import AssignmentStatus
 from configurations.remote_config import RemoteConfig
-from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, draft_of
+from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.targeting import (
     bump_generation,
     fresh_targeting,
@@ -116,15 +116,13 @@ class Effect:
 
 def effect_of(configuration: Configuration, draft: Draft) -> Effect:
     """What saving ``draft``, which can be saved, would do."""
-    present = draft_of(configuration)
-    wanted = checked(draft, present=present, force=True)
-    return _effect(configuration, wanted)
+    return _effect(configuration, columns_of(draft), RemoteConfig(dict(draft.files)))
 
 
-def _effect(configuration: Configuration, wanted: Checked) -> Effect:
-    changed = tuple(key for key, value in wanted.columns.items() if getattr(configuration, key) != value)
+def _effect(configuration: Configuration, columns: Mapping[str, Any], config: RemoteConfig) -> Effect:
+    changed = tuple(key for key, value in columns.items() if getattr(configuration, key) != value)
     current = configuration.current
-    return Effect(changed, current is None or current.hash != wanted.config.config_hash().hex())
+    return Effect(changed, current is None or current.hash != config.config_hash().hex())
 
 
 @transaction.atomic
@@ -180,7 +178,7 @@ def update_configuration(
     note = _note(note)
     hold_targeting(exclusive=True)
     configuration = _locked(name, based_on)
-    effect = _effect(configuration, wanted)
+    effect = _effect(configuration, wanted.columns, wanted.config)
     if effect.nothing:
         return configuration, wanted.findings
     before = {key: getattr(configuration, key) for key in effect.columns}

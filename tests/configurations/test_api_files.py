@@ -125,6 +125,12 @@ class TestRefused:
         more = {key: {"body": file.body.decode(), "content_type": "yaml"} for key, file in odd.items()}
         assert client.patch(ONE, {"files": more}).status_code == 400
 
+    def test_text_with_nul_is_read_as_agents_read_it(self, client):
+        file = {"body_base64": base64.b64encode(b"a: \x00").decode()}
+        assert client.post(URL, {"name": "c", "files": {"a": file}}).status_code == 400
+        opaque = {**file, "content_type": "application/octet-stream"}
+        assert client.post(URL, {"name": "c", "files": {"a": opaque}}).status_code == 201
+
     def test_types_of_files_are_stored_as_mime_types(self, client):
         files = {
             "a": {"body": "{}", "content_type": "json"},

@@ -226,8 +226,18 @@ class TestEditing:
         assert (row.config_key, row.content_type) == ("a", "application/json")
         assert files_now() == {
             "a": ConfigFile(b'{"a": 1}', "application/json"),
-            "b": ConfigFile(b"b: 1", "application/json"),
+            "b": ConfigFile(b"b: 1", "text/yaml"),
         }
+
+    def test_a_first_file_left_empty_for_another_is_none(self, editor):
+        editor.publish(None, name="new", file_count="2", **{"files-1-key": "b", "files-1-body": "b: 1"})
+        assert files_now() == {"b": ConfigFile(b"b: 1", "text/yaml")}
+        assert Configuration.objects.get().config_key == "b"
+
+    def test_no_file_is_dropped_in_silence(self, editor):
+        many = {f"files-{number}-key": f"k{number}" for number in range(1, 70)}
+        body = editor.ask(None, name="new", raw_config="a: 1", file_count="70", **many).content.decode()
+        assert "At most 64 files; 70 were sent" in body
 
 
 class TestConcurrentEdits:
