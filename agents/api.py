@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from accounts import services as accounts
 from accounts.api_input import NoBody
+from accounts.api_query import DeclaredQuery
 from accounts.authentication import signed_in
 from accounts.clock import clock
 from accounts.languages import in_readers_language
@@ -59,7 +60,11 @@ INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParame
     destroy=extend_schema(parameters=[INSTANCE_UID]),
 )
 class AgentViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[Any]
+    DeclaredQuery,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.DestroyModelMixin,
+    viewsets.GenericViewSet[Any],
 ):
     """Agents of the fleet."""
 
@@ -68,6 +73,7 @@ class AgentViewSet(
     filterset_class = AgentFilter
     lookup_field = "instance_uid"
     lookup_value_regex = r"[^/]+"
+    query: Collection[str] = ("secrets",)
     # What a POST below an agent needs; see `accounts.authentication.ModelPermissions`.
     right: str | None = None
 
@@ -121,7 +127,7 @@ class AgentViewSet(
         responses=EventSerializer(many=True),
         filters=False,
     )
-    @action(detail=True, filterset_class=None)
+    @action(detail=True, lists=True, filterset_class=None)
     def timeline(self, request: Request, **_kwargs: str) -> Response:
         """What happened to the agent, newest first."""
         return self._page(self.get_object().events.all(), EventSerializer)
@@ -132,7 +138,7 @@ class AgentViewSet(
         responses=ConnectionSerializer(many=True),
         filters=False,
     )
-    @action(detail=True, filterset_class=None)
+    @action(detail=True, lists=True, filterset_class=None)
     def connections(self, request: Request, **_kwargs: str) -> Response:
         """Each stay of the agent, newest first."""
         return self._page(self.get_object().connections.all(), ConnectionSerializer)
@@ -143,7 +149,7 @@ class AgentViewSet(
         responses=CommandSerializer(many=True),
         filters=False,
     )
-    @action(detail=True, filterset_class=None)
+    @action(detail=True, lists=True, filterset_class=None)
     def commands(self, request: Request, **_kwargs: str) -> Response:
         """What the agent was asked, newest first, and what was seen of it."""
         return self._page(self.get_object().commands.select_related("requested_by").order_by("-id"), CommandSerializer)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
+from django_filters import FilterSet
+from django_filters.utils import translate_validation
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api_input import NoBody
+from accounts.api_query import DeclaredQuery
 from accounts.authentication import signed_in
 from accounts.clock import clock
+from agents.filters import FactFilter
 from agents.models import Agent
+from configurations.api_preconditions import IF_MATCH, IF_NONE_MATCH, Preconditions, etag_of
 from configurations.api_serializers import (
     AssignmentSerializer,
     ConfigurationEdit,
@@ -36,41 +40,37 @@ from configurations.api_serializers import (
     findings_json,
 )
 from configurations.checks import Finding
-from configurations.models import Configuration
-from configurations.previewing import preview
+from configurations.filters import AssignedAgentFilter, ConfigurationFilter
+from configurations.models import Assignment, Configuration
+from configurations.previewing import preview, targeting_findings
 from configurations.services import offers, publishing
 from configurations.services.drafts import Draft, draft_of
-from configurations.services.publishing import StaleRevision
+from configurations.services.publishing import BasedOn, NameTaken, StaleEdition, StaleRevision, UnknownRevision
 
 T = TypeVar("T")
 
 SEES_AGENTS = ("agents.view_agent",)
-IF_MATCH = OpenApiParameter(
-    "If-Match",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description='The ETag that the edit is based on, such as `"3"`; 412 when it is not the present one.',
-)
-_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
+ASSIGNED_PARAMETERS = [
+    OpenApiParameter(
+        "status",
+        {"type": "array", "items": {"type": "string", "enum": [item.value for item in Assignment.Status]}},
+        description="Any of these: given several times, or with commas (`failed,pending`).",
+    ),
+    OpenApiParameter("connected", enum=[*FactFilter.VALUES]),
+]
 # An edit without If-Match that meets another one is based on the newest state again, this often at most.
 _ATTEMPTS = 5
 
 
-class NoSuchTag(APIException):
-    """If-Match names something that never was an ETag of a configuration."""
-
-    status_code = 412
-    default_detail = _('If-Match is not the ETag of this configuration; it looks like "3".')
-
-
-class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
+class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     """Configurations by name."""
 
     queryset = Configuration.objects.all()
     serializer_class = ConfigurationSerializer
     lookup_field = "name"
     lookup_value_regex = r"[^/]+"
-    filter_backends = []
+    filterset_class: type[FilterSet] | None = ConfigurationFilter
+    query: Collection[str] = ("secrets",)
     # See `accounts.authentication.ModelPermissions`.
     right: str | None = None
     further_rights: Sequence[str] = ()
@@ -80,52 +80,71 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         visible = Configuration.objects.visible_to(self.request.user).select_related("current")
         return visible.with_matched_agents().order_by("name")
 
+    def get_object(self) -> Configuration:
+        """The configuration named in the URL. Raises `Configuration.DoesNotExist`."""
+        row = self._present(str(self.kwargs["name"]))
+        if row is None:
+            raise Configuration.DoesNotExist
+        return row
+
     def list(self, request: Request) -> Response:
-        """All configurations, by name."""
-        page = self.paginate_queryset(self.get_queryset())
+        """Configurations, by name unless told otherwise."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, name: str) -> Response:
-        """One configuration; the ETag is its revision."""
+        """One configuration; its ETag changes with every edit."""
         return self._shown(self.get_object())
 
     @extend_schema(request=NewConfiguration, responses={201: NewConfiguration})
     def create(self, request: Request) -> Response:
         """Make a configuration and assign it to the agents it matches."""
         values = self._validated(request, NewConfiguration)
-        configuration, findings = publishing.create_configuration(
-            values["name"],
-            drafted(values, Draft()),
-            by=signed_in(request),
-            at=clock.now(),
-            note=values.get("note", ""),
-        )
-        return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
+        return self._made(request, values["name"], values)
 
-    @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
+    @extend_schema(
+        parameters=[IF_MATCH, IF_NONE_MATCH],
+        request=ConfigurationEdit,
+        responses={200: NewConfiguration, 201: NewConfiguration},
+    )
     def update(self, request: Request, name: str) -> Response:
-        """Replace a configuration: fields left out get their defaults."""
-        return self._update(request, name, keep=False)
+        """Replace a configuration, or make it: fields left out get their defaults. Making one needs the right *add* too."""
+        values = self._edit(request, name)
+        wanted = Preconditions.of(request)
+        for attempt in range(1, _ATTEMPTS + 1):
+            present = self._present(name)
+            wanted.require(present)
+            if present is not None:
+                return self._update(request, name, values, wanted, keep=False)
+            try:
+                return self._put_new(request, name, values)
+            except NameTaken:
+                # Somebody made it in this moment; it is replaced then.
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
     def partial_update(self, request: Request, name: str) -> Response:
         """Change a configuration: fields left out stay."""
-        return self._update(request, name, keep=True)
+        present = self.get_object()
+        values = self._edit(request, name)
+        wanted = Preconditions.of(request)
+        wanted.require(present)
+        return self._update(request, name, values, wanted, keep=True)
 
     @extend_schema(parameters=[IF_MATCH])
     def destroy(self, request: Request, name: str) -> Response:
         """Delete; agents get what matches them next, or keep what they run."""
-        self.get_object()
+        wanted = Preconditions.of(request)
+        wanted.require(self.get_object())
         publishing.delete_configuration(
-            name,
-            by=signed_in(request),
-            at=clock.now(),
-            expected_revision=self._expected(request, {}),
+            name, by=signed_in(request), at=clock.now(), based_on=BasedOn(editions=wanted.editions)
         )
         return Response(status=204)
 
-    @extend_schema(operation_id="configurations_revisions_list", responses=RevisionSummary(many=True))
-    @action(detail=True)
+    @extend_schema(operation_id="configurations_revisions_list", responses=RevisionSummary(many=True), filters=False)
+    @action(detail=True, lists=True, filterset_class=None)
     def revisions(self, request: Request, name: str) -> Response:
         """All revisions, newest first, without their files."""
         page = self.paginate_queryset(self.get_object().revisions.defer("files"))
@@ -140,7 +159,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         """One revision."""
         row = self.get_object().revisions.filter(number=int(number)).first()
         if row is None:
-            raise NotFound
+            raise UnknownRevision(name, int(number))
         return Response(RevisionSerializer(row).data)
 
     @extend_schema(
@@ -152,38 +171,57 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     @action(detail=True, methods=["post"], right="change", serializer_class=RollbackRequest)
     def rollback(self, request: Request, name: str) -> Response:
         """Make an older revision's files and targeting the newest revision."""
-        self.get_object()
-        wanted = RollbackRequest(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        present = self.get_object()
+        asked = RollbackRequest(data=request.data)
+        asked.is_valid(raise_exception=True)
+        wanted = Preconditions.of(request)
+        wanted.require(present)
 
-        def go_back(_present: Configuration, expected: int) -> tuple[Configuration, list[Finding]]:
+        def go_back(_present: Configuration, based_on: BasedOn) -> tuple[Configuration, list[Finding]]:
             return publishing.roll_back(
                 name,
-                wanted.validated_data["revision"],
+                asked.validated_data["revision"],
                 by=signed_in(request),
                 at=clock.now(),
-                expected_revision=expected,
-                note=wanted.validated_data.get("note", ""),
+                based_on=based_on,
+                note=asked.validated_data.get("note", ""),
+                force=asked.validated_data.get("force", False),
             )
 
-        _configuration, findings = self._on_the_newest(self._expected(request, {}), go_back)
+        _configuration, findings = self._on_the_newest(BasedOn(editions=wanted.editions), go_back)
         return self._shown(self.get_object(), findings)
 
-    @extend_schema(operation_id="configurations_agents_list", responses=AssignmentSerializer(many=True))
-    @action(detail=True, further_rights=SEES_AGENTS)
+    @extend_schema(
+        operation_id="configurations_agents_list",
+        responses=AssignmentSerializer(many=True),
+        parameters=ASSIGNED_PARAMETERS,
+        filters=False,
+    )
+    @action(
+        detail=True,
+        lists=True,
+        filterset_class=None,
+        further_rights=SEES_AGENTS,
+        query=[parameter.name for parameter in ASSIGNED_PARAMETERS],
+    )
     def agents(self, request: Request, name: str) -> Response:
         """The agents that should run it, and how they stand."""
         # Every agent bears the name of what is assigned to it, with an index on that and its own name.
         rows = Agent.objects.filter(configuration_name=self.get_object().name).select_related("assignment")
-        page = [agent.assignment for agent in self.paginate_queryset(rows.in_order("name")) or ()]
+        found = AssignedAgentFilter(request.query_params, queryset=rows)
+        if not found.is_valid():  # type: ignore[no-untyped-call]
+            raise translate_validation(found.errors)
+        page = [agent.assignment for agent in self.paginate_queryset(found.qs.in_order("name")) or ()]
         return self.get_paginated_response(AssignmentSerializer(page, many=True).data)
 
     @extend_schema(operation_id="configurations_preview", request=ConfigurationEdit, responses=PreviewSerializer)
     @action(detail=True, methods=["post"], right="view", further_rights=SEES_AGENTS, serializer_class=ConfigurationEdit)
     def preview(self, request: Request, name: str) -> Response:
         """What an edit would change; nothing is saved. Fields left out stay as they are."""
-        values = self._validated(request, ConfigurationEdit)
-        return Response(PreviewSerializer(preview(drafted(values, draft_of(self.get_object())), name=name)).data)
+        values = self._edit(request, name)
+        present = draft_of(self.get_object())
+        found = preview(drafted(values, present), name=name, present=present, force=values.get("force", False))
+        return Response(PreviewSerializer(found).data)
 
     @extend_schema(operation_id="configurations_preview_new", request=ConfigurationEdit, responses=PreviewSerializer)
     @action(
@@ -197,7 +235,8 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     def preview_new(self, request: Request) -> Response:
         """What a configuration that does not exist yet would change; nothing is saved."""
         values = self._validated(request, ConfigurationEdit)
-        return Response(PreviewSerializer(preview(drafted(values, Draft()), name=values.get("name"))).data)
+        found = preview(drafted(values, Draft()), name=values.get("name"), force=values.get("force", False))
+        return Response(PreviewSerializer(found).data)
 
     # --- Shared ------------------------------------------------------------------------------------------------
 
@@ -207,60 +246,78 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         values: dict[str, Any] = serializer.validated_data
         return values
 
-    def _update(self, request: Request, name: str, *, keep: bool) -> Response:
-        self.get_object()
+    def _edit(self, request: Request, name: str) -> dict[str, Any]:
+        """The validated body of a request about the configuration in the URL."""
         values = self._validated(request, ConfigurationEdit)
         if values.get("name", name) != name:
             raise ValidationError({"name": [_("The name of a configuration cannot change.")]})
+        return values
 
-        def edit(present: Configuration, expected: int) -> tuple[Configuration, list[Finding]]:
+    def _present(self, name: str) -> Configuration | None:
+        """The configuration of this name, if there is one that the caller may see."""
+        return None if "\x00" in name else self.get_queryset().filter(name=name).first()
+
+    def _put_new(self, request: Request, name: str, values: dict[str, Any]) -> Response:
+        """Make what PUT found missing. Raises `PermissionDenied`, `NameTaken`."""
+        if not request.user.has_perm("configurations.add_configuration"):
+            raise PermissionDenied
+        if values.get("revision"):
+            raise StaleRevision(expected=values["revision"], current=0)
+        return self._made(request, name, values)
+
+    def _made(self, request: Request, name: str, values: dict[str, Any]) -> Response:
+        configuration, findings = publishing.create_configuration(
+            name,
+            drafted(values, Draft()),
+            by=signed_in(request),
+            at=clock.now(),
+            note=values.get("note", ""),
+            force=values.get("force", False),
+        )
+        return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
+
+    def _update(
+        self, request: Request, name: str, values: dict[str, Any], wanted: Preconditions, *, keep: bool
+    ) -> Response:
+        def edit(present: Configuration, based_on: BasedOn) -> tuple[Configuration, list[Finding]]:
             return publishing.update_configuration(
                 name,
                 drafted(values, draft_of(present) if keep else Draft()),
                 by=signed_in(request),
                 at=clock.now(),
-                expected_revision=expected,
+                based_on=based_on,
                 note=values.get("note", ""),
+                force=values.get("force", False),
             )
 
-        configuration, findings = self._on_the_newest(self._expected(request, values), edit)
+        based_on = BasedOn(values.get("revision"), wanted.editions)
+        configuration, findings = self._on_the_newest(based_on, edit)
         return self._shown(self.get_queryset().get(pk=configuration.pk), findings)
 
-    def _on_the_newest(self, expected: int | None, edit: Callable[[Configuration, int], T]) -> T:
-        """``edit`` given the present state and the revision it is based on.
+    def _on_the_newest(self, based_on: BasedOn, edit: Callable[[Configuration, BasedOn], T]) -> T:
+        """``edit`` given the present state and what it is based on.
 
-        An edit between reading and writing is what `StaleRevision` says. A caller who did not name a revision meant the
-        newest one, so then his edit is made anew on top of the other; neither is lost.
+        An edit between reading and writing is what `StaleEdition` says. A caller who named no edition meant the newest
+        one, so then his edit is made anew on top of the other; neither is lost.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             present = self.get_object()
-            based_on = present.current.number if expected is None and present.current else expected
+            editions = (present.edition,) if based_on.editions is None else based_on.editions
             try:
-                return edit(present, based_on or 0)
-            except StaleRevision:
-                if expected is not None or attempt == _ATTEMPTS:
+                return edit(present, BasedOn(based_on.revision, editions))
+            except StaleEdition:
+                if based_on.editions is not None or attempt == _ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
-
-    def _expected(self, request: Request, values: dict[str, Any]) -> int | None:
-        """The revision an edit is based on: If-Match, else the body's ``revision``."""
-        tag = request.headers.get("If-Match", "").strip()
-        if tag and tag != "*":
-            found = _ETAG.fullmatch(tag)
-            if found is None:
-                raise NoSuchTag
-            return int(found[1])
-        revision: int | None = values.get("revision")
-        return revision
 
     def _shown(self, row: Configuration, findings: Sequence[Finding] | None = None, *, status: int = 200) -> Response:
         body = dict(ConfigurationSerializer(row).data)
         if findings is not None:
-            body["warnings"] = findings_json(findings)
-        return Response(body, status=status, headers={"ETag": f'"{body["revision"]}"'})
+            body["warnings"] = findings_json([*findings, *targeting_findings(row)])
+        return Response(body, status=status, headers={"ETag": etag_of(row)})
 
 
-class _AgentView(GenericAPIView[Any]):
+class _AgentView(DeclaredQuery, GenericAPIView[Any]):
     """A view below one agent's URL."""
 
     queryset = Agent.objects.all()

@@ -16,11 +16,12 @@ from rest_framework import serializers
 from accounts.api_input import Flag, Said, StrictSerializer, Text, Whole
 from accounts.languages import in_readers_language
 from configurations.advice import advice_on
-from configurations.checks import Finding, InvalidContentType, normalise_content_type
+from configurations.checks import Finding
 from configurations.models import Assignment, Configuration, Revision
-from configurations.previewing import Preview, PreviewAgent
+from configurations.previewing import Preview, PreviewAgent, Rival
 from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft
+from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
 from configurations.targets import running, why
 
 
@@ -30,12 +31,21 @@ class FileSerializer(StrictSerializer):
     body = Text(required=False, allow_blank=True, trim_whitespace=False)
     body_base64 = Text(required=False)
     content_type = Text(required=False, allow_blank=True, max_length=100)
-    role = Text(required=False, allow_blank=True, max_length=255)
+    role = Text(required=False, allow_blank=True, max_length=255, trim_whitespace=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """One body."""
+        """One body, and that one whole."""
         if "body" in attrs and "body_base64" in attrs:
             raise serializers.ValidationError({"body_base64": [_("Send body or body_base64, not both.")]})
+        if "body_base64" in attrs:
+            try:
+                attrs["bytes"] = base64.b64decode(attrs["body_base64"], validate=True)
+            except (binascii.Error, ValueError):
+                raise serializers.ValidationError({"body_base64": [_("body_base64 is not base64.")]}) from None
+        elif "body" in attrs:
+            attrs["bytes"] = attrs["body"].encode()
+        else:
+            raise serializers.ValidationError({"body": [_("Send body or body_base64.")]})
         return attrs
 
 
@@ -50,7 +60,8 @@ class FindingSerializer(serializers.Serializer[Finding]):
     severity = serializers.CharField()
     kind = serializers.CharField()
     message = Said()
-    line = serializers.IntegerField()
+    file = serializers.CharField(allow_blank=True, help_text="The config key of the file.")
+    line = serializers.IntegerField(help_text="From 1; 0 for what stands in no text.")
     column = serializers.IntegerField()
     path = serializers.CharField(allow_blank=True)
 
@@ -67,7 +78,7 @@ class ConfigurationSerializer(StrictSerializer):
     display_name = Text(max_length=255, required=False, allow_blank=True)
     description = Text(required=False, allow_blank=True)
     content_type = Text(max_length=100, required=False)
-    config_key = Text(max_length=255, required=False, allow_blank=True)
+    config_key = Text(max_length=255, required=False, allow_blank=True, trim_whitespace=False)
     raw_config = Text(required=False, allow_blank=True, trim_whitespace=False)
     files = serializers.DictField(child=FileSerializer(), required=False)
     selector = SelectorField(required=False)
@@ -78,6 +89,11 @@ class ConfigurationSerializer(StrictSerializer):
         required=False, min_value=0, help_text="The revision an edit is based on; 409 when it is not the present one."
     )
     note = Text(max_length=500, required=False, allow_blank=True, write_only=True)
+    force = Flag(
+        required=False,
+        write_only=True,
+        help_text="Save it although nothing stands in it, it is wrapped in another format, or `service` is misspelt.",
+    )
     config_hash = serializers.CharField(read_only=True)
     matched_agents = serializers.IntegerField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
@@ -127,6 +143,16 @@ class PreviewAgentSerializer(serializers.Serializer[PreviewAgent]):
     connected = serializers.BooleanField()
 
 
+class RivalSerializer(serializers.Serializer[Rival]):
+    """Another configuration that matches some of the agents, and whether it wins them."""
+
+    name = serializers.CharField()
+    priority = serializers.IntegerField()
+    agents = serializers.IntegerField()
+    wins = serializers.BooleanField()
+    by_name = serializers.BooleanField(help_text="Both have the same priority; the name decides.")
+
+
 class PreviewSerializer(serializers.Serializer[Preview]):
     """`configurations.previewing.Preview` as JSON."""
 
@@ -140,6 +166,7 @@ class PreviewSerializer(serializers.Serializer[Preview]):
         help_text="Agents that say of themselves what the selector asks for, under keys for which their word does not count."
     )
     sample = PreviewAgentSerializer(many=True)
+    rivals = RivalSerializer(many=True)
     findings = FindingSerializer(many=True)
 
 
@@ -169,6 +196,7 @@ class RollbackRequest(StrictSerializer):
 
     revision = Whole(min_value=1, max_value=2**31 - 1)
     note = Text(max_length=500, required=False, allow_blank=True)
+    force = Flag(required=False, help_text="Also when nothing stands in that revision.")
 
 
 class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
@@ -261,47 +289,42 @@ def drafted(values: dict[str, Any], base: Draft) -> Draft:
     ``files`` replaces the whole map; ``raw_config`` the file under ``config_key``, and must not contradict ``files``.
     An empty ``raw_config`` beside ``files`` says nothing: that is how a file that is no text is shown.
     """
-    columns = (
-        "display_name",
-        "description",
-        "priority",
-        "enabled",
-        "selector",
-        "match_all",
-        "content_type",
-        "config_key",
-    )
+    columns = ("display_name", "description", "priority", "enabled", "selector", "match_all")
     draft = dataclasses.replace(base, **{key: values[key] for key in columns if key in values})
-    try:
-        content_type = normalise_content_type(draft.content_type)
-    except InvalidContentType:
-        content_type = draft.content_type  # the service refuses it with a message
-    files = dict(draft.files)
-    if base.config_key != draft.config_key and base.config_key in files:
-        files[draft.config_key] = files.pop(base.config_key)
+    if "content_type" in values:
+        draft = dataclasses.replace(draft, content_type=mime_type(values["content_type"]))
     if "files" in values:
-        files = {key: _file(key, entry, content_type) for key, entry in values["files"].items()}
-    if values.get("raw_config") or ("raw_config" in values and "files" not in values):
-        body = values["raw_config"].encode("utf-8", "replace")
-        known = files.get(draft.config_key)
-        if "files" not in values or known is None:
-            files[draft.config_key] = ConfigFile(body, content_type, known.role if known else "")
-        elif known.body != body:
-            raise serializers.ValidationError(
-                {"raw_config": [_("raw_config and files name different texts for the same config key.")]}
-            )
-    elif "content_type" in values and "files" not in values and draft.config_key in files:
-        files[draft.config_key] = dataclasses.replace(files[draft.config_key], content_type=content_type)
-    return dataclasses.replace(draft, content_type=content_type, files=files)
+        key = values.get("config_key", draft.config_key)
+        files = {name: _file(entry, draft.content_type) for name, entry in values["files"].items()}
+        return _with_raw_config(values, dataclasses.replace(draft, config_key=key, files=files))
+    if "config_key" in values:
+        draft = with_main_file(draft, values["config_key"])
+    main = draft.files.get(draft.config_key)
+    kind = draft.content_type if "content_type" in values else None
+    if "raw_config" in values:
+        body = values["raw_config"].encode()
+        former = None if main is None else draft.config_key
+        return edit_files(draft, [FileEdit(draft.config_key, former, body, kind)])
+    if main is not None and kind is not None:
+        return edit_files(draft, [FileEdit(draft.config_key, draft.config_key, content_type=kind)])
+    return draft
 
 
-def _file(key: str, entry: dict[str, Any], content_type: str) -> ConfigFile:
-    try:
-        body = (
-            base64.b64decode(entry["body_base64"], validate=True)
-            if "body_base64" in entry
-            else entry.get("body", "").encode("utf-8", "replace")
+def _with_raw_config(values: dict[str, Any], draft: Draft) -> Draft:
+    """``files`` with the text that stands beside them. Raises `ValidationError` when they contradict each other."""
+    if not values.get("raw_config"):
+        return draft
+    body = values["raw_config"].encode()
+    known = draft.files.get(draft.config_key)
+    if known is None:
+        return edit_files(draft, [FileEdit(draft.config_key, body=body)])
+    if known.body != body:
+        raise serializers.ValidationError(
+            {"raw_config": [_("raw_config and files name different texts for the same config key.")]}
         )
-    except (binascii.Error, ValueError):
-        raise serializers.ValidationError({f"files.{key}": [_("body_base64 is not base64.")]}) from None
-    return ConfigFile(body, entry.get("content_type", content_type), entry.get("role", ""))
+    return draft
+
+
+def _file(entry: dict[str, Any], content_type: str) -> ConfigFile:
+    kind = mime_type(entry["content_type"]) if "content_type" in entry else content_type
+    return ConfigFile(entry["bytes"], kind, entry.get("role", ""))

@@ -64,8 +64,9 @@ def _assigned_agents(*statuses: AssignmentStatus) -> Expression:
 class Configuration(models.Model):
     """A named configuration and the selector that says which agents should run it.
 
-    ``current`` is the newest revision; its number is what concurrent edits are checked against. Of several that match
-    an agent the highest ``priority`` wins, then the name.
+    ``current`` is the newest revision. ``edition`` counts every edit, also those of names and descriptions, which make no
+    revision; concurrent edits are checked against it. Of several that match an agent the highest ``priority`` wins, then the
+    name.
     """
 
     name = models.CharField(
@@ -91,6 +92,7 @@ class Configuration(models.Model):
     current = models.ForeignKey(
         "Revision", on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("current revision")
     )
+    edition = models.PositiveIntegerField(_("edition"), default=1, editable=False)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     updated_at = models.DateTimeField(_("updated at"), db_default=Now())
 
@@ -149,12 +151,9 @@ def files_to_json(files: Mapping[str, ConfigFile]) -> dict[str, dict[str, str]]:
     stored: dict[str, dict[str, str]] = {}
     for key, file in files.items():
         entry = {"content_type": file.content_type, "role": file.role}
-        try:
-            text = file.body.decode()
-        except UnicodeDecodeError:
-            text = "\x00"
+        text = file.text
         # PostgreSQL's jsonb refuses NUL, so such a body travels as base64 too.
-        if "\x00" in text:
+        if text is None:
             entry["body_base64"] = base64.b64encode(file.body).decode()
         else:
             entry["body"] = text

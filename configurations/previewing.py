@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
 
+from accounts.sentence import Sentence
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
 from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
-from configurations.checks import Finding
+from configurations.checks import Finding, Kind, Severity
 from configurations.models import Configuration
 from configurations.services.drafts import Draft, checked
 
 SAMPLE = 20
 _DRAFT = "draft"
+_MOST_TIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,27 @@ class PreviewAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """Another configuration that matches agents of this one's: ``agents`` go to the one that ``wins``.
+
+    ``by_name``: both have the same priority, so that the name decides.
+    """
+
+    name: str
+    priority: int
+    agents: int
+    wins: bool
+    by_name: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """Counts of agents: ``matched`` by the selector, of which the draft would win ``assigned``.
 
     ``gained`` do not run this configuration now, ``lost`` would no longer. ``offline`` and ``incapable`` are among the
     assigned. ``unproven`` agents would be matched by what they say of themselves, under keys for which only an operator's
-    label counts.
+    label counts. ``rivals`` match some of the same agents, those that win most of them first. ``findings`` of the texts come
+    before those about whom it reaches.
     """
 
     matched: int
@@ -47,6 +65,7 @@ class Preview:
     incapable: int
     unproven: int
     sample: list[PreviewAgent]
+    rivals: list[Rival]
     findings: list[Finding]
 
     def changing(self, *, new_files: bool) -> int:
@@ -54,33 +73,37 @@ class Preview:
         return self.lost + (self.assigned if new_files else self.gained)
 
 
-def preview(draft: Draft, *, name: str | None) -> Preview:
-    """What publishing ``draft`` as ``name`` (``None``: a new configuration) would do.
+def preview(draft: Draft, *, name: str | None, present: Draft | None = None, force: bool = False) -> Preview:
+    """What publishing ``draft`` as ``name`` (``None``: a new configuration) would do; ``present`` and ``force`` as in `checked`.
 
     Raises `InvalidConfiguration` for what could not be saved.
     """
-    _columns, _config, findings = checked(draft)
-    return dataclasses.replace(reach(draft, name=name), findings=findings)
+    findings = checked(draft, present=present, force=force).findings
+    found = reach(draft, name=name)
+    return dataclasses.replace(found, findings=[*findings, *found.findings])
 
 
 def reach(draft: Draft, *, name: str | None) -> Preview:
     """The agents concerned alone, whatever the files say. Raises `InvalidSelector`."""
     selector = parse_selector(draft.selector, match_all=draft.match_all)
-    entries = [
-        Entry(row.pk, row.name, row.priority, row.parsed_selector())
+    own = Entry(_DRAFT, name or "", draft.priority, selector)
+    entries: dict[Hashable, Entry] = {
+        row.pk: Entry(row.pk, row.name, row.priority, row.parsed_selector())
         for row in Configuration.objects.enabled().exclude(name=name or "")
-    ]
-    if draft.enabled:
-        entries.append(Entry(_DRAFT, name or "", draft.priority, selector))
-    index = SelectorIndex.build(entries)
+    }
+    others = SelectorIndex.build(entries.values())
     matched = assigned = gained = offline = incapable = kept = 0
     sample: list[PreviewAgent] = []
+    contested: Counter[tuple[Hashable, bool]] = Counter()
     columns = ("instance_uid", "name", "hostname", "connected", "capabilities", "labels", "configuration_name")
     candidates = Agent.objects.filter(selector_condition(selector)).order_by("name", "id").values_list(*columns)
     for uid, agent_name, hostname, connected, capabilities, labels, present in candidates.iterator(chunk_size=2_000):
         matched += 1
-        winner = index.winner(labels)
-        if winner is None or winner.key != _DRAFT:
+        rival = others.winner(labels)
+        wins = draft.enabled and (rival is None or not _is_stronger(rival, own))
+        if rival is not None:
+            contested[rival.key, not wins] += 1
+        if not wins:
             continue
         assigned += 1
         kept += bool(name) and present == name
@@ -90,7 +113,14 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         if len(sample) < SAMPLE:
             sample.append(PreviewAgent(str(uid), agent_name, hostname, connected))
     holds = Agent.objects.filter(configuration_name=name).count() if name else 0
-    return Preview(matched, assigned, gained, holds - kept, offline, incapable, _unproven(selector), sample, [])
+    rivals = [
+        Rival(entries[key].name, entries[key].priority, number, wins, entries[key].priority == draft.priority)
+        for (key, wins), number in contested.most_common()
+    ]
+    rivals.sort(key=lambda rival: not rival.wins)
+    unproven = _unproven(selector)
+    findings = _targeting_findings(matched, assigned, rivals) if draft.enabled else []
+    return Preview(matched, assigned, gained, holds - kept, offline, incapable, unproven, sample, rivals, findings)
 
 
 def _unproven(selector: Selector) -> int:
@@ -104,6 +134,58 @@ def _unproven(selector: Selector) -> int:
         not selector.matches(labels) and selector.matches({**labels, **asserted, **operator_labels})
         for labels, asserted, operator_labels in rows.iterator(chunk_size=2_000)
     )
+
+
+def targeting_findings(row: Configuration) -> list[Finding]:
+    """What is to be told of whom a configuration reaches as it is."""
+    draft = Draft(selector=row.selector, match_all=row.match_all, priority=row.priority, enabled=row.enabled)
+    return reach(draft, name=row.name).findings
+
+
+def _is_stronger(one: Entry, other: Entry) -> bool:
+    """As `SelectorIndex` has it: the priority decides, then the name."""
+    return (-one.priority, one.name) < (-other.priority, other.name)
+
+
+def _targeting_findings(matched: int, assigned: int, rivals: Sequence[Rival]) -> list[Finding]:
+    """What hardly anybody means: nobody is reached, all is lost to others, or only a name decides."""
+    if not matched:
+        return [_about("selector", Sentence("No agent that is known now matches the selector; nobody gets it yet."))]
+    findings = []
+    stronger = [rival for rival in rivals if rival.wins]
+    if not assigned:
+        message = Sentence(
+            "No agent gets it: {count} match, and for all of them another configuration is stronger ({names}).",
+            count=matched,
+            names=_names(stronger),
+        )
+        findings.append(_about("priority", message))
+    for rival in [item for item in rivals if item.by_name][:_MOST_TIES]:
+        said = (
+            Sentence(
+                "{name} has the same priority and wins {count} agents by its name.",
+                name=rival.name,
+                count=rival.agents,
+            )
+            if rival.wins
+            else Sentence(
+                "{name} has the same priority and matches {count} of the same agents; only the name decides that this one "
+                "wins.",
+                name=rival.name,
+                count=rival.agents,
+            )
+        )
+        findings.append(_about("priority", said))
+    return findings
+
+
+def _names(rivals: Sequence[Rival]) -> str:
+    listed = ", ".join(rival.name for rival in rivals[:_MOST_TIES])
+    return f"{listed}, …" if len(rivals) > _MOST_TIES else listed
+
+
+def _about(field: str, message: Sentence) -> Finding:
+    return Finding(Severity.WARNING, Kind.TARGETING, message, 0, 0, field)
 
 
 def successors(name: str) -> Counter[str]:

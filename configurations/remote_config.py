@@ -15,6 +15,15 @@ class ConfigFile:
     content_type: str = ""
     role: str = ""
 
+    @property
+    def text(self) -> str | None:
+        """The body as text; ``None`` for bytes that are none, and for text with NUL, which no database or form keeps."""
+        try:
+            text = self.body.decode()
+        except UnicodeDecodeError:
+            return None
+        return None if "\x00" in text else text
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteConfig:

@@ -30,7 +30,7 @@ from agents.services.editing import CannotBeForgotten, UnknownAgent
 from configurations.api_serializers import findings_json
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.offers import NothingToRetry
-from configurations.services.publishing import NameTaken, StaleRevision, UnknownRevision
+from configurations.services.publishing import NameTaken, StaleEdition, StaleRevision, UnknownRevision
 from opamp_platform import unavailable
 
 PROBLEM_TYPE = "application/problem+json"
@@ -125,10 +125,14 @@ def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
             return problem(409, _("The name is taken."), errors=error.errors)
         case InvalidConfiguration():
             findings = findings_json(error.findings)
-            return problem(400, _("The configuration is not valid."), errors=error.errors, findings=findings)
+            detail = _("The configuration is not valid.")
+            if error.can_be_forced:
+                detail = _("The configuration is hardly what you mean; with force it is saved nevertheless.")
+            return problem(400, detail, errors=error.errors, findings=findings)
         case StaleRevision():
-            said = in_readers_language(error)
-            return problem(412 if by_header else 409, said, errors={"revision": [said]})
+            return problem(409, in_readers_language(error), errors={"revision": [error.args[0]]})
+        case StaleEdition():
+            return problem(412 if by_header else 409, in_readers_language(error))
         case InvalidLabels():
             by_label = {key: [text] for key, text in error.errors}
             return problem(400, _("The labels are not valid."), errors={"operator_labels": by_label})
@@ -139,7 +143,9 @@ def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
             return problem(400, detail, errors={"label": error.problems})
         case CannotBeSent() | CannotBeForgotten() | NothingToRetry():
             return problem(409, in_readers_language(error))
-        case UnknownAgent() | UnknownRevision() | ObjectDoesNotExist() | Http404():
+        case UnknownRevision():
+            return problem(404, in_readers_language(error))
+        case UnknownAgent() | ObjectDoesNotExist() | Http404():
             return problem(404, _("There is nothing of that name here."))
     return None
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
@@ -11,9 +14,10 @@ from django.utils.translation import gettext as _
 from accounts.languages import in_readers_language
 from agents.admin import confirming
 from agents.selectors import parse_selector
+from configurations.checks import Finding
 from configurations.models import Configuration, Revision, files_to_json
 from configurations.previewing import Preview, successors
-from configurations.services.drafts import Draft
+from configurations.services.drafts import Draft, InvalidConfiguration
 
 _MOST_LINES = 2_000
 _CLASSES = {"+": "ins", "-": "del", "@": "hunk"}
@@ -40,12 +44,54 @@ def difference(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapp
 
 def _unified(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     for key in sorted({*before, *after}):
-        former, present = (_text(side.get(key, {})).splitlines() for side in (before, after))
-        yield from difflib.unified_diff(former, present, fromfile=key or "main", tofile=key or "main", lineterm="")
+        former, present = before.get(key), after.get(key)
+        if former == present:
+            continue
+        name = key or _("main file")
+        yield f"--- {name}" if former is not None else "--- " + _("(no such file)")
+        yield f"+++ {name}" if present is not None else "+++ " + _("(no such file)")
+        for label, field in ((_("content type"), "content_type"), (_("role"), "role")):
+            yield from _changed(label, (former or {}).get(field, ""), (present or {}).get(field, ""))
+        lines = difflib.unified_diff(_text(former).splitlines(), _text(present).splitlines(), lineterm="")
+        # The first two name the files once more.
+        yield from islice(lines, 2, None)
 
 
-def _text(file: Mapping[str, str]) -> str:
-    return file.get("body", file.get("body_base64", ""))
+def _changed(label: str, former: str, present: str) -> Iterator[str]:
+    if former != present:
+        yield from (f"{sign}{label}: {value}" for sign, value in (("-", former), ("+", present)) if value)
+
+
+def _text(file: Mapping[str, str] | None) -> str:
+    """The body as lines; bytes that are no text by their number and digest."""
+    if file is None:
+        return ""
+    if "body_base64" in file:
+        body = base64.b64decode(file["body_base64"])
+        digest = hashlib.sha256(body).hexdigest()[:16]
+        return _("%(count)d bytes that are no text, SHA-256 %(digest)s…") % {"count": len(body), "digest": digest}
+    return file.get("body", "")
+
+
+def said_of(findings: Sequence[Finding], *, several: bool) -> list[str]:
+    """Findings in words: with their line, and with their file where there are ``several``."""
+    return [_said_of(item, several=several) for item in findings]
+
+
+def said_of_errors(error: InvalidConfiguration) -> list[str]:
+    """Why it cannot be saved, each reason with its field."""
+    said = ((field, in_readers_language(text)) for field, texts in error.errors.items() for text in texts)
+    return [f"{field}: {text}" for field, text in said]
+
+
+def _said_of(item: Finding, *, several: bool) -> str:
+    said = in_readers_language(item.message)
+    if not item.line:
+        return said
+    values = {"file": item.file or _("main file"), "line": item.line, "column": item.column, "message": said}
+    if several:
+        return _("Line %(line)d, column %(column)d of %(file)s: %(message)s") % values
+    return _("Line %(line)d, column %(column)d: %(message)s") % values
 
 
 def targeting_changes(row: Configuration | None, draft: Draft) -> list[tuple[str, str, str]]:
@@ -74,6 +120,7 @@ def page_of(
     present: Revision | None = row.current if row else None
     return {
         "found": found,
+        "warnings": said_of(found.findings, several=len(draft.files) > 1),
         "changing": changing,
         "sample": found.sample if show_agents else [],
         "more": max(found.assigned - len(found.sample), 0) if show_agents else 0,

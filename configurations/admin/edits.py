@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -22,12 +21,28 @@ from agents.admin import confirming as typed
 from agents.models import Agent
 from configurations.admin import confirming
 from configurations.admin.forms import new_files, whole_number
-from configurations.models import Configuration, Revision, files_from_json
+from configurations.models import Configuration
 from configurations.panels import RETRY_RIGHTS
-from configurations.previewing import reach
+from configurations.previewing import Preview, preview, reach
 from configurations.services import offers, publishing
-from configurations.services.drafts import Draft, draft_of
-from configurations.services.publishing import StaleRevision
+from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
+from configurations.services.publishing import BasedOn, StaleEdition, UnknownRevision
+
+
+class Act(Protocol):
+    """Makes the edit that a page asked about."""
+
+    def __call__(self, based_on: BasedOn, *, force: bool) -> None:
+        """Raises `StaleEdition` when the page is outdated."""
+
+
+def _judged(draft: Draft, row: Configuration, *, force: bool) -> tuple[Preview, InvalidConfiguration | None]:
+    """What ``draft`` would do, and why it cannot be saved if so."""
+    present = draft_of(row)
+    try:
+        return preview(draft, name=row.name, present=present, force=force), None
+    except InvalidConfiguration as error:
+        return reach(draft, name=row.name), error
 
 
 class ConfirmedEdits(admin.ModelAdmin[Configuration]):
@@ -42,20 +57,14 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
     def roll_back(self, request: HttpRequest, pk: int, number: int) -> HttpResponse:
         """GET shows what would change, POST does it."""
         row = self._changeable(request, pk)
-        revision = get_object_or_404(Revision, configuration=row, number=number)
-        present = draft_of(row)
-        draft = dataclasses.replace(
-            present,
-            files=files_from_json(revision.files),
-            selector=revision.selector,
-            match_all=revision.match_all,
-            priority=revision.priority,
-        )
+        try:
+            draft = publishing.rolled_back(row, number)
+        except UnknownRevision as error:
+            raise Http404(in_readers_language(error)) from None
 
-        def act(expected: int) -> None:
-            publishing.roll_back(
-                row.name, number, by=cast("User", request.user), at=clock.now(), expected_revision=expected
-            )
+        def act(based_on: BasedOn, *, force: bool) -> None:
+            by, at = cast("User", request.user), clock.now()
+            publishing.roll_back(row.name, number, by=by, at=at, based_on=based_on, force=force)
             self.message_user(request, _("Rolled back to revision %(number)d.") % {"number": number}, messages.SUCCESS)
 
         title = _("Roll back %(name)s to revision %(number)d?") % {"name": row, "number": number}
@@ -66,9 +75,9 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
         row = self._changeable(request, pk)
         draft = dataclasses.replace(draft_of(row), enabled=not row.enabled)
 
-        def act(expected: int) -> None:
+        def act(based_on: BasedOn, *, force: bool) -> None:
             by, at = cast("User", request.user), clock.now()
-            publishing.update_configuration(row.name, draft, by=by, at=at, expected_revision=expected)
+            publishing.update_configuration(row.name, draft, by=by, at=at, based_on=based_on, force=force)
             said = _("%(name)s is enabled.") if draft.enabled else _("%(name)s is disabled.")
             self.message_user(request, said % {"name": row}, messages.SUCCESS)
 
@@ -85,9 +94,9 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
         if not self.has_delete_permission(request, row):
             raise PermissionDenied
 
-        def act(expected: int) -> None:
+        def act(based_on: BasedOn, *, force: bool) -> None:
             by, at = cast("User", request.user), clock.now()
-            publishing.delete_configuration(row.name, by=by, at=at, expected_revision=expected)
+            publishing.delete_configuration(row.name, by=by, at=at, based_on=based_on)
             self.message_user(request, _("%(name)s is deleted.") % {"name": row}, messages.SUCCESS)
 
         draft = dataclasses.replace(draft_of(row), enabled=False)
@@ -106,24 +115,27 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
         request: HttpRequest,
         row: Configuration,
         draft: Draft,
-        act: Callable[[int], None],
+        act: Act,
         *,
         title: str,
         verb: Any,
         after: str = "",
         danger: bool = False,
     ) -> HttpResponse:
-        """Show what ``draft`` would change; act when that page was answered for the revision it showed."""
-        found = reach(draft, name=row.name)
+        """Show what ``draft`` would change; act when that page was answered for the state it showed."""
+        force = "force" in request.POST
+        found, blocked = _judged(draft, row, force=force)
         current = row.current
         changing = found.changing(new_files=current is None or new_files(draft, current.hash))
         refusal: str | None = None
         if request.method == "POST":
             refusal = typed.problem_of(request.POST, changing)
+            if refusal is None and blocked is not None:
+                refusal = gettext("This is blocked; see why below.")
             if refusal is None:
                 try:
-                    act(whole_number(request.POST.get("expected_revision", "")))
-                except StaleRevision:
+                    act(BasedOn(editions=(whole_number(request.POST.get("expected_edition", "")),)), force=force)
+                except StaleEdition:
                     refusal = gettext("Somebody published another revision meanwhile: look again.")
                 else:
                     return redirect(after or reverse("admin:configurations_configuration_change", args=[row.pk]))
@@ -133,8 +145,11 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
         submit = ngettext("%(verb)s (%(count)d agent)", "%(verb)s (%(count)d agents)", changing)
         context |= {
             "title": title,
-            "carried": [("expected_revision", str(current.number if current else 0))],
+            "carried": [("expected_edition", str(row.edition))],
             "refusal": refusal,
+            "blocked": confirming.said_of_errors(blocked) if blocked else [],
+            "can_be_forced": force or (blocked is not None and blocked.can_be_forced),
+            "force": force,
             "danger": danger,
             "submit": submit % {"verb": verb, "count": changing},
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -17,13 +18,15 @@ from accounts.sentence import Sentence
 from agents.admin import confirming
 from agents.nesting import MAX_DEPTH, NestedTooDeep, check_json, check_yaml
 from agents.selectors import InvalidSelector, Selector, parse_selector
+from configurations.admin.file_forms import FileForms, as_shown
 from configurations.models import Configuration
 from configurations.previewing import Preview, preview
-from configurations.remote_config import ConfigFile, RemoteConfig
+from configurations.remote_config import RemoteConfig
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
+from configurations.services.publishing import Effect, effect_of
 
 _MAX_SELECTOR = 65_536
-EDIT, PUBLISH = "edit", "publish"
+EDIT, PUBLISH, ADD_FILE = "edit", "publish", "add_file"
 
 
 class SelectorField(forms.CharField):
@@ -81,30 +84,6 @@ def selector_rows(selector: Selector) -> list[dict[str, Any]]:
     ]
 
 
-def drafted(values: Mapping[str, Any], base: Draft) -> Draft:
-    """``values`` of the form over the present state; files that the form does not show stay."""
-    files = dict(base.files)
-    key = values.get("config_key") or ""
-    if base.config_key != key:
-        files.pop(base.config_key, None)
-    text = (values.get("raw_config") or "").replace("\r\n", "\n")
-    former = base.files.get(base.config_key)
-    files[key] = ConfigFile(
-        text.encode(errors="surrogatepass"), values.get("content_type") or "text/yaml", former.role if former else ""
-    )
-    return Draft(
-        display_name=values.get("display_name") or "",
-        description=values.get("description") or "",
-        priority=values.get("priority") or 0,
-        enabled=bool(values.get("enabled")),
-        selector=values.get("selector") or {},
-        match_all=bool(values.get("match_all")),
-        content_type=values.get("content_type") or "text/yaml",
-        config_key=key,
-        files=files,
-    )
-
-
 def new_files(draft: Draft, current_hash: str) -> bool:
     """Whether agents that run the configuration already would be offered something else."""
     return RemoteConfig(dict(draft.files)).config_hash().hex() != current_hash
@@ -121,53 +100,51 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         required=False,
         help_text=_("JSON or YAML: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
     )
-    raw_config = forms.CharField(
-        label=_("Text"),
-        required=False,
-        strip=False,
-        widget=forms.Textarea(attrs={"class": "code", "spellcheck": "false", "rows": 24, "wrap": "off"}),
-    )
     note = forms.CharField(
         label=_("Note for the revision"),
         required=False,
         max_length=500,
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
+    force = forms.BooleanField(
+        label=_("Force it: publish it although it is blocked. I mean it like that."),
+        required=False,
+    )
     expected_revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    expected_edition = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = Configuration
-        fields = [
-            "name", "display_name", "description", "priority", "enabled", "selector", "match_all", "content_type", "config_key",
-        ]  # fmt: skip
+        fields = ["name", "display_name", "description", "priority", "enabled", "selector", "match_all"]
         widgets = {
             "description": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
-            "content_type": forms.TextInput(attrs={"class": "vTextField", "list": "content-types"}),
         }
         help_texts = {
-            "content_type": _("text/yaml, application/json, or another media type."),
-            "config_key": _("The name of this file within the configuration; agents need it rarely."),
             "enabled": _("A disabled configuration keeps its revisions and matches no agent."),
             "match_all": _("Only without a selector."),
         }
 
     def __init__(self, data: QueryDict | None = None, *args: Any, **kwargs: Any) -> None:
         if data is not None and data.get("rebase"):
-            # The person has seen the newer revision and publishes over it.
+            # The person has seen the newer state and publishes over it.
             data = data.copy()
             data["expected_revision"] = data.get("rebase", "")
+            data["expected_edition"] = data.get("present_edition", "")
         super().__init__(data, *args, **kwargs)
         self.stage = "" if data is None else data.get("stage", "")
-        self.present = self.instance.current if self.instance.pk else None
-        if self.present is not None and "raw_config" in self.fields:
-            key = self.instance.config_key
-            self.fields["raw_config"].initial = self.present.files.get(key, {}).get("body", "")
-            self.fields["expected_revision"].initial = self.present.number
+        self.base = draft_of(self.instance) if self.instance.pk else Draft()
+        self.file_forms = FileForms(data, self.base, more=self.stage == ADD_FILE)
+        if self.instance.pk and "expected_revision" in self.fields:
+            present = self.instance.current
+            self.fields["expected_revision"].initial = present.number if present else 0
+            self.fields["expected_edition"].initial = self.instance.edition
         self.found: Preview | None = None
         self.changing = 0
-        self.files_differ = False
+        self.effect: Effect | None = None
         self.stale: int | None = None
+        self.present_edition = 0
         self.refusal: str | None = None
+        self.can_be_forced = False
 
     def is_valid(self) -> bool:
         """Only a confirmed form is saved; a complete one that is not gets its confirmation page."""
@@ -177,43 +154,80 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         self.refusal = confirming.problem_of(posted, self.changing)
         return self.refusal is None
 
+    def clean_display_name(self) -> str:
+        """As it is stored, unless it was edited."""
+        return as_shown(self.initial.get("display_name") or "", self.cleaned_data["display_name"])
+
+    def clean_description(self) -> str:
+        """As it is stored, unless it was edited."""
+        return as_shown(self.initial.get("description") or "", self.cleaned_data["description"])
+
     def draft(self) -> Draft:
-        """What the form says, over the present state."""
-        base = draft_of(Configuration.objects.get(pk=self.instance.pk)) if self.instance.pk else Draft()
-        return drafted(self.cleaned_data, base)
+        """What the form says, over the present state. Raises `InvalidConfiguration`."""
+        values = self.cleaned_data
+        return replace(
+            self.file_forms.drafted(self.base),
+            display_name=values.get("display_name") or "",
+            description=values.get("description") or "",
+            priority=values.get("priority") or 0,
+            enabled=bool(values.get("enabled")),
+            selector=values.get("selector") or {},
+            match_all=bool(values.get("match_all")),
+        )
 
     def clean(self) -> dict[str, Any]:
         """Have the service judge the draft; its messages go to their fields."""
         values = super().clean() or self.cleaned_data
-        if self.errors:
+        if not self.file_forms.is_valid() and not self.errors:
+            self.add_error(None, gettext("A file cannot be read as it is; see below."))
+        if self.errors or self.stage == ADD_FILE:
             return values
         name = self.instance.name if self.instance.pk else None
-        draft = self.draft()
+        draft = self.base
         try:
-            self.found = preview(draft, name=name)
-        except InvalidConfiguration as error:
-            for field, texts in error.errors.items():
-                said = [in_readers_language(text) for text in texts]
-                if field in self.fields:
-                    self.add_error(field, said)
-                else:
-                    self.add_error(None, [f"{field}: {text}" for text in said])
-            return values
-        current = Configuration.objects.select_related("current").get(pk=self.instance.pk).current if name else None
-        self.files_differ = current is None or new_files(draft, current.hash)
-        self.changing = self.found.changing(new_files=self.files_differ)
-        expected = values.get("expected_revision")
-        if current is not None and expected is not None and expected != current.number:
-            self.stale = current.number
-            self.add_error(
-                None,
-                gettext(
-                    "While you edited revision %(expected)d, %(author)s published revision %(current)d. Nothing of yours "
-                    "is lost and nothing is saved: compare below, then publish over it or take over what you need."
-                )
-                % {"expected": expected, "current": current.number, "author": current.author_name},
+            draft = self.draft()
+            self.found = preview(
+                draft, name=name, present=self.base if name else None, force=values.get("force", False)
             )
+        except InvalidConfiguration as error:
+            self._tell(error, draft)
+            return values
+        row = Configuration.objects.select_related("current").get(pk=self.instance.pk) if name else None
+        self.effect = effect_of(row, draft) if row else None
+        self.changing = self.found.changing(new_files=self.effect is None or self.effect.files)
+        if row is not None:
+            self._refuse_stale(row, values)
         return values
+
+    def _tell(self, error: InvalidConfiguration, draft: Draft) -> None:
+        self.can_be_forced = error.can_be_forced
+        said = {field: [in_readers_language(text) for text in texts] for field, texts in error.errors.items()}
+        for field, texts in self.file_forms.tell(said, draft).items():
+            if field in self.fields:
+                self.add_error(field, texts)
+            else:
+                self.add_error(None, [f"{field}: {text}" for text in texts])
+        if not self.errors:
+            self.add_error(None, gettext("There are problems in the files; see below."))
+
+    def _refuse_stale(self, row: Configuration, values: Mapping[str, Any]) -> None:
+        number = row.current.number if row.current else 0
+        revision, edition = values.get("expected_revision"), values.get("expected_edition")
+        if revision is not None and revision != number:
+            said = gettext(
+                "While you edited revision %(expected)d, %(author)s published revision %(current)d. Nothing of yours "
+                "is lost and nothing is saved: compare below, then publish over it or take over what you need."
+            ) % {"expected": revision, "current": number, "author": row.current.author_name if row.current else ""}
+        elif edition is not None and edition != row.edition:
+            said = gettext(
+                "While you edited, somebody changed the name or the description. Nothing of yours is lost and nothing is "
+                "saved: look at what it is now, then publish over it or take over what you need."
+            )
+        else:
+            return
+        self.stale = number
+        self.present_edition = row.edition
+        self.add_error(None, said)
 
 
 def selector_of(text: str, *, match_all: bool) -> Selector:

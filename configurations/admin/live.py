@@ -11,10 +11,12 @@ from django.template.loader import render_to_string
 
 from accounts.languages import in_readers_language
 from agents.selectors import InvalidSelector
-from configurations.admin.forms import drafted, new_files, selector_of, selector_rows, whole_number
+from configurations.admin.file_forms import FileForms
+from configurations.admin.forms import new_files, selector_of, selector_rows, whole_number
+from configurations.checks import Finding
 from configurations.models import Configuration
 from configurations.previewing import reach
-from configurations.services.drafts import Draft, InvalidConfiguration, checked, draft_of
+from configurations.services.drafts import Draft, InvalidConfiguration, blocking, checked, draft_of
 
 
 class LivePreviews(admin.ModelAdmin[Configuration]):
@@ -60,24 +62,43 @@ class LivePreviews(admin.ModelAdmin[Configuration]):
     def live_problems(self, request: HttpRequest) -> HttpResponse:
         """What is wrong with the typed text, with places; and whether it differs from what agents have."""
         row = self._edited(request)
-        posted = request.POST
-        values = {name: posted.get(name, "") for name in ("raw_config", "content_type", "config_key")}
-        draft = dataclasses.replace(drafted(values, draft_of(row) if row else Draft()), selector={})
-        try:
-            findings = checked(draft)[2]
-            others: list[str] = []
-        except InvalidConfiguration as error:
-            findings = error.findings
-            others = (
-                [] if findings else [in_readers_language(text) for texts in error.errors.values() for text in texts]
-            )
-        html = render_to_string(
-            "admin/configurations/configuration/problems.html", {"findings": findings, "others": others}, request
-        )
-        lines = {str(item.line): "error" if item.blocks else "warning" for item in reversed(findings)}
+        base = draft_of(row) if row else Draft()
+        files = FileForms(request.POST, base)
+        findings: list[Finding] = []
+        others: list[str] = []
+        draft = base
+        if not files.is_valid():
+            others = [str(text) for form in files for texts in form.errors.values() for text in texts]
+        else:
+            try:
+                draft = dataclasses.replace(files.drafted(base), selector={})
+                force = "force" in request.POST
+                findings = checked(draft, present=base if row else None, force=force).findings
+            except InvalidConfiguration as error:
+                findings = error.findings
+                told = {str(blocking(item)) for item in findings}
+                others = [
+                    in_readers_language(text) for texts in error.errors.values() for text in texts if text not in told
+                ]
+        context = {
+            "findings": [{"finding": item, "place": files.place_of(item.file)} for item in findings],
+            "others": others,
+            "several": len(draft.files) > 1,
+        }
+        marks: dict[str, dict[str, str]] = {}
+        for item in reversed(findings):
+            kind = "error" if item.blocks else "warning"
+            marks.setdefault(item.file, {})[str(item.line)] = kind
+        lines = files.lines(marks) if files.is_valid() else []
         current = row.current if row else None
         return JsonResponse(
-            {"html": html, "lines": lines, "new_files": current is None or new_files(draft, current.hash)}
+            {
+                "html": render_to_string("admin/configurations/configuration/problems.html", context, request),
+                # Of the first file, and of all in the order of their forms.
+                "lines": lines[0] if lines else {},
+                "file_lines": lines,
+                "new_files": current is None or new_files(draft, current.hash),
+            }
         )
 
     def _edited(self, request: HttpRequest) -> Configuration | None:

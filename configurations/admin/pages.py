@@ -28,21 +28,24 @@ from agents.selectors import InvalidSelector, Operator
 from configurations.admin import confirming
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
+    ADD_FILE,
     EDIT,
     ConfigurationForm,
     selector_of,
     selector_rows,
 )
 from configurations.admin.live import LivePreviews
+from configurations.examples import collector_example
 from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services import publishing
 from configurations.services.drafts import InvalidConfiguration
-from configurations.services.publishing import StaleRevision
+from configurations.services.publishing import BasedOn, StaleEdition, StaleRevision
 
 _REVISIONS = 20
 _AGENTS = 100
 _SAMPLED_FOR_KEYS = 200
+_MESSAGES = 20
 
 
 class ConfigurationList(ChangeList):
@@ -78,8 +81,9 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
                 ),
             },
         ),
-        (_("What they run"), {"fields": ["raw_config", "content_type", "config_key"], "classes": ["editor"]}),
-        (_("This revision"), {"fields": ["note", "expected_revision"]}),
+        # The files have forms of their own, drawn by the template.
+        (_("What they run"), {"fields": [], "classes": ["editor"]}),
+        (_("This revision"), {"fields": ["note", "expected_revision", "expected_edition"]}),
     ]
 
     class Media:
@@ -163,7 +167,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         """Should somebody publish between the form's checks and the saving, the checks run again and say so."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
-        except (StaleRevision, InvalidConfiguration):
+        except (StaleRevision, StaleEdition, InvalidConfiguration):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def render_change_form(
@@ -179,7 +183,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         form = cast("ConfigurationForm", context["adminform"].form)
         # The form's own instance carries what was typed already.
         row = Configuration.objects.select_related("current").with_outcomes().get(pk=obj.pk) if change and obj else None
-        if request.method == "POST" and not form.errors and form.stage != EDIT and form.found is not None:
+        asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE)
+        if asked and not form.errors and form.found is not None:
             return self.confirmation(request, form, row)
         context |= self._editor_context(request, form, row)
         return super().render_change_form(request, context, add, change, form_url, obj)
@@ -199,6 +204,10 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
             "operators": [(item.value, _OPERATOR_WORDS[item]) for item in Operator],
             "rows_json": json.dumps(_rows_typed(form)),
             "stale": form.stale,
+            "files": form.file_forms,
+            "check_now": row is not None or form.is_bound,
+            "main_name": _("main file"),
+            "example": collector_example() if row is None else "",
         }
         if row is None:
             return context
@@ -206,10 +215,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
             base = Revision.objects.filter(configuration=row, number=form.cleaned_data["expected_revision"]).first()
             if base is not None:
                 context["meanwhile"] = confirming.difference(base.files, row.current.files)
-        others = {} if row.current is None else dict(row.current.files)
-        others.pop(row.config_key, None)
         return context | {
-            "other_files": others.items(),
             "revisions": _revisions_of(row),
             "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
             "most_agents": _AGENTS,
@@ -228,7 +234,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
             "stage_field": "stage",
             "back": True,
             "refusal": form.refusal,
-            "nothing": row is not None and publishing.changes_nothing(row, draft),
+            "nothing": form.effect is not None and form.effect.nothing,
+            "only_words": form.effect is not None and not form.effect.nothing and not form.effect.makes_revision,
             "submit": ngettext("Publish (%(count)d agent)", "Publish (%(count)d agents)", form.changing)
             % {"count": form.changing},
         }
@@ -239,38 +246,45 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
     ) -> None:
         """Publish through the service; findings that do not block are shown."""
         filled = cast("ConfigurationForm", form)
-        by, at, note = cast("User", request.user), clock.now(), filled.cleaned_data.get("note") or ""
+        values = filled.cleaned_data
+        options: dict[str, Any] = {
+            "by": cast("User", request.user),
+            "at": clock.now(),
+            "note": values.get("note") or "",
+            "force": values.get("force", False),
+        }
+        draft = filled.draft()
         if change:
-            saved, findings = publishing.update_configuration(
-                obj.name,
-                filled.draft(),
-                by=by,
-                at=at,
-                expected_revision=filled.cleaned_data.get("expected_revision"),
-                note=note,
-            )
+            edition = values.get("expected_edition")
+            based_on = BasedOn(values.get("expected_revision"), None if edition is None else (edition,))
+            saved, findings = publishing.update_configuration(obj.name, draft, based_on=based_on, **options)
         else:
-            saved, findings = publishing.create_configuration(obj.name, filled.draft(), by=by, at=at, note=note)
+            saved, findings = publishing.create_configuration(obj.name, draft, **options)
         obj.pk = saved.pk
         obj.refresh_from_db()
-        for item in findings[:20]:
-            said = in_readers_language(item.message)
-            messages.warning(request, _("Line %(line)d: %(message)s") % {"line": item.line, "message": said})
+        self._say_saved(request, obj, filled)
+        reach = [] if filled.found is None else [item for item in filled.found.findings if not item.line]
+        for text in confirming.said_of([*findings, *reach], several=len(draft.files) > 1)[:_MESSAGES]:
+            messages.warning(request, text)
+
+    def _say_saved(self, request: HttpRequest, row: Configuration, form: ConfigurationForm) -> None:
+        number = row.current.number if row.current else 0
+        text = _("Revision %(number)d of %(name)s is published.")
+        if form.effect is not None and not form.effect.makes_revision:
+            text = _("%(name)s is saved; its revision is still %(number)d.")
+        self.message_user(request, text % {"number": number, "name": row}, messages.SUCCESS)
 
     def response_add(
         self, request: HttpRequest, obj: Configuration, post_url_continue: str | None = None
     ) -> HttpResponse:
         """To the page where its arrival can be watched."""
-        return self._published(request, obj)
+        return self._published(obj)
 
     def response_change(self, request: HttpRequest, obj: Configuration) -> HttpResponse:
         """To the page where its arrival can be watched."""
-        return self._published(request, obj)
+        return self._published(obj)
 
-    def _published(self, request: HttpRequest, row: Configuration) -> HttpResponse:
-        number = row.current.number if row.current else 0
-        text = _("Revision %(number)d of %(name)s is published.") % {"number": number, "name": row}
-        self.message_user(request, text, messages.SUCCESS)
+    def _published(self, row: Configuration) -> HttpResponse:
         return redirect(reverse("admin:configurations_configuration_change", args=[row.pk]))
 
     def get_urls(self) -> list[Any]:

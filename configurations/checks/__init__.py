@@ -5,18 +5,25 @@ is unknown here.
 """
 
 from configurations.checks.content_types import InvalidContentType, is_json, is_yaml, normalise_content_type
-from configurations.checks.findings import Finding, Kind, Severity
-from configurations.checks.text import MAX_BYTES, check_files, check_text
+from configurations.checks.findings import Finding, Kind, Severity, shown
+from configurations.checks.names import key_problem, line_problem, text_problem
+from configurations.checks.text import MAX_BYTES, Judgement, check_files, check_text, judge_files
 
 __all__ = [
     "MAX_BYTES",
     "Finding",
     "InvalidContentType",
+    "Judgement",
     "Kind",
     "Severity",
     "check_files",
     "check_text",
     "is_json",
     "is_yaml",
+    "judge_files",
+    "key_problem",
+    "line_problem",
     "normalise_content_type",
+    "shown",
+    "text_problem",
 ]

@@ -1,293 +1,277 @@
 """Rules of the OpenTelemetry Collector's own configuration, as far as they can be known without its components.
 
-Judged: sections, pipelines and what refers to what. Never the settings of a component, and nothing that is ``${…}``,
-which only the agent can expand. All files of one configuration are one document here, because agents merge them.
+Judged: sections, pipelines and what refers to what, in the one document that agents make of all files. Nothing that is
+``${…}``, which only the agent can expand. Where no file has a ``service`` the files are a part of a configuration whose rest
+the agent may have, so all is said as a warning.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from accounts.sentence import Sentence
-from configurations.checks.findings import Finding, Kind, Place, Severity, shown
-from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode, is_empty
+from configurations.checks.components import (
+    component_id,
+    environment_problems,
+    id_problem,
+    settings_problems,
+    telemetry_problems,
+    type_of,
+)
+from configurations.checks.documents import (
+    COMPONENT_SECTIONS,
+    SECTIONS,
+    SERVICE_KEYS,
+    is_collectors,
+    misspellings,
+    misspelt_service,
+    wrapped_files,
+)
+from configurations.checks.findings import Finding, Place, Severity, shown
+from configurations.checks.merging import Entry, Merged, merged
+from configurations.checks.references import Name, Picture, ReferenceCheck, collector_finding
+from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
 
-_COMPONENT_SECTIONS = ("receivers", "processors", "exporters", "connectors", "extensions")
-_SECTIONS = frozenset({*_COMPONENT_SECTIONS, "service"})
 _PIPELINE_MEMBERS = ("receivers", "processors", "exporters")
 _SIGNALS = ("traces", "metrics", "logs", "profiles")
 _SIGNAL_LIST = ", ".join(_SIGNALS)
-
-# The section of a component and how one of it is called.
-_SINGULAR = {
-    "receivers": Sentence("receiver"),
-    "processors": Sentence("processor"),
-    "exporters": Sentence("exporter"),
-    "connectors": Sentence("connector"),
-    "extensions": Sentence("extension"),
-}
+_SECTION_LIST = ", ".join(SECTIONS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Name:
-    """A component named somewhere: in its section, or by a pipeline."""
+def check_collector(files: Mapping[str, MappingNode], *, whole: bool = True) -> list[Finding]:
+    """Findings that name their file; none when the files are not meant for a Collector.
 
-    text: str
-    file: str
-    place: Place
-    path: str
-
-
-@dataclass(slots=True)
-class _Picture:
-    """All that the files define and refer to. ``open_sections`` are those the agent alone can expand."""
-
-    defined: dict[str, dict[str, _Name]] = field(
-        default_factory=lambda: {section: {} for section in _COMPONENT_SECTIONS}
-    )
-    open_sections: set[str] = field(default_factory=set)
-    # Role (receivers, processors, exporters of a pipeline; extensions of the service) to what is named there.
-    used: dict[str, list[_Name]] = field(default_factory=lambda: {role: [] for role in _COMPONENT_SECTIONS})
-    open_roles: set[str] = field(default_factory=set)
-
-
-def check_collector(files: Mapping[str, MappingNode]) -> dict[str, list[Finding]]:
-    """Findings per file; none when no file has ``service`` with ``pipelines``."""
-    return _CollectorCheck(files).findings() if any(_pipelines(root) is not None for root in files.values()) else {}
-
-
-def _pipelines(root: MappingNode) -> Node | None:
-    """The value of ``service.pipelines``, if there is one."""
-    service = root.get("service")
-    return service.get("pipelines") if isinstance(service, MappingNode) else None
+    Unless these are ``whole``, nothing is said of what they have or lack together.
+    """
+    misread = wrapped_files(files)
+    if not whole:
+        return misread.findings
+    document = merged({file: root for file, root in files.items() if file not in misread.wrapped})
+    if not is_collectors(document):
+        return misread.findings
+    misspelt = misspellings(document)
+    found = _CollectorCheck(document, misspelt).findings()
+    if "service" not in document.entries:
+        found = [finding.as_warning() for finding in found]
+    return [*misread.findings, *misspelt, *found]
 
 
 class _CollectorCheck:
-    def __init__(self, files: Mapping[str, MappingNode]) -> None:
-        self._files = files
-        self._picture = _Picture()
-        self._findings: dict[str, list[Finding]] = {file: [] for file in files}
+    def __init__(self, whole: Merged, misspelt: list[Finding]) -> None:
+        self._whole = whole
+        self._misspelt = misspelt
+        self._picture = Picture()
+        self._findings: list[Finding] = []
+        self._references = ReferenceCheck(self._picture, self._findings)
 
-    def findings(self) -> dict[str, list[Finding]]:
-        for file, root in self._files.items():
-            self._read_sections(file, root)
-            if (pipelines := _pipelines(root)) is not None:
-                self._read_pipelines(file, pipelines)
-            self._read_extensions(file, root)
-        self._judge_references()
-        self._judge_connectors()
-        self._judge_unused()
+    def findings(self) -> list[Finding]:
+        self._read_sections()
+        self._judge_environment("", self._whole)
+        if self._read_service():
+            self._references.judge()
+        self._judge_settings()
         return self._findings
 
     # Reading: shapes are judged here.
 
-    def _read_sections(self, file: str, root: MappingNode) -> None:
-        for key, value in root.named():
-            section = key.text
-            if section not in _SECTIONS:
-                if _pipelines(root) is not None:
-                    known = ", ".join((*_COMPONENT_SECTIONS, "service"))
-                    self._warn(
-                        file,
-                        key.place,
-                        shown(section),
-                        Sentence("The Collector has no section of this name; it has {known}.", known=known),
-                    )
-            elif section != "service":
-                self._read_components(file, section, value)
+    def _read_sections(self) -> None:
+        misspelt = misspelt_service(self._whole)
+        for section, entry in self._whole.entries.items():
+            if section in COMPONENT_SECTIONS:
+                self._read_components(section, entry)
+            elif section != "service" and entry is not misspelt and "service" in self._whole.entries:
+                problem = Sentence("The Collector has no section of this name; it has {known}.", known=_SECTION_LIST)
+                self._warn(
+                    entry.file, entry.key.place, shown(section), self._references.suggest(problem, section, SECTIONS)
+                )
 
-    def _read_components(self, file: str, section: str, value: Node) -> None:
-        if isinstance(value, MappingNode):
-            for key, _ in value.named():
-                name = _Name(key.text, file, key.place, f"{section}.{shown(key.text)}")
-                self._picture.defined[section].setdefault(key.text, name)
-        elif _is_expanded_by_agent(value):
+    def _read_components(self, section: str, entry: Entry) -> None:
+        if isinstance(entry.value, Merged):
+            for text, component in entry.value.entries.items():
+                self._read_component(section, text, component)
+        elif entry.is_expanded_by_agent:
             self._picture.open_sections.add(section)
-        elif not is_empty(value):
-            self._refuse(
-                file,
-                value.place,
-                section,
-                Sentence("{name} must be an object: each component's name, then its settings.", name=section),
-            )
+        elif not entry.is_null:
+            message = Sentence("{name} must be an object: each component's name, then its settings.", name=section)
+            self._refuse(entry.file, entry.place, section, message)
 
-    def _read_pipelines(self, file: str, pipelines: Node) -> None:
+    def _read_component(self, section: str, text: str, component: Entry) -> None:
+        path = f"{section}.{shown(text)}"
+        if "${" in text:
+            self._picture.open_sections.add(section)
+        elif (problem := id_problem(text)) is not None:
+            self._refuse(component.file, component.key.place, path, problem)
+        name = Name(component_id(text), component.file, component.key.place, path, component)
+        self._picture.defined[section][name.text] = name
+        if not (isinstance(component.value, Merged) or component.is_null or component.is_expanded_by_agent):
+            message = Sentence("The settings of {name} must be an object, or nothing.", name=shown(text))
+            self._refuse(component.file, component.place, path, message)
+
+    def _read_service(self) -> bool:
+        """Whether there are pipelines, so that what refers to what can be judged."""
+        service = self._whole.get("service")
+        if service is None:
+            self._say_nothing_runs()
+            return False
+        if service.is_expanded_by_agent:
+            return False
+        if not isinstance(service.value, Merged):
+            if not service.is_null:
+                message = Sentence("service must be an object with pipelines in it.")
+                self._refuse(service.file, service.place, "service", message)
+                return False
+            self._no_pipeline(service, "service")
+            return False
+        self._read_service_keys(service.value)
+        extensions = service.value.get("extensions")
+        self._read_references("extensions", extensions, "service.extensions")
+        pipelines = service.value.get("pipelines")
+        if pipelines is None:
+            if not self._misspelt:
+                self._no_pipeline(service, "service")
+            return False
+        return self._read_pipelines(pipelines)
+
+    def _read_service_keys(self, service: Merged) -> None:
+        reported = {finding.path for finding in self._misspelt}
+        for name, entry in service.entries.items():
+            path = f"service.{shown(name)}"
+            if name not in SERVICE_KEYS and path not in reported:
+                known = ", ".join(SERVICE_KEYS)
+                problem = Sentence("service has nothing of this name; it has {known}.", known=known)
+                self._warn(entry.file, entry.key.place, path, self._references.suggest(problem, name, SERVICE_KEYS))
+        telemetry = service.get("telemetry")
+        if telemetry is not None and isinstance(telemetry.value, Merged):
+            for path, part, message in telemetry_problems(telemetry.value):
+                where = part or telemetry
+                self._warn(where.file, where.key.place, f"service.telemetry.{path}", message)
+
+    def _say_nothing_runs(self) -> None:
+        """Once, at the first section; a misspelt service is told by its own finding."""
+        sections = [entry for name, entry in self._whole.entries.items() if name in COMPONENT_SECTIONS]
+        if self._misspelt or not sections:
+            return
+        message = Sentence("Nothing of this would run: there is no service with pipelines that use it.")
+        self._warn(sections[0].file, sections[0].key.place, shown(sections[0].key.text), message)
+
+    def _no_pipeline(self, where: Entry, path: str) -> None:
+        message = Sentence("The service has no pipeline; the Collector needs at least one.")
+        self._refuse(where.file, where.place if path.endswith("pipelines") else where.key.place, path, message)
+
+    def _read_pipelines(self, pipelines: Entry) -> bool:
         path = "service.pipelines"
-        if _is_expanded_by_agent(pipelines):
+        if pipelines.is_expanded_by_agent:
             self._picture.open_roles.update(_PIPELINE_MEMBERS)
-        elif is_empty(pipelines) or (isinstance(pipelines, MappingNode) and not pipelines.entries):
-            self._refuse(
-                file,
-                pipelines.place,
-                path,
-                Sentence("The service has no pipeline; the Collector needs at least one."),
-            )
-        elif not isinstance(pipelines, MappingNode):
-            self._refuse(
-                file,
-                pipelines.place,
-                path,
-                Sentence("pipelines must be an object: each pipeline's name, then its members."),
-            )
+        elif pipelines.is_null or (isinstance(pipelines.value, Merged) and not pipelines.value.entries):
+            self._no_pipeline(pipelines, path)
+            return False
+        elif not isinstance(pipelines.value, Merged):
+            message = Sentence("pipelines must be an object: each pipeline's name, then its members.")
+            self._refuse(pipelines.file, pipelines.place, path, message)
         else:
-            for key, pipeline in pipelines.named():
-                self._read_pipeline(file, key, pipeline, f"{path}.{shown(key.text)}")
+            for name, pipeline in pipelines.value.entries.items():
+                self._read_pipeline(name, pipeline, f"{path}.{shown(name)}")
+        return True
 
-    def _read_pipeline(self, file: str, key: ScalarNode, pipeline: Node, path: str) -> None:
-        signal, slash, name = key.text.partition("/")
-        if signal.strip() not in _SIGNALS or (slash and not name.strip()):
-            self._warn(
-                file,
-                key.place,
-                path,
-                Sentence("A pipeline is named after its signal: {signals}, or like traces/name.", signals=_SIGNAL_LIST),
+    def _read_pipeline(self, text: str, pipeline: Entry, path: str) -> None:
+        _signal, slash, name = text.partition("/")
+        if type_of(text) not in _SIGNALS or (slash and not name.strip()):
+            problem = Sentence(
+                "A pipeline is named after its signal: {signals}, or like traces/name.", signals=_SIGNAL_LIST
             )
-        if _is_expanded_by_agent(pipeline):
+            said = self._references.suggest(problem, type_of(text), _SIGNALS)
+            self._warn(pipeline.file, pipeline.key.place, path, said)
+        elif (wrong := id_problem(text)) is not None:
+            self._refuse(pipeline.file, pipeline.key.place, path, wrong)
+        if pipeline.is_expanded_by_agent:
             self._picture.open_roles.update(_PIPELINE_MEMBERS)
             return
-        if not isinstance(pipeline, MappingNode):
-            place = key.place if is_empty(pipeline) else pipeline.place
+        if not isinstance(pipeline.value, Merged):
+            place = pipeline.key.place if pipeline.is_null else pipeline.place
             message = Sentence("A pipeline must be an object with receivers, processors and exporters.")
-            self._refuse(file, place, path, message)
+            self._refuse(pipeline.file, place, path, message)
             return
-        for member, _ in pipeline.named():
-            if member.text not in _PIPELINE_MEMBERS:
-                message = Sentence(
+        for member, entry in pipeline.value.entries.items():
+            if member not in _PIPELINE_MEMBERS:
+                problem = Sentence(
                     "A pipeline has only receivers, processors and exporters; a connector is listed as one of these."
                 )
-                self._refuse(file, member.place, f"{path}.{shown(member.text)}", message)
+                message = self._references.suggest(problem, member, _PIPELINE_MEMBERS)
+                self._refuse(entry.file, entry.key.place, f"{path}.{shown(member)}", message)
         for role in _PIPELINE_MEMBERS:
-            names = self._read_references(file, role, pipeline.get(role), f"{path}.{role}")
+            names = self._read_references(role, pipeline.value.get(role), f"{path}.{role}")
             if names == [] and role != "processors":
-                message = Sentence(
-                    "The pipeline {name} has no {role}; name at least one.", name=shown(key.text), role=role
-                )
-                self._refuse(file, key.place, path, message)
+                message = Sentence("The pipeline {name} has no {role}; name at least one.", name=shown(text), role=role)
+                self._refuse(pipeline.file, pipeline.key.place, path, message)
 
-    def _read_extensions(self, file: str, root: MappingNode) -> None:
-        service = root.get("service")
-        if isinstance(service, MappingNode):
-            self._read_references(file, "extensions", service.get("extensions"), "service.extensions")
-
-    def _read_references(self, file: str, role: str, value: Node | None, path: str) -> list[_Name] | None:
+    def _read_references(self, role: str, entry: Entry | None, path: str) -> list[Name] | None:
         """What the list names; ``None`` when that cannot be known."""
-        if value is None or is_empty(value):
+        if entry is None or entry.is_null:
             return []
-        if _is_expanded_by_agent(value):
+        if entry.is_expanded_by_agent:
             self._picture.open_roles.add(role)
             return None
-        if not isinstance(value, SequenceNode):
+        if not isinstance(entry.value, SequenceNode):
             message = Sentence("{role} must be a list of names, such as [otlp].", role=role)
-            self._refuse(file, value.place, path, message)
+            self._refuse(entry.file, entry.place, path, message)
             return None
-        names: list[_Name] = []
+        names: list[Name] = []
         known = True
-        for place, item in enumerate(value.items):
-            if _is_expanded_by_agent(item):
+        for place, item in enumerate(entry.value.items):
+            if isinstance(item, ScalarNode) and "${" in item.text:
                 self._picture.open_roles.add(role)
                 known = False
             elif isinstance(item, ScalarNode):
-                names.append(_Name(item.text, file, item.place, f"{path}[{place}]"))
+                names.append(Name(component_id(item.text), entry.file, item.place, f"{path}[{place}]"))
             else:
                 message = Sentence("Name one of the {role} here, as text.", role=role)
-                self._refuse(file, item.place, f"{path}[{place}]", message)
+                self._refuse(entry.file, item.place, f"{path}[{place}]", message)
                 known = False
         self._picture.used[role] += names
         if role == "processors":
-            self._judge_repeats(names)
+            self._references.judge_repeats(names)
         return names if names or known else None
 
-    # Judging: what refers to what, over all files.
+    # Judging: what stands within components, as far as it is known.
 
-    def _judge_repeats(self, names: list[_Name]) -> None:
-        seen: Counter[str] = Counter()
-        for name in names:
-            seen[name.text] += 1
-            if seen[name.text] == 2:
-                message = Sentence("The pipeline has the processor {name} twice; remove one.", name=shown(name.text))
-                self._refuse(name.file, name.place, name.path, message)
+    def _judge_settings(self) -> None:
+        """Of components that a pipeline uses, or might: the others are told to be unused."""
+        judged = "service" not in self._whole.entries
+        for section, defined in self._picture.defined.items():
+            used = {name.text for name in self._picture.used[section]}
+            for text, name in defined.items():
+                if name.entry is None or not (judged or text in used):
+                    continue
+                for path, entry, message in settings_problems(section, text, name.entry):
+                    where = name.entry if entry is None else entry
+                    place = where.key.place if entry is None else where.place
+                    self._warn(where.file, place, f"{name.path}.{path}" if path else name.path, message)
 
-    def _judge_references(self) -> None:
-        for role, names in self._picture.used.items():
-            sections = (role, "connectors") if role in ("receivers", "exporters") else (role,)
-            if self._picture.open_sections.intersection(sections):
+    def _judge_environment(self, path: str, within: Merged) -> None:
+        for key, entry in within.entries.items():
+            below = f"{path}.{shown(key)}".removeprefix(".")
+            if isinstance(entry.value, Merged):
+                self._judge_environment(below, entry.value)
                 continue
-            for name in names:
-                if not any(name.text in self._picture.defined[section] for section in sections):
-                    self._refuse(name.file, name.place, name.path, self._undefined(name, role))
-
-    def _undefined(self, name: _Name, role: str) -> Sentence:
-        elsewhere = [section for section in _COMPONENT_SECTIONS if name.text in self._picture.defined[section]]
-        component = Sentence("{kind} {name}", kind=_SINGULAR[role], name=shown(name.text))
-        if elsewhere:
-            return Sentence(
-                "The {component} is not defined ({name} stands under {elsewhere}); add it under {role}, or remove it here.",
-                component=component,
-                name=shown(name.text),
-                elsewhere=elsewhere[0],
-                role=role,
-            )
-        return Sentence(
-            "The {component} is not defined; add it under {role}, or remove it here.", component=component, role=role
-        )
-
-    def _judge_connectors(self) -> None:
-        exported = {name.text for name in self._picture.used["exporters"]}
-        received = {name.text for name in self._picture.used["receivers"]}
-        for text, name in self._picture.defined["connectors"].items():
-            for section in ("receivers", "exporters"):
-                if text in self._picture.defined[section]:
-                    message = Sentence(
-                        "{name} is defined under {section} as well; give one of the two another name.",
-                        name=shown(text),
-                        section=section,
-                    )
-                    self._refuse(name.file, name.place, name.path, message)
-            if text in exported and text not in received and "receivers" not in self._picture.open_roles:
-                message = Sentence(
-                    "The connector {name} is an exporter but nowhere a receiver: what it gets is lost.",
-                    name=shown(text),
-                )
-                self._refuse(name.file, name.place, name.path, message)
-            if text in received and text not in exported and "exporters" not in self._picture.open_roles:
-                message = Sentence(
-                    "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.", name=shown(text)
-                )
-                self._refuse(name.file, name.place, name.path, message)
-
-    def _judge_unused(self) -> None:
-        for section, role_names in self._roles_by_section():
-            if self._picture.open_roles.intersection(role_names):
-                continue
-            used = {name.text for role in role_names for name in self._picture.used[role]}
-            for text, name in self._picture.defined[section].items():
-                if text not in used:
-                    self._warn(name.file, name.place, name.path, self._unused(section, text))
-
-    def _unused(self, section: str, text: str) -> Sentence:
-        component = Sentence("{kind} {name}", kind=_SINGULAR[section], name=shown(text))
-        if section == "extensions":
-            return Sentence(
-                "The {component} is defined but not started: only what service.extensions names is.",
-                component=component,
-            )
-        return Sentence(
-            "The {component} is defined but not started: only what a pipeline uses is.", component=component
-        )
-
-    def _roles_by_section(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        for section in _COMPONENT_SECTIONS:
-            yield section, ("receivers", "exporters") if section == "connectors" else (section,)
+            for place, text in _scalars(entry.value):
+                for message in environment_problems(text):
+                    self._refuse(entry.file, place, below, message)
 
     def _refuse(self, file: str, place: Place, path: str, message: Sentence) -> None:
-        self._findings[file].append(Finding(Severity.ERROR, Kind.COLLECTOR, message, place.line, place.column, path))
+        self._findings.append(collector_finding(Severity.ERROR, file, place, path, message))
 
     def _warn(self, file: str, place: Place, path: str, message: Sentence) -> None:
-        self._findings[file].append(Finding(Severity.WARNING, Kind.COLLECTOR, message, place.line, place.column, path))
+        self._findings.append(collector_finding(Severity.WARNING, file, place, path, message))
 
 
-def _is_expanded_by_agent(node: Node) -> bool:
-    """True for ``${env:NAME}`` and its like, which stand for a value only the agent knows."""
-    return isinstance(node, ScalarNode) and "${" in node.text
+def _scalars(node: Node) -> Iterator[tuple[Place, str]]:
+    """Every text in it that refers to the environment, with its place."""
+    if isinstance(node, ScalarNode):
+        if "${env:" in node.text:
+            yield node.place, node.text
+    elif isinstance(node, SequenceNode):
+        for item in node.items:
+            yield from _scalars(item)
+    else:
+        for _key, value in node.entries:
+            yield from _scalars(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accounts.sentence import Sentence
 
@@ -22,17 +22,24 @@ class Severity(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """What was broken: the syntax of the file, or a rule of the Collector."""
+    """What was broken: the syntax of a file, the document as a whole, a rule of the Collector; or whom it reaches.
+
+    A document is wrong as a whole when it is empty, wrapped in another format, or when ``service`` is misspelt: what is
+    in it may be right, but no Collector would run it.
+    """
 
     SYNTAX = "syntax"
+    DOCUMENT = "document"
     COLLECTOR = "collector"
+    TARGETING = "targeting"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem. ``line`` and ``column`` (characters) count from 1; ``path`` leads to the value (``""``: the file).
+    """One problem. ``line`` and ``column`` (characters) count from 1, and are 0 for what stands in no text.
 
-    A path is written ``service.pipelines.traces.receivers[0]``.
+    ``path`` leads to the value (``""``: the file) and is written ``service.pipelines.traces.receivers[0]``; ``file`` is the
+    config key of the file.
     """
 
     severity: Severity
@@ -41,11 +48,24 @@ class Finding:
     line: int
     column: int
     path: str = ""
+    file: str = ""
 
     @property
     def blocks(self) -> bool:
-        """True when no agent could read the file. Collector rules never block: agents may add files of their own."""
-        return self.kind is Kind.SYNTAX and self.severity is Severity.ERROR
+        """True when no agent could read the file, or would run nothing of it.
+
+        Collector rules never block: agents may add files of their own.
+        """
+        return self.kind in (Kind.SYNTAX, Kind.DOCUMENT) and self.severity is Severity.ERROR
+
+    @property
+    def can_be_forced(self) -> bool:
+        """True when a person may mean it nevertheless: agents other than Collectors read what they like."""
+        return self.kind is Kind.DOCUMENT
+
+    def as_warning(self) -> Finding:
+        """The same, not blocking."""
+        return replace(self, severity=Severity.WARNING)
 
 
 @dataclass(frozen=True, slots=True, order=True)

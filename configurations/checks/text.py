@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from accounts.sentence import Sentence
 from configurations.checks.collector import check_collector
@@ -13,6 +14,7 @@ from configurations.checks.tree import MappingNode, is_empty
 from configurations.checks.yaml_text import read_yaml
 
 MAX_BYTES = 1024 * 1024
+EMPTY = Sentence("The file is empty: the agent will run with no configuration.")
 # Of one file. More help nobody, and each is sent to a browser.
 MAX_FINDINGS = 100
 
@@ -21,31 +23,50 @@ def check_text(body: str, content_type: str, *, max_bytes: int = MAX_BYTES) -> l
     """At most 100 problems of one file, in file order; none for types that are neither YAML nor JSON. Never raises.
 
     ``content_type`` is an alias or a MIME type; ``max_bytes`` counts UTF-8 bytes. Rules of the Collector are applied to
-    what looks like its configuration: a mapping with ``service`` and ``pipelines`` in it.
+    what looks like its configuration: a mapping with receivers or exporters, or with something like a ``service``.
     """
     return check_files({"": (body, content_type)}, max_bytes=max_bytes)[""]
 
 
 def check_files(files: Mapping[str, tuple[str, str]], *, max_bytes: int = MAX_BYTES) -> dict[str, list[Finding]]:
-    """The findings per config key of files given as (body, content type), keys as given. Never raises.
+    """The findings of `judge_files`."""
+    return judge_files(files, max_bytes=max_bytes).findings
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The findings per config key, keys as given, and the keys of files in which nothing stands."""
+
+    findings: dict[str, list[Finding]]
+    empty: frozenset[str]
+
+
+def judge_files(files: Mapping[str, tuple[str, str]], *, max_bytes: int = MAX_BYTES) -> Judgement:
+    """What is wrong with files given as (body, content type). Never raises.
 
     Agents merge the files of one configuration, so a pipeline may use what another file defines.
     """
     findings: dict[str, list[Finding]] = {}
     roots: dict[str, MappingNode] = {}
+    empty: set[str] = set()
     for key, (body, content_type) in files.items():
         root, findings[key] = _read(body, content_type, max_bytes)
         if root is not None:
             roots[key] = root
-    for key, collector_findings in check_collector(roots).items():
-        findings[key] += collector_findings
-    return {key: _in_file_order(found) for key, found in findings.items()}
+        holds_nothing = root is not None and not root.entries
+        if holds_nothing or not body.strip() or any(item.message == EMPTY for item in findings[key]):
+            empty.add(key)
+    # What is missing elsewhere may stand in a file that cannot be read.
+    unread = any(item.blocks for found in findings.values() for item in found)
+    for finding in check_collector(roots, whole=not unread):
+        findings[finding.file].append(finding)
+    return Judgement({key: _in_file_order(key, found) for key, found in findings.items()}, frozenset(empty))
 
 
-def _in_file_order(findings: list[Finding]) -> list[Finding]:
-    """The first `MAX_FINDINGS`, those that block before the others."""
+def _in_file_order(file: str, findings: list[Finding]) -> list[Finding]:
+    """The first `MAX_FINDINGS`, those that block before the others; each names its file."""
     kept = sorted(findings, key=lambda finding: (not finding.blocks, finding.line, finding.column))[:MAX_FINDINGS]
-    return sorted(kept, key=lambda finding: (finding.line, finding.column))
+    return [replace(finding, file=file) for finding in sorted(kept, key=lambda finding: (finding.line, finding.column))]
 
 
 def _read(body: str, content_type: str, max_bytes: int) -> tuple[MappingNode | None, list[Finding]]:
@@ -60,8 +81,7 @@ def _read(body: str, content_type: str, max_bytes: int) -> tuple[MappingNode | N
     except SyntaxProblem as problem:
         return None, [problem.finding]
     if root is None or is_empty(root):
-        message = Sentence("The file is empty: the agent will run with no configuration.")
-        return None, [*findings, Finding(Severity.WARNING, Kind.SYNTAX, message, START.line, START.column)]
+        return None, [*findings, Finding(Severity.WARNING, Kind.DOCUMENT, EMPTY, START.line, START.column)]
     if not isinstance(root, MappingNode):
         message = Sentence("The file must be an object of named sections at its top, such as receivers: and service:.")
         place = root.place

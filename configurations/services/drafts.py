@@ -9,7 +9,18 @@ from typing import Any
 from accounts.sentence import Sentence
 from agents.reports import Json
 from agents.selectors import InvalidSelector, parse_selector
-from configurations.checks import Finding, InvalidContentType, check_files, normalise_content_type
+from configurations.checks import (
+    Finding,
+    InvalidContentType,
+    Kind,
+    Severity,
+    judge_files,
+    key_problem,
+    line_problem,
+    normalise_content_type,
+    shown,
+    text_problem,
+)
 from configurations.models import Configuration, files_from_json
 from configurations.remote_config import ConfigFile, RemoteConfig
 
@@ -20,13 +31,16 @@ MAX_FILES = 64
 class InvalidConfiguration(ValueError):
     """What was sent cannot be saved. ``errors`` maps a field to its messages, ``findings`` hold lines and columns.
 
-    Messages are sentences, or what Django said in the language of whoever asked.
+    Messages are sentences, or what Django said in the language of whoever asked. ``can_be_forced``: with ``force`` it can.
     """
 
-    def __init__(self, errors: Mapping[str, Sequence[str]], findings: Sequence[Finding] = ()) -> None:
+    def __init__(
+        self, errors: Mapping[str, Sequence[str]], findings: Sequence[Finding] = (), *, can_be_forced: bool = False
+    ) -> None:
         super().__init__("; ".join(f"{name}: {' '.join(texts)}" for name, texts in errors.items()))
         self.errors = {name: list(texts) for name, texts in errors.items()}
         self.findings = list(findings)
+        self.can_be_forced = can_be_forced
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,86 +73,138 @@ def draft_of(configuration: Configuration) -> Draft:
     )
 
 
-def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
-    """Validate a draft: column values, files, and findings that do not block. Raises `InvalidConfiguration`."""
-    errors: dict[str, list[str]] = {}
-    findings: list[Finding] = []
-    selector: dict[str, Json] = {}
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A draft that can be saved: column values, files, and findings that do not block; ``forced`` are those that would."""
+
+    columns: dict[str, Any]
+    config: RemoteConfig
+    findings: list[Finding]
+    forced: list[Finding]
+
+
+def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) -> Checked:
+    """Judge ``draft``. Raises `InvalidConfiguration`.
+
+    What ``present`` has already is not judged anew: a configuration can be switched off whatever stands in it, also after
+    an upgrade whose checks are stricter. ``force`` saves what is readable and blocked only because hardly anybody means it:
+    nothing but empty files, another format around the configuration, a misspelt ``service``.
+    """
+    before = present or Draft()
+    errors = _column_errors(draft, before)
     try:
-        selector = parse_selector(draft.selector, match_all=draft.match_all).as_json()
+        parse_selector(draft.selector, match_all=draft.match_all)
     except InvalidSelector as error:
         errors["selector"] = [*error.problems]
     try:
-        content_type = normalise_content_type(draft.content_type)
+        normalise_content_type(draft.content_type)
     except InvalidContentType as error:
-        content_type = draft.content_type
         errors["content_type"] = [error.problem]
-    if not -(2**31) <= draft.priority < 2**31:
-        errors["priority"] = [Sentence("The priority must fit 32 bits.")]
-    texts_of_draft = f"{draft.display_name}{draft.description}{draft.config_key}"
-    if "\x00" in texts_of_draft or not _is_text(texts_of_draft):
-        errors["display_name"] = [Sentence("Texts must not contain NUL characters or lone surrogates.")]
+    known = before.files if present else {}
     if len(draft.files) > MAX_FILES:
         errors["files"] = [Sentence("At most {most} files; {count} were sent.", most=MAX_FILES, count=len(draft.files))]
     if not draft.files:
-        errors["raw_config"] = [Sentence("A configuration needs at least one file; its text may be empty.")]
-    texts: dict[str, tuple[str, str]] = {}
+        errors["raw_config"] = [Sentence("A configuration needs at least one file.")]
+    legible: dict[str, ConfigFile] = {}
     for key, file in draft.files.items():
-        problem = _file_problem(key, file)
-        if problem:
-            errors[_field_of(key, draft)] = [problem]
-        else:
-            texts.update(_text_of(key, file))
-    for key, found in check_files(texts).items():
-        findings.extend(found)
-        blocking: list[str] = [_blocking(item) for item in found if item.blocks]
-        if blocking:
-            errors[_field_of(key, draft)] = blocking
+        problems = {} if known.get(key) == file else _file_problems(key, file, draft)
+        errors |= problems
+        if not problems:
+            legible[key] = file
+    findings = _findings(legible, draft.config_key, complete=len(legible) == len(draft.files))
+    if dict(draft.files) == dict(known):
+        findings = [item.as_warning() for item in findings]
+    forced = [item for item in findings if item.blocks and item.can_be_forced] if force else []
+    if force:
+        findings = [item.as_warning() if item.can_be_forced else item for item in findings]
+    can_be_forced = not errors and all(item.can_be_forced for item in findings if item.blocks)
+    for key in draft.files:
+        said: list[str] = [blocking(item) for item in findings if item.blocks and item.file == key]
+        if said:
+            errors[_field_of(key, draft)] = said
     if errors:
-        raise InvalidConfiguration(errors, findings)
-    columns = {
+        raise InvalidConfiguration(errors, findings, can_be_forced=can_be_forced)
+    return Checked(columns_of(draft), RemoteConfig(dict(draft.files)), findings, forced)
+
+
+def columns_of(draft: Draft) -> dict[str, Any]:
+    """The column values of a draft that can be saved."""
+    return {
         "display_name": draft.display_name,
         "description": draft.description,
         "priority": draft.priority,
         "enabled": draft.enabled,
-        "selector": selector,
+        "selector": parse_selector(draft.selector, match_all=draft.match_all).as_json(),
         "match_all": draft.match_all,
-        "content_type": content_type,
+        "content_type": normalise_content_type(draft.content_type),
         "config_key": draft.config_key,
     }
-    return columns, RemoteConfig(dict(draft.files)), findings
 
 
-def _blocking(item: Finding) -> Sentence:
+def _column_errors(draft: Draft, before: Draft) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    problems = {
+        "display_name": line_problem(draft.display_name),
+        "description": text_problem(draft.description),
+        "config_key": key_problem(draft.config_key),
+    }
+    for name, problem in problems.items():
+        if problem is not None and getattr(draft, name) != getattr(before, name):
+            errors[name] = [problem]
+    if not -(2**31) <= draft.priority < 2**31:
+        errors["priority"] = [Sentence("The priority must fit 32 bits.")]
+    return errors
+
+
+def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> list[Finding]:
+    """What the checks say of all files. When they are ``complete`` and nothing stands in any of them, that blocks."""
+    # Opaque bytes are legal (S-68) and not read.
+    texts = {key: (text, file.content_type) for key, file in files.items() if (text := _text_of(file)) is not None}
+    judged = judge_files(texts)
+    findings = [item for key in files for item in judged.findings.get(key, ())]
+    if not (complete and files and judged.empty == set(files)):
+        return findings
+    message = Sentence("Nothing stands in it: an agent that gets this stops what it runs. Force it if that is meant.")
+    file = main if main in files else next(iter(files))
+    return [Finding(Severity.ERROR, Kind.DOCUMENT, message, 1, 1, file=file)]
+
+
+def _text_of(file: ConfigFile) -> str | None:
+    """The text that an agent would read, NUL included; ``None`` for bytes that are none."""
+    try:
+        return file.body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def blocking(item: Finding) -> Sentence:
+    """What the errors of a field say of a finding."""
     return Sentence("line {line}, column {column}: {problem}", line=item.line, column=item.column, problem=item.message)
 
 
-def _field_of(key: str, draft: Draft) -> str:
-    return "raw_config" if key == draft.config_key else f"files.{key}"
+def _field_of(key: str, draft: Draft, part: str = "") -> str:
+    """Where a file is in a request: the main one's text is ``raw_config``."""
+    if key == draft.config_key and not part:
+        return "raw_config"
+    return f"files.{shown(key)}{part}"
 
 
-def _file_problem(key: str, file: ConfigFile) -> Sentence | None:
-    if len(key) > 255 or "\x00" in key or not _is_text(key + file.content_type + file.role):
-        return Sentence("A config key has at most 255 characters, without NUL or lone surrogates.")
+def _file_problems(key: str, file: ConfigFile, draft: Draft) -> dict[str, list[str]]:
+    """What is wrong around the text of a file, by field."""
+    errors: dict[str, list[str]] = {}
+    if (problem := key_problem(key)) is not None:
+        errors["config_key" if key == draft.config_key else _field_of(key, draft)] = [problem]
+    if (problem := line_problem(file.role)) is not None:
+        errors[_field_of(key, draft, ".role")] = [problem]
+    # A type that the whole request names is told there; none at all is legal.
+    if file.content_type and file.content_type != draft.content_type:
+        try:
+            normalise_content_type(file.content_type)
+        except InvalidContentType as error:
+            errors[_field_of(key, draft, ".content_type")] = [error.problem]
     if len(file.body) > MAX_BODY_BYTES:
-        return Sentence(
+        said = Sentence(
             "The text has {count} bytes; at most {most} are kept.", count=len(file.body), most=MAX_BODY_BYTES
         )
-    return None
-
-
-def _is_text(text: str) -> bool:
-    """False for lone surrogates, which JSON can carry and UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _text_of(key: str, file: ConfigFile) -> dict[str, tuple[str, str]]:
-    """The text to check; nothing for opaque bytes, which are legal (S-68)."""
-    try:
-        return {key: (file.body.decode(), file.content_type)}
-    except UnicodeDecodeError:
-        return {}
+        errors[_field_of(key, draft)] = [said]
+    return errors

@@ -1,10 +1,10 @@
-"""Edits of configurations: create, update, roll back, delete. Each makes a revision, re-matches exactly the agents
-concerned, is audited, and rings their processes after commit."""
+"""Edits of configurations: create, update, roll back, delete. Each that changes files or targeting makes a revision,
+re-matches exactly the agents concerned, is audited, and rings their processes after commit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,11 +20,11 @@ from agents import doorbell
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
-from configurations.checks import Finding
+from configurations.checks import Finding, line_problem
 from configurations.models import Assignment, Configuration, Revision, files_from_json, files_to_json
 from configurations.outcome import AssignmentStatus
 from configurations.remote_config import RemoteConfig
-from configurations.services.drafts import Draft, InvalidConfiguration, checked, draft_of
+from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.targeting import (
     NEVER_OFFERED,
     bump_generation,
@@ -36,6 +36,7 @@ from configurations.services.targeting import (
 
 # Names that would stand in the place of something else in URLs.
 RESERVED_NAMES = frozenset({"preview"})
+_TARGETING = frozenset({"selector", "match_all", "priority", "enabled"})
 
 
 class NameTaken(InvalidConfiguration):
@@ -54,40 +55,91 @@ class StaleRevision(ValueError):
                 current=current,
             )
         )
-        self.expected, self.current = expected, current
+
+
+class StaleEdition(ValueError):
+    """Somebody edited the configuration since, be it only its description; nothing was saved."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Sentence("Somebody edited the configuration meanwhile: look at what changed, then edit again.")
+        )
 
 
 class UnknownRevision(LookupError):
     """The configuration has no revision of that number."""
 
-
-def changes_nothing(configuration: Configuration, draft: Draft) -> bool:
-    """Whether publishing ``draft`` would make no revision. Raises `InvalidConfiguration`."""
-    columns, config, _findings = checked(draft)
-    return not _changed_columns(configuration, columns) and _has_files(configuration, config)
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(Sentence("The configuration {name} has no revision {number}.", name=name, number=number))
 
 
-def _changed_columns(configuration: Configuration, columns: Mapping[str, Any]) -> list[str]:
-    return [key for key, value in columns.items() if getattr(configuration, key) != value]
+@dataclass(frozen=True, slots=True)
+class BasedOn:
+    """What an edit is based on: the number of a revision, and some editions one of which must be the present; else nothing."""
+
+    revision: int | None = None
+    editions: Collection[int] | None = None
+
+    def require(self, configuration: Configuration) -> None:
+        """Raises `StaleRevision` or `StaleEdition` when the configuration has moved on."""
+        current = configuration.current.number if configuration.current else 0
+        if self.revision is not None and self.revision != current:
+            raise StaleRevision(expected=self.revision, current=current)
+        if self.editions is not None and configuration.edition not in self.editions:
+            raise StaleEdition
 
 
-def _has_files(configuration: Configuration, config: RemoteConfig) -> bool:
-    return configuration.current is not None and configuration.current.hash == config.config_hash().hex()
+ANYTHING = BasedOn()
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What saving a draft would do: which ``columns`` change and whether the files do."""
+
+    columns: tuple[str, ...]
+    files: bool
+
+    @property
+    def targeting(self) -> bool:
+        """Other agents may get it."""
+        return not _TARGETING.isdisjoint(self.columns)
+
+    @property
+    def makes_revision(self) -> bool:
+        """A revision holds files and targeting; a change of name or description alone makes none."""
+        return self.files or self.targeting
+
+    @property
+    def nothing(self) -> bool:
+        """All is as it was."""
+        return not self.columns and not self.files
+
+
+def effect_of(configuration: Configuration, draft: Draft) -> Effect:
+    """What saving ``draft``, which can be saved, would do."""
+    return _effect(configuration, columns_of(draft), RemoteConfig(dict(draft.files)))
+
+
+def _effect(configuration: Configuration, columns: Mapping[str, Any], config: RemoteConfig) -> Effect:
+    changed = tuple(key for key, value in columns.items() if getattr(configuration, key) != value)
+    current = configuration.current
+    return Effect(changed, current is None or current.hash != config.config_hash().hex())
 
 
 @transaction.atomic
 def create_configuration(
-    name: str, draft: Draft, *, by: User | None, at: datetime, note: str = ""
+    name: str, draft: Draft, *, by: User | None, at: datetime, note: str = "", force: bool = False
 ) -> tuple[Configuration, list[Finding]]:
     """Make a configuration with revision 1 and assign it to the agents it matches.
 
-    Returns it with the findings that do not block. Raises `InvalidConfiguration`, `NameTaken`.
+    Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
     """
     if name in RESERVED_NAMES:
         taken = Sentence("The name {name} is taken by a URL of the API; choose another one.", name=repr(name))
         raise InvalidConfiguration({"name": [taken]})
-    columns, config, findings = checked(draft)
-    configuration = Configuration(name=name, created_at=at, updated_at=at, **columns)
+    wanted = checked(draft, force=force)
+    note = _note(note)
+    configuration = Configuration(name=name, created_at=at, updated_at=at, **wanted.columns)
     try:
         configuration.clean_fields(exclude=["current"])
     except ValidationError as error:
@@ -99,12 +151,11 @@ def create_configuration(
     except IntegrityError as error:
         taken = Sentence("There is a configuration named {name} already.", name=repr(name))
         raise NameTaken({"name": [taken]}) from error
-    revision = _add_revision(configuration, config, by=by, at=at, note=note)
+    revision = _add_revision(configuration, wanted.config, by=by, at=at, note=note)
     _retarget(configuration, at)
-    accounts.record(
-        by=by, verb="configuration.create", target=configuration, name=name, data={"revision": revision.number}
-    )
-    return configuration, findings
+    data = {"revision": revision.number, **_forced(wanted)}
+    accounts.record(by=by, verb="configuration.create", target=configuration, name=name, data=data)
+    return configuration, wanted.findings
 
 
 @transaction.atomic
@@ -114,43 +165,66 @@ def update_configuration(
     *,
     by: User | None,
     at: datetime,
-    expected_revision: int | None = None,
+    based_on: BasedOn = ANYTHING,
     note: str = "",
+    force: bool = False,
 ) -> tuple[Configuration, list[Finding]]:
-    """Make ``draft`` the new state, as a new revision; an edit that changes nothing makes none.
+    """Make ``draft`` the new state, as a new revision; one that changes only how it is called makes none.
 
-    Raises `Configuration.DoesNotExist`, `InvalidConfiguration`, and `StaleRevision` when ``expected_revision`` is given
-    and is not the present one.
+    Every edit that changes something is counted as an edition. Raises `Configuration.DoesNotExist`,
+    `InvalidConfiguration`, and `StaleRevision` or `StaleEdition` when it is not based on the present state.
     """
-    columns, config, findings = checked(draft)
+    present = draft_of(Configuration.objects.select_related("current").get(name=name))
+    wanted = checked(draft, present=present, force=force)
+    note = _note(note)
     hold_targeting(exclusive=True)
-    configuration = _locked(name, expected_revision)
-    changed = _changed_columns(configuration, columns)
-    same_files = _has_files(configuration, config)
-    if not changed and same_files:
-        return configuration, findings
-    before = {key: getattr(configuration, key) for key in changed}
-    for key in changed:
-        setattr(configuration, key, columns[key])
+    configuration = _locked(name, based_on)
+    effect = _effect(configuration, wanted.columns, wanted.config)
+    if effect.nothing:
+        return configuration, wanted.findings
+    before = {key: getattr(configuration, key) for key in effect.columns}
+    for key in effect.columns:
+        setattr(configuration, key, wanted.columns[key])
     configuration.updated_at = at
-    configuration.save(update_fields=[*changed, "updated_at"])
-    revision = _add_revision(configuration, config, by=by, at=at, note=note)
-    if {"selector", "match_all", "priority", "enabled"} & set(changed):
-        _retarget(configuration, at)
-    else:
-        _renew(configuration, revision, at)
-    accounts.record(
-        by=by,
-        verb="configuration.update",
-        target=configuration,
-        name=name,
-        data={
-            "revision": revision.number,
-            "files_changed": not same_files,
-            "changed": {key: [before[key], columns[key]] for key in changed},
-        },
+    configuration.edition += 1
+    configuration.save(update_fields=[*effect.columns, "updated_at", "edition"])
+    revision = configuration.current
+    if effect.makes_revision or revision is None:
+        revision = _add_revision(configuration, wanted.config, by=by, at=at, note=note)
+        if effect.targeting:
+            _retarget(configuration, at)
+        else:
+            _renew(configuration, revision, at)
+    data = {
+        "revision": revision.number,
+        "files_changed": effect.files,
+        "changed": {key: [before[key], wanted.columns[key]] for key in effect.columns},
+        **({} if effect.makes_revision or not note else {"note": note}),
+        **_forced(wanted),
+    }
+    accounts.record(by=by, verb="configuration.update", target=configuration, name=name, data=data)
+    return configuration, wanted.findings
+
+
+def rolled_back(configuration: Configuration, number: int) -> Draft:
+    """The present state with files and targeting of revision ``number``; ``enabled``, names and description stay.
+
+    Raises `UnknownRevision`.
+    """
+    revision = Revision.objects.filter(configuration=configuration, number=number).first()
+    if revision is None:
+        raise UnknownRevision(configuration.name, number)
+    present = draft_of(configuration)
+    files = files_from_json(revision.files)
+    main = files.get(configuration.config_key)
+    return replace(
+        present,
+        priority=revision.priority,
+        selector=revision.selector,
+        match_all=revision.match_all,
+        content_type=(main.content_type if main else "") or present.content_type,
+        files=files,
     )
-    return configuration, findings
 
 
 def roll_back(
@@ -159,47 +233,28 @@ def roll_back(
     *,
     by: User | None,
     at: datetime,
-    expected_revision: int | None = None,
+    based_on: BasedOn = ANYTHING,
     note: str = "",
+    force: bool = False,
 ) -> tuple[Configuration, list[Finding]]:
     """Make the files and the targeting of revision ``number`` the newest revision; nothing is rewritten.
 
-    ``enabled`` stays as it is. Raises `Configuration.DoesNotExist`, `UnknownRevision`, `StaleRevision`.
+    Raises `Configuration.DoesNotExist`, `InvalidConfiguration`, `UnknownRevision`, `StaleRevision`, `StaleEdition`.
     """
-    configuration = Configuration.objects.get(name=name)
-    revision = Revision.objects.filter(configuration=configuration, number=number).first()
-    if revision is None:
-        raise UnknownRevision(f"{name} has no revision {number}.")
-    present = draft_of(configuration)
-    files = files_from_json(revision.files)
-    main = files.get(configuration.config_key)
-    draft = replace(
-        present,
-        priority=revision.priority,
-        selector=revision.selector,
-        match_all=revision.match_all,
-        content_type=main.content_type if main else present.content_type,
-        files=files,
-    )
-    return update_configuration(
-        name,
-        draft,
-        by=by,
-        at=at,
-        expected_revision=expected_revision,
-        note=note or f"Roll back to revision {number}",
-    )
+    draft = rolled_back(Configuration.objects.select_related("current").get(name=name), number)
+    note = note or f"Roll back to revision {number}"
+    return update_configuration(name, draft, by=by, at=at, based_on=based_on, note=note, force=force)
 
 
 @transaction.atomic
-def delete_configuration(name: str, *, by: User | None, at: datetime, expected_revision: int | None = None) -> int:
+def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: BasedOn = ANYTHING) -> int:
     """Delete a configuration with its revisions; returns how many agents that concerned.
 
     They get what matches them next, or keep what they run and show "unassigned".
-    Raises `Configuration.DoesNotExist`, `StaleRevision`.
+    Raises `Configuration.DoesNotExist`, `StaleRevision`, `StaleEdition`.
     """
     hold_targeting(exclusive=True)
-    configuration = _locked(name, expected_revision)
+    configuration = _locked(name, based_on)
     concerned = lock_agents_of(configuration)
     accounts.record(
         by=by, verb="configuration.delete", target=configuration, name=name, data={"agents": len(concerned)}
@@ -212,12 +267,23 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, expected_r
     return len(concerned)
 
 
-def _locked(name: str, expected_revision: int | None) -> Configuration:
+def _locked(name: str, based_on: BasedOn) -> Configuration:
     configuration = Configuration.objects.select_for_update(of=("self",)).get(name=name)
-    current = configuration.current.number if configuration.current else 0
-    if expected_revision is not None and expected_revision != current:
-        raise StaleRevision(expected=expected_revision, current=current)
+    based_on.require(configuration)
     return configuration
+
+
+def _note(text: str) -> str:
+    """Of one line. Raises `InvalidConfiguration`."""
+    problem = line_problem(text)
+    if problem is not None:
+        raise InvalidConfiguration({"note": [problem]})
+    return text
+
+
+def _forced(wanted: Checked) -> dict[str, Any]:
+    """What was saved although it blocks, for the audit trail."""
+    return {"forced": [str(item.message) for item in wanted.forced]} if wanted.forced else {}
 
 
 def _add_revision(

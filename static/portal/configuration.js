@@ -37,12 +37,19 @@ async function ask(url, panel, signal) {
   return found;
 }
 
+function editorOf(file) {
+  const area = file.querySelector("textarea.code");
+  return area ? codeEditor(area) : null;
+}
+
 if (form) {
   const reach = document.getElementById("reach");
   const problems = document.getElementById("problems");
   const publish = document.getElementById("publish");
   const selector = selectorEditor(form, template, async () => (await ask(template.dataset.url, reach)).rows);
-  const editor = codeEditor(form.elements.raw_config);
+  const files = document.getElementById("files");
+  // One entry for each file in the order of the page; none for bytes that are no text.
+  const editors = [...files.querySelectorAll(".config-file")].map(editorOf);
   let changing = null;
   let newFiles = false;
 
@@ -58,24 +65,46 @@ if (form) {
   }, 300);
   const check = debounced(async (signal) => {
     const found = await ask(problems.dataset.url, problems, signal);
-    editor.mark(found.lines);
+    editors.forEach((editor, place) => editor?.mark(found.file_lines[place] ?? {}));
     newFiles = found.new_files;
     label();
   }, 400);
 
   const targeting = new Set(["selector", "match_all", "priority", "enabled"]);
-  const text = new Set(["raw_config", "content_type", "config_key"]);
   for (const kind of ["input", "change"]) {
     form.addEventListener(kind, (event) => {
       if (targeting.has(event.target.name)) count();
-      if (text.has(event.target.name)) check();
+      if (files.contains(event.target) || event.target.name === "force") check();
     });
   }
   selector.changed(() => count());
   problems.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-line]");
-    if (button) editor.go(Number(button.dataset.line), Number(button.dataset.column));
+    if (!button) return;
+    const place = Number(button.dataset.file);
+    files.children[place]?.setAttribute("open", "");
+    editors[place]?.go(Number(button.dataset.line), Number(button.dataset.column));
   });
-  count(0);
-  check(0);
+  // Without a script the server adds the empty form, and shows the page anew.
+  document.getElementById("add-file").addEventListener("click", (event) => {
+    event.preventDefault();
+    const place = files.children.length;
+    const copy = document.importNode(document.getElementById("file-template").content, true);
+    for (const element of copy.querySelectorAll("[name], [id], [for]")) {
+      for (const name of ["name", "id", "for"]) {
+        const value = element.getAttribute(name);
+        if (value) element.setAttribute(name, value.replace("__N__", String(place)));
+      }
+    }
+    files.append(copy);
+    form.elements.file_count.value = String(place + 1);
+    const file = files.children[place];
+    editors.push(editorOf(file));
+    file.querySelector("input:not([type=hidden])").focus();
+  });
+  // Nothing is wrong yet with a form that nobody has touched.
+  if ("now" in problems.dataset) {
+    count(0);
+    check(0);
+  }
 }

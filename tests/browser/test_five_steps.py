@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE, Visitor
+from tests.browser.conftest import PATIENCE, PHONE, Visitor
 from tests.live_server import LiveServer, configuration
 
 expect.set_options(timeout=PATIENCE)
@@ -219,6 +220,36 @@ def test_the_selector_is_edited_by_keyboard_and_as_text(visit: Visitor, shared_p
         assert page.locator("#id_selector").input_value() == "{}"
         page.uncheck("#id_match_all")
         assert '"env": "prod"' in page.locator("#id_selector").input_value()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_files_are_added_edited_and_removed(visit: Visitor, shared_portal: LiveServer, scripts: bool) -> None:
+    name = f"files-{scripts}".lower()
+    bodies = {"a.yaml": {"body": "a: 1\n"}, "b.yaml": {"body": "b: 1\n", "role": "second"}}
+    shared_portal.post("configurations", {"name": name, "selector": {"env": "nobody"}, "files": bodies})
+    with visit(java_script_enabled=scripts, viewport=PHONE) as person:
+        page = person.sign_in()
+        person.go(f"/admin/configurations/configuration/?q={name}")
+        page.locator("#result_list tbody a").first.click()
+        page.get_by_role("button", name="Add another file").click()
+        expect(page.locator(".config-file")).to_have_count(3)
+        page.fill("#id_files-2-key", "c.json")
+        page.fill("#id_files-2-content_type", "json")
+        page.fill("#id_files-2-body", '{"c": [}')
+        page.check("#id_main_removed")
+        if scripts:
+            expect(page.locator("#problems")).to_contain_text("c.json, line 1")
+            expect(page.locator(".config-file").nth(2).locator(".gutter .error")).to_contain_text("1")
+            page.locator("#problems button").first.click()
+            assert page.evaluate("document.activeElement.id") == "id_files-2-body"
+        assert person.sideways() == 0
+        page.fill("#id_files-2-body", '{"c": 1}')
+        page.click("#publish")
+        page.get_by_role("button", name="Publish (0 agents)").click()
+        expect(page.locator(".messagelist")).to_contain_text("Revision 2")
+        files = shared_portal.get(f"configurations/{name}")["files"]
+        assert set(files) == {"b.yaml", "c.json"}
+        assert (files["b.yaml"]["role"], files["c.json"]["content_type"]) == ("second", "application/json")
 
 
 def test_without_javascript_the_same_form_publishes(visit: Visitor, shared_portal: LiveServer) -> None:

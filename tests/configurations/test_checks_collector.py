@@ -48,8 +48,8 @@ class TestGoodConfiguration:
     def test_it_has_no_findings(self) -> None:
         assert check_text(GOOD, "yaml") == []
 
-    @pytest.mark.parametrize("body", ["receivers: {otlp: }\n", "service: {}\nwhatever: 1\n", "output: {file: x}\n"])
-    def test_what_has_no_pipelines_is_not_judged(self, body: str) -> None:
+    @pytest.mark.parametrize("body", ["service: {}\nwhatever: 1\n", "output: {file: x}\n", "processors: [{add: }]\n"])
+    def test_what_is_no_collectors_is_not_judged(self, body: str) -> None:
         assert check_text(body, "yaml") == []
 
 
@@ -78,12 +78,12 @@ class TestReferences:
 
     def test_json_has_places_too(self) -> None:
         body = (
-            '{"receivers": {"otlp": {}}, "exporters": {},\n'
+            '{"receivers": {"nop": {}}, "exporters": {},\n'
             ' "service": {"pipelines": {"logs":\n'
-            '  {"receivers": ["otlp"], "exporters": ["x"]}}}}'
+            '  {"receivers": ["nop"], "exporters": ["x"]}}}}'
         )
         finding = only(body, "json")
-        assert (finding.line, finding.column) == (3, 41)
+        assert (finding.line, finding.column) == (3, 40)
 
     @pytest.mark.parametrize(
         ("old", "new"),

@@ -56,21 +56,41 @@ extensions: {probe: }
 blub: 1
 service:
   extensions: [missing]
+  telemetri: {}
+  telemetry: {metrics: {level: loud}, log: {}}
   pipelines:
     traces: {receivers: [otlp, absent], exporters: []}
     odd: {receivers: [otlp], processors: [twice, twice], exporters: [otlp], more: 1}
     logs: 1
 """
+WHOLE = [
+    "receivers: {nop: }",
+    "receivers: {otlp: {protocols: {grpc: a}}}",
+    "receivers: {kafkas: }\nexporters: {de-bug: , debug/a b: , logging: x, debug: '${env:A B}'}",
+    "receivers: {nop: }\nsevice: {}",
+    "receivers: {nop: }\nservice: {pipeline: {}}",
+    "receivers: {nop: }\nservice: text",
+    "receivers: {nop: }\nexporters: {nop: }\npipelines: {}",
+    "kind: ConfigMap",
+    "kind: OpenTelemetryCollector",
+    "kind: Pod\napiVersion: v1",
+    "config: {receivers: {nop: }}",
+]
 # Words that configurations and formats are written with.
 KEPT = re.compile(
     r"\b(JSON|YAML|UTF-8|U|NaN|Agent|Collector|uXXXX|receivers?|processors?|exporters?|connectors|extensions|service|"
-    r"pipelines|traces|metrics|logs|profiles|name|otlp|idle|joint|probe|missing|absent|twice|odd|more|[a-z])\b|U\+\d+"
+    r"pipelines|traces|metrics|logs|profiles|name|otlp|protocols|grpc|http|telemetry|resource|level|"
+    r"memory_limiter|kafkas?|nop|debug|logging|de-bug|sevice|pipeline|telemetri|Kubernetes|ConfigMap|data|"
+    r"OpenTelemetry|operator|spec|config|Pod|Helm|chart|values|config|A B|none|basic|normal|detailed|idle|"
+    r"joint|probe|missing|absent|twice|odd|more|[a-z])\b|U\+\d+"
 )
 
 
 @pytest.mark.parametrize(
     ("text", "content_type"),
-    [(text, "yaml") for text in YAML] + [(text, "json") for text in JSON] + [(COLLECTOR, "yaml")],
+    [(text, "yaml") for text in YAML]
+    + [(text, "json") for text in JSON]
+    + [(text, "yaml") for text in (COLLECTOR, *WHOLE)],
 )
 def test_no_english_is_left_in_chinese(text, content_type):
     findings = check_text(text, content_type)

@@ -62,12 +62,12 @@ class TestAdmin:
         assert "既不是 JSON" in reader.post(CONFIGURATIONS + "add/", {**FORM, "selector": '{"env": '}).content.decode()
 
     def test_warnings_and_targeting_before_and_after_publishing(self, reader):
-        page = reader.post(CONFIGURATIONS + "add/", {**FORM, "raw_config": ""}).content.decode()
-        assert "文件为空：Agent 将在没有配置的情况下运行。" in page
-        done = reader.post(
-            CONFIGURATIONS + "add/", {**FORM, "raw_config": "", "stage": "publish", "shown_count": "0"}, follow=True
-        ).content.decode()
-        assert "第 1 行：文件为空" in done
+        fragment = {**FORM, "raw_config": "receivers: {nop: }"}
+        page = reader.post(CONFIGURATIONS + "add/", fragment).content.decode()
+        assert "第 1 行，第 1 列：其中任何内容都不会运行" in page
+        confirmed = {**fragment, "stage": "publish", "shown_count": "0"}
+        done = reader.post(CONFIGURATIONS + "add/", confirmed, follow=True).content.decode()
+        assert "第 1 行，第 1 列：其中任何内容都不会运行" in done
         row = Configuration.objects.get()
         edited = {**FORM, "selector": "", "match_all": "on", "expected_revision": "1"}
         assert "<td>所有 Agent</td>" in reader.post(f"{CONFIGURATIONS}{row.pk}/change/", edited).content.decode()
@@ -113,21 +113,27 @@ class TestApi:
             "severity": "error",
             "kind": "syntax",
             "message": '键 "otlp" 已出现在第 2 行；请移除其中一个。',
+            "file": "",
             "line": 3,
             "column": 3,
             "path": "receivers.otlp",
         }
 
     def test_warnings_of_what_was_saved(self, english):
-        saved = self.post(english, {"raw_config": "", "selector": {}})
-        assert saved.json()["warnings"][0]["message"] == "文件为空：Agent 将在没有配置的情况下运行。"
-        assert self.post(english, {"raw_config": ""}).json()["errors"] == {"name": ["已有名为 'c' 的配置。"]}
+        files = {"": {"body": "a: 1"}, "more.yaml": {"body": ""}}
+        saved = self.post(english, {"files": files, "selector": {}}).json()["warnings"]
+        assert [item["file"] for item in saved] == ["more.yaml", ""]
+        assert saved[0]["message"] == "文件为空：Agent 将在没有配置的情况下运行。"
+        assert saved[1]["message"] == "目前没有已知的 Agent 匹配该选择器；暂时没有 Agent 会收到它。"
+        assert self.post(english, {"raw_config": "a: 1"}).json()["errors"] == {"name": ["已有名为 'c' 的配置。"]}
 
     def test_stale_edits(self, english):
         self.post(english, {"raw_config": "a: 1"})
         stale = english.patch(
             f"{self.URL}/c", {"priority": 1}, content_type="application/json", HTTP_IF_MATCH='"7"', **ZH
         ).json()
+        assert stale["detail"] == "其间有人编辑了该配置：请查看变化后重新编辑。"
+        stale = english.patch(f"{self.URL}/c", {"revision": 7}, content_type="application/json", **ZH).json()
         assert stale["detail"] == "此次编辑基于修订 7，但当前修订是 1：请查看变化后重新编辑。"
 
     def test_label_filters_and_labels(self, english, report):

@@ -7,36 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.clock import clock
+from configurations.examples import collector_example
 from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft, InvalidConfiguration
 from configurations.services.publishing import NameTaken, create_configuration
 
-_COLLECTOR = """\
-receivers:
-  otlp:
-    protocols:
-      grpc:
-        endpoint: 127.0.0.1:4317
-processors:
-  memory_limiter:
-    check_interval: 1s
-    limit_mib: {limit_mib}
-  batch: {{}}
-exporters:
-  debug:
-    verbosity: {verbosity}
-service:
-  pipelines:
-    traces:
-      receivers: [otlp]
-      processors: [memory_limiter, batch]
-      exporters: [debug]
-"""
-
 
 def _draft(display_name: str, selector: dict[str, Any], *, priority: int, limit_mib: int, verbosity: str) -> Draft:
     """A one-file Collector configuration for the agents that ``selector`` matches."""
-    text = _COLLECTOR.format(limit_mib=limit_mib, verbosity=verbosity)
+    text = collector_example(limit_mib=limit_mib, verbosity=verbosity)
     return Draft(
         display_name=display_name,
         description="A sample: change it, or delete it.",

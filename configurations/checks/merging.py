@@ -1,0 +1,72 @@
+"""Several files as the one document that agents make of them, in which each value remembers its file.
+
+Files are merged in the order of their names, the nameless one last, as the OpAMP supervisor does: objects are merged
+key by key, anything else (lists and null too) takes the place of what earlier files said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from configurations.checks.findings import Place
+from configurations.checks.tree import MappingNode, ScalarNode, SequenceNode
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """An object, and what it has by name."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def get(self, name: str) -> Entry | None:
+        """What it has under ``name``."""
+        return self.entries.get(name)
+
+
+Value: TypeAlias = ScalarNode | SequenceNode | Merged
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key with its value, at the place in ``file`` where it was said last."""
+
+    file: str
+    key: ScalarNode
+    value: Value
+    place: Place
+
+    @property
+    def is_null(self) -> bool:
+        """A key without a value."""
+        return isinstance(self.value, ScalarNode) and self.value.is_null
+
+    @property
+    def is_expanded_by_agent(self) -> bool:
+        """True for ``${env:NAME}`` and its like, which stand for a value only the agent knows."""
+        return isinstance(self.value, ScalarNode) and "${" in self.value.text
+
+
+def in_merging_order(names: Mapping[str, object]) -> list[str]:
+    """Config keys as agents merge their files: what comes later counts."""
+    return sorted(names, key=lambda name: (name == "", name))
+
+
+def merged(files: Mapping[str, MappingNode]) -> Merged:
+    """All of them in one."""
+    whole = Merged()
+    for file in in_merging_order(files):
+        _merge(whole, file, files[file])
+    return whole
+
+
+def _merge(into: Merged, file: str, node: MappingNode) -> None:
+    for key, value in node.named():
+        if not isinstance(value, MappingNode):
+            into.entries[key.text] = Entry(file, key, value, value.place)
+            continue
+        former = into.entries.get(key.text)
+        inner = Merged(dict(former.value.entries)) if former and isinstance(former.value, Merged) else Merged()
+        _merge(inner, file, value)
+        into.entries[key.text] = Entry(file, key, inner, value.place)

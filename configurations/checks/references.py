@@ -1,0 +1,161 @@
+"""Which components a configuration defines and which its pipelines name, and whether the two fit. Reading is done elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from accounts.sentence import Sentence
+from configurations.checks.documents import COMPONENT_SECTIONS
+from configurations.checks.findings import Finding, Kind, Place, Severity, shown
+from configurations.checks.merging import Entry
+from configurations.checks.spelling import with_suggestion
+
+_MOST_SUGGESTIONS = 100
+
+# The section of a component and how one of it is called.
+_SINGULAR = {
+    "receivers": Sentence("receiver"),
+    "processors": Sentence("processor"),
+    "exporters": Sentence("exporter"),
+    "connectors": Sentence("connector"),
+    "extensions": Sentence("extension"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A component named somewhere: in its section (then with its ``entry``), or by a pipeline. ``text`` is the id."""
+
+    text: str
+    file: str
+    place: Place
+    path: str
+    entry: Entry | None = None
+
+
+@dataclass(slots=True)
+class Picture:
+    """All that the files define and refer to. ``open_sections`` are those the agent alone can expand."""
+
+    defined: dict[str, dict[str, Name]] = field(default_factory=lambda: {section: {} for section in COMPONENT_SECTIONS})
+    open_sections: set[str] = field(default_factory=set)
+    # Role (receivers, processors, exporters of a pipeline; extensions of the service) to what is named there.
+    used: dict[str, list[Name]] = field(default_factory=lambda: {role: [] for role in COMPONENT_SECTIONS})
+    open_roles: set[str] = field(default_factory=set)
+
+
+class ReferenceCheck:
+    """What a picture shows to be wrong, added to ``findings``."""
+
+    def __init__(self, picture: Picture, findings: list[Finding]) -> None:
+        self._picture = picture
+        self._findings = findings
+
+    def judge(self) -> None:
+        """References, connectors, and what nothing refers to; once all is read."""
+        self._judge_references()
+        self._judge_connectors()
+        self._judge_unused()
+
+    def judge_repeats(self, names: list[Name]) -> None:
+        seen: Counter[str] = Counter()
+        for name in names:
+            seen[name.text] += 1
+            if seen[name.text] == 2:
+                message = Sentence("The pipeline has the processor {name} twice; remove one.", name=shown(name.text))
+                self._refuse(name.file, name.place, name.path, message)
+
+    def _judge_references(self) -> None:
+        for role, names in self._picture.used.items():
+            sections = (role, "connectors") if role in ("receivers", "exporters") else (role,)
+            if self._picture.open_sections.intersection(sections):
+                continue
+            for name in names:
+                if not any(name.text in self._picture.defined[section] for section in sections):
+                    self._refuse(name.file, name.place, name.path, self._undefined(name, role))
+
+    def _undefined(self, name: Name, role: str) -> Sentence:
+        elsewhere = [section for section in COMPONENT_SECTIONS if name.text in self._picture.defined[section]]
+        component = Sentence("{kind} {name}", kind=_SINGULAR[role], name=shown(name.text))
+        if elsewhere:
+            return Sentence(
+                "The {component} is not defined ({name} stands under {elsewhere}); add it under {role}, or remove it here.",
+                component=component,
+                name=shown(name.text),
+                elsewhere=elsewhere[0],
+                role=role,
+            )
+        problem = Sentence(
+            "The {component} is not defined; add it under {role}, or remove it here.", component=component, role=role
+        )
+        return self.suggest(problem, name.text, self._known(role))
+
+    def suggest(self, problem: Sentence, text: str, words: Iterable[str]) -> Sentence:
+        """`with_suggestion` for the first findings: no more are shown."""
+        return with_suggestion(problem, text, words) if len(self._findings) < _MOST_SUGGESTIONS else problem
+
+    def _known(self, role: str) -> Iterator[str]:
+        """Ids that may stand in this role."""
+        for section in (role, "connectors") if role in ("receivers", "exporters") else (role,):
+            yield from self._picture.defined[section]
+
+    def _judge_connectors(self) -> None:
+        exported = {name.text for name in self._picture.used["exporters"]}
+        received = {name.text for name in self._picture.used["receivers"]}
+        for text, name in self._picture.defined["connectors"].items():
+            for section in ("receivers", "exporters"):
+                if text in self._picture.defined[section]:
+                    message = Sentence(
+                        "{name} is defined under {section} as well; give one of the two another name.",
+                        name=shown(text),
+                        section=section,
+                    )
+                    self._refuse(name.file, name.place, name.path, message)
+            if text in exported and text not in received and "receivers" not in self._picture.open_roles:
+                message = Sentence(
+                    "The connector {name} is an exporter but nowhere a receiver: what it gets is lost.",
+                    name=shown(text),
+                )
+                self._refuse(name.file, name.place, name.path, message)
+            if text in received and text not in exported and "exporters" not in self._picture.open_roles:
+                message = Sentence(
+                    "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.", name=shown(text)
+                )
+                self._refuse(name.file, name.place, name.path, message)
+
+    def _judge_unused(self) -> None:
+        for section, role_names in self._roles_by_section():
+            if self._picture.open_roles.intersection(role_names):
+                continue
+            used = {name.text for role in role_names for name in self._picture.used[role]}
+            for text, name in self._picture.defined[section].items():
+                if text not in used:
+                    self._warn(name.file, name.place, name.path, self._unused(section, text))
+
+    def _unused(self, section: str, text: str) -> Sentence:
+        component = Sentence("{kind} {name}", kind=_SINGULAR[section], name=shown(text))
+        if section == "extensions":
+            return Sentence(
+                "The {component} is defined but not started: only what service.extensions names is.",
+                component=component,
+            )
+        return Sentence(
+            "The {component} is defined but not started: only what a pipeline uses is.", component=component
+        )
+
+    def _roles_by_section(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for section in COMPONENT_SECTIONS:
+            yield section, ("receivers", "exporters") if section == "connectors" else (section,)
+
+    def _refuse(self, file: str, place: Place, path: str, message: Sentence) -> None:
+        self._findings.append(collector_finding(Severity.ERROR, file, place, path, message))
+
+    def _warn(self, file: str, place: Place, path: str, message: Sentence) -> None:
+        self._findings.append(collector_finding(Severity.WARNING, file, place, path, message))
+
+
+def collector_finding(severity: Severity, file: str, place: Place, path: str, message: Sentence) -> Finding:
+    """A broken rule of the Collector at a place of a file."""
+    return Finding(severity, Kind.COLLECTOR, message, place.line, place.column, path, file)

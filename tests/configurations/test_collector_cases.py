@@ -1,0 +1,143 @@
+"""Small Collector configurations, what a real Collector says of each, and what we say.
+
+`ACCEPTED` and `REFUSED` are verdicts of ``otelcol validate`` 0.149 with otlp, nop, batch, memory_limiter, debug, otlp_grpc,
+otlp_http, forward, health_check and zpages. None that it accepts may be blocked here, and none that it refuses may pass in
+silence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from configurations.checks import Finding, check_files
+from configurations.remote_config import ConfigFile
+from configurations.services.drafts import Draft, InvalidConfiguration, checked
+
+FOLDER = Path(__file__).parent / "collector_cases"
+ACCEPTED, REFUSED = True, False
+VERDICTS = {
+    "anchors_inside": (ACCEPTED, "silent"),
+    "bad_enum": (REFUSED, "warned"),
+    "block_dash_nospace": (REFUSED, "warned"),
+    "block_scalar": (ACCEPTED, "silent"),
+    "component_id_dash_type": (REFUSED, "warned"),
+    "component_id_double_slash": (ACCEPTED, "silent"),
+    "component_scalar_value": (REFUSED, "warned"),
+    "components_as_list": (REFUSED, "warned"),
+    "connector_in_processors": (REFUSED, "warned"),
+    "crlf": (ACCEPTED, "silent"),
+    "doc_end": (ACCEPTED, "silent"),
+    "doc_start": (ACCEPTED, "silent"),
+    "dollar_unescaped": (ACCEPTED, "silent"),
+    "dollars": (ACCEPTED, "silent"),
+    "dup_component": (REFUSED, "blocked"),
+    "dup_exporter_in_list": (ACCEPTED, "silent"),
+    "dup_extension_in_list": (ACCEPTED, "silent"),
+    "dup_key_nested": (REFUSED, "blocked"),
+    "dup_key_top": (REFUSED, "blocked"),
+    "empty": (REFUSED, "blocked"),
+    "empty_exporters": (REFUSED, "warned"),
+    "env_bad_syntax": (REFUSED, "warned"),
+    "env_default": (ACCEPTED, "silent"),
+    "env_in_component_key": (ACCEPTED, "silent"),
+    "env_nested_list": (ACCEPTED, "silent"),
+    "ext_empty_list": (ACCEPTED, "silent"),
+    "fragment_only_receivers": (REFUSED, "warned"),
+    "helm_values_pasted": (REFUSED, "blocked"),
+    "html": (REFUSED, "blocked"),
+    "id_spaces_around_slash": (REFUSED, "warned"),
+    "id_trim_spaces": (ACCEPTED, "silent"),
+    "indent_settings_at_component_level": (REFUSED, "warned"),
+    "k8s_configmap_pasted": (REFUSED, "blocked"),
+    "logging_exporter_removed": (REFUSED, "warned"),
+    "memlimiter_no_interval": (REFUSED, "warned"),
+    "merge_override": (ACCEPTED, "silent"),
+    "named_ids": (ACCEPTED, "silent"),
+    "no_colon": (REFUSED, "blocked"),
+    "no_service": (REFUSED, "warned"),
+    "no_space_after_colon": (REFUSED, "warned"),
+    "null_component": (ACCEPTED, "silent"),
+    "null_processors": (ACCEPTED, "silent"),
+    "only_comment": (REFUSED, "blocked"),
+    "only_extension_pipelines_absent": (REFUSED, "warned"),
+    "operator_cr_pasted": (REFUSED, "blocked"),
+    "otlp_no_protocols": (REFUSED, "warned"),
+    "pipelines_empty": (REFUSED, "warned"),
+    "processors_empty": (ACCEPTED, "silent"),
+    "quoted_keys": (ACCEPTED, "silent"),
+    "same_name_exporter_receiver_conn": (REFUSED, "warned"),
+    "same_port": (ACCEPTED, "silent"),
+    "section_empty": (ACCEPTED, "silent"),
+    "service_string": (REFUSED, "warned"),
+    "signal_case": (REFUSED, "warned"),
+    "signal_trace": (REFUSED, "warned"),
+    "tab": (REFUSED, "blocked"),
+    "tab_json": (ACCEPTED, "silent"),
+    "telemetry_bad_level": (REFUSED, "warned"),
+    "top_list": (REFUSED, "blocked"),
+    "typo_service": (REFUSED, "blocked"),
+    "unclosed_bracket": (REFUSED, "blocked"),
+    "unclosed_bracket_mid": (REFUSED, "blocked"),
+    "unclosed_quote_at_end": (REFUSED, "blocked"),
+    "undefined_extension": (REFUSED, "warned"),
+    "undefined_processor": (REFUSED, "warned"),
+    "unknown_component": (REFUSED, "warned"),
+    "unknown_telemetry_key": (REFUSED, "warned"),
+    "wrong_indent": (REFUSED, "blocked"),
+}
+# Given together, in this order: what the second says counts.
+SEVERAL = {
+    "conn_split": (ACCEPTED, []),
+    "override_exporters": (ACCEPTED, ["The exporter nop is defined but not started"]),
+    "override_to_null_section": (REFUSED, ["The receiver nop is not defined"]),
+    "pipeline_null_in_2nd": (REFUSED, ["A pipeline must be an object"]),
+    "split_pipeline": (ACCEPTED, []),
+}
+
+
+def judged(name: str) -> tuple[str, list[Finding]]:
+    """What becomes of the file when it is published: silent, warned or blocked."""
+    body = (FOLDER / f"{name}.yaml").read_bytes()
+    draft = Draft(selector={"env": "prod"}, files={"": ConfigFile(body, "text/yaml")})
+    try:
+        findings = checked(draft).findings
+    except InvalidConfiguration as error:
+        return "blocked", error.findings
+    return ("warned" if findings else "silent"), findings
+
+
+def test_every_file_is_in_the_table() -> None:
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(VERDICTS)
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_what_is_said_of_one_file(name: str) -> None:
+    accepted, verdict = VERDICTS[name]
+    said, findings = judged(name)
+    assert said == verdict, findings
+    assert said == "silent" if accepted else said != "silent"
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("keys", [("1.yaml", "2.yaml"), ("z.yaml", "")])
+def test_several_files_are_judged_as_agents_merge_them(name: str, keys: tuple[str, str]) -> None:
+    accepted, wanted = SEVERAL[name]
+    bodies = [(FOLDER / "several" / f"{name}_{part}.yaml").read_text() for part in "ab"]
+    found = check_files({key: (body, "yaml") for key, body in zip(keys, bodies, strict=True)})
+    findings = [finding for key in keys for finding in found[key]]
+    for text in wanted:
+        assert any(text in finding.message for finding in findings), findings
+    assert accepted is not any(finding.severity == "error" for finding in findings), findings
+    assert all(finding.file == key for key in keys for finding in found[key])
+    assert not any(finding.blocks for finding in findings)
+
+
+def test_the_order_of_names_decides_not_that_of_sending() -> None:
+    last = "service: {pipelines: {traces: }}"
+    first = (
+        "receivers: {nop: }\nexporters: {nop: }\nservice: {pipelines: {traces: {receivers: [nop], exporters: [nop]}}}"
+    )
+    files = {"": (first, "yaml"), "a.yaml": (last, "yaml")}
+    assert check_files(files) == {"": [], "a.yaml": []}
