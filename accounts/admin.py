@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from accounts.base_admin import PortalAdmin
 from accounts.clock import clock
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.paging import WindowPaging
@@ -20,7 +21,7 @@ admin.site.register(User, UserAdmin)
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+class ApiTokenAdmin(PortalAdmin):
     """Issue and revoke; nothing is edited, and the text is shown once."""
 
     list_display = ["name", "user", "prefix", "created_at", "expires_at", "last_used_at", "revoked_at"]
@@ -65,7 +66,7 @@ class ObjectFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(WindowPaging, admin.ModelAdmin[AuditEntry]):
+class AuditEntryAdmin(WindowPaging, PortalAdmin):
     """Read-only."""
 
     list_display = ["at", "actor_name", "verb", "object_name", "object_type"]

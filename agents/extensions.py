@@ -39,6 +39,7 @@ class Panel(NamedTuple):
 _relabelling: list[Relabelling] = []
 _relabelled: list[Relabelled] = []
 _panels: list[Panel] = []
+_configuration_error = "remote_config_error"
 _receivers: dict[str, CustomMessageReceiver] = {}
 _custom_capabilities: tuple[str, ...] = ()
 
@@ -76,6 +77,17 @@ def register_panel(panel: Panel) -> None:
 def panels() -> tuple[Panel, ...]:
     """The registered panels, in order of registration."""
     return tuple(_panels)
+
+
+def register_configuration_error(field: str) -> None:
+    """Have lists show ``field``, as seen from an agent, as the text of its failed configuration."""
+    global _configuration_error  # noqa: PLW0603  set once, when Django is ready
+    _configuration_error = field
+
+
+def configuration_error() -> str:
+    """Where the text of a failed configuration stands, as seen from an agent."""
+    return _configuration_error
 
 
 def register_custom_capability(name: str, receiver: CustomMessageReceiver) -> None:

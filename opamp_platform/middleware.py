@@ -1,12 +1,14 @@
-"""Counts and times the requests of pages and API."""
+"""What happens to every request of pages and API: it is counted and timed, and must be text that a database can hold."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest
+from django.http import Http404, HttpRequest, HttpResponse
 
+from opamp_platform import rest
 from opamp_platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 # Odd methods must not make new series.
@@ -27,3 +29,19 @@ class MeasureRequests:
         HTTP_REQUESTS.labels(method, str(response.status_code)).inc()
         HTTP_SECONDS.labels(method).observe(time.perf_counter() - begun)
         return response
+
+
+class RefuseNul:
+    """A NUL character in a URL, which PostgreSQL cannot hold: nothing has such a name (404), no value has it (400)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer what can be meant."""
+        if "\x00" in request.path_info:
+            return rest.not_found(request, Http404())
+        # As a browser or a program writes it; servers refuse it in any other form.
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            return rest.bad_request(request, BadRequest())
+        return self.get_response(request)

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
+from accounts.base_admin import with_portal_admin
 from agents.models import AgentEvent
 from agents.reports import Status
 from agents.sentences import line_of
@@ -29,6 +30,10 @@ class PortalSite(admin.AdminSite):
     index_title = _("Fleet")
     site_url = None
     index_template = "admin/dashboard.html"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Django's, on the portal's base: no list takes lookups that it does not declare, whoever wrote its admin."""
+        super().register(model_or_iterable, with_portal_admin(admin_class), **options)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
         """What people come for stands first."""

@@ -211,6 +211,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "opamp_platform.middleware.RefuseNul",
 ]
 ROOT_URLCONF = "opamp_platform.urls"
 ASGI_APPLICATION = "opamp_platform.asgi.application"

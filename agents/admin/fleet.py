@@ -16,18 +16,18 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from accounts.base_admin import PortalChangeList
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
 from accounts.paging import WindowPaging
-from agents.admin import bulk, cells, facets
+from agents.admin import bulk, cells, facets, failures
 from agents.admin.page import AgentPages
-from agents.label_conditions import selector_condition
+from agents.admin.searching import search_of
 from agents.models import Agent, AgentQuerySet
-from agents.selectors import InvalidSelector, parse_label_query
+from agents.reports import Status
 from agents.services import editing
 from agents.templatetags.ago import time_element
-from agents.text_search import text_condition
 
 
 class AgentForm(forms.ModelForm[Agent]):
@@ -60,7 +60,7 @@ class AgentForm(forms.ModelForm[Agent]):
         return bulk.read_label_lines(self.cleaned_data["label_lines"])
 
 
-class FleetList(ChangeList):
+class FleetList(PortalChangeList):
     """The list in an order that an index has."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Agent]:
@@ -71,10 +71,40 @@ class FleetList(ChangeList):
         return rows.in_order(*columns) if columns else rows
 
     def get_results(self, request: HttpRequest) -> None:
-        """To learn that nobody has a label all agents are read; not once more to show none of them."""
+        """With the reasons of those in error; and when nobody is found, why."""
         super().get_results(request)
+        self.search = search_of(request)
+        self.errors: failures.Errors | None = None
+        self.nothing: list[str] = []
         if not self.result_count:
+            # To learn that nobody has a label all agents are read; not once more to show none of them.
             self.result_list = self.root_queryset.none()
+            self.nothing = self._why_nothing()
+            return
+        self.result_list = list(self.result_list)
+        reasons = failures.reasons_of(self.result_list)
+        for agent in self.result_list:
+            agent.reason = reasons.get(agent.pk)
+        if request.GET.get("status") == Status.ERROR.value:
+            self.errors = failures.errors_among(self.queryset)
+
+    def _why_nothing(self) -> list[str]:
+        if self.search.text and not self.search.problems:
+            if not self.has_active_filters or not Agent.objects.filter(self.search.condition).exists():
+                return self.search.why_nothing()
+            return [str(_("The search finds agents, but none that the chosen filters let through."))]
+        return [str(_("No agent is let through by the chosen filters."))] if self.has_active_filters else []
+
+    def error_links(self) -> list[dict[str, Any]]:
+        """The groups of errors, each with the list of its agents."""
+        return [
+            {
+                "text": group.text or failures.NO_REASON,
+                "number": group.number,
+                "url": self.get_query_string({failures.REASON: group.text}, remove=["p"]),
+            }
+            for group in (self.errors.groups if self.errors else ())
+        ]
 
 
 @admin.register(Agent)
@@ -117,21 +147,17 @@ class AgentAdmin(WindowPaging, AgentPages):
         """In an order that an index has."""
         return FleetList
 
+    def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any) -> Any:
+        """Nobody is looked for once more whom the filters' counts did not find."""
+        if search_of(request).text and not facets.tally_of(request).groups:
+            queryset = queryset.none()
+        return super().get_paginator(request, queryset, per_page, *args, **kwargs)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Agent], search_term: str
     ) -> tuple[QuerySet[Agent], bool]:
-        """A label query when there is a sign of one, else a whole UID or a part of a name."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if any(sign in term for sign in "=<>!("):
-            try:
-                return queryset.filter(selector_condition(parse_label_query(term))), False
-            except InvalidSelector as error:
-                for problem in error.problems:
-                    self.message_user(request, in_readers_language(problem), messages.ERROR)
-                return queryset.none(), False
-        return queryset.filter(text_condition(term)), False
+        """What the box asks for; `searching` reads it."""
+        return queryset.filter(search_of(request).condition), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Under a title that says what it shows."""
@@ -179,15 +205,14 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     @admin.display(description=_("name"), ordering="name")
     def title(self, agent: Agent) -> SafeString:
-        """The name, and the host under it."""
-        if agent.hostname and agent.hostname != agent.name:
-            return format_html('{}<br><span class="quiet">{}</span>', agent.name, agent.hostname)
-        return format_html("{}", agent.name)
+        """What tells it apart, and the rest of its name under it."""
+        first, second = agent.headline
+        return format_html('{}<br><span class="quiet">{}</span>' if second else "{}", first, second)
 
     @admin.display(description=_("status"))
     def pill(self, agent: Agent) -> SafeString:
-        """Text, sign and colour."""
-        return cells.pill(agent)
+        """Text, sign and colour; of an error also why."""
+        return cells.pill(agent, getattr(agent, "reason", None))
 
     @admin.display(description=_("service"), ordering="version")
     def service(self, agent: Agent) -> SafeString:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from django import forms
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from accounts import services as accounts
+from accounts.base_admin import PortalAdmin
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
@@ -108,7 +109,7 @@ class MessageForm(forms.Form):
         cast("forms.ChoiceField", self.fields["capability"]).choices = [(name, name) for name in capabilities]
 
 
-class AgentPages(admin.ModelAdmin[Agent]):
+class AgentPages(PortalAdmin):
     """The part of the agents' admin that is about one agent."""
 
     def get_urls(self) -> list[Any]:

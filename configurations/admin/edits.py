@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.base_admin import PortalAdmin
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
@@ -29,7 +30,7 @@ from configurations.services.drafts import Draft, draft_of
 from configurations.services.publishing import StaleRevision
 
 
-class ConfirmedEdits(admin.ModelAdmin[Configuration]):
+class ConfirmedEdits(PortalAdmin):
     """The part of the configurations' admin that changes one without its form."""
 
     def confirm_page(self, request: HttpRequest, row: Configuration | None, context: dict[str, Any]) -> HttpResponse:

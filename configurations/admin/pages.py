@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from accounts.base_admin import PortalChangeList
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
@@ -45,7 +46,7 @@ _AGENTS = 100
 _SAMPLED_FOR_KEYS = 200
 
 
-class ConfigurationList(ChangeList):
+class ConfigurationList(PortalChangeList):
     """The list, which alone counts agents of every row."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Configuration]:
