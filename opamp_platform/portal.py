@@ -54,6 +54,9 @@ class PortalSite(admin.AdminSite):
                 "endpoint": f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}/v1/opamp",
             }
         if request.user.has_perm("configurations.view_configuration"):
+            # Not above: its package registers an admin here, for which this class must be whole.
+            from agents.admin.facets import with_last_known
+
             rows = Configuration.objects.select_related("current").with_outcomes()
-            context["configurations"] = rows.order_by("-enabled", "name")[:_CONFIGURATIONS]
+            context["configurations"] = with_last_known(rows.order_by("-enabled", "name")[:_CONFIGURATIONS])
         return super().index(request, context)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from django.contrib import admin
@@ -67,13 +67,16 @@ def tally_within(condition: Q) -> Tally:
     return Tally(found, sum(group.number for group in found) > MOST_COUNTED)
 
 
-def last_known_by_configuration() -> Counter[str]:
-    """How many agents of each configuration ran it when they were last heard, and are not connected now."""
+def with_last_known(configurations: Iterable[Any]) -> list[Any]:
+    """Each given, as ``last_known_count``, how many agents ran it when they were last heard, and are not connected now."""
     counts: Counter[str] = Counter()
     for group in groups():
         if group.values["status"] == Status.DISCONNECTED.value and group.values["in_sync"] == "true":
             counts[group.values["configuration"]] += group.number
-    return counts
+    rows = list(configurations)
+    for row in rows:
+        row.last_known_count = counts[row.name]
+    return rows
 
 
 def _grouped(agents: QuerySet[Agent]) -> list[Group]:

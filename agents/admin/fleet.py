@@ -29,6 +29,8 @@ from agents.reports import Status
 from agents.services import editing
 from agents.templatetags.ago import time_element
 
+_DJANGO_SELECTION = "admin/js/actions.js"
+
 
 class AgentForm(forms.ModelForm[Agent]):
     """What operators say: name, notes, labels as ``key=value`` lines."""
@@ -127,7 +129,13 @@ class AgentAdmin(WindowPaging, AgentPages):
     class Media:
         """Plain modules, served by us."""
 
-        js = [forms.Script("portal/agent.js", type="module")]
+        js = [forms.Script("portal/agent.js", type="module"), forms.Script("portal/selection.js", type="module")]
+
+    @property
+    def media(self) -> forms.Media:
+        """Without Django's script for choosing rows, which knows only those that were there first."""
+        inherited = super().media
+        return forms.Media(css=inherited._css, js=[script for script in inherited._js if script != _DJANGO_SELECTION])  # type: ignore[attr-defined]  # noqa: SLF001  it has no other door
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """Viewers get no field that only a form has."""

@@ -24,6 +24,7 @@ from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
 from agents.admin import confirming as typed
+from agents.admin import facets
 from agents.models import Agent
 from agents.selectors import InvalidSelector, Operator
 from configurations.admin import confirming
@@ -52,6 +53,11 @@ class ConfigurationList(PortalChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Configuration]:
         """With how far the agents are."""
         return cast("ConfigurationQuerySet", super().get_queryset(request, exclude_parameters)).with_outcomes()
+
+    def get_results(self, request: HttpRequest) -> None:
+        """With how many of the outcomes are those of agents that are not connected."""
+        super().get_results(request)
+        self.result_list = facets.with_last_known(self.result_list)
 
 
 @admin.register(Configuration)
@@ -170,6 +176,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         form = cast("ConfigurationForm", context["adminform"].form)
         # The form's own instance carries what was typed already.
         row = Configuration.objects.select_related("current").with_outcomes().get(pk=obj.pk) if change and obj else None
+        if row is not None:
+            facets.with_last_known([row])
         if request.method == "POST" and not form.errors and form.stage != EDIT and form.found is not None:
             return self.confirmation(request, form, row)
         context |= self._editor_context(request, form, row)
