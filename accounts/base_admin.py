@@ -7,6 +7,8 @@ database a number that no column can hold. No model is known here.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from django.contrib import admin
@@ -15,8 +17,9 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db import DataError
-from django.db.models import QuerySet
+from django.db.models import BooleanField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 # No person types more; a database builds one condition for each word and column.
@@ -56,6 +59,12 @@ class PortalChangeList(ChangeList):
 
 class PortalAdmin(admin.ModelAdmin[Any]):
     """What every registered admin stands on; `opamp_platform.portal.PortalSite` sees to it."""
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Django's, with yes and no in the reader's language, where its own icons say True and False."""
+        columns = {field.name for field in self.opts.concrete_fields if isinstance(field, BooleanField)}
+        model: Any = self.model  # a class is hashable, whatever its type stub says
+        return [_yes_or_no(model, name) if name in columns else name for name in super().get_list_display(request)]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """With declared filters alone."""
@@ -118,6 +127,23 @@ class PortalAdmin(admin.ModelAdmin[Any]):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Nothing from the URL: no link of ours fills a form in, and a value of another's need not fit its field."""
         return {}
+
+
+@lru_cache
+def _yes_or_no(model: Any, name: str) -> Callable[[Model], str]:
+    """A column of the list: one and the same each time, since Django looks for it by identity."""
+    field = model._meta.get_field(name)
+
+    @admin.display(description=getattr(field, "verbose_name", name), ordering=name)
+    def column(row: Model) -> str:
+        value = getattr(row, name)
+        if value is None:
+            return format_html('<span class="quiet">? {}</span>', _("Unknown"))
+        said = ("good", "✔", _("Yes")) if value else ("quiet", "✖", _("No"))
+        return format_html('<span class="{}"><span aria-hidden="true">{}</span> {}</span>', *said)
+
+    column.__name__ = name
+    return column
 
 
 def with_portal_admin(admin_class: type[admin.ModelAdmin[Any]] | None) -> type[admin.ModelAdmin[Any]]:

@@ -5,7 +5,7 @@ An explicit list instead of signals: who is called, and in which order, is one l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -23,6 +23,9 @@ CustomMessageReceiver = Callable[[Any, CustomMessage, datetime], CustomMessage |
 What it returns is sent to the agent. Kept short: reports wait for the same database threads.
 """
 
+Placing = Callable[[Sequence[Mapping[str, str]]], Sequence[str]]
+"""From the labels of some agents to the names of what each should run; changes nothing."""
+
 Relabelling = Callable[[], None]
 """Called at the beginning of a transaction that is going to change labels, before any agent's row is locked."""
 
@@ -38,6 +41,7 @@ class Panel(NamedTuple):
 
 _relabelling: list[Relabelling] = []
 _relabelled: list[Relabelled] = []
+_placing: Placing | None = None
 _panels: list[Panel] = []
 _configuration_error = "remote_config_error"
 _receivers: dict[str, CustomMessageReceiver] = {}
@@ -66,6 +70,17 @@ def relabelled(agent_ids: Sequence[int], at: datetime) -> None:
     """Tell everybody that the labels of these agents changed."""
     for callback in _relabelled:
         callback(agent_ids, at)
+
+
+def register_placing(callback: Placing) -> None:
+    """Have ``callback`` say, for previews, what agents with given labels should run."""
+    global _placing  # noqa: PLW0603  set once, when Django is ready
+    _placing = callback
+
+
+def placed(labels: Sequence[Mapping[str, str]]) -> Sequence[str]:
+    """The names of the configurations that agents with these labels should run, ``""`` for none."""
+    return _placing(labels) if _placing is not None else [""] * len(labels)
 
 
 def register_panel(panel: Panel) -> None:

@@ -6,11 +6,13 @@ from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -21,12 +23,13 @@ from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
 from accounts.paging import WindowPaging
-from agents.admin import bulk, cells, facets, failures
+from agents.admin import bulk, cells, confirming, facets, failures
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
 from agents.models import Agent, AgentQuerySet
 from agents.reports import Status
 from agents.services import editing
+from agents.services.label_previews import LabelPreview, preview_labels
 from agents.templatetags.ago import time_element
 
 _DJANGO_SELECTION = "admin/js/actions.js"
@@ -56,6 +59,10 @@ class AgentForm(forms.ModelForm[Agent]):
             self.fields["label_lines"].initial = "\n".join(
                 f"{key}={value}" for key, value in sorted(self.instance.operator_labels.items())
             )
+
+    def is_valid(self) -> bool:
+        """Not when the person came back from the confirmation to write on."""
+        return super().is_valid() and "edit" not in self.data
 
     def clean_label_lines(self) -> dict[str, str]:
         """The labels; a line without ``=`` or a bad key is named in the error."""
@@ -175,6 +182,36 @@ class AgentAdmin(WindowPaging, AgentPages):
         """Only those with a confirmation page of their own."""
         return dict(bulk.actions_for(request.user))
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Labels that change what the agent should run are confirmed first."""
+        if request.method == "POST" and object_id is not None and "confirmed" not in request.POST:
+            agent = self.get_object(request, unquote(object_id))
+            form = AgentForm(request.POST, instance=agent)
+            if self.has_change_permission(request, agent) and form.is_valid():
+                wanted = form.cleaned_data["label_lines"]
+                found = preview_labels(Agent.objects.filter(pk=agent.pk), lambda _present: wanted)
+                if found.moves:
+                    return self._ask_labels(request, agent, found)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def _ask_labels(self, request: HttpRequest, agent: Agent, found: LabelPreview) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Change the labels of %(agent)s?") % {"agent": agent},
+            "agent": agent,
+            "preview": found,
+            "carried": confirming.carried(request.POST, without=["edit"]),
+            "page": reverse("admin:agents_agent_change", args=[agent.pk]),
+        }
+        return TemplateResponse(request, "admin/agents/agent/labels_confirm.html", context)
+
     def save_model(self, request: HttpRequest, obj: Agent, form: forms.ModelForm[Agent], change: bool) -> None:
         """Through the service, which audits and re-matches."""
         values = form.cleaned_data
@@ -191,6 +228,28 @@ class AgentAdmin(WindowPaging, AgentPages):
         """Back to the page, where the effect is seen."""
         self.message_user(request, _("Saved."), messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[obj.pk]))
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """GET asks, saying what goes and what comes back; POST forgets."""
+        agent = self.get_object(request, unquote(object_id))
+        if not self.has_delete_permission(request, agent):
+            raise PermissionDenied
+        if request.method != "POST":
+            text = _(
+                "Its timeline, connections, commands, notes and operator labels are deleted with it, and do not come back."
+            )
+            hint = _(
+                "An agent that still talks registers anew with its next message, as a new agent without a history; with "
+                "the shared secret, if it had a credential of its own."
+            )
+            title = _("Forget %(agent)s?") % {"agent": agent}
+            return self._ask(request, agent, title, text, _("Forget"), waits=False, hint=hint, danger=True)
+        name = str(agent)
+        self.delete_model(request, agent)
+        self.message_user(request, _("%(agent)s is forgotten.") % {"agent": name}, messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_changelist"))
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest

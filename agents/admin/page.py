@@ -272,7 +272,16 @@ class AgentPages(PortalAdmin):
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
     def _ask(
-        self, request: HttpRequest, agent: Agent, title: str, text: Any, verb: Any, *, waits: bool = True
+        self,
+        request: HttpRequest,
+        agent: Agent,
+        title: str,
+        text: Any,
+        verb: Any,
+        *,
+        waits: bool = True,
+        hint: Any = "",
+        danger: bool = False,
     ) -> HttpResponse:
         """The page that asks; ``waits``: an agent that is offline is reached when it connects."""
         context = {
@@ -283,6 +292,8 @@ class AgentPages(PortalAdmin):
             "text": text,
             "verb": verb,
             "waits": waits,
+            "hint": hint,
+            "danger": danger,
             "page": reverse("admin:agents_agent_change", args=[agent.pk]),
         }
         return TemplateResponse(request, "admin/agents/agent/ask.html", context)
