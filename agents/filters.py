@@ -19,6 +19,8 @@ from agents.reports import Status
 from agents.selectors import parse_label_query
 from agents.text_search import LONGEST_PART, text_condition
 
+_LAST_KNOWN = "The last known fact, of agents that are not connected too: combine it with `connected=true`."
+
 
 class FactFilter(django_filters.ChoiceFilter):
     """A fact that may be unknown: ``true``, ``false`` or ``unknown``; anything else is an error, not "all"."""
@@ -68,8 +70,8 @@ class AgentFilter(django_filters.FilterSet):
         method="by_status",
         help_text="Any of these: given several times, or with commas (`connected,error`).",
     )
-    healthy = FactFilter(field_name="healthy")
-    in_sync = FactFilter(field_name="in_sync")
+    healthy = FactFilter(field_name="healthy", help_text=_LAST_KNOWN)
+    in_sync = FactFilter(field_name="in_sync", help_text=_LAST_KNOWN)
     connected = FactFilter(field_name="connected")
     label = django_filters.CharFilter(method="by_label", help_text="env=prod,tier!=front,os.type in (linux,windows)")
     search = django_filters.CharFilter(

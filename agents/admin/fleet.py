@@ -133,16 +133,13 @@ class AgentAdmin(WindowPaging, AgentPages):
     fieldsets = [(_("What operators say"), {"fields": ["custom_name", "notes", "label_lines"]})]
     change_form_template = "admin/agents/agent/change_form.html"
 
-    class Media:
-        """Plain modules, served by us."""
-
-        js = [forms.Script("portal/agent.js", type="module"), forms.Script("portal/selection.js", type="module")]
-
     @property
     def media(self) -> forms.Media:
-        """Without Django's script for choosing rows, which knows only those that were there first."""
+        """Plain modules, served by us; without Django's script for choosing rows, which knows only those that were there first."""
         inherited = super().media
-        return forms.Media(css=inherited._css, js=[script for script in inherited._js if script != _DJANGO_SELECTION])  # type: ignore[attr-defined]  # noqa: SLF001  it has no other door
+        js = [script for script in inherited._js if script != _DJANGO_SELECTION]  # type: ignore[attr-defined]  # noqa: SLF001  it has no other door
+        own: list[Any] = [forms.Script(f"portal/{name}.js", type="module") for name in ("agent", "selection")]
+        return forms.Media(css=inherited._css, js=[*js, *own])  # type: ignore[attr-defined]  # noqa: SLF001
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """Viewers get no field that only a form has."""
