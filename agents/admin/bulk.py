@@ -130,6 +130,7 @@ def _perform(
         "offline_count": reached.filter(connected=False).count(),
         "form": form if preview is None else None,
         "preview": preview,
+        "typed": [(field.label, field.value()) for field in form if field.value()] if preview and form else [],
         "asks_preview": action.preview is not None and preview is None,
         "refusal": refusal,
         "must_type": count > confirming.TYPE_ABOVE,
