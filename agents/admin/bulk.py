@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -108,7 +109,10 @@ def _perform(
             values = form.cleaned_data if form is not None else {}
             done = _run(action, reached, cast("User", request.user), values)
             model_admin.message_user(request, action.done % {"count": done}, messages.SUCCESS)
-            return None
+            # To the first page: after forgetting a page of agents the one they stood on may be gone.
+            asked = request.GET.copy()
+            asked.pop("p", None)
+            return redirect(f"{request.path}?{asked.urlencode()}" if asked else request.path)
     preview: LabelPreview | None = None
     if action.preview and form is not None and filled and not returns and form.is_valid():
         preview = action.preview(reached, form.cleaned_data)
