@@ -31,7 +31,7 @@ from configurations.api_serializers import findings_json
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.offers import NothingToRetry
 from configurations.services.publishing import NameTaken, StaleEdition, StaleRevision, UnknownRevision
-from opamp_platform import unavailable
+from opamp_platform import refusal, unavailable
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"
@@ -181,8 +181,14 @@ class NoSuchUrl(APIView):
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's 400, as a problem below the API's path."""
-    return _api_problem(request, 400, _("The request cannot be read.")) or defaults.bad_request(request, exception)
+    """Django's 400, as a problem below the API's path; elsewhere a page that says why and leads back."""
+    return _api_problem(request, 400, _("The request cannot be read.")) or refusal.page(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 404, as a problem below the API's path."""
+    said = _("There is nothing of that name here.")
+    return _api_problem(request, 404, said) or defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -173,6 +173,7 @@ MIDDLEWARE = [
     "opamp_platform.middleware.EndIdleSessions",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "opamp_platform.middleware.RefuseNul",
 ]
 ROOT_URLCONF = "opamp_platform.urls"
 ASGI_APPLICATION = "opamp_platform.asgi.application"

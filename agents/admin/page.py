@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from django import forms
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST
 
 from accounts import reauthentication
 from accounts import services as accounts
+from accounts.base_admin import PortalAdmin
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
@@ -110,7 +111,7 @@ class MessageForm(forms.Form):
         cast("forms.ChoiceField", self.fields["capability"]).choices = [(name, name) for name in capabilities]
 
 
-class AgentPages(admin.ModelAdmin[Agent]):
+class AgentPages(PortalAdmin):
     """The part of the agents' admin that is about one agent."""
 
     def get_urls(self) -> list[Any]:
@@ -277,7 +278,16 @@ class AgentPages(admin.ModelAdmin[Agent]):
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
     def _ask(
-        self, request: HttpRequest, agent: Agent, title: str, text: Any, verb: Any, *, waits: bool = True
+        self,
+        request: HttpRequest,
+        agent: Agent,
+        title: str,
+        text: Any,
+        verb: Any,
+        *,
+        waits: bool = True,
+        hint: Any = "",
+        danger: bool = False,
     ) -> HttpResponse:
         """The page that asks; ``waits``: an agent that is offline is reached when it connects."""
         context = {
@@ -288,6 +298,8 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "text": text,
             "verb": verb,
             "waits": waits,
+            "hint": hint,
+            "danger": danger,
             "page": reverse("admin:agents_agent_change", args=[agent.pk]),
         }
         return TemplateResponse(request, "admin/agents/agent/ask.html", context)
