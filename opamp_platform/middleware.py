@@ -9,7 +9,6 @@ from collections.abc import Callable
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 from django.utils.translation import gettext as _
@@ -54,7 +53,7 @@ class RefuseNul:
             return rest.not_found(request, Http404())
         # As a browser or a program writes it; servers refuse it in any other form.
         if "%00" in request.META.get("QUERY_STRING", ""):
-            return rest.bad_request(request, BadRequest())
+            return rest.nul_in_query(request)
         return self.get_response(request)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from django.contrib import admin
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.base_admin import PortalAdmin, PortalChangeList
@@ -191,6 +191,10 @@ def _declared(model: Any) -> set[str]:
     names: set[str] = set()
     for item in admin.site._registry[model].list_filter:
         parameter = getattr(item, "parameter_name", None)
+        if isinstance(item, type) and not issubclass(item, admin.SimpleListFilter):
+            shown = item(RequestFactory().get("/"), {}, model, admin.site._registry[model])
+            names |= {str(name) for name in shown.expected_parameters()}
+            continue
         field = item[0] if isinstance(item, tuple) else item
         names |= {str(parameter)} if parameter else {f"{field}__exact", f"{field}__id__exact", f"{field}__isnull"}
     return names
