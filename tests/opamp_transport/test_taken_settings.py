@@ -18,6 +18,7 @@ from tests.fake_agent import FakeAgent, run
 from tests.opamp_transport.conversations import BOTH, Line, events_of, lose_memory, row_of
 from tests.opamp_transport.test_connection_settings import (
     HEADERS,
+    SECRET,
     SETTINGS_FAILED,
     TAKES,
     TELLS,
@@ -26,6 +27,12 @@ from tests.opamp_transport.test_connection_settings import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def secret(settings: Settings) -> None:
+    """Agents are asked for it, so the name they reach the portal by is theirs to choose."""
+    settings.OPAMP_SECRET_KEY, settings.OPAMP_PREVIOUS_SECRET_KEY = SECRET, "former"
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +89,7 @@ class TestWhatTheAgentHas:
             async with Line(transport, HEADERS) as line:
                 hash_ = (await line.tell_all(agent)).connection_settings.hash
                 await line.exchange(agent.message(**status(hash_)))
-            for headers in (HEADERS, {**HEADERS, "host": "other.example"}, {**HEADERS, "authorization": "Bearer new"}):
+            for headers in (HEADERS, {**HEADERS, "host": "other.example"}, {**HEADERS, "authorization": "Bearer former"}):
                 await lose_memory()
                 async with Line(transport, headers) as line:
                     assert not (await line.tell_all(agent, **status(hash_))).HasField("connection_settings")
