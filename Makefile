@@ -24,6 +24,7 @@ demo: .venv/.base
 install: .venv/.dev
 
 test: install
+	@$(BIN)/python -m tests.interop.collectors
 	$(BIN)/python -m pytest $(ARGS)
 
 # Every scenario, small; with DATABASE_URL and REDIS_URL on PostgreSQL with two workers. See docs/benchmarks.md.

@@ -63,6 +63,10 @@ SESSION_COOKIE_SAMESITE = "Lax"
 
 # --- OpAMP ----------------------------------------------------------------------------------------------------------
 OPAMP_SECRET_KEY = env.text("OPAMP_SECRET_KEY")
+# Good beside it while agents are given the new one.
+OPAMP_PREVIOUS_SECRET_KEY = env.text("OPAMP_PREVIOUS_SECRET_KEY")
+if OPAMP_PREVIOUS_SECRET_KEY and not OPAMP_SECRET_KEY:
+    raise StrangeValue("OPAMP_PREVIOUS_SECRET_KEY is set without OPAMP_SECRET_KEY: set the new one there.")
 # Without a secret agents come in on loopback alone, unless this says that everybody who reaches the port may be one.
 OPAMP_ALLOW_ANONYMOUS_AGENTS = env.flag("OPAMP_ALLOW_ANONYMOUS_AGENTS")
 # Web pages of these origins may speak OpAMP, beside the portal's own; those of others are refused.

@@ -18,6 +18,7 @@ from django.conf import settings
 
 from agents.credentials import AgentCredential, Denial, read
 from agents.excess import Excess
+from opamp_transport import metrics
 from opamp_transport.limits import AddressLimit
 
 # An IPv6 address in brackets, with or without a port, or an IPv4 address with one.
@@ -63,8 +64,7 @@ class Gate:
         ``credential`` is what `own_credential` found in ``headers``: as good as the secret here, and for one agent alone
         further in. The secret is compared first, so that too many wrong ones never shut out a right one.
         """
-        secret = settings.OPAMP_SECRET_KEY
-        if secret and credential is None and not _secret_matches(headers, secret):
+        if settings.OPAMP_SECRET_KEY and credential is None and not _shows_secret(headers):
             return self.fault(_UNAUTHORIZED, address=address, now=now)
         limit = self.handshakes if websocket else self.requests
         wait = limit.take(address, now)
@@ -191,6 +191,17 @@ def own_credential(headers: Mapping[str, str]) -> AgentCredential | None:
     """The credential of one agent that a request shows, where the secret would stand; ``None`` without a true one (S-115)."""
     found = (read(text, key=settings.SECRET_KEY) for text in _shown(headers))
     return next((credential for credential in found if credential is not None), None)
+
+
+def _shows_secret(headers: Mapping[str, str]) -> bool:
+    """Whether they hold the secret, or the previous one, which is counted: it is needed for as long as that goes on."""
+    if _secret_matches(headers, settings.OPAMP_SECRET_KEY):
+        return True
+    previous = settings.OPAMP_PREVIOUS_SECRET_KEY
+    if not previous or not _secret_matches(headers, previous):
+        return False
+    metrics.PREVIOUS_SECRET.inc()
+    return True
 
 
 def _secret_matches(headers: Mapping[str, str], secret: str) -> bool:

@@ -24,6 +24,7 @@ BATCH_SIZE = Histogram(
 )
 QUEUE_DEPTH = Gauge("opamp_queue_depth", "Reports waiting for the database.", multiprocess_mode="livesum")
 CONNECTIONS = Gauge("opamp_connections", "Open WebSocket connections of agents.", multiprocess_mode="livesum")
+PREVIOUS_SECRET = Counter("opamp_previous_secret", "Requests of agents that showed OPAMP_PREVIOUS_SECRET_KEY.")
 FLUSHED = Counter("opamp_presence_rows", "Last-seen rows written in batches.")
 FAILED_BATCHES = Counter(
     "opamp_failed_batches", "Batches that failed and were retried or refused, by cause.", ["cause"]

@@ -37,6 +37,8 @@ CAPABILITIES = int(
     | AgentCapabilities.REPORTS_CONNECTION_SETTINGS_STATUS
 )
 NANOSECONDS = 1_000_000_000
+# The one thing beside OpAMP that simulated agents can do: asked for a snapshot, they say what they run.
+SNAPSHOTS = "com.example.snapshot"
 _SIMULATED_FAILURE = "simulated failure: the collector did not become healthy with this configuration"
 _LONGEST_PROBLEM = 4096
 _STATUSES = {
@@ -214,6 +216,10 @@ class SimulatedAgent:
         elif reply.flags & opamp_pb2.ServerToAgentFlags_ReportAvailableComponents:
             message = message or self._message()
             message.available_components.CopyFrom(available_components(self._collector.version, full=True))
+        if reply.custom_message.capability == SNAPSHOTS and reply.custom_message.type == "request":
+            message = message or self._message()
+            message.custom_message.capability, message.custom_message.type = SNAPSHOTS, "snapshot"
+            message.custom_message.data = self._running.effective_config
         return Reaction([] if message is None else [self._finished(message)], offered=offered)
 
     def _adopt(self, new_uid: bytes) -> bool:
@@ -297,6 +303,7 @@ class SimulatedAgent:
         self._tell_config_status(message)
         self._tell_settings(message)
         message.available_components.CopyFrom(available_components(self._collector.version, full=components))
+        message.custom_capabilities.capabilities.append(SNAPSHOTS)
         self._complete = True
 
     def _tell_effective_config(self, message: opamp_pb2.AgentToServer) -> None:

@@ -176,9 +176,8 @@ def missing_tool(program: str) -> str:
 @functools.cache
 def _go() -> tuple[str, ...]:
     target = BUILD / "go-agent"
-    environment = {name: value for name, value in os.environ.items() if name not in {"GOFLAGS", "GOOS", "GOARCH"}}
-    with _one_at_a_time():
-        _build(["go", "build", "-buildvcs=false", "-o", str(target), "."], HERE / "go", environment)
+    with one_at_a_time():
+        build(["go", "build", "-buildvcs=false", "-o", str(target), "."], HERE / "go", go_environment())
     return (str(target),)
 
 
@@ -186,20 +185,20 @@ def _go() -> tuple[str, ...]:
 def _node() -> tuple[str, ...]:
     """The modules are installed beside a copy of the program, so that the work tree stays clean."""
     target = BUILD / "node"
-    with _one_at_a_time():
+    with one_at_a_time():
         target.mkdir(exist_ok=True)
         for name in ("agent.mjs", "package.json", "package-lock.json"):
             shutil.copyfile(HERE / "node" / name, target / name)
         wanted = hashlib.sha256((target / "package-lock.json").read_bytes()).hexdigest()
         stamp = target / "node_modules" / ".installed"
         if not stamp.exists() or stamp.read_text() != wanted:
-            _build(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target, dict(os.environ))
+            build(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target, dict(os.environ))
             stamp.write_text(wanted)
     return ("node", str(target / "agent.mjs"))
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def one_at_a_time() -> Iterator[None]:
     """Test processes that run side by side share what is built; the first one builds it."""
     BUILD.mkdir(exist_ok=True)
     with (BUILD / "lock").open("w") as lock:
@@ -207,8 +206,16 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def _build(build_command: list[str], folder: Path, environment: dict[str, str]) -> None:
+def go_environment() -> dict[str, str]:
+    """The environment without what would build for another machine."""
+    return {name: value for name, value in os.environ.items() if name not in {"GOFLAGS", "GOOS", "GOARCH"}}
+
+
+def build(
+    build_command: list[str], folder: Path, environment: dict[str, str], *, seconds: float = BUILD_SECONDS
+) -> None:
+    """Run a command that builds something; fails with what it wrote."""
     done = subprocess.run(
-        build_command, cwd=folder, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+        build_command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds, check=False
     )
     assert done.returncode == 0, f"{' '.join(build_command)} failed:\n{done.stdout}{done.stderr}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from opamp_transport import metrics
 from opamp_transport.admission import Gate, Refusal, forwarded_for, ip_address, peer_address
 from opamp_transport.doorway import peer_of
 
@@ -67,6 +70,16 @@ class TestSecret:
             assert refusal.status == 401
             assert refusal.headers["WWW-Authenticate"].startswith("Bearer")
             assert SECRET not in refusal.text
+
+    def test_while_it_is_changed_the_previous_one_is_good_too_and_counted(self, secret: None, settings: Any) -> None:
+        old = {"authorization": "Bearer the-former-secret"}
+        assert ask(Gate(), old) is not None
+        settings.OPAMP_PREVIOUS_SECRET_KEY = "the-former-secret"
+        before = metrics.PREVIOUS_SECRET._value.get()
+        assert ask(Gate(), old) is None
+        assert ask(Gate(), {"secret-key": SECRET}) is None
+        assert metrics.PREVIOUS_SECRET._value.get() == before + 1
+        assert ask(Gate(), {"secret-key": "the-former"}) is not None
 
     def test_wrong_secrets_are_limited_for_each_address(self, secret: None) -> None:
         gate = Gate()

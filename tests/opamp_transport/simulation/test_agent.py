@@ -10,7 +10,7 @@ import pytest
 
 from agents.reports import RemoteConfigStatuses
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.simulation.agent import CAPABILITIES, NANOSECONDS, SimulatedAgent, UnusableReply
+from opamp_transport.simulation.agent import CAPABILITIES, NANOSECONDS, SNAPSHOTS, SimulatedAgent, UnusableReply
 from opamp_transport.simulation.collector import varied_collector
 from tests.opamp_transport.simulation.server_messages import interval, offer, reply, said
 
@@ -30,6 +30,23 @@ def agent(**options: Any) -> SimulatedAgent:
     """One agent that was just started."""
     collector = varied_collector(3, {"env": "prod"}, random.Random("agent"))
     return SimulatedAgent(collector, UID, at=START, **options)
+
+
+class TestCustomMessages:
+    def test_it_says_what_it_runs_when_it_is_asked_for_a_snapshot(self) -> None:
+        one = agent()
+        assert list(said(one.first_message(START)).custom_capabilities.capabilities) == [SNAPSHOTS]
+        asked = opamp_pb2.CustomMessage(capability=SNAPSHOTS, type="request", data=b"{}")
+        (answer,) = one.receive(reply(custom_message=asked), START).messages
+        message = said(answer).custom_message
+        assert (message.capability, message.type, message.data) == (SNAPSHOTS, "snapshot", one.running.effective_config)
+
+    @pytest.mark.parametrize(("capability", "kind"), [(SNAPSHOTS, "stop"), ("com.example.other", "request")])
+    def test_what_it_does_not_know_is_left_unanswered(self, capability: str, kind: str) -> None:
+        one = agent()
+        one.first_message(START)
+        asked = opamp_pb2.CustomMessage(capability=capability, type=kind)
+        assert one.receive(reply(custom_message=asked), START).messages == []
 
 
 class TestMessages:
