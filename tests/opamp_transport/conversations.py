@@ -97,7 +97,7 @@ def publish(
     """Create or update a configuration; returns its hash."""
     draft = Draft(selector=selector, files=files if files is not None else {"": ConfigFile(body.encode(), "text/yaml")})
     verb = update_configuration if Configuration.objects.filter(name=name).exists() else create_configuration
-    configuration, _ = verb(name, draft, by=None, at=timezone.now())
+    configuration, _ = verb(name, draft, by=None, at=timezone.now(), force=True)
     assert configuration.current is not None
     return bytes.fromhex(configuration.current.hash)
 

@@ -89,7 +89,11 @@ class TestWhatTheAgentHas:
             async with Line(transport, HEADERS) as line:
                 hash_ = (await line.tell_all(agent)).connection_settings.hash
                 await line.exchange(agent.message(**status(hash_)))
-            for headers in (HEADERS, {**HEADERS, "host": "other.example"}, {**HEADERS, "authorization": "Bearer former"}):
+            for headers in (
+                HEADERS,
+                {**HEADERS, "host": "other.example"},
+                {**HEADERS, "authorization": "Bearer former"},
+            ):
                 await lose_memory()
                 async with Line(transport, headers) as line:
                     assert not (await line.tell_all(agent, **status(hash_))).HasField("connection_settings")
