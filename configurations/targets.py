@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from agents.models import Agent
-from agents.selectors import Entry, SelectorIndex
+from agents.selectors import ClauseResult, Entry, SelectorIndex
+from agents.shown import pair_shown
 from configurations.models import Configuration
 
 _MOST = 100
@@ -26,7 +27,14 @@ def why(agent: Agent) -> list[dict[str, Any]]:
             "enabled": row.enabled,
             "matches": matching[row.pk],
             "wins": winner is not None and winner.key == row.pk,
-            "clauses": [dataclasses.asdict(clause) for clause in entries[row.pk].selector.explain(agent.labels)],
+            "clauses": [_said(clause) for clause in entries[row.pk].selector.explain(agent.labels)],
         }
         for row in ordered[:_MOST]
     ]
+
+
+def _said(clause: ClauseResult) -> dict[str, Any]:
+    said = dataclasses.asdict(clause)
+    if clause.actual is not None:
+        said["actual"] = pair_shown(clause.key, clause.actual)
+    return said

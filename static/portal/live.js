@@ -1,5 +1,5 @@
-// Keeps the named parts of a page fresh by reading the page again, unless the person is using them. The server renders; nothing
-// here knows what the parts say.
+// Keeps the named parts of a page fresh by reading the page again, unless the person is using them. Told that it is for this, the
+// server may leave the rest of the page out. The server renders; nothing here knows what the parts say.
 import { enliven } from "./portal.js";
 
 const box = document.getElementById("live");
@@ -24,7 +24,7 @@ if (box) {
   const refresh = async () => {
     if (paused || document.hidden) return;
     try {
-      const answer = await fetch(location.href.split("#")[0], { signal: AbortSignal.timeout(10_000) });
+      const answer = await fetch(location.href.split("#")[0], { signal: AbortSignal.timeout(10_000), headers: { "X-Live": "1" } });
       if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const selector of selectors) {
