@@ -36,6 +36,14 @@ class ReportedMap(serializers.DictField):
         return value if shows_secrets(self) else value_shown(value)
 
 
+class ReportedText(serializers.CharField):
+    """A message of an agent, its secrets hidden."""
+
+    def to_representation(self, value: Any) -> str:
+        """A text."""
+        return str(value) if shows_secrets(self) else message_shown(str(value))
+
+
 class ReportedTree(serializers.DictField):
     """Health, components or packages as an agent reported them, secrets hidden."""
 

@@ -14,7 +14,9 @@ _Value = TypeVar("_Value")
 
 
 class Recent(Generic[_Value]):
-    """At most ``most_bytes`` of values as ``size_of`` tells; those used longest ago go first, the newest one stays whatever its size.
+    """At most ``most_bytes`` of values as ``size_of`` tells.
+
+    Those used longest ago go first, the newest one is kept whatever its size.
 
     Safe to use from several threads.
     """

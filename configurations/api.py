@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from accounts.api_input import NoBody
 from accounts.authentication import signed_in
 from accounts.clock import clock
+from agents.api_secrets import SECRETS, SecretsOnDemand
 from agents.models import Agent
 from configurations.api_serializers import (
     AssignmentSerializer,
@@ -39,7 +40,7 @@ from configurations.checks import Finding
 from configurations.models import Configuration
 from configurations.previewing import preview
 from configurations.services import offers, publishing
-from configurations.services.drafts import Draft, draft_of
+from configurations.services.drafts import Draft, blank_over, draft_of
 from configurations.services.publishing import StaleRevision
 
 T = TypeVar("T")
@@ -51,7 +52,9 @@ IF_MATCH = OpenApiParameter(
     OpenApiParameter.HEADER,
     description='The ETag that the edit is based on, such as `"3"`; 412 when it is not the present one.',
 )
-_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
+# Another representation has another ETag; that of either says which revision an edit is based on.
+_SHOWN = "-shown"
+_ETAG = re.compile(rf'(?:W/)?"([0-9]{{1,9}})(?:{_SHOWN})?"')
 # An edit without If-Match that meets another one is based on the newest state again, this often at most.
 _ATTEMPTS = 5
 
@@ -63,7 +66,7 @@ class NoSuchTag(APIException):
     default_detail = _('If-Match is not the ETag of this configuration; it looks like "3".')
 
 
-class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
+class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     """Configurations by name."""
 
     queryset = Configuration.objects.all()
@@ -74,6 +77,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     # See `accounts.authentication.ModelPermissions`.
     right: str | None = None
     further_rights: Sequence[str] = ()
+    reveals = frozenset({"retrieve", "revision"})
 
     def get_queryset(self) -> QuerySet[Configuration]:
         """What the caller may see, with its count of assigned agents."""
@@ -85,9 +89,12 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
+    @extend_schema(parameters=[SECRETS])
     def retrieve(self, request: Request, name: str) -> Response:
-        """One configuration; the ETag is its revision."""
-        return self._shown(self.get_object())
+        """One configuration; the ETag is its revision. Secrets are hidden unless asked for."""
+        row = self.get_object()
+        self.reveal_if_asked(row, f"revision {row.current.number if row.current else 0}")
+        return self._shown(row)
 
     @extend_schema(request=NewConfiguration, responses={201: NewConfiguration})
     def create(self, request: Request) -> Response:
@@ -132,16 +139,18 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         return self.get_paginated_response(RevisionSummary(page, many=True).data)
 
     @extend_schema(
-        parameters=[OpenApiParameter("number", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH)],
+        parameters=[OpenApiParameter("number", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH), SECRETS],
         responses=RevisionSerializer,
     )
     @action(detail=True, url_path=r"revisions/(?P<number>[0-9]{1,9})")
     def revision(self, request: Request, name: str, number: str) -> Response:
-        """One revision."""
-        row = self.get_object().revisions.filter(number=int(number)).first()
+        """One revision. Secrets are hidden unless asked for."""
+        configuration = self.get_object()
+        row = configuration.revisions.filter(number=int(number)).first()
         if row is None:
             raise NotFound
-        return Response(RevisionSerializer(row).data)
+        shown = self.reveal_if_asked(configuration, f"revision {row.number}")
+        return Response(RevisionSerializer(row, context={"secrets_shown": shown}).data)
 
     @extend_schema(
         operation_id="configurations_rollback",
@@ -183,7 +192,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
     def preview(self, request: Request, name: str) -> Response:
         """What an edit would change; nothing is saved. Fields left out stay as they are."""
         values = self._validated(request, ConfigurationEdit)
-        return Response(PreviewSerializer(preview(drafted(values, draft_of(self.get_object())), name=name)).data)
+        return Response(PreviewSerializer(preview(self._draft(values, self.get_object()), name=name)).data)
 
     @extend_schema(operation_id="configurations_preview_new", request=ConfigurationEdit, responses=PreviewSerializer)
     @action(
@@ -207,6 +216,11 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         values: dict[str, Any] = serializer.validated_data
         return values
 
+    def _draft(self, values: dict[str, Any], present: Configuration, *, keep: bool = True) -> Draft:
+        """The edit of ``present``; with ``keep`` fields left out stay, else they get their defaults."""
+        base = draft_of(present).edited_by(signed_in(self.request))
+        return drafted(values, base if keep else blank_over(base))
+
     def _update(self, request: Request, name: str, *, keep: bool) -> Response:
         self.get_object()
         values = self._validated(request, ConfigurationEdit)
@@ -216,7 +230,7 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         def edit(present: Configuration, expected: int) -> tuple[Configuration, list[Finding]]:
             return publishing.update_configuration(
                 name,
-                drafted(values, draft_of(present) if keep else Draft()),
+                self._draft(values, present, keep=keep),
                 by=signed_in(request),
                 at=clock.now(),
                 expected_revision=expected,
@@ -254,10 +268,12 @@ class ConfigurationViewSet(viewsets.GenericViewSet[Any]):
         return revision
 
     def _shown(self, row: Configuration, findings: Sequence[Finding] | None = None, *, status: int = 200) -> Response:
-        body = dict(ConfigurationSerializer(row).data)
+        body = dict(ConfigurationSerializer(row, context={"secrets_shown": self.secrets_shown}).data)
         if findings is not None:
             body["warnings"] = findings_json(findings)
-        return Response(body, status=status, headers={"ETag": f'"{body["revision"]}"'})
+        return Response(
+            body, status=status, headers={"ETag": f'"{body["revision"]}{_SHOWN if self.secrets_shown else ""}"'}
+        )
 
 
 class _AgentView(GenericAPIView[Any]):

@@ -14,6 +14,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api_input import Flag, Said, StrictSerializer, Text, Whole
+from agents.api_serializers import ReportedText, shows_secrets
+from agents.shown import HIDDEN, files_shown
 from configurations.checks import Finding, InvalidContentType, normalise_content_type
 from configurations.models import Assignment, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent
@@ -85,6 +87,8 @@ class ConfigurationSerializer(StrictSerializer):
         """The contract's fields."""
         current = instance.current
         files = dict(current.files) if current else {}
+        if not shows_secrets(self):
+            files = files_shown(files)
         return {
             "name": instance.name,
             "display_name": instance.display_name,
@@ -152,11 +156,16 @@ class RevisionSummary(serializers.ModelSerializer[Revision]):
 class RevisionSerializer(RevisionSummary):
     """One revision."""
 
-    files = serializers.DictField(child=FileSerializer())
+    files = serializers.SerializerMethodField()
 
     class Meta(RevisionSummary.Meta):
         fields = [*RevisionSummary.Meta.fields, "files"]
         read_only_fields = fields
+
+    @extend_schema_field(serializers.DictField(child=FileSerializer()))
+    def get_files(self, revision: Revision) -> Any:
+        """By config key, secrets hidden unless asked for."""
+        return revision.files if shows_secrets(self) else files_shown(revision.files)
 
 
 class RollbackRequest(StrictSerializer):
@@ -174,6 +183,7 @@ class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
     connected = serializers.BooleanField(source="agent.connected", read_only=True)
     in_sync = serializers.BooleanField(source="agent.in_sync", read_only=True, allow_null=True)
     revision = serializers.IntegerField(source="agent.configuration_revision", read_only=True, allow_null=True)
+    error_message = ReportedText(read_only=True)
 
     class Meta:
         model = Assignment
@@ -261,11 +271,13 @@ def drafted(values: dict[str, Any], base: Draft) -> Draft:
 
 
 def _file(key: str, entry: dict[str, Any], content_type: str) -> ConfigFile:
+    # Of a file that is no text the whole is hidden, and the placeholder for it is one like any other.
+    is_binary = "body_base64" in entry and entry["body_base64"] != HIDDEN
     try:
         body = (
             base64.b64decode(entry["body_base64"], validate=True)
-            if "body_base64" in entry
-            else entry.get("body", "").encode("utf-8", "replace")
+            if is_binary
+            else entry.get("body", entry.get("body_base64", "")).encode("utf-8", "replace")
         )
     except (binascii.Error, ValueError):
         raise serializers.ValidationError({f"files.{key}": [_("body_base64 is not base64.")]}) from None

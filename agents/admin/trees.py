@@ -56,7 +56,7 @@ def component_steps(content: Mapping[str, Any]) -> list[TreeStep]:
 
 
 def bounded(tree: Any) -> tuple[Any, bool]:
-    """The first 2,000 nodes of a tree of ``components``, and whether there are more. Of a level its nodes come before those below."""
+    """The first 2,000 nodes of a tree of ``components``, and whether there are more; each level before those below it."""
     left, more = _MOST_STEPS, False
 
     def level(nodes: Mapping[str, Any]) -> dict[str, Any]:

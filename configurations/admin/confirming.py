@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.utils.translation import gettext as _
 
 from accounts.languages import in_readers_language
 from agents.admin import confirming
 from agents.selectors import parse_selector
+from configurations.line_differences import DiffLine, difference, remembered
 from configurations.models import Configuration, Revision, files_to_json
 from configurations.previewing import Preview, successors
+from configurations.remote_config import RemoteConfig
 from configurations.services.drafts import Draft
 
-_MOST_LINES = 2_000
-_CLASSES = {"+": "ins", "-": "del", "@": "hunk"}
 
-
-class DiffLine(NamedTuple):
-    """One line of a unified diff with the class that colours it."""
-
-    text: str
-    kind: str
-
-
-def difference(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> list[DiffLine]:
-    """A unified diff of all files in their stored form; at most 2,000 lines."""
-    lines: list[DiffLine] = []
-    for line in _unified(before, after):
-        if len(lines) == _MOST_LINES:
-            lines.append(DiffLine("…", "hunk"))
-            break
-        kind = "file" if line.startswith(("+++", "---")) else _CLASSES.get(line[:1], "")
-        lines.append(DiffLine(line, kind))
-    return lines
-
-
-def _unified(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    for key in sorted({*before, *after}):
-        former, present = (_text(side.get(key, {})).splitlines() for side in (before, after))
-        yield from difflib.unified_diff(former, present, fromfile=key or "main", tofile=key or "main", lineterm="")
-
-
-def _text(file: Mapping[str, str]) -> str:
-    return file.get("body", file.get("body_base64", ""))
+def revision_difference(former: Revision | None, present: Revision) -> list[DiffLine]:
+    """What the files of ``present`` differ in; they are read only when that is not remembered."""
+    return remembered(
+        former.hash if former else "",
+        present.hash,
+        lambda: difference(former.files if former else {}, present.files),
+    )
 
 
 def targeting_changes(row: Configuration | None, draft: Draft) -> list[tuple[str, str, str]]:
@@ -77,7 +54,11 @@ def page_of(
         "changing": changing,
         "sample": found.sample if show_agents else [],
         "more": max(found.assigned - len(found.sample), 0) if show_agents else 0,
-        "difference": difference(present.files if present else {}, files_to_json(draft.files)),
+        "difference": remembered(
+            present.hash if present else "",
+            RemoteConfig(dict(draft.files)).config_hash().hex(),
+            lambda: difference(present.files if present else {}, files_to_json(draft.files)),
+        ),
         "targeting": targeting_changes(row, draft),
         "successors": sorted(successors(row.name).items()) if row and not draft.enabled else [],
         "must_type": changing > confirming.TYPE_ABOVE,

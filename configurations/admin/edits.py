@@ -49,6 +49,7 @@ class ConfirmedEdits(admin.ModelAdmin[Configuration]):
             selector=revision.selector,
             match_all=revision.match_all,
             priority=revision.priority,
+            present=None,
         )
 
         def act(expected: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +14,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.languages import in_readers_language
+from accounts.models import User
 from accounts.sentence import Sentence
 from agents.admin import confirming
 from agents.selectors import InvalidSelector, Selector, parse_selector
+from agents.shown import text_shown
 from configurations.models import Configuration
 from configurations.previewing import Preview, preview
 from configurations.remote_config import ConfigFile, RemoteConfig
@@ -80,7 +83,8 @@ def drafted(values: Mapping[str, Any], base: Draft) -> Draft:
     files[key] = ConfigFile(
         text.encode(errors="surrogatepass"), values.get("content_type") or "text/yaml", former.role if former else ""
     )
-    return Draft(
+    return dataclasses.replace(
+        base,
         display_name=values.get("display_name") or "",
         description=values.get("description") or "",
         priority=values.get("priority") or 0,
@@ -122,6 +126,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
     expected_revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    # Who fills it in; each request has a class of its own.
+    editor: User | None = None
 
     class Meta:
         model = Configuration
@@ -149,7 +155,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         self.present = self.instance.current if self.instance.pk else None
         if self.present is not None and "raw_config" in self.fields:
             key = self.instance.config_key
-            self.fields["raw_config"].initial = self.present.files.get(key, {}).get("body", "")
+            self.fields["raw_config"].initial = text_shown(self.present.files.get(key, {}).get("body", ""))
             self.fields["expected_revision"].initial = self.present.number
         self.found: Preview | None = None
         self.changing = 0
@@ -166,9 +172,10 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         return self.refusal is None
 
     def draft(self) -> Draft:
-        """What the form says, over the present state."""
-        base = draft_of(Configuration.objects.get(pk=self.instance.pk)) if self.instance.pk else Draft()
-        return drafted(self.cleaned_data, base)
+        """What the form says, over the present state, with its hidden values. Raises `InvalidConfiguration`."""
+        row = Configuration.objects.get(pk=self.instance.pk) if self.instance.pk else None
+        base = draft_of(row).edited_by(self.editor) if row else Draft()
+        return drafted(self.cleaned_data, base).restored()
 
     def clean(self) -> dict[str, Any]:
         """Have the service judge the draft; its messages go to their fields."""
@@ -176,8 +183,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         if self.errors:
             return values
         name = self.instance.name if self.instance.pk else None
-        draft = self.draft()
         try:
+            draft = self.draft()
             self.found = preview(draft, name=name)
         except InvalidConfiguration as error:
             for field, texts in error.errors.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -10,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 from accounts.languages import in_readers_language
+from accounts.models import User
 from agents.selectors import InvalidSelector
 from configurations.admin.forms import drafted, new_files, selector_of, selector_rows, whole_number
 from configurations.models import Configuration
@@ -62,8 +64,10 @@ class LivePreviews(admin.ModelAdmin[Configuration]):
         row = self._edited(request)
         posted = request.POST
         values = {name: posted.get(name, "") for name in ("raw_config", "content_type", "config_key")}
-        draft = dataclasses.replace(drafted(values, draft_of(row) if row else Draft()), selector={})
+        by = cast("User", request.user)
+        draft = dataclasses.replace(drafted(values, draft_of(row).edited_by(by) if row else Draft()), selector={})
         try:
+            draft = draft.restored()
             findings = checked(draft)[2]
             others: list[str] = []
         except InvalidConfiguration as error:

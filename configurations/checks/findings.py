@@ -22,10 +22,11 @@ class Severity(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """What was broken: the syntax of the file, or a rule of the Collector."""
+    """What was broken: the syntax of the file, a rule of the Collector, or that hidden values stay where they are."""
 
     SYNTAX = "syntax"
     COLLECTOR = "collector"
+    HIDDEN = "hidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,11 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """True when no agent could read the file. Collector rules never block: agents may add files of their own."""
-        return self.kind is Kind.SYNTAX and self.severity is Severity.ERROR
+        """True when no agent could read the file, or a secret would be lost or let out.
+
+        Collector rules never block: agents may add files of their own.
+        """
+        return self.kind is not Kind.COLLECTOR and self.severity is Severity.ERROR
 
 
 @dataclass(frozen=True, slots=True, order=True)

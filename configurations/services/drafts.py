@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from accounts.models import User
 from accounts.sentence import Sentence
 from agents.reports import Json
 from agents.selectors import InvalidSelector, parse_selector
+from agents.services.revealing import may_reveal
+from agents.shown import message_shown
 from configurations.checks import Finding, InvalidContentType, check_files, normalise_content_type
 from configurations.models import Configuration, files_from_json
+from configurations.placeholders import HiddenValues, restored
 from configurations.remote_config import ConfigFile, RemoteConfig
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -31,7 +35,11 @@ class InvalidConfiguration(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an edit wants a configuration to be; every field complete. ``files`` holds ``config_key`` too."""
+    """What an edit wants a configuration to be; every field complete. ``files`` holds ``config_key`` too.
+
+    A `[redacted]` in ``files`` stands for what ``present`` has there; ``None`` when ``files`` are true texts. ``trusted``:
+    whoever edits may see secrets.
+    """
 
     display_name: str = ""
     description: str = ""
@@ -42,10 +50,30 @@ class Draft:
     content_type: str = "text/yaml"
     config_key: str = ""
     files: Mapping[str, ConfigFile] = field(default_factory=dict)
+    present: Mapping[str, ConfigFile] | None = field(default_factory=dict)
+    trusted: bool = False
+
+    def edited_by(self, person: User | None) -> Draft:
+        """For an edit by ``person``."""
+        return replace(self, trusted=may_reveal(person))
+
+    def restored(self) -> Draft:
+        """With the true texts in ``files``. Raises `InvalidConfiguration`."""
+        if self.present is None:
+            return self
+        try:
+            files = restored(self.files, self.present, trusted=self.trusted)
+        except HiddenValues as error:
+            errors = {
+                _field_of(key, self): [_blocking(item) for item in found] for key, found in error.findings.items()
+            }
+            raise InvalidConfiguration(errors, [item for found in error.findings.values() for item in found]) from error
+        return replace(self, files=files, present=None)
 
 
 def draft_of(configuration: Configuration) -> Draft:
-    """The present state of ``configuration``, to be edited."""
+    """The present state of ``configuration``, to be edited by somebody who may not see secrets."""
+    files = files_from_json(configuration.current.files) if configuration.current else {}
     return Draft(
         display_name=configuration.display_name,
         description=configuration.description,
@@ -55,12 +83,19 @@ def draft_of(configuration: Configuration) -> Draft:
         match_all=configuration.match_all,
         content_type=configuration.content_type,
         config_key=configuration.config_key,
-        files=files_from_json(configuration.current.files) if configuration.current else {},
+        files=files,
+        present=files,
     )
 
 
+def blank_over(draft: Draft) -> Draft:
+    """Defaults in place of everything in ``draft``, for an edit that replaces all but hidden values."""
+    return Draft(present=draft.present, trusted=draft.trusted)
+
+
 def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
-    """Validate a draft: column values, files, and findings that do not block. Raises `InvalidConfiguration`."""
+    """Validate a draft: column values, true files, and findings that do not block. Raises `InvalidConfiguration`."""
+    draft = draft.restored()
     errors: dict[str, list[str]] = {}
     findings: list[Finding] = []
     selector: dict[str, Json] = {}
@@ -89,7 +124,8 @@ def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
             errors[_field_of(key, draft)] = [problem]
         else:
             texts.update(_text_of(key, file))
-    for key, found in check_files(texts).items():
+    for key, true in check_files(texts).items():
+        found = [_without_secrets(item) for item in true]
         findings.extend(found)
         blocking: list[str] = [_blocking(item) for item in found if item.blocks]
         if blocking:
@@ -107,6 +143,23 @@ def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
         "config_key": draft.config_key,
     }
     return columns, RemoteConfig(dict(draft.files)), findings
+
+
+def _without_secrets(item: Finding) -> Finding:
+    """The true text was judged; a message may cite some of it."""
+    return replace(item, message=_said_without_secrets(item.message), path=message_shown(item.path))
+
+
+def _said_without_secrets(said: Sentence) -> Sentence:
+    values = {
+        name: _said_without_secrets(value)
+        if isinstance(value, Sentence)
+        else message_shown(value)
+        if isinstance(value, str)
+        else value
+        for name, value in said.values.items()
+    }
+    return Sentence(said.template, **values)
 
 
 def _blocking(item: Finding) -> Sentence:

@@ -20,6 +20,7 @@ from agents import doorbell
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
+from agents.shown import value_shown
 from configurations.checks import Finding
 from configurations.models import Assignment, Configuration, Revision, files_from_json, files_to_json
 from configurations.outcome import AssignmentStatus
@@ -146,7 +147,7 @@ def update_configuration(
         data={
             "revision": revision.number,
             "files_changed": not same_files,
-            "changed": {key: [before[key], columns[key]] for key in changed},
+            "changed": {key: value_shown([before[key], columns[key]]) for key in changed},
         },
     )
     return configuration, findings
@@ -179,6 +180,8 @@ def roll_back(
         match_all=revision.match_all,
         content_type=main.content_type if main else present.content_type,
         files=files,
+        # Texts of an older revision are true ones, whatever they say.
+        present=None,
     )
     return update_configuration(
         name,
