@@ -15,10 +15,9 @@ from rest_framework.parsers import JSONParser
 
 from accounts.languages import in_readers_language
 from accounts.sentence import Sentence
+from agents.nesting import MAX_DEPTH, NestedTooDeep, check_json
 from configurations.checks.parsers_words import parsers_words
 
-# Deeper than any selector or attribute; far below where Python's own recursion ends.
-MAX_DEPTH = 64
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -43,14 +42,16 @@ class BoundedJSONParser(JSONParser):
         if len(body) > limit:
             raise TooLarge(_("The request body has more than %(limit)d bytes.") % {"limit": limit})
         try:
-            data = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
-        except RecursionError:
+            text = body.decode()
+            check_json(text)
+            data = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        except NestedTooDeep:
             raise _too_deep() from None
         except json.JSONDecodeError as error:
             raise _not_json(_problem_of(error)) from error
         except ValueError as error:
             raise _not_json(error) from error
-        if body.count(b"[") + body.count(b"{") > MAX_DEPTH or b"\\u" in body:
+        if b"\\u" in body:
             _inspect(data)
         return data
 
@@ -87,17 +88,15 @@ def _too_deep() -> ParseError:
 
 
 def _inspect(data: Any) -> None:
-    """Refuse what is too deep and texts that cannot be encoded; the error names the top-level member."""
-    waiting: list[tuple[Any, str, int]] = [(data, "", 0)]
+    """Refuse texts that cannot be encoded; the error names the top-level member."""
+    waiting: list[tuple[Any, str]] = [(data, "")]
     while waiting:
-        value, member, depth = waiting.pop()
-        if depth > MAX_DEPTH:
-            raise _too_deep()
+        value, member = waiting.pop()
         if isinstance(value, str):
             if _SURROGATE.search(value):
                 raise ValidationError({_shown(member): [_("The text has a lone surrogate; send whole characters.")]})
         elif isinstance(value, dict | list):
-            waiting.extend((part, member or name, depth + 1) for name, part in _parts(value))
+            waiting.extend((part, member or name) for name, part in _parts(value))
 
 
 def _parts(value: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:

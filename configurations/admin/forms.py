@@ -17,6 +17,7 @@ from accounts.languages import in_readers_language
 from accounts.models import User
 from accounts.sentence import Sentence
 from agents.admin import confirming
+from agents.nesting import MAX_DEPTH, NestedTooDeep, check_json, check_yaml
 from agents.selectors import InvalidSelector, Selector, parse_selector
 from agents.shown import text_shown
 from configurations.models import Configuration
@@ -51,17 +52,28 @@ def read_selector(text: str) -> Any:
     if len(text) > _MAX_SELECTOR:
         raise InvalidSelector([("", Sentence("The selector is too long."))])
     try:
+        check_json(text)
         return json.loads(text)
-    except (ValueError, RecursionError):
+    except NestedTooDeep as error:
+        raise InvalidSelector([("", _too_deep(error))]) from None
+    except ValueError:
         pass
     try:
+        check_yaml(text)
         # Of the base loader every scalar is text, and nothing is constructed.
-        return yaml.load(text, yaml.BaseLoader)  # noqa: S506
+        return yaml.load(text, yaml.CBaseLoader)  # noqa: S506
+    except NestedTooDeep as error:
+        raise InvalidSelector([("", _too_deep(error))]) from None
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        # libyaml gives the end of the text a line of its own.
+        line = min(error.problem_mark.line, text.count("\n")) + 1 if error.problem_mark else 1
         raise InvalidSelector([("", Sentence("Neither JSON nor YAML: look at line {line}.", line=line))]) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise InvalidSelector([("", Sentence("Neither JSON nor YAML."))]) from error
+
+
+def _too_deep(error: NestedTooDeep) -> Sentence:
+    return Sentence("The selector nests deeper than {most} levels in line {line}.", most=MAX_DEPTH, line=error.line + 1)
 
 
 def selector_rows(selector: Selector) -> list[dict[str, Any]]:

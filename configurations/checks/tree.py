@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from accounts.sentence import Sentence
+from agents.nesting import MAX_DEPTH
 from configurations.checks.findings import Place, SyntaxProblem
 
-MAX_DEPTH = 64
 # Values in one file, each alias counted with all it stands for. A Collector configuration has some hundreds.
 MAX_VALUES = 200_000
 
@@ -74,9 +74,7 @@ class Limits:
     def admit(self, place: Place, *, depth: int, height: int = 1, size: int = 1) -> None:
         """Count ``size`` values at ``depth`` (0 for the document itself) whose tree is ``height`` high."""
         if depth + height > MAX_DEPTH:
-            raise SyntaxProblem(
-                Sentence("Nested more than {most} levels deep; flatten this part.", most=MAX_DEPTH), place
-            )
+            raise too_deep(place)
         self._values += size
         if self._values > MAX_VALUES:
             raise SyntaxProblem(
@@ -85,6 +83,11 @@ class Limits:
                 ),
                 place,
             )
+
+
+def too_deep(place: Place) -> SyntaxProblem:
+    """The refusal of a value below `MAX_DEPTH` levels."""
+    return SyntaxProblem(Sentence("Nested more than {most} levels deep; flatten this part.", most=MAX_DEPTH), place)
 
 
 def measured(node: Node, children: Sequence[Measured] = ()) -> Measured:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import yaml
 
 from accounts.sentence import Sentence
+from agents.nesting import NestedTooDeep, yaml_events
 from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown
 from configurations.checks.parsers_words import parsers_words
 from configurations.checks.tree import (
@@ -21,6 +22,7 @@ from configurations.checks.tree import (
     ScalarNode,
     SequenceNode,
     measured,
+    too_deep,
 )
 
 # YAML 1.2 section 5.1, the complement of c-printable. Checked first, because libyaml tells no line for it.
@@ -78,7 +80,9 @@ def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
             place_at(text, found.start()),
         )
     try:
-        return _Composer(yaml.parse(text, Loader=yaml.CSafeLoader)).document()
+        return _Composer(yaml_events(text)).document()
+    except NestedTooDeep as error:
+        raise too_deep(Place(error.line + 1, error.column + 1)) from None
     except yaml.MarkedYAMLError as error:
         raise _problem_of(error, text) from None
     except yaml.YAMLError as error:
@@ -86,7 +90,7 @@ def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
 
 
 class _Composer:
-    """Builds one document. The depth limit bounds the recursion: each level is admitted before it is entered."""
+    """Builds one document. Depth is bounded by the events; the limits bound what aliases stand for."""
 
     def __init__(self, events: Iterator[yaml.Event]) -> None:
         self._events = events

@@ -15,6 +15,8 @@ from uuid import UUID
 
 import yaml
 
+from configurations.checks.findings import SyntaxProblem
+from configurations.checks.yaml_text import read_yaml
 from opamp_transport.proto import anyvalue_pb2, opamp_pb2
 
 SERVICE_NAME = "otelcol-contrib"
@@ -105,12 +107,9 @@ def run(files: Files) -> Running:
     Raises ConfigRejected: a file is no YAML map, or a pipeline names a component that the file does not configure.
     """
     merged: dict[str, Any] = yaml.load(_LOCAL_CONFIG, yaml.CSafeLoader)
-    try:
-        for key, body in sorted(files, key=lambda file: (file[0] == "", file[0])):
-            merged = _merge(merged, _parsed(key, body))
-        text = yaml.dump(merged, Dumper=yaml.CSafeDumper, sort_keys=True)
-    except RecursionError as error:
-        raise ConfigRejected("cannot unmarshal the configuration: it is nested too deeply") from error
+    for key, body in sorted(files, key=lambda file: (file[0] == "", file[0])):
+        merged = _merge(merged, _parsed(key, body))
+    text = yaml.dump(merged, Dumper=yaml.CSafeDumper, sort_keys=True)
     return Running(text.encode(), tuple(_pipelines(merged)))
 
 
@@ -155,7 +154,12 @@ def _key_values(pairs: Mapping[str, str]) -> list[anyvalue_pb2.KeyValue]:
 
 def _parsed(key: str, body: bytes) -> dict[str, Any]:
     try:
-        tree = yaml.load(body, yaml.CSafeLoader)
+        text = body.decode()
+        # Depth, and what aliases stand for, are bounded before anything is built.
+        read_yaml(text)
+        tree = yaml.load(text, yaml.CSafeLoader)
+    except SyntaxProblem as error:
+        raise ConfigRejected(f"cannot unmarshal the configuration {key!r}: {error}") from error
     except (yaml.YAMLError, ValueError) as error:
         # ValueError: not UTF-8, or a scalar that looks like a date and is none.
         raise ConfigRejected(f"cannot unmarshal the configuration {key!r}: {error}") from error

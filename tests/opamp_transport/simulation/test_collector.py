@@ -61,7 +61,12 @@ class TestRejections:
             (b"- a\n- b\n", "no map"),
             (b"\xff\xfe\x00", "cannot unmarshal"),
             (b"since: 2024-13-45\n", "cannot unmarshal"),
-            (b"a: " + b"[" * 3_000 + b"]" * 3_000, "too deeply"),
+            (b"a: " + b"[" * 3_000 + b"]" * 3_000, "levels deep"),
+            (
+                b"m0: &m0 {k: v}\n"
+                + b"".join(b"m%d: &m%d {<<: [%b]}\n" % (n + 1, n + 1, b"*m%d, " % n * 4) for n in range(20)),
+                "More than",
+            ),
             (b"service: {pipelines: {traces: {receivers: [kafka], exporters: [debug]}}}", "'kafka'"),
             (b"service: {pipelines: {traces: {receivers: [[otlp]], exporters: [debug]}}}", "not configured"),
             (b"service: {pipelines: {traces: {receivers: [{otlp: {}}], exporters: [debug]}}}", "not configured"),

@@ -1,0 +1,104 @@
+"""Which values of secret names are hidden: not references, switches, and what is hidden already. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from agents.redaction.names import Verdict
+
+HIDDEN = "[redacted]"
+
+# The Collector's own: ${env:NAME}, ${NAME}, ${file:/path}; a literal in ${yaml:…} refers to nothing.
+_REFERENCE = re.compile(
+    r"\$\{(?:env:)?[A-Za-z_][\w.]{0,200}\}"
+    r"|\$\{(?!yaml:|env:)[A-Za-z][\w+.-]{0,40}:[\w./:#@?&=,+ -]{0,500}\}"
+    r"|\$\([A-Z_][A-Z0-9_]{0,200}\)"
+    r"|\{\{-?[\w\s.$|()]{0,200}-?\}\}"
+    r"|%[A-Z_][A-Z0-9_]{2,100}%"
+)
+DEFAULT = re.compile(
+    r"\$\{(?:env:)?(?P<name>[A-Za-z_][\w.]{0,200})(?::?[-=+?])(?P<default>(?:[^{}\r\n]"
+    r"|\$\{[^{}\r\n]{0,200}\}){1,1000})\}"
+)
+"""A reference with a default: ``${env:NAME:-default}``."""
+
+# Longer texts are neither references nor paths.
+_LONGEST_REFERENCE = 2_000
+
+# What may stand around references: the kind of an Authorization header, separators.
+_AROUND = re.compile(
+    r"(?:basic|bearer|digest|token|apikey|api-token|splunk|negotiate|x-token)?[\s:;,@|/\"'-]*", re.IGNORECASE
+)
+_ALREADY = re.compile(
+    r"\[redacted\]|<redacted>|\(redacted\)|redacted|\*{3,}|x{4,}|<hidden>|<masked>|\[filtered\]", re.IGNORECASE
+)
+_SWITCH = re.compile(r"true|false|yes|no|on|off|null|none|~", re.IGNORECASE)
+_FILE = re.compile(
+    r"(?:\.{0,2}/|~/|[A-Za-z]:[\\/]|\$\{?\w+\}?/)(?:[\w.@${}: -]+[/\\])*[\w.@${}-]*\.(?:pem|key|crt|cer"
+    r"|der|p12|pfx|jks|txt|json|ya?ml|pub|conf|secret|token)"
+    r"|/(?:etc|var|run|opt|usr|home|mnt|root|srv|tmp|data|secrets|certs|tls|keys|config|app)/[\w.@/-]*"
+    r"|[\w.-]+\.(?:pem|key|crt|cer|p12|pfx|jks)"
+)
+_IDENTIFIER = re.compile(
+    r"[a-z][a-z0-9]{0,40}(?:[._/ -][a-z0-9]{1,40}){0,20}|[A-Z][a-z]+|[A-Z]{1,12}|[\d.,+-]+(?:ms|s|m|h|d|%|[KMGT]i?B)?"
+)
+_TOKEN = re.compile(r"[\w+/=.:-]{16,}")
+_RUN = re.compile(r"[A-Za-z0-9+/=]{16,}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{8,2000}={0,2}")
+_USER_AND_PASSWORD = re.compile(r"[\x21-\x39\x3b-\x7e]{1,200}:[\x21-\x7e]{3,500}")
+_WORKING_DIRECTORY = re.compile(r"(?:/[\w.@-]+)+/?|[A-Za-z]:\\[\w.\\-]*")
+
+
+def worth_hiding(value: str, verdict: Verdict, name: str = "") -> bool:
+    """Whether ``value`` under a name of this ``verdict`` is hidden as a whole."""
+    text = value.strip()
+    if verdict is Verdict.NO or not text or _SWITCH.fullmatch(text) or _ALREADY.fullmatch(text) or is_reference(text):
+        return False
+    if verdict is Verdict.YES:
+        return not (name == "PWD" and _WORKING_DIRECTORY.fullmatch(text))
+    if len(text) <= _LONGEST_REFERENCE and _FILE.fullmatch(text):
+        return False
+    if verdict is Verdict.KEY:
+        return True
+    if looks_like_token(text):
+        return True
+    return verdict is Verdict.LIKELY and not _IDENTIFIER.fullmatch(text)
+
+
+def is_reference(text: str) -> bool:
+    """Whether ``text`` is made of references alone, such as ``Bearer ${env:TOKEN}``."""
+    if "${" not in text and "$(" not in text and "{{" not in text and "%" not in text:
+        return False
+    if len(text) > _LONGEST_REFERENCE:
+        return False
+    rest, count = _REFERENCE.subn("", text)
+    return count > 0 and _AROUND.fullmatch(rest) is not None
+
+
+def is_reference_with_default(text: str) -> bool:
+    """Whether ``text`` is one reference with a default: the default alone is hidden."""
+    found = DEFAULT.search(text) if "${" in text and len(text) <= _LONGEST_REFERENCE else None
+    return found is not None and _AROUND.fullmatch(_REFERENCE.sub("", DEFAULT.sub("", text))) is not None
+
+
+def looks_like_token(text: str) -> bool:
+    """Long, without blanks, with letters and digits that make no words; or base64 of ``user:password``."""
+    if is_encoded_login(text):
+        return True
+    if not _TOKEN.fullmatch(text):
+        return False
+    run = _RUN.search(text)
+    return run is not None and sum(letter.isdigit() for letter in run[0]) >= 2 and not run[0].isdigit()
+
+
+def is_encoded_login(text: str) -> bool:
+    """Whether ``text`` is base64 of ``user:password``."""
+    if len(text) % 4 or not _BASE64.fullmatch(text) or text.isdigit():
+        return False
+    try:
+        plain = base64.b64decode(text, validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return False
+    return _USER_AND_PASSWORD.fullmatch(plain) is not None
