@@ -12,11 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from agents.recent import Recent
-from agents.redaction import HIDDEN, redacted
+from agents.redaction import HIDDEN, redacted, redacted_json, redacted_message
 from agents.reports import Json, JsonObject
 
 MOST_SHOWN = 1024 * 1024
@@ -35,7 +34,6 @@ _KEPT_BYTES = 16 * 1024 * 1024
 _OVERHEAD_BYTES = 256
 # Of which no secret is told from a word: vendors' tokens are longer, and whatever names its value has one of these signs.
 _HARMLESS = re.compile(r"[^:=@\"'\s]{0,11}")
-_TRIED = "q7Zx91Lm"
 
 _texts: Recent[str] = Recent(_KEPT_BYTES, lambda text: _OVERHEAD_BYTES + 4 * len(text))
 
@@ -47,14 +45,8 @@ def text_shown(text: str) -> str:
 
 
 def message_shown(text: str) -> str:
-    """An error message or another single text, which is in no cache; of a long one the beginning, up to a blank."""
-    if _HARMLESS.fullmatch(text):
-        return text
-    if len(text) > MOST_OF_A_MESSAGE:
-        text = text[:MOST_OF_A_MESSAGE]
-        # Not within a word: half a token is not known for one.
-        text = text[: max(text.rfind(" "), text.rfind("\n")) + 1] + "…"
-    return redacted(text)
+    """An error message or another single text, which is in no cache; of a long one the beginning."""
+    return text if _HARMLESS.fullmatch(text) else redacted_message(_bounded_text(text))
 
 
 def files_shown(files: Mapping[str, JsonObject], *, most: int | None = None) -> dict[str, dict[str, Json]]:
@@ -92,18 +84,19 @@ def files_cut(files: Mapping[str, JsonObject], most: int | None) -> dict[str, di
 
 
 def value_shown(value: Any) -> Any:
-    """A JSON value: texts below a key that names a secret are hidden, of all others what looks like one."""
-    return _Walk().shown(value, hides=False, depth=0)
+    """A JSON value: texts under a name of a secret are hidden, of all others what looks like one."""
+    return redacted_json(_Bounded().copy(value, 0))
 
 
 def tree_shown(node: Mapping[str, Any]) -> dict[str, Any]:
     """A node of health, of components or of packages: the names of what is below it do not count as names of secrets."""
-    return _Walk().node(node, depth=0)
+    shown: dict[str, Any] = _node_shown(_Bounded().copy(node, 0))
+    return shown
 
 
 def pair_shown(key: str, value: str) -> str:
     """One value under the name it has."""
-    return HIDDEN if value and _hides(key) and not _is_reference(value) else message_shown(value)
+    return str(redacted_json(value, key))
 
 
 def event_shown(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,70 +107,63 @@ def event_shown(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: shown[key] for key in data}
 
 
-class _Walk:
-    """One walk through a tree, which looks at a bounded number of texts."""
+def _node_shown(node: Any) -> Any:
+    if not isinstance(node, Mapping):
+        return redacted_json(node)
+    shown: Any = redacted_json({name: value for name, value in node.items() if not _has_names(name, value)})
+    for name, value in node.items():
+        if _has_names(name, value):
+            shown[name] = {key: _node_shown(item) for key, item in value.items()}
+    return {name: shown[name] for name in node}
+
+
+def _has_names(name: str, value: Any) -> bool:
+    return name in _NAMED and isinstance(value, Mapping)
+
+
+class _Bounded:
+    """A copy of a tree with as many texts as are looked at; the others are hidden."""
 
     def __init__(self) -> None:
         self._left = MOST_VALUES
 
-    def shown(self, value: Any, *, hides: bool, depth: int) -> Any:
+    def copy(self, value: Any, depth: int) -> Any:
+        """Raises nothing; below 200 levels all is hidden."""
         if depth > _DEEPEST:
             return HIDDEN
         if isinstance(value, Mapping):
-            return {
-                key: self.shown(item, hides=hides or _hides(str(key)), depth=depth + 1) for key, item in value.items()
-            }
+            return {str(key): self.copy(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            if not hides and value and all(isinstance(item, str) for item in value):
-                return self._arguments(list(value))
-            return [self.shown(item, hides=hides, depth=depth + 1) for item in value]
+            if value and all(isinstance(item, str) for item in value):
+                return self._arguments([str(item) for item in value])
+            return [self.copy(item, depth + 1) for item in value]
         if isinstance(value, str):
-            return self._text(value, hides=hides)
-        return HIDDEN if hides and isinstance(value, int | float) and not isinstance(value, bool) else value
-
-    def node(self, node: Mapping[str, Any], *, depth: int) -> dict[str, Any]:
-        shown: dict[str, Any] = {}
-        for name, value in node.items():
-            if name in _NAMED and isinstance(value, Mapping) and depth < _DEEPEST:
-                shown[name] = {
-                    key: self.node(item, depth=depth + 1)
-                    if isinstance(item, Mapping)
-                    else self.shown(item, hides=False, depth=depth + 1)
-                    for key, item in value.items()
-                }
-            else:
-                shown[name] = self.shown(value, hides=_hides(name), depth=depth + 1)
-        return shown
-
-    def _text(self, text: str, *, hides: bool) -> str:
-        self._left -= 1
-        if not text or (hides and _is_reference(text)):
-            return text
-        return HIDDEN if hides or self._left < 0 else message_shown(text)
+            self._left -= 1
+            return HIDDEN if value and self._left < 0 else _bounded_text(value)
+        return value
 
     def _arguments(self, texts: list[str]) -> list[str]:
         """Arguments and environments name a secret in one text and have it in the next: they are read as one document."""
         self._left -= len(texts)
         if self._left < 0:
             return [HIDDEN] * len(texts)
-        if all(_HARMLESS.fullmatch(text) for text in texts):
+        texts = [_bounded_text(text) for text in texts]
+        if not any(text.startswith("-") for text in texts):
             return texts
         try:
             read = json.loads(redacted(json.dumps(texts, ensure_ascii=False)))
         except ValueError:
             read = None
-        same = isinstance(read, list) and len(read) == len(texts) and all(isinstance(item, str) for item in read)
-        return [message_shown(str(text)) for text in read] if same else [HIDDEN] * len(texts)
+        same = isinstance(read, list) and len(read) == len(texts)
+        return [str(text) for text in read] if isinstance(read, list) and same else [HIDDEN] * len(texts)
 
 
-@lru_cache(maxsize=4_096)
-def _hides(key: str) -> bool:
-    """Whether a value is secret for its key alone; keys are no secrets and few."""
-    return HIDDEN in redacted(json.dumps({key[:256]: _TRIED}, ensure_ascii=False))
-
-
-def _is_reference(text: str) -> bool:
-    return "$" in text and HIDDEN not in redacted(json.dumps({"password": text}, ensure_ascii=False))
+def _bounded_text(text: str) -> str:
+    """The beginning of a long one, not up to within a word: half a token is not known for one."""
+    if len(text) <= MOST_OF_A_MESSAGE:
+        return text
+    text = text[:MOST_OF_A_MESSAGE]
+    return text[: max(text.rfind(" "), text.rfind("\n")) + 1] + "…"
 
 
 def _data_shown(encoded: str) -> str:

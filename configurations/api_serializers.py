@@ -15,7 +15,8 @@ from rest_framework import serializers
 
 from accounts.api_input import Flag, Said, StrictSerializer, Text, Whole
 from agents.api_serializers import ReportedText, shows_secrets
-from agents.shown import HIDDEN, files_shown
+from agents.redaction import HIDDEN
+from agents.shown import files_shown
 from configurations.checks import Finding, InvalidContentType, normalise_content_type
 from configurations.models import Assignment, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agents.recent import Recent
+from agents.redaction import HIDDEN
 from agents.reports import JsonObject
-from agents.shown import HIDDEN, MOST_SHOWN, files_shown
+from agents.shown import MOST_SHOWN, files_shown
 from configurations.checks.findings import SyntaxProblem, path_of
 from configurations.checks.tree import MappingNode, Node, ScalarNode
 from configurations.checks.yaml_text import read_yaml

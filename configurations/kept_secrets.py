@@ -69,7 +69,7 @@ def hidden_paths(text: str, token: str) -> list[Path]:
     leaves = leaves_of(text)
     if leaves is None:
         return [()] if token in text else []
-    return [leaf.path for leaf in leaves.values if token in leaf.value]
+    return [leaf.path for leaf in leaves if token in leaf.value]
 
 
 def moved(
@@ -118,7 +118,7 @@ def _values(files: Mapping[str, str | None]) -> list[_Value]:
             digest = hashlib.sha256((text or "").encode(errors="surrogatepass")).hexdigest()
             found.append(_Value(key, (), digest, START))
         else:
-            found += [_Value(key, leaf.path, leaf.value, leaf.place) for leaf in leaves.values]
+            found += [_Value(key, leaf.path, leaf.value, leaf.place) for leaf in leaves]
     return found
 
 
@@ -132,7 +132,7 @@ def _changes(former: list[_Value], present: list[_Value]) -> Iterator[_Change]:
         for old, new in zip_longest(sides[0].get(where, ()), sides[1].get(where, ())):
             if old is None or new is None or old.text != new.text:
                 value = new or _Value(old.key, old.path, old.text, START)
-                yield _Change(value, old and old.text, new and new.text)
+                yield _Change(value, old.text if old else None, new.text if new else None)
 
 
 def _is_harmless(change: _Change, token: str, named: int) -> bool:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from agents.recent import Recent
+from agents.redaction import HIDDEN
 from agents.reports import JsonObject
-from agents.shown import HIDDEN, text_shown
+from agents.shown import text_shown
 
 MOST_LINES = 2_000
 """Lines that are shown of one difference."""
