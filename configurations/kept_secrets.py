@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from configurations.checks.findings import START, Place, path_of
@@ -29,6 +29,9 @@ _LEADS_NOWHERE = re.compile(
     r"|gzip|zstd|snappy|deflate|none|basic|normal|detailed|debug|info|warn|error)?",
     re.IGNORECASE,
 )
+# Hidden as a whole, with the address that is in them.
+_ADDRESSES = re.compile(r"conn|string|dsn|ur[li]|endpoint|host|server|addr|webhook|proxy", re.IGNORECASE)
+_ADDRESS = re.compile(r"://|@\w|(?:host|server|endpoint|addr\w*|source)\s*=", re.IGNORECASE)
 _ENVIRONMENT = re.compile(r"\$\{(?:env:)?[A-Za-z_][A-Za-z0-9_]*\}")
 
 Component = tuple[str, str]
@@ -40,6 +43,14 @@ class Secret:
 
     key: str
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file as it is, and as it is shown, a token in place of what is hidden."""
+
+    true: str
+    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,8 @@ class Moved:
 class _Value:
     key: str
     path: Path
-    text: str
+    shown: str
+    true: str
     place: Place
 
 
@@ -73,12 +85,9 @@ def hidden_paths(text: str, token: str) -> list[Path]:
 
 
 def moved(
-    before: Mapping[str, str | None], after: Mapping[str, str | None], kept: Collection[Secret], token: str
+    before: Mapping[str, Text | None], after: Mapping[str, Text | None], kept: Collection[Secret], token: str
 ) -> Iterator[Moved]:
-    """The secrets of ``kept`` that would go elsewhere, one for each component.
-
-    Both sides are the files as they are shown, ``token`` in place of what is hidden, and ``None`` for what is no text.
-    """
+    """The secrets of ``kept`` that would go elsewhere, one for each component. ``None`` is what is no text."""
     former, present = _values(before), _values(after)
     collector = any(_names(value.path)[:2] == ("service", "pipelines") for value in (*former, *present))
     named = 2 if collector else 0
@@ -106,19 +115,22 @@ class _Change:
     """``value`` is the new one; of one that is gone, the old one at the beginning of its file."""
 
     value: _Value
-    before: str | None
-    after: str | None
+    sides: tuple[_Value, ...]
 
 
-def _values(files: Mapping[str, str | None]) -> list[_Value]:
+def _values(files: Mapping[str, Text | None]) -> list[_Value]:
     found: list[_Value] = []
     for key, text in files.items():
-        leaves = None if text is None else leaves_of(text)
-        if leaves is None:
-            digest = hashlib.sha256((text or "").encode(errors="surrogatepass")).hexdigest()
-            found.append(_Value(key, (), digest, START))
+        shown = None if text is None else leaves_of(text.shown)
+        true = None if text is None else leaves_of(text.true)
+        if shown is None or true is None or [leaf.path for leaf in shown] != [leaf.path for leaf in true]:
+            digest = hashlib.sha256((text.true if text else "").encode(errors="surrogatepass")).hexdigest()
+            found.append(_Value(key, (), digest, digest, START))
         else:
-            found += [_Value(key, leaf.path, leaf.value, leaf.place) for leaf in leaves]
+            found += [
+                _Value(key, leaf.path, seen.value, leaf.value, leaf.place)
+                for seen, leaf in zip(shown, true, strict=True)
+            ]
     return found
 
 
@@ -130,21 +142,29 @@ def _changes(former: list[_Value], present: list[_Value]) -> Iterator[_Change]:
             side.setdefault((value.key, value.path), []).append(value)
     for where in {**sides[0], **sides[1]}:
         for old, new in zip_longest(sides[0].get(where, ()), sides[1].get(where, ())):
-            if old is None or new is None or old.text != new.text:
-                value = new or _Value(old.key, old.path, old.text, START)
-                yield _Change(value, old.text if old else None, new.text if new else None)
+            if old is None or new is None or old.true != new.true:
+                there = tuple(value for value in (old, new) if value is not None)
+                yield _Change(new or replace(there[0], place=START), there)
 
 
 def _is_harmless(change: _Change, token: str, named: int) -> bool:
     """``named`` steps of a path are section and component, which people name as they like."""
     path = change.value.path
-    if not path or any(_LEADS.search(str(step)) for step in path[named:] or path):
+    if not path:
         return False
-    texts = [text for text in (change.before, change.after) if text is not None]
-    if len(texts) == 1 and texts[0] == token:
-        # A secret that is new, or gone; in a list it cannot be told which one.
-        return not any(isinstance(step, int) for step in path)
-    return all(_LEADS_NOWHERE.fullmatch(text) for text in texts)
+    steps = [str(step) for step in path[named:] or path]
+    if any(token in side.shown for side in change.sides):
+        # Another secret, a new one, or one that is gone; in a list it cannot be told which.
+        listed = len(change.sides) == 1 and any(isinstance(step, int) for step in path)
+        return not listed and not _ADDRESSES.search(steps[-1]) and all(_is_bare(side, token) for side in change.sides)
+    if any(_LEADS.search(step) for step in steps):
+        return False
+    return all(_LEADS_NOWHERE.fullmatch(side.shown) for side in change.sides)
+
+
+def _is_bare(value: _Value, token: str) -> bool:
+    """Whether the value is a secret alone, after the name of its scheme perhaps, and no address with one in it."""
+    return value.shown.rpartition(" ")[2] == token and not _ADDRESS.search(value.true)
 
 
 def _names(path: Path) -> tuple[str, ...]:
@@ -165,7 +185,7 @@ def _users(component: Component, values: Collection[_Value]) -> set[Component]:
     users = {
         other
         for value in values
-        if component[1] in value.text or component[1] in _names(value.path)[2:]
+        if component[1] in value.true or component[1] in _names(value.path)[2:]
         if (other := _component(value.path)) is not None
     }
     # What starts and what feeds it says nothing about where it goes.
@@ -174,6 +194,6 @@ def _users(component: Component, values: Collection[_Value]) -> set[Component]:
 
 def _may_name_another(value: _Value) -> bool:
     """Whether only the agent can tell what this says, and that might be the name of an extension."""
-    if "$" not in value.text:
+    if "$" not in value.true:
         return False
-    return "auth" in path_of(value.path).lower() or not _ENVIRONMENT.fullmatch(value.text)
+    return "auth" in path_of(value.path).lower() or not _ENVIRONMENT.fullmatch(value.true)

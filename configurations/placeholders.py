@@ -16,7 +16,7 @@ from agents.redaction import HIDDEN
 from agents.shown import text_shown
 from configurations.checks.findings import Finding, Kind, Place, Severity, place_at, shown
 from configurations.checks.leaves import Leaf, Path, leaves_of
-from configurations.kept_secrets import Secret, hidden_paths, moved
+from configurations.kept_secrets import Secret, Text, hidden_paths, moved
 from configurations.remote_config import ConfigFile
 
 _NOTHING_HIDDEN = Sentence(
@@ -88,8 +88,8 @@ class _Edit:
         if not self._kept:
             return
         sides = (
-            {key: self._marked(file) for key, file in self._present.items()},
-            {self._origins.get(key, key): self._marked(file) for key, file in self.files.items()},
+            {key: self._seen(file) for key, file in self._present.items()},
+            {self._origins.get(key, key): self._seen(file) for key, file in self.files.items()},
         )
         keys = {self._origins.get(key, key): key for key in self.files}
         for item in moved(*sides, self._kept, self._token):
@@ -112,8 +112,8 @@ class _Edit:
             self._refuse(key, message, item.place, item.path)
 
     def _keep_all(self, origin: str, file: ConfigFile) -> None:
-        marked = self._marked(file)
-        paths: list[Path] = [()] if marked is None else hidden_paths(marked, self._token)
+        seen = self._seen(file)
+        paths: list[Path] = [()] if seen is None else hidden_paths(seen.shown, self._token)
         self._kept += [Secret(origin, path) for path in paths]
 
     def _restore_values(self, key: str, origin: str, text: str, known: str, *, trusted: bool) -> None:
@@ -182,9 +182,9 @@ class _Edit:
         new = [name for name in self._typed if name not in self._present]
         return same[0] if same else gone[0] if len(gone) == len(new) == 1 else None
 
-    def _marked(self, file: ConfigFile) -> str | None:
+    def _seen(self, file: ConfigFile) -> Text | None:
         text = _text(file)
-        return None if text is None else text_shown(text).replace(HIDDEN, self._token)
+        return None if text is None else Text(text, text_shown(text).replace(HIDDEN, self._token))
 
     def _refuse(self, key: str, message: Sentence, place: Place, path: str = "") -> None:
         finding = Finding(Severity.ERROR, Kind.HIDDEN, message, place.line, place.column, path)
