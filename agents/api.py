@@ -168,7 +168,7 @@ class AgentViewSet(
     def effective_config(self, request: Request, **_kwargs: str) -> Response:
         """What the agent says it runs, by config key. Secrets are hidden unless asked for (S-116).
 
-        Of more than 1 MiB the beginning is shown: such a file has `cut`, and its whole `size` in bytes. With secrets
+        Of more than 512 KiB the beginning is shown: such a file has `cut`, and its whole `size` in bytes. With secrets
         shown everything is.
         """
         agent = self.get_object()

@@ -18,7 +18,7 @@ from agents.recent import Recent
 from agents.redaction import HIDDEN, redacted, redacted_json, redacted_message
 from agents.reports import Json, JsonObject
 
-MOST_SHOWN = 1024 * 1024
+MOST_SHOWN = 512 * 1024
 """Characters of one reported document that are looked at for a page or an answer; the rest is downloaded."""
 
 MOST_OF_A_MESSAGE = 16 * 1024
