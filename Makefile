@@ -39,7 +39,8 @@ bench-full: install
 test-faults: install
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-10} $(BIN)/python -m pytest tests/faults -o faulthandler_timeout=3600 $(ARGS)
 
-# Mutated messages against decoder and answers; fails on any exception that is no ProtocolError, or when memory grows.
+# Mutated messages against decoder and answers, and texts against every parser in processes of their own; fails on any exception that is
+# not promised, on a crash, or when memory grows.
 fuzz: install
 	$(BIN)/python -m tests.fuzz.run --cases $(or $(CASES),50000)
 

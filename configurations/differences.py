@@ -7,7 +7,7 @@ values are compared; of those that are secret only that they differ is told.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agents.recent import Recent
@@ -23,6 +23,7 @@ _LONGEST = 200
 _KEPT_BYTES = 4 * 1024 * 1024
 # What agents print in place of values that they hide themselves.
 _MASK = re.compile(r"\[redacted\]|<(?:redacted|hidden|masked)>|\*{3,}|x{6,}", re.IGNORECASE)
+_STEP = re.compile(r"[.\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +80,17 @@ def compared(desired: Mapping[str, JsonObject], effective: Mapping[str, JsonObje
         if runs.get(path) != value and path not in masked
     )
     # An empty section that the agent filled in is not a difference: it has the section.
-    sections = {path.rpartition(".")[0] for path in runs}
+    sections = _sections(runs)
     differing = tuple(
-        item
-        for item in differing
-        if not (item.desired == "{}" and item.effective is None and _has(sections, item.path))
+        item for item in differing if not (item.desired == "{}" and item.effective is None and item.path in sections)
     )
     extra = tuple((path, runs_shown.get(path, HIDDEN)) for path in runs if path not in wanted)
     return Comparison(True, len(wanted) - len(differing) - len(masked), differing, extra, len(masked))
 
 
-def _has(sections: set[str], path: str) -> bool:
-    return any(section == path or section.startswith((path + ".", path + "[")) for section in sections)
+def _sections(paths: Iterable[str]) -> set[str]:
+    """All that ``paths`` lie in."""
+    return {path[: step.start()] for path in paths for step in _STEP.finditer(path)}
 
 
 def _shown_values_of(files: Mapping[str, JsonObject]) -> dict[str, str]:

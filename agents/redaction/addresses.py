@@ -30,6 +30,19 @@ _QUERY_NAMES = frozenset(
 )  # fmt: skip
 _QUERY_TOKENS_ONLY = frozenset({"k", "t", "state", "api", "appid", "access", "hash", "ticket"})
 
+# Without a scheme: user:password@host; names of images and addresses of mail look alike.
+_BARE_LOGIN = re.compile(
+    r"(?<![\w.{$-])(?P<user>[\w.-]{1,100})(?P<sep>[:/])(?P<password>[^\s@/:\"'<>,;]{1,500})@(?!sha\d)"
+    r"(?P<host>[A-Za-z0-9\[(])"
+)
+_NO_LOGIN = frozenset(
+    {"mailto", "email", "mail", "from", "to", "cc", "bcc", "contact", "owner", "sip", "sips", "acct", "xmpp"}
+)
+_SEGMENT = re.compile(
+    r"/(?:tokens?|api[_-]?keys?|access[_-]?tokens?|secrets?|keys?)/(?P<secret>[^/?#\s\"'<>]{8,500})", re.IGNORECASE
+)
+_NO_PASSWORDS = frozenset({"", "x-oauth-basic", "x-token-auth", "x", "api_token", "token", "unused"})
+
 # Hosts whose paths are secrets: what of the path stays, then what is hidden.
 _HOOKS = tuple(
     (needed, re.compile(pattern, re.IGNORECASE))
@@ -67,6 +80,16 @@ def address_spans(text: str) -> Iterator[tuple[int, int]]:
     if "//" in text or "\\/" in text:
         for found in _ADDRESS.finditer(text):
             yield from _within(found["scheme"].lower(), found["rest"], found.start("rest"))
+    if "@" in text:
+        for found in _BARE_LOGIN.finditer(text):
+            oracle = found["sep"] == "/"
+            if found["user"].lower() in _NO_LOGIN or _stays(found["password"]) or (oracle and "oracle" not in text):
+                continue
+            yield found.span("password")
+    if "/" in text:
+        for found in _SEGMENT.finditer(text):
+            if any(letter.isdigit() or letter.isupper() for letter in found["secret"]) and not _stays(found["secret"]):
+                yield found.span("secret")
     if "=" in text and ("?" in text or "&" in text):
         for found in _QUERY.finditer(text):
             if _is_secret_parameter(found["name"], found["value"]):
@@ -99,13 +122,15 @@ def _within(scheme: str, rest: str, begin: int) -> Iterator[tuple[int, int]]:
             start, end = found.span("secret")
             while end > start and rest[end - 1] in ".,;:)]}":
                 end -= 1
-            if end > start and not is_reference(rest[start:end]) and rest[start:end] != HIDDEN:
+            if end > start and not is_reference(rest[start:end]) and not rest.startswith(HIDDEN, start):
                 yield begin + start, begin + end
 
 
 def _login(scheme: str, login: str, begin: int) -> Iterator[tuple[int, int]]:
     user, colon, password = login.partition(":") if not login.startswith("${") else _after_reference(login)
-    if colon:
+    if colon and password in _NO_PASSWORDS and user and not _stays(user):
+        yield begin, begin + len(login)
+    elif colon:
         if password and not _stays(password):
             yield begin + len(user) + 1, begin + len(login)
     elif user and scheme not in _USER_ALONE and not _stays(user):

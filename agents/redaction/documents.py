@@ -44,7 +44,7 @@ def read_document(text: str, level: int = 0) -> Document:
     tree = read_tree(text) if len(text) <= LARGEST_TREE else Tree([], whole=False, structured=False)
     if tree.whole and not tree.structured:
         # Words, a script, lines of name=value: YAML takes them for one text.
-        return Document(text, line_spans(text) if level == 0 else text_spans(text, keys=True), [], tree)
+        return Document(text, line_spans(text) if level == 0 or "\n" in text else text_spans(text, keys=True), [], tree)
     reader = _Reader(text, tree, level)
     spans = reader.spans()
     if not tree.whole:
@@ -82,8 +82,7 @@ class _Reader:
             within: list[Span] = []
             ahead = place
             while ahead < len(shapes) and shapes[ahead].begin < scalar.end:
-                begin, end = max(shapes[ahead].begin, scalar.begin), min(shapes[ahead].end, scalar.end)
-                within.append(Span(begin, end))
+                within.append(self._cut(shapes[ahead], scalar))
                 ahead += 1
             hidden = self._scalar(scalar, within)
             if hidden:
@@ -92,6 +91,12 @@ class _Reader:
             position = scalar.end
         comments += self._comments(position, len(self._text))
         return merged([*found, *self._comment_spans(comments)])
+
+    def _cut(self, shape: Span, scalar: Scalar) -> Span:
+        """The part of ``shape`` within a value; its quotes and the blank lines after it stay."""
+        quote = 1 if scalar.style in ("'", '"') else 0
+        end = scalar.begin + len(self._text[scalar.begin : scalar.end].rstrip()) - quote
+        return Span(max(shape.begin, scalar.begin + quote), min(shape.end, end))
 
     # Values.
 
@@ -110,6 +115,8 @@ class _Reader:
                 return [self._whole(scalar)]
             if "hook" in scalar.name.lower() and "://" in value and (hook := hook_span(value, 0)) is not None:
                 shapes = [*shapes, *self._mapped(scalar, [Span(*hook)])]
+            if scalar.style in ("|", ">"):
+                shapes = [*shapes, *self._header_comment(scalar)]
             if may_name_secrets(value) or "\n" in value:
                 shapes = [*shapes, *self._texts(scalar)]
         hidden = merged(shapes)
@@ -128,6 +135,14 @@ class _Reader:
         if self._level < _MOST_LEVELS and ("\n" in value or value.lstrip()[:1] in ("{", "[")):
             return self._mapped(scalar, read_document(value, self._level + 1).spans)
         return self._mapped(scalar, text_spans(value))
+
+    def _header_comment(self, scalar: Scalar) -> list[Span]:
+        """What a comment beside the sign of a block scalar says."""
+        ended = _LINE_BREAK.search(self._text, scalar.begin, scalar.end)
+        header = self._text[scalar.begin : ended.start() if ended else scalar.end]
+        sign = header.find("#")
+        begin = scalar.begin + sign + 1
+        return [] if sign < 0 else [Span(begin + a, begin + b) for a, b, _shown in text_spans(header[sign + 1 :])]
 
     def _mapped(self, scalar: Scalar, spans: list[Span]) -> list[Span]:
         """Spans of the value as spans of the text; where that is written with escapes, the whole value is written anew."""
@@ -191,10 +206,8 @@ class _Reader:
         lines = _Lines([begin for begin, _end in block], [self._text[begin:end] for begin, end in block])
         if not may_name_secrets(lines.text) and not lines.text.strip():
             return []
-        if len(block) > 1 and self._level < _MOST_LEVELS:
-            spans = [*read_document(lines.text, self._level + 1).spans, *text_spans(lines.text)]
-        else:
-            spans = text_spans(lines.text)
+        document = read_document(lines.text, self._level + 1) if self._level < _MOST_LEVELS else None
+        spans = document.spans if document and document.tree.whole else text_spans(lines.text)
         return lines.mapped(merged(Span(span.begin, span.end) for span in spans))
 
 

@@ -24,21 +24,29 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
-    r"(?:\b|_)val(?:ue)?s?\\{0,3}[\"']?[ \t]{0,10}[:=][ \t]{0,10}(?P<value>\\{0,3}\"(?:\\.|[^\"\\\r\n])*"
-    r"|'[^'\r\n]*|[^\s,}\]][^\r\n,}]*)",
+    r"(?:\b|_)val(?:ue)?s?\\{0,3}[\"']?[ \t]{0,10}[:=][ \t]{0,10}(?:(?P<quote>\\{0,3}[\"'])"
+    r"(?P<quoted>(?:(?!(?P=quote))[^\r\n])*)"
+    r"|(?P<value>[^\s,}\]\"'\\][^\r\n,}]*))",
     re.IGNORECASE,
+)
+_TWO_WORDS = re.compile(
+    r"^[ \t]{0,100}(?P<name>[\w.-]{2,100})[ \t]{1,100}(?P<value>[^\s=:]{3,1000})[ \t]{0,100}\r?$", re.MULTILINE
 )
 _FLAG_LINE = re.compile(
     r"(?P<name>--?[A-Za-z][\w-]{1,60})[\"']?[ \t]{0,10},?[ \t]{0,10}\r?\n[ \t]{0,100}(?:- {1,20})?"
     r"(?P<value>[^\r\n]{1,4000})"
 )
+_LISTED = re.compile(
+    r"\[[\"']?(?P<name>[\w.-]{1,100})[\"']?,[ \t]{0,10}(?P<value>\"[^\"\r\n]*|'[^'\r\n]*|[^\"'\]\[,\r\n]+)"
+)
+_KUBERNETES_SECRET = re.compile(r"^[\"']?kind[\"']?:[ \t]{0,10}[\"']?Secret\b", re.MULTILINE)
 _NEAR = 300
 
 
 def line_spans(text: str) -> list[Span]:
     """What is hidden of ``text``."""
     found = [*text_spans(text, keys=True)]
-    if may_name_secrets(text):
+    if may_name_secrets(text) or "Secret" in text:
         found += [*_below_names(text), *_in_brackets(text), *_labelled(text), *_after_flags(text)]
     return merged(found)
 
@@ -46,6 +54,7 @@ def line_spans(text: str) -> list[Span]:
 def _below_names(text: str) -> Iterator[Span]:
     """What is indented below a secret name, and a member that is one together with its section."""
     secret: int | None = None
+    sealed = ("data", "stringData") if _KUBERNETES_SECRET.search(text) else ()
     around: list[tuple[int, str]] = []
     for line in _LINE.finditer(text):
         content = line[0].lstrip(" \t")
@@ -67,8 +76,10 @@ def _below_names(text: str) -> Iterator[Span]:
         name = entry["name"].strip()
         if _NOTHING.fullmatch(entry["value"]):
             around.append((indent, name))
-            if section_verdict(name, parent) or (
-                entry["value"][:1] in ("|", ">") and verdict(name, parent) >= Verdict.KEY
+            if (
+                name in sealed
+                or section_verdict(name, parent)
+                or (entry["value"][:1] in ("|", ">") and verdict(name, parent) >= Verdict.KEY)
             ):
                 secret = indent
         elif (
@@ -117,17 +128,23 @@ def _labelled(text: str) -> Iterator[Span]:
         named = verdict(found["name"])
         if named < Verdict.LIKELY:
             continue
-        begin = max(0, found.start() - _NEAR)
-        for value in _LABELLED.finditer(text, begin, min(len(text), found.end() + _NEAR)):
-            if worth_hiding(value["value"].strip("\\\"' \t"), named):
-                end = value.end()
+        for value in _LABELLED.finditer(text, max(0, found.start() - _NEAR), min(len(text), found.end() + _NEAR)):
+            begin, end = value.span("value" if value["quoted"] is None else "quoted")
+            if worth_hiding(text[begin:end].strip("\\\"' \t"), named):
                 if end == found.end() + _NEAR:
                     # Cut by the window: the rest of the line is the value's.
-                    end = line.end() if (line := _LINE.match(text, value.start("value"))) else end
-                yield Span(value.start("value"), end)
+                    end = line.end() if (line := _LINE.match(text, begin)) else end
+                yield Span(begin, end)
 
 
 def _after_flags(text: str) -> Iterator[Span]:
+    for found in _TWO_WORDS.finditer(text):
+        is_word = found["name"].islower() and found["name"].isalpha()
+        if not is_word and verdict(found["name"]) >= Verdict.KEY and worth_hiding(found["value"], Verdict.YES):
+            yield Span(*found.span("value"))
+    for found in _LISTED.finditer(text):
+        if verdict(found["name"]) >= Verdict.KEY and not found["value"].strip("\"' ").islower():
+            yield Span(*found.span("value"))
     for found in _FLAG_LINE.finditer(text):
         if verdict(found["name"]) >= Verdict.KEY and worth_hiding(found["value"].strip("\"' ,"), Verdict.YES):
             yield Span(*found.span("value"))

@@ -46,9 +46,8 @@ class Verdict(enum.IntEnum):
 
 _HINT = re.compile(
     r"pass|p[4@]s|s3c|pw|psw|sec|tok|key|auth|bearer|cook|csrf|xsrf|sess|dsn|sas|psk|jwt|otp|salt|mnemonic|communit|cred|conn|sig|pin|pat\b|senha|segredo|clave|contra|hes|haslo|parol|sifre|mdp|motd|mot.?de|palavra|gesl|wacht"
-    r"|schl|cle\b|chiave|cheie|kennw|geheim|losung|adgang|losen|salas|jels|lozin|slapt|parool|khau|sandi|honeycomb|xapi|netrc|docker",
+    r"|schl|cle\b|chiave|cheie|kennw|geheim|losung|adgang|losen|salas|jels|lozin|slapt|parool|khau|sandi|honeycomb|licen|private|encrypt|recov|backup|verifier|assert|zugang|id.?rsa|id.?ed|id.?dsa|id.?ecdsa|kek|dek|seed|xapi|netrc|docker",
 )
-_STEM = re.compile("|".join(STEMS))
 _NOT_STEM = re.compile("|".join(NOT_STEMS))
 _CAPITALS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -112,6 +111,10 @@ def _without_marks(name: str) -> str:
     return unicodedata.normalize("NFC", kept)
 
 
+# As the letters of names are once marks are gone.
+_STEM = re.compile("|".join(_without_marks(stem).casefold() for stem in STEMS))
+
+
 def _words(name: str) -> list[str]:
     spaced = _CAPITALS.sub(" ", name)
     return [word.casefold() for word in _SEPARATORS.split(spaced) if word]
@@ -123,17 +126,19 @@ def _judged(name: str) -> Verdict:
         return Verdict.NO
     last = words[-1]
     joined = "".join(words)
+    if words == ["authentication"]:
+        return Verdict.LIKELY
     if last in ABOUT or (len(words) > 1 and last.isdigit() and words[-2] in ABOUT):
         return Verdict.NO
     if _NOT_STEM.search(joined):
         return Verdict.NO
-    if joined in WHOLE or _STEM.search(joined) or _has_leet(name):
+    if joined in WHOLE or _has_leet(name) or any(not stem.endswith("key") for stem in _STEM.findall(joined)):
         return Verdict.YES
     # Unsplit as well: TOKEN2, passWord.
     whole = [*(_DIGITS.sub("", word) or word for word in words), _DIGITS.sub("", name.casefold().strip("_.- "))]
     if any(word in WORDS or _ends_secretly(word) for word in whole) and not _is_harmless(words):
         return Verdict.YES
-    return _key_verdict(words)
+    return max(_key_verdict(words), Verdict.KEY if _STEM.search(joined) else Verdict.NO)
 
 
 def _has_leet(name: str) -> bool:
@@ -181,8 +186,10 @@ def _key_verdict(words: list[str]) -> Verdict:
                 found = max(found, Verdict.KEY)
             elif before in LIKELY_KEY_OF:
                 found = max(found, Verdict.LIKELY)
-    if words[-1] in ("auth", "signature", "sig", "hash", "license", "licence"):
-        found = max(found, Verdict.TOKENS)
+    if words[-1] in ("auth", "signature", "sig", "license", "licence"):
+        found = max(found, Verdict.TOKENS if words[-1] != "auth" else Verdict.LIKELY)
+    if words in (["private"], ["encrypt"]):
+        found = max(found, Verdict.LIKELY)
     return found
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from agents.redaction.names import Verdict, verdict
-from agents.redaction.values import DEFAULT, HIDDEN, is_reference, is_reference_with_default, worth_hiding
+from agents.redaction.values import DEFAULT, HIDDEN, REFERENCE, is_reference, is_reference_with_default, worth_hiding
 
 Span = tuple[int, int]
 
@@ -27,6 +27,7 @@ _FLAG = re.compile(
 _QUOTED = re.compile(
     r"(?P<quote>\\{0,3}[\"'`])(?P<value>(?:(?!(?P=quote))(?:\\.|[^\r\n])){0,8000})(?P=quote)?", re.DOTALL
 )
+_QUOTED_LINES = re.compile(r"(?P<quote>[\"'])(?P<value>(?:(?!(?P=quote))(?:\\.|.)){0,8000})(?P=quote)", re.DOTALL)
 # Up to a blank; a separator ends it only where another pair follows, or nothing.
 _WORD = re.compile(
     r"(?:\$\{[^}\r\n]{0,500}\}|\{\{[^}\r\n]{0,500}\}\}|\$\([^)\r\n]{0,200}\)|(?!\\{0,3}[\"'`])"
@@ -62,6 +63,20 @@ _NAME_ATTRIBUTE = re.compile(r"(?:name|key)[ \t]*=[ \t]*[\"'](?P<name>[\w.:-]{1,
 _STATEMENTS = tuple(
     (needed, re.compile(pattern, re.IGNORECASE))
     for needed, pattern in (
+        ("login", r"[ \t]login[ \t][^\r\n]{0,200}?[ \t]-p[ \t=]*[\"']?(?!\d{1,5}\b)(?P<value>[^\s\"']{1,500})"),
+        ("redis-cli", r"\bredis-cli\b[^\r\n]{0,300}?[ \t](?:-a|--pass)[ \t]+[\"']?(?P<value>[^\s\"']{1,500})"),
+        ("ldap", r"\bldap\w+\b[^\r\n]{0,300}?[ \t]-w[ \t]*[\"']?(?P<value>[^\s\"']{1,500})"),
+        ("snmp", r"\bsnmp\w+\b[^\r\n]{0,300}?[ \t]-[cAX][ \t]+[\"']?(?P<value>[^\s\"']{1,500})"),
+        ("openssl", r"\bopenssl\b[^\r\n]{0,300}?[ \t]-[kK][ \t]+[\"']?(?P<value>[^\s\"']{1,500})"),
+        ("setx", r"\bsetx[ \t]+\w*(?:key|token|secret|pass|pwd|password)\w*[ \t]+[\"']?(?P<value>[^\s\"']{1,500})"),
+        ("/user:", r"/user:\S{1,200}[ \t]+(?P<value>[^\s/]\S{0,500})"),
+        (
+            "echo",
+            (
+                r"\becho[ \t]+(?:-n[ \t]+)?[\"']?(?P<value>[^\s\"'|]{1,500})[\"']?[ \t]*\|[^"
+                r"|\r\n]{0,300}(?:--password-stdin|passwd|sudo[ \t]+-S|login)"
+            ),
+        ),
         (
             "identified",
             r"\bidentified[ \t]+(?:with[ \t]+\S{1,60}[ \t]+)?(?:by|as)[ \t]+[\"'](?P<value>[^\"'\r\n]{1,500})[\"']",
@@ -76,7 +91,7 @@ _STATEMENTS = tuple(
         (
             "-u",
             (
-                r"(?<!\S)[\"']?(?:-u|--user|--proxy-user)(?:[ \t=]|[\"'],[ \t]*[\"'])[\"']?[^\s:\"']{1,200}:"
+                r"(?<!\S)[\"']?(?:-u|--user|--proxy-user)(?:[ \t=]|[\"']?,[ \t]*)[\"']?[^\s:\"']{1,200}:"
                 r"(?P<value>[^\s\"']{1,500})"
             ),
         ),
@@ -155,7 +170,9 @@ def _pairs(text: str, prose: bool, keys: bool) -> Iterator[Span]:
         colon = found["sep"].strip() in (":", "：")
         if line_end < found.end():
             line_end = ended.start() if (ended := _LINE_END.search(text, found.end())) else len(text)
-        begin, end = _value(text, found.end(), line_end if colon and not prose else None)
+        if text.startswith(HIDDEN, found.end()):
+            continue
+        begin, end = _value(text, found.end(), line_end if colon and not prose else None, lines=keys)
         value = text[begin:end]
         if found["sep"].strip() == ":" and value.startswith("//"):
             continue
@@ -177,13 +194,18 @@ def _is_prose(text: str, begin: int, end: int) -> bool:
     return _ENDING.fullmatch(word) is not None or (bool(more) and _PROSE_WORD.fullmatch(word) is not None)
 
 
-def _value(text: str, begin: int, line_end: int | None) -> Span:
+def _value(text: str, begin: int, line_end: int | None, *, lines: bool) -> Span:
     """Where the value that begins at ``begin`` ends, at the latest at ``line_end``; else at a blank. Quotes stay outside."""
-    quoted = _QUOTED.match(text, begin)
+    quoted = (_QUOTED_LINES.match(text, begin) if lines else None) or _QUOTED.match(text, begin)
     if quoted is not None:
         return quoted.span("value")
     if line_end is not None:
-        another = _ANOTHER.search(text, begin, line_end)
+        # The signs within references end nothing.
+        scheme = _SCHEME.match(text, begin)
+        after = scheme.end() if scheme else begin
+        while (reference := REFERENCE.match(text, after)) is not None:
+            after = reference.end()
+        another = _ANOTHER.search(text, after, line_end)
         end = another.start() if another else line_end
     else:
         scheme = _SCHEME.match(text, begin)
@@ -215,7 +237,7 @@ def _elements(text: str) -> Iterator[Span]:
 
 
 def _hides(name: str, value: str) -> bool:
-    return value != HIDDEN and not is_reference(value) and worth_hiding(value, verdict(name))
+    return not value.startswith(HIDDEN[:-1]) and not is_reference(value) and worth_hiding(value, verdict(name))
 
 
 def _unquoted(text: str, begin: int, end: int) -> Span:

@@ -43,10 +43,10 @@ def restored(edited: str, original: str, *, may: Callable[[Path], bool] = lambda
     if tree.whole and tree.structured:
         known = _known(former)
         for scalar in tree.scalars:
-            if HIDDEN in scalar.value and scalar.alias is None:
+            if HIDDEN in scalar.value and not scalar.is_key:
                 taken.append((scalar.begin, scalar.end))
                 path = scalar.path()
-                put = _put_back(edited, scalar, known.get(path)) if not scalar.is_key and may(path) else None
+                put = _put_back(edited, scalar, known.get(path)) if may(path) else None
                 if put is None:
                     missing.append(path)
                 else:
@@ -77,7 +77,7 @@ def _known(former: Document) -> dict[Path, _Known]:
         return {}
     hidden = {id(scalar) for scalar in former.values}
     return {
-        scalar.path(): _Known(
+        seen.path(): _Known(
             scalar.value,
             seen.value,
             former.text[scalar.begin : scalar.end].rstrip(),

@@ -5,6 +5,7 @@ A walk over parse events with a stack of its own: nothing recurses, and nothing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -40,6 +41,9 @@ _VALUES = frozenset(
         "rawvalue",
     }
 )
+
+_LOGIN_FLAGS = frozenset({"-u", "--user", "--proxy-user"})
+_NAME = re.compile(r"[a-z_.-]*")
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +121,7 @@ class _Reader:
         # Which scalars an anchor stands for; the end is -1 while it is open.
         self._ranges: list[tuple[int, int]] = []
         self._structured = False
+        self._section: Section | None = None
 
     def read(self, text: str) -> Tree:
         whole = True
@@ -124,25 +129,28 @@ class _Reader:
             self._read(yaml_events(text))
         except (yaml.YAMLError, NestedTooDeep, ValueError):
             whole = False
+            # What was begun is judged by what was read of it.
+            while self._section is not None:
+                self._section = self._closed(self._section)
         self._follow_aliases()
         return Tree(self.scalars, whole, self._structured)
 
     def _read(self, events: Iterator[yaml.Event]) -> None:
         documents = 0
-        section: Section | None = None
         for event in events:
+            section = self._section
             if isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
                 if section is not None:
                     self._value(event, section)
             elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
                 if section is not None:
-                    section = self._opened(event, section)
+                    self._section = self._opened(event, section)
             elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
                 if section is not None:
-                    section = self._closed(section)
+                    self._section = self._closed(section)
             elif isinstance(event, yaml.DocumentStartEvent):
                 self._anchors.clear()
-                section = Section(None, documents, "", mapping=False, flow=False)
+                self._section = Section(None, documents, "", mapping=False, flow=False)
                 documents += 1
 
     def _opened(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent, around: Section) -> Section:
@@ -157,15 +165,16 @@ class _Reader:
             begin=len(self.scalars),
         )
         if around.mapping and around.key is None:
-            section.is_key = True
+            section.is_key, section.secret = True, around.secret
         elif around.mapping:
             key = around.key or ""
             section.secret = (around.secret and not is_about(key)) or section_verdict(key, around.name)
             section.item = Verdict.YES if section.secret else verdict(key, around.name) if not mapping else Verdict.NO
         else:
             section.secret, section.item = around.secret, around.item
-        if not around.mapping and around.flag:
-            section.secret, section.item, around.flag = True, Verdict.YES, ""
+        if not around.mapping and around.flag and around.flag not in _LOGIN_FLAGS:
+            section.secret, section.item = True, Verdict.YES
+            around.flag = ""
         if event.anchor is not None:
             section.anchor = self._anchored(event.anchor)
         return section
@@ -177,7 +186,7 @@ class _Reader:
             self._raise(section.sealed, Verdict.YES)
         if not section.mapping and len(section.items) == 2 and section.count == 2 and _is_pair(section):
             first, second = (self.scalars[place] for place in section.items)
-            if (named := verdict(first.value)) >= Verdict.KEY and verdict(second.value) is Verdict.NO:
+            if (named := verdict(first.value)) >= Verdict.KEY and not _NAME.fullmatch(second.value):
                 second.verdict = max(second.verdict, named)
         if section.anchor is not None:
             self._ranges[section.anchor] = (section.begin, len(self.scalars))
@@ -188,6 +197,8 @@ class _Reader:
 
     def _value(self, event: yaml.ScalarEvent | yaml.AliasEvent, section: Section) -> None:
         is_key = section.mapping and section.key is None
+        # A template in braces is read as a mapping that is a key.
+        is_template = is_key and section.is_key and section.secret
         place = len(self.scalars)
         value, style, alias = "", "", None
         if isinstance(event, yaml.ScalarEvent):
@@ -206,14 +217,24 @@ class _Reader:
         elif not section.mapping:
             judged = section.item
             if section.flag:
-                judged, section.flag = max(judged, verdict(section.flag)), ""
+                judged, section.flag = max(judged, _flag_verdict(section.flag, value)), ""
             elif value.startswith("-") and "=" not in value and " " not in value:
-                section.flag = value if verdict(value) >= Verdict.KEY else ""
+                section.flag = value if value in _LOGIN_FLAGS or verdict(value) >= Verdict.LIKELY else ""
             section.items.append(place)
+        if is_template:
+            judged, step = Verdict.YES, ""
         begin, end = event.start_mark, event.end_mark
         self.scalars.append(
             Scalar(
-                begin.index if begin else 0, end.index if end else 0, value, style, section, step, judged, is_key, alias
+                begin.index if begin else 0,
+                end.index if end else 0,
+                value,
+                style,
+                section,
+                step,
+                judged,
+                is_key and not is_template,
+                alias,
             )
         )
         if is_key:
@@ -282,6 +303,13 @@ class _Reader:
                 scalar.verdict = to
                 if scalar.alias is not None:
                     waiting.append(scalar)
+
+
+def _flag_verdict(flag: str, value: str) -> Verdict:
+    """Of ``-u user:password`` the value is secret if it has a password."""
+    if flag in _LOGIN_FLAGS:
+        return Verdict.YES if ":" in value else Verdict.NO
+    return verdict(flag)
 
 
 def _is_pair(section: Section) -> bool:

@@ -11,12 +11,11 @@ from agents.redaction.names import Verdict
 HIDDEN = "[redacted]"
 
 # The Collector's own: ${env:NAME}, ${NAME}, ${file:/path}; a literal in ${yaml:…} refers to nothing.
-_REFERENCE = re.compile(
+REFERENCE = re.compile(
     r"\$\{(?:env:)?[A-Za-z_][\w.]{0,200}\}"
-    r"|\$\{(?!yaml:|env:)[A-Za-z][\w+.-]{0,40}:[\w./:#@?&=,+ -]{0,500}\}"
+    r"|\$\{(?!yaml:|env:)[A-Za-z][\w+.-]{0,40}:(?![-=+?])[\w./:#@?&=,+ -]{0,500}\}"
     r"|\$\([A-Z_][A-Z0-9_]{0,200}\)"
-    r"|\{\{-?[\w\s.$|()]{0,200}-?\}\}"
-    r"|%[A-Z_][A-Z0-9_]{2,100}%"
+    r"|\{\{-?[\w\s.$|()]{0,200}-?\}\}|\.Values\.[\w.]{1,200}[ ]?"
 )
 DEFAULT = re.compile(
     r"\$\{(?:env:)?(?P<name>[A-Za-z_][\w.]{0,200})(?::?[-=+?])(?P<default>(?:[^{}\r\n]"
@@ -42,12 +41,15 @@ _FILE = re.compile(
     r"|[\w.-]+\.(?:pem|key|crt|cer|p12|pfx|jks)"
 )
 _IDENTIFIER = re.compile(
-    r"[a-z][a-z0-9]{0,40}(?:[._/ -][a-z0-9]{1,40}){0,20}|[A-Z][a-z]+|[A-Z]{1,12}|[\d.,+-]+(?:ms|s|m|h|d|%|[KMGT]i?B)?"
+    r"[a-z][a-z0-9]{0,40}(?:[._/ -][a-z0-9]{1,40}){0,20}|[A-Z][a-z]+"
+    r"|[A-Z]{1,12}(?:[-_][A-Z0-9]{1,12}){0,5}|(?:[A-Z][A-Za-z]{0,20}-){1,5}[A-Z][A-Za-z]{0,20}"
+    r"|[\d.,+-]+(?:ms|s|m|h|d|%|[KMGT]i?B)?"
 )
-_TOKEN = re.compile(r"[\w+/=.:-]{16,}")
-_RUN = re.compile(r"[A-Za-z0-9+/=]{16,}")
+_TOKEN = re.compile(r"[\w+/=.:-]{12,}")
+_RUN = re.compile(r"[A-Za-z0-9+/=]{12,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,2000}={0,2}")
 _USER_AND_PASSWORD = re.compile(r"[\x21-\x39\x3b-\x7e]{1,200}:[\x21-\x7e]{3,500}")
+_LOGIN = re.compile(r"[^\s:/]{1,100}:(?!\d{1,5}$)[^\s/]{1,500}")
 _WORKING_DIRECTORY = re.compile(r"(?:/[\w.@-]+)+/?|[A-Za-z]:\\[\w.\\-]*")
 
 
@@ -64,23 +66,25 @@ def worth_hiding(value: str, verdict: Verdict, name: str = "") -> bool:
         return True
     if looks_like_token(text):
         return True
+    if name.lower().endswith("auth") and _LOGIN.fullmatch(text):
+        return True
     return verdict is Verdict.LIKELY and not _IDENTIFIER.fullmatch(text)
 
 
 def is_reference(text: str) -> bool:
     """Whether ``text`` is made of references alone, such as ``Bearer ${env:TOKEN}``."""
-    if "${" not in text and "$(" not in text and "{{" not in text and "%" not in text:
+    if "${" not in text and "$(" not in text and "{{" not in text and ".Values" not in text:
         return False
     if len(text) > _LONGEST_REFERENCE:
         return False
-    rest, count = _REFERENCE.subn("", text)
+    rest, count = REFERENCE.subn("", text)
     return count > 0 and _AROUND.fullmatch(rest) is not None
 
 
 def is_reference_with_default(text: str) -> bool:
     """Whether ``text`` is one reference with a default: the default alone is hidden."""
     found = DEFAULT.search(text) if "${" in text and len(text) <= _LONGEST_REFERENCE else None
-    return found is not None and _AROUND.fullmatch(_REFERENCE.sub("", DEFAULT.sub("", text))) is not None
+    return found is not None and _AROUND.fullmatch(REFERENCE.sub("", DEFAULT.sub("", text))) is not None
 
 
 def looks_like_token(text: str) -> bool:
@@ -90,7 +94,12 @@ def looks_like_token(text: str) -> bool:
     if not _TOKEN.fullmatch(text):
         return False
     run = _RUN.search(text)
-    return run is not None and sum(letter.isdigit() for letter in run[0]) >= 2 and not run[0].isdigit()
+    if run is None:
+        return False
+    # Digits at the end number a word.
+    word = run[0].rstrip("0123456789=")
+    digits = sum(letter.isdigit() for letter in word)
+    return digits > (1 if word.islower() and len(run[0]) < 20 else 0) and not run[0].isdigit()
 
 
 def is_encoded_login(text: str) -> bool:

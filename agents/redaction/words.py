@@ -11,17 +11,21 @@ STEMS = (
     "authtoken",
     "accesstoken", "refreshtoken", "bearertoken", "sharedkey", "credential", "connectionstring", "connstring",
     "authuserinfo", "accesssignature",
+    "passwrd", "pasword", "psword", "pincode", "unlockpin", "userpin", "securityanswer", "recoverycode", "backupcode",
+    "seedphrase", "recoveryphrase", "authcode", "authorizationcode", "codeverifier", "clientassertion",
     # German, French, Spanish, Portuguese, Dutch, Danish, Swedish, Norwegian, Finnish, Hungarian, Croatian
-    "passwort", "kennwort", "geheimnis", "losungswort", "motdepasse", "contrasena", "contrasenya", "contrasinal",
+    "passwort", "zugangsdaten", "kennwort", "geheimnis", "losungswort", "motdepasse", "contrasena", "contrasenya", "contrasinal",
     "palavrapasse", "palavrachave", "wachtwoord",
     "adgangskode", "losenord", "passord", "salasana", "jelszo", "lozinka", "slaptazodis", "parool",
     "matkhau", "katasandi", "sandilewati", "hasowka",
     # Russian, Ukrainian, Bulgarian, Greek, Hebrew, Arabic, Hindi, Thai
-    "пароль", "парола", "секрет", "токен", "ключдоступа", "κωδικος", "συνθηματικο", "סיסמה", "סיסמא", "كلمةالمرور",
+    "пароль", "парола", "секрет", "токен", "ключдоступа", "κωδικο", "συνθηματικο", "סיסמה", "סיסמא", "كلمةالمرور",
     "كلمةالسر", "पासवर्ड", "รหัสผาน", "รหัสผ่าน",
     # Chinese, Japanese, Korean
-    "密码", "密碼", "口令", "密钥", "密鑰", "密匙", "令牌", "凭证", "凭据", "憑證", "憑據", "私钥", "私鑰", "金钥", "金鑰",
-    "パスワード", "パスフレーズ", "ハスワート", "暗証番号", "秘密", "シークレット", "トークン",
+    "密码", "密碼", "口令", "密钥", "密鑰", "密匙", "令牌",
+    "凭证", "凭据", "憑證", "憑據", "私钥", "私鑰", "金钥", "金鑰",
+    "パスワード", "アクセスキー", "授权码", "授權碼", "비밀키",
+    "パスフレーズ", "ハスワート", "暗証番号", "秘密", "シークレット", "トークン",
     "合言葉", "認証情報", "비밀번호", "암호", "토큰", "비밀", "시크릿",
 )  # fmt: skip
 WORDS = frozenset(
@@ -31,7 +35,7 @@ WORDS = frozenset(
         "cookies", "csrf", "xsrf", "jsessionid", "phpsessid", "sessionid", "dsn", "sas", "psk", "jwt", "otp",
         "totp", "salt", "mnemonic", "community",
         "communities", "htpasswd", "requirepass", "masterauth", "pkpass", "pincode", "apitoken", "netrc", "pgpass",
-        "dockerconfigjson", "dockercfg",
+        "dockerconfigjson", "dockercfg", "kek", "dek",
         # words of other languages that are parts of English ones
         "senha", "senhas", "clave", "claves", "heslo", "haslo", "parola", "parole", "sifre", "sifreniz", "mdp",
         "segredo", "gesla", "geslo", "wachtwort", "schluessel", "schlussel", "cle", "chiave", "cheie", "пасс",
@@ -39,7 +43,21 @@ WORDS = frozenset(
     }
 )  # fmt: skip
 WHOLE = frozenset(
-    {"pin", "pat", "sig", "signature", "xhoneycombteam", "honeycombteam", "xapi", "userpass", "xamzsecuritytoken"}
+    {
+        "pin",
+        "pat",
+        "sig",
+        "idrsa",
+        "iddsa",
+        "idecdsa",
+        "ided25519",
+        "signature",
+        "xhoneycombteam",
+        "honeycombteam",
+        "xapi",
+        "userpass",
+        "xamzsecuritytoken",
+    }
 )
 # Words that end so: smtppass, dbpwd, rootpw, accesstoken; but compass.
 ENDINGS = ("pass", "pwd", "pw", "token", "tokens")
@@ -81,7 +99,7 @@ NOT_STEMS = (
 # Before "key" they name a secret, whatever the value, except the path of a file.
 KEY_OF = frozenset(
     {
-        "access", "account", "admin", "aes", "agent", "anon", "anthropic", "api", "app", "appinsights",
+        "access", "account", "activation", "admin", "aes", "agent", "anon", "anthropic", "api", "app", "appinsights",
         "application", "auth", "authentication", "authorization",
         "authtoken", "aws", "axiom", "azure", "bootstrap", "bot", "bugsnag", "ci", "cipher", "consumer",
         "coralogix", "cosmos", "crypt", "crypto", "datadog", "dd", "decrypt",
@@ -102,7 +120,8 @@ KEY_OF = frozenset(
 LIKELY_KEY_OF = frozenset(
     {
         "ca", "cert", "certificate", "client", "cluster", "data", "device", "ecdsa", "ed25519", "event", "google",
-        "host", "maps", "org", "primary", "project", "query", "read", "reader", "rest", "secondary", "server",
+        "host", "maps", "org", "primary", "product", "serial", "nonce",
+        "project", "query", "read", "reader", "rest", "secondary", "server",
         "source", "stream", "team", "tenant", "user", "dataset", "collector",
     }
 )  # fmt: skip

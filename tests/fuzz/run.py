@@ -1,4 +1,5 @@
-"""Fuzz the decoder and the answers: ``python -m tests.fuzz.run --cases 50000 [--seconds 60] [--seed 7]``.
+"""Fuzz the decoder, the answers and every parser of foreign text:
+``python -m tests.fuzz.run --cases 50000 [--seconds 60] [--seed 7]``.
 
 Three drivers share one target and one set of mutations: a seeded generator (most cases, reproducible by number),
 hypothesis (few cases, shrinks what it finds) and a coverage-guided fuzzer in a process of its own. Exit status 1 when
@@ -23,6 +24,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.mutations import SeededChooser, mutated, wrapped
+from tests.fuzz.parsers import in_children
 from tests.fuzz.seeds import seeds
 from tests.fuzz.target import exercise
 from tests.raw_socket import resident_bytes
@@ -122,6 +124,14 @@ def guided(cases: int, *, seed: int, seconds: float) -> Outcome:
     return outcome
 
 
+def parsed(cases: int, *, seed: int) -> Outcome:
+    """Texts for every parser, each in a process of its own: a crash of the interpreter is a finding."""
+    outcome = Outcome()
+    outcome.cases, outcome.findings = in_children(cases, seed=seed)
+    outcome.kinds["texts in processes of their own"] = outcome.cases
+    return outcome
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=50_000)
@@ -132,6 +142,7 @@ def main() -> int:
     by_hypothesis = max(1, options.cases // 100)
     by_coverage = options.cases // 4
     outcomes = {
+        "parsers": parsed(options.cases // 500, seed=options.seed),
         "generator": generated(
             options.cases - by_hypothesis - by_coverage, seed=options.seed, deadline=begun + options.seconds * 0.6
         ),

@@ -8,6 +8,7 @@ import pytest
 
 from opamp_transport.protocol import framing, messages
 from tests.fuzz.mutations import SeededChooser, mutated, put_together, take_apart
+from tests.fuzz.parsers import in_children
 from tests.fuzz.run import MOST_GROWTH, generated, one, shrinking
 from tests.fuzz.seeds import seeds
 
@@ -35,6 +36,17 @@ class TestMutations:
             for number in range(300)
         )
         assert decodable > 100
+
+
+class TestParsers:
+    def test_nothing_is_found_in_a_process_of_its_own(self) -> None:
+        texts, findings = in_children(20, seed=3, names=["YAML depth", "label queries"])
+        assert findings == []
+        assert texts > 2 * 60
+
+    def test_an_unknown_exception_or_end_is_a_finding(self) -> None:
+        _texts, findings = in_children(1, seed=3, names=["no such parser"])
+        assert ["no such parser" in finding for finding in findings] == [True]
 
 
 class TestRun:
