@@ -147,19 +147,7 @@ def checked(draft: Draft) -> tuple[dict[str, Any], RemoteConfig, list[Finding]]:
 
 def _without_secrets(item: Finding) -> Finding:
     """The true text was judged; a message may cite some of it."""
-    return replace(item, message=_said_without_secrets(item.message), path=message_shown(item.path))
-
-
-def _said_without_secrets(said: Sentence) -> Sentence:
-    values = {
-        name: _said_without_secrets(value)
-        if isinstance(value, Sentence)
-        else message_shown(value)
-        if isinstance(value, str)
-        else value
-        for name, value in said.values.items()
-    }
-    return Sentence(said.template, **values)
+    return replace(item, message=item.message.with_texts(message_shown), path=message_shown(item.path))
 
 
 def _blocking(item: Finding) -> Sentence:
