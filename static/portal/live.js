@@ -1,5 +1,5 @@
-// Keeps the named parts of a page fresh by reading the page again, unless the person is using them. The server renders; nothing
-// here knows what the parts say.
+// Keeps the named parts of a page fresh by reading the page again, unless the person is using them. Told that it is for this, the
+// server may leave the rest of the page out. The server renders; nothing here knows what the parts say.
 import { enliven } from "./portal.js";
 
 const box = document.getElementById("live");
