@@ -35,9 +35,9 @@ CALLS = [
     ("get", "configurations/c/revisions", None, [VIEW_CONFIGURATIONS], 200),
     ("get", "configurations/c/agents", None, [VIEW_CONFIGURATIONS, VIEW_AGENTS], 200),
     ("post", "configurations", NEW, [VIEW_CONFIGURATIONS, "configurations.add_configuration"], 201),
-    ("post", "configurations/preview", {"raw_config": ""}, [VIEW_CONFIGURATIONS, VIEW_AGENTS], 200),
+    ("post", "configurations/preview", {"raw_config": "a: 1"}, [VIEW_CONFIGURATIONS, VIEW_AGENTS], 200),
     ("post", "configurations/c/preview", {}, [VIEW_CONFIGURATIONS, VIEW_AGENTS], 200),
-    ("put", "configurations/c", {"raw_config": ""}, [VIEW_CONFIGURATIONS, "configurations.change_configuration"], 200),
+    ("put", "configurations/c", {"raw_config": "a: 1"}, [VIEW_CONFIGURATIONS, "configurations.change_configuration"], 200),
     ("patch", "configurations/c", {}, [VIEW_CONFIGURATIONS, "configurations.change_configuration"], 200),
     (
         "post", "configurations/c/rollback", {"revision": 1},
