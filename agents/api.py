@@ -34,18 +34,20 @@ from agents.api_serializers import (
     CredentialSerializer,
     CustomMessageRequest,
     EventSerializer,
+    LabelPreviewSerializer,
     LabelsRequest,
     NewUidSerializer,
     OutcomeSerializer,
     SummarySerializer,
 )
 from agents.filters import AgentFilter
-from agents.labels import InvalidLabels
+from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
 from agents.reports import FACT_NAMES, Facts, Status, derived_status
 from agents.services import commands, credentials, editing
 from agents.services.batches import MOST, Outcome
 from agents.services.identity import assign_instance_uid
+from agents.services.label_previews import preview_labels, set_and_remove
 from agents.shown import MOST_SHOWN, files_shown, tree_shown
 
 INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -322,9 +324,31 @@ class AgentViewSet(
         try:
             return self._to_many(wanted, edit)
         except InvalidLabels as error:
-            raise serializers.ValidationError(
-                {"set": {key: [in_readers_language(text)] for key, text in error.errors}}
-            ) from error
+            raise _labels_refused(error) from error
+
+    @extend_schema(
+        operation_id="agents_labels_preview", filters=False, request=LabelsRequest, responses=LabelPreviewSerializer
+    )
+    @action(
+        detail=False,
+        methods=["post"],
+        url_path="labels/preview",
+        right="change",
+        filterset_class=None,
+        serializer_class=LabelsRequest,
+    )
+    def preview_label_many(self, request: Request) -> Response:
+        """What setting and removing operator labels of many agents would do to their configurations; nothing is saved."""
+        wanted = LabelsRequest(data=request.data)
+        keys = list(self._chosen(wanted))
+        values = wanted.validated_data
+        try:
+            validate_labels(values.get("set", {}))
+        except InvalidLabels as error:
+            raise _labels_refused(error) from error
+        change = set_and_remove(values.get("set", {}), set(values.get("remove", ())))
+        found = preview_labels(Agent.objects.filter(pk__in=keys), change)
+        return Response(LabelPreviewSerializer(found).data)
 
     # --- Shared ----------------------------------------------------------------------------------------------------
 
@@ -337,8 +361,8 @@ class AgentViewSet(
         change([self.get_object().pk], by=signed_in(request), at=clock.now())
         return Response(CredentialSerializer(self.get_object()).data)
 
-    def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], Outcome]) -> Response:
-        """Do it to the chosen agents. Raises `ValidationError` when they are more than one request may touch."""
+    def _chosen(self, wanted: ChosenAgents) -> dict[int, UUID]:
+        """The chosen agents' keys and uids. Raises `ValidationError` when they are more than one request may touch."""
         wanted.is_valid(raise_exception=True)
         found = wanted.chosen(Agent.objects.visible_to(self.request.user)).order_by()
         keys = dict(found.values_list("pk", "instance_uid")[: MOST + 1])
@@ -347,7 +371,17 @@ class AgentViewSet(
             raise serializers.ValidationError(
                 {"filter": [_("More than %(most)s agents match: narrow the filter and send several requests.") % most]}
             )
+        return keys
+
+    def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], Outcome]) -> Response:
+        """Do it to the chosen agents."""
+        keys = self._chosen(wanted)
         outcome = act(list(keys))
         for uid in set(wanted.validated_data.get("instance_uids", ())) - set(keys.values()):
             outcome.skip(uid, Sentence("There is no such agent."))
         return Response(OutcomeSerializer(outcome).data)
+
+
+def _labels_refused(error: InvalidLabels) -> serializers.ValidationError:
+    """The messages by label."""
+    return serializers.ValidationError({"set": {key: [in_readers_language(text)] for key, text in error.errors}})

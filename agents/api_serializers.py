@@ -258,6 +258,29 @@ class OutcomeSerializer(serializers.Serializer[Outcome]):
         return [{"instance_uid": str(uid), "reason": in_readers_language(reason)} for uid, reason in outcome.sample]
 
 
+class MoveSerializer(serializers.Serializer[Any]):
+    """So many agents whose configuration would change from one name to another; null for none."""
+
+    agents = serializers.IntegerField()
+
+    def to_representation(self, move: Any) -> dict[str, Any]:
+        """Under names that Python keeps for itself."""
+        return {"from": move.former or None, "to": move.then or None, "agents": move.agents}
+
+    def get_fields(self) -> dict[str, Any]:
+        """With those names in the schema."""
+        names = {name: serializers.CharField(allow_null=True) for name in ("from", "to")}
+        return {**names, **super().get_fields()}
+
+
+class LabelPreviewSerializer(serializers.Serializer[Any]):
+    """What changed labels would do: agents whose labels change, those skipped, and whose configuration changes."""
+
+    changed = serializers.IntegerField()
+    skipped = serializers.IntegerField()
+    moves = MoveSerializer(many=True)
+
+
 # --- What is taken ---------------------------------------------------------------------------------------------------
 
 

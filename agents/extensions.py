@@ -5,7 +5,7 @@ An explicit list instead of signals: who is called, and in which order, is one l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -23,6 +23,9 @@ CustomMessageReceiver = Callable[[Any, CustomMessage, datetime], CustomMessage |
 What it returns is sent to the agent. Kept short: reports wait for the same database threads.
 """
 
+Placing = Callable[[Sequence[Mapping[str, str]]], Sequence[str]]
+"""From the labels of some agents to the names of what each should run; changes nothing."""
+
 Relabelling = Callable[[], None]
 """Called at the beginning of a transaction that is going to change labels, before any agent's row is locked."""
 
@@ -38,7 +41,9 @@ class Panel(NamedTuple):
 
 _relabelling: list[Relabelling] = []
 _relabelled: list[Relabelled] = []
+_placing: Placing | None = None
 _panels: list[Panel] = []
+_configuration_error = "remote_config_error"
 _receivers: dict[str, CustomMessageReceiver] = {}
 _custom_capabilities: tuple[str, ...] = ()
 
@@ -67,6 +72,17 @@ def relabelled(agent_ids: Sequence[int], at: datetime) -> None:
         callback(agent_ids, at)
 
 
+def register_placing(callback: Placing) -> None:
+    """Have ``callback`` say, for previews, what agents with given labels should run."""
+    global _placing  # noqa: PLW0603  set once, when Django is ready
+    _placing = callback
+
+
+def placed(labels: Sequence[Mapping[str, str]]) -> Sequence[str]:
+    """The names of the configurations that agents with these labels should run, ``""`` for none."""
+    return _placing(labels) if _placing is not None else [""] * len(labels)
+
+
 def register_panel(panel: Panel) -> None:
     """Show ``panel`` on every agent's page; a second registration of the same name replaces the first."""
     _panels[:] = [known for known in _panels if known.name != panel.name]
@@ -76,6 +92,17 @@ def register_panel(panel: Panel) -> None:
 def panels() -> tuple[Panel, ...]:
     """The registered panels, in order of registration."""
     return tuple(_panels)
+
+
+def register_configuration_error(field: str) -> None:
+    """Have lists show ``field``, as seen from an agent, as the text of its failed configuration."""
+    global _configuration_error  # noqa: PLW0603  set once, when Django is ready
+    _configuration_error = field
+
+
+def configuration_error() -> str:
+    """Where the text of a failed configuration stands, as seen from an agent."""
+    return _configuration_error
 
 
 def register_custom_capability(name: str, receiver: CustomMessageReceiver) -> None:

@@ -13,7 +13,9 @@ from django.db.models import F, Func, Q, TextField
 from django.db.models.lookups import IContains
 
 # Shorter text has no trigram that an index could be asked for, unless it stands at the beginning of a word.
-_SHORTEST_PART = 3
+SHORTEST_PART = 3
+# No name is longer, and SQLite refuses long patterns.
+LONGEST_PART = 255
 
 
 class _SearchedText(Func):
@@ -39,5 +41,5 @@ def text_condition(text: str) -> Q:
         return Q(instance_uid=UUID(text))
     except ValueError:
         pass
-    part = text if len(text) >= _SHORTEST_PART else f"\n{text}"
+    part = text if len(text) >= SHORTEST_PART else f"\n{text}"
     return Q(IContains(_SearchedText(F("name"), F("hostname"), F("service_name")), part))

@@ -19,4 +19,6 @@ class ConfigurationsConfig(AppConfig):
 
         extensions.register_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_relabelled(targeting.rematch_agents)
+        extensions.register_placing(targeting.names_for)
+        extensions.register_configuration_error("assignment__error_message")
         panels.register()

@@ -103,8 +103,16 @@ class Configuration(models.Model):
         verbose_name_plural = _("configurations")
         ordering = ["name"]
 
+    # Of the agents that applied it, how many are not connected; lists that show it count them.
+    last_known_count = 0
+
     def __str__(self) -> str:
         return self.display_name or self.name
+
+    @property
+    def certain_count(self) -> int:
+        """Agents that applied it and are connected, where `with_outcomes` counted them."""
+        return max(getattr(self, "applied_count", 0) - self.last_known_count, 0)
 
     def parsed_selector(self) -> Selector:
         """The stored selector as a value; it was valid when it was saved."""

@@ -96,7 +96,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     sample: list[PreviewAgent] = []
     contested: Counter[tuple[Hashable, bool]] = Counter()
     columns = ("instance_uid", "name", "hostname", "connected", "capabilities", "labels", "configuration_name")
-    candidates = Agent.objects.filter(selector_condition(selector)).order_by("name", "id").values_list(*columns)
+    candidates = Agent.objects.filter(selector_condition(selector)).in_order("name").values_list(*columns)
     for uid, agent_name, hostname, connected, capabilities, labels, present in candidates.iterator(chunk_size=2_000):
         matched += 1
         rival = others.winner(labels)

@@ -36,10 +36,14 @@ def keep_private(arguments: Sequence[str]) -> None:
         os.umask(PRIVATE_UMASK)
 
 
-def prepare(folder: Path, variable: str, *, written: bool = True) -> None:
-    """Make the folder that ``variable`` names, unless it is there. Raises `StrangeValue` when it cannot be used."""
+def prepare(folder: Path, variable: str, *, within: Sequence[str] = (), written: bool = True) -> None:
+    """Make the folder that ``variable`` names and those ``within``, unless they are there.
+
+    Raises `StrangeValue` when it cannot be used.
+    """
     try:
-        folder.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        for path in (folder, *(folder / name for name in within)):
+            path.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     except OSError as error:
         raise StrangeValue(f"{variable}={folder} cannot be used ({error.strerror}): name another folder.") from error
     if written and not os.access(folder, os.W_OK | os.X_OK):

@@ -1,4 +1,4 @@
-"""What is done for every request of pages and API: counted and timed, its host and address checked, idle sessions ended."""
+"""What is done for every request of pages and API: counted and timed, its host, address and URL checked, idle sessions ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 from django.utils.translation import gettext as _
 
@@ -17,6 +17,7 @@ from accounts import sign_in
 from accounts.clock import clock
 from accounts.models import User
 from accounts.refreshing import refreshes_itself
+from opamp_platform import rest
 from opamp_platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from opamp_transport.admission import forwarded_for, peer_address
 
@@ -39,6 +40,22 @@ class MeasureRequests:
         HTTP_REQUESTS.labels(method, str(response.status_code)).inc()
         HTTP_SECONDS.labels(method).observe(time.perf_counter() - begun)
         return response
+
+
+class RefuseNul:
+    """A NUL character in a URL, which PostgreSQL cannot hold: nothing has such a name (404), no value has it (400)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer what can be meant."""
+        if "\x00" in request.path_info:
+            return rest.not_found(request, Http404())
+        # As a browser or a program writes it; servers refuse it in any other form.
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            return rest.nul_in_query(request)
+        return self.get_response(request)
 
 
 class CheckHost(CommonMiddleware):

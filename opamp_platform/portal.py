@@ -17,6 +17,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
+from accounts.base_admin import with_portal_admin
 from accounts.languages import in_readers_language
 from accounts.views import ChangePassword, SignIn, SignOut
 from agents.models import AgentEvent
@@ -41,6 +42,10 @@ class PortalSite(admin.AdminSite):
     index_title = _("Fleet")
     site_url = None
     index_template = "admin/dashboard.html"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Django's, on the portal's base: no list takes lookups that it does not declare, whoever wrote its admin."""
+        super().register(model_or_iterable, with_portal_admin(admin_class), **options)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
         """What people come for stands first."""
@@ -98,8 +103,11 @@ class PortalSite(admin.AdminSite):
             warnings += limits_reached(counts.total())
         context["warnings"] = [in_readers_language(said) for said in warnings]
         if request.user.has_perm("configurations.view_configuration"):
+            # Not above: its package registers an admin here, for which this class must be whole.
+            from agents.admin.facets import with_last_known
+
             rows = Configuration.objects.select_related("current").with_outcomes()
-            context["configurations"] = rows.order_by("-enabled", "name")[:_CONFIGURATIONS]
+            context["configurations"] = with_last_known(rows.order_by("-enabled", "name")[:_CONFIGURATIONS])
         return super().index(request, context)
 
 

@@ -7,7 +7,13 @@ from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    ObjectDoesNotExist,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.http.multipartparser import MultiPartParserError
@@ -31,11 +37,12 @@ from configurations.api_serializers import findings_json
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.offers import NothingToRetry
 from configurations.services.publishing import NameTaken, StaleEdition, StaleRevision, UnknownRevision
-from opamp_platform import unavailable
+from opamp_platform import refusal, unavailable
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"
 _AWAY = Sentence("The database is out of reach; try again later.")
+_NUL = Sentence("Null characters are not allowed.")
 
 
 class ProblemRenderer(JSONRenderer):
@@ -181,8 +188,21 @@ class NoSuchUrl(APIView):
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's 400, as a problem below the API's path."""
-    return _api_problem(request, 400, _("The request cannot be read.")) or defaults.bad_request(request, exception)
+    """Django's 400, as a problem below the API's path; elsewhere a page that says why and leads back."""
+    return _api_problem(request, 400, _("The request cannot be read.")) or refusal.page(request, exception)
+
+
+def nul_in_query(request: HttpRequest) -> HttpResponse:
+    """400 for a NUL character in a query, which no database holds; the problem names the parameters that have one."""
+    named = [name for name, values in request.GET.lists() if "\x00" in name or any("\x00" in value for value in values)]
+    errors = {name.replace("\x00", "\N{REPLACEMENT CHARACTER}"): [_NUL] for name in named}
+    return _api_problem(request, 400, _("The request is not valid."), errors) or refusal.page(request, BadRequest())
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 404, as a problem below the API's path."""
+    said = _("There is nothing of that name here.")
+    return _api_problem(request, 404, said) or defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -196,7 +216,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
     ) or defaults.server_error(request)
 
 
-def _api_problem(request: HttpRequest, status: int, detail: str) -> HttpResponse | None:
+def _api_problem(
+    request: HttpRequest, status: int, detail: str, errors: Mapping[str, Any] | None = None
+) -> HttpResponse | None:
     if not f"{request.path_info}/".startswith(f"{API_PATH}/"):
         return None
-    return JsonResponse(problem_body(status, detail), status=status, content_type=PROBLEM_TYPE)
+    return JsonResponse(problem_body(status, detail, errors=errors), status=status, content_type=PROBLEM_TYPE)

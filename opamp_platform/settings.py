@@ -33,11 +33,12 @@ TESTING = "pytest" in sys.modules
 if not TESTING:
     keep_private(sys.argv)
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "data").resolve()
-prepare(DATA_DIR, "DATA_DIR")
-# An image is built with its static files collected; elsewhere `serve` collects them.
-STATIC_ROOT = Path(env.text("STATIC_ROOT") or DATA_DIR / "static").resolve()
-# It may be part of an image.
-prepare(STATIC_ROOT, "STATIC_ROOT", written=False)
+# An image is built with its static files collected, into a folder that may be read-only; elsewhere `serve` collects them.
+_static_root = env.text("STATIC_ROOT")
+prepare(DATA_DIR, "DATA_DIR", within=[] if _static_root else ["static"])
+STATIC_ROOT = Path(_static_root or DATA_DIR / "static").resolve()
+if _static_root:
+    prepare(STATIC_ROOT, "STATIC_ROOT", written=False)
 
 DEBUG = env.flag("DEBUG")
 SECRET_KEY = secret_key(env.text("SECRET_KEY"), DATA_DIR)
@@ -173,6 +174,7 @@ MIDDLEWARE = [
     "opamp_platform.middleware.EndIdleSessions",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "opamp_platform.middleware.RefuseNul",
 ]
 ROOT_URLCONF = "opamp_platform.urls"
 ASGI_APPLICATION = "opamp_platform.asgi.application"

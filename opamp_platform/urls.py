@@ -27,4 +27,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 handler400 = rest.bad_request
+handler404 = rest.not_found
 handler500 = rest.server_error

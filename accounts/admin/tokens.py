@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.base_admin import PortalAdmin
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.lifetimes import DEFAULT, UnclearExpiry, parse_expiry
@@ -67,7 +68,7 @@ class TokenForm(forms.ModelForm[ApiToken]):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+class ApiTokenAdmin(PortalAdmin):
     """Issue and revoke. Rows stay, since the audit trail speaks of them."""
 
     form = TokenForm

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from accounts.base_admin import PortalAdmin
 from accounts.models import AuditEntry
 from accounts.paging import WindowPaging
 from accounts.trail import Bound, UnclearMoment, by_actor, by_verb, moment, since_or_until
@@ -91,7 +92,7 @@ class TypedFilter(admin.ListFilter):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(WindowPaging, admin.ModelAdmin[AuditEntry]):
+class AuditEntryAdmin(WindowPaging, PortalAdmin):
     """Read-only."""
 
     list_display = ("when", "actor_name", "verb", "object", "said")

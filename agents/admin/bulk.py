@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -25,10 +26,11 @@ from accounts.models import User
 from accounts.services import one_entry
 from agents.admin import confirming
 from agents.labels import InvalidLabels, validate_labels
-from agents.models import Agent
+from agents.models import Agent, AgentQuerySet
 from agents.reports import AgentCapabilities
 from agents.services import commands, credentials, editing
 from agents.services.batches import batches
+from agents.services.label_previews import LabelPreview, preview_labels, set_and_remove
 
 _SAMPLE = 20
 _RESTART = int(AgentCapabilities.ACCEPTS_RESTART_COMMAND)
@@ -36,13 +38,17 @@ _RESTART = int(AgentCapabilities.ACCEPTS_RESTART_COMMAND)
 Run = Callable[[Sequence[int], User, datetime, Mapping[str, Any]], int]
 """Gets primary keys, a batch at a time, and the cleaned values of the action's form; returns how many it reached."""
 
+Preview = Callable[[AgentQuerySet, Mapping[str, Any]], LabelPreview]
+"""Gets those reached and the cleaned values of the action's form."""
+
 
 @dataclass(frozen=True, slots=True)
 class BulkAction:
     """One entry of the menu. ``eligible`` says who is reached; the others are counted and named with ``skipped`` as the reason.
 
     ``offline`` says what becomes of agents that are not connected, ``done`` what is said afterwards (with ``count``).
-    ``available`` is asked each time the menu is shown.
+    ``available`` is asked each time the menu is shown. ``preview`` says what the values of the form would do, on a page of its
+    own before anything is done.
     """
 
     name: str
@@ -56,6 +62,7 @@ class BulkAction:
     form: type[forms.Form] | None = None
     danger: bool = False
     available: Callable[[], bool] = lambda: True
+    preview: Preview | None = None
 
 
 _actions: dict[str, BulkAction] = {}
@@ -92,8 +99,10 @@ def _perform(
     )
     reached = rows.filter(action.eligible) if action.eligible is not None else rows
     count = reached.count()
-    answered = "confirmed" in request.POST
-    form = action.form(request.POST if answered else None) if action.form else None
+    returns = "edit" in request.POST
+    answered = "confirmed" in request.POST and not returns
+    filled = answered or returns or "preview" in request.POST
+    form = action.form(request.POST if filled else None) if action.form else None
     refusal = None
     if answered and (form is None or form.is_valid()):
         refusal = confirming.problem_of(request.POST, count)
@@ -101,7 +110,15 @@ def _perform(
             values = form.cleaned_data if form is not None else {}
             done = _run(action, reached, cast("User", request.user), values)
             model_admin.message_user(request, action.done % {"count": done}, messages.SUCCESS)
-            return None
+            # To the first page: after forgetting a page of agents the one they stood on may be gone.
+            asked = request.GET.copy()
+            asked.pop("p", None)
+            return redirect(f"{request.path}?{asked.urlencode()}" if asked else request.path)
+    preview: LabelPreview | None = None
+    if action.preview and form is not None and filled and not returns and form.is_valid():
+        preview = action.preview(reached, form.cleaned_data)
+    # What was typed goes along hidden once its effect is on the page.
+    kept = [] if preview is not None or form is None else list(form.fields)
     chosen_count = rows.count()
     skipped = rows.exclude(pk__in=reached.values("pk")) if action.eligible is not None else rows.none()
     context = {
@@ -111,15 +128,18 @@ def _perform(
         "action": action,
         "count": count,
         "chosen_count": chosen_count,
-        "sample": reached.order_by("name", "id")[:_SAMPLE],
+        "sample": reached.in_order("name")[:_SAMPLE],
         "more": max(count - _SAMPLE, 0),
         "skipped_count": chosen_count - count,
-        "skipped_sample": skipped.order_by("name", "id")[:_SAMPLE],
+        "skipped_sample": skipped.in_order("name")[:_SAMPLE],
         "offline_count": reached.filter(connected=False).count(),
-        "form": form,
+        "form": form if preview is None else None,
+        "preview": preview,
+        "typed": [(field.label, field.value()) for field in form if field.value()] if preview and form else [],
+        "asks_preview": action.preview is not None and preview is None,
         "refusal": refusal,
         "must_type": count > confirming.TYPE_ABOVE,
-        "carried": confirming.carried(request.POST, without=["confirmed", *(form.fields if form else ())]),
+        "carried": confirming.carried(request.POST, without=["confirmed", "preview", "edit", *kept]),
         "submit": ngettext("%(verb)s (%(count)d agent)", "%(verb)s (%(count)d agents)", count)
         % {"verb": action.label, "count": count},
         "page": request.get_full_path(),
@@ -217,6 +237,13 @@ register_bulk_action(
         offline=gettext_lazy("Those offline restart when they connect."),
     )
 )
+
+
+def preview_relabel(agents: AgentQuerySet, values: Mapping[str, Any]) -> LabelPreview:
+    """Who would get or lose which configuration."""
+    return preview_labels(agents, set_and_remove(values["put"], values["remove"]))
+
+
 register_bulk_action(
     BulkAction(
         name="relabel",
@@ -225,6 +252,7 @@ register_bulk_action(
         run=relabel,
         done=gettext_lazy("Agents with changed labels: %(count)d."),
         form=LabelsForm,
+        preview=preview_relabel,
     )
 )
 

@@ -20,6 +20,7 @@ from agents.shown import pair_shown
 
 _CHIPS = 3
 _LONGEST_VALUE = 40
+_LONGEST_REASON = 120
 # Labels that other columns show already.
 _COLUMNS = ("service.", "host.", "os.")
 # Django's text, translated by its own catalogue.
@@ -36,14 +37,18 @@ def checkbox(agent: Agent) -> SafeString:
     )
 
 
-def pill(agent: Agent) -> SafeString:
-    """The status: text, sign and colour."""
-    return _drawn("admin/pill.html", get_language(), ("status", agent.status.value))
+def pill(agent: Agent, reason: str | None = None) -> SafeString:
+    """The status: text, sign and colour; ``reason``: of an error."""
+    drawn = _drawn("admin/pill.html", get_language(), ("status", agent.status.value))
+    if not reason:
+        return drawn
+    short = reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…"
+    return format_html('{}<span class="reason" title="{}">{}</span>', drawn, reason, short)
 
 
 def running(agent: Agent) -> SafeString:
     """Name and revision of what the agent should run, and whether it does."""
-    names = ("configuration_name", "configuration_revision", "config_failed", "in_sync")
+    names = ("configuration_name", "configuration_revision", "config_failed", "in_sync", "connected")
     facts = tuple((name, getattr(agent, name)) for name in names)
     return _drawn("admin/agents/agent/running.html", get_language(), ("agent", facts))
 

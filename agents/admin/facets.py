@@ -1,13 +1,13 @@
 """List filters with counts, from one grouped query over the fleet instead of a count for every choice.
 
-A count respects the other filters of this file that are chosen. With a search it is left out: it would cost a scan.
+A count respects the other filters that are chosen, and the search: of what that finds so many agents are counted, no more.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from django.contrib import admin
@@ -15,6 +15,8 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from agents.admin import failures
+from agents.admin.searching import search_of
 from agents.conditions import status_condition
 from agents.models import Agent, Transport
 from agents.reports import FACT_NAMES, Facts, Status, derived_status
@@ -23,6 +25,8 @@ _MOST_CHOICES = 12
 # What took long to count is kept for so many times as long, so that counting never takes more than 5 % of a process.
 _KEEP_FACTOR = 20
 _FREE_SECONDS = 0.05
+# Of what a search finds.
+MOST_COUNTED = 10_000
 _FACTS = {True: "true", False: "false", None: "unknown"}
 
 
@@ -31,6 +35,13 @@ class Group(NamedTuple):
 
     values: Mapping[str, str]
     number: int
+
+
+class Tally(NamedTuple):
+    """The agents in question, grouped; ``partial``: there are more, which were not counted."""
+
+    groups: list[Group]
+    partial: bool = False
 
 
 _kept: tuple[float, list[Group]] = (0.0, [])
@@ -42,10 +53,37 @@ def groups() -> list[Group]:
     now = time.monotonic()
     if now < _kept[0]:
         return _kept[1]
+    found = _grouped(Agent.objects.all())
+    done = time.monotonic()
+    cost = done - now
+    _kept = (done + _KEEP_FACTOR * cost if cost > _FREE_SECONDS else 0.0, found)
+    return found
+
+
+def tally_within(condition: Q) -> Tally:
+    """The agents that ``condition`` finds, the first 10,000 of them."""
+    some = Agent.objects.filter(condition).order_by().values("pk")[: MOST_COUNTED + 1]
+    found = _grouped(Agent.objects.filter(pk__in=some))
+    return Tally(found, sum(group.number for group in found) > MOST_COUNTED)
+
+
+def with_last_known(configurations: Iterable[Any]) -> list[Any]:
+    """Each given, as ``last_known_count``, how many agents ran it when they were last heard, and are not connected now."""
+    counts: Counter[str] = Counter()
+    for group in groups():
+        if group.values["status"] == Status.DISCONNECTED.value and group.values["in_sync"] == "true":
+            counts[group.values["configuration"]] += group.number
+    rows = list(configurations)
+    for row in rows:
+        row.last_known_count = counts[row.name]
+    return rows
+
+
+def _grouped(agents: QuerySet[Agent]) -> list[Group]:
     columns = (*FACT_NAMES, "os_type", "version", "transport", "configuration_name")
     found = []
     for *facts, os_type, version, transport, configuration, number in (
-        Agent.objects.order_by().values_list(*columns).annotate(number=Count("*"))
+        agents.order_by().values_list(*columns).annotate(number=Count("*"))
     ):
         known = Facts(*facts)
         values = {
@@ -58,9 +96,6 @@ def groups() -> list[Group]:
             "configuration": configuration,
         }
         found.append(Group(values, number))
-    done = time.monotonic()
-    cost = done - now
-    _kept = (done + _KEEP_FACTOR * cost if cost > _FREE_SECONDS else 0.0, found)
     return found
 
 
@@ -72,18 +107,21 @@ class Facet(admin.SimpleListFilter):
     empty: ClassVar[Any] = _("not reported")
 
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
-        self._counts = self._count(request)
-        self._counted = not request.GET.get("q")
+        tally = tally_of(request)
+        self._partial = tally.partial
+        self._counts = self._count(request, tally.groups)
         super().__init__(request, params, model, model_admin)
 
-    def _count(self, request: HttpRequest) -> Counter[str]:
+    def _count(self, request: HttpRequest, groups: list[Group]) -> Counter[str]:
         others = {
             name: value
             for name in PARAMETERS
             if name != self.parameter_name and (value := request.GET.get(name)) is not None
         }
         counts: Counter[str] = Counter()
-        for group in tally_of(request):
+        if self.parameter_name not in PARAMETERS:
+            return counts
+        for group in groups:
             hit = all(group.values[name] == value for name, value in others.items())
             counts[group.values[str(self.parameter_name)]] += group.number if hit else 0
         return counts
@@ -100,11 +138,12 @@ class Facet(admin.SimpleListFilter):
         return [(value, value or self.empty) for value in values] if len(values) > 1 or chosen is not None else []
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        """Django's choices with the number of agents."""
+        """Django's choices with the number of agents; ``more``: it is at least that."""
         rows = super().choices(changelist)
         yield {**next(rows), "count": None}
         for (value, _title), row in zip(self.lookup_choices, rows, strict=True):
-            yield {**row, "count": self._counts[value] if self._counted else None}
+            number = self._counts[value]
+            yield {**row, "count": number, "more": self._partial and number > 0}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Agent]) -> QuerySet[Agent]:
         """The agents of the chosen value; a strange value chooses nothing."""
@@ -120,12 +159,14 @@ class Facet(admin.SimpleListFilter):
         return Q(**{str(self.parameter_name): value})
 
 
-def tally_of(request: HttpRequest) -> list[Group]:
-    """The groups, read once for all filters of a page."""
-    found: list[Group] | None = getattr(request, "_agent_groups", None)
+def tally_of(request: HttpRequest) -> Tally:
+    """The groups of what is searched for, read once for all filters of a page."""
+    found: Tally | None = getattr(request, "_agent_tally", None)
     if found is None:
-        found = groups()
-        request._agent_groups = found  # type: ignore[attr-defined]  # noqa: SLF001  lives as long as the request
+        reason = request.GET.get(failures.REASON)
+        within = search_of(request).condition & (failures.has_reason(reason) if reason is not None else Q())
+        found = tally_within(within) if within else Tally(groups())
+        request._agent_tally = found  # type: ignore[attr-defined]  # noqa: SLF001  lives as long as the request
     return found
 
 
@@ -198,6 +239,27 @@ class VersionFacet(Facet):
     parameter_name = "version"
 
 
+class ReasonFacet(Facet):
+    """By the error text; offered where the errors are shown (`failures`), and here only to be taken back."""
+
+    title = _("error")
+    parameter_name = failures.REASON
+    empty = failures.NO_REASON
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The one chosen."""
+        chosen = request.GET.get(failures.REASON)
+        return [] if chosen is None else [(chosen, chosen or self.empty)]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Without counts: how many there are says the list itself."""
+        return ({**row, "count": None} for row in super().choices(changelist))
+
+    def condition(self, value: str) -> Q:
+        """The agents in error with this text."""
+        return failures.has_reason(value)
+
+
 class TransportFacet(Facet):
     """By transport."""
 
@@ -206,7 +268,7 @@ class TransportFacet(Facet):
     words = dict(Transport.choices)
 
 
-FACETS: tuple[type[Facet], ...] = (
+COUNTED: tuple[type[Facet], ...] = (
     StatusFacet,
     SyncFacet,
     HealthFacet,
@@ -215,4 +277,5 @@ FACETS: tuple[type[Facet], ...] = (
     VersionFacet,
     TransportFacet,
 )
-PARAMETERS = tuple(str(facet.parameter_name) for facet in FACETS)
+FACETS: tuple[type[Facet], ...] = (ReasonFacet, *COUNTED)
+PARAMETERS = tuple(str(facet.parameter_name) for facet in COUNTED)

@@ -6,28 +6,33 @@ from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from accounts.base_admin import PortalChangeList
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
 from accounts.paging import WindowPaging
-from agents.admin import bulk, cells, facets
+from agents.admin import bulk, cells, confirming, facets, failures
 from agents.admin.page import AgentPages
-from agents.label_conditions import selector_condition
+from agents.admin.searching import search_of
 from agents.models import Agent, AgentQuerySet
-from agents.selectors import InvalidSelector, parse_label_query
+from agents.reports import Status
 from agents.services import editing
+from agents.services.label_previews import LabelPreview, preview_labels
 from agents.templatetags.ago import time_element
-from agents.text_search import text_condition
+
+_DJANGO_SELECTION = "admin/js/actions.js"
 
 
 class AgentForm(forms.ModelForm[Agent]):
@@ -55,12 +60,16 @@ class AgentForm(forms.ModelForm[Agent]):
                 f"{key}={value}" for key, value in sorted(self.instance.operator_labels.items())
             )
 
+    def is_valid(self) -> bool:
+        """Not when the person came back from the confirmation to write on."""
+        return super().is_valid() and "edit" not in self.data
+
     def clean_label_lines(self) -> dict[str, str]:
         """The labels; a line without ``=`` or a bad key is named in the error."""
         return bulk.read_label_lines(self.cleaned_data["label_lines"])
 
 
-class FleetList(ChangeList):
+class FleetList(PortalChangeList):
     """The list in an order that an index has."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Agent]:
@@ -71,10 +80,40 @@ class FleetList(ChangeList):
         return rows.in_order(*columns) if columns else rows
 
     def get_results(self, request: HttpRequest) -> None:
-        """To learn that nobody has a label all agents are read; not once more to show none of them."""
+        """With the reasons of those in error; and when nobody is found, why."""
         super().get_results(request)
+        self.search = search_of(request)
+        self.errors: failures.Errors | None = None
+        self.nothing: list[str] = []
         if not self.result_count:
+            # To learn that nobody has a label all agents are read; not once more to show none of them.
             self.result_list = self.root_queryset.none()
+            self.nothing = self._why_nothing()
+            return
+        self.result_list = list(self.result_list)
+        reasons = failures.reasons_of(self.result_list)
+        for agent in self.result_list:
+            agent.reason = reasons.get(agent.pk)
+        if request.GET.get("status") == Status.ERROR.value:
+            self.errors = failures.errors_among(self.queryset)
+
+    def _why_nothing(self) -> list[str]:
+        if self.search.text and not self.search.problems:
+            if not self.has_active_filters or not Agent.objects.filter(self.search.condition).exists():
+                return self.search.why_nothing()
+            return [str(_("The search finds agents, but none that the chosen filters let through."))]
+        return [str(_("No agent is let through by the chosen filters."))] if self.has_active_filters else []
+
+    def error_links(self) -> list[dict[str, Any]]:
+        """The groups of errors, each with the list of its agents."""
+        return [
+            {
+                "text": group.text or failures.NO_REASON,
+                "number": group.number,
+                "url": self.get_query_string({failures.REASON: group.text}, remove=["p"]),
+            }
+            for group in (self.errors.groups if self.errors else ())
+        ]
 
 
 @admin.register(Agent)
@@ -94,10 +133,13 @@ class AgentAdmin(WindowPaging, AgentPages):
     fieldsets = [(_("What operators say"), {"fields": ["custom_name", "notes", "label_lines"]})]
     change_form_template = "admin/agents/agent/change_form.html"
 
-    class Media:
-        """Plain modules, served by us."""
-
-        js = [forms.Script("portal/agent.js", type="module")]
+    @property
+    def media(self) -> forms.Media:
+        """Plain modules, served by us; without Django's script for choosing rows, which knows only those that were there first."""
+        inherited = super().media
+        js = [script for script in inherited._js if script != _DJANGO_SELECTION]  # type: ignore[attr-defined]  # noqa: SLF001  it has no other door
+        own: list[Any] = [forms.Script(f"portal/{name}.js", type="module") for name in ("agent", "selection")]
+        return forms.Media(css=inherited._css, js=[*js, *own])  # type: ignore[attr-defined]  # noqa: SLF001
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """Viewers get no field that only a form has."""
@@ -117,21 +159,17 @@ class AgentAdmin(WindowPaging, AgentPages):
         """In an order that an index has."""
         return FleetList
 
+    def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any) -> Any:
+        """Nobody is looked for once more whom the filters' counts did not find."""
+        if search_of(request).text and not facets.tally_of(request).groups:
+            queryset = queryset.none()
+        return super().get_paginator(request, queryset, per_page, *args, **kwargs)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Agent], search_term: str
     ) -> tuple[QuerySet[Agent], bool]:
-        """A label query when there is a sign of one, else a whole UID or a part of a name."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if any(sign in term for sign in "=<>!("):
-            try:
-                return queryset.filter(selector_condition(parse_label_query(term))), False
-            except InvalidSelector as error:
-                for problem in error.problems:
-                    self.message_user(request, in_readers_language(problem), messages.ERROR)
-                return queryset.none(), False
-        return queryset.filter(text_condition(term)), False
+        """What the box asks for; `searching` reads it."""
+        return queryset.filter(search_of(request).condition), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Under a title that says what it shows."""
@@ -140,6 +178,36 @@ class AgentAdmin(WindowPaging, AgentPages):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Only those with a confirmation page of their own."""
         return dict(bulk.actions_for(request.user))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Labels that change what the agent should run are confirmed first."""
+        if request.method == "POST" and object_id is not None and "confirmed" not in request.POST:
+            agent = self.get_object(request, unquote(object_id))
+            form = AgentForm(request.POST, instance=agent)
+            if self.has_change_permission(request, agent) and form.is_valid():
+                wanted = form.cleaned_data["label_lines"]
+                found = preview_labels(Agent.objects.filter(pk=agent.pk), lambda _present: wanted)
+                if found.moves:
+                    return self._ask_labels(request, agent, found)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def _ask_labels(self, request: HttpRequest, agent: Agent, found: LabelPreview) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Change the labels of %(agent)s?") % {"agent": agent},
+            "agent": agent,
+            "preview": found,
+            "carried": confirming.carried(request.POST, without=["edit"]),
+            "page": reverse("admin:agents_agent_change", args=[agent.pk]),
+        }
+        return TemplateResponse(request, "admin/agents/agent/labels_confirm.html", context)
 
     def save_model(self, request: HttpRequest, obj: Agent, form: forms.ModelForm[Agent], change: bool) -> None:
         """Through the service, which audits and re-matches."""
@@ -157,6 +225,28 @@ class AgentAdmin(WindowPaging, AgentPages):
         """Back to the page, where the effect is seen."""
         self.message_user(request, _("Saved."), messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[obj.pk]))
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """GET asks, saying what goes and what comes back; POST forgets."""
+        agent = self.get_object(request, unquote(object_id))
+        if not self.has_delete_permission(request, agent):
+            raise PermissionDenied
+        if request.method != "POST":
+            text = _(
+                "Its timeline, connections, commands, notes and operator labels are deleted with it, and do not come back."
+            )
+            hint = _(
+                "An agent that still talks registers anew with its next message, as a new agent without a history; with "
+                "the shared secret, if it had a credential of its own."
+            )
+            title = _("Forget %(agent)s?") % {"agent": agent}
+            return self._ask(request, agent, title, text, _("Forget"), waits=False, hint=hint, danger=True)
+        name = str(agent)
+        self.delete_model(request, agent)
+        self.message_user(request, _("%(agent)s is forgotten.") % {"agent": name}, messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_changelist"))
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -179,15 +269,14 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     @admin.display(description=_("name"), ordering="name")
     def title(self, agent: Agent) -> SafeString:
-        """The name, and the host under it."""
-        if agent.hostname and agent.hostname != agent.name:
-            return format_html('{}<br><span class="quiet">{}</span>', agent.name, agent.hostname)
-        return format_html("{}", agent.name)
+        """What tells it apart, and the rest of its name under it."""
+        first, second = agent.headline
+        return format_html('{}<br><span class="quiet">{}</span>' if second else "{}", first, second)
 
     @admin.display(description=_("status"))
     def pill(self, agent: Agent) -> SafeString:
-        """Text, sign and colour."""
-        return cells.pill(agent)
+        """Text, sign and colour; of an error also why."""
+        return cells.pill(agent, getattr(agent, "reason", None))
 
     @admin.display(description=_("service"), ordering="version")
     def service(self, agent: Agent) -> SafeString:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django import forms
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from accounts.base_admin import PortalAdmin
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
@@ -70,7 +71,7 @@ class MessageForm(forms.Form):
         cast("forms.ChoiceField", self.fields["capability"]).choices = [(name, name) for name in capabilities]
 
 
-class AgentPages(admin.ModelAdmin[Agent]):
+class AgentPages(PortalAdmin):
     """The part of the agents' admin that is about one agent."""
 
     def get_urls(self) -> list[Any]:
@@ -255,7 +256,16 @@ class AgentPages(admin.ModelAdmin[Agent]):
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
     def _ask(
-        self, request: HttpRequest, agent: Agent, title: str, text: Any, verb: Any, *, waits: bool = True
+        self,
+        request: HttpRequest,
+        agent: Agent,
+        title: str,
+        text: Any,
+        verb: Any,
+        *,
+        waits: bool = True,
+        hint: Any = "",
+        danger: bool = False,
     ) -> HttpResponse:
         """The page that asks; ``waits``: an agent that is offline is reached when it connects."""
         context = {
@@ -266,6 +276,8 @@ class AgentPages(admin.ModelAdmin[Agent]):
             "text": text,
             "verb": verb,
             "waits": waits,
+            "hint": hint,
+            "danger": danger,
             "page": reverse("admin:agents_agent_change", args=[agent.pk]),
         }
         return TemplateResponse(request, "admin/agents/agent/ask.html", context)

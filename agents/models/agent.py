@@ -13,6 +13,8 @@ from agents.conditions import presence_order, status_condition
 from agents.reports import Facts, RemoteConfigStatuses, Status, derived_status
 
 _SIGN_BIT = 1 << 63
+# What follows a column in every order by it, as in its index; the key follows all others.
+_TIES = {"configuration_name": ("name", "hostname", "pk"), "name": ("hostname", "pk")}
 
 
 class SequenceNumberField(models.BigIntegerField):  # type: ignore[type-arg]
@@ -56,11 +58,12 @@ class AgentQuerySet(models.QuerySet["Agent"]):
     def in_order(self, *names: str) -> Self:
         """Ordered by these fields, then by key, so that rows with equal values do not change places between two pages.
 
-        The key follows the last direction, so that one index serves both; agents of one configuration are by name.
+        The key follows the last direction, so that one index serves both. Agents of one configuration are by name, those of
+        one name by host: many agents have no name but that of their service.
         """
         last = names[-1]
         sign = "-" if last.startswith("-") else ""
-        ties = ("name", "pk") if last.removeprefix("-") == "configuration_name" else ("pk",)
+        ties = _TIES.get(last.removeprefix("-"), ("pk",))
         return self.order_by(*names, *(f"{sign}{tie}" for tie in ties))
 
     def keys_in_order(self) -> models.QuerySet[Any, int]:
@@ -176,11 +179,11 @@ class Agent(models.Model):
     class Meta:
         verbose_name = _("agent")
         verbose_name_plural = _("agents")
-        ordering = ["name", "id"]
+        ordering = ["name", "hostname", "id"]
         # Not a view right: those who may look do not thereby see credentials (S-116).
         permissions = [("reveal_secrets", _("Can see secrets in configurations and reports"))]
         indexes = [
-            models.Index(fields=["name", "id"], name="agent_name"),
+            models.Index(fields=["name", "hostname", "id"], name="agent_name"),
             # All that lists filter by and count, so that counting does not read the rows. The fleet has few combinations of
             # these, which PostgreSQL keeps once each: ten bytes an agent.
             models.Index(
@@ -203,7 +206,7 @@ class Agent(models.Model):
             models.Index(fields=["os_type", "id"], name="agent_os_type"),
             models.Index(fields=["hostname", "id"], name="agent_hostname"),
             models.Index(fields=["service_name"], name="agent_service_name"),
-            models.Index(fields=["configuration_name", "name", "id"], name="agent_configuration"),
+            models.Index(fields=["configuration_name", "name", "hostname", "id"], name="agent_configuration"),
             models.Index(fields=["lease_process"], name="agent_lease_process", condition=~Q(lease_process="")),
             models.Index(fields=["lease_id"], name="agent_lease", condition=~Q(lease_id="")),
             models.Index(fields=["rival_lease"], name="agent_rival_lease", condition=~Q(rival_lease="")),
@@ -220,6 +223,16 @@ class Agent(models.Model):
     def name_and_host(self) -> str:
         """For those who read of the agent when it may be gone: ``edge-1 (host-7)``."""
         return f"{self} ({self.hostname})" if self.hostname and self.hostname != self.name else str(self)
+
+    @property
+    def headline(self) -> tuple[str, str]:
+        """What tells the agent apart, and what more there is to its name, which may be nothing.
+
+        Without a name of an operator's that is the host: all agents of one kind have the name of their service.
+        """
+        if self.custom_name or not self.hostname:
+            return str(self), "" if self.hostname == self.name else self.hostname
+        return self.hostname, "" if self.hostname == self.name else self.name
 
     def facts(self) -> Facts:
         """The facts, for `derived_status`."""

@@ -30,19 +30,24 @@ _SETS = {"in": Operator.IN, "notin": Operator.NOT_IN}
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """``word`` is the unquoted key or value, ``None`` for a sign; ``text`` stands in the query, ``""`` at its end."""
+    """``word`` is the unquoted key or value, ``None`` for a sign; ``text`` stands in the query, ``""`` at its end.
+
+    ``after_blank``: something else ends there, and a blank separates the two.
+    """
 
     text: str
     word: str | None
     position: int
+    after_blank: bool = False
 
 
 def parse_label_query(text: str) -> Selector:
     """A selector from query text, or `InvalidSelector` with the ``position`` of the mistake.
 
     Clauses, all of which must hold: ``key=value`` (or ``==``), ``key!=value``, ``key in (a,b)``, ``key notin (a,b)``,
-    ``key`` (exists), ``!key`` (does not exist), ``key>version``, ``key<version``. Words with blanks or signs go in
-    double quotes with JSON escapes. ``key=`` asks for the empty value. An empty query is no filter: all agents match.
+    ``key`` (exists), ``!key`` (does not exist), ``key>version``, ``key<version``. A comma separates them, or a blank
+    unless the clause before it is a mere key. Words with blanks or signs go in double quotes with JSON escapes.
+    ``key=`` asks for the empty value. An empty query is no filter: all agents match.
     """
     if len(text) > MAX_QUERY_LENGTH:
         too_long = Sentence("The query has more than {most} characters; shorten it.", most=MAX_QUERY_LENGTH)
@@ -61,14 +66,21 @@ class _QueryReader:
         if self._peek().text == "":
             return Selector(match_all=True)
         requirements = [self._clause()]
-        while (token := self._take()).text:
-            if token.text != ",":
+        while (token := self._peek()).text:
+            if token.text == ",":
+                self._take()
+            elif not self._begins_clause(token, after=requirements[-1]):
                 raise _mistake(token.position, Sentence("Expected a comma before {found}.", found=_shown(token)))
             if len(requirements) == MAX_REQUIREMENTS:
                 too_many = Sentence("A query has at most {most} clauses.", most=MAX_REQUIREMENTS)
                 raise _mistake(token.position, too_many)
             requirements.append(self._clause())
         return Selector(requirements=tuple(requirements))
+
+    @staticmethod
+    def _begins_clause(token: _Token, *, after: Requirement) -> bool:
+        """After a blank alone. After a mere key an operator is missing rather than a comma: ``env prod``."""
+        return token.after_blank and (token.word is not None or token.text == "!") and after.operator != Operator.EXISTS
 
     def _clause(self) -> Requirement:
         if self._peek().text == "!":
@@ -78,6 +90,13 @@ class _QueryReader:
         token = self._peek()
         if token.text in _COMPARISONS:
             self._take()
+            if token.text == "==" and self._peek().text in (",", ""):
+                message = Sentence(
+                    "Expected a value after ==; {empty} asks for the empty value, {exists} for any.",
+                    empty=f'{key}=""',
+                    exists=key,
+                )
+                raise _mistake(token.position, message)
             return self._checked(key, _COMPARISONS[token.text], [self._value()], token)
         if token.text in _SETS:
             self._take()
@@ -155,7 +174,14 @@ def _tokens(text: str) -> list[_Token]:
         if found is None:
             start = end - len(text[position:end].lstrip())
             raise _mistake(start, Sentence('The quote that begins here has no end; close it with ".'))
-        tokens.append(_Token(text=found["text"], word=_token_word(found), position=found.start("text")))
+        tokens.append(
+            _Token(
+                text=found["text"],
+                word=_token_word(found),
+                position=found.start("text"),
+                after_blank=found.start("text") > position > 0,
+            )
+        )
         position = found.end()
     tokens.append(_Token(text="", word=None, position=end))
     return tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Protocol, cast
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.base_admin import PortalAdmin
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
@@ -45,7 +46,7 @@ def _judged(draft: Draft, row: Configuration, *, force: bool) -> tuple[Preview, 
         return reach(draft, name=row.name), error
 
 
-class ConfirmedEdits(admin.ModelAdmin[Configuration]):
+class ConfirmedEdits(PortalAdmin):
     """The part of the configurations' admin that changes one without its form."""
 
     def confirm_page(self, request: HttpRequest, row: Configuration | None, context: dict[str, Any]) -> HttpResponse:

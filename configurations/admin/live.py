@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import cast
 
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from accounts.base_admin import PortalAdmin
 from accounts.languages import in_readers_language
 from accounts.models import User
 from agents.selectors import InvalidSelector
@@ -21,7 +21,7 @@ from configurations.previewing import reach
 from configurations.services.drafts import Draft, InvalidConfiguration, blocking, checked, draft_of
 
 
-class LivePreviews(admin.ModelAdmin[Configuration]):
+class LivePreviews(PortalAdmin):
     """The part of the configurations' admin that answers an editor."""
 
     def may_edit(self, request: HttpRequest, row: Configuration | None) -> bool:

@@ -20,11 +20,13 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from accounts.base_admin import PortalChangeList
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
 from accounts.refreshing import refreshes_itself
 from agents.admin import confirming as typed
+from agents.admin import facets
 from agents.models import Agent
 from agents.selectors import InvalidSelector, Operator
 from agents.services.revealing import may_reveal
@@ -53,12 +55,17 @@ _SAMPLED_FOR_KEYS = 200
 _MESSAGES = 20
 
 
-class ConfigurationList(ChangeList):
+class ConfigurationList(PortalChangeList):
     """The list, which alone counts agents of every row."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Configuration]:
         """With how far the agents are."""
         return cast("ConfigurationQuerySet", super().get_queryset(request, exclude_parameters)).with_outcomes()
+
+    def get_results(self, request: HttpRequest) -> None:
+        """With how many of the outcomes are those of agents that are not connected."""
+        super().get_results(request)
+        self.result_list = facets.with_last_known(self.result_list)
 
 
 @admin.register(Configuration)
@@ -188,6 +195,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         form = cast("ConfigurationForm", context["adminform"].form)
         # The form's own instance carries what was typed already.
         row = Configuration.objects.select_related("current").with_outcomes().get(pk=obj.pk) if change and obj else None
+        if row is not None:
+            facets.with_last_known([row])
         if row is not None and refreshes_itself(request):
             return TemplateResponse(
                 request,

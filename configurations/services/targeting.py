@@ -83,6 +83,12 @@ def current_targeting() -> Targeting:
     return known
 
 
+def names_for(labels: Sequence[Mapping[str, str]]) -> list[str]:
+    """The names of what agents with these labels should run, ``""`` for nothing."""
+    targeting = current_targeting()
+    return [target.name if (target := targeting.winner(each)) else "" for each in labels]
+
+
 def fresh_targeting() -> Targeting:
     """The targeting as this transaction sees it, not kept."""
     return _build(None)

@@ -1,5 +1,6 @@
-// Keeps the named parts of a page fresh by reading the page again, unless the person is using them. Told that it is for this, the
-// server may leave the rest of the page out. The server renders; nothing here knows what the parts say.
+// Keeps the named parts of a page fresh by reading the page again. All of them move, or none: while the person uses one of them
+// the page says that it is paused, and why. Told that it is for this, the server may leave the rest of the page out. It renders; nothing
+// here knows what the parts say.
 import { enliven } from "./portal.js";
 
 const box = document.getElementById("live");
@@ -9,37 +10,68 @@ if (box) {
   const selectors = box.dataset.parts.split(",").map((part) => part.trim());
   const shown = new Map();
   let paused = false;
+  let lost = false;
   let timer = 0;
 
-  const show = (state) => {
-    box.classList.toggle("is-paused", state === "paused");
-    box.classList.toggle("is-lost", state === "lost");
-    word.textContent = box.dataset[state];
-    button.textContent = paused ? box.dataset.resume : box.dataset.pause;
+  const parts = () => selectors.map((selector) => document.querySelector(selector)).filter(Boolean);
+
+  // What keeps the parts as they are: the name of the words that say so, or "".
+  const held = () => {
+    const found = parts();
+    if (found.some((part) => part.querySelector("input:checked"))) return "selected";
+    if (found.some((part) => part.dataset.extended || part.querySelector("details[open].more"))) return "reading";
+    return found.some((part) => part.contains(document.activeElement)) ? "focused" : "";
   };
 
-  const inUse = (part) =>
-    part.contains(document.activeElement) || part.querySelector("input:checked, details[open].more") || part.dataset.extended;
+  const show = () => {
+    const reason = paused ? "" : held();
+    const state = paused || reason ? "paused" : lost ? "lost" : "live";
+    const text = box.dataset[reason || state];
+    if (word.textContent !== text) word.textContent = text;
+    box.classList.toggle("is-paused", state === "paused");
+    box.classList.toggle("is-lost", state === "lost");
+    button.textContent = state === "paused" ? box.dataset.resume : box.dataset.pause;
+  };
+
+  // Lets go of whatever held the parts.
+  const release = () => {
+    for (const part of parts()) {
+      delete part.dataset.extended;
+      for (const details of part.querySelectorAll("details[open].more")) details.open = false;
+      for (const input of part.querySelectorAll("input:checked")) input.checked = false;
+      part.dispatchEvent(new CustomEvent("portal:released", { bubbles: true }));
+      if (part.contains(document.activeElement)) document.activeElement.blur();
+    }
+  };
+
+  const replace = (part, next) => {
+    const open = new Map([...part.querySelectorAll("details[data-filter-title]")].map((item) => [item.dataset.filterTitle, item.open]));
+    part.replaceChildren(...next.childNodes);
+    for (const item of part.querySelectorAll("details[data-filter-title]")) item.open = open.get(item.dataset.filterTitle) ?? item.open;
+    enliven(part);
+    part.dispatchEvent(new CustomEvent("portal:fresh", { bubbles: true }));
+  };
 
   const refresh = async () => {
-    if (paused || document.hidden) return;
+    if (paused || document.hidden || held()) return show();
     try {
       const answer = await fetch(location.href.split("#")[0], { headers: { "X-Portal-Refresh": "live" }, signal: AbortSignal.timeout(10_000) });
       if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      lost = false;
+      // While the answer was under way the person may have begun to use a part.
+      if (paused || held()) return show();
       for (const selector of selectors) {
         const part = document.querySelector(selector);
         const next = fresh.querySelector(selector);
-        if (!part || !next || inUse(part) || shown.get(selector) === next.innerHTML) continue;
+        if (!part || !next || shown.get(selector) === next.innerHTML) continue;
         shown.set(selector, next.innerHTML);
-        part.replaceChildren(...next.childNodes);
-        enliven(part);
-        part.dispatchEvent(new CustomEvent("portal:fresh", { bubbles: true }));
+        replace(part, next);
       }
-      if (!paused) show("live");
     } catch {
-      if (!paused) show("lost");
+      lost = true;
     }
+    show();
   };
 
   const loop = async () => {
@@ -50,13 +82,18 @@ if (box) {
   };
 
   button.addEventListener("click", () => {
-    paused = !paused;
-    show(paused ? "paused" : "live");
-    if (!paused) refresh();
+    const resumes = paused || held() !== "";
+    if (resumes) release();
+    paused = !resumes;
+    show();
+    if (resumes) refresh();
   });
+  for (const kind of ["change", "focusin", "focusout", "toggle", "portal:fresh"]) {
+    document.addEventListener(kind, () => setTimeout(show), true);
+  }
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   addEventListener("pagehide", () => clearTimeout(timer));
   box.hidden = false;
-  show("live");
+  show();
   timer = setTimeout(loop, Number(box.dataset.seconds) * 1000);
 }

@@ -56,7 +56,7 @@ class Places:
         fleet, configurations = "/admin/agents/agent/", "/admin/configurations/configuration/"
         self.every = [
             "/admin/",
-            *(fleet + end for end in ("", "?status=error", "?q=nothing-like-it")),
+            *(fleet + end for end in ("", "?status=error", "?q=nothing-like-it", "?q=evn%3Dx")),
             *(self.agent + end for end in ("change/", "timeline/", "restart/", "delete/", "history/")),
             *(configurations + end for end in ("", "add/")),
             *(self.configuration + end for end in ("change/", "switch/", "delete/", "rollback/1/", "history/")),
@@ -174,6 +174,32 @@ def test_pages_follow_the_fleet_and_can_be_paused(visit: Visitor, shared_portal:
         expect(page.locator("#cards")).to_contain_text("no configuration matches")
         assert shared_portal.api("PATCH", f"agents/{uid}", {"operator_labels": {"team": ATTACK}}).status == 200
         expect(page.locator("#cards .sync-yes")).to_contain_text("pages r1")
+
+
+def test_the_whole_list_follows_the_fleet_or_says_why_not(
+    visit: Visitor, shared_portal: LiveServer, pages: Places
+) -> None:
+    with visit() as person:
+        page = person.sign_in()
+        person.go("/admin/agents/agent/?q=env%3Dpages")
+        word, counter = page.locator("#live .live-word"), page.locator(".action-counter")
+        expect(word).to_have_text("live")
+        page.locator("#result_list input.action-select").first.check()
+        expect(word).to_have_text("paused: rows are selected")
+        expect(counter).to_have_text("1 of 5 selected")
+        page.get_by_role("button", name="Resume").click()
+        expect(word).to_have_text("live")
+        expect(counter).to_have_text("0 of 5 selected")
+        shared_portal.change(
+            "UPDATE agents_agent SET os_type = 'plan9' WHERE id IN "
+            "(SELECT MAX(id) FROM agents_agent WHERE CAST(labels AS text) LIKE '%pages%')"
+        )
+        for part in ("#result_list", "#changelist-filter"):
+            expect(page.locator(part)).to_contain_text("plan9")
+        # Rows that came later are chosen as the first ones were.
+        page.check("#action-toggle")
+        expect(counter).to_have_text("5 of 5 selected")
+        expect(page.locator("#result_list tr.selected")).to_have_count(5)
 
 
 def test_the_dashboard_teaches_while_there_is_no_agent(browser: Any, portal: LiveServer) -> None:

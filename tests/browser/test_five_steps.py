@@ -153,6 +153,8 @@ def test_edited_labels_match_anew_and_many_agents_are_edited_at_once(
         page.locator("#result_list tbody a").first.click()
         page.fill("#id_label_lines", "ring=one")
         page.get_by_role("button", name="Save").click()
+        expect(page.locator("#content")).to_contain_text("ring-one")
+        page.get_by_role("button", name="Change the labels").click()
         expect(page.locator("#cards .sync-yes")).to_contain_text("ring-one r1")
 
         person.go("/admin/agents/agent/?q=env%3Dlabels")
@@ -161,6 +163,8 @@ def test_edited_labels_match_anew_and_many_agents_are_edited_at_once(
         page.get_by_role("button", name="Go").click()
         expect(page.locator("#content")).to_contain_text("3 reached")
         page.fill("#id_put", "ring=two")
+        page.get_by_role("button", name="Show what it would do").click()
+        expect(page.locator("#content")).to_contain_text("ring-two")
         page.get_by_role("button", name="Set or remove labels (3 agents)").click()
         expect(page.locator(".messagelist")).to_contain_text("Agents with changed labels: 3")
         expect(page.locator("#result_list .sync-yes")).to_have_count(3)

@@ -146,6 +146,7 @@ DOORS: dict[str, Door] = {
     "api/v1/^agents/?$": rest(get=SEE_A),
     "api/v1/^agents/summary/?$": rest(get=SEE_A),
     "api/v1/^agents/labels/?$": rest(post=EDIT_A),
+    "api/v1/^agents/labels/preview/?$": rest(post=EDIT_A),
     "api/v1/^agents/restart/?$": rest(post=EDIT_A),
     f"{AGENT}/?$": rest(get=SEE_A, patch=EDIT_A, delete=DROP_A),
     f"{AGENT}/allow-enrolment/?$": rest(post=EDIT_A),

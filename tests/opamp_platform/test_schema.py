@@ -29,6 +29,7 @@ _FACTS = ("healthy", "in_sync", "connected")
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
 _BODIES: dict[str, Any] = {
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
+    "POST /api/v1/agents/labels/preview": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/restart": {"match_all": True},
     "POST /api/v1/configurations": {"name": "made", "raw_config": "a: 1\n", "selector": {"env": "prod"}},
     "POST /api/v1/configurations/preview": {"raw_config": "a: 1\n", "selector": {"env": "prod"}},

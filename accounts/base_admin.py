@@ -1,0 +1,155 @@
+"""The base of every list and form of the admin: a URL asks for what the page declares, and is a 400 that says so otherwise.
+
+Django's own lists take any lookup of any field, which lets a reader run a regular expression over the fleet, or give the
+database a number that no column can hold. No model is known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db import DataError
+from django.db.models import BooleanField, Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+# No person types more; a database builds one condition for each word and column.
+MOST_CHARACTERS = 1_000
+MOST_WORDS = 32
+_PAGE = re.compile(r"[1-9][0-9]{0,8}")
+_ORDER = re.compile(r"-?[0-9]{1,2}(?:\.-?[0-9]{1,2})*")
+_LARGEST_KEY = 2**63 - 1
+
+
+class StrangeUrl(BadRequest):
+    """A URL that no page of ours makes; the text says why, in the reader's language."""
+
+
+class PortalChangeList(ChangeList):
+    """A list that knows its declared filters alone."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """Django's; raises `StrangeUrl` for what none of the list's filters took."""
+        found = super().get_filters(request)
+        # A date of the hierarchy becomes bounds, which nobody may ask for by themselves.
+        made = {f"{self.date_hierarchy}__gte", f"{self.date_hierarchy}__lt"} - set(request.GET)
+        if strange := sorted(set(found[2]) - made):
+            raise StrangeUrl(_("This list has no filter “%(name)s”.") % {"name": strange[0][:100]})
+        return found
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Django's; raises `Http404` beyond the last page."""
+        try:
+            super().get_results(request)
+            missing = self.page_num > 1 and not self.multi_page and not self.show_all
+        except IncorrectLookupParameters:
+            missing = True
+        if missing:
+            raise Http404(_("There is no such page."))
+
+
+class PortalAdmin(admin.ModelAdmin[Any]):
+    """What every registered admin stands on; `opamp_platform.portal.PortalSite` sees to it."""
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Django's, with yes and no in the reader's language, where its own icons say True and False."""
+        columns = {field.name for field in self.opts.concrete_fields if isinstance(field, BooleanField)}
+        model: Any = self.model  # a class is hashable, whatever its type stub says
+        return [_yes_or_no(model, name) if name in columns else name for name in super().get_list_display(request)]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """With declared filters alone."""
+        return PortalChangeList
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """The list asked for. Raises `StrangeUrl`, and `Http404` for a page that is not there."""
+        self._check_query(request.GET)
+        try:
+            return super().get_changelist_instance(request)
+        except (IncorrectLookupParameters, OverflowError, DataError) as error:
+            raise StrangeUrl(_("This list has no such filter, or the filter no such value.")) from error
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Whatever is asked gets as far as `PortalChangeList.get_filters`, which knows what is declared."""
+        return True
+
+    def _check_query(self, query: QueryDict) -> None:
+        page, order = query.get(PAGE_VAR), query.get(ORDER_VAR)
+        if page is not None and not _PAGE.fullmatch(page):
+            raise StrangeUrl(_("A page is a whole number from 1."))
+        if order:
+            columns = [part.removeprefix("-") for part in order.split(".")] if _ORDER.fullmatch(order) else []
+            if not columns or len(set(columns)) < len(columns):
+                raise StrangeUrl(_("An order names columns of the list by their numbers, each once."))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Django's, for as many words as a person types. Raises `StrangeUrl`."""
+        if len(search_term) > MOST_CHARACTERS or len(search_term.split()) > MOST_WORDS:
+            said = _("A search has at most %(characters)d characters and %(words)d words.")
+            raise StrangeUrl(said % {"characters": MOST_CHARACTERS, "words": MOST_WORDS})
+        return super().get_search_results(request, queryset, search_term)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row. Raises `Http404` when there is none, which only who may look learns."""
+        row = super().get_object(request, object_id, from_field)
+        if row is None:
+            if not self.has_view_or_change_permission(request):
+                raise PermissionDenied
+            raise Http404(_("There is no such row; it may have been deleted."))
+        return row
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *where: Any) -> HttpResponse | None:
+        """Django's; raises `StrangeUrl` for chosen rows that no row can be."""
+        if not all(map(self._is_key, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            raise StrangeUrl(_("The rows that were chosen cannot be read."))
+        return super().response_action(request, queryset, *where)
+
+    def _is_key(self, text: str) -> bool:
+        key = self.opts.pk
+        assert key is not None  # noqa: S101  every model has one
+        try:
+            value = key.to_python(text)
+        except ValidationError:
+            return False
+        return not isinstance(value, int) or -_LARGEST_KEY <= value <= _LARGEST_KEY
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Nothing from the URL: no link of ours fills a form in, and a value of another's need not fit its field."""
+        return {}
+
+
+@lru_cache
+def _yes_or_no(model: Any, name: str) -> Callable[[Model], str]:
+    """A column of the list: one and the same each time, since Django looks for it by identity."""
+    field = model._meta.get_field(name)
+
+    @admin.display(description=getattr(field, "verbose_name", name), ordering=name)
+    def column(row: Model) -> str:
+        value = getattr(row, name)
+        if value is None:
+            return format_html('<span class="quiet">? {}</span>', _("Unknown"))
+        said = ("good", "✔", _("Yes")) if value else ("quiet", "✖", _("No"))
+        return format_html('<span class="{}"><span aria-hidden="true">{}</span> {}</span>', *said)
+
+    column.__name__ = name
+    return column
+
+
+def with_portal_admin(admin_class: type[admin.ModelAdmin[Any]] | None) -> type[admin.ModelAdmin[Any]]:
+    """``admin_class`` on the portal's base, which other people's admins do not know of."""
+    if admin_class is not None and issubclass(admin_class, PortalAdmin):
+        return admin_class
+    if admin_class is None:
+        return PortalAdmin
+    return type(admin_class.__name__, (PortalAdmin, admin_class), {"__module__": admin_class.__module__})
