@@ -5,7 +5,7 @@ Pure: who reads it, and in which language, is unknown here; doors ask `accounts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, Self
 
@@ -31,6 +31,18 @@ class Sentence(str):
     def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
         """Copies and pickles are sentences too."""
         return (self.template,), self.values
+
+    def with_texts(self, change: Callable[[str], str]) -> Self:
+        """The same sentence with every text in it as ``change`` gives it, also in the sentences that are values of it."""
+        values = {
+            name: value.with_texts(change)
+            if isinstance(value, Sentence)
+            else change(value)
+            if isinstance(value, str)
+            else value
+            for name, value in self.values.items()
+        }
+        return type(self)(self.template, **values)
 
     @staticmethod
     def at(place: str, problem: Sentence) -> Sentence:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,19 +13,16 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import services as accounts
 from accounts.api_input import NoBody
-from accounts.api_query import DeclaredQuery
 from accounts.authentication import signed_in
 from accounts.clock import clock
 from accounts.languages import in_readers_language
-from accounts.reauthentication import may_show_secrets
-from accounts.secrecy import showing_secret
 from accounts.sentence import Sentence
+from agents.api_secrets import SECRETS, SecretsOnDemand
 from agents.api_serializers import (
     AgentDetailSerializer,
     AgentEdit,
@@ -46,23 +43,23 @@ from agents.api_serializers import (
 from agents.filters import AgentFilter
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
-from agents.redaction import redacted_files
 from agents.reports import FACT_NAMES, Facts, Status, derived_status
 from agents.services import commands, credentials, editing
 from agents.services.batches import MOST, Outcome
 from agents.services.identity import assign_instance_uid
 from agents.services.label_previews import preview_labels, set_and_remove
+from agents.shown import MOST_SHOWN, files_shown, tree_shown
 
 INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
 @extend_schema_view(
     list=extend_schema(operation_id="agents_list"),
-    retrieve=extend_schema(parameters=[INSTANCE_UID]),
+    retrieve=extend_schema(parameters=[INSTANCE_UID, SECRETS]),
     destroy=extend_schema(parameters=[INSTANCE_UID]),
 )
 class AgentViewSet(
-    DeclaredQuery,
+    SecretsOnDemand,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
     mixins.DestroyModelMixin,
@@ -75,9 +72,9 @@ class AgentViewSet(
     filterset_class = AgentFilter
     lookup_field = "instance_uid"
     lookup_value_regex = r"[^/]+"
-    query: Collection[str] = ("secrets",)
     # What a POST below an agent needs; see `accounts.authentication.ModelPermissions`.
     right: str | None = None
+    reveals = frozenset({"retrieve", "timeline", "effective_config", "components", "packages"})
 
     def get_queryset(self) -> AgentQuerySet:
         """What the caller may see, with all that a page needs in one query."""
@@ -99,6 +96,16 @@ class AgentViewSet(
         except ValueError:
             raise NotFound from None
         return cast("Agent", super().get_object())
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """With whether secrets are shown."""
+        return {**super().get_serializer_context(), "secrets_shown": self.secrets_shown}
+
+    def retrieve(self, request: Request, *_args: Any, **_kwargs: str) -> Response:
+        """One agent, with its effective configuration."""
+        agent = self.get_object()
+        self.reveal_if_asked(agent, "agent")
+        return Response(self.get_serializer(agent).data)
 
     @extend_schema(parameters=[INSTANCE_UID], request=AgentEdit, responses=AgentDetailSerializer)
     def partial_update(self, request: Request, **_kwargs: str) -> Response:
@@ -125,14 +132,16 @@ class AgentViewSet(
 
     @extend_schema(
         operation_id="agents_timeline_list",
-        parameters=[INSTANCE_UID],
+        parameters=[INSTANCE_UID, SECRETS],
         responses=EventSerializer(many=True),
         filters=False,
     )
     @action(detail=True, lists=True, filterset_class=None)
     def timeline(self, request: Request, **_kwargs: str) -> Response:
         """What happened to the agent, newest first."""
-        return self._page(self.get_object().events.all(), EventSerializer)
+        agent = self.get_object()
+        self.reveal_if_asked(agent, "timeline")
+        return self._page(agent.events.all(), EventSerializer)
 
     @extend_schema(
         operation_id="agents_connections_list",
@@ -156,48 +165,35 @@ class AgentViewSet(
         """What the agent was asked, newest first, and what was seen of it."""
         return self._page(self.get_object().commands.select_related("requested_by").order_by("-id"), CommandSerializer)
 
-    @extend_schema(
-        parameters=[
-            INSTANCE_UID,
-            OpenApiParameter(
-                "secrets",
-                enum=["hidden", "shown"],
-                default="hidden",
-                description="`shown` needs the right `agents.reveal_secrets`, and is audited.",
-            ),
-        ],
-        responses=OpenApiTypes.OBJECT,
-    )
+    @extend_schema(parameters=[INSTANCE_UID, SECRETS], responses=OpenApiTypes.OBJECT)
     @action(detail=True, url_path="effective-config")
     def effective_config(self, request: Request, **_kwargs: str) -> Response:
-        """What the agent says it runs, by config key. Secrets are hidden unless asked for (S-116)."""
+        """What the agent says it runs, by config key. Secrets are hidden unless asked for (S-116).
+
+        Of more than 512 KiB the beginning is shown: such a file has `cut`, and its whole `size` in bytes. With secrets
+        shown everything is.
+        """
         agent = self.get_object()
         document = agent.reported.effective_config
         files = {} if document is None else document.content
-        match request.query_params.get("secrets", "hidden"):
-            case "hidden":
-                return Response(redacted_files(files))
-            case "shown":
-                if not request.user.has_perm("agents.reveal_secrets"):
-                    raise PermissionDenied(_("Showing secrets needs the right agents.reveal_secrets."))
-                may_show_secrets(request)
-                accounts.record(
-                    by=signed_in(request), verb="agent.reveal_secrets", target=agent, name=agent.name_and_host()
-                )
-                return showing_secret(Response(files))
-        raise ValidationError({"secrets": [_("Say hidden or shown.")]})
+        shown = self.reveal_if_asked(agent, "effective configuration")
+        return Response(files if shown else files_shown(files, most=MOST_SHOWN))
 
-    @extend_schema(parameters=[INSTANCE_UID], responses=ComponentsSerializer)
+    @extend_schema(parameters=[INSTANCE_UID, SECRETS], responses=ComponentsSerializer)
     @action(detail=True)
     def components(self, request: Request, **_kwargs: str) -> Response:
         """Which components the agent says it has."""
-        return Response(ComponentsSerializer(self.get_object().reported).data)
+        agent = self.get_object()
+        self.reveal_if_asked(agent, "components")
+        return Response(ComponentsSerializer(agent.reported, context=self.get_serializer_context()).data)
 
-    @extend_schema(parameters=[INSTANCE_UID], responses=OpenApiTypes.OBJECT)
+    @extend_schema(parameters=[INSTANCE_UID, SECRETS], responses=OpenApiTypes.OBJECT)
     @action(detail=True)
     def packages(self, request: Request, **_kwargs: str) -> Response:
         """Package statuses as reported."""
-        return Response(self.get_object().reported.package_statuses or {})
+        agent = self.get_object()
+        statuses = agent.reported.package_statuses or {}
+        return Response(statuses if self.reveal_if_asked(agent, "packages") else tree_shown(statuses))
 
     @extend_schema(
         operation_id="agents_restart", parameters=[INSTANCE_UID], request=None, responses={202: CommandSerializer}
@@ -357,7 +353,8 @@ class AgentViewSet(
     # --- Shared ----------------------------------------------------------------------------------------------------
 
     def _page(self, rows: QuerySet[Any], kind: type[serializers.BaseSerializer[Any]]) -> Response:
-        return self.get_paginated_response(kind(self.paginate_queryset(rows), many=True).data)
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(kind(page, many=True, context=self.get_serializer_context()).data)
 
     def _change_credential(self, request: Request, change: Callable[..., int]) -> Response:
         NoBody(data=request.data).is_valid(raise_exception=True)

@@ -15,13 +15,42 @@ from rest_framework import serializers
 from accounts.api_input import Flag, Said, StrictSerializer, Text, Uid
 from accounts.languages import in_readers_language
 from agents.filters import filtered
-from agents.models import Agent, AgentCommand, AgentEvent, AgentQuerySet, ConnectionRecord
-from agents.redaction import redacted_files
+from agents.models import Agent, AgentCommand, AgentEvent, AgentQuerySet, ConnectionRecord, ReportedState
 from agents.reports import RemoteConfigStatuses, Status, capability_names
 from agents.services.batches import MOST, Outcome
 from agents.services.commands import MAX_MESSAGE_BYTES, too_large
+from agents.shown import MOST_SHOWN, event_shown, files_shown, message_shown, tree_shown, value_shown
 
 # --- What is shown ---------------------------------------------------------------------------------------------------
+
+
+def shows_secrets(field: serializers.Field[Any, Any, Any, Any]) -> bool:
+    """Whether the view said, by its serializer's context, that the caller may see secrets and asked to."""
+    return bool(field.context.get("secrets_shown"))
+
+
+class ReportedMap(serializers.DictField):
+    """A map as an agent reported it, its secrets hidden."""
+
+    def to_representation(self, value: Any) -> Any:
+        """Values keep their JSON types."""
+        return value if shows_secrets(self) else value_shown(value)
+
+
+class ReportedText(serializers.CharField):
+    """A message of an agent, its secrets hidden."""
+
+    def to_representation(self, value: Any) -> str:
+        """A text."""
+        return str(value) if shows_secrets(self) else message_shown(str(value))
+
+
+class ReportedTree(serializers.DictField):
+    """Health, components or packages as an agent reported them, secrets hidden."""
+
+    def to_representation(self, value: Any) -> Any:
+        """Values keep their JSON types."""
+        return value if shows_secrets(self) else tree_shown(value)
 
 
 class NamedConfiguration(serializers.Serializer[Any]):
@@ -45,15 +74,15 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
 
     status = serializers.ChoiceField(choices=[item.value for item in Status])
     capabilities = serializers.SerializerMethodField()
-    identifying_attributes = serializers.DictField(source="reported.identifying_attributes")
-    non_identifying_attributes = serializers.DictField(source="reported.non_identifying_attributes")
-    labels = serializers.DictField(child=serializers.CharField(allow_blank=True))
+    identifying_attributes = ReportedMap(source="reported.identifying_attributes")
+    non_identifying_attributes = ReportedMap(source="reported.non_identifying_attributes")
+    labels = ReportedMap(child=serializers.CharField(allow_blank=True))
     operator_labels = serializers.DictField(child=serializers.CharField(allow_blank=True))
-    asserted_labels = serializers.DictField(
+    asserted_labels = ReportedMap(
         child=serializers.CharField(allow_blank=True),
         help_text="What the agent says under keys for which only an operator's label counts; matched by nothing.",
     )
-    health = serializers.DictField(source="reported.health", allow_null=True)
+    health = ReportedTree(source="reported.health", allow_null=True)
     configuration = serializers.SerializerMethodField()
     remote_config_status = serializers.SerializerMethodField()
     sequence_num = serializers.IntegerField(source="presence.sequence_num")
@@ -90,7 +119,9 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         return {
             "status": RemoteConfigStatuses(agent.remote_config_status).name.lower(),
             "config_hash": agent.remote_config_hash,
-            "error_message": agent.remote_config_error,
+            "error_message": (
+                agent.remote_config_error if shows_secrets(self) else message_shown(agent.remote_config_error)
+            ),
         }
 
 
@@ -124,9 +155,11 @@ class AgentDetailSerializer(AgentSerializer):
 
     @extend_schema_field(serializers.DictField(allow_null=True))
     def get_effective_config(self, agent: Agent) -> Any:
-        """Files by config key, as reported, with their secrets hidden."""
+        """Files by config key, as reported, with their secrets hidden; of a long one the beginning, and then ``cut``."""
         document = agent.reported.effective_config
-        return None if document is None else redacted_files(document.content)
+        if document is None or shows_secrets(self):
+            return None if document is None else document.content
+        return files_shown(document.content, most=MOST_SHOWN)
 
 
 class EventSerializer(serializers.ModelSerializer[AgentEvent]):
@@ -134,6 +167,8 @@ class EventSerializer(serializers.ModelSerializer[AgentEvent]):
 
     text = serializers.CharField(source="get_kind_display", read_only=True)
     last_at = serializers.SerializerMethodField()
+    # The metaclass takes fields out of the class, so this hides nothing of the serializer's own.
+    data = serializers.SerializerMethodField()  # type: ignore[assignment]
 
     class Meta:
         model = AgentEvent
@@ -143,6 +178,11 @@ class EventSerializer(serializers.ModelSerializer[AgentEvent]):
     def get_last_at(self, event: AgentEvent) -> datetime:
         """The same as ``at`` of what happened once."""
         return event.last_at or event.at
+
+    @extend_schema_field(serializers.DictField())
+    def get_data(self, event: AgentEvent) -> Any:
+        """What the line is filled with, secrets hidden."""
+        return event.data if shows_secrets(self) or not isinstance(event.data, dict) else event_shown(event.data)
 
 
 class CommandSerializer(serializers.ModelSerializer[AgentCommand]):
@@ -173,7 +213,14 @@ class ComponentsSerializer(serializers.Serializer[Any]):
     """Available components by id; null while unknown."""
 
     hash = serializers.CharField(source="components_hash", allow_blank=True)
-    components = serializers.DictField(source="components.content", allow_null=True, default=None)
+    components = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.DictField(allow_null=True))
+    def get_components(self, state: ReportedState) -> Any:
+        """By id, secrets hidden."""
+        if state.components is None or shows_secrets(self):
+            return None if state.components is None else state.components.content
+        return tree_shown({"components": state.components.content})["components"]
 
 
 class NewUidSerializer(serializers.Serializer[Any]):

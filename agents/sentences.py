@@ -1,4 +1,5 @@
-"""The timeline in words: one sentence for each event, in the language of the reader. Values are text, escaped where shown."""
+"""The timeline in words: one sentence for each event, in the language of the reader. Values are text, escaped where shown, and
+secrets in them are hidden."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from agents.models import AgentCommand, AgentEvent, Transport
+from agents.shown import event_shown
 
 Kind = AgentEvent.Kind
 _TONES = {
@@ -23,6 +25,7 @@ _TONES = {
     Kind.FULL_STATE: "quiet",
 }
 _LONGEST = 600
+_LONGEST_DETAILS = 20_000
 
 
 class Line(NamedTuple):
@@ -36,7 +39,7 @@ class Line(NamedTuple):
 
 def line_of(event: AgentEvent) -> Line:
     """The line for one event; a kind without a sentence of its own is shown by its name and values."""
-    data: Mapping[str, Any] = event.data if isinstance(event.data, dict) else {}
+    data: Mapping[str, Any] = event_shown(event.data) if isinstance(event.data, dict) else {}
     write = _SENTENCES.get(event.kind)
     text = write(data) if write is not None else _plain(event, data)
     tone = _TONES.get(Kind(event.kind) if event.kind in Kind.values else Kind.EDITED, "")
@@ -45,6 +48,8 @@ def line_of(event: AgentEvent) -> Line:
     if event.kind == Kind.CREDENTIAL:
         tone = {"used": "good", "revoked": "bad"}.get(str(data.get("step")), "")
     details = json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True) if data else ""
+    if len(details) > _LONGEST_DETAILS:
+        details = details[:_LONGEST_DETAILS] + "…"
     return Line(event, text, tone, details)
 
 

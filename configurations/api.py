@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from accounts.api_input import NoBody
 from accounts.api_query import DeclaredQuery
 from accounts.authentication import signed_in
 from accounts.clock import clock
+from agents.api_secrets import SECRETS, SecretsOnDemand
 from agents.filters import FactFilter
 from agents.models import Agent
 from configurations.api_preconditions import IF_MATCH, IF_NONE_MATCH, Preconditions, etag_of
@@ -44,7 +45,7 @@ from configurations.filters import AssignedAgentFilter, ConfigurationFilter
 from configurations.models import Assignment, Configuration
 from configurations.previewing import preview, targeting_findings
 from configurations.services import offers, publishing
-from configurations.services.drafts import Draft, draft_of
+from configurations.services.drafts import Draft, blank_over, draft_of
 from configurations.services.publishing import BasedOn, NameTaken, StaleEdition, StaleRevision, UnknownRevision
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ ASSIGNED_PARAMETERS = [
 _ATTEMPTS = 5
 
 
-class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
+class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     """Configurations by name."""
 
     queryset = Configuration.objects.all()
@@ -70,10 +71,10 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     lookup_field = "name"
     lookup_value_regex = r"[^/]+"
     filterset_class: type[FilterSet] | None = ConfigurationFilter
-    query: Collection[str] = ("secrets",)
     # See `accounts.authentication.ModelPermissions`.
     right: str | None = None
     further_rights: Sequence[str] = ()
+    reveals = frozenset({"retrieve", "revision"})
 
     def get_queryset(self) -> QuerySet[Configuration]:
         """What the caller may see, with its count of assigned agents."""
@@ -92,9 +93,12 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
+    @extend_schema(parameters=[SECRETS])
     def retrieve(self, request: Request, name: str) -> Response:
-        """One configuration; its ETag changes with every edit."""
-        return self._shown(self.get_object())
+        """One configuration; its ETag changes with every edit. Secrets are hidden unless asked for."""
+        row = self.get_object()
+        self.reveal_if_asked(row, f"revision {row.current.number if row.current else 0}")
+        return self._shown(row)
 
     @extend_schema(request=NewConfiguration, responses={201: NewConfiguration})
     def create(self, request: Request) -> Response:
@@ -151,16 +155,18 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         return self.get_paginated_response(RevisionSummary(page, many=True).data)
 
     @extend_schema(
-        parameters=[OpenApiParameter("number", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH)],
+        parameters=[OpenApiParameter("number", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH), SECRETS],
         responses=RevisionSerializer,
     )
     @action(detail=True, url_path=r"revisions/(?P<number>[0-9]{1,9})")
     def revision(self, request: Request, name: str, number: str) -> Response:
-        """One revision."""
-        row = self.get_object().revisions.filter(number=int(number)).first()
+        """One revision. Secrets are hidden unless asked for."""
+        configuration = self.get_object()
+        row = configuration.revisions.filter(number=int(number)).first()
         if row is None:
             raise UnknownRevision(name, int(number))
-        return Response(RevisionSerializer(row).data)
+        shown = self.reveal_if_asked(configuration, f"revision {row.number}")
+        return Response(RevisionSerializer(row, context={"secrets_shown": shown}).data)
 
     @extend_schema(
         operation_id="configurations_rollback",
@@ -219,8 +225,9 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def preview(self, request: Request, name: str) -> Response:
         """What an edit would change; nothing is saved. Fields left out stay as they are."""
         values = self._edit(request, name)
-        present = draft_of(self.get_object())
-        found = preview(drafted(values, present), name=name, present=present, force=values.get("force", False))
+        row = self.get_object()
+        draft, present = self._draft(values, row), draft_of(row)
+        found = preview(draft, name=name, present=present, force=values.get("force", False))
         return Response(PreviewSerializer(found).data)
 
     @extend_schema(operation_id="configurations_preview_new", request=ConfigurationEdit, responses=PreviewSerializer)
@@ -245,6 +252,11 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         serializer.is_valid(raise_exception=True)
         values: dict[str, Any] = serializer.validated_data
         return values
+
+    def _draft(self, values: dict[str, Any], present: Configuration, *, keep: bool = True) -> Draft:
+        """The edit of ``present``; with ``keep`` fields left out stay, else they get their defaults."""
+        base = draft_of(present).edited_by(signed_in(self.request))
+        return drafted(values, base if keep else blank_over(base))
 
     def _edit(self, request: Request, name: str) -> dict[str, Any]:
         """The validated body of a request about the configuration in the URL."""
@@ -282,7 +294,7 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         def edit(present: Configuration, based_on: BasedOn) -> tuple[Configuration, list[Finding]]:
             return publishing.update_configuration(
                 name,
-                drafted(values, draft_of(present) if keep else Draft()),
+                self._draft(values, present, keep=keep),
                 by=signed_in(request),
                 at=clock.now(),
                 based_on=based_on,
@@ -311,10 +323,10 @@ class ConfigurationViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         raise AssertionError("the last attempt returns or raises")
 
     def _shown(self, row: Configuration, findings: Sequence[Finding] | None = None, *, status: int = 200) -> Response:
-        body = dict(ConfigurationSerializer(row).data)
+        body = dict(ConfigurationSerializer(row, context={"secrets_shown": self.secrets_shown}).data)
         if findings is not None:
             body["warnings"] = findings_json([*findings, *targeting_findings(row)])
-        return Response(body, status=status, headers={"ETag": etag_of(row)})
+        return Response(body, status=status, headers={"ETag": etag_of(row, secrets_shown=self.secrets_shown)})
 
 
 class _AgentView(DeclaredQuery, GenericAPIView[Any]):

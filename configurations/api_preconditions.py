@@ -26,7 +26,9 @@ IF_NONE_MATCH = OpenApiParameter(
     description="`*` makes a new configuration or none: 412 when there is one of this name.",
 )
 _TAGS = re.compile(r'\s*(?:W/)?"([^"]*)"\s*')
-_EDITION = re.compile(r"[0-9]{1,9}")
+# Another representation has another ETag; that of either says which edition an edit is based on.
+_SHOWN = "-shown"
+_EDITION = re.compile(rf"([0-9]{{1,9}})(?:{_SHOWN})?")
 
 
 class NoSuchTag(APIException):
@@ -78,9 +80,9 @@ class Preconditions:
             raise Exists
 
 
-def etag_of(configuration: Configuration) -> str:
-    """Another one with every edit."""
-    return f'"{configuration.edition}"'
+def etag_of(configuration: Configuration, *, secrets_shown: bool = False) -> str:
+    """Another one with every edit, and for the representation with secrets."""
+    return f'"{configuration.edition}{_SHOWN if secrets_shown else ""}"'
 
 
 def _editions(header: str) -> frozenset[int]:
@@ -90,4 +92,4 @@ def _editions(header: str) -> frozenset[int]:
         if found is None:
             raise NoSuchTag
         tags.append(found[1])
-    return frozenset(int(tag) for tag in tags if _EDITION.fullmatch(tag))
+    return frozenset(int(found[1]) for tag in tags if (found := _EDITION.fullmatch(tag)))

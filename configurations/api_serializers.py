@@ -15,6 +15,9 @@ from rest_framework import serializers
 
 from accounts.api_input import Flag, Said, StrictSerializer, Text, Whole
 from accounts.languages import in_readers_language
+from agents.api_serializers import ReportedText, shows_secrets
+from agents.redaction import HIDDEN
+from agents.shown import files_shown
 from configurations.advice import advice_on
 from configurations.checks import Finding
 from configurations.models import Assignment, Configuration, Revision
@@ -37,7 +40,10 @@ class FileSerializer(StrictSerializer):
         """One body, and that one whole."""
         if "body" in attrs and "body_base64" in attrs:
             raise serializers.ValidationError({"body_base64": [_("Send body or body_base64, not both.")]})
-        if "body_base64" in attrs:
+        if attrs.get("body_base64") == HIDDEN:
+            # Of a file that is no text the whole is hidden, and the placeholder for it is one like any other.
+            attrs["bytes"] = HIDDEN.encode()
+        elif "body_base64" in attrs:
             try:
                 attrs["bytes"] = base64.b64decode(attrs["body_base64"], validate=True)
             except (binascii.Error, ValueError):
@@ -103,6 +109,8 @@ class ConfigurationSerializer(StrictSerializer):
         """The contract's fields."""
         current = instance.current
         files = dict(current.files) if current else {}
+        if not shows_secrets(self):
+            files = files_shown(files)
         return {
             "name": instance.name,
             "display_name": instance.display_name,
@@ -184,11 +192,16 @@ class RevisionSummary(serializers.ModelSerializer[Revision]):
 class RevisionSerializer(RevisionSummary):
     """One revision."""
 
-    files = serializers.DictField(child=FileSerializer())
+    files = serializers.SerializerMethodField()
 
     class Meta(RevisionSummary.Meta):
         fields = [*RevisionSummary.Meta.fields, "files"]
         read_only_fields = fields
+
+    @extend_schema_field(serializers.DictField(child=FileSerializer()))
+    def get_files(self, revision: Revision) -> Any:
+        """By config key, secrets hidden unless asked for."""
+        return revision.files if shows_secrets(self) else files_shown(revision.files)
 
 
 class RollbackRequest(StrictSerializer):
@@ -207,6 +220,7 @@ class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
     connected = serializers.BooleanField(source="agent.connected", read_only=True)
     in_sync = serializers.BooleanField(source="agent.in_sync", read_only=True, allow_null=True)
     revision = serializers.IntegerField(source="agent.configuration_revision", read_only=True, allow_null=True)
+    error_message = ReportedText(read_only=True)
 
     class Meta:
         model = Assignment

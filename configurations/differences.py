@@ -1,6 +1,7 @@
 """What a desired configuration sets, against what an agent says it runs: value by value, whatever the order and layout. Pure.
 
-Agents merge what they are offered with settings of their own and print it anew, so a diff of the texts says little.
+Agents merge what they are offered with settings of their own and print it anew, so a diff of the texts says little. The true
+values are compared; of those that are secret only that they differ is told.
 """
 
 from __future__ import annotations
@@ -9,13 +10,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from agents.recent import Recent
+from agents.redaction import HIDDEN
 from agents.reports import JsonObject
+from agents.shown import MOST_SHOWN, files_shown
 from configurations.checks.findings import SyntaxProblem, path_of
 from configurations.checks.tree import MappingNode, Node, ScalarNode
 from configurations.checks.yaml_text import read_yaml
 
 MOST_VALUES = 5_000
 _LONGEST = 200
+_KEPT_BYTES = 4 * 1024 * 1024
+# What agents print in place of values that they hide themselves.
+_MASK = re.compile(r"\[redacted\]|<(?:redacted|hidden|masked)>|\*{3,}|x{6,}", re.IGNORECASE)
 _STEP = re.compile(r"[.\[]")
 
 
@@ -27,35 +34,58 @@ class Differing:
     desired: str
     effective: str | None
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the two look alike because what differs in them is hidden."""
+        return self.desired == self.effective
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``same`` counts equal values; ``extra`` are paths and values that only the agent has.
+    """``same`` counts equal values, ``masked`` those that the agent hides itself; ``extra`` are paths and values that only it has.
 
-    ``readable`` is false when one side is no YAML or JSON, or too large; then nothing is compared.
+    All values are as they are shown. ``readable`` is false when one side is no YAML or JSON, or too large; then nothing
+    is compared.
     """
 
     readable: bool
     same: int = 0
     differing: tuple[Differing, ...] = ()
     extra: tuple[tuple[str, str], ...] = ()
+    masked: int = 0
+
+
+_comparisons: Recent[Comparison] = Recent(
+    _KEPT_BYTES, lambda found: 256 + 600 * len(found.differing) + 400 * len(found.extra)
+)
+
+
+def compared_once(
+    desired: Mapping[str, JsonObject], effective: Mapping[str, JsonObject], *, hashes: tuple[str, str]
+) -> Comparison:
+    """`compared`, found once while it is remembered; ``hashes`` name the two sides for good."""
+    return _comparisons.found(":".join(hashes), lambda: compared(desired, effective))
 
 
 def compared(desired: Mapping[str, JsonObject], effective: Mapping[str, JsonObject]) -> Comparison:
-    """Both given as ``{config key: {"body": text, ...}}``."""
+    """Both given as ``{config key: {"body": text, ...}}``, with the true values."""
     wanted, runs = _values_of(desired), _values_of(effective)
     if wanted is None or runs is None:
         return Comparison(readable=False)
+    wanted_shown, runs_shown = _shown_values_of(desired), _shown_values_of(effective)
+    masked = {path for path, value in wanted.items() if value != runs.get(path) and _MASK.fullmatch(runs.get(path, ""))}
     differing = tuple(
-        Differing(path, value, runs.get(path)) for path, value in wanted.items() if runs.get(path) != value
+        Differing(path, wanted_shown.get(path, HIDDEN), runs_shown.get(path, HIDDEN) if path in runs else None)
+        for path, value in wanted.items()
+        if runs.get(path) != value and path not in masked
     )
     # An empty section that the agent filled in is not a difference: it has the section.
     sections = _sections(runs)
     differing = tuple(
         item for item in differing if not (item.desired == "{}" and item.effective is None and item.path in sections)
     )
-    extra = tuple((path, value) for path, value in runs.items() if path not in wanted)
-    return Comparison(True, len(wanted) - len(differing), differing, extra)
+    extra = tuple((path, runs_shown.get(path, HIDDEN)) for path in runs if path not in wanted)
+    return Comparison(True, len(wanted) - len(differing) - len(masked), differing, extra, len(masked))
 
 
 def _sections(paths: Iterable[str]) -> set[str]:
@@ -63,8 +93,18 @@ def _sections(paths: Iterable[str]) -> set[str]:
     return {path[: step.start()] for path in paths for step in _STEP.finditer(path)}
 
 
+def _shown_values_of(files: Mapping[str, JsonObject]) -> dict[str, str]:
+    """The same paths with what people see of the values. A path may be missing: then nothing is seen of its value."""
+    return _values_of(files_shown(files)) or {}
+
+
 def _values_of(files: Mapping[str, JsonObject]) -> dict[str, str] | None:
-    """All values by path; files are merged as agents do, by name with the nameless last."""
+    """All values by path, ``None`` when there are too many or they cannot be read.
+
+    Files are merged as agents do, by name with the nameless last.
+    """
+    if sum(len(str(file.get("body", ""))) for file in files.values()) > MOST_SHOWN:
+        return None
     values: dict[str, str] = {}
     for _key, file in sorted(files.items(), key=lambda entry: (entry[0] == "", entry[0])):
         body = file.get("body")

@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.extensions import Panel, register_panel
 from agents.models import Agent
-from agents.redaction import redacted_files
+from agents.shown import MOST_SHOWN, files_shown
 from configurations.advice import advice_on
-from configurations.differences import compared
+from configurations.differences import compared_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
 from configurations.targets import running, why
@@ -43,8 +43,11 @@ def difference(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
     context: dict[str, Any] = {"agent": agent, "desired": revision is not None, "effective": effective is not None}
     if revision is None or effective is None:
         return context
-    wanted, runs = redacted_files(revision.files), redacted_files(effective.content)
-    return context | {"comparison": compared(wanted, runs), "files": sorted(wanted.items())}
+    found = compared_once(revision.files, effective.content, hashes=(revision.hash, effective.hash))
+    return context | {
+        "comparison": found,
+        "files": sorted(files_shown(revision.files, most=MOST_SHOWN).items()),
+    }
 
 
 def register() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from agents.models import Agent
 from agents.reports import RemoteConfigStatuses
-from agents.selectors import Entry, SelectorIndex
+from agents.selectors import ClauseResult, Entry, SelectorIndex
+from agents.shown import pair_shown
 from configurations.models import Configuration, Revision
 
 _MOST = 100
@@ -36,9 +37,16 @@ def why(agent: Agent) -> list[dict[str, Any]]:
             "matches": matching[row.pk],
             "wins": winner is not None and winner.key == row.pk,
             "clauses": [
-                dataclasses.asdict(clause)
-                for clause in entries[row.pk].selector.explain(agent.labels, agent.asserted_labels)
+                _said(clause) for clause in entries[row.pk].selector.explain(agent.labels, agent.asserted_labels)
             ],
         }
         for row in ordered[:_MOST]
     ]
+
+
+def _said(clause: ClauseResult) -> dict[str, Any]:
+    said = dataclasses.asdict(clause)
+    for name, value in (("actual", clause.actual), ("asserted", clause.asserted)):
+        if value is not None:
+            said[name] = pair_shown(clause.key, value)
+    return said

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from accounts import sign_in
 from accounts.clock import clock
 from accounts.models import User
+from accounts.refreshing import refreshes_itself
 from opamp_platform import rest
 from opamp_platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from opamp_transport.admission import forwarded_for, peer_address
@@ -113,10 +114,6 @@ class EndIdleSessions:
                 sign_in.record_sign_out(request, request.user, idle=True)
                 logout(request)
                 messages.info(request, _("You were signed out, since you did nothing for a long time."))
-            elif (since is None or abs(idle) >= min(_NOTED_EVERY, limit / 10)) and not _refreshes_itself(request):
+            elif (since is None or abs(idle) >= min(_NOTED_EVERY, limit / 10)) and not refreshes_itself(request):
                 request.session[_ACTIVE_KEY] = now
         return self.get_response(request)
-
-
-def _refreshes_itself(request: HttpRequest) -> bool:
-    return request.headers.get("X-Portal-Refresh") == "live"

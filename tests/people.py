@@ -86,8 +86,8 @@ def report() -> Callable[..., Agent]:
                 {"service.name": "otelcol", "service.version": "0.120.0"},
                 {"host.name": name, "os.type": "linux", "host.arch": "amd64", **labels},
             ),
-            health=ComponentHealth(healthy, "" if healthy else "broken", "", 0, 0, {"healthy": healthy}),
             **{
+                "health": ComponentHealth(healthy, "" if healthy else "broken", "", 0, 0, {"healthy": healthy}),
                 "effective_config": EffectiveConfig({"": {"body": "receivers: {}\n"}}),
                 "remote_config_status": RemoteConfigStatus(b"", RemoteConfigStatuses.UNSET, ""),
                 **parts,

@@ -16,6 +16,7 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
+from agents.shown import pair_shown
 
 _CHIPS = 3
 _LONGEST_VALUE = 40
@@ -64,7 +65,7 @@ def chips(agent: Agent) -> SafeString:
 
 
 def _chip(key: str, value: object, *, own: bool) -> str:
-    text = str(value)
+    text = pair_shown(key, str(value))
     if len(text) > _LONGEST_VALUE:
         text = f"{text[: _LONGEST_VALUE - 1]}…"
     told = _("set by an operator")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from django import forms
 from django.conf import settings
@@ -19,24 +19,27 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from accounts import reauthentication
-from accounts import services as accounts
 from accounts.base_admin import PortalAdmin
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
-from accounts.secrecy import showing_secret
+from accounts.refreshing import refreshes_itself
 from agents import extensions
+from agents.admin import revealing
+from agents.admin.trees import bounded, component_steps, health_steps
 from agents.models import Agent, AgentEvent
-from agents.redaction import redacted_files
-from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_names, from_unix_nano
+from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_names
 from agents.sentences import Line, line_of, part_words, reason_words
 from agents.services import commands, credentials
 from agents.services.identity import assign_instance_uid
+from agents.services.revealing import may_reveal
+from agents.shown import MOST_SHOWN, files_shown, tree_shown, value_shown
 
 _TIMELINE = 50
 _CONNECTIONS = 50
 _COMMANDS = 10
+# In the audit trail.
+_WHAT = "effective configuration"
 _LARGEST_ID = 2**63 - 1
 # Columns by which the portal keeps connections and uids apart: nothing an agent said.
 _OWN_BUSINESS = ("lease_", "next_", "rival", "credential_number", "credential_former")
@@ -46,49 +49,6 @@ _ANSWERS = {
     RemoteConfigStatuses.APPLYING: _("is applying it"),
     RemoteConfigStatuses.FAILED: _("failed"),
 }
-
-
-class TreeStep(NamedTuple):
-    """One step of a walk through a tree: ``open`` and ``close`` around children, or a ``leaf``.
-
-    Flat, because an agent decides how deep its tree is; and names it chose are never looked up in a template.
-    """
-
-    kind: str
-    name: str = ""
-    healthy: bool = True
-    troubled: bool = False
-    status: str = ""
-    error: str = ""
-    started_at: Any = None
-    facts: Sequence[tuple[str, Any]] = ()
-
-
-def health_steps(name: str, node: Mapping[str, Any]) -> list[TreeStep]:
-    """The health tree as reported; ``troubled`` where the component or one below it is unhealthy."""
-    below = node.get("components")
-    inner = [step for key, child in sorted(below.items()) for step in health_steps(key, child)] if below else []
-    healthy = bool(node.get("healthy"))
-    own = TreeStep(
-        "open" if inner else "leaf",
-        name,
-        healthy,
-        not healthy or any(step.troubled for step in inner),
-        str(node.get("status", "")),
-        str(node.get("last_error", "")),
-        from_unix_nano(int(node.get("start_time_unix_nano", 0))),
-    )
-    return [own, *inner, TreeStep("close")] if inner else [own]
-
-
-def component_steps(content: Mapping[str, Any]) -> list[TreeStep]:
-    """The component map by name, each with what the agent says about it."""
-    steps: list[TreeStep] = []
-    for name, entry in sorted(content.items()):
-        inner = component_steps(entry.get("components") or {})
-        own = TreeStep("open" if inner else "leaf", name, facts=sorted((entry.get("metadata") or {}).items()))
-        steps += [own, *inner, TreeStep("close")] if inner else [own]
-    return steps
 
 
 class MessageForm(forms.Form):
@@ -124,6 +84,7 @@ class AgentPages(PortalAdmin):
             path("<int:pk>/revoke/", wrapped(self.revoke), name="agent_revoke"),
             path("<int:pk>/enrolment/", wrapped(self.allow_enrolment), name="agent_enrolment"),
             path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="agent_secrets"),
+            path("<int:pk>/secrets/file/", wrapped(require_POST(self.reveal_file)), name="agent_secrets_file"),
             path("<int:pk>/message/", wrapped(require_POST(self.send_message)), name="agent_message"),
             *super().get_urls(),
         ]
@@ -139,36 +100,53 @@ class AgentPages(PortalAdmin):
     ) -> HttpResponse:
         """With everything the agent reported."""
         assert obj is not None  # noqa: S101  agents are never added by hand
+        if refreshes_itself(request):
+            return TemplateResponse(request, "admin/agents/agent/live.html", self._live_parts(obj))
         context |= self._sections(request, obj)
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _live_parts(self, agent: Agent) -> dict[str, Any]:
+        """What changes by itself: the cards and the newest lines of the timeline."""
+        return {
+            "agent": agent,
+            "answer": _ANSWERS[_answer(agent)],
+            "own_credentials": settings.OPAMP_AGENT_CREDENTIALS,
+            "capabilities": capability_names(agent.capabilities),
+            **_timeline_of(agent, None),
+        }
 
     def _sections(self, request: HttpRequest, agent: Agent) -> dict[str, Any]:
         state = agent.reported
         changes = self.has_change_permission(request, agent)
-        files = {} if state.effective_config is None else redacted_files(state.effective_config.content)
-        packages = state.package_statuses if isinstance(state.package_statuses, dict) else {}
+        document = state.effective_config
+        files = {} if document is None else files_shown(document.content, most=MOST_SHOWN)
+        packages = tree_shown(state.package_statuses) if isinstance(state.package_statuses, dict) else {}
         custom = [str(name) for name in state.custom_capabilities]
+        health, more_health = (None, False) if state.health is None else bounded(state.health)
+        components, more_components = (
+            ({}, False) if state.components is None else bounded({"components": state.components.content})
+        )
         return {
-            "agent": agent,
+            **self._live_parts(agent),
             "title": str(agent),
             "subtitle": None,
             "show_delete": False,
             "show_save_and_continue": False,
-            "answer": _ANSWERS[_answer(agent)],
             "restartable": changes and bool(agent.capabilities & AgentCapabilities.ACCEPTS_RESTART_COMMAND),
             "may_change": changes,
-            "own_credentials": settings.OPAMP_AGENT_CREDENTIALS,
             "may_revoke": changes and _has_credential(agent) and agent.credential_revoked_at is None,
             "may_enrol": changes and (agent.credential_revoked_at or agent.credential_issued_at) is not None,
-            "capabilities": capability_names(agent.capabilities),
-            "identifying": sorted(state.identifying_attributes.items()),
-            "non_identifying": sorted(state.non_identifying_attributes.items()),
+            "identifying": sorted(value_shown(state.identifying_attributes).items()),
+            "non_identifying": sorted(value_shown(state.non_identifying_attributes).items()),
             "operator_labels": sorted(agent.operator_labels.items()),
-            "health": None if state.health is None else health_steps("", state.health),
+            "health": None if health is None else health_steps("", tree_shown(health)),
+            "more_health": more_health,
             "files": sorted(files.items()),
-            "may_reveal": bool(files) and request.user.has_perm("agents.reveal_secrets"),
             "unstored": [(part_words(part), size) for part, size in sorted(state.unstored.items())],
-            "components": None if state.components is None else component_steps(state.components.content),
+            "may_reveal": bool(files) and may_reveal(request.user),
+            "download": reverse("admin:agent_secrets_file", args=[agent.pk]),
+            "components": component_steps(tree_shown(components).get("components") or {}),
+            "more_components": more_components,
             "packages": sorted((packages.get("packages") or {}).items()),
             "package_error": packages.get("error_message", ""),
             "custom_capabilities": custom,
@@ -184,7 +162,6 @@ class AgentPages(PortalAdmin):
                 for panel in extensions.panels()
             ],
             "raw": _raw(agent, files),
-            **_timeline_of(agent, None),
         }
 
     def timeline(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -206,22 +183,23 @@ class AgentPages(PortalAdmin):
     def reveal(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What the agent runs with its secrets (S-116): for those with the right who know their password, and audited."""
         agent = self._agent(request, pk, "view")
-        if not request.user.has_perm("agents.reveal_secrets"):
-            raise PermissionDenied
-        page = reverse("admin:agents_agent_change", args=[pk])
-        if question := reauthentication.password_question(self, request, back=page):
-            return question
-        by = cast("User", request.user)
-        accounts.record(by=by, verb="agent.reveal_secrets", target=agent, name=agent.name_and_host())
-        document = agent.reported.effective_config
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": _("What %(agent)s runs, with secrets") % {"agent": agent},
-            "agent": agent,
-            "files": [] if document is None else sorted(document.content.items()),
+            "list": reverse("admin:agents_agent_changelist"),
+            "back": reverse("admin:agents_agent_change", args=[pk]) + "#effective",
+            "back_title": _("Effective configuration"),
+            "download": reverse("admin:agent_secrets_file", args=[pk]),
         }
-        return showing_secret(TemplateResponse(request, "admin/agents/agent/secrets.html", context))
+        return revealing.secrets_page(self, request, agent, _reported_files(agent), context, what=_WHAT)
+
+    def reveal_file(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """One file of it as a download, whatever its size."""
+        agent = self._agent(request, pk, "view")
+        files, back = _reported_files(agent), reverse("admin:agents_agent_change", args=[pk]) + "#effective"
+        key = request.POST.get("key", "")
+        return revealing.secrets_file(self, request, agent, files, key, what=_WHAT, back=back)
 
     def restart(self, request: HttpRequest, pk: int) -> HttpResponse:
         """GET asks, POST restarts."""
@@ -346,6 +324,11 @@ def _answer(agent: Agent) -> RemoteConfigStatuses:
     return RemoteConfigStatuses(agent.remote_config_status)
 
 
+def _reported_files(agent: Agent) -> Mapping[str, Any]:
+    document = agent.reported.effective_config
+    return {} if document is None else document.content
+
+
 def _has_credential(agent: Agent) -> bool:
     """Where agents get credentials, and of one that has its own also when that was switched off since."""
     return bool(settings.OPAMP_AGENT_CREDENTIALS or agent.credential_issued_at)
@@ -362,23 +345,26 @@ def _timeline_of(agent: Agent, before: int | None) -> dict[str, Any]:
 
 
 def _raw(agent: Agent, files: Any) -> str:
-    """Everything kept about the agent as JSON, secrets of its configuration hidden."""
+    """Everything kept about the agent as JSON, secrets hidden."""
     state = agent.reported
     fields = {
         field.attname: getattr(agent, field.attname)
         for field in Agent._meta.concrete_fields
         if field.attname != "id" and not field.attname.startswith(_OWN_BUSINESS)
     }
-    whole = {
+    said = {
         **fields,
         "last_seen_at": agent.presence.last_seen_at,
         "sequence_num": agent.presence.sequence_num,
         "identifying_attributes": state.identifying_attributes,
         "non_identifying_attributes": state.non_identifying_attributes,
-        "health": state.health,
-        "effective_config": files,
         "custom_capabilities": state.custom_capabilities,
-        "package_statuses": state.package_statuses,
         "connection_settings_status": state.connection_settings_status,
+    }
+    trees = {"health": state.health, "package_statuses": state.package_statuses}
+    whole = {
+        **value_shown(said),
+        **{name: None if tree is None else tree_shown(bounded(tree)[0]) for name, tree in trees.items()},
+        "effective_config": files,
     }
     return json.dumps(whole, indent=2, ensure_ascii=False, default=str)

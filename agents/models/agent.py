@@ -181,7 +181,7 @@ class Agent(models.Model):
         verbose_name_plural = _("agents")
         ordering = ["name", "hostname", "id"]
         # Not a view right: those who may look do not thereby see credentials (S-116).
-        permissions = [("reveal_secrets", _("Can see secrets in reported configurations"))]
+        permissions = [("reveal_secrets", _("Can see secrets in configurations and reports"))]
         indexes = [
             models.Index(fields=["name", "hostname", "id"], name="agent_name"),
             # All that lists filter by and count, so that counting does not read the rows. The fleet has few combinations of

@@ -19,6 +19,7 @@ from agents.models import Agent, AgentEvent, ReportedState
 from agents.services.batches import Outcome, batches
 from agents.services.labelling import LABEL_FIELDS, described, label
 from agents.services.recording import agent_name
+from agents.shown import value_shown
 
 
 class UnknownAgent(LookupError):
@@ -76,7 +77,7 @@ def edit_agent(
     kind = AgentEvent.Kind.LABELS if "operator_labels" in changed else AgentEvent.Kind.EDITED
     said = {key: value for key, value in changed.items() if key not in LABEL_FIELDS}
     AgentEvent.objects.create(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""})
-    accounts.record(by=by, verb="agent.edit", target=agent, name=agent.name_and_host(), data=said)
+    accounts.record(by=by, verb="agent.edit", target=agent, name=agent.name_and_host(), data=value_shown(said))
     if relabelled:
         extensions.relabelled([agent.pk], at)
         doorbell.ring([agent.instance_uid])
@@ -145,7 +146,7 @@ def _edit_labels_of_batch(
         )
         for agent in changed
     )
-    said = {"set": dict(assign), "removed": sorted(remove)}
+    said = {"set": value_shown(dict(assign)), "removed": sorted(remove)}
     accounts.record_all([(agent, agent.name_and_host(), said) for agent in changed], by=by, verb="agent.edit")
     outcome.asked += len(changed)
     if moved:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import difflib
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -15,62 +11,20 @@ from accounts.languages import in_readers_language
 from agents.admin import confirming
 from agents.selectors import parse_selector
 from configurations.checks import Finding
+from configurations.line_differences import DiffLine, difference, remembered
 from configurations.models import Configuration, Revision, files_to_json
 from configurations.previewing import Preview, successors
+from configurations.remote_config import RemoteConfig
 from configurations.services.drafts import Draft, InvalidConfiguration
 
-_MOST_LINES = 2_000
-_CLASSES = {"+": "ins", "-": "del", "@": "hunk"}
 
-
-class DiffLine(NamedTuple):
-    """One line of a unified diff with the class that colours it."""
-
-    text: str
-    kind: str
-
-
-def difference(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> list[DiffLine]:
-    """A unified diff of all files in their stored form; at most 2,000 lines."""
-    lines: list[DiffLine] = []
-    for line in _unified(before, after):
-        if len(lines) == _MOST_LINES:
-            lines.append(DiffLine("…", "hunk"))
-            break
-        kind = "file" if line.startswith(("+++", "---")) else _CLASSES.get(line[:1], "")
-        lines.append(DiffLine(line, kind))
-    return lines
-
-
-def _unified(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    for key in sorted({*before, *after}):
-        former, present = before.get(key), after.get(key)
-        if former == present:
-            continue
-        name = key or _("main file")
-        yield f"--- {name}" if former is not None else "--- " + _("(no such file)")
-        yield f"+++ {name}" if present is not None else "+++ " + _("(no such file)")
-        for label, field in ((_("content type"), "content_type"), (_("role"), "role")):
-            yield from _changed(label, (former or {}).get(field, ""), (present or {}).get(field, ""))
-        lines = difflib.unified_diff(_text(former).splitlines(), _text(present).splitlines(), lineterm="")
-        # The first two name the files once more.
-        yield from islice(lines, 2, None)
-
-
-def _changed(label: str, former: str, present: str) -> Iterator[str]:
-    if former != present:
-        yield from (f"{sign}{label}: {value}" for sign, value in (("-", former), ("+", present)) if value)
-
-
-def _text(file: Mapping[str, str] | None) -> str:
-    """The body as lines; bytes that are no text by their number and digest."""
-    if file is None:
-        return ""
-    if "body_base64" in file:
-        body = base64.b64decode(file["body_base64"])
-        digest = hashlib.sha256(body).hexdigest()[:16]
-        return _("%(count)d bytes that are no text, SHA-256 %(digest)s…") % {"count": len(body), "digest": digest}
-    return file.get("body", "")
+def revision_difference(former: Revision | None, present: Revision) -> list[DiffLine]:
+    """What the files of ``present`` differ in; they are read only when that is not remembered."""
+    return remembered(
+        former.hash if former else "",
+        present.hash,
+        lambda: difference(former.files if former else {}, present.files),
+    )
 
 
 def said_of(findings: Sequence[Finding], *, several: bool) -> list[str]:
@@ -124,7 +78,11 @@ def page_of(
         "changing": changing,
         "sample": found.sample if show_agents else [],
         "more": max(found.assigned - len(found.sample), 0) if show_agents else 0,
-        "difference": difference(present.files if present else {}, files_to_json(draft.files)),
+        "difference": remembered(
+            present.hash if present else "",
+            RemoteConfig(dict(draft.files)).config_hash().hex(),
+            lambda: difference(present.files if present else {}, files_to_json(draft.files)),
+        ),
         "targeting": targeting_changes(row, draft),
         "successors": sorted(successors(row.name).items()) if row and not draft.enabled else [],
         "must_type": changing > confirming.TYPE_ABOVE,

@@ -1,7 +1,7 @@
 """The files of a configuration as a person edits them: each with its key, type, role and text.
 
 Only what is posted is changed: files that are not shown stay, a body that is no text stays, and so do the line breaks of a
-text that nobody edited.
+text that nobody edited. Texts are shown without their secrets, and posted back with placeholders for them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from agents.shown import text_shown
 from configurations.checks import key_problem
 from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft
@@ -104,7 +105,7 @@ class FileForm(forms.Form):
             "key": self.former_key,
             "content_type": self.file.content_type,
             "role": self.file.role,
-            "body": self.file.text or "",
+            "body": text_shown(self.file.text or ""),
         }
 
     def edit(self) -> FileEdit | None:
@@ -209,7 +210,7 @@ def _plain(text: str) -> str:
 def _body_typed(text: str, before: ConfigFile | None) -> bytes | None:
     """The bytes to keep; ``None`` for a body that nobody edited, or could not. Line breaks stay of the kind they were."""
     former = None if before is None else before.text
-    if before is not None and (former is None or _plain(former) == _plain(text)):
+    if before is not None and (former is None or _plain(text) in (_plain(text_shown(former)), _plain(former))):
         return None
     plain = _plain(text)
     if former is not None and "\r\n" in former and former.count("\n") == former.count("\r\n"):

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.languages import in_readers_language
+from accounts.models import User
 from accounts.sentence import Sentence
 from agents.admin import confirming
 from agents.nesting import MAX_DEPTH, NestedTooDeep, check_json, check_yaml
@@ -112,6 +113,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
     )
     expected_revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
     expected_edition = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    # Who fills it in; each request has a class of its own.
+    editor: User | None = None
 
     class Meta:
         model = Configuration
@@ -132,7 +135,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             data["expected_edition"] = data.get("present_edition", "")
         super().__init__(data, *args, **kwargs)
         self.stage = "" if data is None else data.get("stage", "")
-        self.base = draft_of(self.instance) if self.instance.pk else Draft()
+        self.base = draft_of(self.instance).edited_by(self.editor) if self.instance.pk else Draft()
         self.file_forms = FileForms(data, self.base, more=self.stage == ADD_FILE)
         if self.instance.pk and "expected_revision" in self.fields:
             present = self.instance.current
@@ -163,7 +166,10 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         return as_shown(self.initial.get("description") or "", self.cleaned_data["description"])
 
     def draft(self) -> Draft:
-        """What the form says, over the present state. Raises `InvalidConfiguration`."""
+        """What the form says, over the present state, with its hidden values. Raises `InvalidConfiguration`."""
+        return self._typed().restored()
+
+    def _typed(self) -> Draft:
         values = self.cleaned_data
         return replace(
             self.file_forms.drafted(self.base),
@@ -185,7 +191,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         name = self.instance.name if self.instance.pk else None
         draft = self.base
         try:
-            draft = self.draft()
+            draft = self._typed()
+            draft = draft.restored()
             self.found = preview(
                 draft, name=name, present=self.base if name else None, force=values.get("force", False)
             )

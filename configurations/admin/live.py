@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -10,6 +11,7 @@ from django.template.loader import render_to_string
 
 from accounts.base_admin import PortalAdmin
 from accounts.languages import in_readers_language
+from accounts.models import User
 from agents.selectors import InvalidSelector
 from configurations.admin.file_forms import FileForms
 from configurations.admin.forms import new_files, selector_of, selector_rows, whole_number
@@ -62,7 +64,7 @@ class LivePreviews(PortalAdmin):
     def live_problems(self, request: HttpRequest) -> HttpResponse:
         """What is wrong with the typed text, with places; and whether it differs from what agents have."""
         row = self._edited(request)
-        base = draft_of(row) if row else Draft()
+        base = draft_of(row).edited_by(cast("User", request.user)) if row else Draft()
         files = FileForms(request.POST, base)
         findings: list[Finding] = []
         others: list[str] = []
@@ -72,6 +74,7 @@ class LivePreviews(PortalAdmin):
         else:
             try:
                 draft = dataclasses.replace(files.drafted(base), selector={})
+                draft = draft.restored()
                 force = "force" in request.POST
                 findings = checked(draft, present=base if row else None, force=force).findings
             except InvalidConfiguration as error:

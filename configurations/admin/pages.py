@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,10 +24,13 @@ from accounts.base_admin import PortalChangeList
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
+from accounts.refreshing import refreshes_itself
 from agents.admin import confirming as typed
 from agents.admin import facets
 from agents.models import Agent
 from agents.selectors import InvalidSelector, Operator
+from agents.services.revealing import may_reveal
+from agents.shown import files_shown
 from configurations.admin import confirming
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
@@ -37,6 +41,7 @@ from configurations.admin.forms import (
     selector_rows,
 )
 from configurations.admin.live import LivePreviews
+from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
 from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
 from configurations.outcome import AssignmentStatus
@@ -64,7 +69,7 @@ class ConfigurationList(PortalChangeList):
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
+class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
     """What agents should run."""
 
     form = ConfigurationForm
@@ -161,7 +166,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
     @admin.display(description="")
     def files_shown(self, row: Configuration) -> SafeString:
         """All files of the present revision, as text."""
-        files = row.current.files if row.current else {}
+        files = files_shown(row.current.files) if row.current else {}
         return SafeString(render_to_string("admin/configurations/configuration/files.html", {"files": files.items()}))
 
     def changeform_view(
@@ -192,11 +197,25 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         row = Configuration.objects.select_related("current").with_outcomes().get(pk=obj.pk) if change and obj else None
         if row is not None:
             facets.with_last_known([row])
+        if row is not None and refreshes_itself(request):
+            return TemplateResponse(
+                request,
+                "admin/configurations/configuration/assignments.html",
+                {"row": row, **_assignments_shown(request, row)},
+            )
         asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE)
         if asked and not form.errors and form.found is not None:
             return self.confirmation(request, form, row)
         context |= self._editor_context(request, form, row)
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def get_form(
+        self, request: HttpRequest, obj: Configuration | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[Configuration]]:
+        """A form that knows who fills it in."""
+        form = super().get_form(request, obj, change, **kwargs)
+        cast("type[ConfigurationForm]", form).editor = cast("User", request.user)
+        return form
 
     def _editor_context(
         self, request: HttpRequest, form: ConfigurationForm, row: Configuration | None
@@ -223,11 +242,11 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         if form.stale is not None and row.current is not None:
             base = Revision.objects.filter(configuration=row, number=form.cleaned_data["expected_revision"]).first()
             if base is not None:
-                context["meanwhile"] = confirming.difference(base.files, row.current.files)
+                context["meanwhile"] = confirming.revision_difference(base, row.current)
         return context | {
             "revisions": _revisions_of(row),
-            "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
-            "most_agents": _AGENTS,
+            **_assignments_shown(request, row),
+            "may_reveal": row.current is not None and may_reveal(request.user),
         }
 
     def confirmation(self, request: HttpRequest, form: ConfigurationForm, row: Configuration | None) -> HttpResponse:
@@ -304,6 +323,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
             path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
             path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
             path("<int:pk>/switch/", wrapped(self.switch), name="configuration_switch"),
+            path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="configuration_secrets"),
+            path("<int:pk>/secrets/file/", wrapped(require_POST(self.reveal_file)), name="configuration_secrets_file"),
             path("retry/<int:agent_id>/", wrapped(require_POST(self.retry)), name="configuration_retry"),
             *super().get_urls(),
         ]
@@ -332,11 +353,19 @@ def _rows_typed(form: ConfigurationForm) -> list[dict[str, Any]] | None:
 
 def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
     """The newest revisions, each with its difference to the one before."""
-    rows = list(row.revisions.all()[: _REVISIONS + 1])
+    rows = list(row.revisions.defer("files")[: _REVISIONS + 1])
     return [
-        {"revision": new, "difference": confirming.difference(old.files if old else {}, new.files)}
+        {"revision": new, "difference": confirming.revision_difference(old, new)}
         for new, old in zip(rows, [*rows[1:], None], strict=True)
     ][:_REVISIONS]
+
+
+def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, Any]:
+    """What changes by itself on the page."""
+    return {
+        "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
+        "most_agents": _AGENTS,
+    }
 
 
 def _assignments_of(row: Configuration) -> list[Assignment]:

@@ -22,7 +22,8 @@ class Severity(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """What was broken: the syntax of a file, the document as a whole, a rule of the Collector; or whom it reaches.
+    """What was broken: the syntax of a file, the document as a whole, a rule of the Collector; whom it reaches; or
+    that hidden values stay where they are.
 
     A document is wrong as a whole when it is empty, wrapped in another format, or when ``service`` is misspelt: what is
     in it may be right, but no Collector would run it.
@@ -32,6 +33,7 @@ class Kind(enum.StrEnum):
     DOCUMENT = "document"
     COLLECTOR = "collector"
     TARGETING = "targeting"
+    HIDDEN = "hidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,11 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """True when no agent could read the file, or would run nothing of it.
+        """True when no agent could read the file or would run nothing of it, or a secret would be lost or let out.
 
         Collector rules never block: agents may add files of their own.
         """
-        return self.kind in (Kind.SYNTAX, Kind.DOCUMENT) and self.severity is Severity.ERROR
+        return self.kind in (Kind.SYNTAX, Kind.DOCUMENT, Kind.HIDDEN) and self.severity is Severity.ERROR
 
     @property
     def can_be_forced(self) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from accounts.models import User
 from accounts.sentence import Sentence
 from agents.reports import Json
 from agents.selectors import InvalidSelector, parse_selector
+from agents.services.revealing import may_reveal
+from agents.shown import message_shown
 from configurations.checks import (
     Finding,
     InvalidContentType,
@@ -22,6 +25,7 @@ from configurations.checks import (
     text_problem,
 )
 from configurations.models import Configuration, files_from_json
+from configurations.placeholders import HiddenValues, restored
 from configurations.remote_config import ConfigFile, RemoteConfig
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -45,7 +49,11 @@ class InvalidConfiguration(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an edit wants a configuration to be; every field complete. ``files`` holds ``config_key`` too."""
+    """What an edit wants a configuration to be; every field complete. ``files`` holds ``config_key`` too.
+
+    A `[redacted]` in ``files`` stands for what ``true_files`` have there; ``None`` when ``files`` are true texts themselves.
+    ``trusted``: whoever edits may see secrets.
+    """
 
     display_name: str = ""
     description: str = ""
@@ -56,10 +64,28 @@ class Draft:
     content_type: str = "text/yaml"
     config_key: str = ""
     files: Mapping[str, ConfigFile] = field(default_factory=dict)
+    true_files: Mapping[str, ConfigFile] | None = field(default_factory=dict)
+    trusted: bool = False
+
+    def edited_by(self, person: User | None) -> Draft:
+        """For an edit by ``person``."""
+        return replace(self, trusted=may_reveal(person))
+
+    def restored(self) -> Draft:
+        """With the true texts in ``files``. Raises `InvalidConfiguration`."""
+        if self.true_files is None:
+            return self
+        try:
+            files = restored(self.files, self.true_files, trusted=self.trusted)
+        except HiddenValues as error:
+            errors = {_field_of(key, self): [blocking(item) for item in found] for key, found in error.findings.items()}
+            raise InvalidConfiguration(errors, [item for found in error.findings.values() for item in found]) from error
+        return replace(self, files=files, true_files=None)
 
 
 def draft_of(configuration: Configuration) -> Draft:
-    """The present state of ``configuration``, to be edited."""
+    """The present state of ``configuration``, to be edited by somebody who may not see secrets."""
+    files = files_from_json(configuration.current.files) if configuration.current else {}
     return Draft(
         display_name=configuration.display_name,
         description=configuration.description,
@@ -69,13 +95,19 @@ def draft_of(configuration: Configuration) -> Draft:
         match_all=configuration.match_all,
         content_type=configuration.content_type,
         config_key=configuration.config_key,
-        files=files_from_json(configuration.current.files) if configuration.current else {},
+        files=files,
+        true_files=files,
     )
+
+
+def blank_over(draft: Draft) -> Draft:
+    """Defaults in place of everything in ``draft``, for an edit that replaces all but hidden values."""
+    return Draft(true_files=draft.true_files, trusted=draft.trusted)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A draft that can be saved: column values, files, and findings that do not block; ``forced`` are those that would."""
+    """A draft that can be saved: column values, true files, findings that do not block; ``forced`` are those that would."""
 
     columns: dict[str, Any]
     config: RemoteConfig
@@ -84,12 +116,13 @@ class Checked:
 
 
 def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) -> Checked:
-    """Judge ``draft``. Raises `InvalidConfiguration`.
+    """Judge ``draft``, its hidden values put back. Raises `InvalidConfiguration`.
 
     What ``present`` has already is not judged anew: a configuration can be switched off whatever stands in it, also after
     an upgrade whose checks are stricter. ``force`` saves what is readable and blocked only because hardly anybody means it:
     nothing but empty files, another format around the configuration, a misspelt ``service``.
     """
+    draft = draft.restored()
     before = present or Draft()
     errors = _column_errors(draft, before)
     try:
@@ -161,7 +194,7 @@ def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> 
     # Opaque bytes are legal (S-68) and not read.
     texts = {key: (text, file.content_type) for key, file in files.items() if (text := _text_of(file)) is not None}
     judged = judge_files(texts)
-    findings = [item for key in files for item in judged.findings.get(key, ())]
+    findings = [_without_secrets(item) for key in files for item in judged.findings.get(key, ())]
     if not (complete and files and judged.empty == set(files)):
         return findings
     message = Sentence("Nothing stands in it: an agent that gets this stops what it runs. Force it if that is meant.")
@@ -175,6 +208,11 @@ def _text_of(file: ConfigFile) -> str | None:
         return file.body.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _without_secrets(item: Finding) -> Finding:
+    """The true text was judged; a message may cite some of it."""
+    return replace(item, message=item.message.with_texts(message_shown), path=message_shown(item.path))
 
 
 def blocking(item: Finding) -> Sentence:

@@ -20,6 +20,7 @@ from agents import doorbell
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
+from agents.shown import value_shown
 from configurations.checks import Finding, line_problem
 from configurations.models import Assignment, Configuration, Revision, files_from_json, files_to_json
 from configurations.outcome import AssignmentStatus
@@ -198,7 +199,7 @@ def update_configuration(
     data = {
         "revision": revision.number,
         "files_changed": effect.files,
-        "changed": {key: [before[key], wanted.columns[key]] for key in effect.columns},
+        "changed": {key: value_shown([before[key], wanted.columns[key]]) for key in effect.columns},
         **({} if effect.makes_revision or not note else {"note": note}),
         **_forced(wanted),
     }
@@ -224,6 +225,8 @@ def rolled_back(configuration: Configuration, number: int) -> Draft:
         match_all=revision.match_all,
         content_type=(main.content_type if main else "") or present.content_type,
         files=files,
+        # Texts of an older revision are true ones, whatever they say.
+        true_files=None,
     )
 
 

@@ -1,5 +1,6 @@
 // Keeps the named parts of a page fresh by reading the page again. All of them move, or none: while the person uses one of them
-// the page says that it is paused, and why. The server renders; nothing here knows what the parts say.
+// the page says that it is paused, and why. Told that it is for this, the server may leave the rest of the page out. It renders; nothing
+// here knows what the parts say.
 import { enliven } from "./portal.js";
 
 const box = document.getElementById("live");

@@ -83,3 +83,11 @@ def test_the_language_is_the_readers_when_it_is_shown():
     with translation.override("zh-hans"):
         assert in_readers_language(made) == "无 Agent"
     assert in_readers_language(made) == "no agent"
+
+
+def test_texts_in_a_sentence_are_changed_and_what_it_says_stays() -> None:
+    inner = Sentence("{kind} {name}", kind=Sentence("exporter"), name="abc")
+    said = Sentence("{component} in line {line}", component=inner, line=3).with_texts(str.upper)
+    assert said == "exporter ABC in line 3"
+    assert isinstance(said, Sentence)
+    assert said.template == "{component} in line {line}"

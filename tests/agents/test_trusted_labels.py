@@ -101,6 +101,21 @@ class TestMatching:
 @pytest.mark.django_db
 @pytest.mark.usefixtures("trusted")
 class TestShown:
+    def test_no_secret_that_an_agent_says_under_such_a_key_is_shown(
+        self, report: Report, client: Client, alice: Any, api_of: Any, settings: Any
+    ) -> None:
+        settings.OPAMP_TRUSTED_LABEL_KEYS = ["api-key"]
+        publish(**{"api-key": "x"})
+        agent = report(**{"api-key": "hunter2"})
+        assert agent.asserted_labels == {"api-key": "hunter2"}
+        client.force_login(alice)
+        pages = [f"/admin/agents/agent/{agent.pk}/change/", "/admin/agents/agent/"]
+        paths = [f"/api/v1/agents/{agent.instance_uid}{below}" for below in ("", "/configuration")]
+        told = [client.get(page).content.decode() for page in pages]
+        told += [api_of(alice).get(path).content.decode() for path in paths]
+        assert ["hunter2" in text for text in told] == [False] * 4
+        assert "[redacted]" in told[0]
+
     def test_why_tells_the_difference(self, report: Report, client: Client, alice: Any, api_of: Any) -> None:
         publish()
         agent = report(env="prod")

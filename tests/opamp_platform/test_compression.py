@@ -54,7 +54,8 @@ class TestAnswers:
         agent = report("secretive", effective_config=EffectiveConfig({"": {"body": body}}))
         client.force_login(alice)
         shown = (
-            client.post(f"/admin/agents/agent/{agent.pk}/secrets/", **GZIP),
+            client.post(f"/admin/agents/agent/{agent.pk}/secrets/", {"confirm_password": "alice-password"}, **GZIP),
+            client.post(f"/admin/agents/agent/{agent.pk}/secrets/file/", {"key": ""}, **GZIP),
             api_of(alice).get(f"/api/v1/agents/{agent.instance_uid}/effective-config?secrets=shown", **GZIP),
         )
         for answer in shown:

@@ -127,6 +127,7 @@ DOORS: dict[str, Door] = {
     f"{A_PAGE}/enrolment/": page(EDIT_A),
     f"{A_PAGE}/message/": page(EDIT_A),
     f"{A_PAGE}/secrets/": page(SEE_A, "agents.reveal_secrets"),
+    f"{A_PAGE}/secrets/file/": page(SEE_A, "agents.reveal_secrets"),
     # Configurations.
     **crud("configurations/configuration"),
     # For who writes a configuration; here a new one.
@@ -134,6 +135,8 @@ DOORS: dict[str, Door] = {
     f"{C_PAGE}/problems/": page(ADD_C),
     f"{C_PAGE}/<int:pk>/rollback/<int:number>/": page(EDIT_C),
     f"{C_PAGE}/<int:pk>/switch/": page(EDIT_C),
+    f"{C_PAGE}/<int:pk>/secrets/": page(SEE_C, "agents.reveal_secrets"),
+    f"{C_PAGE}/<int:pk>/secrets/file/": page(SEE_C, "agents.reveal_secrets"),
     f"{C_PAGE}/retry/<int:agent_id>/": page(EDIT_A, SEE_C),
     # REST.
     "api/v1": Door({None: SIGNED_IN}),
