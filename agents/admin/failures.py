@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,18 +14,21 @@ from django.utils.translation import gettext_lazy as _
 from agents import extensions
 from agents.conditions import status_condition
 from agents.models import Agent
+from agents.redaction import HIDDEN
 from agents.reports import Status
+from agents.shown import message_shown
 
 # The parameter of the list, and how much of a text makes two errors the same: what follows are places and stacks.
 REASON = "reason"
 _SAME = 200
 _MOST_AGENTS = 10_000
 _MOST_GROUPS = 10
+_CUT = "…"
 NO_REASON = _("no reason given")
 
 
 class ErrorGroup(NamedTuple):
-    """So many agents in error that say the same; ``text`` may be empty."""
+    """So many agents in error that say the same, secrets hidden; ``text`` may be empty."""
 
     text: str
     number: int
@@ -39,27 +43,48 @@ class Errors(NamedTuple):
 
 
 def has_reason(text: str) -> Q:
-    """Agents in error that give this reason."""
-    return status_condition(Status.ERROR) & Q(Exact(_reason(), Value(text, output_field=TextField())))
+    """Agents in error that give this reason, as it is shown."""
+    texts = [text]
+    if HIDDEN in text or text.endswith(_CUT):
+        counted = _counted(Agent.objects.filter(status_condition(Status.ERROR)))
+        texts = [reason for reason, _number in counted if _shown(reason) == text]
+    said = Q(pk__in=[])
+    for reason in texts:
+        said |= Q(Exact(_reason(), Value(reason, output_field=TextField())))
+    return status_condition(Status.ERROR) & said
 
 
 def errors_among(agents: QuerySet[Agent]) -> Errors:
     """Those of ``agents`` that are in error, grouped by reason, the largest group first."""
-    some = agents.filter(status_condition(Status.ERROR)).order_by().select_related(None).values("pk")
-    rows = Agent.objects.filter(pk__in=some[: _MOST_AGENTS + 1]).order_by()
-    counted = rows.annotate(reason=_reason()).values_list("reason").annotate(number=Count("*"))
-    found = sorted(
-        (ErrorGroup(text, number) for text, number in counted), key=lambda group: (-group.number, group.text)
-    )
+    numbers: Counter[str] = Counter()
+    for text, number in _counted(agents.filter(status_condition(Status.ERROR))):
+        numbers[_shown(text)] += number
+    groups = (ErrorGroup(text, number) for text, number in numbers.items())
+    found = sorted(groups, key=lambda group: (-group.number, group.text))
     total = sum(group.number for group in found)
     shown = found[:_MOST_GROUPS]
     return Errors(shown, total - sum(group.number for group in shown), total > _MOST_AGENTS)
 
 
 def reasons_of(agents: Iterable[Agent]) -> dict[int, str]:
-    """The reason of each that is in error, by primary key; no query when none is."""
+    """The reason of each that is in error, as it is shown, by primary key; no query when none is."""
     keys = [agent.pk for agent in agents if agent.status is Status.ERROR]
-    return dict(Agent.objects.filter(pk__in=keys).values_list("pk", _reason())) if keys else {}
+    rows = Agent.objects.filter(pk__in=keys).values_list("pk", _reason()) if keys else ()
+    return {key: _shown(text) for key, text in rows}
+
+
+def _counted(agents: QuerySet[Agent]) -> list[tuple[str, int]]:
+    """The reasons of the first 10,000 and one of ``agents``, as they gave them, with how many gave each."""
+    some = agents.order_by().select_related(None).values("pk")[: _MOST_AGENTS + 1]
+    rows = Agent.objects.filter(pk__in=some).order_by()
+    return list(rows.annotate(reason=_reason()).values_list("reason").annotate(number=Count("*")))
+
+
+def _shown(reason: str) -> str:
+    """Without secrets, and without the last word of what was cut: half a secret is not known for one."""
+    if len(reason) >= _SAME:
+        reason = reason[: max(reason.rfind(" "), reason.rfind("\n")) + 1] + _CUT
+    return message_shown(reason)
 
 
 def _reason() -> Case:

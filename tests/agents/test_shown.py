@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 from typing import Any
 
 import pytest
@@ -253,6 +255,19 @@ class TestDoors:
     def test_the_list_refuses_clearly(self, api_of, alice, agent):
         answer = api_of(alice).get(f"{URL}?secrets=shown")
         assert (answer.status_code, list(answer.json()["errors"])) == (400, ["secrets"])
+
+    def test_errors_are_grouped_and_found_by_what_is_shown_of_them(self, client, alice, report):
+        for name, secret in (("one", f"{SECRET}-1"), ("two", f"{SECRET}-2"), ("three", "")):
+            error = f"password={secret}" if secret else "disk full"
+            tree = {"healthy": False, "last_error": error}
+            report(name, healthy=False, health=ComponentHealth(False, error, "", 0, 0, tree))
+        client.force_login(alice)
+        body = client.get("/admin/agents/agent/?status=error").content.decode()
+        assert SECRET not in body
+        (link,) = {html.unescape(url) for url in re.findall(r'href="(\?[^"]*reason=[^"]*redacted[^"]*)"', body)}
+        found = client.get(f"/admin/agents/agent/{link}")
+        assert SECRET not in found.content.decode()
+        assert {row.hostname for row in found.context["cl"].result_list} == {"one", "two"}
 
     @pytest.mark.parametrize("language", ["en", "zh-hans"])
     def test_no_page_shows_them(self, client, alice, agent, language):
