@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.base_admin import PortalAdmin
+from accounts.base_admin import Missing, PortalAdmin
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
@@ -61,7 +61,7 @@ class ConfirmedEdits(PortalAdmin):
         try:
             draft = publishing.rolled_back(row, number)
         except UnknownRevision as error:
-            raise Http404(in_readers_language(error)) from None
+            raise Missing(in_readers_language(error)) from None
 
         def act(based_on: BasedOn, *, force: bool) -> None:
             by, at = cast("User", request.user), clock.now()

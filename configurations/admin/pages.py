@@ -149,7 +149,10 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         if self.may_edit(request, obj):
             return self.fieldsets
         columns = {field.name for field in Configuration._meta.get_fields()}
-        kept = [(title, [name for name in options["fields"] if name in columns]) for title, options in self.fieldsets]
+        kept = [
+            (title, [self.in_words(name) for name in options["fields"] if name in columns])
+            for title, options in self.fieldsets
+        ]
         return [(title, {"fields": names}) for title, names in kept if names] + [
             (_("Files"), {"fields": ["files_shown"]})
         ]
