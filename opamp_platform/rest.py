@@ -208,7 +208,9 @@ def nul_in_query(request: HttpRequest) -> HttpResponse:
     """400 for a NUL character in a query, which no database holds; the problem names the parameters that have one."""
     named = [name for name, values in request.GET.lists() if "\x00" in name or any("\x00" in value for value in values)]
     errors = {name.replace("\x00", "\N{REPLACEMENT CHARACTER}"): [_NUL] for name in named}
-    return _api_problem(request, 400, _("The request is not valid."), errors) or refusal.page(request, BadRequest())
+    return _api_problem(request, 400, _("The request is not valid."), errors) or refusal.bad_request(
+        request, BadRequest()
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

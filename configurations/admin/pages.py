@@ -96,7 +96,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
     class Media:
         """Plain modules, served by us."""
 
-        js = [forms.Script("portal/configuration.js", type="module")]
+        js = [forms.Script(f"portal/{name}.js", type="module") for name in ("configuration", "meanwhile")]
 
     # --- List ------------------------------------------------------------------------------------------------------
 
@@ -238,7 +238,11 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         assert form.found is not None  # noqa: S101  a form without errors was previewed
         draft = form.draft()
         context = confirming.page_of(
-            form.found, draft, row=row, changing=form.changing, show_agents=request.user.has_perm("agents.view_agent")
+            form.found,
+            draft,
+            row=row,
+            new_files=form.new_files,
+            show_agents=request.user.has_perm("agents.view_agent"),
         )
         context |= {
             "title": _("Publish %(name)s?") % {"name": row or form.cleaned_data["name"]},
@@ -297,7 +301,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         return self._published(obj)
 
     def _published(self, row: Configuration) -> HttpResponse:
-        return redirect(reverse("admin:configurations_configuration_change", args=[row.pk]))
+        return redirect(reverse("admin:configurations_configuration_change", args=[row.pk]) + "#progress")
 
     def get_urls(self) -> list[Any]:
         """Live previews, rolling back, switching on and off, and offering once more."""
