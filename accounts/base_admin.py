@@ -22,6 +22,7 @@ from django.db.models import BooleanField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from accounts.history import acts_on
@@ -94,6 +95,12 @@ class PortalAdmin(admin.ModelAdmin[Any]):
             return name if writes and name not in read_only else self.in_words(name)
 
         return [(title, {**options, "fields": [*map(shown, options["fields"])]}) for title, options in fieldsets]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Under a title that says what it shows."""
+        return super().changelist_view(
+            request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """With declared filters alone."""

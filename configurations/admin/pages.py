@@ -138,10 +138,6 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits):
         """Applied of assigned, failures named."""
         return SafeString(render_to_string("admin/configurations/configuration/progress.html", {"row": row}))
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Under a title that says what it shows."""
-        return super().changelist_view(request, {"title": _("Configurations"), **(extra_context or {})})
-
     # --- Form ------------------------------------------------------------------------------------------------------
 
     def get_fieldsets(self, request: HttpRequest, obj: Configuration | None = None) -> Any:
