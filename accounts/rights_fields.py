@@ -22,7 +22,7 @@ _ACTIONS = {
 }
 
 
-class RightsField(forms.ModelMultipleChoiceField):
+class RightsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     """Permissions, by what they are about."""
 
     def __init__(self, **options: Any) -> None:
@@ -55,7 +55,7 @@ class RightsField(forms.ModelMultipleChoiceField):
         return _("%(things)s: %(action)s") % {"things": capfirst(str(name)), "action": _ACTIONS[action]}
 
 
-class RolesField(forms.ModelMultipleChoiceField):
+class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     """Groups."""
 
     def __init__(self, **options: Any) -> None:

@@ -71,7 +71,8 @@ if (form) {
     if (!("refused" in problems.dataset)) return;
     // Once, after the form came back: to the line that is why, unless a field has an error that stands before it.
     delete problems.dataset.refused;
-    if (!form.querySelector(".form-row.errors, .form-row .errorlist")) problems.querySelector(".bad button[data-line]")?.click();
+    const elsewhere = [...form.querySelectorAll(".form-row .errorlist")].some((list) => !files.contains(list));
+    if (!elsewhere) problems.querySelector(".bad button[data-line]")?.click();
   }, 400);
 
   const targeting = new Set(["selector", "match_all", "priority", "enabled"]);

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE, Visit, Visitor
+from tests.browser.conftest import PATIENCE, PHONE, Visit, Visitor
 from tests.live_server import LiveServer, configuration
 
 expect.set_options(timeout=PATIENCE)
@@ -111,3 +111,29 @@ def test_another_persons_revision_is_told_and_what_is_typed_stays(
         expect(page.locator(".errorlist").first).to_contain_text(f"published revision {number}")
         page.evaluate("document.querySelector('[data-unsaved]').remove()")
         page.fill("#id_note", "")
+
+
+def test_a_refused_file_takes_the_focus_to_its_line(visit: Visitor, edited: str) -> None:
+    with visit() as person:
+        page = person.sign_in()
+        person.go(edited)
+        page.locator("textarea.code").first.fill("receivers:\n  otlp: {}\nexporters: [1\nservice: {}\n")
+        page.click("#publish")
+        expect(page.locator("textarea.code").first).to_be_focused()
+        before = "document.activeElement.value.slice(0, document.activeElement.selectionStart)"
+        assert page.evaluate(f"{before}.split('\\n').length") >= 3
+        page.evaluate("document.querySelector('[data-unsaved]').remove()")
+
+
+def test_a_phone_reaches_every_list(visit: Visitor, edited: str) -> None:
+    with visit(viewport=PHONE) as person:
+        page = person.sign_in()
+        person.go(edited)
+        menu = page.locator(".phone-menu")
+        menu.locator("summary").click()
+        menu.get_by_role("link", name="Audit trail").click()
+        expect(page.locator("h1")).to_have_text("Audit trail")
+        for path in ("apitoken/", "user/", "auditentry/"):
+            person.go(f"/admin/accounts/{path}")
+            clipped = "(box) => box.scrollWidth - box.clientWidth"
+            assert page.locator("#changelist .results").evaluate(clipped) <= 0, path
