@@ -1,7 +1,7 @@
 """The base of every list and form of the admin: a URL asks for what the page declares, and is a 400 that says so otherwise.
 
 Django's own lists take any lookup of any field, which lets a reader run a regular expression over the fleet, or give the
-database a number that no column can hold. No model is known here.
+database a number that no column can hold. Of models only the audit trail is known here.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db import DataError
 from django.db.models import BooleanField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.template.response import TemplateResponse
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+
+from accounts.history import acts_on
 
 # No person types more; a database builds one condition for each word and column.
 MOST_CHARACTERS = 1_000
 MOST_WORDS = 32
+MOST_ACTS = 200
 _PAGE = re.compile(r"[1-9][0-9]{0,8}")
 _ORDER = re.compile(r"-?[0-9]{1,2}(?:\.-?[0-9]{1,2})*")
 _LARGEST_KEY = 2**63 - 1
@@ -32,6 +38,10 @@ _LARGEST_KEY = 2**63 - 1
 
 class StrangeUrl(BadRequest):
     """A URL that no page of ours makes; the text says why, in the reader's language."""
+
+
+class Missing(Http404):
+    """Nothing is there, of which the text says what, in the reader's language; texts of other 404s are shown to nobody."""
 
 
 class PortalChangeList(ChangeList):
@@ -47,14 +57,14 @@ class PortalChangeList(ChangeList):
         return found
 
     def get_results(self, request: HttpRequest) -> None:
-        """Django's; raises `Http404` beyond the last page."""
+        """Django's; raises `Missing` beyond the last page."""
         try:
             super().get_results(request)
             missing = self.page_num > 1 and not self.multi_page and not self.show_all
         except IncorrectLookupParameters:
             missing = True
         if missing:
-            raise Http404(_("There is no such page."))
+            raise Missing(_("There is no such page."))
 
 
 class PortalAdmin(admin.ModelAdmin[Any]):
@@ -62,16 +72,42 @@ class PortalAdmin(admin.ModelAdmin[Any]):
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Django's, with yes and no in the reader's language, where its own icons say True and False."""
+        return [self.in_words(name) for name in super().get_list_display(request)]
+
+    def in_words(self, name: Any) -> Any:
+        """What shows the column ``name`` where it is only read: yes and no as words."""
         columns = {field.name for field in self.opts.concrete_fields if isinstance(field, BooleanField)}
         model: Any = self.model  # a class is hashable, whatever its type stub says
-        return [_yes_or_no(model, name) if name in columns else name for name in super().get_list_display(request)]
+        return _yes_or_no(model, name) if name in columns else name
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Django's, also under the names that `get_fieldsets` has for them."""
+        names = super().get_readonly_fields(request, obj)
+        return [*names, *(shown for name in names if (shown := self.in_words(name)) is not name)]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Django's, with yes and no as words where the form is only read."""
+        fieldsets = super().get_fieldsets(request, obj)
+        read_only = self.get_readonly_fields(request, obj)
+        writes = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+
+        def shown(name: Any) -> Any:
+            return name if writes and name not in read_only else self.in_words(name)
+
+        return [(title, {**options, "fields": [*map(shown, options["fields"])]}) for title, options in fieldsets]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Under a title that says what it shows."""
+        return super().changelist_view(
+            request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """With declared filters alone."""
         return PortalChangeList
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """The list asked for. Raises `StrangeUrl`, and `Http404` for a page that is not there."""
+        """The list asked for. Raises `StrangeUrl`, and `Missing` for a page that is not there."""
         self._check_query(request.GET)
         try:
             return super().get_changelist_instance(request)
@@ -101,12 +137,12 @@ class PortalAdmin(admin.ModelAdmin[Any]):
         return super().get_search_results(request, queryset, search_term)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """The row. Raises `Http404` when there is none, which only who may look learns."""
+        """The row. Raises `Missing` when there is none, which only who may look learns."""
         row = super().get_object(request, object_id, from_field)
         if row is None:
             if not self.has_view_or_change_permission(request):
                 raise PermissionDenied
-            raise Http404(_("There is no such row; it may have been deleted."))
+            raise Missing(_("There is no such row; it may have been deleted."))
         return row
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *where: Any) -> HttpResponse | None:
@@ -123,6 +159,25 @@ class PortalAdmin(admin.ModelAdmin[Any]):
         except ValidationError:
             return False
         return not isinstance(value, int) or -_LARGEST_KEY <= value <= _LARGEST_KEY
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What people did to the row, from the audit trail: Django's own page knows its own forms alone, and no fields' names."""
+        row = self.get_object(request, unquote(object_id))
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        acts = acts_on(row, most=MOST_ACTS + 1)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Edits of %(name)s") % {"name": row},
+            "row": row,
+            "acts": acts[:MOST_ACTS],
+            "more": MOST_ACTS if len(acts) > MOST_ACTS else 0,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/acts.html", context)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Nothing from the URL: no link of ours fills a form in, and a value of another's need not fit its field."""

@@ -20,6 +20,7 @@ from accounts.guessing import SignInPaused
 from accounts.languages import in_readers_language
 from accounts.models import User
 from accounts.rights import BeyondOwnRights, Rights, must_cover, rights_in, rights_of
+from accounts.rights_fields import RightsField, RolesField
 from accounts.services import ADMINISTRATOR, OPERATOR, VIEWER
 
 _ROLE_WORDS = {
@@ -148,9 +149,26 @@ class EditPerson(UserChangeForm):  # type: ignore[type-arg]
 
     actor: ClassVar[User]
 
+    groups = RolesField(
+        label=gettext_lazy("Roles"), help_text=gettext_lazy("Who has several may what any of them gives.")
+    )
+    user_permissions = RightsField(
+        label=gettext_lazy("Rights"), help_text=gettext_lazy("Of this person alone, beside those of the roles.")
+    )
+
     class Meta:
         model = User
         fields = "__all__"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if field := self.fields.get("user_permissions"):
+            cast("RightsField", field).show_what_people_see()
+
+    def clean_user_permissions(self) -> Any:
+        """With those that are not shown."""
+        field = cast("RightsField", self.fields["user_permissions"])
+        return field.with_those_not_shown(self.cleaned_data["user_permissions"], self.instance.user_permissions.all())
 
     def clean(self) -> dict[str, Any]:
         """Each field that gives too much has the error. `accounts.people.editing_person` checks once more."""
@@ -176,13 +194,22 @@ class EditRole(forms.ModelForm[Group]):
 
     actor: ClassVar[User]
 
+    permissions = RightsField(label=gettext_lazy("Rights"))
+
     class Meta:
         model = Group
         fields = ("name", "permissions")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if field := self.fields.get("permissions"):
+            cast("RightsField", field).show_what_people_see()
+
     def clean_permissions(self) -> Any:
-        """Raises ValidationError with what is too much."""
-        chosen = self.cleaned_data["permissions"]
+        """With those that are not shown. Raises ValidationError with what is too much."""
+        present = self.instance.permissions.all() if self.instance.pk else Permission.objects.none()
+        field = cast("RightsField", self.fields["permissions"])
+        chosen = field.with_those_not_shown(self.cleaned_data["permissions"], present)
         try:
             must_cover(rights_of(self.actor), rights_in(chosen))
         except BeyondOwnRights as error:

@@ -21,7 +21,7 @@ from agents.shown import files_shown
 from configurations.advice import advice_on
 from configurations.checks import Finding
 from configurations.models import Assignment, Configuration, Revision
-from configurations.previewing import Preview, PreviewAgent, Rival
+from configurations.previewing import Preview, PreviewAgent, Rival, Taken
 from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
@@ -161,6 +161,13 @@ class RivalSerializer(serializers.Serializer[Rival]):
     by_name = serializers.BooleanField(help_text="Both have the same priority; the name decides.")
 
 
+class TakenSerializer(serializers.Serializer[Taken]):
+    """Agents that would be taken from another configuration."""
+
+    name = serializers.CharField(help_text="The configuration that they should run now; empty for none.")
+    agents = serializers.IntegerField()
+
+
 class PreviewSerializer(serializers.Serializer[Preview]):
     """`configurations.previewing.Preview` as JSON."""
 
@@ -174,6 +181,7 @@ class PreviewSerializer(serializers.Serializer[Preview]):
         help_text="Agents that say of themselves what the selector asks for, under keys for which their word does not count."
     )
     sample = PreviewAgentSerializer(many=True)
+    taken = TakenSerializer(many=True, help_text="What the gained agents should run now.")
     rivals = RivalSerializer(many=True)
     findings = FindingSerializer(many=True)
 

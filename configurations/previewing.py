@@ -48,12 +48,21 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """``agents`` that run configuration ``name`` now, ``""`` for none, and would be taken from it."""
+
+    name: str
+    agents: int
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """Counts of agents: ``matched`` by the selector, of which the draft would win ``assigned``.
 
     ``gained`` do not run this configuration now, ``lost`` would no longer. ``offline`` and ``incapable`` are among the
     assigned. ``unproven`` agents would be matched by what they say of themselves, under keys for which only an operator's
-    label counts. ``rivals`` match some of the same agents, those that win most of them first. ``findings`` of the texts come
+    label counts. ``sample`` are some of the assigned and ``newcomers`` some of the gained, of whom ``taken`` says what they
+    run now. ``rivals`` match some of the same agents, those that win most of them first. ``findings`` of the texts come
     before those about whom it reaches.
     """
 
@@ -65,12 +74,18 @@ class Preview:
     incapable: int
     unproven: int
     sample: list[PreviewAgent]
+    newcomers: list[PreviewAgent]
+    taken: list[Taken]
     rivals: list[Rival]
     findings: list[Finding]
 
     def changing(self, *, new_files: bool) -> int:
         """Agents for whom something changes; with new files also those that run this configuration already."""
         return self.lost + (self.assigned if new_files else self.gained)
+
+    def getting(self, *, new_files: bool) -> tuple[int, list[PreviewAgent]]:
+        """How many get something else, and some of them; those that lose it are others."""
+        return (self.assigned, self.sample) if new_files else (self.gained, self.newcomers)
 
 
 def preview(draft: Draft, *, name: str | None, present: Draft | None = None, force: bool = False) -> Preview:
@@ -94,6 +109,8 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     others = SelectorIndex.build(entries.values())
     matched = assigned = gained = offline = incapable = kept = 0
     sample: list[PreviewAgent] = []
+    newcomers: list[PreviewAgent] = []
+    former: Counter[str] = Counter()
     contested: Counter[tuple[Hashable, bool]] = Counter()
     columns = ("instance_uid", "name", "hostname", "connected", "capabilities", "labels", "configuration_name")
     candidates = Agent.objects.filter(selector_condition(selector)).in_order("name").values_list(*columns)
@@ -107,20 +124,38 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
             continue
         assigned += 1
         kept += bool(name) and present == name
-        gained += not name or present != name
+        new = not name or present != name
+        gained += new
         offline += not connected
         incapable += not capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG
-        if len(sample) < SAMPLE:
-            sample.append(PreviewAgent(str(uid), agent_name, hostname, connected))
+        if new:
+            former[present] += 1
+        for some in (sample, newcomers) if new else (sample,):
+            if len(some) < SAMPLE:
+                some.append(PreviewAgent(str(uid), agent_name, hostname, connected))
     holds = Agent.objects.filter(configuration_name=name).count() if name else 0
     rivals = [
         Rival(entries[key].name, entries[key].priority, number, wins, entries[key].priority == draft.priority)
         for (key, wins), number in contested.most_common()
     ]
     rivals.sort(key=lambda rival: not rival.wins)
+    taken = [Taken(runs, number) for runs, number in former.most_common()]
     unproven = _unproven(selector)
     findings = _targeting_findings(matched, assigned, rivals) if draft.enabled else []
-    return Preview(matched, assigned, gained, holds - kept, offline, incapable, unproven, sample, rivals, findings)
+    return Preview(
+        matched=matched,
+        assigned=assigned,
+        gained=gained,
+        lost=holds - kept,
+        offline=offline,
+        incapable=incapable,
+        unproven=unproven,
+        sample=sample,
+        newcomers=newcomers,
+        taken=taken,
+        rivals=rivals,
+        findings=findings,
+    )
 
 
 def _unproven(selector: Selector) -> int:

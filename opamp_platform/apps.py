@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging.config
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
 
@@ -19,6 +19,8 @@ class PlatformConfig(AppConfig):
         from opamp_platform import checks  # noqa: F401  registers on import
 
         logging.config.dictConfig(settings.LOGGING)
+        # Roles stand under the heading of the people who have them.
+        apps.get_app_config("auth").verbose_name = apps.get_app_config("accounts").verbose_name
 
 
 class PortalAdminConfig(AdminConfig):

@@ -17,7 +17,7 @@ from accounts import sign_in
 from accounts.clock import clock
 from accounts.models import User
 from accounts.refreshing import refreshes_itself
-from opamp_platform import rest
+from opamp_platform import refusal, rest
 from opamp_platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from opamp_transport.admission import forwarded_for, peer_address
 
@@ -56,6 +56,20 @@ class RefuseNul:
         if "%00" in request.META.get("QUERY_STRING", ""):
             return rest.nul_in_query(request)
         return self.get_response(request)
+
+
+class ExplainForms:
+    """A page of the portal that only takes forms, opened as if it were another: Django's own 405 is a blank page."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """The answer, or the page that says why there is none."""
+        response = self.get_response(request)
+        if response.status_code == 405 and not response.content and request.path_info.startswith("/admin/"):
+            return refusal.only_by_form(request, response.headers.get("Allow", "POST"))
+        return response
 
 
 class CheckHost(CommonMiddleware):

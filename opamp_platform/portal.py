@@ -9,10 +9,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -31,6 +32,9 @@ from opamp_platform.metrics import count_by_status
 # What needs a person first.
 _ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTED)
 _EVENTS = 12
+# Order of the menu's headings, and apps whose models stand under another one's.
+_PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
+_UNDER = {"configurations": "agents", "auth": "accounts"}
 _CONFIGURATIONS = 20
 
 
@@ -48,11 +52,24 @@ class PortalSite(admin.AdminSite):
         super().register(model_or_iterable, with_portal_admin(admin_class), **options)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
-        """What people come for stands first."""
-        places = {label: place for place, label in enumerate(("agents", "configurations"))}
-        return sorted(
-            super().get_app_list(request, app_label), key=lambda app: places.get(app["app_label"], len(places))
-        )
+        """What people come for stands first; what belongs together has one heading, whichever app it is of."""
+        found = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
+        for label, heading in _UNDER.items():
+            if label in found and heading in found:
+                found[heading]["models"] += found.pop(label)["models"]
+        return sorted(found.values(), key=lambda app: _PLACES.get(app["app_label"], len(_PLACES)))
+
+    def get_urls(self) -> list[Any]:
+        """With the page about connecting agents, before what takes any address."""
+        own = [path("connect/", self.admin_view(self.connect), name="connect")]
+        return [*own, *super().get_urls()]
+
+    def connect(self, request: HttpRequest) -> TemplateResponse:
+        """How to connect an agent, for those who may see agents."""
+        if not request.user.has_perm("agents.view_agent"):
+            raise PermissionDenied
+        context = {**self.each_context(request), "title": _("Connect an agent"), **_connecting(request)}
+        return TemplateResponse(request, "admin/connect.html", context)
 
     @method_decorator(never_cache)
     @login_not_required
@@ -98,7 +115,7 @@ class PortalSite(admin.AdminSite):
                 "statuses": [(status.value, counts[status]) for status in _ORDER],
                 "total_agents": counts.total(),
                 "lines": [line_of(event) for event in AgentEvent.objects.select_related("agent")[:_EVENTS]],
-                "endpoint": f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}/v1/opamp",
+                **_connecting(request),
             }
             warnings += limits_reached(counts.total())
         context["warnings"] = [in_readers_language(said) for said in warnings]
@@ -109,6 +126,12 @@ class PortalSite(admin.AdminSite):
             rows = Configuration.objects.select_related("current").with_outcomes()
             context["configurations"] = with_last_known(rows.order_by("-enabled", "name")[:_CONFIGURATIONS])
         return super().index(request, context)
+
+
+def _connecting(request: HttpRequest) -> dict[str, Any]:
+    """What an agent's settings say of this server; of the secret only that there is one."""
+    scheme = "wss" if request.is_secure() else "ws"
+    return {"endpoint": f"{scheme}://{request.get_host()}/v1/opamp", "asks_secret": bool(settings.OPAMP_SECRET_KEY)}
 
 
 def _called(request: HttpRequest) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,6 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.utils.translation import gettext as _
-from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -41,6 +41,7 @@ from opamp_platform import refusal, unavailable
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"
+_log = logging.getLogger(__name__)
 _AWAY = Sentence("The database is out of reach; try again later.")
 _NUL = Sentence("Null characters are not allowed.")
 
@@ -112,7 +113,7 @@ def _is_visit(request: Request) -> bool:
 def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None:
     match error:
         case OperationalError() | InterfaceError():
-            return problem(503, _AWAY, headers={"Retry-After": str(unavailable.RETRY_AFTER_SECONDS)})
+            return problem(503, _AWAY, headers={"Retry-After": str(refusal.RETRY_AFTER_SECONDS)})
         case RequestDataTooBig():
             return problem(413, "The request body is too large.")
         case SuspiciousOperation() | MultiPartParserError():
@@ -188,32 +189,53 @@ class NoSuchUrl(APIView):
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's 400, as a problem below the API's path; elsewhere a page that says why and leads back."""
-    return _api_problem(request, 400, _("The request cannot be read.")) or refusal.page(request, exception)
+    """Django's 400, as a problem below the API's path; elsewhere, as with all of these, a page with the way back."""
+    return _api_problem(request, 400, _("The request cannot be read.")) or refusal.bad_request(request, exception)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 403, as a problem below the API's path."""
+    said = _("You do not have the right to do this. An administrator can give it to you.")
+    return _api_problem(request, 403, said) or refusal.forbidden(request, exception)
+
+
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's 403 of a form without its token, as a problem below the API's path."""
+    return _api_problem(request, 403, _("CSRF token missing or incorrect.")) or refusal.forged(request)
 
 
 def nul_in_query(request: HttpRequest) -> HttpResponse:
     """400 for a NUL character in a query, which no database holds; the problem names the parameters that have one."""
     named = [name for name, values in request.GET.lists() if "\x00" in name or any("\x00" in value for value in values)]
     errors = {name.replace("\x00", "\N{REPLACEMENT CHARACTER}"): [_NUL] for name in named}
-    return _api_problem(request, 400, _("The request is not valid."), errors) or refusal.page(request, BadRequest())
+    return _api_problem(request, 400, _("The request is not valid."), errors) or refusal.bad_request(
+        request, BadRequest()
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 404, as a problem below the API's path."""
     said = _("There is nothing of that name here.")
-    return _api_problem(request, 404, said) or defaults.page_not_found(request, exception)
+    return _api_problem(request, 404, said) or refusal.not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's 500, as a problem below the API's path; the log has the reason. 503 when it is the database."""
     if unavailable.database_is_away():
-        answer = _api_problem(request, 503, _AWAY) or unavailable.page()
-        answer.headers["Retry-After"] = str(unavailable.RETRY_AFTER_SECONDS)
+        answer = _api_problem(request, 503, _AWAY) or _whatever_happens(refusal.unavailable, request, 503)
+        answer.headers["Retry-After"] = str(refusal.RETRY_AFTER_SECONDS)
         return answer
-    return _api_problem(
-        request, 500, _("The server failed to answer; its log has the reason.")
-    ) or defaults.server_error(request)
+    said = _("The server failed to answer; its log has the reason.")
+    return _api_problem(request, 500, said) or _whatever_happens(refusal.failed, request, 500)
+
+
+def _whatever_happens(page: Callable[[HttpRequest], HttpResponse], request: HttpRequest, status: int) -> HttpResponse:
+    """A page, even where what failed is what pages are made of."""
+    try:
+        return page(request)
+    except Exception:  # noqa: BLE001  whatever it was is in the log
+        _log.exception("the page of a failure failed too")
+        return refusal.bare(status)
 
 
 def _api_problem(

@@ -178,11 +178,13 @@ MIDDLEWARE = [
     "opamp_platform.middleware.EndIdleSessions",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "opamp_platform.middleware.ExplainForms",
     "opamp_platform.middleware.RefuseNul",
 ]
 ROOT_URLCONF = "opamp_platform.urls"
 ASGI_APPLICATION = "opamp_platform.asgi.application"
 APPEND_SLASH = False
+CSRF_FAILURE_VIEW = "opamp_platform.rest.forged"
 
 TEMPLATES = [
     {

@@ -27,5 +27,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 handler400 = rest.bad_request
+handler403 = rest.forbidden
 handler404 = rest.not_found
 handler500 = rest.server_error

@@ -39,6 +39,8 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     change_user_password_template = "admin/accounts/user/set_password.html"  # noqa: S105  a path
     list_display = ("username", "full_name", "roles", "is_active", "last_login")
     list_filter = ("is_active", "is_superuser", "groups")
+    show_facets = admin.ShowFacets.NEVER
+    filter_horizontal = ()
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("username", "password1", "password2", "role")}),
         (gettext_lazy("Personal info"), {"classes": ("wide",), "fields": ("first_name", "last_name", "email")}),
@@ -117,6 +119,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 class RoleAdmin(GroupAdmin):
     """What people who do the same may."""
 
+    filter_horizontal = ()
     form = EditRole
     actions = None
 

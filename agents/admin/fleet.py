@@ -171,10 +171,6 @@ class AgentAdmin(WindowPaging, AgentPages):
         """What the box asks for; `searching` reads it."""
         return queryset.filter(search_of(request).condition), False
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Under a title that says what it shows."""
-        return super().changelist_view(request, {"title": _("Agents"), **(extra_context or {})})
-
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Only those with a confirmation page of their own."""
         return dict(bulk.actions_for(request.user))

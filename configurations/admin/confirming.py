@@ -17,6 +17,8 @@ from configurations.previewing import Preview, successors
 from configurations.remote_config import RemoteConfig
 from configurations.services.drafts import Draft, InvalidConfiguration
 
+_MOST_SOURCES = 5
+
 
 def revision_difference(former: Revision | None, present: Revision) -> list[DiffLine]:
     """What the files of ``present`` differ in; they are read only when that is not remembered."""
@@ -67,17 +69,33 @@ def _word(value: object) -> str:
     return in_readers_language(value) if isinstance(value, str) else str(value)
 
 
+def sources(found: Preview, draft: Draft) -> list[dict[str, Any]]:
+    """From which configurations agents are taken, most first; of the first ones what their files differ in."""
+    named = [taken.name for taken in found.taken[:_MOST_SOURCES] if taken.name]
+    rows = {row.name: row for row in Configuration.objects.select_related("current").filter(name__in=named)}
+    files = files_to_json(draft.files)
+
+    def change(name: str) -> list[DiffLine] | None:
+        row = rows.get(name)
+        return None if row is None or row.current is None else difference(row.current.files, files)
+
+    return [{"name": taken.name, "agents": taken.agents, "change": change(taken.name)} for taken in found.taken]
+
+
 def page_of(
-    found: Preview, draft: Draft, *, row: Configuration | None, changing: int, show_agents: bool
+    found: Preview, draft: Draft, *, row: Configuration | None, new_files: bool, show_agents: bool
 ) -> dict[str, Any]:
     """The context of the confirmation page's numbers for ``draft`` becoming the state of ``row``."""
+    changing = found.changing(new_files=new_files)
+    getting, sample = found.getting(new_files=new_files)
     present: Revision | None = row.current if row else None
     return {
         "found": found,
         "warnings": said_of(found.findings, several=len(draft.files) > 1),
         "changing": changing,
-        "sample": found.sample if show_agents else [],
-        "more": max(found.assigned - len(found.sample), 0) if show_agents else 0,
+        "sample": sample if show_agents else [],
+        "more": max(getting - len(sample), 0) if show_agents else 0,
+        "sources": sources(found, draft),
         "difference": remembered(
             present.hash if present else "",
             RemoteConfig(dict(draft.files)).config_hash().hex(),

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.base_admin import PortalAdmin
+from accounts.base_admin import Missing, PortalAdmin
 from accounts.clock import clock
 from accounts.languages import in_readers_language
 from accounts.models import User
@@ -61,7 +61,7 @@ class ConfirmedEdits(PortalAdmin):
         try:
             draft = publishing.rolled_back(row, number)
         except UnknownRevision as error:
-            raise Http404(in_readers_language(error)) from None
+            raise Missing(in_readers_language(error)) from None
 
         def act(based_on: BasedOn, *, force: bool) -> None:
             by, at = cast("User", request.user), clock.now()
@@ -127,7 +127,8 @@ class ConfirmedEdits(PortalAdmin):
         force = "force" in request.POST
         found, blocked = _judged(draft, row, force=force)
         current = row.current
-        changing = found.changing(new_files=current is None or new_files(draft, current.hash))
+        renewed = current is None or new_files(draft, current.hash)
+        changing = found.changing(new_files=renewed)
         refusal: str | None = None
         if request.method == "POST":
             refusal = typed.problem_of(request.POST, changing)
@@ -139,9 +140,10 @@ class ConfirmedEdits(PortalAdmin):
                 except StaleEdition:
                     refusal = gettext("Somebody published another revision meanwhile: look again.")
                 else:
-                    return redirect(after or reverse("admin:configurations_configuration_change", args=[row.pk]))
+                    page = reverse("admin:configurations_configuration_change", args=[row.pk])
+                    return redirect(after or f"{page}#progress")
         context = confirming.page_of(
-            found, draft, row=row, changing=changing, show_agents=request.user.has_perm("agents.view_agent")
+            found, draft, row=row, new_files=renewed, show_agents=request.user.has_perm("agents.view_agent")
         )
         submit = ngettext("%(verb)s (%(count)d agent)", "%(verb)s (%(count)d agents)", changing)
         context |= {

@@ -157,6 +157,11 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         self.refusal = confirming.problem_of(posted, self.changing)
         return self.refusal is None
 
+    @property
+    def new_files(self) -> bool:
+        """Whether agents that run it already get something else."""
+        return self.effect is None or self.effect.files
+
     def clean_display_name(self) -> str:
         """As it is stored, unless it was edited."""
         return as_shown(self.initial.get("display_name") or "", self.cleaned_data["display_name"])
@@ -201,7 +206,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             return values
         row = Configuration.objects.select_related("current").get(pk=self.instance.pk) if name else None
         self.effect = effect_of(row, draft) if row else None
-        self.changing = self.found.changing(new_files=self.effect is None or self.effect.files)
+        self.changing = self.found.changing(new_files=self.new_files)
         if row is not None:
             self._refuse_stale(row, values)
         return values

@@ -101,7 +101,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
     class Media:
         """Plain modules, served by us."""
 
-        js = [forms.Script("portal/configuration.js", type="module")]
+        js = [forms.Script(f"portal/{name}.js", type="module") for name in ("configuration", "meanwhile")]
 
     # --- List ------------------------------------------------------------------------------------------------------
 
@@ -143,10 +143,6 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         """Applied of assigned, failures named."""
         return SafeString(render_to_string("admin/configurations/configuration/progress.html", {"row": row}))
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Under a title that says what it shows."""
-        return super().changelist_view(request, {"title": _("Configurations"), **(extra_context or {})})
-
     # --- Form ------------------------------------------------------------------------------------------------------
 
     def get_fieldsets(self, request: HttpRequest, obj: Configuration | None = None) -> Any:
@@ -154,7 +150,10 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         if self.may_edit(request, obj):
             return self.fieldsets
         columns = {field.name for field in Configuration._meta.get_fields()}
-        kept = [(title, [name for name in options["fields"] if name in columns]) for title, options in self.fieldsets]
+        kept = [
+            (title, [self.in_words(name) for name in options["fields"] if name in columns])
+            for title, options in self.fieldsets
+        ]
         return [(title, {"fields": names}) for title, names in kept if names] + [
             (_("Files"), {"fields": ["files_shown"]})
         ]
@@ -254,7 +253,11 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         assert form.found is not None  # noqa: S101  a form without errors was previewed
         draft = form.draft()
         context = confirming.page_of(
-            form.found, draft, row=row, changing=form.changing, show_agents=request.user.has_perm("agents.view_agent")
+            form.found,
+            draft,
+            row=row,
+            new_files=form.new_files,
+            show_agents=request.user.has_perm("agents.view_agent"),
         )
         context |= {
             "title": _("Publish %(name)s?") % {"name": row or form.cleaned_data["name"]},
@@ -313,7 +316,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         return self._published(obj)
 
     def _published(self, row: Configuration) -> HttpResponse:
-        return redirect(reverse("admin:configurations_configuration_change", args=[row.pk]))
+        return redirect(reverse("admin:configurations_configuration_change", args=[row.pk]) + "#progress")
 
     def get_urls(self) -> list[Any]:
         """Live previews, rolling back, switching on and off, and offering once more."""

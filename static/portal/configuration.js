@@ -68,6 +68,11 @@ if (form) {
     editors.forEach((editor, place) => editor?.mark(found.file_lines[place] ?? {}));
     newFiles = found.new_files;
     label();
+    if (!("refused" in problems.dataset)) return;
+    // Once, after the form came back: to the line that is why, unless a field has an error that stands before it.
+    delete problems.dataset.refused;
+    const elsewhere = [...form.querySelectorAll(".form-row .errorlist")].some((list) => !files.contains(list));
+    if (!elsewhere) problems.querySelector(".bad button[data-line]")?.click();
   }, 400);
 
   const targeting = new Set(["selector", "match_all", "priority", "enabled"]);

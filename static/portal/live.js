@@ -59,6 +59,7 @@ if (box) {
       if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       lost = false;
+      document.dispatchEvent(new CustomEvent("portal:read", { detail: fresh }));
       // While the answer was under way the person may have begun to use a part.
       if (paused || held()) return show();
       for (const selector of selectors) {

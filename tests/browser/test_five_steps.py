@@ -74,7 +74,7 @@ def test_the_five_steps_and_back(visit: Visitor, shared_portal: LiveServer, flee
         expect(page.locator(".selector-row")).to_have_count(2)
         page.click("#publish")
         page.get_by_role("button", name="Publish (3 agents)").click()
-        expect(page.locator("#assignments")).to_contain_text("3 of 3 applied")
+        expect(page.locator("#progress-now")).to_contain_text("3 of 3 applied")
         expect(page.locator("#assignments .answer-applied")).to_have_count(3)
 
         page.fill("#id_raw_config", GOOD.replace("normal", "detailed"))
@@ -83,7 +83,7 @@ def test_the_five_steps_and_back(visit: Visitor, shared_portal: LiveServer, flee
         expect(page.locator(".diff-line.ins")).to_contain_text("detailed")
         page.get_by_role("button", name="Publish (3 agents)").click()
         expect(page.locator("h1")).to_contain_text("r2")
-        expect(page.locator("#assignments")).to_contain_text("3 of 3 applied")
+        expect(page.locator("#progress-now")).to_contain_text("3 of 3 applied")
         shared_portal.eventually(
             lambda: shared_portal.get("agents?label=env%3Dfive,region%3Dus-east&in_sync=true")["count"] == 3, 30
         )
@@ -93,7 +93,7 @@ def test_the_five_steps_and_back(visit: Visitor, shared_portal: LiveServer, flee
         page.get_by_role("button", name="Roll back (3 agents)").click()
         expect(page.locator("h1")).to_contain_text("r3")
         expect(page.locator("#id_raw_config")).to_have_value(GOOD)
-        expect(page.locator("#assignments")).to_contain_text("3 of 3 applied")
+        expect(page.locator("#progress-now")).to_contain_text("3 of 3 applied")
 
         page.get_by_role("link", name="Disable…").click()
         expect(page.locator("#content")).to_contain_text("keep what they run")

@@ -70,7 +70,7 @@ class TestPublishing:
         assert answer.status_code == 302, answer.content.decode()
         row = Configuration.objects.get()
         assert row.current.files[""]["body"] == "a: 1\n"
-        assert answer["Location"] == page_of(row)
+        assert answer["Location"] == page_of(row) + "#progress"
         assert Agent.objects.get(pk=agent.pk).configuration_name == "prod-config"
         page = signed_in.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
         assert "env=prod" in page

@@ -100,6 +100,7 @@ DOORS: dict[str, Door] = {
     "admin/logout/": Door({None: PUBLIC}),
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
+    "admin/connect/": page(SEE_A),
     "admin/autocomplete/": page("accounts.view_user"),
     "admin/jsi18n/": page(),
     "admin/r/<path:content_type_id>/<path:object_id>/": page(),

@@ -1,0 +1,103 @@
+"""What people did to one thing, from the audit trail: for the page that shows its edits, whichever door they came through."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Model, Q, TextField
+from django.db.models.functions import Cast
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import AuditEntry
+
+_VERBS = {
+    "agent.edit": gettext_lazy("Edited"),
+    "agent.restart": gettext_lazy("Asked to restart"),
+    "agent.custom_message": gettext_lazy("Sent a custom message"),
+    "agent.assign_uid": gettext_lazy("Assigned a new UID"),
+    "agent.revoke_credential": gettext_lazy("Credential revoked"),
+    "agent.allow_enrolment": gettext_lazy("Enrolment allowed"),
+    "agent.reveal_secrets": gettext_lazy("Secrets shown"),
+    "agent.forget": gettext_lazy("Forgotten"),
+    "configuration.retry": gettext_lazy("Configuration offered once more"),
+    "configuration.create": gettext_lazy("Created"),
+    "configuration.update": gettext_lazy("Edited"),
+    "configuration.delete": gettext_lazy("Deleted"),
+    "user.create": gettext_lazy("Created"),
+    "user.edit": gettext_lazy("Edited"),
+    "user.password": gettext_lazy("Password changed"),
+    "user.delete": gettext_lazy("Deleted"),
+    "role.create": gettext_lazy("Created"),
+    "role.edit": gettext_lazy("Edited"),
+    "role.delete": gettext_lazy("Deleted"),
+    "token.issue": gettext_lazy("Issued"),
+    "token.revoke": gettext_lazy("Revoked"),
+    "login": gettext_lazy("Signed in"),
+    "login.fail": gettext_lazy("Failed to sign in"),
+    "logout": gettext_lazy("Signed out"),
+}
+# What entries name that is no column, or is called otherwise there.
+_FIELDS = {
+    "set": gettext_lazy("operator labels"),
+    "removed": gettext_lazy("operator labels"),
+    "operator_labels": gettext_lazy("operator labels"),
+    "roles": gettext_lazy("roles"),
+    "rights": gettext_lazy("rights"),
+    "files_changed": gettext_lazy("files"),
+    "note": gettext_lazy("note"),
+}
+# An entry about an agent names its fields side by side; the parts of an edit of labels are there when they are empty too.
+_PARTS = frozenset({"set", "removed"})
+_OF_AGENTS = _PARTS | {"custom_name", "notes", "operator_labels"}
+
+
+class Act(NamedTuple):
+    """Somebody did something: ``said`` in the reader's language. Values are not among it: the trail's readers have a right."""
+
+    at: datetime
+    actor: str
+    said: str
+
+
+def acts_on(row: Model, *, most: int) -> list[Act]:
+    """The newest ``most`` acts on ``row``, also those that concerned many at once."""
+    key = str(row.pk)
+    # An entry about many lists them; both databases store them as text like this, in which quotes of names are escaped.
+    among_many = Q(object_id="", listed__contains=f'"id": "{key}"')
+    entries = (
+        AuditEntry.objects.filter(object_type=row._meta.label_lower, object_id__in=(key, ""))
+        .annotate(listed=Cast("data", TextField()))
+        .filter(Q(object_id=key) | among_many)
+        .order_by("-id")[:most]
+    )
+    return [Act(entry.at, entry.actor_name, _said(entry, type(row))) for entry in entries]
+
+
+def _said(entry: AuditEntry, model: type[Model]) -> str:
+    done = str(_VERBS.get(entry.verb, entry.verb))
+    if number := entry.data.get("revision"):
+        done = _("%(done)s (revision %(number)s)") % {"done": done, "number": number}
+    fields = list(dict.fromkeys(capfirst(_word(name, model)) for name in _changed(entry)))
+    return _("%(done)s: %(fields)s") % {"done": done, "fields": ", ".join(fields)} if fields else done
+
+
+def _changed(entry: AuditEntry) -> list[str]:
+    """Names of the fields that an edit changed."""
+    data = entry.data
+    if entry.verb == "agent.edit":
+        return [name for name in data if name in _OF_AGENTS and (data[name] or name not in _PARTS)]
+    names = list(data["changed"]) if isinstance(data.get("changed"), dict) else []
+    return names + [name for name in ("files_changed", "note") if data.get(name)]
+
+
+def _word(name: str, model: type[Model]) -> str:
+    if name in _FIELDS:
+        return str(_FIELDS[name])
+    try:
+        return str(getattr(model._meta.get_field(name), "verbose_name", name))
+    except FieldDoesNotExist:
+        return name

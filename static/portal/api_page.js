@@ -1,0 +1,3 @@
+// What the stock page of the API lacks for those who do not see it or use no mouse.
+document.documentElement.lang = document.currentScript.dataset.lang;
+for (const part of document.querySelectorAll(".response-info > pre")) part.tabIndex = 0;

@@ -1,0 +1,98 @@
+"""The menu, the titles and the page about connecting agents."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+LISTS = {
+    "/admin/agents/agent/": "Agents",
+    "/admin/configurations/configuration/": "Configurations",
+    "/admin/accounts/user/": "Users",
+    "/admin/accounts/apitoken/": "API tokens",
+    "/admin/accounts/auditentry/": "Audit trail",
+    "/admin/auth/group/": "Groups",
+}
+
+
+@pytest.fixture
+def signed_in(client: Any, alice: Any) -> Any:
+    client.force_login(alice)
+    return client
+
+
+def shown(client: Any, path: str, **extra: Any) -> str:
+    answer = client.get(path, **extra)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+@pytest.mark.parametrize(("path", "title"), LISTS.items())
+def test_a_list_is_called_what_it_shows_and_stands_once_in_the_path(signed_in, path, title):
+    body = shown(signed_in, path)
+    assert f"<h1>{title}</h1>" in body
+    assert "Select " not in body.split("<h1>")[1].split("</h1>")[0]
+    crumbs = re.search(r'<div class="breadcrumbs">(.*?)</div>', body, re.DOTALL)
+    assert crumbs
+    assert crumbs[1].count(title) == 1
+    assert "Authentication" not in body
+
+
+def test_the_menu_has_one_heading_for_the_fleet_and_one_for_people(signed_in):
+    body = shown(signed_in, "/admin/agents/agent/")
+    assert re.findall(r'class="section" [^>]*>([^<]*)</a>', body) == ["Fleet", "People and access"]
+    for path in LISTS:
+        assert f'href="{path}"' in body
+
+
+def test_the_page_of_one_app_has_the_same_heading(signed_in):
+    assert "Authentication" not in shown(signed_in, "/admin/auth/")
+
+
+def test_a_phone_has_the_same_menu(signed_in):
+    body = shown(signed_in, "/admin/agents/agent/")
+    menu = re.search(r'<details class="phone-menu">(.*?)</details>', body, re.DOTALL)
+    assert menu
+    for path in LISTS:
+        assert f'href="{path}"' in menu[1]
+    assert menu[1].count('aria-current="page"') == 1
+
+
+def test_nobody_who_is_not_in_gets_a_menu(client):
+    assert "phone-menu" not in shown(client, "/admin/login/")
+
+
+def test_connecting_stays_reachable_when_there_are_agents(signed_in, report):
+    report("a")
+    assert 'href="/admin/connect/"' in shown(signed_in, "/admin/")
+    assert 'href="/admin/connect/"' in shown(signed_in, "/admin/agents/agent/")
+    body = shown(signed_in, "/admin/connect/")
+    assert "endpoint: ws://testserver/v1/opamp" in body
+    assert "Authorization" not in body
+    assert "连接" in shown(signed_in, "/admin/connect/", HTTP_ACCEPT_LANGUAGE="zh-CN")
+
+
+def test_snippets_have_the_header_of_the_secret_and_never_the_secret(signed_in, settings):
+    settings.OPAMP_SECRET_KEY = "a-secret-of-the-fleet"
+    for path in ("/admin/", "/admin/connect/"):
+        body = shown(signed_in, path)
+        assert body.count('headers: {Authorization: "Bearer &lt;OPAMP_SECRET_KEY&gt;"}') == 2
+        assert '--secret-key "$OPAMP_SECRET_KEY"' in body
+        assert "a-secret-of-the-fleet" not in body
+
+
+def test_the_page_about_connecting_is_for_those_who_see_agents(client, charlie):
+    client.force_login(charlie)
+    assert client.get("/admin/connect/").status_code == 403
+
+
+def test_a_disconnected_agents_first_button_is_not_its_restart(signed_in, report):
+    agent = report("a", capabilities=0x7FFF)
+    url = f"/admin/agents/agent/{agent.pk}/change/"
+    restart = rf'<a class="([^"]*)" href="/admin/agents/agent/{agent.pk}/restart/">'
+    assert re.findall(restart, shown(signed_in, url)) == ["button"]
+    type(agent).objects.filter(pk=agent.pk).update(connected=False)
+    assert re.findall(restart, shown(signed_in, url)) == ["button quiet-link"]
