@@ -61,7 +61,10 @@ class Places:
             *(configurations + end for end in ("", "add/")),
             *(self.configuration + end for end in ("change/", "switch/", "delete/", "rollback/1/", "history/")),
             *(f"/admin/accounts/{end}" for end in ("apitoken/", "apitoken/add/", "auditentry/", "user/", "user/add/")),
-            *(f"/admin/{end}" for end in ("connect/", "auth/group/", "auth/group/1/change/", "accounts/user/1/change/")),
+            *(
+                f"/admin/{end}"
+                for end in ("connect/", "auth/group/", "auth/group/1/change/", "accounts/user/1/change/")
+            ),
             "/admin/password_change/",
         ]
 
