@@ -86,11 +86,11 @@ def _said(entry: AuditEntry, model: type[Model]) -> str:
 
 
 def _changed(entry: AuditEntry) -> list[str]:
-    """Names of the fields that an edit changed."""
+    """Names of the fields that an edit changed, in an order that does not depend on how a database keeps them."""
     data = entry.data
     if entry.verb == "agent.edit":
-        return [name for name in data if name in _OF_AGENTS and (data[name] or name not in _PARTS)]
-    names = list(data["changed"]) if isinstance(data.get("changed"), dict) else []
+        return [name for name in sorted(data) if name in _OF_AGENTS and (data[name] or name not in _PARTS)]
+    names = sorted(data["changed"]) if isinstance(data.get("changed"), dict) else []
     return names + [name for name in ("files_changed", "note") if data.get(name)]
 
 
