@@ -199,7 +199,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         if row is not None and refreshes_itself(request):
             return TemplateResponse(
                 request,
-                "admin/configurations/configuration/assignments.html",
+                "admin/configurations/configuration/live.html",
                 {"row": row, **_assignments_shown(request, row)},
             )
         asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE)

@@ -270,5 +270,8 @@ class TestPages:
     def test_the_live_part_of_a_page_is_read_without_the_files(self, client, alice, row, django_assert_max_num_queries):
         client.force_login(alice)
         answer = client.get(f"{LIST}{row.pk}/change/", headers={"X-Portal-Refresh": "live"})
-        assert 'id="assignments"' in answer.content.decode()
+        page = client.get(f"{LIST}{row.pk}/change/").content.decode()
+        for part in ("progress-now", "assignments"):
+            assert f"#{part}" in page, "the page keeps it fresh"
+            assert f'id="{part}"' in answer.content.decode()
         assert "raw_config" not in answer.content.decode()
