@@ -2,11 +2,19 @@
 
 from django.db import migrations
 
+FORMER, PRESENT = "Can see secrets in reported configurations", "Can see secrets in configurations and reports"
+
+
+def rename(apps, _schema_editor):
+    """Django makes the rows of rights once and keeps their names."""
+    apps.get_model("auth", "Permission").objects.filter(codename="reveal_secrets", name=FORMER).update(name=PRESENT)
+
 
 class Migration(migrations.Migration):
 
     dependencies = [
         ('agents', '0012_host_within_names'),
+        ('auth', '0012_alter_user_first_name_max_length'),
     ]
 
     operations = [
@@ -14,4 +22,5 @@ class Migration(migrations.Migration):
             name='agent',
             options={'ordering': ['name', 'hostname', 'id'], 'permissions': [('reveal_secrets', 'Can see secrets in configurations and reports')], 'verbose_name': 'agent', 'verbose_name_plural': 'agents'},
         ),
+        migrations.RunPython(rename, migrations.RunPython.noop, elidable=True),
     ]

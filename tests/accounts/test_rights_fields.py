@@ -26,7 +26,7 @@ def boxes(page: str, name: str) -> list[str]:
 
 def test_rights_are_named_in_the_readers_language(signed_in):
     page = signed_in.get("/admin/auth/group/add/").content.decode()
-    assert {"Agents: see", "Configurations: edit", "Can see secrets in reported configurations"} <= {
+    assert {"Agents: see", "Configurations: edit", "Can see secrets in configurations and reports"} <= {
         *boxes(page, "permissions")
     }
     chinese = boxes(
