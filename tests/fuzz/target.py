@@ -102,7 +102,7 @@ def _states(report: StatusReport) -> list[tuple[Known, Desired]]:
             Desired(config=config),
         ),
         (
-            Known(7, 0xFFFF, full_state_outstanding=True, full_state_lost=True, components_known=False),
+            Known(7, 0xFFFF, full_state_outstanding=True, full_state_lost=True, components_asked=False),
             Desired(config=config, restart=bool(report.sequence_num % 2), custom_message=message),
         ),
     ]
