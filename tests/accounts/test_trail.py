@@ -86,6 +86,10 @@ class TestThePage:
             signed_in.get(PAGE, query)
         assert len(queries) <= 12
 
+    def test_a_nul_is_no_value_of_a_filter(self, signed_in, trail):
+        for name in ("actor", "verb", "since", "until", "q"):
+            assert signed_in.get(PAGE, {name: "\0"}).status_code == 400, name
+
 
 class TestRest:
     def test_a_page_of_entries(self, api_of, alice, trail):
