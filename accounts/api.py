@@ -13,16 +13,16 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api_input import StrictSerializer, Text
 from accounts.authentication import signed_in
-from accounts.clock import clock
-from accounts.languages import in_readers_language
 from accounts.lifetimes import DEFAULT, UnclearExpiry, parse_expiry
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.rights import BeyondOwnRights
-from accounts.sentence import Sentence
 from accounts.services import Never, issue_token, revoke_token
 from accounts.trail import Bound, UnclearMoment, by_actor, by_verb, moment, since_or_until
+from foundation.api_input import StrictSerializer, Text
+from foundation.clock import clock
+from foundation.languages import in_readers_language
+from foundation.messages import Sentence
 
 # Those of every list; what else stands in a query is a mistake that should be seen.
 _PAGING = {"page", "page_size", "format"}

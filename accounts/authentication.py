@@ -11,9 +11,9 @@ from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from accounts.clock import clock
 from accounts.models import ApiToken, User
 from accounts.services import verify_token
+from foundation.clock import clock
 
 _RIGHTS = {
     "GET": "view",

@@ -15,13 +15,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts import people, sign_in
-from accounts.clock import clock
 from accounts.guessing import SignInPaused
-from accounts.languages import in_readers_language
 from accounts.models import User
 from accounts.rights import BeyondOwnRights, Rights, must_cover, rights_in, rights_of
 from accounts.rights_fields import RightsField, RolesField
 from accounts.services import ADMINISTRATOR, OPERATOR, VIEWER
+from foundation.clock import clock
+from foundation.languages import in_readers_language
 
 _ROLE_WORDS = {
     VIEWER: gettext_lazy("viewer: sees the fleet"),

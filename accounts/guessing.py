@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from accounts.addresses import limit_key
 from accounts.models import SignInAttempts
+from foundation.addresses import limit_key
 
 # Rows that nobody added to for so long say nothing any more: every count has leaked away.
 _KEPT = timedelta(days=1)

@@ -8,8 +8,8 @@ from datetime import datetime, time, timedelta
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from accounts.sentence import Sentence
 from accounts.services import TOKEN_LIFETIME, Never
+from foundation.messages import Sentence
 
 DEFAULT = f"{TOKEN_LIFETIME.days}d"
 _DAYS = re.compile(r"([0-9]{1,5})d")

@@ -23,8 +23,8 @@ from accounts.rights import (
     rights_of,
     rights_of_role,
 )
-from accounts.sentence import Sentence
 from accounts.services import ADMINISTRATOR, record, revoke_tokens_of
+from foundation.messages import Sentence
 
 # Of a person; beside them the names of roles and of single rights.
 _FIELDS = ("username", "first_name", "last_name", "email", "is_active", "is_staff", "is_superuser")

@@ -20,9 +20,9 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
 from accounts import sign_in
-from accounts.clock import clock
 from accounts.guessing import SignInPaused
 from accounts.models import User
+from foundation.clock import clock
 
 CONFIRMED_FOR = timedelta(minutes=5)
 _SESSION_KEY = "password_confirmed_at"

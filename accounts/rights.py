@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from accounts.sentence import Sentence
+from foundation.messages import Sentence
 
 
 class BeyondOwnRights(PermissionDenied):

@@ -17,9 +17,9 @@ from django.contrib.auth.models import Group, Permission
 from django.db import models, transaction
 from django.utils.translation import override
 
-from accounts.clock import clock
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.rights import must_act_for
+from foundation.clock import clock
 
 _SCHEME = "opk"
 # A token that is used all the time writes its last-used time at most once in this period.

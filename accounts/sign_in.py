@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 from accounts import guessing
-from accounts.clock import clock
 from accounts.models import User
 from accounts.services import record
+from foundation.clock import clock
 
 # Of somebody who has shown no password yet.
 NOBODY = "anonymous"

@@ -17,11 +17,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api_input import NoBody
 from accounts.authentication import signed_in
-from accounts.clock import clock
-from accounts.languages import in_readers_language
-from accounts.sentence import Sentence
 from agents.api_secrets import SECRETS, SecretsOnDemand
 from agents.api_serializers import (
     AgentDetailSerializer,
@@ -49,6 +45,10 @@ from agents.services.batches import MOST, Outcome
 from agents.services.identity import assign_instance_uid
 from agents.services.label_previews import preview_labels, set_and_remove
 from agents.shown import MOST_SHOWN, files_shown, tree_shown
+from foundation.api_input import NoBody
+from foundation.clock import clock
+from foundation.languages import in_readers_language
+from foundation.messages import Sentence
 
 INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 

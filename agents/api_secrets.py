@@ -11,11 +11,11 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from accounts.api_query import DeclaredQuery
 from accounts.authentication import signed_in
 from accounts.reauthentication import may_show_secrets
-from accounts.secrecy import showing_secret
 from agents.services.revealing import require_right, reveal
+from foundation.api_query import DeclaredQuery
+from foundation.secrecy import showing_secret
 
 SECRETS = OpenApiParameter(
     "secrets",

@@ -12,14 +12,14 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.api_input import Flag, Said, StrictSerializer, Text, Uid
-from accounts.languages import in_readers_language
 from agents.filters import filtered
 from agents.models import Agent, AgentCommand, AgentEvent, AgentQuerySet, ConnectionRecord, ReportedState
 from agents.reports import RemoteConfigStatuses, Status, capability_names
 from agents.services.batches import MOST, Outcome
 from agents.services.commands import MAX_MESSAGE_BYTES, too_large
 from agents.shown import MOST_SHOWN, event_shown, files_shown, message_shown, tree_shown, value_shown
+from foundation.api_input import Flag, Said, StrictSerializer, Text, Uid
+from foundation.languages import in_readers_language
 
 # --- What is shown ---------------------------------------------------------------------------------------------------
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from uuid import UUID
 
-from accounts.sentence import Sentence
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.selectors import Operator, Requirement, Selector
 from agents.text_search import SHORTEST_PART
+from foundation.messages import Sentence
 
 Labels = Mapping[str, str]
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from accounts.sentence import Sentence
 from agents.reports import AgentDescription, Json, JsonObject
+from foundation.messages import Sentence
 
 MAX_LABELS = 128
 MAX_KEY_LENGTH = 255

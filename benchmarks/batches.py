@@ -76,8 +76,8 @@ def _round(size: int, first: int, quotas: Any) -> dict[str, tuple[float, int]]:
     from agents.models import Transport
     from agents.services.arrivals import Arrival, Lease
     from benchmarks.instruments import STATEMENTS
+    from opamp_transport.batch import Settled, settle_reports
     from opamp_transport.protocol.messages import decode_report
-    from opamp_transport.settlement import Settled, settle_reports
 
     uids = [uuid5(UID_NAMESPACE, f"batch of {size}, {first + number}") for number in range(size)]
     leases = {uid: Lease(f"ws-{uid.hex}", "bench", Transport.WEBSOCKET, "127.0.0.1", timezone.now()) for uid in uids}

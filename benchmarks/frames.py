@@ -15,7 +15,7 @@ from uuid import UUID
 
 from agents.reports import AgentCapabilities
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.simulation import collector
+from simulator import collector
 
 CAPABILITIES = int(
     AgentCapabilities.REPORTS_STATUS

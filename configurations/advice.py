@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from accounts.sentence import Sentence
 from agents.models import Agent
 from configurations.models import Assignment
 from configurations.outcome import AssignmentStatus
+from foundation.messages import Sentence
 
 
 def advice_on(agent: Agent, assignment: Assignment | None) -> Sentence | None:

@@ -19,10 +19,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api_input import NoBody
-from accounts.api_query import DeclaredQuery
 from accounts.authentication import signed_in
-from accounts.clock import clock
 from agents.api_secrets import SECRETS, SecretsOnDemand
 from agents.filters import FactFilter
 from agents.models import Agent
@@ -47,6 +44,9 @@ from configurations.previewing import preview, targeting_findings
 from configurations.services import offers, publishing
 from configurations.services.drafts import Draft, blank_over, draft_of
 from configurations.services.publishing import BasedOn, NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from foundation.api_input import NoBody
+from foundation.api_query import DeclaredQuery
+from foundation.clock import clock
 
 T = TypeVar("T")
 

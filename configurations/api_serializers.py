@@ -13,8 +13,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.api_input import Flag, Said, StrictSerializer, Text, Whole
-from accounts.languages import in_readers_language
 from agents.api_serializers import ReportedText, shows_secrets
 from agents.redaction import HIDDEN
 from agents.shown import files_shown
@@ -26,6 +24,8 @@ from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
 from configurations.targets import running, why
+from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
+from foundation.languages import in_readers_language
 
 
 class FileSerializer(StrictSerializer):

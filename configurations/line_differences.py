@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from accounts.sentence import Sentence
 from agents.recent import Recent
 from agents.redaction import HIDDEN
 from agents.reports import JsonObject
 from agents.shown import text_shown
+from foundation.messages import Sentence
 
 MOST_LINES = 2_000
 """Lines that are shown of one difference."""

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
-from accounts.sentence import Sentence
 from agents import redaction
 from agents.redaction import HIDDEN
 from agents.shown import text_shown
@@ -18,6 +17,7 @@ from configurations.checks.findings import Finding, Kind, Place, Severity, place
 from configurations.checks.leaves import Leaf, Path, leaves_of
 from configurations.kept_secrets import Secret, Text, hidden_paths, moved
 from configurations.remote_config import ConfigFile
+from foundation.messages import Sentence
 
 _NOTHING_HIDDEN = Sentence(
     "Nothing is hidden at this place of the present revision, so [redacted] stands for no value: type the value."

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from accounts.sentence import Sentence
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
@@ -17,6 +16,7 @@ from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
 from configurations.checks import Finding, Kind, Severity
 from configurations.models import Configuration
 from configurations.services.drafts import Draft, checked
+from foundation.messages import Sentence
 
 SAMPLE = 20
 _DRAFT = "draft"

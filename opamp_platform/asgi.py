@@ -25,7 +25,7 @@ django_application = get_asgi_application()
 
 from opamp_platform.draining import Draining  # noqa: E402
 from opamp_transport import runtime  # noqa: E402
-from opamp_transport.consumers import HttpDoor, WebSocketDoor  # noqa: E402
+from opamp_transport.consumers import HttpConsumer, WebSocketConsumer  # noqa: E402
 
 OPAMP_PATH = r"^v1/opamp/?$"
 
@@ -79,7 +79,7 @@ def _route(pattern: str, application: Any) -> URLPattern:
     return route
 
 
-_doors = {"http": HttpDoor.as_asgi(), "websocket": WebSocketDoor.as_asgi()}
+_doors = {"http": HttpConsumer.as_asgi(), "websocket": WebSocketConsumer.as_asgi()}
 application = _Ports(
     everything=ProtocolTypeRouter(
         {

@@ -20,7 +20,7 @@ def several_workers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     if not settings.REDIS_URL:
         found.append(
             Error(
-                "Several workers with an in-memory channel layer: they cannot ring each other.",
+                "Several workers with an in-memory channel layer: they cannot wake each other.",
                 hint="Set REDIS_URL, or WEB_CONCURRENCY=1.",
                 id="opamp.E001",
             )

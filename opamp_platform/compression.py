@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
-from accounts.secrecy import shows_secret
+from foundation.secrecy import shows_secret
 
 
 class CompressedAnswers(GZipMiddleware):

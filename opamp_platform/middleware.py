@@ -14,11 +14,12 @@ from django.middleware.common import CommonMiddleware
 from django.utils.translation import gettext as _
 
 from accounts import sign_in
-from accounts.clock import clock
 from accounts.models import User
-from accounts.refreshing import refreshes_itself
-from opamp_platform import refusal, rest
-from opamp_platform.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from foundation.clock import clock
+from foundation.refreshing import refreshes_itself
+from opamp_platform import refusal
+from opamp_platform.api import problems
+from opamp_platform.operations.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from opamp_transport.admission import forwarded_for, peer_address
 
 # Odd methods must not make new series.
@@ -51,10 +52,10 @@ class RefuseNul:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer what can be meant."""
         if "\x00" in request.path_info:
-            return rest.not_found(request, Http404())
+            return problems.not_found(request, Http404())
         # As a browser or a program writes it; servers refuse it in any other form.
         if "%00" in request.META.get("QUERY_STRING", ""):
-            return rest.nul_in_query(request)
+            return problems.nul_in_query(request)
         return self.get_response(request)
 
 

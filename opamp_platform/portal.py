@@ -19,15 +19,15 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from accounts.base_admin import with_portal_admin
-from accounts.languages import in_readers_language
 from accounts.views import ChangePassword, SignIn, SignOut
 from agents.models import AgentEvent
 from agents.reports import Status
 from agents.sentences import line_of
 from configurations.models import Configuration
-from opamp_platform.capacity import limits_reached
-from opamp_platform.exposure import exposures
-from opamp_platform.metrics import count_by_status
+from foundation.languages import in_readers_language
+from opamp_platform.operations.capacity import limits_reached
+from opamp_platform.operations.exposure import exposures
+from opamp_platform.operations.metrics import count_by_status
 
 # What needs a person first.
 _ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTED)

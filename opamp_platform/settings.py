@@ -15,10 +15,10 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.labels import operator_key_problem
 from agents.reports import RemoteConfigStatuses, Status
-from opamp_platform.data_dir import keep_private, prepare, secret_key
-from opamp_platform.databases import database
 from opamp_platform.environment import Environment, StrangeValue
-from opamp_platform.logs import logging_config
+from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
+from opamp_platform.operations.databases import database
+from opamp_platform.operations.logs import logging_config
 from opamp_transport.origins import parse_origin
 
 # Lets classes such as ModelAdmin be written with their model, ModelAdmin[Agent], as their type stubs have them.
@@ -159,6 +159,8 @@ INSTALLED_APPS = [
     "agents",
     "configurations",
     "opamp_transport",
+    # Brings its command alone.
+    "simulator",
 ]
 AUTH_USER_MODEL = "accounts.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -184,7 +186,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "opamp_platform.urls"
 ASGI_APPLICATION = "opamp_platform.asgi.application"
 APPEND_SLASH = False
-CSRF_FAILURE_VIEW = "opamp_platform.rest.forged"
+CSRF_FAILURE_VIEW = "opamp_platform.api.problems.forged"
 
 TEMPLATES = [
     {
@@ -207,7 +209,7 @@ _database_url = env.text("DATABASE_URL")
 DATABASE_THREADS = 4 if _database_url.startswith("postgres") else 1
 DATABASES = {"default": database(_database_url, DATA_DIR, DATABASE_THREADS)}
 
-# --- Redis: the doorbell between processes, the cache -----------------------------------------------------------------
+# --- Redis: the wakeups between processes, the cache -----------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL")
 if REDIS_URL and urlsplit(REDIS_URL).scheme not in {"redis", "rediss", "unix"}:
     raise StrangeValue("REDIS_URL must be redis://host:6379/0, rediss://… or unix://….")
@@ -306,15 +308,15 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.ModelPermissions"],
-    "DEFAULT_PAGINATION_CLASS": "opamp_platform.paging.Pages",
+    "DEFAULT_PAGINATION_CLASS": "opamp_platform.api.paging.Pages",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "EXCEPTION_HANDLER": "opamp_platform.rest.problem_response",
+    "EXCEPTION_HANDLER": "opamp_platform.api.problems.problem_response",
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["opamp_platform.json_body.BoundedJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["opamp_platform.api.json_body.BoundedJSONParser"],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -333,7 +335,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "opamp_platform.api_docs.complete",
+        "opamp_platform.api.docs.complete",
     ],
     "ENUM_NAME_OVERRIDES": {
         "AgentStatus": [(item.value, item.value) for item in Status],

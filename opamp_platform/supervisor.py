@@ -46,7 +46,7 @@ _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
 class Log(NamedTuple):
-    """Lines as `opamp_platform.logs` writes them; its libraries would weigh as much as all the rest."""
+    """Lines as `opamp_platform.operations.logs` writes them; its libraries would weigh as much as all the rest."""
 
     level: str
     style: str

@@ -7,7 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from opamp_platform import health, metrics, rest
+from opamp_platform.api import problems
+from opamp_platform.operations import health, metrics
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -19,14 +20,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
-    path("api/v1", rest.NoSuchUrl.as_view()),
-    path("api/v1/", include("opamp_platform.api_urls")),
+    path("api/v1", problems.NoSuchUrl.as_view()),
+    path("api/v1/", include("opamp_platform.api.urls")),
     re_path(r"^health/live/?$", health.live, name="health-live"),
     re_path(r"^health(?:/ready)?/?$", health.ready, name="health-ready"),
     re_path(r"^metrics/?$", metrics.view, name="metrics"),
 ]
 
-handler400 = rest.bad_request
-handler403 = rest.forbidden
-handler404 = rest.not_found
-handler500 = rest.server_error
+handler400 = problems.bad_request
+handler403 = problems.forbidden
+handler404 = problems.not_found
+handler500 = problems.server_error

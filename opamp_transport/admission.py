@@ -87,7 +87,7 @@ _UNAUTHORIZED = Refusal(
 )
 
 
-def turned_away(denial: Denial | Excess, instance_uid: UUID) -> Refusal:
+def rejected(denial: Denial | Excess, instance_uid: UUID) -> Refusal:
     """The answer to a request that was let in, but not to speak for the agent it names (S-83, S-117, S-103)."""
     text = f"{instance_uid}: {denial.sentence}"
     if isinstance(denial, Excess):

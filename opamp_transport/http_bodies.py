@@ -11,8 +11,8 @@ from django.conf import settings
 
 from opamp_transport import metrics
 from opamp_transport.admission import Refusal
-from opamp_transport.doorway import Receive, Scope, Send
 from opamp_transport.limits import INBOUND
+from opamp_transport.message_io import Receive, Scope, Send
 from opamp_transport.protocol import framing
 from opamp_transport.runtime import Runtime
 from opamp_transport.web_pages import readable

@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 from django.conf import settings
 
-from accounts.addresses import limit_key
+from foundation.addresses import limit_key
 
 # A bucket holds what its rate gives in this time.
 _BURST_SECONDS = 10.0

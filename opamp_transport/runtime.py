@@ -1,4 +1,4 @@
-"""What one server process keeps running for its agents: exchange workers, presence batches, the doorbell, its beat.
+"""What one server process keeps running for its agents: exchange workers, presence batches, the wakeups, its beat.
 
 Started by the first of: the server's lifespan, an agent's first request. Stopped by the lifespan.
 """
@@ -19,8 +19,6 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import DatabaseError
 
-from accounts.clock import clock, read_database_clock
-from agents import doorbell
 from agents.services import commands, credentials, identity, leases, processes, retention
 from agents.services.arrivals import Lease
 from agents.services.leases import Claim
@@ -28,14 +26,16 @@ from agents.services.processes import ProcessWatch
 from agents.services.quotas import Quotas
 from agents.services.retention import ClockTrial
 from configurations.services import offers
+from foundation import wakeups
+from foundation.clock import clock, read_database_clock
 from opamp_transport import metrics
 from opamp_transport.admission import Gate
-from opamp_transport.exchange import Exchange
 from opamp_transport.limits import Complaints
 from opamp_transport.newcomers import Newcomers
 from opamp_transport.presence import Presence
 from opamp_transport.protocol.messages import assert_fast_protobuf
-from opamp_transport.registry import Connection, Registry
+from opamp_transport.report_queue import ReportQueue
+from opamp_transport.sessions import Connection, Sessions
 from opamp_transport.threads import DatabaseThreads
 
 logger = logging.getLogger(__name__)
@@ -71,13 +71,13 @@ class Runtime:
 
     def __init__(self) -> None:
         self.process_id = uuid4().hex
-        self.registry = Registry()
+        self.sessions = Sessions()
         self.presence = Presence()
         self.threads = DatabaseThreads(settings.DATABASE_THREADS)
         # Chores do not wait behind reports, nor reports behind chores.
         self.chore_threads = DatabaseThreads(1)
         self.newcomers = Newcomers()
-        self.exchange = Exchange(
+        self.report_queue = ReportQueue(
             self.threads,
             batch_size=settings.OPAMP_BATCH_SIZE,
             queue_limit=settings.OPAMP_QUEUE_LIMIT,
@@ -102,17 +102,17 @@ class Runtime:
     @property
     def refuses(self) -> bool:
         """True while newcomers should try again later: the queue is full, or the server is about to stop."""
-        return self._leaving or self.exchange.is_full
+        return self._leaving or self.report_queue.is_full
 
     def start(self) -> None:
         """Begin the chores on the running loop."""
         assert_fast_protobuf()
-        doorbell.attach(self.on_ring, origin=self.process_id)
+        wakeups.attach(self.on_wakeup, origin=self.process_id)
         chores: list[Coroutine[None, None, None]] = [
-            _every(_AGAIN_SECONDS, "exchange", self.exchange.work) for _ in range(self.threads.size)
+            _every(_AGAIN_SECONDS, "exchange", self.report_queue.work) for _ in range(self.threads.size)
         ]
         chores += [
-            _every(_AGAIN_SECONDS, "doorbell", doorbell.listen),
+            _every(_AGAIN_SECONDS, "wakeups", wakeups.listen),
             _every(BEAT_SECONDS, "beat", self.beat),
             _every(settings.OPAMP_PRESENCE_SECONDS, "presence", self.flush_presence),
             _every(EXPIRE_SECONDS, "expiry", self.expire),
@@ -122,7 +122,7 @@ class Runtime:
         ]
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(chore) for chore in chores]
-        # Thousands of links live long, and a batch makes tens of thousands of objects that die with it: collecting them
+        # Thousands of sessions live long, and a batch makes tens of thousands of objects that die with it: collecting them
         # again and again took a fifth of a storm's CPU time, for garbage that is not there. What agents cost is freed
         # without it; pages leave garbage, and `collect_garbage` comes for that at its time.
         gc.collect()
@@ -135,7 +135,7 @@ class Runtime:
         if sent_away and self._handed_over is not None:
             self._handed_over.append(lease.id)
         else:
-            self.exchange.release(lease.id)
+            self.report_queue.release(lease.id)
 
     async def send_away(self) -> None:
         """Refuse newcomers, and close the agents' connections in slices, so that they do not come back as one herd."""
@@ -148,32 +148,32 @@ class Runtime:
         They are not shown disconnected meanwhile; those that nobody has taken over after a while are.
         """
         self._handed_over = []
-        logger.info("agents are handed over", extra={"connections": len(self.registry.connections)})
+        logger.info("agents are handed over", extra={"connections": len(self.sessions.connections)})
         fewest = math.inf
         stalled_at = time.monotonic() + _HANDOVER_SECONDS
         while time.monotonic() < stalled_at:
             held = await self.chore_threads.run(leases.held_by, self.process_id)
             if held < fewest:
                 fewest, stalled_at = held, time.monotonic() + _HANDOVER_SECONDS
-            connections = list(self.registry.connections)
+            connections = list(self.sessions.connections)
             if not connections and not held:
                 break
-            away = held - sum(len(connection.links) for connection in connections)
+            away = held - sum(len(connection.sessions) for connection in connections)
             random.shuffle(connections)
-            await asyncio.gather(*(_hang_up(each) for each in connections[: max(_HANDED_OVER_AT_ONCE - away, 0)]))
+            await asyncio.gather(*(_close(each) for each in connections[: max(_HANDED_OVER_AT_ONCE - away, 0)]))
             await asyncio.sleep(_FAREWELL_SLICE_SECONDS)
         await self._close_in_slices()
         left, self._handed_over = self._handed_over, None
         await self.chore_threads.run(leases.release_leases, left, reason="connection closed", at=clock.now())
 
     async def _close_in_slices(self) -> None:
-        connections = list(self.registry.connections)
+        connections = list(self.sessions.connections)
         random.shuffle(connections)
         seconds = min(_FAREWELL_SECONDS, len(connections) / _FAREWELLS_PER_SECOND)
         slices = max(round(seconds / _FAREWELL_SLICE_SECONDS), 1)
         logger.info("agents are sent away", extra={"connections": len(connections), "seconds": seconds})
         for number in range(slices):
-            await asyncio.gather(*(_hang_up(connection) for connection in connections[number::slices]))
+            await asyncio.gather(*(_close(connection) for connection in connections[number::slices]))
             await asyncio.sleep(_FAREWELL_SLICE_SECONDS if number < slices - 1 else 0)
 
     async def stop(self) -> None:
@@ -181,10 +181,10 @@ class Runtime:
         if self._stopping:
             return
         self._stopping = True
-        doorbell.detach(self.on_ring)
+        wakeups.detach(self.on_wakeup)
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                await self.exchange.drain()
+                await self.report_queue.drain()
                 await self.flush_presence()
                 await self.chore_threads.run(processes.retire, self.process_id)
         except (TimeoutError, DatabaseError) as error:
@@ -192,28 +192,28 @@ class Runtime:
             logger.warning("stopping without the last batch", extra={"error": repr(error)})
         await _end(self._tasks)
         clock.forget()
-        await doorbell.close()
+        await wakeups.close()
         for threads in (self.threads, self.chore_threads):
             await asyncio.get_running_loop().run_in_executor(None, threads.close)
 
-    # --- Rings -----------------------------------------------------------------------------------------------------
+    # --- Wake-ups -----------------------------------------------------------------------------------------------------
 
-    def on_ring(self, uids: Sequence[UUID]) -> None:
+    def on_wakeup(self, uids: Sequence[UUID]) -> None:
         """Look at these agents: WebSocket agents now, HTTP agents with their next poll (S-21)."""
         for uid in uids:
-            link = self.registry.links.get(uid)
-            if link is None:
+            session = self.sessions.by_uid.get(uid)
+            if session is None:
                 continue
-            if link.connection is None:
-                link.due = True
+            if session.connection is None:
+                session.due = True
             else:
-                self.exchange.ring(link)
+                self.report_queue.wake(session)
 
     async def find_missed_changes(self) -> None:
-        """Rings may get lost; what changed since the last look, and was not offered yet, is looked for here."""
+        """Wake-ups may get lost; what changed since the last look, and was not offered yet, is looked for here."""
         now = clock.now()
-        if self.registry.links:
-            self.on_ring(await self.chore_threads.run(_changed_since, min(self._looked_at, now) - _LOOK_BACK))
+        if self.sessions.by_uid:
+            self.on_wakeup(await self.chore_threads.run(_changed_since, min(self._looked_at, now) - _LOOK_BACK))
         self._looked_at = now
 
     # --- Chores ----------------------------------------------------------------------------------------------------
@@ -238,8 +238,8 @@ class Runtime:
     async def flush_presence(self) -> None:
         """Write what heartbeats left in memory; a batch that fails is kept for the next time."""
         batch = self.presence.take()
-        metrics.QUEUE_DEPTH.set(self.exchange.depth)
-        metrics.CONNECTIONS.set(len(self.registry.connections))
+        metrics.QUEUE_DEPTH.set(self.report_queue.depth)
+        metrics.CONNECTIONS.set(len(self.sessions.connections))
         if not batch:
             return
         try:
@@ -252,21 +252,25 @@ class Runtime:
 
     async def reclaim(self) -> None:
         """Connect agents again that are here although their rows say disconnected; those over HTTP with their next poll."""
-        links = [link for link in self.registry.links.values() if link.connection is not None and link.known]
-        claims = [Claim(link.agent_id, link.connection.lease) for link in links if link.connection is not None]
+        sessions = [
+            session for session in self.sessions.by_uid.values() if session.connection is not None and session.known
+        ]
+        claims = [
+            Claim(session.agent_id, session.connection.lease) for session in sessions if session.connection is not None
+        ]
         if not claims:
             return
         restored = set(await self.chore_threads.run(leases.reclaim, claims, at=clock.now()))
-        for link in links:
-            if link.agent_id in restored and link.connection is not None and not self.registry.holds(link):
+        for session in sessions:
+            if session.agent_id in restored and session.connection is not None and not self.sessions.holds(session):
                 # It closed during the reclaim; its release may have come first.
-                self.exchange.release(link.connection.lease.id)
-        self.on_ring([link.uid for link in links if link.agent_id in restored])
+                self.report_queue.release(session.connection.lease.id)
+        self.on_wakeup([session.uid for session in sessions if session.agent_id in restored])
 
     async def expire(self) -> None:
         """Forget silent HTTP agents' memory; the leading process disconnects agents that are gone without a word."""
-        for link in self.registry.overdue(time.monotonic() - 60):
-            self.registry.detach(link)
+        for session in self.sessions.overdue(time.monotonic() - 60):
+            self.sessions.detach(session)
         leads = await self.chore_threads.run(_look_after, self.watch, self.process_id, clock.now())
         if leads != self.leads:
             logger.info("this process leads" if leads else "another process leads")
@@ -299,10 +303,10 @@ class Runtime:
                 await asyncio.sleep(retention.PAUSE_SECONDS)
 
 
-async def _hang_up(connection: Connection) -> None:
+async def _close(connection: Connection) -> None:
     """One peer that does not take its leave must not hold up the others."""
     try:
-        await asyncio.wait_for(connection.hang_up(), _FAREWELL_SLICE_SECONDS)
+        await asyncio.wait_for(connection.close(), _FAREWELL_SLICE_SECONDS)
     except (TimeoutError, OSError, RuntimeError) as error:
         logger.info("a connection could not be closed in order", extra={"error": repr(error)})
 

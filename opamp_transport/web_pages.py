@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from django.conf import settings
 
 from opamp_transport.admission import Refusal
-from opamp_transport.doorway import Scope
+from opamp_transport.message_io import Scope
 from opamp_transport.origins import Known, host_problem, is_loopback, known_by, page_problem
 
 # So long a browser may remember what it was told about an origin (seconds).

@@ -14,7 +14,7 @@ from typing import Any
 
 from configurations.examples import collector_example
 from configurations.management.commands.create_samples import SAMPLES
-from opamp_transport.simulation.collector import _LOCAL_CONFIG
+from simulator.collector import _LOCAL_CONFIG
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]

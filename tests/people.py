@@ -25,7 +25,7 @@ from agents.reports import (
     StatusReport,
 )
 from agents.services.recording import Arrival, Lease
-from opamp_transport.settlement import settle_reports
+from opamp_transport.batch import settle_reports
 
 CAPABLE = int(
     AgentCapabilities.REPORTS_STATUS

@@ -16,10 +16,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import people
-from accounts.clock import clock
 from accounts.forms import AddPerson, EditPerson, EditRole, SetPassword
 from accounts.models import User
 from accounts.rights import may_act_for
+from foundation.clock import clock
 
 admin.site.unregister(Group)
 

@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.base_admin import PortalAdmin
-from accounts.clock import clock
-from accounts.languages import in_readers_language
 from accounts.lifetimes import DEFAULT, UnclearExpiry, parse_expiry
 from accounts.models import ApiToken, User
 from accounts.rights import BeyondOwnRights, may_act_for, must_act_for
 from accounts.services import issue_token, revoke_token
+from foundation.clock import clock
+from foundation.languages import in_readers_language
 
 
 class TokenForm(forms.ModelForm[ApiToken]):

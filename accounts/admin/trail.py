@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import AuditEntry
-from accounts.paging import WindowPaging
 from accounts.trail import Bound, UnclearMoment, by_actor, by_verb, moment, since_or_until
+from foundation.paging import WindowPaging
 
 _SHOWN_NAMES = 3
 # What is typed: the kind of input, what it is called, and how to write it.

@@ -20,8 +20,6 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.clock import clock
-from accounts.languages import in_readers_language
 from accounts.models import User
 from accounts.services import one_entry
 from agents.admin import confirming
@@ -31,6 +29,8 @@ from agents.reports import AgentCapabilities
 from agents.services import commands, credentials, editing
 from agents.services.batches import batches
 from agents.services.label_previews import LabelPreview, preview_labels, set_and_remove
+from foundation.clock import clock
+from foundation.languages import in_readers_language
 
 _SAMPLE = 20
 _RESTART = int(AgentCapabilities.ACCEPTS_RESTART_COMMAND)

@@ -19,10 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts.base_admin import PortalChangeList
-from accounts.clock import clock
-from accounts.languages import in_readers_language
 from accounts.models import User
-from accounts.paging import WindowPaging
 from agents.admin import bulk, cells, confirming, facets, failures
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
@@ -31,6 +28,9 @@ from agents.reports import Status
 from agents.services import editing
 from agents.services.label_previews import LabelPreview, preview_labels
 from agents.templatetags.ago import time_element
+from foundation.clock import clock
+from foundation.languages import in_readers_language
+from foundation.paging import WindowPaging
 
 _DJANGO_SELECTION = "admin/js/actions.js"
 

@@ -20,10 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalAdmin
-from accounts.clock import clock
-from accounts.languages import in_readers_language
 from accounts.models import User
-from accounts.refreshing import refreshes_itself
 from agents import extensions
 from agents.admin import revealing
 from agents.admin.trees import bounded, component_steps, health_steps
@@ -34,6 +31,9 @@ from agents.services import commands, credentials
 from agents.services.identity import assign_instance_uid
 from agents.services.revealing import may_reveal
 from agents.shown import MOST_SHOWN, files_shown, tree_shown, value_shown
+from foundation.clock import clock
+from foundation.languages import in_readers_language
+from foundation.refreshing import refreshes_itself
 
 _TIMELINE = 50
 _CONNECTIONS = 50

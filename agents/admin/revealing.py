@@ -14,10 +14,10 @@ from django.template.response import TemplateResponse
 
 from accounts.models import User
 from accounts.reauthentication import password_question
-from accounts.secrecy import showing_secret
 from agents.reports import JsonObject
 from agents.services.revealing import require_right, reveal
 from agents.shown import MOST_SHOWN, files_cut
+from foundation.secrecy import showing_secret
 
 
 def allow(

@@ -8,12 +8,12 @@ from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import Q
 from django.http import HttpRequest
 
-from accounts.languages import in_readers_language
-from accounts.sentence import Sentence
 from agents.empty_searches import why_no_labels, why_no_text
 from agents.label_conditions import selector_condition
 from agents.selectors import InvalidSelector, Selector, parse_label_query
 from agents.text_search import LONGEST_PART, text_condition
+from foundation.languages import in_readers_language
+from foundation.messages import Sentence
 
 _SIGNS = frozenset("=<>!(")
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from agents.nesting import NestedTooDeep, yaml_events
 from agents.redaction.names import Verdict, is_about, section_verdict, verdict
 from agents.redaction.values import is_reference
+from foundation.nesting import NestedTooDeep, yaml_events
 
 Path = tuple[str | int, ...]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
-from accounts.sentence import Sentence
 from agents.labels import attribute_text, label_key_problem, label_value_problem
 from agents.selectors.selector import (
     MATCH_EXPRESSIONS,
@@ -16,6 +15,7 @@ from agents.selectors.selector import (
     Selector,
 )
 from agents.selectors.versions import version_key
+from foundation.messages import Sentence
 
 MAX_REQUIREMENTS = 64
 MAX_VALUES = 256

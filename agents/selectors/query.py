@@ -6,10 +6,10 @@ import json
 import re
 from dataclasses import dataclass
 
-from accounts.sentence import Sentence
 from agents.labels import label_key_problem, label_value_problem
 from agents.selectors.parsing import MAX_REQUIREMENTS, MAX_VALUES, values_problem
 from agents.selectors.selector import BARE_WORD, InvalidSelector, Operator, Requirement, Selector
+from foundation.messages import Sentence
 
 MAX_QUERY_LENGTH = 65_536
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from accounts.sentence import Sentence
 from agents.reports import Json
 from agents.selectors.versions import version_key
+from foundation.messages import Sentence
 
 MATCH_LABELS = "matchLabels"
 MATCH_EXPRESSIONS = "matchExpressions"

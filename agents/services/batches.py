@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from accounts.sentence import Sentence
+from foundation.messages import Sentence
 
 # What one request may touch. More would outlast the patience of clients and proxies.
 MOST = 10_000

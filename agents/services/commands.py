@@ -12,14 +12,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from accounts import services as accounts
-from accounts.clock import JUMP
 from accounts.models import User
-from accounts.sentence import Sentence
-from agents import doorbell
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
 from agents.services.batches import Outcome, batches
-from agents.services.bulk import bulk_read
+from foundation import wakeups
+from foundation.bulk_sql import bulk_read
+from foundation.clock import JUMP
+from foundation.messages import Sentence
 
 # A restart whose effect was not seen by then is shown as "nothing observed".
 OBSERVATION_TIME = timedelta(minutes=5)
@@ -161,19 +161,19 @@ def too_large(data: bytes) -> Sentence:
 
 
 def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime, verb: str) -> None:
-    """Timeline, audit trail, and a ring after commit, for commands just made."""
+    """Timeline, audit trail, and a wake-up after commit, for commands just made."""
     _tell(asked, by=by, at=at)
     accounts.record_all([(agent, agent.name_and_host(), _said(command)) for command, agent in asked], by=by, verb=verb)
 
 
 def _tell(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime) -> None:
-    """Timeline and ring alone."""
+    """Timeline and wake-up alone."""
     person = by.get_username() if by else ""
     AgentEvent.objects.bulk_create(
         AgentEvent(agent=agent, at=at, kind=AgentEvent.Kind.COMMAND, data={**_said(command), "by": person})
         for command, agent in asked
     )
-    doorbell.ring([agent.instance_uid for _command, agent in asked])
+    wakeups.wake([agent.instance_uid for _command, agent in asked])
 
 
 def _said(command: AgentCommand) -> dict[str, Any]:
@@ -274,7 +274,7 @@ def _tell_outcomes(commands: Sequence[AgentCommand], outcome: AgentCommand.Outco
 
 
 def pending_uids(limit: int = 5_000) -> list[UUID]:
-    """Connected agents with commands not sent yet: what a process rings again in case the first ring was lost."""
+    """Connected agents with commands not sent yet: what a process looks at again in case the wake-up was lost."""
     return list(
         AgentCommand.objects.filter(outcome=AgentCommand.Outcome.PENDING, agent__connected=True)
         .order_by("id")

@@ -15,12 +15,12 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import User
-from agents import doorbell
 from agents.credentials import AgentCredential, Denial, new_number
 from agents.models import Agent, AgentEvent, Transport
 from agents.reports import AgentCapabilities
 from agents.services.arrivals import Arrival, Recorded
 from agents.services.leases import disconnect
+from foundation import wakeups
 
 Kind = AgentEvent.Kind
 
@@ -146,15 +146,15 @@ def allow_enrolment(agent_ids: Sequence[int], *, by: User | None, at: datetime) 
 
 
 def _tell(rows: Sequence[Agent], step: str, *, verb: str, by: User | None, at: datetime) -> None:
-    """Timeline, audit trail, and a ring after commit."""
+    """Timeline, audit trail, and a wake-up after commit."""
     said = {"step": step, "by": by.get_username() if by else ""}
     AgentEvent.objects.bulk_create(AgentEvent(agent=row, at=at, kind=Kind.CREDENTIAL, data=said) for row in rows)
     named = [(row, row.name_and_host(), {"instance_uid": str(row.instance_uid)}) for row in rows]
     accounts.record_all(named, by=by, verb=verb)
-    doorbell.ring([row.instance_uid for row in rows])
+    wakeups.wake([row.instance_uid for row in rows])
 
 
 def shut_out_uids(limit: int = 5_000) -> list[UUID]:
-    """Agents that are connected although they were shut out: what a process rings in case a ring was lost."""
+    """Agents that are connected although they were shut out: what a process looks at in case the wake-up was lost."""
     rows = Agent.objects.filter(credential_revoked_at__isnull=False, connected=True)
     return list(rows.values_list("instance_uid", flat=True)[:limit])

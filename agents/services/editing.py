@@ -1,6 +1,6 @@
 """What operators say about agents: name, notes, operator labels; and forgetting an agent. Audited, in one transaction each.
 
-Not durable: the admin calls them inside a transaction of its own, and rings wait for that one's commit.
+Not durable: the admin calls them inside a transaction of its own, and wake-ups wait for that one's commit.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import User
-from accounts.sentence import Sentence
-from agents import doorbell, extensions
+from agents import extensions
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentEvent, ReportedState
 from agents.services.batches import Outcome, batches
 from agents.services.labelling import LABEL_FIELDS, described, label
 from agents.services.recording import agent_name
 from agents.shown import value_shown
+from foundation import wakeups
+from foundation.messages import Sentence
 
 
 class UnknownAgent(LookupError):
@@ -80,7 +81,7 @@ def edit_agent(
     accounts.record(by=by, verb="agent.edit", target=agent, name=agent.name_and_host(), data=value_shown(said))
     if relabelled:
         extensions.relabelled([agent.pk], at)
-        doorbell.ring([agent.instance_uid])
+        wakeups.wake([agent.instance_uid])
         agent.refresh_from_db()
     return agent
 
@@ -151,7 +152,7 @@ def _edit_labels_of_batch(
     outcome.asked += len(changed)
     if moved:
         extensions.relabelled([agent.pk for agent in moved], at)
-        doorbell.ring([agent.instance_uid for agent in moved])
+        wakeups.wake([agent.instance_uid for agent in moved])
 
 
 def forget_agent(agent_id: int, *, by: User | None) -> None:
@@ -165,7 +166,7 @@ def forget_agents(agent_ids: Sequence[int], *, by: User | None) -> int:
     """Delete agents with their history; returns how many. One that still talks registers itself anew with its next message,
     for which it needs the shared secret: a credential of its own goes with the row.
 
-    Those that are shut out stay: without their rows the shared secret would let them in again. The ring makes the process
+    Those that are shut out stay: without their rows the shared secret would let them in again. The wake-up makes the process
     that holds its connection drop what it remembers of an agent. Agents are locked before what belongs to them is
     deleted: a batch of their reports writes in that order too.
     """
@@ -173,7 +174,7 @@ def forget_agents(agent_ids: Sequence[int], *, by: User | None) -> int:
     named = [(agent, agent.name_and_host(), {"instance_uid": str(agent.instance_uid)}) for agent in rows]
     accounts.record_all(named, by=by, verb="agent.forget")
     Agent.objects.filter(pk__in=[agent.pk for agent in rows]).delete()
-    doorbell.ring([agent.instance_uid for agent in rows])
+    wakeups.wake([agent.instance_uid for agent in rows])
     return len(rows)
 
 

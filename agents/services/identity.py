@@ -11,13 +11,13 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts import services as accounts
-from accounts.clock import is_ahead
 from accounts.models import User
-from agents import doorbell
 from agents.instance_uids import new_instance_uid
 from agents.models import Agent, AgentEvent, Transport
-from agents.services import rivals
+from agents.services import duplicate_uids
 from agents.services.arrivals import Arrival, Recorded, http_expiry
+from foundation import wakeups
+from foundation.clock import is_ahead
 
 Kind = AgentEvent.Kind
 # Stands for the lease of an agent that polled: a stay over HTTP is not bound to a connection.
@@ -40,12 +40,12 @@ def assign_instance_uid(agent: Agent, *, by: User | None, at: datetime) -> UUID:
         agent=row, at=at, kind=Kind.IDENTITY, data={**said, "by": by.get_username() if by else ""}
     )
     accounts.record(by=by, verb="agent.assign_uid", target=row, name=row.name_and_host(), data=said)
-    doorbell.ring([row.instance_uid])
+    wakeups.wake([row.instance_uid])
     return row.next_instance_uid
 
 
 def untold_uids(limit: int = 5_000) -> list[UUID]:
-    """Connected agents that were not told their new uid on this connection: what a process rings in case a ring was lost."""
+    """Connected agents not told their new uid on this connection: what a process looks at in case the wake-up was lost."""
     waiting = Agent.objects.filter(next_instance_uid__isnull=False, connected=True)
     return list(waiting.exclude(next_uid_lease=F("lease_id")).values_list("instance_uid", flat=True)[:limit])
 
@@ -94,10 +94,10 @@ def move_to_new_uid(uids: Sequence[UUID]) -> dict[UUID, Agent]:
 def tell_rivals_apart(entry: Recorded, *, owned: bool, at: datetime) -> None:
     """Note whether another agent speaks under this uid (S-31), and who keeps it."""
     row, arrival = entry.agent, entry.arrival
-    if row.rivalry == rivals.FOREIGN_STATE:
+    if row.rivalry == duplicate_uids.FOREIGN_STATE:
         _forget_foreign_state(entry)
         entry.change("rivalry", None)
-    rivalry = rivals.Rivalry.read(row.rivalry)
+    rivalry = duplicate_uids.Rivalry.read(row.rivalry)
     if not owned:
         if row.connected and (arrival.claimed or _overtaken(arrival, row, at)):
             _hear_displaced(entry, rivalry, at)
@@ -125,7 +125,7 @@ def _overtaken(arrival: Arrival, row: Agent, at: datetime) -> bool:
     return older and arrival.first_word
 
 
-def _hear_displaced(entry: Recorded, rivalry: rivals.Rivalry | None, at: datetime) -> None:
+def _hear_displaced(entry: Recorded, rivalry: duplicate_uids.Rivalry | None, at: datetime) -> None:
     """A connection speaks that another one displaced: it changes nothing, unless that other one has fallen silent."""
     arrival = entry.arrival
     entry.displaced, entry.first_on_connection = True, False
@@ -162,9 +162,9 @@ def _opened(row: Agent) -> str:
     return row.lease_opened_at.isoformat() if row.lease_opened_at else ""
 
 
-def _displacement(entry: Recorded, at: datetime) -> rivals.Rivalry:
+def _displacement(entry: Recorded, at: datetime) -> duplicate_uids.Rivalry:
     row = entry.agent
-    return rivals.Rivalry(
+    return duplicate_uids.Rivalry(
         lease=_POLLS if row.transport == Transport.HTTP else row.lease_id,
         process=row.lease_process,
         transport=row.transport,
@@ -176,7 +176,7 @@ def _displacement(entry: Recorded, at: datetime) -> rivals.Rivalry:
     )
 
 
-def _give_back(entry: Recorded, rivalry: rivals.Rivalry, at: datetime) -> None:
+def _give_back(entry: Recorded, rivalry: duplicate_uids.Rivalry, at: datetime) -> None:
     """The former connection keeps the uid; this one, which came later, gets another."""
     polls = rivalry.lease == _POLLS
     entry.change("lease_id", f"http-{uuid4().hex}" if polls else rivalry.lease)
@@ -192,7 +192,7 @@ def _return_to(entry: Recorded, kept: str, at: datetime) -> None:
     entry.connection_changed = True
     entry.change("remote_address", kept)
     entry.change("connected_at", at)
-    entry.change("rivalry", rivals.FOREIGN_STATE)
+    entry.change("rivalry", duplicate_uids.FOREIGN_STATE)
 
 
 def _reassign(entry: Recorded, *, kept: str, at: datetime) -> None:
@@ -206,8 +206,8 @@ def _compare_series(entry: Recorded, at: datetime) -> None:
     row, lease = entry.agent, entry.arrival.lease
     if row.remote_address == lease.remote_address:
         return
-    series = rivals.next_series(
-        rivals.Series.read(row.rivalry),
+    series = duplicate_uids.next_series(
+        duplicate_uids.Series.read(row.rivalry),
         address=lease.remote_address,
         sequence_num=entry.arrival.report.sequence_num,
         known_address=row.remote_address,

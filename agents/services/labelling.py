@@ -11,10 +11,11 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from agents import doorbell, extensions
+from agents import extensions
 from agents.labels import asserted_of, labels_of
 from agents.models import Agent, Fleet, ReportedState
 from agents.reports import AgentDescription
+from foundation import wakeups
 
 logger = logging.getLogger(__name__)
 
@@ -69,5 +70,5 @@ def _label_batch(keys: list[int], at: datetime) -> int:
     moved = [agent for agent, fields in changed if "labels" in fields]
     if moved:
         extensions.relabelled([agent.pk for agent in moved], at)
-        doorbell.ring([agent.instance_uid for agent in moved])
+        wakeups.wake([agent.instance_uid for agent in moved])
     return len(moved)

@@ -17,10 +17,10 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import Model, Q
 
-from accounts.clock import is_ahead
 from agents.models import Agent, AgentEvent, AgentPresence, AgentQuerySet, ConnectionRecord, ServerProcess, Transport
 from agents.services.arrivals import Lease, claimed_fields, http_expiry, usual_interval
-from agents.services.bulk import bulk_save, bulk_update
+from foundation.bulk_sql import bulk_save, bulk_update
+from foundation.clock import is_ahead
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from accounts.clock import is_ahead
 from agents.models import (
     Agent,
     AgentEvent,
@@ -20,12 +19,13 @@ from agents.models import (
 )
 from agents.services import credentials
 from agents.services.arrivals import Arrival, Lease, Recorded
-from agents.services.bulk import bulk_insert, bulk_read, bulk_save, bulk_update, reserve_keys
 from agents.services.documents import DOCUMENT_GRACE, documents_of, store_documents, stored_of
 from agents.services.identity import move_to_new_uid, tell_rivals_apart
 from agents.services.merging import agent_name, merge_report
 from agents.services.quotas import Quotas
 from agents.services.timeline import lines_to_add
+from foundation.bulk_sql import bulk_insert, bulk_read, bulk_save, bulk_update, reserve_keys
+from foundation.clock import is_ahead
 
 __all__ = ["DOCUMENT_GRACE", "Arrival", "Lease", "Recorded", "agent_name", "record_reports", "save_recorded"]
 

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from accounts.clock import is_ahead
 from agents.models import ReportedState
 from agents.reports import APPLIED_SETTINGS, AgentCapabilities, ComponentHealth
 from agents.services.arrivals import DEFAULT_HEARTBEAT_SECONDS, Recorded
+from foundation.clock import is_ahead
 
 # An agent that takes an offer does so at once; what begins anew later does so for a reason of its own.
 _TAKING = timedelta(minutes=5)

@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from agents.models import AgentEvent
 from agents.services.arrivals import Recorded
-from agents.services.bulk import bulk_newest, bulk_update
+from foundation.bulk_sql import bulk_newest, bulk_update
 
 Kind = AgentEvent.Kind
 # A line that was not repeated for so long is history: the next one like it is a line of its own.

@@ -13,7 +13,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from accounts.clock import clock
+from foundation.clock import clock
 
 register = template.Library()
 

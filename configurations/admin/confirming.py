@@ -7,7 +7,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from accounts.languages import in_readers_language
 from agents.admin import confirming
 from agents.selectors import parse_selector
 from configurations.checks import Finding
@@ -16,6 +15,7 @@ from configurations.models import Configuration, Revision, files_to_json
 from configurations.previewing import Preview, successors
 from configurations.remote_config import RemoteConfig
 from configurations.services.drafts import Draft, InvalidConfiguration
+from foundation.languages import in_readers_language
 
 _MOST_SOURCES = 5
 

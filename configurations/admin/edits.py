@@ -15,8 +15,6 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.base_admin import Missing, PortalAdmin
-from accounts.clock import clock
-from accounts.languages import in_readers_language
 from accounts.models import User
 from agents.admin import confirming as typed
 from agents.models import Agent
@@ -28,6 +26,8 @@ from configurations.previewing import Preview, preview, reach
 from configurations.services import offers, publishing
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.publishing import BasedOn, StaleEdition, UnknownRevision
+from foundation.clock import clock
+from foundation.languages import in_readers_language
 
 
 class Act(Protocol):

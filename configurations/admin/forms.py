@@ -13,11 +13,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.languages import in_readers_language
 from accounts.models import User
-from accounts.sentence import Sentence
 from agents.admin import confirming
-from agents.nesting import MAX_DEPTH, NestedTooDeep, check_json, check_yaml
 from agents.selectors import InvalidSelector, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
 from configurations.models import Configuration
@@ -25,6 +22,9 @@ from configurations.previewing import Preview, preview
 from configurations.remote_config import RemoteConfig
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.publishing import Effect, effect_of
+from foundation.languages import in_readers_language
+from foundation.messages import Sentence
+from foundation.nesting import MAX_DEPTH, NestedTooDeep, check_json, check_yaml
 
 _MAX_SELECTOR = 65_536
 EDIT, PUBLISH, ADD_FILE = "edit", "publish", "add_file"

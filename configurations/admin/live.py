@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 from accounts.base_admin import PortalAdmin
-from accounts.languages import in_readers_language
 from accounts.models import User
 from agents.selectors import InvalidSelector
 from configurations.admin.file_forms import FileForms
@@ -19,6 +18,7 @@ from configurations.checks import Finding
 from configurations.models import Configuration
 from configurations.previewing import reach
 from configurations.services.drafts import Draft, InvalidConfiguration, blocking, checked, draft_of
+from foundation.languages import in_readers_language
 
 
 class LivePreviews(PortalAdmin):

@@ -21,10 +21,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalChangeList
-from accounts.clock import clock
-from accounts.languages import in_readers_language
 from accounts.models import User
-from accounts.refreshing import refreshes_itself
 from agents.admin import confirming as typed
 from agents.admin import facets
 from agents.models import Agent
@@ -48,6 +45,9 @@ from configurations.outcome import AssignmentStatus
 from configurations.services import publishing
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.publishing import BasedOn, StaleEdition, StaleRevision
+from foundation.clock import clock
+from foundation.languages import in_readers_language
+from foundation.refreshing import refreshes_itself
 
 _REVISIONS = 20
 _AGENTS = 100

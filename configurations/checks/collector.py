@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from accounts.sentence import Sentence
 from configurations.checks.components import (
     component_id,
     environment_problems,
@@ -31,6 +30,7 @@ from configurations.checks.findings import Finding, Place, Severity, shown
 from configurations.checks.merging import Entry, Merged, merged
 from configurations.checks.references import Name, Picture, ReferenceCheck, collector_finding
 from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
+from foundation.messages import Sentence
 
 _PIPELINE_MEMBERS = ("receivers", "processors", "exporters")
 _SIGNALS = ("traces", "metrics", "logs", "profiles")

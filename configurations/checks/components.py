@@ -9,11 +9,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from accounts.sentence import Sentence
 from configurations.checks.findings import shown
 from configurations.checks.merging import Entry, Merged
 from configurations.checks.spelling import meant, with_suggestion
 from configurations.checks.tree import ScalarNode
+from foundation.messages import Sentence
 
 # As the Collector reads ids: a type, and behind a slash a name.
 _TYPE = re.compile(r"[a-zA-Z][0-9a-zA-Z_]{0,62}")

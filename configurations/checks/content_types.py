@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from accounts.sentence import Sentence
+from foundation.messages import Sentence
 
 _ALIASES = {"yaml": "text/yaml", "yml": "text/yaml", "json": "application/json"}
 _YAML = frozenset({"text/yaml", "text/x-yaml", "application/yaml", "application/x-yaml"})

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from accounts.sentence import Sentence
 from configurations.checks.findings import Finding, Kind, Place, Severity, shown
 from configurations.checks.merging import Entry, Merged
 from configurations.checks.spelling import meant, with_suggestion
 from configurations.checks.tree import MappingNode, Node, ScalarNode
+from foundation.messages import Sentence
 
 COMPONENT_SECTIONS = ("receivers", "processors", "exporters", "connectors", "extensions")
 SECTIONS = (*COMPONENT_SECTIONS, "service")

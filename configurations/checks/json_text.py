@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from accounts.sentence import Sentence
 from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key
 from configurations.checks.parsers_words import parsers_words
 from configurations.checks.tree import Limits, MappingNode, Measured, Node, ScalarNode, SequenceNode, measured
+from foundation.messages import Sentence
 
 # The closing quote is optional, so that a text that never ends is read to its end once, and not from every quote in it.
 _TOKEN = re.compile(r'(?P<quoted>"(?:[^"\\]|\\.)*"?)|(?P<sign>[\[\]{}])|(?P<literal>[^\s,:\[\]{}"]+)', re.DOTALL)

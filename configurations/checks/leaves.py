@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from agents.nesting import NestedTooDeep, yaml_events
 from configurations.checks.findings import START, Place
+from foundation.nesting import NestedTooDeep, yaml_events
 
 MOST_LEAVES = 50_000
 """Of one text, each alias counted with all it stands for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from accounts.sentence import Sentence
+from foundation.messages import Sentence
 
 MAX_KEY = 255
 # Of Unicode's categories Cc, Zl and Zp, and lone surrogates, which JSON can carry and UTF-8 cannot.

@@ -5,8 +5,8 @@ Only what a configuration's text can make them say. Anything else, and what late
 
 from __future__ import annotations
 
-from accounts.sentence import Sentence
 from configurations.checks.findings import shown
+from foundation.messages import Sentence
 
 _JSON = (
     Sentence("Expecting value"),

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from accounts.sentence import Sentence
 from configurations.checks.documents import COMPONENT_SECTIONS
 from configurations.checks.findings import Finding, Kind, Place, Severity, shown
 from configurations.checks.merging import Entry
 from configurations.checks.spelling import with_suggestion
+from foundation.messages import Sentence
 
 _MOST_SUGGESTIONS = 100
 

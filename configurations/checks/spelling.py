@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from accounts.sentence import Sentence
 from configurations.checks.findings import shown
+from foundation.messages import Sentence
 
 _LONGEST = 40
 # Texts are as long as their authors like, so both what is guessed from and what is guessed at are bounded.

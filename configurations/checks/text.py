@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from accounts.sentence import Sentence
 from configurations.checks.collector import check_collector
 from configurations.checks.content_types import is_json, is_yaml
 from configurations.checks.findings import START, Finding, Kind, Severity, SyntaxProblem
 from configurations.checks.json_text import read_json
 from configurations.checks.tree import MappingNode, is_empty
 from configurations.checks.yaml_text import read_yaml
+from foundation.messages import Sentence
 
 MAX_BYTES = 1024 * 1024
 EMPTY = Sentence("The file is empty: the agent will run with no configuration.")

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from accounts.sentence import Sentence
-from agents.nesting import MAX_DEPTH
 from configurations.checks.findings import Place, SyntaxProblem
+from foundation.messages import Sentence
+from foundation.nesting import MAX_DEPTH
 
 # Values in one file, each alias counted with all it stands for. A Collector configuration has some hundreds.
 MAX_VALUES = 200_000

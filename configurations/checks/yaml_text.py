@@ -10,8 +10,6 @@ from collections.abc import Iterator
 
 import yaml
 
-from accounts.sentence import Sentence
-from agents.nesting import NestedTooDeep, yaml_events
 from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown
 from configurations.checks.parsers_words import parsers_words
 from configurations.checks.tree import (
@@ -24,6 +22,8 @@ from configurations.checks.tree import (
     measured,
     too_deep,
 )
+from foundation.messages import Sentence
+from foundation.nesting import NestedTooDeep, yaml_events
 
 # YAML 1.2 section 5.1, the complement of c-printable. Checked first, because libyaml tells no line for it.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from accounts.models import User
-from accounts.sentence import Sentence
 from agents.reports import Json
 from agents.selectors import InvalidSelector, parse_selector
 from agents.services.revealing import may_reveal
@@ -27,6 +26,7 @@ from configurations.checks import (
 from configurations.models import Configuration, files_from_json
 from configurations.placeholders import HiddenValues, restored
 from configurations.remote_config import ConfigFile, RemoteConfig
+from foundation.messages import Sentence
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from accounts.sentence import Sentence
 from configurations.checks import InvalidContentType, normalise_content_type
 from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft, InvalidConfiguration
+from foundation.messages import Sentence
 
 
 @dataclass(frozen=True, slots=True)

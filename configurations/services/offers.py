@@ -13,10 +13,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 
 from accounts import services as accounts
-from accounts.clock import is_ahead
 from accounts.models import User
-from accounts.sentence import Sentence
-from agents import doorbell
 from agents.models import Agent, AgentEvent
 from agents.reports import AgentCapabilities, RemoteConfigStatus, RemoteConfigStatuses
 from agents.services.arrivals import Arrival, Recorded
@@ -30,6 +27,9 @@ from configurations.services.targeting import (
     current_targeting,
     save_placements,
 )
+from foundation import wakeups
+from foundation.clock import is_ahead
+from foundation.messages import Sentence
 
 # An agent whose answers never name the hash it was sent is offered it again with doubling pauses, this often at most (S-63).
 FIRST_RETRY = timedelta(seconds=30)
@@ -251,7 +251,7 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
         data={"command": "retry", **said, "by": by.get_username() if by else ""},
     )
     accounts.record(by=by, verb="configuration.retry", target=agent, name=agent.name_and_host(), data=said)
-    doorbell.ring([agent.instance_uid])
+    wakeups.wake([agent.instance_uid])
 
 
 # --- Files by hash ---------------------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def _remote_config(key: str) -> RemoteConfig | None:
     if config is None:
         revision = Revision.objects.filter(hash=key).order_by("-id").first()
         if revision is None:
-            # Deleted with its configuration between matching and now; the next ring settles the agent.
+            # Deleted with its configuration between matching and now; the next wake-up settles the agent.
             return None
         config = revision.remote_config()
         _recent.put(key, config)
@@ -278,7 +278,7 @@ def _remote_config(key: str) -> RemoteConfig | None:
 
 
 def pending_since(at: datetime, limit: int = 5_000) -> list[UUID]:
-    """Connected agents assigned since ``at`` whom nothing was offered yet: what a process rings in case a ring was lost."""
+    """Connected agents assigned since ``at`` whom nothing was offered yet: what a process looks at in case the wake-up was lost."""
     return list(
         Assignment.objects.filter(
             Q(status=AssignmentStatus.PENDING.value) | Q(retry_requested=True),

@@ -1,5 +1,5 @@
 """Edits of configurations: create, update, roll back, delete. Each that changes files or targeting makes a revision,
-re-matches exactly the agents concerned, is audited, and rings their processes after commit."""
+re-matches exactly the agents concerned, is audited, and wakes their processes after commit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from django.db.models import F, Q
 
 from accounts import services as accounts
 from accounts.models import User
-from accounts.sentence import Sentence
-from agents import doorbell
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
@@ -34,6 +32,8 @@ from configurations.services.targeting import (
     lock_agents_of,
     rematch,
 )
+from foundation import wakeups
+from foundation.messages import Sentence
 
 # Names that would stand in the place of something else in URLs.
 RESERVED_NAMES = frozenset({"preview"})
@@ -266,7 +266,7 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: 
     configuration.delete()
     bump_generation()
     # The deletion set the assignments' references to NULL; re-matching then sees by the name that they moved.
-    doorbell.ring(rematch(concerned, fresh_targeting(), at))
+    wakeups.wake(rematch(concerned, fresh_targeting(), at))
     return len(concerned)
 
 
@@ -320,7 +320,7 @@ def _retarget(configuration: Configuration, at: datetime) -> None:
     if configuration.enabled:
         matching = selector_condition(configuration.parsed_selector())
         concerned |= set(Agent.objects.filter(matching).order_by().values_list("pk", flat=True))
-    doorbell.ring(rematch(concerned, fresh_targeting(), at))
+    wakeups.wake(rematch(concerned, fresh_targeting(), at))
 
 
 def _renew(configuration: Configuration, revision: Revision, at: datetime) -> None:
@@ -360,7 +360,7 @@ def _renew(configuration: Configuration, revision: Revision, at: datetime) -> No
         )
     others = set(everybody) - set(keys)
     moved: list[UUID] = rematch(others, fresh_targeting(), at)
-    doorbell.ring([uid for _key, uid in capable] + moved)
+    wakeups.wake([uid for _key, uid in capable] + moved)
 
 
 def _bit(capability: AgentCapabilities) -> Any:

@@ -13,10 +13,10 @@ from django.db import connection
 from agents.models import Agent, AgentEvent
 from agents.reports import RemoteConfigStatus, RemoteConfigStatuses
 from agents.selectors import Entry, SelectorIndex
-from agents.services.bulk import bulk_insert, bulk_read, bulk_save, is_new
 from configurations.failures import Failure, carried_to, failure_of, with_failure, without_failure
 from configurations.models import Assignment, Configuration, TargetingGeneration
 from configurations.outcome import AssignmentStatus, outcome_of
+from foundation.bulk_sql import bulk_insert, bulk_read, bulk_save, is_new
 
 _BATCH = 1_000
 # Any number, as long as nothing else in this database takes advisory locks under it.
@@ -261,7 +261,7 @@ def assignments_of(agents: Sequence[Agent], at: datetime) -> dict[int, Assignmen
 
 
 def rematch_agents(agent_ids: Sequence[int], at: datetime) -> None:
-    """Decide anew what these agents should run; their labels changed. The caller rings them."""
+    """Decide anew what these agents should run; their labels changed. The caller wakes them."""
     hold_targeting(exclusive=False)
     rematch(agent_ids, current_targeting(), at)
 

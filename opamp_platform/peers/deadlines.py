@@ -11,7 +11,7 @@ import termios
 
 from django.conf import settings
 
-# Not uvicorn's own: what single connections do must not fill the log (see `opamp_platform.logs`).
+# Not uvicorn's own: what single connections do must not fill the log (see `opamp_platform.operations.logs`).
 LOGGER = logging.getLogger("opamp_platform.connections")
 
 # A refused peer may finish sending before the connection goes, so that it sees the refusal instead of a reset.

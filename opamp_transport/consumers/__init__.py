@@ -6,7 +6,7 @@ thread before every message. Both bring reports to the same exchange.
 
 from __future__ import annotations
 
-from opamp_transport.consumers.http import HttpDoor
-from opamp_transport.consumers.websocket import WebSocketDoor
+from opamp_transport.consumers.http import HttpConsumer
+from opamp_transport.consumers.websocket import WebSocketConsumer
 
-__all__ = ["HttpDoor", "WebSocketDoor"]
+__all__ = ["HttpConsumer", "WebSocketConsumer"]

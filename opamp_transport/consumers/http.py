@@ -14,8 +14,9 @@ from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
 from opamp_transport import heartbeats, metrics, runtime
-from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, turned_away
-from opamp_transport.doorway import (
+from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, rejected
+from opamp_transport.http_bodies import Held, TooMuchHeld, read, reply_with, respond, wrong_request
+from opamp_transport.message_io import (
     Receive,
     Scope,
     Send,
@@ -27,8 +28,6 @@ from opamp_transport.doorway import (
     offered_settings,
     peer_of,
 )
-from opamp_transport.exchange import DatabaseAway, Overloaded
-from opamp_transport.http_bodies import Held, TooMuchHeld, read, reply_with, respond, wrong_request
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
     BadInstanceUid,
@@ -36,12 +35,13 @@ from opamp_transport.protocol.errors import (
     MessageTooLarge,
 )
 from opamp_transport.protocol.replies import HeartbeatOffer, Reply
-from opamp_transport.registry import Link
+from opamp_transport.report_queue import DatabaseAway, Overloaded
 from opamp_transport.runtime import Runtime
+from opamp_transport.sessions import AgentSession
 from opamp_transport.web_pages import preflight, refused_page
 
 
-class HttpDoor(AsyncConsumer):  # type: ignore[misc]
+class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
     """One plain-HTTP exchange: one report, one reply, nothing kept but memory of the agent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +73,7 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
             except MalformedMessage as error:
                 fault = Refusal(400, "malformed", str(error))
             except Denied as error:
-                fault = turned_away(error.denial, error.instance_uid)
+                fault = rejected(error.denial, error.instance_uid)
             except TooMuchHeld:
                 refusal = overloaded()
             except (Overloaded, DatabaseAway) as error:
@@ -118,38 +118,38 @@ class HttpDoor(AsyncConsumer):  # type: ignore[misc]
             complain(here, "http", "BadInstanceUid", peer_of(scope), str(error))
             await reply_with(send, headers, encoded(bad_request(error)))
             return
-        link = here.registry.links.get(report.instance_uid)
+        session = here.sessions.by_uid.get(report.instance_uid)
         metrics.REPORTS["http"].inc()
         offer = offered_settings(scope, headers, credential)
-        reply = await self.report(here, scope, link, report, body, offer, credential)
+        reply = await self.report(here, scope, session, report, body, offer, credential)
         await reply_with(send, headers, encoded(reply))
 
     async def report(
         self,
         here: Runtime,
         scope: Scope,
-        link: Link | None,
+        session: AgentSession | None,
         report: StatusReport,
         body: framing.Body,
         heartbeat: HeartbeatOffer | None,
         credential: AgentCredential | None,
     ) -> Reply:
         """The reply to a message with news. Raises `Denied`."""
-        if link is None or link.connection is not None or link.credential != credential:
-            link = Link(report.instance_uid, None)
-            link.inherit(here.presence.recall(report.instance_uid))
-            link.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
+        if session is None or session.connection is not None or session.credential != credential:
+            session = AgentSession(report.instance_uid, None)
+            session.inherit(here.presence.recall(report.instance_uid))
+            session.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
         lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope))
-        settled = await exchanged(here, link, report, lease, body, heartbeat, credential)
+        settled = await exchanged(here, session, report, lease, body, heartbeat, credential)
         if settled.denial is not None:
             raise Denied(report.instance_uid, settled.denial)
         reply = settled.reply or Reply(instance_uid=report.instance_uid.bytes)
         if reply.error is None and settled.owned:
             if report.agent_disconnect:
-                here.registry.detach(link)
+                here.sessions.detach(session)
             else:
-                heartbeats.seen_over_http(link)
-                here.registry.attach(link)
+                heartbeats.seen_over_http(session)
+                here.sessions.attach(session)
         return reply
 
 

@@ -12,16 +12,17 @@ from uuid import uuid4
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
-from accounts.clock import clock
 from agents.credentials import Denial
 from agents.excess import Excess
 from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
+from foundation.clock import clock
 from opamp_transport import heartbeats, metrics, runtime
 from opamp_transport.admission import Refusal, header_map, own_credential
 from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
-from opamp_transport.doorway import (
+from opamp_transport.batch import Settled
+from opamp_transport.message_io import (
     Receive,
     Scope,
     Send,
@@ -34,7 +35,6 @@ from opamp_transport.doorway import (
     peer_of,
     unavailable,
 )
-from opamp_transport.exchange import DatabaseAway, Overloaded
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
     MalformedMessage,
@@ -43,9 +43,9 @@ from opamp_transport.protocol.errors import (
     TooManyAgents,
 )
 from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
-from opamp_transport.registry import Connection, Link
+from opamp_transport.report_queue import DatabaseAway, Overloaded
 from opamp_transport.runtime import Runtime
-from opamp_transport.settlement import Settled
+from opamp_transport.sessions import AgentSession, Connection
 from opamp_transport.web_pages import refused_page
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ _DENIED_SECONDS = 5.0
 _UNSENDABLE = ErrorResponse(ErrorType.UNKNOWN, "The answer is larger than the server's OPAMP_MAX_MESSAGE_SIZE allows.")
 
 
-class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
+class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
     """One WebSocket, with one agent behind it or several (S-33)."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,9 +79,9 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         try:
             await self.converse(here, connection, receive)
         finally:
-            here.registry.close(connection)
+            here.sessions.close(connection)
             if connection.claimed:
-                here.release(connection.lease, sent_away=self.hung_up)
+                here.release(connection.lease, sent_away=self.closing)
             # It knows this door by its methods: they would keep each other until garbage is collected.
             del self.connection
 
@@ -113,12 +113,14 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         self.writing = asyncio.Lock()
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
-        self.hung_up = False
+        self.closing = False
         lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now())
         offer = offered_settings(scope, headers, credential)
-        self.connection = connection = Connection(lease, self.push, self.hang_up, self.turn_away, offer, credential)
+        self.connection = connection = Connection(
+            lease, self.push, self.close_for_restart, self.reject, offer, credential
+        )
         await send({"type": "websocket.accept"})
-        here.registry.open(connection)
+        here.sessions.open(connection)
         return connection
 
     async def converse(self, here: Runtime, connection: Connection, receive: Receive) -> None:
@@ -135,7 +137,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
                     metrics.REFUSALS.labels("websocket", "no agent").inc()
                     await self.close(_CLOSE_POLICY, "no agent has identified itself")
                     return
-            if event["type"] == "websocket.disconnect" or self.hung_up:
+            if event["type"] == "websocket.disconnect" or self.closing:
                 return
             if not await self.answer(here, connection, event):
                 return
@@ -152,9 +154,9 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             body = self.body_of(event)
             report = await decode(here, body)
         except ProtocolError as error:
-            return await self.reject(error)
+            return await self.refuse_message(error)
         self.malformed = 0
-        return await self.report(here, connection, connection.links.get(report.instance_uid.bytes), report, body)
+        return await self.report(here, connection, connection.sessions.get(report.instance_uid.bytes), report, body)
 
     def from_memory(self, frame: bytes) -> bytes | None:
         """The answer to a heartbeat, ``None`` to any other message."""
@@ -173,7 +175,7 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         return framing.unwrap(frame)
 
     async def report(
-        self, here: Runtime, connection: Connection, link: Link | None, report: StatusReport, body: bytes
+        self, here: Runtime, connection: Connection, session: AgentSession | None, report: StatusReport, body: bytes
     ) -> bool:
         """Answer a message with news; false when the connection was closed over it."""
         metrics.REPORTS["websocket"].inc()
@@ -181,18 +183,18 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         if uid in connection.reassigned:
             await self.push(Reply(instance_uid=uid.bytes, new_instance_uid=connection.reassigned[uid]))
             return True
-        former = here.registry.links.get(uid)
-        if link is None:
-            if len(connection.links) >= settings.OPAMP_AGENTS_PER_CONNECTION:
-                return await self.reject(TooManyAgents(uid.bytes, limit=settings.OPAMP_AGENTS_PER_CONNECTION))
-            link = Link(uid, connection)
-            link.inherit(here.presence.recall(uid))
-            link.ack = framing.wrap(encoded(Reply(instance_uid=uid.bytes)))
+        former = here.sessions.by_uid.get(uid)
+        if session is None:
+            if len(connection.sessions) >= settings.OPAMP_AGENTS_PER_CONNECTION:
+                return await self.refuse_message(TooManyAgents(uid.bytes, limit=settings.OPAMP_AGENTS_PER_CONNECTION))
+            session = AgentSession(uid, connection)
+            session.inherit(here.presence.recall(uid))
+            session.ack = framing.wrap(encoded(Reply(instance_uid=uid.bytes)))
             if not report.requests_instance_uid:
-                here.registry.attach_newest(link)
+                here.sessions.attach_newest(session)
         try:
             settled = await exchanged(
-                here, link, report, connection.lease, body, connection.heartbeat, connection.credential
+                here, session, report, connection.lease, body, connection.heartbeat, connection.credential
             )
         except Overloaded as error:
             # The reference client does not act on the answer by itself, but it does on the closed connection (S-102).
@@ -204,43 +206,47 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
             await self.push(unavailable(uid.bytes, error))
             return True
         if settled.denial is not None:
-            here.registry.take_back(link, former)
-            return await self.deny(connection, link, settled.denial, settled.reply)
-        reply = self.noted(here, connection, link, report, settled)
+            here.sessions.take_back(session, former)
+            return await self.deny(connection, session, settled.denial, settled.reply)
+        reply = self.noted(here, connection, session, report, settled)
         if not await self.push(reply):
             # Each message has an answer (S-36), also when the true one may not be sent (S-11).
             await self.push(Reply(instance_uid=uid.bytes, error=_UNSENDABLE))
-        if link.due and settled.owned:
-            here.exchange.ring(link)
+        if session.due and settled.owned:
+            here.report_queue.wake(session)
         return True
 
-    async def deny(self, connection: Connection, link: Link, denial: Denial | Excess, reply: Reply | None) -> bool:
+    async def deny(
+        self, connection: Connection, session: AgentSession, denial: Denial | Excess, reply: Reply | None
+    ) -> bool:
         """Answer a speaker who may not speak for this agent, and close unless others speak here too; false when closed.
 
         Closed after a pause: clients count a handshake that succeeded as success, and would be back at once (S-105).
         """
-        complain(self.here, "websocket", denial.value, self.address, f"{link.uid}: {denial.sentence}")
-        reply = reply or Reply(instance_uid=link.uid.bytes)
-        if connection.credential is None and connection.serves_others(link):
+        complain(self.here, "websocket", denial.value, self.address, f"{session.uid}: {denial.sentence}")
+        reply = reply or Reply(instance_uid=session.uid.bytes)
+        if connection.credential is None and connection.serves_others(session):
             await self.push(reply)
             return True
         code = _CLOSE_TRY_LATER if isinstance(denial, Excess) else _CLOSE_POLICY
-        await self.turn_away(reply, pause=_DENIED_SECONDS, code=code)
+        await self.reject(reply, pause=_DENIED_SECONDS, code=code)
         return False
 
-    def noted(self, here: Runtime, connection: Connection, link: Link, report: StatusReport, settled: Settled) -> Reply:
+    def noted(
+        self, here: Runtime, connection: Connection, session: AgentSession, report: StatusReport, settled: Settled
+    ) -> Reply:
         """The reply to send, after memory has taken note of whose the agent is now."""
         reply, uid = settled.reply or Reply(instance_uid=report.instance_uid.bytes), report.instance_uid
         if reply.error is not None:
             return reply
         if not report.agent_disconnect:  # what it left with is for the rows to know (`exchanged`)
-            link.seen = time.monotonic()
+            session.seen = time.monotonic()
         if settled.reassigned and reply.new_instance_uid is not None:
             connection.reassigned[uid] = reply.new_instance_uid
         if report.agent_disconnect or settled.reassigned:
-            here.registry.detach(link)
-        elif settled.owned and here.registry.links.get(uid) is not link:
-            here.registry.attach(link)  # the agent is this connection's again
+            here.sessions.detach(session)
+        elif settled.owned and here.sessions.by_uid.get(uid) is not session:
+            here.sessions.attach(session)  # the agent is this connection's again
         return reply
 
     async def push(self, reply: Reply) -> bool:
@@ -271,19 +277,19 @@ class WebSocketDoor(AsyncConsumer):  # type: ignore[misc]
         except (OSError, RuntimeError):
             logger.debug("the peer had gone before it could be told to go")
 
-    async def turn_away(self, reply: Reply, *, pause: float = 0.0, code: int = _CLOSE_POLICY) -> None:
+    async def reject(self, reply: Reply, *, pause: float = 0.0, code: int = _CLOSE_POLICY) -> None:
         """Say why, and close after ``pause`` (seconds)."""
         await self.push(reply)
         await asyncio.sleep(pause)
-        self.hung_up = True
+        self.closing = True
         await self.close(code, "this agent may not connect so")
 
-    async def hang_up(self) -> None:
-        """Say goodbye: the server restarts, and the agent should come back. What it sent meanwhile, it will tell again."""
-        self.hung_up = True
+    async def close_for_restart(self) -> None:
+        """Close, because the server restarts, and the agent should come back. What it sent meanwhile, it will tell again."""
+        self.closing = True
         await self.close(_CLOSE_RESTART, "the server restarts")
 
-    async def reject(self, error: ProtocolError) -> bool:
+    async def refuse_message(self, error: ProtocolError) -> bool:
         """Answer a message that cannot be processed; false when the connection was closed for too many of them."""
         complain(self.here, "websocket", type(error).__name__, self.address, str(error))
         if isinstance(error, MessageTooLarge):

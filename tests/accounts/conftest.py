@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from accounts.clock import clock
+from foundation.clock import clock
 
 
 @pytest.fixture

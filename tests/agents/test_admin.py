@@ -11,12 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from accounts.paging import WindowPaginator
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities
 from configurations.models import Assignment
 from configurations.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
+from foundation.paging import WindowPaginator
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/agents/agent/"
@@ -150,7 +150,7 @@ class TestList:
         assert [row.pk for row in answer.context["cl"].result_list] == [agent.pk]
 
     def test_pages_are_reached_beyond_the_window_that_is_counted(self, report, monkeypatch):
-        monkeypatch.setattr("accounts.paging.WINDOW", 3)
+        monkeypatch.setattr("foundation.paging.WINDOW", 3)
         for number in range(8):
             report(f"a{number}")
         rows = Agent.objects.order_by("name", "id")

@@ -24,7 +24,7 @@ from agents.services.leases import (
     renew_deadlines,
 )
 from agents.services.processes import beat, unknown_holders
-from opamp_transport.settlement import settle_reports
+from opamp_transport.batch import settle_reports
 
 pytestmark = pytest.mark.django_db
 Report = Callable[..., Agent]

@@ -26,11 +26,11 @@ from agents.reports import (
 from agents.services import quotas as module
 from agents.services.arrivals import Arrival, Lease
 from agents.services.quotas import Quotas, Room, stored_bytes
-from opamp_platform import capacity
+from opamp_platform.operations import capacity
 from opamp_transport import newcomers
+from opamp_transport.batch import Settled, settle_reports
 from opamp_transport.newcomers import Newcomers
 from opamp_transport.protocol.replies import ErrorType
-from opamp_transport.settlement import Settled, settle_reports
 
 KIB = 1024
 Report = Callable[..., Agent]

@@ -30,7 +30,7 @@ from agents.services import retention
 from agents.services.leases import release_leases
 from agents.services.recording import DOCUMENT_GRACE, Arrival, Lease
 from agents.services.retention import Kind, count_overdue, prune
-from opamp_transport.settlement import settle_reports
+from opamp_transport.batch import settle_reports
 
 Report = Callable[..., Agent]
 DAY = timedelta(days=1)

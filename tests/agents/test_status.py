@@ -11,7 +11,7 @@ import pytest
 from agents.admin.facets import groups
 from agents.models import Agent
 from agents.reports import FACT_NAMES, Facts, Status, derived_status
-from opamp_platform.metrics import count_by_status
+from opamp_platform.operations.metrics import count_by_status
 
 ALL_FACTS = [
     Facts(*values)

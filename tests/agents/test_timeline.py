@@ -16,7 +16,7 @@ from agents.reports import AgentDescription, ComponentHealth, EffectiveConfig, S
 from agents.services import timeline
 from agents.services.recording import Arrival, Lease
 from agents.services.retention import Kind, prune
-from opamp_transport.settlement import settle_reports
+from opamp_transport.batch import settle_reports
 from tests.people import CAPABLE
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -24,7 +24,7 @@ from configurations.previewing import reach
 from configurations.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 from configurations.targets import why
-from opamp_transport.settlement import settle_reports
+from opamp_transport.batch import settle_reports
 
 Report = Callable[..., Agent]
 

@@ -8,8 +8,8 @@ import re
 import pytest
 from django.utils import translation
 
-from accounts.languages import in_readers_language
 from configurations.checks import check_text
+from foundation.languages import in_readers_language
 
 YAML = [
     "a: b: c",

@@ -12,13 +12,13 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from accounts.secrecy import shows_secret
 from agents.models import AgentEvent
 from agents.reports import EffectiveConfig, RemoteConfigStatus, RemoteConfigStatuses
 from configurations.models import Configuration, Revision
 from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 from configurations.services.drafts import Draft
+from foundation.secrecy import shows_secret
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/configurations"

@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from agents.reports import RemoteConfigStatuses
-from opamp_transport.simulation.agent import SimulatedAgent
-from opamp_transport.simulation.clients import Server
-from opamp_transport.simulation.fleet import Fleet, FleetPlan
-from opamp_transport.simulation.tally import Tally
+from simulator.agent import SimulatedAgent
+from simulator.clients import Server
+from simulator.fleet import Fleet, FleetPlan
+from simulator.tally import Tally
 from tests.live_server import LiveServer
 
 RIGHT_AGAIN_SECONDS = 60.0

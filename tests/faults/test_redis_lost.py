@@ -19,9 +19,9 @@ MISSED_SECONDS = 20.0
 NOTICED_SECONDS = 20.0
 # The longest pause between attempts is five seconds.
 LISTENING_SECONDS = 15.0
-DOORBELL = "asgi__group__opamp.doorbell"
-OUT_OF_REACH = "doorbell: the broker is out of reach"
-BACK = "doorbell: the broker is back"
+DOORBELL = "asgi__group__opamp.wakeups"
+OUT_OF_REACH = "wakeups: the broker is out of reach"
+BACK = "wakeups: the broker is back"
 WHOLE_LOG = 1 << 30
 
 

@@ -81,15 +81,15 @@ def parsers() -> dict[str, Callable[[str], object]]:
     django.setup()
     from rest_framework.exceptions import APIException
 
-    from agents.nesting import check_json, check_yaml
     from agents.redaction import redacted, redacted_message, restored
     from agents.selectors import InvalidSelector, parse_label_query
     from configurations.admin.confirming import difference
     from configurations.admin.forms import selector_of
     from configurations.checks import check_text
     from configurations.differences import compared
-    from opamp_platform.json_body import BoundedJSONParser
-    from opamp_transport.simulation.collector import ConfigRejected, run
+    from foundation.nesting import check_json, check_yaml
+    from opamp_platform.api.json_body import BoundedJSONParser
+    from simulator.collector import ConfigRejected, run
 
     def unless(*promised: type[Exception]) -> Callable[[Callable[[str], object]], Callable[[str], object]]:
         def guarding(parse: Callable[[str], object]) -> Callable[[str], object]:

@@ -146,7 +146,7 @@ def test_files_go_to_an_object_store_when_one_is_configured(tmp_path: Path) -> N
 STORE_AND_READ = """
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage as storage
-from opamp_platform.health import _storage
+from opamp_platform.operations.health import _storage
 name = storage.save("packages/a.bin", ContentFile(b"content"))
 print(storage.open(name).read(), storage.exists(name), end=" ")
 storage.delete(name)

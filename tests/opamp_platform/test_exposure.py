@@ -15,8 +15,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from opamp_platform.data_dir import close_to_others
-from opamp_platform.exposure import anonymous_agents_problem, exposures, listens_on_loopback_alone
+from opamp_platform.operations.data_dir import close_to_others
+from opamp_platform.operations.exposure import anonymous_agents_problem, exposures, listens_on_loopback_alone
 from tests.live_server import ROOT, LiveServer, free_port
 
 SECRET = "a-secret-of-the-agents"

@@ -13,7 +13,7 @@ from django.test import Client
 from moto.server import ThreadedMotoServer
 from pytest_django import Settings
 
-from opamp_platform import health
+from opamp_platform.operations import health
 from tests.live_server import free_port
 
 READY_PATHS = ("/health", "/health/", "/health/ready", "/health/ready/")

@@ -1,4 +1,4 @@
-"""What the lower storeys say reaches a Chinese reader in Chinese, and everybody else, rows and logs in English."""
+"""What the lower layers say reaches a Chinese reader in Chinese, and everybody else, rows and logs in English."""
 
 from __future__ import annotations
 

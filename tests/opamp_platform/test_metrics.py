@@ -17,9 +17,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from agents.models import Agent
 from agents.reports import Status
-from opamp_platform import metrics
-from opamp_platform.capacity import StoredBytes
-from opamp_platform.metrics import FleetCollector, count_by_status, forget_dead_workers
+from opamp_platform.operations import metrics
+from opamp_platform.operations.capacity import StoredBytes
+from opamp_platform.operations.metrics import FleetCollector, count_by_status, forget_dead_workers
 
 
 def sample(client: Client, name: str, **labels: str) -> float:

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Agent, AgentPresence, ReportedState
-from opamp_platform import paging
+from opamp_platform.api import paging
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/agents"

@@ -184,7 +184,7 @@ def test_a_planted_bug_is_found(api, monkeypatch, bug):
         monkeypatch.setattr(AgentViewSet, "summary", wrong)
     else:
         label = "GET /api/v1/configurations"
-        monkeypatch.setattr("opamp_platform.paging._number", lambda _request, _name, default, _most: default)
+        monkeypatch.setattr("opamp_platform.api.paging._number", lambda _request, _name, default, _most: default)
     found = Findings()
     for operation in api.operations():
         if operation.label == label:

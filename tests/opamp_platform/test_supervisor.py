@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from opamp_platform.environment import StrangeValue
-from opamp_platform.logs import logging_config
+from opamp_platform.operations.logs import logging_config
 from opamp_platform.supervisor import _LEVELS, Log, Slot
 from tests.live_server import ROOT
 
@@ -234,7 +234,7 @@ class TestLines:
     def test_they_look_like_those_of_workers(self, style: str) -> None:
         ours = f"from opamp_platform.supervisor import Log; Log('INFO', {style!r}).line('info', 'one', pid=7)"
         theirs = (
-            "import logging.config; from opamp_platform.logs import logging_config; "
+            "import logging.config; from opamp_platform.operations.logs import logging_config; "
             f"logging.config.dictConfig(logging_config(level='INFO', style={style!r})); "
             "logging.getLogger('opamp_platform.supervisor').info('one', extra={'pid': 7})"
         )

@@ -82,7 +82,7 @@ class Line:
 
 async def settled() -> None:
     """Wait until the server has worked off its queue."""
-    await runtime.current().exchange.drain()
+    await runtime.current().report_queue.drain()
 
 
 async def lose_memory() -> None:

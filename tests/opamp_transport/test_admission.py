@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from opamp_transport import metrics
 from opamp_transport.admission import Gate, Refusal, forwarded_for, ip_address, peer_address
-from opamp_transport.doorway import peer_of
+from opamp_transport.message_io import peer_of
 
 SECRET = "s3cret-of-the-fleet"
 GOOD = {"authorization": f"Bearer {SECRET}"}

@@ -18,9 +18,9 @@ from agents.credentials import AgentCredential, Denial, new_number, read, text_o
 from agents.models import Agent, AgentEvent
 from agents.services import commands, credentials, editing, identity
 from opamp_transport import runtime
+from opamp_transport.batch import SETTINGS_PAUSE
 from opamp_transport.consumers import websocket
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.settlement import SETTINGS_PAUSE
 from tests.fake_agent import COLLECTOR, FakeAgent, Socket, eventually, post, run
 from tests.opamp_transport.conversations import BOTH, Line, events_of, is_known, lose_memory, row_of, settled
 from tests.opamp_transport.test_connection_settings import (
@@ -93,10 +93,10 @@ async def denial(transport: str, headers: dict[str, str], message: opamp_pb2.Age
         if not reply.HasField("error_response"):
             return None
         assert reply.instance_uid == message.instance_uid
-        return await turned_away(socket, reply)
+        return await rejected(socket, reply)
 
 
-async def turned_away(socket: Socket, reply: opamp_pb2.ServerToAgent) -> Denial:
+async def rejected(socket: Socket, reply: opamp_pb2.ServerToAgent) -> Denial:
     """Why: the error is there, and the socket is closed with 1008."""
     assert reply.error_response.type == opamp_pb2.ServerErrorResponseType_BadRequest
     closed = await socket.communicator.receive_output(5)
@@ -291,13 +291,13 @@ class TestUsed:
                 await settled()
                 counted = [0]
                 here = runtime.current()
-                submit = here.exchange.submit
+                submit = here.report_queue.submit
 
                 async def watched(*arguments: Any) -> Any:
                     counted[0] += 1
                     return await submit(*arguments)
 
-                here.exchange.submit = watched  # type: ignore[method-assign]
+                here.report_queue.submit = watched  # type: ignore[method-assign]
                 for _ in range(5):
                     await line.exchange(agent.message())
                 assert counted[0] <= 1  # the ring of its first use may bring one to the rows
@@ -446,7 +446,7 @@ class TestTwoConnections:
                 async with Socket(with_own(text)) as own:
                     await own.exchange(agent.message())
                     await settled()
-                    assert await turned_away(old, await old.exchange(agent.message())) is Denial.SHARED
+                    assert await rejected(old, await old.exchange(agent.message())) is Denial.SHARED
                     assert (await row_of(agent)).connected
                     assert not (await own.exchange(agent.message(count=False))).HasField("error_response")
 
@@ -478,7 +478,7 @@ class TestRevoked:
                 await socket.exchange(agent.message())
                 await settled()
                 await revoke(agent)
-                assert await turned_away(socket, await socket.receive()) is Denial.REVOKED
+                assert await rejected(socket, await socket.receive()) is Denial.REVOKED
 
             async def is_gone() -> bool:
                 return not (await row_of(agent)).connected
@@ -496,7 +496,7 @@ class TestRevoked:
                 await settled()
                 await Agent.objects.aupdate(credential_revoked_at=timezone.now())
                 await runtime.current().find_missed_changes()
-                assert await turned_away(socket, await socket.receive()) is Denial.REVOKED
+                assert await rejected(socket, await socket.receive()) is Denial.REVOKED
 
         run(body())
 

@@ -80,9 +80,9 @@ class TestOverload:
                         await socket.send(agent.message(**agent.full_parts()))
                         senders.append((socket, agent))
                         await asyncio.sleep(0.01)  # each worker takes what is there before the next one comes
-                        if here.exchange.is_full:
+                        if here.report_queue.is_full:
                             break
-                    assert here.exchange.is_full
+                    assert here.report_queue.is_full
                     reply = await open_before.exchange(refused.message(**refused.full_parts()))
                     assert reply.instance_uid == refused.uid.bytes
                     assert reply.error_response.type == UNAVAILABLE
@@ -323,7 +323,7 @@ class TestSlowReader:
 
 
 async def _one_waits() -> bool:
-    return len(runtime.current().exchange._pushes) == 1
+    return len(runtime.current().report_queue._pushes) == 1
 
 
 async def _counts(peer: StuckPeer, number: int) -> bool:

@@ -19,9 +19,9 @@ from websockets.sync.client import connect
 
 from agents.models import ReportedState
 from opamp_transport import runtime
+from opamp_transport.batch import SETTINGS_PAUSE
 from opamp_transport.connection_settings import heartbeat_offer
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.settlement import SETTINGS_PAUSE
 from tests.fake_agent import COLLECTOR, FakeAgent, run
 from tests.live_server import LiveServer
 from tests.opamp_transport.conversations import BOTH, GOODBYE, Line, lose_memory

@@ -347,7 +347,7 @@ class TestConnections:
                 await old.__aexit__(None, None, None)
                 from opamp_transport import runtime
 
-                await runtime.current().exchange.drain()
+                await runtime.current().report_queue.drain()
                 assert (await agent_row(agent)).connected
                 changed = await publish(selector={"os.type": "linux"})
                 assert (await new.receive()).remote_config.config_hash == changed
@@ -432,7 +432,7 @@ class TestConnections:
                 await sync_to_async(forget_agents)([row.pk], by=None)
                 from opamp_transport import runtime
 
-                await runtime.current().exchange.drain()
+                await runtime.current().report_queue.drain()
                 reply = await socket.exchange(agent.message())
                 assert reply.flags & FULL_STATE
                 assert (await agent_row(agent)).pk != row.pk

@@ -346,7 +346,7 @@ def _rows_grow_older() -> None:
 async def _time_passes() -> None:
     """The clock of every pause, in rows and in memory."""
     await _rows_grow_older()
-    for link in runtime.current().registry.links.values():
+    for link in runtime.current().sessions.by_uid.values():
         if link.look_again < float("inf"):
             link.look_again = 0.0
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
-from accounts.clock import clock
 from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
-from opamp_transport.exchange import Exchange
-from opamp_transport.registry import Link
-from opamp_transport.settlement import Circumstances, Settled
+from foundation.clock import clock
+from opamp_transport.batch import Circumstances, Settled
+from opamp_transport.report_queue import ReportQueue
+from opamp_transport.sessions import AgentSession
 
 
 class Database:
@@ -35,13 +35,13 @@ def batches_of(*, first_word: bool, batch_size: int = 200, reports: int = 240) -
 
     async def body() -> list[tuple[float, int]]:
         database = Database()
-        exchange = Exchange(database, batch_size=batch_size, queue_limit=1_000)  # type: ignore[arg-type]
+        exchange = ReportQueue(database, batch_size=batch_size, queue_limit=1_000)  # type: ignore[arg-type]
         worker = asyncio.create_task(exchange.work())
         answers = []
         for number in range(reports):
             uid = uuid4()
             arrival = Arrival(StatusReport(uid, 0, 1), lease, first_word=first_word)
-            answers.append(asyncio.create_task(exchange.submit(Link(uid, None), arrival, Circumstances())))
+            answers.append(asyncio.create_task(exchange.submit(AgentSession(uid, None), arrival, Circumstances())))
             if number % 12 == 11:
                 await asyncio.sleep(0.001)
         async with asyncio.timeout(10):

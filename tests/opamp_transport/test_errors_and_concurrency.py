@@ -96,7 +96,7 @@ class TestFailures:
             sick = opamp_pb2.ComponentHealth(healthy=False)
             async with Line(transport) as line:
                 await line.tell_all(agent)
-                exchange = runtime.current().exchange
+                exchange = runtime.current().report_queue
                 limit, exchange._queue_limit = exchange._queue_limit, 0
                 message = agent.message(health=sick)
                 if transport == "websocket":

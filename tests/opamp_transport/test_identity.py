@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from agents.models import Agent, ConnectionRecord
-from agents.services import rivals
+from agents.services import duplicate_uids
 from agents.services.commands import request_restart
 from agents.services.identity import assign_instance_uid
 from opamp_transport import runtime
@@ -227,7 +227,7 @@ class TestDuplicates:
 
     @pytest.mark.rule("S-31", transport="websocket")
     def test_two_fresh_clones_are_told_apart_by_talking_in_turn(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rivals, "GRACE", timedelta(0))
+        monkeypatch.setattr(duplicate_uids, "GRACE", timedelta(0))
 
         async def body() -> None:
             first = FakeAgent()
@@ -355,7 +355,7 @@ class TestDuplicates:
 
     @pytest.mark.rule("S-31", "S-32", transport="websocket")
     def test_what_a_displaced_connection_goes_on_saying_is_not_lost(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rivals, "GRACE", timedelta(0))
+        monkeypatch.setattr(duplicate_uids, "GRACE", timedelta(0))
 
         async def body() -> None:
             first = FakeAgent()
@@ -437,13 +437,13 @@ class TestSharedConnections:
                     await line.exchange(agents[0].message(**GOODBYE))
                     assert [(await row_of(agent)).connected for agent in agents] == [False, True, True]
                     await elsewhere.exchange(agents[1].message())
-                    assert len(runtime.current().registry.links) == 2
+                    assert len(runtime.current().sessions.by_uid) == 2
 
                 async def closed() -> bool:
                     return [(await row_of(agent)).connected for agent in agents] == [False, True, False]
 
                 await eventually(closed)
-                assert set(runtime.current().registry.links) == {agents[1].uid}
+                assert set(runtime.current().sessions.by_uid) == {agents[1].uid}
 
         run(body())
 
@@ -458,7 +458,7 @@ class TestSharedConnections:
                     reply = await line.exchange(agent.message(**GOODBYE))
                     assert parts_of(reply) == {"instance_uid", "capabilities"}
                 row = await row_of(agent)
-                assert (row.connected, agent.uid in runtime.current().registry.links) == (False, False)
+                assert (row.connected, agent.uid in runtime.current().sessions.by_uid) == (False, False)
                 assert len(await events_of(agent, "disconnected")) == 1
                 await line.tell_all(agent)
                 assert (await row_of(agent)).connected

@@ -30,7 +30,7 @@ from configurations.services.publishing import (
     roll_back,
     update_configuration,
 )
-from opamp_transport.settlement import settle_reports, settle_rings
+from opamp_transport.batch import answer_wakeups, settle_reports
 from tests import not_run
 from tests.people import CAPABLE
 from tests.preemption import Operation, stopped_everywhere
@@ -217,8 +217,8 @@ def notes_heartbeats(scene: Scene) -> Operation:
 
 def answers_rings(scene: Scene) -> Operation:
     update_configuration("base", scene.draft(2), by=None, at=timezone.now())
-    rung = {agent.instance_uid: scene.leases[agent.instance_uid] for agent in reversed(scene.agents)}
-    return lambda: settle_rings(rung, at=timezone.now())
+    woken = {agent.instance_uid: scene.leases[agent.instance_uid] for agent in reversed(scene.agents)}
+    return lambda: answer_wakeups(woken, at=timezone.now())
 
 
 def moves_to_an_assigned_uid(scene: Scene) -> Operation:

@@ -13,13 +13,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from accounts.clock import Reading, clock
 from agents.models import Agent, AgentEvent, AgentPresence, ServerProcess
 from agents.reports import StatusReport
 from agents.services import commands, leases, processes
 from agents.services.arrivals import Arrival
+from foundation.clock import Reading, clock
 from opamp_transport import runtime
-from opamp_transport.consumers import WebSocketDoor
+from opamp_transport.consumers import WebSocketConsumer
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import FakeAgent, Socket, eventually, poll, post, run
 
@@ -71,7 +71,7 @@ class TestTakenForDead:
             async with Socket() as socket:
                 await socket.exchange(agent.message(**agent.full_parts()))
                 await taken_for_dead()
-            await here.exchange.drain()
+            await here.report_queue.drain()
             await here.beat()
             assert not await is_connected(agent)
 
@@ -254,12 +254,12 @@ class TestEnd:
                 def __init__(self, number: int) -> None:
                     self.number = number
 
-                async def hang_up(self) -> None:
+                async def close(self) -> None:
                     hung_up.append((self.number, loop.time()))
 
-            here.registry.connections = {Peer(number) for number in range(150)}  # type: ignore[misc]
+            here.sessions.connections = {Peer(number) for number in range(150)}  # type: ignore[misc]
             await here.send_away()
-            here.registry.connections = set()
+            here.sessions.connections = set()
             numbers, moments = zip(*hung_up, strict=True)
             assert sorted(numbers) == list(range(150))
             assert list(numbers) != sorted(numbers)
@@ -282,7 +282,7 @@ def test_nobody_keeps_the_messages_of_a_batch_that_is_settled() -> None:
             gc.disable()
             try:
                 await socket.exchange(agent.message(**agent.full_parts()))
-                await here.exchange.drain()
+                await here.report_queue.drain()
                 await eventually(sync_to_async(lambda: not kept()))
             finally:
                 gc.enable()
@@ -294,7 +294,7 @@ def test_a_door_is_freed_when_its_connection_has_closed() -> None:
     """Without collecting garbage: agents that reconnect all day would else fill the memory."""
 
     def kept() -> bool:
-        return any(isinstance(known, WebSocketDoor) for known in gc.get_objects())
+        return any(isinstance(known, WebSocketConsumer) for known in gc.get_objects())
 
     async def body() -> None:
         here = await beating()
@@ -306,7 +306,7 @@ def test_a_door_is_freed_when_its_connection_has_closed() -> None:
                 await socket.exchange(agent.message(**agent.full_parts()))
                 assert kept()
             del socket
-            await here.exchange.drain()
+            await here.report_queue.drain()
             await here.flush_presence()
             await eventually(sync_to_async(lambda: not kept()))
         finally:

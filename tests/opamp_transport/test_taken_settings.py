@@ -12,8 +12,8 @@ from pytest_django import Settings
 from agents.models import ReportedState
 from agents.services.leases import expire_agents
 from opamp_transport import runtime
+from opamp_transport.batch import SETTINGS_PAUSE
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.settlement import SETTINGS_PAUSE
 from tests.fake_agent import FakeAgent, run
 from tests.opamp_transport.conversations import BOTH, Line, events_of, lose_memory, row_of
 from tests.opamp_transport.test_connection_settings import (

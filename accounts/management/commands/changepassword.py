@@ -10,8 +10,8 @@ from django.core.management.base import CommandParser
 from django.db import transaction
 
 from accounts import people
-from accounts.clock import clock
 from accounts.models import User
+from foundation.clock import clock
 
 
 class Command(ChangePassword):

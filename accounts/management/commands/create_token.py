@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.clock import clock
 from accounts.lifetimes import DEFAULT, UnclearExpiry, parse_expiry
 from accounts.models import User
 from accounts.services import issue_token
+from foundation.clock import clock
 
 
 class Command(BaseCommand):

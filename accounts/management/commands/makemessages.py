@@ -1,4 +1,4 @@
-"""Django's command, which also collects what `accounts.sentence.Sentence` says."""
+"""Django's command, which also collects what `foundation.messages.Sentence` says."""
 
 from __future__ import annotations
 

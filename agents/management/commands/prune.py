@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from accounts.clock import read_database_clock
 from agents.services import retention
+from foundation.clock import read_database_clock
 
 
 class Command(BaseCommand):

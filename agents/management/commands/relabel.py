@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from accounts.clock import clock
 from agents.services.labelling import apply_trusted_keys
+from foundation.clock import clock
 
 
 class Command(BaseCommand):

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.clock import clock
 from configurations.examples import collector_example
 from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft, InvalidConfiguration
 from configurations.services.publishing import NameTaken, create_configuration
+from foundation.clock import clock
 
 
 def _draft(display_name: str, selector: dict[str, Any], *, priority: int, limit_mib: int, verbosity: str) -> Draft:

@@ -17,13 +17,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
 from accounts import services as accounts
-from accounts.clock import clock
 from accounts.models import User
 from agents.services import labelling
+from foundation.clock import clock
 from opamp_platform import static_files, supervisor
-from opamp_platform.data_dir import close_to_others
-from opamp_platform.exposure import anonymous_agents_problem, exposures, open_data_dir
-from opamp_platform.health import first_line, missing_migrations
+from opamp_platform.operations.data_dir import close_to_others
+from opamp_platform.operations.exposure import anonymous_agents_problem, exposures, open_data_dir
+from opamp_platform.operations.health import first_line, missing_migrations
 from opamp_platform.server import configured, keep_heap_small, port_problem, raise_file_limit
 
 # What this portal makes in its data directory.

@@ -1,0 +1,161 @@
+"""Wakes the processes that hold agents' connections: "look at these agents again".
+
+A wake-up says nothing about *what* changed: the row is the truth, so a lost, doubled or late one is harmless, and every
+process also looks for missed changes by itself. Processes are woken, not agents: one message carries a list of uids.
+The only file below the transport that knows a channel layer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import transaction
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+GROUP = "opamp.wakeups"
+_UIDS_PER_MESSAGE = 5_000
+_SEND_SECONDS = 5.0
+_CLOSE_SECONDS = 2.0
+_FIRST_PAUSE_SECONDS = 0.2
+# So long without a wake-up, and the subscription is put to the test.
+_SILENCE_SECONDS = 5.0
+_ECHO_SECONDS = 5.0
+BROKER_ERRORS = (OSError, TimeoutError, RedisError)
+
+Listener = Callable[[Sequence[UUID]], None]
+
+
+class _Here:
+    """This process's own listener, and the loop it runs on."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+    listener: Listener | None = None
+    origin: str = ""
+    tasks: set[asyncio.Task[None]] = set()
+
+
+def attach(listener: Listener, *, origin: str) -> None:
+    """Have wake-ups of this process call ``listener`` on the running loop; ``origin`` marks them for other processes."""
+    _Here.loop, _Here.listener, _Here.origin = asyncio.get_running_loop(), listener, origin
+
+
+def detach(listener: Listener) -> None:
+    """Stop calling ``listener`` (the runtime stops)."""
+    if _Here.listener is listener:
+        _Here.loop, _Here.listener, _Here.origin = None, None, ""
+
+
+def wake(uids: Iterable[UUID]) -> None:
+    """After the current transaction commits, wake whoever holds these agents. Never raises for a lost broker."""
+    wanted = list(uids)
+    if wanted:
+        transaction.on_commit(lambda: _wake_now(wanted))
+
+
+def _wake_now(uids: Sequence[UUID]) -> None:
+    loop, listener = _Here.loop, _Here.listener
+    if loop is not None and listener is not None and not loop.is_closed():
+        loop.call_soon_threadsafe(_deliver, uids)
+    elif settings.REDIS_URL:
+        # A command, or a worker without agents yet: no loop of ours to send from.
+        async_to_sync(_broadcast)(uids)
+
+
+def _deliver(uids: Sequence[UUID]) -> None:
+    """On the loop: this process first, then the others."""
+    if _Here.listener is not None:
+        _Here.listener(uids)
+    if settings.REDIS_URL:
+        task = asyncio.ensure_future(_broadcast(uids))
+        _Here.tasks.add(task)
+        task.add_done_callback(_Here.tasks.discard)
+
+
+async def _broadcast(uids: Sequence[UUID]) -> None:
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    for start in range(0, len(uids), _UIDS_PER_MESSAGE):
+        try:
+            message = _message(uids[start : start + _UIDS_PER_MESSAGE])
+            await asyncio.wait_for(layer.group_send(GROUP, message), _SEND_SECONDS)
+        except BROKER_ERRORS as error:
+            # The rows are committed; the other processes find them with their next look.
+            logger.warning("wakeups: other processes could not be woken", extra={"error": repr(error)})
+            return
+
+
+def _message(uids: Sequence[UUID]) -> dict[str, object]:
+    return {"type": "opamp.wakeup", "origin": _Here.origin, "uids": b"".join(uid.bytes for uid in uids)}
+
+
+def unpack(message: dict[str, object]) -> tuple[str, list[UUID]]:
+    """Origin and uids of a received wake-up; a message of another shape gives none."""
+    origin, packed = message.get("origin"), message.get("uids")
+    if not isinstance(origin, str) or not isinstance(packed, bytes):
+        return "", []
+    return origin, [UUID(bytes=packed[start : start + 16]) for start in range(0, len(packed) - 15, 16)]
+
+
+async def listen() -> None:
+    """Receive other processes' wake-ups for ever; cancelled by its owner. Reconnects with growing pauses (at most 5 s)."""
+    layer = get_channel_layer()
+    if layer is None or not settings.REDIS_URL:
+        return
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            channel = await asyncio.wait_for(layer.new_channel(), _SEND_SECONDS)
+            await asyncio.wait_for(layer.group_add(GROUP, channel), _SEND_SECONDS)
+            if pause > _FIRST_PAUSE_SECONDS:
+                logger.info("wakeups: the broker is back")
+            pause = _FIRST_PAUSE_SECONDS
+            await _receive_from(layer, channel)
+        except BROKER_ERRORS as error:
+            logger.warning("wakeups: the broker is out of reach", extra={"error": repr(error)})
+            # Forgets the subscription and ends the layer's own attempts, which would log a traceback each second.
+            await close()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
+
+async def _receive_from(layer: Any, channel: str) -> None:
+    """Pass wake-ups on until the subscription is dead: after a silence this process wakes itself, and must hear it."""
+    waiting = asyncio.ensure_future(layer.receive(channel))
+    probing = False
+    try:
+        while True:
+            await asyncio.wait({waiting}, timeout=_ECHO_SECONDS if probing else _SILENCE_SECONDS)
+            if waiting.done():
+                origin, uids = unpack(waiting.result())
+                waiting = asyncio.ensure_future(layer.receive(channel))
+                probing = False
+                if origin != _Here.origin and uids and _Here.listener is not None:
+                    _Here.listener(uids)
+            elif probing:
+                raise ConnectionError("the subscription is dead")
+            else:
+                probing = True
+                await asyncio.wait_for(layer.group_send(GROUP, _message([])), _SEND_SECONDS)
+    finally:
+        waiting.cancel()
+        await asyncio.wait({waiting}, timeout=_CLOSE_SECONDS)
+
+
+async def close() -> None:
+    """Close the layer's connections of the running loop; bounded, for the broker may be gone."""
+    layer = get_channel_layer()
+    if layer is not None and settings.REDIS_URL:
+        try:
+            await asyncio.wait_for(layer.flush(), _CLOSE_SECONDS)
+        except BROKER_ERRORS as error:
+            logger.info("wakeups: the broker did not take leave", extra={"error": repr(error)})

@@ -1,0 +1,1 @@
+"""REST plumbing: bodies, pages, problems, the schema. What resources say is their app's business."""

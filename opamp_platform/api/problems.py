@@ -1,0 +1,247 @@
+"""What all REST endpoints share: every error as problem JSON (RFC 9457), translated here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import (
+    BadRequest,
+    ObjectDoesNotExist,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http.multipartparser import MultiPartParserError
+from django.utils.translation import gettext as _
+from rest_framework import exceptions
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView, exception_handler
+
+from accounts.rights import BeyondOwnRights
+from agents.labels import InvalidLabels
+from agents.selectors import InvalidSelector
+from agents.services.commands import CannotBeSent
+from agents.services.editing import CannotBeForgotten, UnknownAgent
+from configurations.api_serializers import findings_json
+from configurations.services.drafts import InvalidConfiguration
+from configurations.services.offers import NothingToRetry
+from configurations.services.publishing import NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from foundation.languages import in_readers_language
+from foundation.messages import Sentence
+from opamp_platform import refusal
+from opamp_platform.operations import unavailable
+
+PROBLEM_TYPE = "application/problem+json"
+API_PATH = "/api/v1"
+_log = logging.getLogger(__name__)
+_AWAY = Sentence("The database is out of reach; try again later.")
+_NUL = Sentence("Null characters are not allowed.")
+
+
+class ProblemRenderer(JSONRenderer):
+    """JSON under the media type of problems."""
+
+    media_type = PROBLEM_TYPE
+
+
+def problem_body(
+    status: int, detail: str, *, errors: Mapping[str, Any] | None = None, findings: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """One problem document in the caller's language. ``errors`` maps fields to their messages."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": in_readers_language(detail),
+        "errors": {name: _in_readers_language(texts) for name, texts in (errors or {}).items()},
+    }
+    if findings:
+        body["findings"] = findings
+    return body
+
+
+def _in_readers_language(said: Any) -> Any:
+    """Messages, in lists or by name."""
+    if isinstance(said, str):
+        return in_readers_language(said)
+    if isinstance(said, Mapping):
+        return {name: _in_readers_language(text) for name, text in said.items()}
+    return [_in_readers_language(text) for text in said] if isinstance(said, list | tuple) else said
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    errors: Mapping[str, Any] | None = None,
+    findings: list[dict[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem as a DRF response."""
+    body = problem_body(status, detail, errors=errors, findings=findings)
+    return Response(body, status=status, headers=dict(headers or {}))
+
+
+def problem_response(error: Exception, context: Mapping[str, Any]) -> HttpResponseBase | None:
+    """DRF's exception handler: domain errors and framework errors become problems; anything else stays a 500.
+
+    A browser that nobody signed in to is sent to the login page. In the browsable API a problem is shown as a page.
+    """
+    request: Request | None = context.get("request")
+    if request is not None and isinstance(error, exceptions.NotAuthenticated) and _is_visit(request):
+        return redirect_to_login(request.get_full_path())
+    response = _problem_of(error, context)
+    renderer = getattr(request, "accepted_renderer", None)
+    if response is not None and request is not None and getattr(renderer, "format", "") != "api":
+        request.accepted_renderer = ProblemRenderer()
+        request.accepted_media_type = PROBLEM_TYPE
+    return response
+
+
+def _is_visit(request: Request) -> bool:
+    return request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("Accept", "")
+
+
+def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None:
+    match error:
+        case OperationalError() | InterfaceError():
+            return problem(503, _AWAY, headers={"Retry-After": str(refusal.RETRY_AFTER_SECONDS)})
+        case RequestDataTooBig():
+            return problem(413, "The request body is too large.")
+        case SuspiciousOperation() | MultiPartParserError():
+            return problem(400, _("The request cannot be read."))
+        case exceptions.ValidationError():
+            return problem(400, _("The request is not valid."), errors=_by_field(error.detail))
+        case BeyondOwnRights():
+            return problem(403, in_readers_language(error))
+        case exceptions.APIException() | PermissionDenied():
+            return _translated(error, context)
+    return _domain_problem(error, by_header=bool(context["request"].headers.get("If-Match")))
+
+
+def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
+    match error:
+        case NameTaken():
+            return problem(409, _("The name is taken."), errors=error.errors)
+        case InvalidConfiguration():
+            findings = findings_json(error.findings)
+            detail = _("The configuration is not valid.")
+            if error.can_be_forced:
+                detail = _("The configuration is hardly what you mean; with force it is saved nevertheless.")
+            return problem(400, detail, errors=error.errors, findings=findings)
+        case StaleRevision():
+            return problem(409, in_readers_language(error), errors={"revision": [error.args[0]]})
+        case StaleEdition():
+            return problem(412 if by_header else 409, in_readers_language(error))
+        case InvalidLabels():
+            by_label = {key: [text] for key, text in error.errors}
+            return problem(400, _("The labels are not valid."), errors={"operator_labels": by_label})
+        case InvalidSelector():
+            detail = _("The selector is not valid.")
+            if error.position is not None:
+                detail = _("The selector is not valid (at character %(place)d).") % {"place": error.position + 1}
+            return problem(400, detail, errors={"label": error.problems})
+        case CannotBeSent() | CannotBeForgotten() | NothingToRetry():
+            return problem(409, in_readers_language(error))
+        case UnknownRevision():
+            return problem(404, in_readers_language(error))
+        case UnknownAgent() | ObjectDoesNotExist() | Http404():
+            return problem(404, _("There is nothing of that name here."))
+    return None
+
+
+def _translated(error: Exception, context: Mapping[str, Any]) -> Response | None:
+    response = exception_handler(error, dict(context))
+    if response is None:
+        return None
+    detail = response.data.get("detail", "") if isinstance(response.data, dict) else response.data
+    headers = {
+        name: value for name, value in response.headers.items() if name in {"WWW-Authenticate", "Retry-After", "Allow"}
+    }
+    return problem(response.status_code, str(detail), headers=headers)
+
+
+def _by_field(detail: Any) -> dict[str, Any]:
+    return detail if isinstance(detail, dict) else {"": detail if isinstance(detail, list) else [detail]}
+
+
+# --- Outside of DRF's views ------------------------------------------------------------------------------------------
+
+
+class NoSuchUrl(APIView):
+    """An unknown API path is a problem too, not an HTML page; whoever is not signed in learns nothing, not even that."""
+
+    permission_classes = [IsAuthenticated]
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raises `NotFound` for every method."""
+        super().initial(request, *args, **kwargs)
+        raise exceptions.NotFound(_("There is no such API URL."))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 400, as a problem below the API's path; elsewhere, as with all of these, a page with the way back."""
+    return _api_problem(request, 400, _("The request cannot be read.")) or refusal.bad_request(request, exception)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 403, as a problem below the API's path."""
+    said = _("You do not have the right to do this. An administrator can give it to you.")
+    return _api_problem(request, 403, said) or refusal.forbidden(request, exception)
+
+
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's 403 of a form without its token, as a problem below the API's path."""
+    return _api_problem(request, 403, _("CSRF token missing or incorrect.")) or refusal.forged(request)
+
+
+def nul_in_query(request: HttpRequest) -> HttpResponse:
+    """400 for a NUL character in a query, which no database holds; the problem names the parameters that have one."""
+    named = [name for name, values in request.GET.lists() if "\x00" in name or any("\x00" in value for value in values)]
+    errors = {name.replace("\x00", "\N{REPLACEMENT CHARACTER}"): [_NUL] for name in named}
+    return _api_problem(request, 400, _("The request is not valid."), errors) or refusal.bad_request(
+        request, BadRequest()
+    )
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 404, as a problem below the API's path."""
+    said = _("There is nothing of that name here.")
+    return _api_problem(request, 404, said) or refusal.not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's 500, as a problem below the API's path; the log has the reason. 503 when it is the database."""
+    if unavailable.database_is_away():
+        answer = _api_problem(request, 503, _AWAY) or _whatever_happens(refusal.unavailable, request, 503)
+        answer.headers["Retry-After"] = str(refusal.RETRY_AFTER_SECONDS)
+        return answer
+    said = _("The server failed to answer; its log has the reason.")
+    return _api_problem(request, 500, said) or _whatever_happens(refusal.failed, request, 500)
+
+
+def _whatever_happens(page: Callable[[HttpRequest], HttpResponse], request: HttpRequest, status: int) -> HttpResponse:
+    """A page, even where what failed is what pages are made of."""
+    try:
+        return page(request)
+    except Exception:  # noqa: BLE001  whatever it was is in the log
+        _log.exception("the page of a failure failed too")
+        return refusal.bare(status)
+
+
+def _api_problem(
+    request: HttpRequest, status: int, detail: str, errors: Mapping[str, Any] | None = None
+) -> HttpResponse | None:
+    if not f"{request.path_info}/".startswith(f"{API_PATH}/"):
+        return None
+    return JsonResponse(problem_body(status, detail, errors=errors), status=status, content_type=PROBLEM_TYPE)

@@ -1,0 +1,36 @@
+"""URLs below ``/api/v1/``: without trailing slash; one with a slash works too."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, re_path
+from rest_framework.routers import SimpleRouter
+
+from accounts.api import AuditViewSet, TokenViewSet
+from agents.api import AgentViewSet
+from configurations.api import ConfigurationViewSet, DesiredView, RetryView
+from opamp_platform.api.docs import DocsView, SchemaView
+from opamp_platform.api.problems import NoSuchUrl
+
+
+class SlashOrNot(SimpleRouter):
+    """Both forms of every path are the same resource, without a redirect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trailing_slash = "/?"
+
+
+router = SlashOrNot()
+router.register("agents", AgentViewSet)
+router.register("configurations", ConfigurationViewSet)
+router.register("audit", AuditViewSet, basename="audit")
+router.register("tokens", TokenViewSet, basename="token")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),
+    re_path(r"^docs/?$", DocsView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/?$", DesiredView.as_view(), name="agent-configuration"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/retry/?$", RetryView.as_view(), name="agent-retry"),
+    *router.urls,
+    re_path(r"^", NoSuchUrl.as_view()),
+]

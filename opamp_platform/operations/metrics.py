@@ -1,0 +1,106 @@
+"""``/metrics``: everything counted in this process (or all workers), and the fleet by status from the database."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from agents.models import Agent
+from agents.reports import FACT_NAMES, Facts, Status, derived_status
+from opamp_platform.operations.capacity import stored
+
+HTTP_REQUESTS = Counter("opamp_http_requests", "Requests of pages and API, by method and status.", ["method", "status"])
+HTTP_SECONDS = Histogram("opamp_http_request_seconds", "Time to answer pages and API.", ["method"])
+_KEPT_SECONDS = 10.0
+_STORED = "What reports of agents occupy in the database, as OPAMP_STORED_IN_ALL counts it."
+
+
+class FleetCollector(Collector):
+    """Agents by status and what their reports occupy, each kept for ten seconds; left out while the database is away."""
+
+    def __init__(self) -> None:
+        self._counted_at = 0.0
+        self._counts: Tally[Status] | None = None
+
+    def describe(self) -> list[Metric]:
+        """Named without asking the database, so that registering needs none."""
+        return [
+            GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"]),
+            GaugeMetricFamily("opamp_stored_bytes", _STORED),
+        ]
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauge, when it can be known."""
+        now = time.monotonic()
+        if self._counts is None or now - self._counted_at > _KEPT_SECONDS:
+            try:
+                self._counts, self._counted_at = count_by_status(), now
+            except DatabaseError:
+                return
+        family = GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"])
+        for status in Status:
+            family.add_metric([status.value], self._counts[status])
+        yield family
+        try:
+            yield GaugeMetricFamily("opamp_stored_bytes", _STORED, value=stored.now())
+        except DatabaseError:
+            return
+
+
+def count_by_status() -> Tally[Status]:
+    """How many agents have each status; the one rule of `derived_status` over the grouped facts."""
+    counts: Tally[Status] = Tally()
+    # COUNT(*) needs no column beside those of the index over the facts, so the table itself is not read.
+    for *facts, number in Agent.objects.order_by().values_list(*FACT_NAMES).annotate(number=Count("*")):
+        counts[derived_status(Facts(*facts))] += number
+    return counts
+
+
+def forget_dead_workers(folder: Path) -> None:
+    """Remove the live gauges of workers that are gone, which the sum over ``folder`` would keep; counters stay."""
+    for path in folder.glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(path.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            # Another worker may be doing the same.
+            path.unlink(missing_ok=True)
+
+
+_fleet = FleetCollector()
+
+
+def view(request: HttpRequest) -> HttpResponse:
+    """Prometheus text; with ``METRICS_TOKEN`` only for whoever sends it."""
+    if not _may_read(request.headers.get("Authorization", "")):
+        text = "Send METRICS_TOKEN as 'Authorization: Bearer …'.\n"
+        return HttpResponse(text, status=401, content_type="text/plain", headers={"WWW-Authenticate": "Bearer"})
+    registry: CollectorRegistry = REGISTRY
+    fleet = CollectorRegistry()
+    fleet.register(_fleet)
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder:
+        forget_dead_workers(Path(folder))
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return HttpResponse(generate_latest(registry) + generate_latest(fleet), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_read(authorization: str) -> bool:
+    wanted: str = settings.METRICS_TOKEN
+    scheme, _, token = authorization.partition(" ")
+    # Compared as bytes, in constant time: a header may hold anything.
+    shown = token.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else b""
+    return not wanted or hmac.compare_digest(shown, wanted.encode())

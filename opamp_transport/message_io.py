@@ -1,0 +1,198 @@
+"""What both doors do with a message: decode it, have it settled, remember what came of it, encode the answer.
+
+Knows neither frames nor requests; those are `consumers`' and `http_bodies`' business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+from django.conf import settings
+
+from agents.credentials import AgentCredential, text_of
+from agents.reports import StatusReport
+from agents.services.arrivals import Arrival, Lease
+from opamp_transport import metrics
+from opamp_transport.admission import forwarded_for, ip_address, peer_address
+from opamp_transport.batch import Circumstances, Settled
+from opamp_transport.connection_settings import heartbeat_offer, with_credential
+from opamp_transport.limits import paced
+from opamp_transport.protocol.errors import (
+    BadInstanceUid,
+    ProtocolError,
+    TooManyAgents,
+)
+from opamp_transport.protocol.framing import Body
+from opamp_transport.protocol.messages import decode_report, encode_reply
+from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply, ServerCapabilities
+from opamp_transport.protocol.weight import check_parts, parts
+from opamp_transport.report_queue import DatabaseAway, Overloaded
+from opamp_transport.runtime import Runtime
+from opamp_transport.sessions import AgentSession
+
+logger = logging.getLogger(__name__)
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+# Above this a message is decoded in a thread, one at a time: others must not wait for it (S-111).
+_DECODE_IN_THREAD = 64 * 1024
+# So does a smaller one with many parts; below this size it cannot have so many (bytes, parts).
+_LIGHT_SIZE, _LIGHT_PARTS = 8 * 1024, 4_000
+# Counting a large message's parts takes a fifth of the time, so that its sender waits and nobody else.
+_REST_SECONDS = 0.001
+
+
+async def decode(here: Runtime, body: Body) -> StatusReport:
+    """A report from protobuf bytes; large ones are decoded in a thread, since memory grows to many times the bytes."""
+    size = len(body)
+    if size > _DECODE_IN_THREAD or (size > _LIGHT_SIZE and parts(body, _LIGHT_PARTS) > _LIGHT_PARTS):
+        async with here.large_messages:
+            return await asyncio.get_running_loop().run_in_executor(None, _decode_large, body)
+    return decode_report(body)
+
+
+def _decode_large(body: Body) -> StatusReport:
+    check_parts(body, rest=_rest)
+    return decode_report(body)
+
+
+def _rest() -> None:
+    """Let others have the interpreter: while a thread computes, the loop waits for it anew with every socket."""
+    time.sleep(_REST_SECONDS)
+
+
+async def exchanged(
+    here: Runtime,
+    session: AgentSession,
+    report: StatusReport,
+    lease: Lease,
+    body: Body,
+    heartbeat: HeartbeatOffer | None,
+    credential: AgentCredential | None,
+) -> Settled:
+    """What became of a report that memory could not answer; remembers what the agent is known by from now on.
+
+    The report of an agent that sends too many waits first, a second at most.
+
+    Raises `Overloaded` and `DatabaseAway`, with nothing remembered (S-102, S-104).
+    """
+    wait, session.reports_due = paced(session.reports_due, settings.OPAMP_REPORTS_PER_SECOND, time.monotonic())
+    if wait:
+        # One agent that reports without end must not keep the database from the others (S-111).
+        metrics.SLOWED.labels(session.transport.value).inc()
+        await asyncio.sleep(wait)
+    arrival = Arrival(
+        report=report,
+        lease=lease,
+        known_sequence_num=session.sequence_num if session.seen else None,
+        known_at=session.seen_at if session.seen else None,
+        digest=_digest(body),
+        claimed=session.known,
+        first_word=session.connection is not None and not session.connection.claimed,
+        credential=credential,
+        size=len(body),
+    )
+    if session.connection is not None and not report.requests_instance_uid:
+        session.connection.claimed = True
+    settled = await here.report_queue.submit(session, arrival, Circumstances(heartbeat, session.told_capabilities))
+    reply, uid = settled.reply, report.instance_uid
+    if reply is None:  # a report always has one (S-36)
+        raise RuntimeError(f"no reply was made for {uid}")
+    if reply.error is None and settled.owned:
+        session.agent_id = settled.agent_id
+        session.credential = credential
+        if not report.agent_disconnect:  # a goodbye may have come after lost messages: then its number does not count
+            session.sequence_num = report.sequence_num
+        session.capabilities = settled.capabilities
+        session.due = settled.more_due
+        session.poll_interval = settled.poll_interval
+        again = settled.look_again_after
+        session.look_again = time.monotonic() + again.total_seconds() if again is not None else math.inf
+        if reply.custom_capabilities is not None:
+            session.told_capabilities = reply.custom_capabilities
+    elif reply.error is None:
+        # Two connections speak for one uid (S-31): what either says next is for the rows to judge.
+        session.due = True
+        if uid in here.sessions.by_uid:
+            here.sessions.by_uid[uid].due = True
+    return settled
+
+
+def encoded(reply: Reply) -> bytes:
+    """The bytes of ``reply``; OffersConnectionSettings is advertised only where such offers are made."""
+    if settings.OPAMP_OFFER_HEARTBEAT is not False:
+        reply = replace(reply, capabilities=reply.capabilities | ServerCapabilities.OFFERS_CONNECTION_SETTINGS)
+    return encode_reply(reply)
+
+
+def offered_settings(
+    scope: Scope, headers: Mapping[str, str], credential: AgentCredential | None
+) -> HeartbeatOffer | None:
+    """The connection settings for the sender of this request, or ``None`` when none are offered.
+
+    Of what let it in they repeat its own ``credential`` alone, where it showed one. Over TLS they are offered only where
+    somebody decided so: supervisors stop verifying the server's certificate with any offer.
+    """
+    if settings.OPAMP_OFFER_HEARTBEAT is False:
+        return None
+    offer = heartbeat_offer(
+        scheme=scope["scheme"] if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http"),
+        path=scope["path"],
+        headers=headers,
+        credentials=settings.OPAMP_HEADER_SECRETS,
+        interval_seconds=settings.OPAMP_HEARTBEAT_SECONDS,
+        key=settings.SECRET_KEY,
+    )
+    if offer is not None and offer.over_tls and settings.OPAMP_OFFER_HEARTBEAT is None:
+        return None
+    if offer is None or credential is None:
+        return offer
+    return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
+
+
+def _digest(body: Body) -> int:
+    """64 signed bits of the message's bytes, the same in every process."""
+    return int.from_bytes(blake2b(body, digest_size=8).digest(), "big", signed=True)
+
+
+def unavailable(instance_uid: bytes, error: Overloaded | DatabaseAway) -> Reply:
+    """Overload or a lost database on an open connection (S-102)."""
+    return Reply(
+        instance_uid=instance_uid,
+        error=ErrorResponse(ErrorType.UNAVAILABLE, str(error), float(error.retry_after_seconds)),
+    )
+
+
+def bad_request(error: ProtocolError) -> Reply:
+    """The answer to a message that cannot be processed (S-100); echoes the uid when one was read."""
+    uid = error.instance_uid if isinstance(error, BadInstanceUid | TooManyAgents) else b""
+    return Reply(instance_uid=uid, error=ErrorResponse(ErrorType.BAD_REQUEST, str(error)))
+
+
+def peer_of(scope: Scope) -> str:
+    """The peer's address as text, without port; behind trusted proxies the one they name, if it is one."""
+    client = scope.get("client")
+    forwarded = forwarded_for(scope["headers"], proxies=settings.OPAMP_TRUSTED_PROXIES)
+    if forwarded and not ip_address(forwarded):
+        metrics.NO_ADDRESSES.inc()
+    return peer_address(str(client[0]) if client else "", forwarded)
+
+
+def complain(here: Runtime, transport: str, reason: str, address: str, text: str) -> None:
+    """Count a refusal, and write a line about it unless its like has just been written."""
+    metrics.REFUSALS.labels(transport, reason).inc()
+    times = here.complaints.worth_a_line(reason, address, time.monotonic())
+    if times:
+        logger.warning(
+            "refused",
+            extra={"transport": transport, "reason": reason, "remote_address": address, "times": times, "error": text},
+        )
