@@ -127,7 +127,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._state = _State.CLOSED
         self._stop_timers()
         self._events.put_nowait({"type": "websocket.disconnect", "code": _NO_STATUS if self._websocket else _ABNORMAL})
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._server_state.connections.discard(self)
         # What follows would keep the connection and be kept by it.
         self._writer.close()
         if self._reader is not None:
@@ -192,10 +192,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._writer.flush()
 
     def _answered_at_once(self, data: bytes) -> bool:
-        """True when ``data`` was one short message that the application answered where it stands (`ANSWERS_AT_ONCE`).
-
-        Nobody is overtaken: nothing waits to be parsed, received or sent, and the next message comes in the next iteration.
-        """
+        """True for one short message that the application answered at once; nobody is overtaken by it."""
         if (
             not (self._application_waits and self._writer.writable.is_set())
             or self._state is not _State.OPEN
@@ -236,7 +233,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     async def _run(self, scope: MutableMapping[str, Any]) -> None:
         try:
-            await self._application(scope, self.receive, self.send)  # type: ignore[arg-type]  # of any server's types
+            await self._application(scope, self.receive, self.send)
             if self._state is _State.HANDSHAKE:
                 LOGGER.error("the application returned without an answer to the handshake")
         except ClientDisconnected:
@@ -267,10 +264,7 @@ class WebSocketProtocol(asyncio.Protocol):
         return event
 
     async def send(self, message: Mapping[str, Any]) -> None:
-        """As the application says. A connection that was closed behind its back is a peer that has gone, no mistake.
-
-        Raises `ClientDisconnected` then, RuntimeError for what may not be sent now.
-        """
+        """As the application says. Raises `ClientDisconnected` when the peer has gone, RuntimeError for a mistake."""
         await self._writer.writable.wait()
         kind = message["type"]
         if self._is_lost:
