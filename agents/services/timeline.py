@@ -12,7 +12,7 @@ from datetime import timedelta
 from hashlib import blake2b
 
 from agents.models import AgentEvent
-from agents.services.arrivals import Recorded
+from agents.services.batch import ReportingAgent
 from foundation.bulk_sql import bulk_newest, bulk_update
 
 Kind = AgentEvent.Kind
@@ -37,7 +37,7 @@ _WORD = re.compile(r"[^\s=:,;/()\[\]{}<>'\"]+")
 _COMPARED = 500
 
 
-def lines_to_add(recorded: Sequence[Recorded]) -> list[AgentEvent]:
+def lines_to_add(recorded: Sequence[ReportingAgent]) -> list[AgentEvent]:
     """The lines of these reports that are no repeats; the others are counted in the lines they repeat.
 
     Their agents are locked. Only agents that may repeat something, by what is remembered in their rows, cost a query; a new
@@ -88,7 +88,7 @@ def _without_number(word: re.Match[str]) -> str:
     return "#" if any(character.isdigit() for character in word[0]) else word[0]
 
 
-def _timelines(recorded: Sequence[Recorded]) -> dict[int, dict[str, AgentEvent]]:
+def _timelines(recorded: Sequence[ReportingAgent]) -> dict[int, dict[str, AgentEvent]]:
     """Of agents that may repeat a line: their open lines, by signature."""
     suspects = [
         entry.agent.pk
