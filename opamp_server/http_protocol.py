@@ -142,6 +142,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _upgrade(self) -> None:
         if self.transport.is_closing():
             return
+        if self._write_deadline is not None:
+            self._write_deadline.stop()
         super().handle_websocket_upgrade()
         if not self.transport.is_closing():
             self.transport.resume_reading()
