@@ -51,7 +51,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-migrate", action="store_true", help="Leave the database's schema as it is.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prepare, announce, become the program that serves: what the preparing took, a third of the memory, is gone then."""
+        """Prepare, announce, become the program that serves: what the preparing took is gone then."""
         host, port, workers = options["host"], options["port"], options["workers"]
         if workers > 1 and (not settings.REDIS_URL or "sqlite" in settings.DATABASES["default"]["ENGINE"]):
             raise CommandError(
