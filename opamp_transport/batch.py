@@ -23,10 +23,10 @@ from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease, Recorded
 from agents.services.leases import disconnect
 from agents.services.quotas import Quotas
 from agents.services.recording import FULL_STATE_PATIENCE, record_reports, save_recorded
+from agents.services.timeline import write_lines
 from configurations.services import offers
 from configurations.services.targeting import Placement, hold_targeting
 from foundation import wakeups
-from foundation.bulk_sql import bulk_insert
 from opamp_transport import metrics
 from opamp_transport.admission import retry_after_seconds
 from opamp_transport.connection_settings import with_credential
@@ -233,7 +233,7 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, S
         more_due = more_due or bool(agent.rival_lease) or credentials.enrolment_due(agent)
         settled[agent.instance_uid] = Settled(agent.pk, agent.capabilities, reply, more_due)
     offers.save_settled(placements, agents_too=True)
-    bulk_insert(events)
+    write_lines(events)
     if shut_out:
         # The socket may go on for others who share it.
         disconnect(Agent.objects.filter(pk__in=shut_out), reason="credential revoked", at=at)

@@ -23,7 +23,7 @@ from agents.services.documents import DOCUMENT_GRACE, documents_of, store_docume
 from agents.services.identity import move_to_new_uid, tell_rivals_apart
 from agents.services.merging import agent_name, merge_report
 from agents.services.quotas import Quotas
-from agents.services.timeline import lines_to_add
+from agents.services.timeline import write_reported_lines
 from foundation.bulk_sql import bulk_insert, bulk_read, bulk_save, bulk_update, reserve_keys
 from foundation.clock import is_ahead
 
@@ -94,7 +94,7 @@ def save_recorded(recorded: Sequence[Recorded]) -> None:
     Newcomers are inserted here and not before, so that what the caller decides about them costs no second statement;
     foreign keys to them are checked when the transaction commits.
     """
-    lines = lines_to_add(recorded)
+    write_reported_lines(recorded)
     newcomers = [entry for entry in recorded if entry.is_new]
     known = [entry for entry in recorded if not entry.is_new]
     bulk_insert(entry.agent for entry in newcomers)
@@ -103,7 +103,6 @@ def save_recorded(recorded: Sequence[Recorded]) -> None:
     bulk_save((entry.agent, entry.dirty) for entry in known)
     bulk_save((entry.state, entry.dirty_state) for entry in known)
     bulk_update((entry.presence for entry in known), _PRESENCE_FIELDS)
-    bulk_insert(lines)
 
 
 # --- Rows --------------------------------------------------------------------------------------------------------

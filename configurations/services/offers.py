@@ -17,6 +17,7 @@ from accounts.models import User
 from agents.models import Agent, AgentEvent
 from agents.reports import AgentCapabilities, RemoteConfigStatus, RemoteConfigStatuses
 from agents.services.arrivals import Arrival, Recorded
+from agents.services.timeline import write_line
 from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.recent_configs import RecentConfigs
@@ -244,11 +245,13 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
     placement.ask_anew(at)
     save_placements([placement])
     said = {"configuration": agent.configuration_name, "revision": agent.configuration_revision}
-    AgentEvent.objects.create(
-        agent=agent,
-        at=at,
-        kind=AgentEvent.Kind.COMMAND,
-        data={"command": "retry", **said, "by": by.get_username() if by else ""},
+    write_line(
+        AgentEvent(
+            agent=agent,
+            at=at,
+            kind=AgentEvent.Kind.COMMAND,
+            data={"command": "retry", **said, "by": by.get_username() if by else ""},
+        )
     )
     accounts.record(by=by, verb="configuration.retry", target=agent, name=agent.name_and_host(), data=said)
     wakeups.wake([agent.instance_uid])

@@ -13,6 +13,7 @@ from django.db import connection
 from agents.models import Agent, AgentEvent
 from agents.reports import RemoteConfigStatus, RemoteConfigStatuses
 from agents.selectors import Entry, SelectorIndex
+from agents.services.timeline import write_lines
 from configurations.failures import Failure, carried_to, failure_of, with_failure, without_failure
 from configurations.models import Assignment, Configuration, TargetingGeneration
 from configurations.outcome import AssignmentStatus, outcome_of
@@ -281,7 +282,7 @@ def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> lis
                 events.append(event)
                 moved.append(placement.agent.instance_uid)
         save_placements(placements)
-        bulk_insert(events)
+        write_lines(events)
     return moved
 
 
