@@ -112,7 +112,8 @@ def _open_delivery() -> _Delivery | None:
     connection = transaction.get_connection()
     for savepoints, hook, _robust in reversed(connection.run_on_commit):
         if isinstance(hook, _Delivery):
-            return hook if not hook.done and savepoints.issuperset(connection.savepoint_ids) else None
+            # A block without a savepoint takes the one around it along, and stands there as None.
+            return hook if not hook.done and savepoints.issuperset(filter(None, connection.savepoint_ids)) else None
     return None
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
+from uuid import UUID
 
 from agents.events import AgentTimelineEvent
 from agents.models import AgentEvent
@@ -49,7 +50,7 @@ def write_lines(lines: Iterable[AgentEvent]) -> None:
     """Add lines to timelines, in this order and in the caller's transaction; subscribers hear of them after its commit."""
     added = list(lines)
     bulk_insert(added)
-    publish(AgentTimelineEvent, map(_event_of, added))
+    publish(AgentTimelineEvent, (_event_of(line, _known_uid(line)) for line in added))
 
 
 def write_reported_lines(recorded: Sequence[Recorded]) -> None:
@@ -58,14 +59,24 @@ def write_reported_lines(recorded: Sequence[Recorded]) -> None:
     Their agents are locked. Changes ``state`` of the reports, so it comes before that is saved.
     """
     bulk_insert(_lines_to_add(recorded))
-    # What was not inserted was folded.
-    publish(AgentTimelineEvent, (_event_of(line, is_new(line)) for entry in recorded for line in entry.events))
+    publish(
+        AgentTimelineEvent,
+        (
+            # What was not inserted was folded.
+            _event_of(line, entry.agent.instance_uid, repeated=is_new(line))
+            for entry in recorded
+            for line in entry.events
+        ),
+    )
 
 
-def _event_of(line: AgentEvent, repeated: bool = False) -> AgentTimelineEvent:
-    agent = line.agent if AgentEvent.agent.is_cached(line) else None
-    uid = agent.instance_uid if agent is not None else None
+def _event_of(line: AgentEvent, uid: UUID | None, *, repeated: bool = False) -> AgentTimelineEvent:
     return AgentTimelineEvent(line.agent_id, uid, str(line.kind), line.at, line.data, repeated)
+
+
+def _known_uid(line: AgentEvent) -> UUID | None:
+    """That of the agent's row, unless it would have to be read."""
+    return line.agent.instance_uid if AgentEvent.agent.is_cached(line) else None
 
 
 def _lines_to_add(recorded: Sequence[Recorded]) -> list[AgentEvent]:
