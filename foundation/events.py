@@ -83,13 +83,16 @@ def publish(kind: type[_E], events: Iterable[_E]) -> None:
     if delivery is None:
         delivery = _Delivery()
         delivery.add(kind, members)
-        transaction.on_commit(delivery, robust=True)
+        transaction.on_commit(delivery)
     else:
         delivery.add(kind, members)
 
 
 class _Delivery:
-    """What is handed over after a commit: a hook, so that Django drops it with the transaction or savepoint it belongs to."""
+    """What is handed over after a commit: a hook, so that Django drops it with the transaction or savepoint it belongs to.
+
+    It raises nothing, so the hooks after it run.
+    """
 
     def __init__(self) -> None:
         self.done = False
@@ -99,8 +102,9 @@ class _Delivery:
         self._events.setdefault(kind, []).extend(events)
 
     def __call__(self) -> None:
-        self.done = True
-        _hand_over(self._events)
+        if not self.done:
+            self.done = True
+            _hand_over(self._events)
 
 
 def _open_delivery() -> _Delivery | None:

@@ -133,6 +133,16 @@ class TestAfterTheCommit:
             Group.objects.create(name="written")
         assert found == [(False, True)]
 
+    def test_what_was_handed_over_takes_nothing_more(
+        self, calls: list[list[str]], django_capture_on_commit_callbacks: Callable[..., Any]
+    ) -> None:
+        with transaction.atomic():
+            for text in "12":
+                # As tests do within a transaction of their own.
+                with django_capture_on_commit_callbacks(execute=True):
+                    say(text)
+        assert calls == [["1"], ["2"]]
+
     @given(st.recursive(st.just("event"), lambda steps: st.tuples(st.booleans(), st.lists(steps, max_size=4))))
     def test_whatever_is_nested_what_was_committed_comes_once_and_in_order(self, program: Any) -> None:
         found: list[str] = []
