@@ -9,3 +9,8 @@ class AgentsConfig(AppConfig):
 
     name = "agents"
     verbose_name = _("Fleet")
+
+    def ready(self) -> None:
+        from agents import opamp
+
+        opamp.register()

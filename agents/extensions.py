@@ -39,10 +39,23 @@ class Panel(NamedTuple):
     title: Any
 
 
+class TimelineKind(NamedTuple):
+    """A kind of timeline line that another app writes: ``sentence`` makes text of its values, secrets are hidden in them.
+
+    ``tone`` is ``"good"``, ``"bad"``, ``"quiet"`` or empty.
+    """
+
+    name: str
+    title: Any
+    sentence: Callable[[Mapping[str, Any]], str]
+    tone: str = ""
+
+
 _relabelling: list[Relabelling] = []
 _relabelled: list[Relabelled] = []
 _placing: Placing | None = None
 _panels: list[Panel] = []
+_timeline_kinds: dict[str, TimelineKind] = {}
 _configuration_error = "remote_config_error"
 _receivers: dict[str, CustomMessageReceiver] = {}
 _custom_capabilities: tuple[str, ...] = ()
@@ -92,6 +105,16 @@ def register_panel(panel: Panel) -> None:
 def panels() -> tuple[Panel, ...]:
     """The registered panels, in order of registration."""
     return tuple(_panels)
+
+
+def register_timeline_kind(kind: TimelineKind) -> None:
+    """Have the timeline tell lines of ``kind`` in its words; a second registration of the same name replaces the first."""
+    _timeline_kinds[kind.name] = kind
+
+
+def timeline_kind(name: str) -> TimelineKind | None:
+    """The kind that an app registered under this name, or ``None``."""
+    return _timeline_kinds.get(name)
 
 
 def register_configuration_error(field: str) -> None:

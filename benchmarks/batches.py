@@ -76,13 +76,13 @@ def _round(size: int, first: int, quotas: Any) -> dict[str, tuple[float, int]]:
     from agents.models import Transport
     from agents.services.arrivals import Arrival, Lease
     from benchmarks.instruments import STATEMENTS
-    from opamp_transport.batch import Settled, settle_reports
+    from opamp_transport.batch import Processed, process_reports
     from opamp_transport.protocol.messages import decode_report
 
     uids = [uuid5(UID_NAMESPACE, f"batch of {size}, {first + number}") for number in range(size)]
     leases = {uid: Lease(f"ws-{uid.hex}", "bench", Transport.WEBSOCKET, "127.0.0.1", timezone.now()) for uid in uids}
 
-    def settle(sequence_num: int, bodies: Sequence[bytes]) -> tuple[list[Settled], tuple[float, int]]:
+    def settle(sequence_num: int, bodies: Sequence[bytes]) -> tuple[list[Processed], tuple[float, int]]:
         reports = [
             decode_report(frames.head(uid) + frames.varint(sequence_num) + body)
             for uid, body in zip(uids, bodies, strict=True)
@@ -93,11 +93,11 @@ def _round(size: int, first: int, quotas: Any) -> dict[str, tuple[float, int]]:
             for report in reports
         ]
         before, begun = _statements(STATEMENTS), time.thread_time()
-        settled = settle_reports(arrivals, at=timezone.now(), quotas=quotas)
-        return settled, (1_000 * (time.thread_time() - begun), _statements(STATEMENTS) - before)
+        processed = process_reports(arrivals, at=timezone.now(), quotas=quotas)
+        return processed, (1_000 * (time.thread_time() - begun), _statements(STATEMENTS) - before)
 
-    settled, first_cost = settle(1, [frames.full_report(first + number, uid) for number, uid in enumerate(uids)])
-    replies = [result.reply for result in settled]
+    processed, first_cost = settle(1, [frames.full_report(first + number, uid) for number, uid in enumerate(uids)])
+    replies = [result.reply for result in processed]
     hashes = [reply.config_hash for reply in replies if reply is not None and reply.remote_config is not None]
     if len(hashes) != size:
         raise AssertionError(f"{len(hashes)} of {size} agents were offered their configuration")

@@ -41,7 +41,7 @@ from configurations.checks import Finding
 from configurations.filters import AssignedAgentFilter, ConfigurationFilter
 from configurations.models import Assignment, Configuration
 from configurations.previewing import preview, targeting_findings
-from configurations.services import offers, publishing
+from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, blank_over, draft_of
 from configurations.services.publishing import BasedOn, NameTaken, StaleEdition, StaleRevision, UnknownRevision
 from foundation.api_input import NoBody
@@ -371,5 +371,5 @@ class RetryView(_AgentView):
     def post(self, request: Request, instance_uid: str) -> Response:
         """409 when there is nothing to offer."""
         NoBody(data=request.data).is_valid(raise_exception=True)
-        offers.retry_offer(self.agent(instance_uid).pk, by=signed_in(request), at=clock.now())
+        retrying.retry_offer(self.agent(instance_uid).pk, by=signed_in(request), at=clock.now())
         return Response(AssignmentSerializer(self.agent(instance_uid).assignment).data)

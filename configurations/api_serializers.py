@@ -15,12 +15,12 @@ from rest_framework import serializers
 
 from agents.api_serializers import ReportedText, shows_secrets
 from agents.redaction import HIDDEN
+from agents.remote_config import ConfigFile
 from agents.shown import files_shown
 from configurations.advice import advice_on
 from configurations.checks import Finding
 from configurations.models import Assignment, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent, Rival, Taken
-from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
 from configurations.targets import running, why

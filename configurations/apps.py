@@ -7,14 +7,16 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ConfigurationsConfig(AppConfig):
-    """Stands on agents; hooks its re-matching into label changes when Django is ready."""
+    """Stands on agents; registers what agents need to know of it when Django is ready."""
 
     name = "configurations"
     verbose_name = _("Configurations")
 
     def ready(self) -> None:
         from agents import extensions
+        from agents.services.offers import register_offer
         from configurations import panels
+        from configurations.opamp import ConfigurationOffer
         from configurations.services import targeting
 
         extensions.register_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
@@ -22,3 +24,4 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_placing(targeting.names_for)
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
+        register_offer(ConfigurationOffer)

@@ -14,9 +14,9 @@ from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
+from agents.remote_config import ConfigFile, RemoteConfig
 from agents.selectors import Selector, parse_selector
 from configurations.outcome import AssignmentStatus
-from configurations.remote_config import ConfigFile, RemoteConfig
 
 NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$"
 

@@ -12,11 +12,11 @@ from itertools import count
 
 from agents import redaction
 from agents.redaction import HIDDEN
+from agents.remote_config import ConfigFile
 from agents.shown import text_shown
 from configurations.checks.findings import Finding, Kind, Place, Severity, place_at, shown
 from configurations.checks.leaves import Leaf, Path, leaves_of
 from configurations.kept_secrets import Secret, Text, hidden_paths, moved
-from configurations.remote_config import ConfigFile
 from foundation.messages import Sentence
 
 _NOTHING_HIDDEN = Sentence(

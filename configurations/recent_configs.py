@@ -6,7 +6,7 @@ Knows nothing of rows: who does not find a configuration here reads it.
 from __future__ import annotations
 
 from agents.recent import Recent
-from configurations.remote_config import RemoteConfig
+from agents.remote_config import RemoteConfig
 
 # For keys, names and objects of one configuration, however small its files are.
 _OVERHEAD_BYTES = 1024

@@ -1,4 +1,4 @@
-"""What both doors do with a message: decode it, have it settled, remember what came of it, encode the answer.
+"""What both transports do with a message: decode it, have it processed, remember what came of it, encode the answer.
 
 Knows neither frames nor requests; those are `consumers`' and `http_bodies`' business.
 """
@@ -16,22 +16,24 @@ from typing import Any
 
 from django.conf import settings
 
+from agents.connection_settings import opamp_settings, with_credential
 from agents.credentials import AgentCredential, text_of
+from agents.replies import ErrorResponse, ErrorType, OpampSettings, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
+from agents.services.offers import server_capabilities
 from opamp_transport import metrics
 from opamp_transport.admission import forwarded_for, ip_address, peer_address
-from opamp_transport.batch import Circumstances, Settled
-from opamp_transport.connection_settings import heartbeat_offer, with_credential
+from opamp_transport.batch import Processed
 from opamp_transport.limits import paced
+from opamp_transport.protocol.encoding import encode_reply
 from opamp_transport.protocol.errors import (
     BadInstanceUid,
     ProtocolError,
     TooManyAgents,
 )
 from opamp_transport.protocol.framing import Body
-from opamp_transport.protocol.messages import decode_report, encode_reply
-from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply, ServerCapabilities
+from opamp_transport.protocol.messages import decode_report
 from opamp_transport.protocol.weight import check_parts, parts
 from opamp_transport.report_queue import DatabaseAway, Overloaded
 from opamp_transport.runtime import Runtime
@@ -70,15 +72,15 @@ def _rest() -> None:
     time.sleep(_REST_SECONDS)
 
 
-async def exchanged(
+async def process_report(
     here: Runtime,
     session: AgentSession,
     report: StatusReport,
     lease: Lease,
     body: Body,
-    heartbeat: HeartbeatOffer | None,
+    heartbeat: OpampSettings | None,
     credential: AgentCredential | None,
-) -> Settled:
+) -> Processed:
     """What became of a report that memory could not answer; remembers what the agent is known by from now on.
 
     The report of an agent that sends too many waits first, a second at most.
@@ -100,22 +102,24 @@ async def exchanged(
         first_word=session.connection is not None and not session.connection.claimed,
         credential=credential,
         size=len(body),
+        settings=heartbeat,
+        told_capabilities=session.told_capabilities,
     )
     if session.connection is not None and not report.requests_instance_uid:
         session.connection.claimed = True
-    settled = await here.report_queue.submit(session, arrival, Circumstances(heartbeat, session.told_capabilities))
-    reply, uid = settled.reply, report.instance_uid
+    processed = await here.report_queue.submit(session, arrival)
+    reply, uid = processed.reply, report.instance_uid
     if reply is None:  # a report always has one (S-36)
         raise RuntimeError(f"no reply was made for {uid}")
-    if reply.error is None and settled.owned:
-        session.agent_id = settled.agent_id
+    if reply.error is None and processed.owned:
+        session.agent_id = processed.agent_id
         session.credential = credential
         if not report.agent_disconnect:  # a goodbye may have come after lost messages: then its number does not count
             session.sequence_num = report.sequence_num
-        session.capabilities = settled.capabilities
-        session.due = settled.more_due
-        session.poll_interval = settled.poll_interval
-        again = settled.look_again_after
+        session.capabilities = processed.capabilities
+        session.due = processed.more_due
+        session.poll_interval = processed.poll_interval
+        again = processed.look_again_after
         session.look_again = time.monotonic() + again.total_seconds() if again is not None else math.inf
         if reply.custom_capabilities is not None:
             session.told_capabilities = reply.custom_capabilities
@@ -124,19 +128,17 @@ async def exchanged(
         session.due = True
         if uid in here.sessions.by_uid:
             here.sessions.by_uid[uid].due = True
-    return settled
+    return processed
 
 
 def encoded(reply: Reply) -> bytes:
-    """The bytes of ``reply``; OffersConnectionSettings is advertised only where such offers are made."""
-    if settings.OPAMP_OFFER_HEARTBEAT is not False:
-        reply = replace(reply, capabilities=reply.capabilities | ServerCapabilities.OFFERS_CONNECTION_SETTINGS)
-    return encode_reply(reply)
+    """The bytes of ``reply``, with the capabilities that the server has now."""
+    return encode_reply(replace(reply, capabilities=server_capabilities()))
 
 
 def offered_settings(
     scope: Scope, headers: Mapping[str, str], credential: AgentCredential | None
-) -> HeartbeatOffer | None:
+) -> OpampSettings | None:
     """The connection settings for the sender of this request, or ``None`` when none are offered.
 
     Of what let it in they repeat its own ``credential`` alone, where it showed one. Over TLS they are offered only where
@@ -144,7 +146,7 @@ def offered_settings(
     """
     if settings.OPAMP_OFFER_HEARTBEAT is False:
         return None
-    offer = heartbeat_offer(
+    offer = opamp_settings(
         scheme=scope["scheme"] if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http"),
         path=scope["path"],
         headers=headers,

@@ -11,7 +11,6 @@ UNSTORED = Counter(
     "opamp_unstored_parts", "Parts of reports that there was no room for, by whose limit it was.", ["part", "limit"]
 )
 NO_ADDRESSES = Counter("opamp_forwarded_no_addresses", "X-Forwarded-For of a trusted proxy that named no IP address.")
-OFFERS = Counter("opamp_offers", "Configuration offers sent, by how they came about.", ["occasion"])
 ANSWERS = Counter("opamp_configuration_answers", "Agents' answers to offers, by status.", ["status"])
 PUSHES = Counter("opamp_pushes", "Messages sent to agents unasked, by result.", ["result"])
 EXCHANGE_SECONDS = Histogram(

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
+from agents.replies import ErrorResponse, ErrorType, Reply
 from agents.reports import CustomMessage
 from agents.services.arrivals import Arrival
 from agents.services.custom_messages import take_custom_message
@@ -25,8 +26,7 @@ from agents.services.quotas import Quotas
 from foundation.clock import clock
 from opamp_transport import metrics
 from opamp_transport.admission import retry_after_seconds
-from opamp_transport.batch import Circumstances, Settled, answer_wakeups, settle_reports
-from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
+from opamp_transport.batch import Processed, answer_wakeups, process_reports
 from opamp_transport.sessions import AgentSession
 from opamp_transport.threads import DatabaseThreads
 
@@ -69,8 +69,7 @@ class _Item:
     uid: UUID
     session: AgentSession
     arrival: Arrival | None = None
-    circumstances: Circumstances | None = None
-    future: asyncio.Future[Settled] | None = None
+    future: asyncio.Future[Processed] | None = None
     queued_at: float = field(default_factory=time.perf_counter)
 
 
@@ -109,12 +108,12 @@ class ReportQueue:
         """Reports and wake-ups that wait."""
         return len(self._queue)
 
-    async def submit(self, session: AgentSession, arrival: Arrival, circumstances: Circumstances) -> Settled:
+    async def submit(self, session: AgentSession, arrival: Arrival) -> Processed:
         """Have one report recorded and answered. Raises `Overloaded`, `DatabaseAway`."""
         if self.is_full:
             raise Overloaded
-        future: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
-        self._put(_Item(arrival.report.instance_uid, session, arrival, circumstances, future))
+        future: asyncio.Future[Processed] = asyncio.get_running_loop().create_future()
+        self._put(_Item(arrival.report.instance_uid, session, arrival, future))
         return await future
 
     def wake(self, session: AgentSession) -> None:
@@ -165,7 +164,7 @@ class ReportQueue:
             if leases:
                 await self._release(leases)
             if batch:
-                await self._settle(batch)
+                await self._process(batch)
         finally:
             overdue.cancel()
             self._working -= 1
@@ -216,18 +215,18 @@ class ReportQueue:
 
     # --- Work ------------------------------------------------------------------------------------------------------
 
-    async def _settle(self, batch: Sequence[_Item]) -> None:
+    async def _process(self, batch: Sequence[_Item]) -> None:
         reports = [item for item in batch if item.arrival is not None]
         wakeups = [item for item in batch if item.arrival is None]
         if reports:
             metrics.BATCH_SIZE.observe(len(reports))
-            await self._settle_reports(reports)
+            await self._process_reports(reports)
         if wakeups:
             await self._answer_wakeups(wakeups)
 
-    async def _settle_reports(self, items: Sequence[_Item]) -> None:
+    async def _process_reports(self, items: Sequence[_Item]) -> None:
         try:
-            settled = await self._record(items)
+            processed = await self._record(items)
         except (OperationalError, InterfaceError) as error:
             metrics.FAILED_BATCHES.labels("database away").inc()
             logger.warning("the database is out of reach", extra={"error": str(error)[:200], "reports": len(items)})
@@ -236,11 +235,11 @@ class ReportQueue:
             metrics.FAILED_BATCHES.labels("retried one by one").inc()
             if len(items) > 1:
                 for item in items:
-                    await self._settle_reports([item])
+                    await self._process_reports([item])
             else:
                 self._refuse(items[0], error)
         else:
-            for item, result in zip(items, settled, strict=True):
+            for item, result in zip(items, processed, strict=True):
                 if result.custom_message is not None:
                     self._start(self._hand_over(result.agent_id, result.custom_message))
                 _finish(item, result)
@@ -254,12 +253,9 @@ class ReportQueue:
         self._queue.extendleft(item for item in reversed(items) if item.queued_at >= latest)
         await asyncio.sleep(_NEXT_ATTEMPT_SECONDS)
 
-    async def _record(self, items: Sequence[_Item]) -> list[Settled]:
+    async def _record(self, items: Sequence[_Item]) -> list[Processed]:
         arrivals = [item.arrival for item in items if item.arrival is not None]
-        circumstances = {item.uid: item.circumstances for item in items if item.circumstances is not None}
-        return await self._threads.run(
-            settle_reports, arrivals, at=clock.now(), circumstances=circumstances, quotas=self._quotas
-        )
+        return await self._threads.run(process_reports, arrivals, at=clock.now(), quotas=self._quotas)
 
     async def _hand_over(self, agent_id: int, message: CustomMessage) -> None:
         """Whoever takes these messages gets one after its commit, so that it can cost the report nothing."""
@@ -276,18 +272,18 @@ class ReportQueue:
             instance_uid=item.uid.bytes,
             error=ErrorResponse(ErrorType.UNKNOWN, "The report could not be recorded; the server's log says why."),
         )
-        _finish(item, Settled(item.session.agent_id, item.session.capabilities, reply))
+        _finish(item, Processed(item.session.agent_id, item.session.capabilities, reply))
 
     async def _answer_wakeups(self, items: Sequence[_Item]) -> None:
         woken = {item.uid: item.session.connection.lease for item in items if item.session.connection is not None}
         try:
-            settled = await self._threads.run(answer_wakeups, woken, at=clock.now())
+            processed = await self._threads.run(answer_wakeups, woken, at=clock.now())
         except DatabaseError as error:
             # The rows are the truth; the next look for missed changes finds these agents again.
             logger.warning("wake-ups could not be answered", extra={"error": str(error)[:200], "agents": len(items)})
             return
         for item in items:
-            result = settled.get(item.uid)
+            result = processed.get(item.uid)
             if result is None:
                 continue
             if result.denial is not None:
@@ -315,7 +311,7 @@ class ReportQueue:
         if not (self._queue or self._closed_leases or self._working or self._deliveries):
             self._idle.set()
 
-    def _push(self, session: AgentSession, result: Settled) -> None:
+    def _push(self, session: AgentSession, result: Processed) -> None:
         session.pushing = True
         self._start_push(self._send(session, result))
 
@@ -324,7 +320,7 @@ class ReportQueue:
         self._pushes.add(task)
         task.add_done_callback(self._pushes.discard)
 
-    async def _reject(self, session: AgentSession, result: Settled) -> None:
+    async def _reject(self, session: AgentSession, result: Processed) -> None:
         """The agent was shut out while it was connected (S-83). Whatever it says from now on is for the rows to judge."""
         connection, denial = session.connection, result.denial
         session.due = True
@@ -337,7 +333,7 @@ class ReportQueue:
         else:
             await connection.reject(result.reply)
 
-    async def _send(self, session: AgentSession, result: Settled) -> None:
+    async def _send(self, session: AgentSession, result: Processed) -> None:
         connection = session.connection
         sent = False
         try:
@@ -365,7 +361,7 @@ class ReportQueue:
         self._wake.set()
 
 
-def _finish(item: _Item, result: Settled) -> None:
+def _finish(item: _Item, result: Processed) -> None:
     metrics.EXCHANGE_SECONDS.observe(time.perf_counter() - item.queued_at)
     if item.future is not None and not item.future.done():
         item.future.set_result(result)

@@ -19,13 +19,12 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import DatabaseError
 
-from agents.services import commands, credentials, identity, leases, processes, retention
+from agents.services import commands, leases, offers, processes, retention
 from agents.services.arrivals import Lease
 from agents.services.leases import Claim
 from agents.services.processes import ProcessWatch
 from agents.services.quotas import Quotas
 from agents.services.retention import ClockTrial
-from configurations.services import offers
 from foundation import wakeups
 from foundation.clock import clock, read_database_clock
 from opamp_transport import metrics
@@ -213,7 +212,7 @@ class Runtime:
         """Wake-ups may get lost; what changed since the last look, and was not offered yet, is looked for here."""
         now = clock.now()
         if self.sessions.by_uid:
-            self.on_wakeup(await self.chore_threads.run(_changed_since, min(self._looked_at, now) - _LOOK_BACK))
+            self.on_wakeup(await self.chore_threads.run(offers.pending_since, min(self._looked_at, now) - _LOOK_BACK))
         self._looked_at = now
 
     # --- Chores ----------------------------------------------------------------------------------------------------
@@ -330,10 +329,6 @@ def _look_after(watch: ProcessWatch, process_id: str, at: datetime) -> bool:
     if not watch.jumped_within(commands.OBSERVATION_TIME.total_seconds(), now):
         commands.expire_commands(at=at)
     return True
-
-
-def _changed_since(at: datetime) -> list[UUID]:
-    return [*offers.pending_since(at), *commands.pending_uids(), *identity.untold_uids(), *credentials.shut_out_uids()]
 
 
 async def _every(seconds: float, name: str, chore: Callable[[], Awaitable[None]]) -> None:

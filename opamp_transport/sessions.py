@@ -14,9 +14,9 @@ from uuid import UUID
 
 from agents.credentials import AgentCredential
 from agents.models import Transport
+from agents.replies import OpampSettings, Reply
 from agents.services.arrivals import DEFAULT_INTERVAL, Lease
 from foundation.clock import clock
-from opamp_transport.protocol.replies import HeartbeatOffer, Reply
 
 Push = Callable[[Reply], Awaitable[bool]]
 """Sends one reply unasked; false when the peer is gone, too slow, or the reply above the size limit."""
@@ -56,7 +56,7 @@ class Connection:
         push: Push,
         close: CloseConnection,
         reject: RejectConnection,
-        heartbeat: HeartbeatOffer | None = None,
+        heartbeat: OpampSettings | None = None,
         credential: AgentCredential | None = None,
     ) -> None:
         self.number = next(self._numbers)

@@ -24,8 +24,8 @@ from agents.reports import (
     RemoteConfigStatuses,
     StatusReport,
 )
-from agents.services.recording import Arrival, Lease
-from opamp_transport.batch import settle_reports
+from agents.services.arrivals import Arrival, Lease
+from opamp_transport.batch import process_reports
 
 CAPABLE = int(
     AgentCapabilities.REPORTS_STATUS
@@ -94,7 +94,7 @@ def report() -> Callable[..., Agent]:
             },
         )
         lease = Lease(f"ws-{uid.hex}", "test", Transport.WEBSOCKET, "127.0.0.1")
-        settle_reports([Arrival(message, lease)], at=timezone.now())
+        process_reports([Arrival(message, lease)], at=timezone.now())
         return Agent.objects.get(instance_uid=uid)
 
     return make

@@ -15,6 +15,7 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
+from agents.services.batch import Batch
 from agents.services.batches import Outcome, batches
 from agents.services.timeline import write_line, write_lines
 from foundation import wakeups
@@ -198,14 +199,29 @@ def pending_commands(agent_ids: Sequence[int]) -> dict[int, list[AgentCommand]]:
     return waiting
 
 
+def pending_in(batch: Batch[Any]) -> dict[int, list[AgentCommand]]:
+    """`pending_commands` of the agents of a batch."""
+    return pending_commands([agent.agent.pk for agent in batch.agents])
+
+
 def listed_capabilities(agent_ids: Sequence[int]) -> dict[int, list[str]]:
     """The custom capabilities these agents list now, for agents whose wide row is not at hand."""
     rows = ReportedState.objects.filter(agent_id__in=agent_ids).values_list("agent_id", "custom_capabilities")
     return dict(rows)
 
 
-def cancel(command: AgentCommand, *, at: datetime) -> None:
-    """The agent no longer lists the capability of a waiting message, so it is not sent (S-94)."""
+def sendable(messages: Sequence[AgentCommand], listed: Sequence[str], *, at: datetime) -> list[AgentCommand]:
+    """``messages`` of capabilities that the agent lists; the others are cancelled (S-94)."""
+    fit = []
+    for message in messages:
+        if message.payload["capability"] in listed:
+            fit.append(message)
+        else:
+            _cancel(message, at=at)
+    return fit
+
+
+def _cancel(command: AgentCommand, *, at: datetime) -> None:
     if AgentCommand.objects.filter(pk=command.pk, outcome=AgentCommand.Outcome.PENDING).update(
         outcome=AgentCommand.Outcome.CANCELLED, outcome_at=at
     ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from agents.services.arrivals import Recorded
+from agents.services.batch import ReportingAgent
 
 _FIRST_PAUSE = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(days=1)
@@ -16,7 +16,7 @@ _LONGEST_PAUSE = timedelta(days=1)
 _MOST_HASHES = 8
 
 
-def asked_lately(entry: Recorded, at: datetime) -> bool:
+def asked_lately(entry: ReportingAgent, at: datetime) -> bool:
     """True when the map of the hash that the agent names now was asked for, and the pause is not over."""
     asked = entry.state.components_asked.get(entry.state.components_hash)
     if asked is None:
@@ -27,7 +27,7 @@ def asked_lately(entry: Recorded, at: datetime) -> bool:
     return bool(abs(at - datetime.fromisoformat(last)) < pause)
 
 
-def note_asked(entry: Recorded, at: datetime) -> None:
+def note_asked(entry: ReportingAgent, at: datetime) -> None:
     """The reply asks for the map of the hash that the agent names now."""
     key = entry.state.components_hash
     asked = entry.state.components_asked

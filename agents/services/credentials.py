@@ -18,7 +18,8 @@ from accounts.models import User
 from agents.credentials import AgentCredential, Denial, new_number
 from agents.models import Agent, AgentEvent, Transport
 from agents.reports import AgentCapabilities
-from agents.services.arrivals import Arrival, Recorded
+from agents.services.arrivals import Arrival
+from agents.services.batch import ReportingAgent
 from agents.services.leases import disconnect
 from agents.services.timeline import write_lines
 from foundation import wakeups
@@ -57,7 +58,7 @@ def denials(arrivals: Sequence[Arrival]) -> dict[UUID, Denial]:
     return {uid: denial for uid, denial in judged.items() if denial is not None}
 
 
-def note_use(entry: Recorded, at: datetime) -> None:
+def note_use(entry: ReportingAgent, at: datetime) -> None:
     """With its first use a credential takes effect: the shared secret and the credential before it end (S-82)."""
     row, shown = entry.agent, entry.arrival.credential
     if shown is None or shown.number != row.credential_number:
@@ -65,10 +66,10 @@ def note_use(entry: Recorded, at: datetime) -> None:
     if row.credential_used_at is None:
         entry.change("credential_used_at", at)
         entry.change("credential_former_number", None)
-        entry.note(Kind.CREDENTIAL, at, step="used")
+        entry.tell(Kind.CREDENTIAL, step="used")
 
 
-def credential_to_offer(entry: Recorded) -> AgentCredential | None:
+def credential_to_offer(entry: ReportingAgent) -> AgentCredential | None:
     """The credential to send to the speaker, if now is the time, instead of what let it in; ``None`` for one that has it.
 
     A new one each time: whoever has the shared secret may have been given one under this uid before, and must not hold what
@@ -84,7 +85,7 @@ def credential_to_offer(entry: Recorded) -> AgentCredential | None:
     return AgentCredential(row.instance_uid, new_number())
 
 
-def credential_sent_last(entry: Recorded) -> AgentCredential | None:
+def credential_sent_last(entry: ReportingAgent) -> AgentCredential | None:
     """The one that was sent to the agent last, or is in use; ``None`` before the first."""
     number = entry.agent.credential_number
     return None if number is None else AgentCredential(entry.agent.instance_uid, number)
@@ -100,11 +101,11 @@ def _takes_one(agent: Agent) -> bool:
     return bool(settings.OPAMP_AGENT_CREDENTIALS and accepts)
 
 
-def note_offer(entry: Recorded, credential: AgentCredential, at: datetime) -> None:
+def note_offer(entry: ReportingAgent, credential: AgentCredential, at: datetime) -> None:
     """``credential`` leaves with this reply; of those that were never used it is the only one from now on."""
     if entry.change("credential_number", credential.number):
         entry.change("credential_issued_at", at)
-        entry.note(Kind.CREDENTIAL, at, step="issued")
+        entry.tell(Kind.CREDENTIAL, step="issued")
 
 
 # --- What people decide ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from agents.models import ReportedDocument
 from agents.reports import Json, StatusReport
-from agents.services.arrivals import Recorded
+from agents.services.batch import ReportingAgent
 
 # Which reference of `ReportedState` holds the document of a member of `StatusReport`.
 DOCUMENTS = {"effective_config": "effective_config", "available_components": "components"}
@@ -32,12 +32,12 @@ def documents_of(report: StatusReport) -> dict[str, ReportedDocument]:
     return found
 
 
-def changes(entry: Recorded, member: str, document: ReportedDocument) -> bool:
+def changes(entry: ReportingAgent, member: str, document: ReportedDocument) -> bool:
     """True when the agent has another document, or none, at the moment."""
     return bool(getattr(entry.state, f"{DOCUMENTS[member]}_id") != document.hash)
 
 
-def stored_of(entries: Iterable[Recorded]) -> dict[str, datetime]:
+def stored_of(entries: Iterable[ReportingAgent]) -> dict[str, datetime]:
     """Those of the documents that entries bring anew which the database has, by hash, with their dates of storing."""
     brought = {
         document.hash
@@ -50,7 +50,7 @@ def stored_of(entries: Iterable[Recorded]) -> dict[str, datetime]:
     return dict(ReportedDocument.objects.filter(hash__in=brought).values_list("hash", "stored_at"))
 
 
-def store_documents(recorded: Iterable[Recorded], stored: Mapping[str, datetime], at: datetime) -> None:
+def store_documents(recorded: Iterable[ReportingAgent], stored: Mapping[str, datetime], at: datetime) -> None:
     """Insert the documents this batch brought and the database lacks, in key order so that batches cannot deadlock.
 
     ``stored`` is what `stored_of` found at the beginning of the transaction.
@@ -60,7 +60,7 @@ def store_documents(recorded: Iterable[Recorded], stored: Mapping[str, datetime]
         for member, reference in DOCUMENTS.items():
             document = entry.documents.get(member)
             # Only what was merged, which what there is no room for was not.
-            if document is not None and reference in entry.dirty_state and not changes(entry, member, document):
+            if document is not None and entry.state_changed(reference) and not changes(entry, member, document):
                 document = documents.setdefault(document.hash, document)
                 if document.reported_by is None:
                     document.reported_by = entry.agent.pk

@@ -17,7 +17,7 @@ from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentEvent, ReportedState
 from agents.services.batches import Outcome, batches
 from agents.services.labelling import LABEL_FIELDS, described, label
-from agents.services.recording import agent_name
+from agents.services.merging import agent_name
 from agents.services.timeline import write_line, write_lines
 from agents.shown import value_shown
 from foundation import wakeups

@@ -15,7 +15,8 @@ from accounts.models import User
 from agents.instance_uids import new_instance_uid
 from agents.models import Agent, AgentEvent, Transport
 from agents.services import duplicate_uids
-from agents.services.arrivals import Arrival, Recorded, http_expiry
+from agents.services.arrivals import Arrival, http_expiry
+from agents.services.batch import ReportingAgent
 from agents.services.timeline import write_line
 from foundation import wakeups
 from foundation.clock import is_ahead
@@ -90,7 +91,7 @@ def move_to_new_uid(uids: Sequence[UUID]) -> dict[UUID, Agent]:
     return moved
 
 
-def tell_rivals_apart(entry: Recorded, *, owned: bool, at: datetime) -> None:
+def tell_duplicates_apart(entry: ReportingAgent, *, owned: bool, at: datetime) -> None:
     """Note whether another agent speaks under this uid (S-31), and who keeps it."""
     row, arrival = entry.agent, entry.arrival
     if row.rivalry == duplicate_uids.FOREIGN_STATE:
@@ -124,7 +125,7 @@ def _overtaken(arrival: Arrival, row: Agent, at: datetime) -> bool:
     return older and arrival.first_word
 
 
-def _hear_displaced(entry: Recorded, rivalry: duplicate_uids.Rivalry | None, at: datetime) -> None:
+def _hear_displaced(entry: ReportingAgent, rivalry: duplicate_uids.Rivalry | None, at: datetime) -> None:
     """A connection speaks that another one displaced: it changes nothing, unless that other one has fallen silent."""
     arrival = entry.arrival
     entry.displaced, entry.first_on_connection = True, False
@@ -145,13 +146,13 @@ def _hear_displaced(entry: Recorded, rivalry: duplicate_uids.Rivalry | None, at:
     _forget_foreign_state(entry)
 
 
-def _displace(entry: Recorded, at: datetime) -> None:
+def _displace(entry: ReportingAgent, at: datetime) -> None:
     """The speaker has the agent now; remember from whom, for that one may still be alive."""
     entry.change("rivalry", _displacement(entry, at).stored())
     entry.change("rival_lease", "")
 
 
-def _forget_foreign_state(entry: Recorded) -> None:
+def _forget_foreign_state(entry: ReportingAgent) -> None:
     """Neither the last number nor a full state on its way is this speaker's: it must tell everything."""
     entry.previous_sequence_num = None
     entry.change_state("full_state_requested_at", None)
@@ -161,7 +162,7 @@ def _opened(row: Agent) -> str:
     return row.lease_opened_at.isoformat() if row.lease_opened_at else ""
 
 
-def _displacement(entry: Recorded, at: datetime) -> duplicate_uids.Rivalry:
+def _displacement(entry: ReportingAgent, at: datetime) -> duplicate_uids.Rivalry:
     row = entry.agent
     return duplicate_uids.Rivalry(
         lease=_POLLS if row.transport == Transport.HTTP else row.lease_id,
@@ -175,7 +176,7 @@ def _displacement(entry: Recorded, at: datetime) -> duplicate_uids.Rivalry:
     )
 
 
-def _give_back(entry: Recorded, rivalry: duplicate_uids.Rivalry, at: datetime) -> None:
+def _give_back(entry: ReportingAgent, rivalry: duplicate_uids.Rivalry, at: datetime) -> None:
     """The former connection keeps the uid; this one, which came later, gets another."""
     polls = rivalry.lease == _POLLS
     entry.change("lease_id", f"http-{uuid4().hex}" if polls else rivalry.lease)
@@ -186,7 +187,7 @@ def _give_back(entry: Recorded, rivalry: duplicate_uids.Rivalry, at: datetime) -
     _return_to(entry, rivalry.address, at)
 
 
-def _return_to(entry: Recorded, kept: str, at: datetime) -> None:
+def _return_to(entry: ReportingAgent, kept: str, at: datetime) -> None:
     _reassign(entry, kept=kept, at=at)
     entry.connection_changed = True
     entry.change("remote_address", kept)
@@ -194,14 +195,14 @@ def _return_to(entry: Recorded, kept: str, at: datetime) -> None:
     entry.change("rivalry", duplicate_uids.FOREIGN_STATE)
 
 
-def _reassign(entry: Recorded, *, kept: str, at: datetime) -> None:
+def _reassign(entry: ReportingAgent, *, kept: str, at: datetime) -> None:
     entry.reassigned = new_instance_uid()
     entry.change("rival_lease", "")
     moved = entry.arrival.lease.remote_address
-    entry.note(Kind.IDENTITY, at, duplicate=True, kept=kept, moved=moved, new=str(entry.reassigned))
+    entry.tell(Kind.IDENTITY, duplicate=True, kept=kept, moved=moved, new=str(entry.reassigned))
 
 
-def _compare_series(entry: Recorded, at: datetime) -> None:
+def _compare_series(entry: ReportingAgent, at: datetime) -> None:
     row, lease = entry.agent, entry.arrival.lease
     if row.remote_address == lease.remote_address:
         return

@@ -32,14 +32,15 @@ from agents.reports import (
     is_complete,
 )
 from agents.services import taken_settings
-from agents.services.arrivals import Lease, Recorded, claimed_fields, http_expiry
+from agents.services.arrivals import Lease, claimed_fields, http_expiry
+from agents.services.batch import ReportingAgent
 from agents.services.labelling import label
 
 Kind = AgentEvent.Kind
 _SHOWN_MESSAGE_BYTES = 2048
 
 
-def merge_report(entry: Recorded, at: datetime) -> None:
+def merge_report(entry: ReportingAgent, at: datetime) -> None:
     """Overwrite capabilities and every *present* part (S-39, S-40) that is not left out, and claim the lease."""
     report, lease = entry.arrival.report, entry.arrival.lease
     entry.presence.last_seen_at = at
@@ -73,14 +74,14 @@ def merge_report(entry: Recorded, at: datetime) -> None:
     entry.presence.expires_at = http_expiry(at, entry.poll_interval) if waits else None
 
 
-def _hides_a_gap(entry: Recorded) -> bool:
+def _hides_a_gap(entry: ReportingAgent) -> bool:
     """True for a goodbye after lost messages. It cannot be answered with ReportFullState, so its number must not close
     the gap: the agent's next message shows it again (S-42)."""
     report, previous = entry.arrival.report, entry.previous_sequence_num
     return report.agent_disconnect and previous is not None and report.sequence_num not in {previous, previous + 1}
 
 
-def _tellable(entry: Recorded) -> int:
+def _tellable(entry: ReportingAgent) -> int:
     """The capabilities whose parts a full state of this agent can hold.
 
     One that never told how a configuration went has no status to tell, and its full state comes without (S-44).
@@ -91,15 +92,15 @@ def _tellable(entry: Recorded) -> int:
     return mask
 
 
-def _merge_package_statuses(entry: Recorded, statuses: JsonObject, _at: datetime) -> None:
+def _merge_package_statuses(entry: ReportingAgent, statuses: JsonObject, _at: datetime) -> None:
     entry.change_state("package_statuses", statuses)
 
 
-def _merge_custom_capabilities(entry: Recorded, names: tuple[str, ...], _at: datetime) -> None:
+def _merge_custom_capabilities(entry: ReportingAgent, names: tuple[str, ...], _at: datetime) -> None:
     entry.change_state("custom_capabilities", list(names))
 
 
-def _merge_settings_status(entry: Recorded, status: ConnectionSettingsStatus) -> None:
+def _merge_settings_status(entry: ReportingAgent, status: ConnectionSettingsStatus) -> None:
     entry.change_state(
         "connection_settings_status",
         {
@@ -110,7 +111,7 @@ def _merge_settings_status(entry: Recorded, status: ConnectionSettingsStatus) ->
     )
 
 
-def _note_custom_message(entry: Recorded, message: CustomMessage, at: datetime) -> None:
+def _note_custom_message(entry: ReportingAgent, message: CustomMessage, at: datetime) -> None:
     """A line in the timeline, with as much of the data as an operator reads there; a retry adds none (S-46)."""
     if entry.repeated:
         return
@@ -121,16 +122,16 @@ def _note_custom_message(entry: Recorded, message: CustomMessage, at: datetime) 
         "size": len(message.data),
         "data_base64": base64.b64encode(shown).decode(),
     }
-    entry.note(Kind.CUSTOM_MESSAGE, at, **data)
+    entry.tell(Kind.CUSTOM_MESSAGE, **data)
 
 
-def _claim(entry: Recorded, lease: Lease, at: datetime) -> None:
+def _claim(entry: ReportingAgent, lease: Lease, at: datetime) -> None:
     for name, value in claimed_fields(lease, at).items():
         entry.change(name, value)
-    entry.note(Kind.CONNECTED, at, transport=lease.transport.value, remote_address=lease.remote_address)
+    entry.tell(Kind.CONNECTED, transport=lease.transport.value, remote_address=lease.remote_address)
 
 
-def _leave(entry: Recorded, at: datetime) -> None:
+def _leave(entry: ReportingAgent, at: datetime) -> None:
     """The agent said goodbye (S-35). Twice is once, as the Python client does it; a goodbye opens no connection."""
     entry.first_on_connection = False
     owned = entry.arrival.lease.transport is Transport.HTTP or entry.agent.lease_id == entry.arrival.lease.id
@@ -143,28 +144,27 @@ def _leave(entry: Recorded, at: datetime) -> None:
     entry.change("lease_process", "")
     entry.change("disconnected_at", at)
     entry.left = True
-    entry.note(Kind.DISCONNECTED, at, reason="agent disconnected")
+    entry.tell(Kind.DISCONNECTED, reason="agent disconnected")
 
 
-def _merge_capabilities(entry: Recorded, mask: int, at: datetime) -> None:
+def _merge_capabilities(entry: ReportingAgent, mask: int, at: datetime) -> None:
     before = entry.agent.capabilities
     entry.gained_capabilities = mask & ~before
     if entry.change("capabilities", mask) and not entry.is_new:
-        entry.note(
+        entry.tell(
             Kind.CAPABILITIES,
-            at,
             added=capability_names(mask & ~before),
             removed=capability_names(before & ~mask),
         )
 
 
-def _merge_description(entry: Recorded, description: AgentDescription, at: datetime) -> None:
+def _merge_description(entry: ReportingAgent, description: AgentDescription, at: datetime) -> None:
     changed = entry.change_state("identifying_attributes", dict(description.identifying_attributes))
     changed |= entry.change_state("non_identifying_attributes", dict(description.non_identifying_attributes))
     if changed or entry.first_on_connection:
         # With each connection, as well: a process with another setting of trusted keys may have computed them last.
         fields = label(entry.agent, description)
-        entry.dirty |= fields
+        entry.work.mark(entry.agent, fields)
         entry.relabelled |= "labels" in fields
     if not changed and not entry.is_new:
         return
@@ -182,10 +182,10 @@ def _merge_description(entry: Recorded, description: AgentDescription, at: datet
         entry.change(name, fitted(Agent, name, value))
     entry.change("name", agent_name(agent))
     if not entry.is_new:
-        entry.note(Kind.DESCRIBED, at)
+        entry.tell(Kind.DESCRIBED)
 
 
-def _merge_health(entry: Recorded, health: ComponentHealth, at: datetime) -> None:
+def _merge_health(entry: ReportingAgent, health: ComponentHealth, at: datetime) -> None:
     before = entry.agent.healthy
     unknown = taken_settings.health_is_unknown(entry, health, at)
     healthy = None if unknown else health.healthy
@@ -193,38 +193,38 @@ def _merge_health(entry: Recorded, health: ComponentHealth, at: datetime) -> Non
     entry.change("health_status", fitted(Agent, "health_status", health.status))
     error_changed = entry.change("last_error", health.last_error)
     if entry.change("healthy", healthy) or (error_changed and not health.healthy):
-        entry.note(Kind.HEALTH, at, healthy=healthy, before=before, error=health.last_error[:2000])
+        entry.tell(Kind.HEALTH, healthy=healthy, before=before, error=health.last_error[:2000])
     if unknown:
         return
     started_at = from_unix_nano(health.start_time_unix_nano)
     previous = entry.agent.started_at
     if entry.change("started_at", started_at) and previous is not None and started_at is not None:
         entry.restarted = True
-        entry.note(Kind.RESTARTED, at, started_at=started_at.isoformat())
+        entry.tell(Kind.RESTARTED, started_at=started_at.isoformat())
 
 
-def _merge_effective_config(entry: Recorded, _config: EffectiveConfig, at: datetime) -> None:
+def _merge_effective_config(entry: ReportingAgent, _config: EffectiveConfig, at: datetime) -> None:
     document = entry.documents["effective_config"]
     if entry.state.effective_config_id != document.hash:
         entry.state.effective_config = document
-        entry.dirty_state.add("effective_config")
-        entry.note(Kind.EFFECTIVE_CONFIG, at, hash=document.hash[:12])
+        entry.work.mark(entry.state, ("effective_config",))
+        entry.tell(Kind.EFFECTIVE_CONFIG, hash=document.hash[:12])
 
 
-def _merge_remote_config_status(entry: Recorded, status: RemoteConfigStatus, _at: datetime) -> None:
+def _merge_remote_config_status(entry: ReportingAgent, status: RemoteConfigStatus, _at: datetime) -> None:
     entry.change("remote_config_hash", status.last_remote_config_hash.hex()[:128])
     entry.change("remote_config_status", status.status.value)
     entry.change("remote_config_error", status.error_message)
 
 
-def _merge_components(entry: Recorded, components: AvailableComponents, _at: datetime) -> None:
+def _merge_components(entry: ReportingAgent, components: AvailableComponents, _at: datetime) -> None:
     """A hash alone must not erase the map already known for it (S-40); an unknown hash makes us ask (S-98)."""
     reported = components.hash.hex()[:128]
     if components.components is not None:
         document = entry.documents["available_components"]
         if entry.state.components_id != document.hash:
             entry.state.components = document
-            entry.dirty_state.add("components")
+            entry.work.mark(entry.state, ("components",))
         entry.change_state("components_hash", reported)
         entry.components_known = True
         return
@@ -238,7 +238,7 @@ def _merge_components(entry: Recorded, components: AvailableComponents, _at: dat
         entry.components_known = True
     if entry.state.components_id != twin:
         entry.state.components_id = twin
-        entry.dirty_state.add("components")
+        entry.work.mark(entry.state, ("components",))
 
 
 # --- Values --------------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def fitted(model: type[models.Model], name: str, text: str) -> str:
 
 
 # In this order: what a later one decides may rest on an earlier one.
-_PARTS: tuple[tuple[str, Callable[[Recorded, Any, datetime], None]], ...] = (
+_PARTS: tuple[tuple[str, Callable[[ReportingAgent, Any, datetime], None]], ...] = (
     ("agent_description", _merge_description),
     ("health", _merge_health),
     ("effective_config", _merge_effective_config),

@@ -20,7 +20,7 @@ from django.db.models import Sum
 
 from agents.excess import Excess
 from agents.models import Agent, AgentEvent, Fleet, ReportedDocument, ReportedState
-from agents.services.arrivals import Recorded
+from agents.services.batch import ReportingAgent
 from agents.services.documents import changes
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Room:
 class Demand(NamedTuple):
     """One part of a report that needs ``size`` bytes more than there are; ``key`` is the hash of a shared document."""
 
-    entry: Recorded
+    entry: ReportingAgent
     part: str
     size: int
     key: str = ""
@@ -103,7 +103,7 @@ class Quotas:
         self._agents = Room(Agent.objects.count, _FEW_AGENTS)
         self._bytes = Room(stored_bytes, _FEW_BYTES)
 
-    def judge_newcomers(self, entries: Sequence[Recorded]) -> None:
+    def judge_newcomers(self, entries: Sequence[ReportingAgent]) -> None:
         """Deny agents never seen that are too many, of their address or in all."""
         newcomers = [entry for entry in entries if entry.is_new and entry.denial is None]
         if self._admits is not None:
@@ -114,8 +114,8 @@ class Quotas:
         for entry in admitted[self._agents.take(len(admitted), settings.OPAMP_MAX_AGENTS) :]:
             entry.denial = Excess.FLEET_FULL
 
-    def weigh(self, entries: Sequence[Recorded], stored: Collection[str], at: datetime) -> None:
-        """Leave out of each report what there is no room for (`Recorded.left_out`): its former state is kept.
+    def weigh(self, entries: Sequence[ReportingAgent], stored: Collection[str], at: datetime) -> None:
+        """Leave out of each report what there is no room for (`ReportingAgent.left_out`): its former state is kept.
 
         Before reports are merged; ``stored`` are hashes of documents that are there already. Noted in the timeline once,
         until the part was stored again.
@@ -136,7 +136,7 @@ class Quotas:
                     entry.left_out[part] = "fleet"
             _note(entry, at)
 
-    def _within_agents(self, entries: Sequence[Recorded], stored: Collection[str]) -> list[Demand]:
+    def _within_agents(self, entries: Sequence[ReportingAgent], stored: Collection[str]) -> list[Demand]:
         """What the reports bring that is not stored yet, but for what their agents have no room for."""
         brought = {
             document.hash
@@ -186,7 +186,7 @@ def _used_by(agents: Sequence[int]) -> dict[int, int]:
     return {agent: total for agent, total in sums.annotate(total=Sum("size")) if agent is not None}
 
 
-def _demands_of(entry: Recorded, fresh: set[str], *, weighed: bool) -> list[Demand]:
+def _demands_of(entry: ReportingAgent, fresh: set[str], *, weighed: bool) -> list[Demand]:
     """The parts of one report, the smallest first, so that a large one does not keep the others out."""
     demands = [
         Demand(entry, part, document.size, document.hash)
@@ -202,7 +202,7 @@ def _demands_of(entry: Recorded, fresh: set[str], *, weighed: bool) -> list[Dema
     return sorted(demands, key=lambda demand: demand.size)
 
 
-def _note(entry: Recorded, at: datetime) -> None:
+def _note(entry: ReportingAgent, at: datetime) -> None:
     """Keep what was left out, for people; and how large the row's own parts will be."""
     report, state = entry.arrival.report, entry.state
     if entry.arrival.size > _LARGE_MESSAGE or state.parts_size:
@@ -218,7 +218,7 @@ def _note(entry: Recorded, at: datetime) -> None:
         document = entry.documents.get(part)
         unstored[part] = document.size if document is not None else _size(_values(part, getattr(report, part)))
         if part not in state.unstored:
-            entry.note(AgentEvent.Kind.NOT_STORED, at, part=part, size=unstored[part], limit=whose)
+            entry.tell(AgentEvent.Kind.NOT_STORED, part=part, size=unstored[part], limit=whose)
             logger.warning(
                 "a part of a report is not stored",
                 extra={"instance_uid": str(report.instance_uid), "part": part, "size": unstored[part], "limit": whose},

@@ -17,32 +17,76 @@ from agents.models import (
     ReportedState,
     Transport,
 )
-from agents.services import credentials
-from agents.services.arrivals import Arrival, Lease, Recorded
-from agents.services.documents import DOCUMENT_GRACE, documents_of, store_documents, stored_of
-from agents.services.identity import move_to_new_uid, tell_rivals_apart
-from agents.services.merging import agent_name, merge_report
+from agents.replies import Reply
+from agents.services import components, credentials
+from agents.services.arrivals import Arrival
+from agents.services.batch import Batch, ReportingAgent
+from agents.services.documents import documents_of, store_documents, stored_of
+from agents.services.identity import move_to_new_uid, tell_duplicates_apart
+from agents.services.merging import merge_report
 from agents.services.quotas import Quotas
 from agents.services.timeline import write_reported_lines
-from foundation.bulk_sql import bulk_insert, bulk_read, bulk_save, bulk_update, reserve_keys
+from foundation.bulk_sql import bulk_insert, bulk_read, reserve_keys
 from foundation.clock import is_ahead
-
-__all__ = ["DOCUMENT_GRACE", "Arrival", "Lease", "Recorded", "agent_name", "record_reports", "save_recorded"]
 
 Kind = AgentEvent.Kind
 # A full state that was asked for and did not come within this time may be asked for again (S-44).
 FULL_STATE_PATIENCE = timedelta(seconds=60)
-_PRESENCE_FIELDS = ["last_seen_at", "sequence_num", "message_digest", "expires_at"]
+_PRESENCE_FIELDS = ("last_seen_at", "sequence_num", "message_digest", "expires_at")
 
 
-def record_reports(arrivals: Sequence[Arrival], *, at: datetime, quotas: Quotas | None = None) -> list[Recorded]:
-    """Merge reports of *distinct* agents into their rows; must run inside a transaction.
+def record_reports(
+    batch: Batch[ReportingAgent], arrivals: Sequence[Arrival], *, quotas: Quotas | None = None
+) -> list[ReportingAgent]:
+    """Merge reports of *distinct* agents into their rows; returns those whose speaker is denied, for whom nothing is recorded.
 
-    Agents never seen are registered. Nothing is written yet for the rows that the caller may still change: it ends
-    with `save_recorded`. Rows are locked in the order of their keys, so that two batches cannot wait for each other.
-    Of a speaker who may not speak for its agent nothing is recorded but the ``denial``. ``quotas`` bound newcomers and what is
-    stored; without them nothing does.
+    The others are the batch's agents then. Agents never seen are registered. Nothing is written but stored documents and
+    the history of connections: `save_reports` does it. Rows are locked in the order of their keys, so that two batches
+    cannot wait for each other. ``quotas`` bound newcomers and what is stored; without them nothing does.
     """
+    entries = _load(batch, arrivals)
+    if quotas is not None:
+        quotas.judge_newcomers(entries)
+    admitted = [entry for entry in entries if entry.denial is None]
+    newcomers = [entry for entry in admitted if entry.is_new]
+    for entry, key in zip(newcomers, reserve_keys(Agent, len(newcomers)), strict=True):
+        entry.agent.pk = entry.state.agent_id = entry.presence.agent_id = key
+        for row in (entry.agent, entry.state, entry.presence):
+            batch.insert(row)
+        entry.tell(Kind.REGISTERED, transport=entry.arrival.lease.transport.value)
+    _merge(admitted, quotas, batch.at)
+    batch.load(admitted)
+    return [entry for entry in entries if entry.denial is not None]
+
+
+def save_reports(batch: Batch[ReportingAgent]) -> None:
+    """Write newcomers, changed fields, the hot row, the timeline. Same transaction as `record_reports`.
+
+    Newcomers are inserted here and not before, so that what is decided about them costs no second statement; foreign keys
+    to them are checked when the transaction commits.
+    """
+    write_reported_lines(batch.agents)
+    for entry in batch.agents:
+        batch.mark(entry.presence, _PRESENCE_FIELDS)
+    batch.save()
+
+
+def note_requests(entry: ReportingAgent, reply: Reply) -> None:
+    """Remember what ``reply`` asks the agent to tell, so that it is asked once (S-44, S-98)."""
+    if reply.report_full_state:
+        entry.change_state("full_state_requested_at", entry.work.at)
+        entry.tell(Kind.FULL_STATE, sequence_num=str(entry.arrival.report.sequence_num))
+    if reply.report_available_components:
+        components.note_asked(entry, entry.work.at)
+
+
+def full_state_due_at(entry: ReportingAgent) -> datetime | None:
+    """When a full state that was asked for counts as lost, ``None`` when none is expected."""
+    requested_at: datetime | None = entry.state.full_state_requested_at
+    return requested_at + FULL_STATE_PATIENCE if requested_at is not None else None
+
+
+def _load(batch: Batch[ReportingAgent], arrivals: Sequence[Arrival]) -> list[ReportingAgent]:
     uids = [arrival.report.instance_uid for arrival in arrivals]
     # Unknown here may be a uid that we assigned, so that the agent's row still has the former one.
     strangers = [arrival.report.instance_uid for arrival in arrivals if arrival.known_sequence_num is None]
@@ -51,21 +95,22 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime, quotas: Quotas 
     wanted = frozenset(uids)
     rows = {row.instance_uid: row for row in found if row.instance_uid in wanted}
     # Of strangers the rows just found say whether they have moved: mostly nobody has.
-    settled = frozenset(strangers).difference(row.next_instance_uid for row in found)
-    moved = [uid for uid in uids if uid not in rows and uid not in settled]
+    known = frozenset(strangers).difference(row.next_instance_uid for row in found)
+    moved = [uid for uid in uids if uid not in rows and uid not in known]
     if moved:
         rows.update(move_to_new_uid(moved))
     known_maps = _known_component_maps(arrivals, rows)
-    recorded = []
+    entries = []
     for arrival in arrivals:
         row = rows.get(arrival.report.instance_uid)
-        entry = _known(arrival, row, at) if row is not None else _newcomer(arrival, at)
+        entry = _member(batch, arrival, row) if row is not None else _newcomer(batch, arrival)
         entry.known_maps = known_maps
-        recorded.append(entry)
-    if quotas is not None:
-        quotas.judge_newcomers(recorded)
-    admitted = [entry for entry in recorded if entry.denial is None]
-    speaking = [entry for entry in admitted if not (entry.displaced or entry.reassigned)]
+        entries.append(entry)
+    return entries
+
+
+def _merge(admitted: Sequence[ReportingAgent], quotas: Quotas | None, at: datetime) -> None:
+    speaking = [entry for entry in admitted if entry.speaks]
     for entry in speaking:
         entry.documents = documents_of(entry.arrival.report)
     stored = stored_of(speaking)
@@ -73,43 +118,20 @@ def record_reports(arrivals: Sequence[Arrival], *, at: datetime, quotas: Quotas 
         quotas.weigh(speaking, stored, at)
     for entry in admitted:
         credentials.note_use(entry, at)
-        if entry.displaced or entry.reassigned:
-            entry.presence.last_seen_at = at
-        else:
+        if entry.speaks:
             merge_report(entry, at)
-    newcomers = [entry for entry in admitted if entry.is_new]
-    for entry, key in zip(newcomers, reserve_keys(Agent, len(newcomers)), strict=True):
-        entry.agent.pk = entry.state.agent_id = entry.presence.agent_id = key
-        for event in entry.events:
-            event.agent_id = key
+            entry.components_asked = entry.components_known or components.asked_lately(entry, at)
+        else:
+            entry.presence.last_seen_at = at
     store_documents(speaking, stored, at)
     _keep_history(admitted, at)
-    return recorded
-
-
-def save_recorded(recorded: Sequence[Recorded]) -> None:
-    """Write newcomers, changed fields, the hot row, the timeline. Same transaction as `record_reports`, whose entries with
-    a denial the caller leaves out.
-
-    Newcomers are inserted here and not before, so that what the caller decides about them costs no second statement;
-    foreign keys to them are checked when the transaction commits.
-    """
-    write_reported_lines(recorded)
-    newcomers = [entry for entry in recorded if entry.is_new]
-    known = [entry for entry in recorded if not entry.is_new]
-    bulk_insert(entry.agent for entry in newcomers)
-    bulk_insert(entry.state for entry in newcomers)
-    bulk_insert(entry.presence for entry in newcomers)
-    bulk_save((entry.agent, entry.dirty) for entry in known)
-    bulk_save((entry.state, entry.dirty_state) for entry in known)
-    bulk_update((entry.presence for entry in known), _PRESENCE_FIELDS)
 
 
 # --- Rows --------------------------------------------------------------------------------------------------------
 
 
-def _known(arrival: Arrival, row: Agent, at: datetime) -> Recorded:
-    state, presence, report = row.reported, row.presence, arrival.report
+def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent) -> ReportingAgent:
+    state, presence, report, at = row.reported, row.presence, arrival.report, batch.at
     if arrival.over_http:
         owned = row.connected and row.transport == Transport.HTTP
     else:
@@ -117,7 +139,8 @@ def _known(arrival: Arrival, row: Agent, at: datetime) -> Recorded:
     remembered = arrival.known_sequence_num
     if remembered is None or arrival.known_at is None or _heard_since(presence, arrival.known_at, at):
         remembered = presence.sequence_num
-    entry = Recorded(
+    entry = ReportingAgent(
+        work=batch,
         arrival=arrival,
         agent=row,
         state=state,
@@ -133,7 +156,7 @@ def _known(arrival: Arrival, row: Agent, at: datetime) -> Recorded:
     )
     if entry.denial is not None:
         return entry
-    tell_rivals_apart(entry, owned=owned, at=at)
+    tell_duplicates_apart(entry, owned=owned, at=at)
     requested_at = state.full_state_requested_at
     if requested_at is not None:
         # On a new connection the answer to an old request can no longer come; over HTTP the request itself may be lost.
@@ -149,10 +172,11 @@ def _heard_since(presence: AgentPresence, known_at: datetime, at: datetime) -> b
     return known_at < presence.last_seen_at and not is_ahead(presence.last_seen_at, at)
 
 
-def _newcomer(arrival: Arrival, at: datetime) -> Recorded:
-    uid = arrival.report.instance_uid
+def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival) -> ReportingAgent:
+    uid, at = arrival.report.instance_uid, batch.at
     agent = Agent(instance_uid=uid, name=str(uid), first_seen_at=at)
-    entry = Recorded(
+    return ReportingAgent(
+        work=batch,
         arrival=arrival,
         agent=agent,
         state=ReportedState(agent=agent),
@@ -164,8 +188,6 @@ def _newcomer(arrival: Arrival, at: datetime) -> Recorded:
         relabelled=True,
         denial=credentials.denial_of(None, arrival),
     )
-    entry.note(Kind.REGISTERED, at, transport=arrival.lease.transport.value)
-    return entry
 
 
 def _known_component_maps(arrivals: Sequence[Arrival], rows: Mapping[UUID, Agent]) -> dict[str, str]:
@@ -189,7 +211,7 @@ def _known_component_maps(arrivals: Sequence[Arrival], rows: Mapping[UUID, Agent
     return {key: document for key, documents in found.items() for document in documents if document is not None}
 
 
-def _keep_history(recorded: Sequence[Recorded], at: datetime) -> None:
+def _keep_history(recorded: Sequence[ReportingAgent], at: datetime) -> None:
     """Close the connection records of agents that left or came on another connection; open those of the latter."""
     opened = [entry for entry in recorded if entry.first_on_connection or entry.connection_changed]
     closed = (

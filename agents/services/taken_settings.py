@@ -13,7 +13,8 @@ from django.conf import settings
 
 from agents.models import ReportedState
 from agents.reports import APPLIED_SETTINGS, AgentCapabilities, ComponentHealth
-from agents.services.arrivals import DEFAULT_HEARTBEAT_SECONDS, Recorded
+from agents.services.arrivals import DEFAULT_HEARTBEAT_SECONDS
+from agents.services.batch import ReportingAgent
 from foundation.clock import is_ahead
 
 # An agent that takes an offer does so at once; what begins anew later does so for a reason of its own.
@@ -23,7 +24,7 @@ _TAKING = timedelta(minutes=5)
 GIVEN_TO_RETRIES = 2
 
 
-def note_taken(entry: Recorded, at: datetime) -> None:
+def note_taken(entry: ReportingAgent, at: datetime) -> None:
     """Note whether the agent took the settings offered last; to be called once its capabilities and status are merged."""
     state = entry.state
     outstanding = state.settings_taken_at is None
@@ -41,7 +42,7 @@ def note_taken(entry: Recorded, at: datetime) -> None:
         entry.change_state("settings_accepted_seconds", None)
 
 
-def note_offered(entry: Recorded, settings_hash: str, interval_seconds: int, at: datetime) -> None:
+def note_offered(entry: ReportingAgent, settings_hash: str, interval_seconds: int, at: datetime) -> None:
     """These settings leave with this reply; whether the agent takes them is open."""
     again = entry.state.settings_offered_hash == settings_hash
     entry.change_state("settings_offer_count", min(entry.state.settings_offer_count + 1 if again else 1, 1_000))
@@ -84,7 +85,7 @@ def promised_interval(state: ReportedState) -> timedelta:
     return timedelta(seconds=max(wanted, DEFAULT_HEARTBEAT_SECONDS, *_possible_intervals(state)))
 
 
-def health_is_unknown(entry: Recorded, health: ComponentHealth, at: datetime) -> bool:
+def health_is_unknown(entry: ReportingAgent, health: ComponentHealth, at: datetime) -> bool:
     """True for a bare ``healthy: false`` of a client built anew from the settings it took.
 
     A supervisor introduces itself so whatever its Collector does, and says more when that changes its health, not before. So
@@ -101,12 +102,12 @@ def health_is_unknown(entry: Recorded, health: ComponentHealth, at: datetime) ->
     return entry.agent.healthy is None and state.health is not None and not state.health.get("healthy")
 
 
-def _keeps_silent(entry: Recorded) -> bool:
+def _keeps_silent(entry: ReportingAgent) -> bool:
     """True for an agent that will not say what became of an offer."""
     return not entry.agent.capabilities & AgentCapabilities.REPORTS_CONNECTION_SETTINGS_STATUS
 
 
-def _is_rebuilt(entry: Recorded, at: datetime) -> bool:
+def _is_rebuilt(entry: ReportingAgent, at: datetime) -> bool:
     """True for a new client of an agent that was offered settings a moment ago, and has not said that it could not take them."""
     state = entry.state
     waits = state.settings_taken_at is None and _lately(state.settings_offered_at, at) and not _names_the_offer(state)
@@ -114,7 +115,7 @@ def _is_rebuilt(entry: Recorded, at: datetime) -> bool:
     return waits and (given_often or _begins_anew(entry))
 
 
-def _begins_anew(entry: Recorded) -> bool:
+def _begins_anew(entry: ReportingAgent) -> bool:
     """True when a client that began to count again speaks: it introduces itself, and its number is no later one.
 
     Over HTTP the same bytes once more are a retry.

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from agents.events import AgentTimelineEvent
 from agents.models import AgentEvent
-from agents.services.arrivals import Recorded
+from agents.services.batch import ReportingAgent
 from foundation.bulk_sql import bulk_insert, bulk_newest, bulk_update, is_new
 from foundation.events import publish
 
@@ -53,10 +53,10 @@ def write_lines(lines: Iterable[AgentEvent]) -> None:
     publish(AgentTimelineEvent, (_event_of(line, _known_uid(line)) for line in added))
 
 
-def write_reported_lines(recorded: Sequence[Recorded]) -> None:
+def write_reported_lines(recorded: Sequence[ReportingAgent]) -> None:
     """The same for the lines that a batch of reports brought, which may be repeats: those are counted in the lines they repeat.
 
-    Their agents are locked. Changes ``state`` of the reports, so it comes before that is saved.
+    Their agents are locked. Changes ``state`` of the agents, so it comes before that is saved.
     """
     bulk_insert(_lines_to_add(recorded))
     publish(
@@ -79,7 +79,7 @@ def _known_uid(line: AgentEvent) -> UUID | None:
     return line.agent.instance_uid if AgentEvent.agent.is_cached(line) else None
 
 
-def _lines_to_add(recorded: Sequence[Recorded]) -> list[AgentEvent]:
+def _lines_to_add(recorded: Sequence[ReportingAgent]) -> list[AgentEvent]:
     """The lines of these reports that are no repeats; the others are counted in the lines they repeat.
 
     Only agents that may repeat something, by what is remembered in their rows, cost a query; a new
@@ -130,7 +130,7 @@ def _without_number(word: re.Match[str]) -> str:
     return "#" if any(character.isdigit() for character in word[0]) else word[0]
 
 
-def _timelines(recorded: Sequence[Recorded]) -> dict[int, dict[str, AgentEvent]]:
+def _timelines(recorded: Sequence[ReportingAgent]) -> dict[int, dict[str, AgentEvent]]:
     """Of agents that may repeat a line: their open lines, by signature."""
     suspects = [
         entry.agent.pk

@@ -13,7 +13,7 @@ from accounts.models import User
 from agents.admin.bulk import BulkAction, register_bulk_action
 from agents.models import Agent
 from configurations.outcome import AssignmentStatus
-from configurations.services import offers
+from configurations.services import retrying
 
 _ANSWERED = (AssignmentStatus.NONE, AssignmentStatus.INCAPABLE)
 
@@ -23,8 +23,8 @@ def offer_again(agent_ids: Sequence[int], by: User, at: datetime, _values: Mappi
     done = 0
     for key in agent_ids:
         try:
-            offers.retry_offer(key, by=by, at=at)
-        except (offers.NothingToRetry, Agent.DoesNotExist):
+            retrying.retry_offer(key, by=by, at=at)
+        except (retrying.NothingToRetry, Agent.DoesNotExist):
             # Unassigned or forgotten since the page was shown.
             continue
         done += 1

@@ -8,12 +8,12 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from agents.admin import confirming
+from agents.remote_config import RemoteConfig
 from agents.selectors import parse_selector
 from configurations.checks import Finding
 from configurations.line_differences import DiffLine, difference, remembered
 from configurations.models import Configuration, Revision, files_to_json
 from configurations.previewing import Preview, successors
-from configurations.remote_config import RemoteConfig
 from configurations.services.drafts import Draft, InvalidConfiguration
 from foundation.languages import in_readers_language
 

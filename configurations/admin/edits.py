@@ -23,7 +23,7 @@ from configurations.admin.forms import new_files, whole_number
 from configurations.models import Configuration
 from configurations.panels import RETRY_RIGHTS
 from configurations.previewing import Preview, preview, reach
-from configurations.services import offers, publishing
+from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.publishing import BasedOn, StaleEdition, UnknownRevision
 from foundation.clock import clock
@@ -163,10 +163,10 @@ class ConfirmedEdits(PortalAdmin):
         if not request.user.has_perms(RETRY_RIGHTS):
             raise PermissionDenied
         try:
-            offers.retry_offer(agent_id, by=cast("User", request.user), at=clock.now())
+            retrying.retry_offer(agent_id, by=cast("User", request.user), at=clock.now())
         except Agent.DoesNotExist:
             raise Http404 from None
-        except offers.NothingToRetry as error:
+        except retrying.NothingToRetry as error:
             self.message_user(request, in_readers_language(error), messages.ERROR)
         else:
             self.message_user(request, _("The configuration is offered once more."), messages.SUCCESS)

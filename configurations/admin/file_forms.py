@@ -14,9 +14,9 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from agents.remote_config import ConfigFile
 from agents.shown import text_shown
 from configurations.checks import key_problem
-from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files
 

@@ -15,11 +15,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from agents.admin import confirming
+from agents.remote_config import RemoteConfig
 from agents.selectors import InvalidSelector, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
 from configurations.models import Configuration
 from configurations.previewing import Preview, preview
-from configurations.remote_config import RemoteConfig
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.publishing import Effect, effect_of
 from foundation.languages import in_readers_language

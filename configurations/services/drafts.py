@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from accounts.models import User
+from agents.remote_config import ConfigFile, RemoteConfig
 from agents.reports import Json
 from agents.selectors import InvalidSelector, parse_selector
 from agents.services.revealing import may_reveal
@@ -25,7 +26,6 @@ from configurations.checks import (
 )
 from configurations.models import Configuration, files_from_json
 from configurations.placeholders import HiddenValues, restored
-from configurations.remote_config import ConfigFile, RemoteConfig
 from foundation.messages import Sentence
 
 MAX_BODY_BYTES = 1024 * 1024

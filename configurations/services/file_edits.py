@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from agents.remote_config import ConfigFile
 from configurations.checks import InvalidContentType, normalise_content_type
-from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft, InvalidConfiguration
 from foundation.messages import Sentence
 

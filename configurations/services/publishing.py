@@ -17,15 +17,15 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.label_conditions import selector_condition
 from agents.models import Agent
+from agents.remote_config import RemoteConfig
 from agents.reports import AgentCapabilities
 from agents.shown import value_shown
 from configurations.checks import Finding, line_problem
 from configurations.models import Assignment, Configuration, Revision, files_from_json, files_to_json
 from configurations.outcome import AssignmentStatus
-from configurations.remote_config import RemoteConfig
+from configurations.services.assigning import NEVER_OFFERED
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.targeting import (
-    NEVER_OFFERED,
     bump_generation,
     fresh_targeting,
     hold_targeting,

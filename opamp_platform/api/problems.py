@@ -29,11 +29,10 @@ from rest_framework.views import APIView, exception_handler
 from accounts.rights import BeyondOwnRights
 from agents.labels import InvalidLabels
 from agents.selectors import InvalidSelector
-from agents.services.commands import CannotBeSent
 from agents.services.editing import CannotBeForgotten, UnknownAgent
+from agents.services.offers import registered_offers
 from configurations.api_serializers import findings_json
 from configurations.services.drafts import InvalidConfiguration
-from configurations.services.offers import NothingToRetry
 from configurations.services.publishing import NameTaken, StaleEdition, StaleRevision, UnknownRevision
 from foundation.languages import in_readers_language
 from foundation.messages import Sentence
@@ -128,6 +127,15 @@ def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None
     return _domain_problem(error, by_header=bool(context["request"].headers.get("If-Match")))
 
 
+def _problem_of_offers(error: Exception) -> Response | None:
+    """What a kind of offer says of its own errors."""
+    for offer in registered_offers():
+        for kind, status in offer.errors.items():
+            if isinstance(error, kind):
+                return problem(int(status), in_readers_language(error))
+    return None
+
+
 def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
     match error:
         case NameTaken():
@@ -150,13 +158,13 @@ def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
             if error.position is not None:
                 detail = _("The selector is not valid (at character %(place)d).") % {"place": error.position + 1}
             return problem(400, detail, errors={"label": error.problems})
-        case CannotBeSent() | CannotBeForgotten() | NothingToRetry():
+        case CannotBeForgotten():
             return problem(409, in_readers_language(error))
         case UnknownRevision():
             return problem(404, in_readers_language(error))
         case UnknownAgent() | ObjectDoesNotExist() | Http404():
             return problem(404, _("There is nothing of that name here."))
-    return None
+    return _problem_of_offers(error)
 
 
 def _translated(error: Exception, context: Mapping[str, Any]) -> Response | None:

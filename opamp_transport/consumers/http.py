@@ -11,6 +11,7 @@ from channels.consumer import AsyncConsumer
 from agents.credentials import AgentCredential, Denial
 from agents.excess import Excess
 from agents.models import Transport
+from agents.replies import OpampSettings, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
 from opamp_transport import heartbeats, metrics, runtime
@@ -24,9 +25,9 @@ from opamp_transport.message_io import (
     complain,
     decode,
     encoded,
-    exchanged,
     offered_settings,
     peer_of,
+    process_report,
 )
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
@@ -34,7 +35,6 @@ from opamp_transport.protocol.errors import (
     MalformedMessage,
     MessageTooLarge,
 )
-from opamp_transport.protocol.replies import HeartbeatOffer, Reply
 from opamp_transport.report_queue import DatabaseAway, Overloaded
 from opamp_transport.runtime import Runtime
 from opamp_transport.sessions import AgentSession
@@ -131,7 +131,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         session: AgentSession | None,
         report: StatusReport,
         body: framing.Body,
-        heartbeat: HeartbeatOffer | None,
+        heartbeat: OpampSettings | None,
         credential: AgentCredential | None,
     ) -> Reply:
         """The reply to a message with news. Raises `Denied`."""
@@ -140,11 +140,11 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
             session.inherit(here.presence.recall(report.instance_uid))
             session.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
         lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope))
-        settled = await exchanged(here, session, report, lease, body, heartbeat, credential)
-        if settled.denial is not None:
-            raise Denied(report.instance_uid, settled.denial)
-        reply = settled.reply or Reply(instance_uid=report.instance_uid.bytes)
-        if reply.error is None and settled.owned:
+        processed = await process_report(here, session, report, lease, body, heartbeat, credential)
+        if processed.denial is not None:
+            raise Denied(report.instance_uid, processed.denial)
+        reply = processed.reply or Reply(instance_uid=report.instance_uid.bytes)
+        if reply.error is None and processed.owned:
             if report.agent_disconnect:
                 here.sessions.detach(session)
             else:

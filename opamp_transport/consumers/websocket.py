@@ -15,13 +15,14 @@ from django.conf import settings
 from agents.credentials import Denial
 from agents.excess import Excess
 from agents.models import Transport
+from agents.replies import ErrorResponse, ErrorType, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
 from foundation.clock import clock
 from opamp_transport import heartbeats, metrics, runtime
 from opamp_transport.admission import Refusal, header_map, own_credential
 from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
-from opamp_transport.batch import Settled
+from opamp_transport.batch import Processed
 from opamp_transport.message_io import (
     Receive,
     Scope,
@@ -30,9 +31,9 @@ from opamp_transport.message_io import (
     complain,
     decode,
     encoded,
-    exchanged,
     offered_settings,
     peer_of,
+    process_report,
     unavailable,
 )
 from opamp_transport.protocol import framing
@@ -42,7 +43,6 @@ from opamp_transport.protocol.errors import (
     ProtocolError,
     TooManyAgents,
 )
-from opamp_transport.protocol.replies import ErrorResponse, ErrorType, Reply
 from opamp_transport.report_queue import DatabaseAway, Overloaded
 from opamp_transport.runtime import Runtime
 from opamp_transport.sessions import AgentSession, Connection
@@ -193,7 +193,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
             if not report.requests_instance_uid:
                 here.sessions.attach_newest(session)
         try:
-            settled = await exchanged(
+            processed = await process_report(
                 here, session, report, connection.lease, body, connection.heartbeat, connection.credential
             )
         except Overloaded as error:
@@ -205,14 +205,14 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         except DatabaseAway as error:
             await self.push(unavailable(uid.bytes, error))
             return True
-        if settled.denial is not None:
+        if processed.denial is not None:
             here.sessions.take_back(session, former)
-            return await self.deny(connection, session, settled.denial, settled.reply)
-        reply = self.noted(here, connection, session, report, settled)
+            return await self.deny(connection, session, processed.denial, processed.reply)
+        reply = self.remember(here, connection, session, report, processed)
         if not await self.push(reply):
             # Each message has an answer (S-36), also when the true one may not be sent (S-11).
             await self.push(Reply(instance_uid=uid.bytes, error=_UNSENDABLE))
-        if session.due and settled.owned:
+        if session.due and processed.owned:
             here.report_queue.wake(session)
         return True
 
@@ -232,20 +232,20 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         await self.reject(reply, pause=_DENIED_SECONDS, code=code)
         return False
 
-    def noted(
-        self, here: Runtime, connection: Connection, session: AgentSession, report: StatusReport, settled: Settled
+    def remember(
+        self, here: Runtime, connection: Connection, session: AgentSession, report: StatusReport, processed: Processed
     ) -> Reply:
         """The reply to send, after memory has taken note of whose the agent is now."""
-        reply, uid = settled.reply or Reply(instance_uid=report.instance_uid.bytes), report.instance_uid
+        reply, uid = processed.reply or Reply(instance_uid=report.instance_uid.bytes), report.instance_uid
         if reply.error is not None:
             return reply
-        if not report.agent_disconnect:  # what it left with is for the rows to know (`exchanged`)
+        if not report.agent_disconnect:  # what it left with is for the rows to know (`process_report`)
             session.seen = time.monotonic()
-        if settled.reassigned and reply.new_instance_uid is not None:
+        if processed.reassigned and reply.new_instance_uid is not None:
             connection.reassigned[uid] = reply.new_instance_uid
-        if report.agent_disconnect or settled.reassigned:
+        if report.agent_disconnect or processed.reassigned:
             here.sessions.detach(session)
-        elif settled.owned and here.sessions.by_uid.get(uid) is not session:
+        elif processed.owned and here.sessions.by_uid.get(uid) is not session:
             here.sessions.attach(session)  # the agent is this connection's again
         return reply
 

@@ -40,22 +40,15 @@ from agents.reports import (
     RemoteConfigStatuses,
     StatusReport,
 )
-from configurations.remote_config import RemoteConfig
 from opamp_transport.proto import anyvalue_pb2, opamp_pb2
 from opamp_transport.protocol import deep_health
 from opamp_transport.protocol.errors import BadInstanceUid, MalformedMessage
 from opamp_transport.protocol.framing import Body
-from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply
 
 _REMOTE_CONFIG_STATUSES = {int(status): status for status in RemoteConfigStatuses}
 _CONNECTION_SETTINGS_STATUSES = frozenset(opamp_pb2.ConnectionSettingsStatuses.values())
 _PACKAGE_STATUS_NAMES = {
     number: name.removeprefix("PackageStatusEnum_") for name, number in opamp_pb2.PackageStatusEnum.items()
-}
-_ERROR_TYPES = {
-    ErrorType.UNKNOWN: opamp_pb2.ServerErrorResponseType_Unknown,
-    ErrorType.BAD_REQUEST: opamp_pb2.ServerErrorResponseType_BadRequest,
-    ErrorType.UNAVAILABLE: opamp_pb2.ServerErrorResponseType_Unavailable,
 }
 
 
@@ -152,44 +145,6 @@ def _message(body: Body) -> opamp_pb2.AgentToServer:
             "The bytes do not decode as AgentToServer: the wire format is broken, a string is not UTF-8, "
             f"or messages nest deeper than 100 levels ({error})."
         ) from error
-
-
-def encode_reply(reply: Reply) -> bytes:
-    """One ``ServerToAgent`` without header; maps are written in key order, so equal replies are equal bytes.
-
-    An error travels with the uid alone (S-38), a restart with uid and capabilities alone (S-96). What else ``reply``
-    holds is left out; to say it in a later reply is up to the caller.
-
-    Raises ValueError: an offer no agent may get, that is a configuration without a hash (S-59), connection settings
-    without hash, endpoint or interval (S-75, S-78, S-79), or a retry time that is negative or not finite.
-    """
-    message = opamp_pb2.ServerToAgent(instance_uid=reply.instance_uid)
-    if reply.error is not None:
-        _put_error(message.error_response, reply.error)
-        return message.SerializeToString()
-    message.capabilities = reply.capabilities
-    if reply.restart:
-        # Restart is the zero value: nothing but the presence of the sub-message says it (S-97).
-        message.command.SetInParent()
-        return message.SerializeToString()
-    if reply.report_full_state:
-        message.flags |= opamp_pb2.ServerToAgentFlags_ReportFullState
-    if reply.report_available_components:
-        message.flags |= opamp_pb2.ServerToAgentFlags_ReportAvailableComponents
-    if reply.remote_config is not None:
-        _put_remote_config(message.remote_config, reply.remote_config, reply.config_hash)
-    if reply.heartbeat_offer is not None:
-        _put_heartbeat_offer(message.connection_settings, reply.heartbeat_offer)
-    if reply.new_instance_uid is not None:
-        message.agent_identification.new_instance_uid = reply.new_instance_uid.bytes
-    if reply.custom_capabilities is not None:
-        message.custom_capabilities.SetInParent()
-        message.custom_capabilities.capabilities.extend(reply.custom_capabilities)
-    if reply.custom_message is not None:
-        message.custom_message.capability = reply.custom_message.capability
-        message.custom_message.type = reply.custom_message.type
-        message.custom_message.data = reply.custom_message.data
-    return message.SerializeToString(deterministic=True)
 
 
 # --- From the wire ---------------------------------------------------------------------------------------------------
@@ -352,38 +307,3 @@ def _certificate_request(message: opamp_pb2.ConnectionSettingsRequest) -> bytes 
 
 def _custom_message(message: opamp_pb2.CustomMessage) -> CustomMessage:
     return CustomMessage(capability=_text(message.capability), type=_text(message.type), data=message.data)
-
-
-# --- To the wire -----------------------------------------------------------------------------------------------------
-
-
-def _put_error(message: opamp_pb2.ServerErrorResponse, error: ErrorResponse) -> None:
-    message.type = _ERROR_TYPES[error.type]
-    message.error_message = error.message
-    if error.type is ErrorType.UNAVAILABLE and error.retry_after_seconds is not None:
-        if not (math.isfinite(error.retry_after_seconds) and error.retry_after_seconds >= 0):
-            raise ValueError(f"retry_after_seconds must be a finite time from 0 on, not {error.retry_after_seconds}")
-        message.retry_info.retry_after_nanoseconds = round(error.retry_after_seconds * 1e9)
-
-
-def _put_remote_config(message: opamp_pb2.AgentRemoteConfig, offered: RemoteConfig, config_hash: bytes) -> None:
-    if not config_hash:
-        raise ValueError("a remote configuration must be offered with its hash (S-59)")
-    message.config_hash = config_hash
-    # Present even when the map is empty: that means "run with none" (S-67).
-    message.config.SetInParent()
-    for key, file in offered.files.items():
-        entry = message.config.config_map[key]
-        entry.body = file.body
-        entry.content_type = file.content_type
-        entry.role = file.role
-
-
-def _put_heartbeat_offer(message: opamp_pb2.ConnectionSettingsOffers, offer: HeartbeatOffer) -> None:
-    if not (offer.settings_hash and offer.endpoint and offer.interval_seconds > 0):
-        raise ValueError("connection settings need a hash, an endpoint and an interval above 0 (S-75, S-78, S-79)")
-    message.hash = offer.settings_hash
-    message.opamp.destination_endpoint = offer.endpoint
-    message.opamp.heartbeat_interval_seconds = offer.interval_seconds
-    for name, value in offer.headers:
-        message.opamp.headers.headers.add(key=name, value=value)

@@ -7,8 +7,8 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from accounts.models import User
+from agents.remote_config import ConfigFile
 from agents.reports import AgentCapabilities
-from configurations.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 from tests.people import CAPABLE
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 from accounts import history
 from accounts.models import User
 from accounts.services import issue_token, record
+from agents.remote_config import ConfigFile
 from agents.services import editing
-from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 from configurations.services.publishing import Draft
 

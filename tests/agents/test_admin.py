@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
+from agents.remote_config import ConfigFile
 from agents.reports import AgentCapabilities
 from configurations.models import Assignment
-from configurations.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 from foundation.paging import WindowPaginator
 

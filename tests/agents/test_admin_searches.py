@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from agents.admin import facets
 from agents.models import Agent
+from agents.remote_config import ConfigFile
 from agents.reports import RemoteConfigStatus, RemoteConfigStatuses
 from configurations.models import Assignment, Configuration
-from configurations.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from agents.reports import AgentDescription, StatusReport
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease
 from agents.services.duplicate_uids import GRACE, Rivalry, Series, next_series
 from agents.services.leases import Sighting, note_sightings, release_leases
-from opamp_transport.batch import Settled, answer_wakeups, settle_reports
+from opamp_transport.batch import Processed, answer_wakeups, process_reports
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -95,12 +95,12 @@ class Process:
         self.lease = Lease(f"ws-{name}", f"process-{name}", Transport.WEBSOCKET, f"address-{name}", opened_at)
         self.spoken = 0
 
-    def hear(self, agent: StatusReport, at: datetime) -> Settled:
+    def hear(self, agent: StatusReport, at: datetime) -> Processed:
         """One report on its connection."""
         arrival = Arrival(agent, self.lease, claimed=self.spoken > 0, first_word=self.spoken == 0)
         self.spoken += 1
-        [settled] = settle_reports([arrival], at=at)
-        return settled
+        [processed] = process_reports([arrival], at=at)
+        return processed
 
 
 @pytest.mark.django_db(transaction=True)
@@ -122,10 +122,10 @@ class TestTwoProcesses:
         self.one.hear(self.speak(3), at)
         self.two.hear(self.speak(80), at)
         assert not self.one.hear(self.speak(200), at).owned
-        settled = self.two.hear(self.speak(81), at)
-        assert settled.reassigned
-        assert settled.reply is not None
-        assert settled.reply.new_instance_uid not in {None, self.uid}
+        processed = self.two.hear(self.speak(81), at)
+        assert processed.reassigned
+        assert processed.reply is not None
+        assert processed.reply.new_instance_uid not in {None, self.uid}
         row = Agent.objects.get(instance_uid=self.uid)
         assert (row.lease_id, row.lease_process, row.remote_address) == ("ws-one", "process-one", "address-one")
         assert self.one.hear(self.speak(201), at).owned
@@ -157,6 +157,6 @@ class TestTwoProcesses:
         self.two.hear(self.speak(9), at)
         self.one.hear(self.speak(40), at)
         assert release_leases(["ws-one"], reason="connection closed", at=at) == 0
-        settled = self.two.hear(self.speak(10), at)
-        assert (settled.owned, settled.reassigned) == (True, False)
+        processed = self.two.hear(self.speak(10), at)
+        assert (processed.owned, processed.reassigned) == (True, False)
         assert Agent.objects.get(instance_uid=self.uid).connected

@@ -24,7 +24,7 @@ from agents.services.leases import (
     renew_deadlines,
 )
 from agents.services.processes import beat, unknown_holders
-from opamp_transport.batch import settle_reports
+from opamp_transport.batch import process_reports
 
 pytestmark = pytest.mark.django_db
 Report = Callable[..., Agent]
@@ -38,7 +38,7 @@ def lease_of(agent: Agent) -> Lease:
 def polled(agent: Agent, *, at: datetime) -> Agent:
     """The agent speaks over plain HTTP."""
     lease = Lease("", "test", Transport.HTTP, "127.0.0.1")
-    settle_reports([Arrival(StatusReport(instance_uid=agent.instance_uid, sequence_num=1), lease)], at=at)
+    process_reports([Arrival(StatusReport(instance_uid=agent.instance_uid, sequence_num=1), lease)], at=at)
     agent.refresh_from_db()
     return agent
 
@@ -111,7 +111,7 @@ class TestReclaim:
         expire_process("test", beat_at=None, at=now)
         assert release_leases([lease_of(released).id], reason="connection closed", at=now) == 0
         goodbye = StatusReport(instance_uid=gone.instance_uid, sequence_num=1, agent_disconnect=True)
-        settle_reports([Arrival(goodbye, lease_of(gone))], at=now)
+        process_reports([Arrival(goodbye, lease_of(gone))], at=now)
         claims = [Claim(agent.pk, lease_of(agent)) for agent in (released, gone)]
         assert reclaim(claims, at=now) == []
 

@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from agents.excess import Excess
 from agents.models import Agent, AgentEvent, Fleet, ReportedDocument, ReportedState, Transport
+from agents.replies import ErrorType
 from agents.reports import (
     AgentDescription,
     AvailableComponents,
@@ -28,9 +29,8 @@ from agents.services.arrivals import Arrival, Lease
 from agents.services.quotas import Quotas, Room, stored_bytes
 from opamp_platform.operations import capacity
 from opamp_transport import newcomers
-from opamp_transport.batch import Settled, settle_reports
+from opamp_transport.batch import Processed, process_reports
 from opamp_transport.newcomers import Newcomers
-from opamp_transport.protocol.replies import ErrorType
 
 KIB = 1024
 Report = Callable[..., Agent]
@@ -45,8 +45,8 @@ def arrival(
     return Arrival(report, Lease(f"ws-{uid.hex}", "test", Transport.WEBSOCKET, address), size=size)
 
 
-def settle(arrivals: Sequence[Arrival], quotas: Quotas | None) -> list[Settled]:
-    return settle_reports(arrivals, at=timezone.now(), quotas=quotas)
+def settle(arrivals: Sequence[Arrival], quotas: Quotas | None) -> list[Processed]:
+    return process_reports(arrivals, at=timezone.now(), quotas=quotas)
 
 
 def config(text: str) -> dict[str, Any]:
@@ -106,10 +106,10 @@ class TestNewAgents:
         settings.OPAMP_MAX_AGENTS = 3
         settings.OPAMP_RETRY_AFTER_SECONDS = 30
         arrivals = [arrival(**config("a")) for _ in range(5)]
-        settled = settle(arrivals, Quotas())
-        assert [one.denial for one in settled] == [None] * 3 + [Excess.FLEET_FULL] * 2
+        processed = settle(arrivals, Quotas())
+        assert [one.denial for one in processed] == [None] * 3 + [Excess.FLEET_FULL] * 2
         assert Agent.objects.count() == AgentEvent.objects.filter(kind="registered").count() == 3
-        refused = settled[-1].reply
+        refused = processed[-1].reply
         assert refused is not None
         assert refused.error is not None
         assert refused.error.type is ErrorType.UNAVAILABLE
@@ -195,14 +195,14 @@ class TestStoredPerAgent:
         settings.OPAMP_STORED_PER_AGENT = 100 * KIB
         quotas, uid = Quotas(), uuid4()
         for number in range(6):
-            settled = settle(
+            processed = settle(
                 [arrival(uid, number=number, size=30 * KIB, **config(text_of(30 * KIB, str(number))))], quotas
             )
             # The report counts all the same, and the agent is not put off.
-            assert settled[0].denial is None
-            assert settled[0].reply is not None
-            assert settled[0].reply.error is None
-            assert number == 0 or not settled[0].reply.report_full_state
+            assert processed[0].denial is None
+            assert processed[0].reply is not None
+            assert processed[0].reply.error is None
+            assert number == 0 or not processed[0].reply.report_full_state
         assert ReportedDocument.objects.count() == 3
         assert stored_bytes() <= 100 * KIB
         state = ReportedState.objects.select_related("effective_config", "agent__presence").get()

@@ -12,7 +12,9 @@ from django.test.utils import CaptureQueriesContext
 
 from agents.models import ReportedState, Transport
 from agents.reports import AvailableComponents, StatusReport
-from agents.services.recording import Arrival, Lease, Recorded, record_reports, save_recorded
+from agents.services.arrivals import Arrival, Lease
+from agents.services.batch import Batch, ReportingAgent
+from agents.services.recording import record_reports, save_reports
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +22,19 @@ AT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 MAPS = {b"one": {"receivers": {"components": {"otlp": {}}}}, b"two": {"exporters": {"components": {"debug": {}}}}}
 
 
-def record(components: Sequence[AvailableComponents]) -> list[Recorded]:
+def process(arrivals: Sequence[Arrival], at: datetime) -> list[ReportingAgent]:
+    """One batch of these reports, in a transaction."""
+    with transaction.atomic():
+        batch: Batch[ReportingAgent] = Batch(at, arrivals)
+        batch.lock_targets()
+        record_reports(batch, arrivals)
+        for offer in batch.offers:
+            offer.note_reports()
+        save_reports(batch)
+    return batch.agents
+
+
+def record(components: Sequence[AvailableComponents]) -> list[ReportingAgent]:
     """A batch of newcomers, each reporting its components."""
     arrivals = [
         Arrival(
@@ -29,10 +43,7 @@ def record(components: Sequence[AvailableComponents]) -> list[Recorded]:
         )
         for reported in components
     ]
-    with transaction.atomic():
-        recorded = record_reports(arrivals, at=AT)
-        save_recorded(recorded)
-    return recorded
+    return process(arrivals, AT)
 
 
 def test_a_map_that_one_agent_told_is_known_for_all_that_report_its_hash() -> None:
@@ -66,8 +77,8 @@ def test_an_agent_whose_map_is_known_already_asks_nothing() -> None:
         ),
         lease=entry.arrival.lease,
     )
-    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
-        (recorded,) = record_reports([again], at=AT)
+    with CaptureQueriesContext(connection) as queries:
+        (recorded,) = process([again], AT)
     assert recorded.components_known
     assert not any("components_hash" in query["sql"].partition("WHERE")[2] for query in queries)
 
@@ -75,13 +86,13 @@ def test_an_agent_whose_map_is_known_already_asks_nothing() -> None:
 HOUR = timedelta(hours=1)
 
 
-def record_again(entry: Recorded, number: int, *, at: datetime, remembered: int, over_http: bool = False) -> Recorded:
+def record_again(
+    entry: ReportingAgent, number: int, *, at: datetime, remembered: int, over_http: bool = False
+) -> ReportingAgent:
     """The same agent's message of this number, by a process that heard ``remembered`` before, just now."""
     lease = Lease("", "process", Transport.HTTP, "127.0.0.1") if over_http else entry.arrival.lease
     report = StatusReport(instance_uid=entry.agent.instance_uid, sequence_num=number)
-    with transaction.atomic():
-        (recorded,) = record_reports([Arrival(report, lease, remembered, at)], at=at)
-        save_recorded([recorded])
+    (recorded,) = process([Arrival(report, lease, remembered, at)], at)
     return recorded
 
 

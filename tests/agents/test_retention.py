@@ -27,10 +27,11 @@ from agents.models import (
 )
 from agents.reports import EffectiveConfig, StatusReport
 from agents.services import retention
+from agents.services.arrivals import Arrival, Lease
+from agents.services.documents import DOCUMENT_GRACE
 from agents.services.leases import release_leases
-from agents.services.recording import DOCUMENT_GRACE, Arrival, Lease
 from agents.services.retention import Kind, count_overdue, prune
-from opamp_transport.batch import settle_reports
+from opamp_transport.batch import process_reports
 
 Report = Callable[..., Agent]
 DAY = timedelta(days=1)
@@ -57,7 +58,7 @@ def reports_config(agent: Agent, body: str, *, at: datetime) -> None:
     message = StatusReport(
         instance_uid=agent.instance_uid, sequence_num=9, effective_config=EffectiveConfig({"": {"body": body}})
     )
-    settle_reports([Arrival(message, lease)], at=at)
+    process_reports([Arrival(message, lease)], at=at)
 
 
 @pytest.mark.django_db

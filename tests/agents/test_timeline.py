@@ -14,9 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from agents.models import Agent, AgentEvent, Transport
 from agents.reports import AgentDescription, ComponentHealth, EffectiveConfig, StatusReport
 from agents.services import timeline
-from agents.services.recording import Arrival, Lease
+from agents.services.arrivals import Arrival, Lease
 from agents.services.retention import Kind, prune
-from opamp_transport.batch import settle_reports
+from opamp_transport.batch import process_reports
 from tests.people import CAPABLE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,7 +48,7 @@ class Speaker:
         return Arrival(message, self.lease)
 
     def says(self, **parts: Any) -> None:
-        settle_reports([self.next_arrival(**parts)], at=self.at)
+        process_reports([self.next_arrival(**parts)], at=self.at)
 
     def is_ill(self, error: str, **more: Any) -> None:
         self.says(health=health(error, **more))
@@ -149,7 +149,7 @@ def test_only_agents_that_repeat_something_cost_queries_and_those_a_fixed_number
     def cost(error: str, number: int) -> int:
         arrivals = [agent.next_arrival(health=health(error)) for agent in agents[:number]]
         with CaptureQueriesContext(connection) as queries:
-            settle_reports(arrivals, at=agents[0].at)
+            process_reports(arrivals, at=agents[0].at)
         return len([query for query in queries if "agents_agentevent" in query["sql"]])
 
     assert cost("one", 6) == 1

@@ -13,15 +13,15 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from agents.events import AgentTimelineEvent
 from agents.models import Agent, AgentEvent, AgentPresence, ReportedState, Transport
+from agents.remote_config import ConfigFile
 from agents.reports import RemoteConfigStatus, RemoteConfigStatuses, StatusReport
 from agents.services import commands, credentials, editing, identity
+from agents.services.arrivals import Arrival, Lease
 from agents.services.leases import Claim, expire_process, reclaim
-from agents.services.recording import Arrival, Lease
-from configurations.remote_config import ConfigFile
-from configurations.services.offers import retry_offer
 from configurations.services.publishing import Draft, create_configuration
+from configurations.services.retrying import retry_offer
 from foundation.bulk_sql import bulk_insert, reserve_keys
-from opamp_transport.batch import settle_reports
+from opamp_transport.batch import process_reports
 from tests.agents.test_timeline import STEP, Speaker, health, ran
 from tests.people import CAPABLE
 from tests.subscriptions import calls_with
@@ -55,14 +55,14 @@ def an_eventful_life(report: Callable[..., Agent], by: User) -> None:
     agent = report(env="prod")
     lease = Lease(agent.lease_id, "test", Transport.WEBSOCKET, "127.0.0.1")
     failed = RemoteConfigStatus(bytes.fromhex(agent.configuration_hash), RemoteConfigStatuses.FAILED, "no")
-    settle_reports(
+    process_reports(
         [Arrival(StatusReport(agent.instance_uid, 1, CAPABLE, remote_config_status=failed), lease)], at=AT
     )  # fmt: skip
     retry_offer(agent.pk, by=by, at=AT)
     editing.edit_agent(agent.pk, custom_name="mine", by=by, at=AT)
     editing.edit_labels([agent.pk], assign={"tier": "1"}, remove=(), by=by, at=AT)
     commands.request_restart(agent, by=by, at=AT)
-    settle_reports([Arrival(StatusReport(agent.instance_uid, 2, CAPABLE), lease)], at=AT)
+    process_reports([Arrival(StatusReport(agent.instance_uid, 2, CAPABLE), lease)], at=AT)
     commands.expire_commands(at=AT + timedelta(hours=1))
     identity.assign_instance_uid(agent, by=by, at=AT)
     expire_process("test", beat_at=None, at=AT)

@@ -14,6 +14,7 @@ from pytest_django import Settings
 from agents.label_conditions import selector_condition
 from agents.labels import asserted_of, labels_of
 from agents.models import Agent, Fleet, Transport
+from agents.remote_config import ConfigFile
 from agents.reports import AgentDescription, StatusReport
 from agents.selectors import parse_label_query
 from agents.services.arrivals import Arrival, Lease
@@ -21,10 +22,9 @@ from agents.services.editing import edit_agent, edit_labels
 from agents.services.labelling import apply_trusted_keys
 from configurations.models import Configuration
 from configurations.previewing import reach
-from configurations.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 from configurations.targets import why
-from opamp_transport.batch import settle_reports
+from opamp_transport.batch import process_reports
 
 Report = Callable[..., Agent]
 
@@ -189,6 +189,8 @@ class TestChangedSetting:
             sequence_num=1,
             agent_description=AgentDescription(state.identifying_attributes, state.non_identifying_attributes),
         )
-        settle_reports([Arrival(again, Lease("ws-other", "test", Transport.WEBSOCKET, "127.0.0.1"))], at=timezone.now())
+        process_reports(
+            [Arrival(again, Lease("ws-other", "test", Transport.WEBSOCKET, "127.0.0.1"))], at=timezone.now()
+        )
         agent.refresh_from_db()
         assert ("env" in agent.labels, agent.asserted_labels) == (False, {"env": "prod"})

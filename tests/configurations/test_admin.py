@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Agent
+from agents.remote_config import ConfigFile
 from agents.reports import AgentCapabilities
 from configurations.models import Assignment, Configuration
-from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 from configurations.services.publishing import draft_of
 

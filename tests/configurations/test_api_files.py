@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
+from agents.remote_config import ConfigFile
 from configurations.models import Configuration
-from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agents.remote_config import ConfigFile
 from configurations.checks import Finding, check_files
-from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft, InvalidConfiguration, checked
 
 FOLDER = Path(__file__).parent / "collector_cases"

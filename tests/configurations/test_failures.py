@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.models import Agent
+from agents.remote_config import ConfigFile
 from agents.reports import RemoteConfigStatuses
 from configurations.failures import (
     LONGEST_ERROR,
@@ -23,7 +24,6 @@ from configurations.failures import (
     without_failure,
 )
 from configurations.models import Assignment
-from configurations.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from agents.models import Agent
+from agents.remote_config import ConfigFile
 from configurations.models import Configuration, Revision
-from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 from configurations.services.publishing import Draft
 from tests.html_forms import fields_of

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pytest
 
 from agents.redaction import HIDDEN
+from agents.remote_config import ConfigFile
 from agents.shown import text_shown
 from configurations.placeholders import HiddenValues, restored
-from configurations.remote_config import ConfigFile
 
 COLLECTOR = """\
 # the old one was password: hunter1-former

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from agents.remote_config import ConfigFile, RemoteConfig
 from configurations.recent_configs import RecentConfigs
-from configurations.remote_config import ConfigFile, RemoteConfig
 
 KIB = 1024
 

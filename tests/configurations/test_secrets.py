@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from agents.models import AgentEvent
+from agents.remote_config import ConfigFile
 from agents.reports import EffectiveConfig, RemoteConfigStatus, RemoteConfigStatuses
 from configurations.models import Configuration, Revision
-from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 from configurations.services.drafts import Draft
 from foundation.secrecy import shows_secret

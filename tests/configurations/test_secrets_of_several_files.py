@@ -11,9 +11,9 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
+from agents.remote_config import ConfigFile
 from configurations.line_differences import difference
 from configurations.models import Configuration, files_to_json
-from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 from configurations.services.drafts import Draft
 from tests.html_forms import fields_of

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from agents.remote_config import ConfigFile
 from configurations.models import Configuration
 from configurations.previewing import SAMPLE, Taken, preview
-from configurations.remote_config import ConfigFile
 from configurations.services import publishing
 from configurations.services.publishing import Draft
 

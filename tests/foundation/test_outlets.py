@@ -11,9 +11,9 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Writes of a manager, a query set or a row; and those of `foundation.bulk_sql`, and Django's, that take rows.
+# Writes of a manager, a query set or a row; and those of `foundation.bulk_sql`, of a unit of work, and Django's, that take rows.
 _METHODS = frozenset({"create", "get_or_create", "update_or_create", "save", "save_base", "update", "add", "set"})
-_WITH_ROWS = frozenset({"bulk_create", "bulk_insert", "bulk_save", "bulk_update"})
+_WITH_ROWS = frozenset({"bulk_create", "bulk_insert", "bulk_save", "bulk_update", "change", "mark"})
 _CONTAINERS = frozenset({"list", "tuple", "set", "sorted", "reversed", "filter", "iter", "chain", "enumerate", "zip"})
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp)
 
@@ -69,8 +69,10 @@ class Writes:
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             called = called.removeprefix("a") if called.removeprefix("a") in _METHODS | _WITH_ROWS else called
             of_rows = isinstance(node.func, ast.Attribute) and self._is_rows(node.func.value, names)
+            # A list's ``insert`` takes a place beside the row.
+            writes_given = called in _WITH_ROWS or (called == "insert" and len(node.args) == 1)
             takes_rows = any(self._is_rows(argument, names) for argument in node.args)
-            if (called in _METHODS | _WITH_ROWS and of_rows) or (called in _WITH_ROWS and takes_rows):
+            if (called in _METHODS | _WITH_ROWS and of_rows) or (writes_given and takes_rows):
                 yield node.lineno
 
     def _bound(self, node: ast.AST, names: set[str]) -> Iterator[str]:
@@ -175,6 +177,8 @@ def test_rows_are_written_in_one_module(rows: Rows) -> None:
         "if (line := placement.place(target)) is not None:\n    bulk_insert([line])",
         "bulk_save((line, {'count'}) for line in lines_to_add(recorded))",
         "from agents.models import AgentEvent as Line\nLine.objects.create()",
+        "work.insert(AgentEvent(agent=agent))",
+        "event = AgentEvent.objects.get(pk=1)\nwork.change(event, 'count', 2)",
     ],
 )
 def test_a_write_is_seen(source: str) -> None:
@@ -186,6 +190,7 @@ def test_a_write_is_seen(source: str) -> None:
     [
         "write_lines(AgentEvent(agent=agent) for agent in agents)",
         "entry.events.append(AgentEvent(agent=agent))",
+        "entry.events.insert(0, AgentEvent(agent=agent))",
         "events = AgentEvent.objects.filter(agent=agent)\nevents.count()",
         "AgentEvent.objects.filter(at__lt=limit).delete()",
         "Agent.objects.create(name=AgentEvent.Kind.EDITED)",

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import asdict
 from uuid import UUID
 
+from agents.remote_config import ConfigFile, RemoteConfig
+from agents.replies import Reply
+from agents.reply_parts import CustomMessagePart, Known, Part, RestartPart
 from agents.reports import CustomMessage, StatusReport
-from configurations.remote_config import ConfigFile, DesiredConfig, RemoteConfig
+from configurations.desired_config import DesiredConfig
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.protocol import framing, messages
-from opamp_transport.protocol.conversation import Desired, Known, answer, unsolicited
+from opamp_transport.protocol import encoding, framing, messages
+from opamp_transport.protocol.conversation import answer, unsolicited
 from opamp_transport.protocol.errors import ProtocolError
-from opamp_transport.protocol.replies import Reply
 from opamp_transport.protocol.weight import check_parts, parts
 
 INFLATED_LIMIT = 256 * 1024
@@ -76,16 +78,16 @@ def _body(body: bytes) -> str:
     if heartbeat is not None:
         told = (report.instance_uid.bytes, report.sequence_num, report.capabilities)
         promise(heartbeat == told and not report.carries_news(), "a message with news was taken for a heartbeat")
-    for known, desired in _states(report):
-        reply = answer(known, report, desired)
+    for known, wanted in _states(report):
+        reply = answer(known, report, wanted)
         _speakable(reply, report)
-        pushed = unsolicited(report.instance_uid, known.capabilities, desired)
+        pushed = unsolicited(report.instance_uid, Known(None, known.capabilities), wanted)
         if pushed is not None:
             _speakable(pushed, report)
     return "answered"
 
 
-def _states(report: StatusReport) -> list[tuple[Known, Desired]]:
+def _states(report: StatusReport) -> list[tuple[Known, list[Part]]]:
     config = DesiredConfig(
         config=_CONFIG,
         config_hash=b"h" * 32,
@@ -96,21 +98,21 @@ def _states(report: StatusReport) -> list[tuple[Known, Desired]]:
     )
     message = CustomMessage(capability="c", type="t", data=b"d")
     return [
-        (Known(None, report.capabilities), Desired()),
+        (Known(None, report.capabilities), []),
         (
             Known(report.sequence_num - 1, report.capabilities, over_http=True, repeated=True),
-            Desired(config=config),
+            [config],
         ),
         (
             Known(7, 0xFFFF, full_state_outstanding=True, full_state_lost=True, components_asked=False),
-            Desired(config=config, restart=bool(report.sequence_num % 2), custom_message=message),
+            [*([RestartPart()] if report.sequence_num % 2 else []), config, CustomMessagePart(message)],
         ),
     ]
 
 
 def _speakable(reply: Reply, report: StatusReport) -> None:
     """The encoded reply goes to this agent, and an error or a command travels alone (S-27, S-38, S-96)."""
-    sent = opamp_pb2.ServerToAgent.FromString(messages.encode_reply(reply))
+    sent = opamp_pb2.ServerToAgent.FromString(encoding.encode_reply(reply))
     promise(UUID(bytes=sent.instance_uid) == report.instance_uid, "a reply to another agent")
     if sent.HasField("command"):
         fields = {field.name for field, _ in sent.ListFields()}

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from accounts.services import OPERATOR, VIEWER, ensure_roles, issue_token, revoke_token
-from configurations.remote_config import ConfigFile
+from agents.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 
 pytestmark = pytest.mark.django_db

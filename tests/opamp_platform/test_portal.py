@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from configurations.remote_config import ConfigFile
+from agents.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 
 pytestmark = pytest.mark.django_db

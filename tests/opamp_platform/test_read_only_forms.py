@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from configurations.remote_config import ConfigFile
+from agents.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 
 pytestmark = pytest.mark.django_db

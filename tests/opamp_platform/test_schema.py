@@ -19,7 +19,7 @@ from schemathesis.core.failures import Failure, FailureGroup
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.services import issue_token
 from agents.api import AgentViewSet
-from configurations.remote_config import ConfigFile
+from agents.remote_config import ConfigFile
 from configurations.services import publishing
 
 # A valid call may still be refused, for what the document cannot say (one of three members; a selector's grammar). And

@@ -9,11 +9,11 @@ from django.apps import apps
 
 from accounts.models import AuditEntry
 from agents.models import Agent, AgentCommand
+from agents.replies import OpampSettings, Reply
 from configurations.models import Configuration
 from opamp_transport import admission
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.protocol.messages import encode_reply
-from opamp_transport.protocol.replies import HeartbeatOffer, Reply
+from opamp_transport.protocol.encoding import encode_reply
 
 pytestmark = pytest.mark.django_db
 
@@ -90,8 +90,8 @@ class TestCredentials:
         assert refusal.status == 401
 
     def test_connection_settings_never_speak_of_tls(self):
-        offer = HeartbeatOffer("wss://portal.example.org/v1/opamp", 30, b"hash", (("Authorization", "Bearer x"),))
-        reply = opamp_pb2.ServerToAgent.FromString(encode_reply(Reply(instance_uid=bytes(16), heartbeat_offer=offer)))
+        offer = OpampSettings("wss://portal.example.org/v1/opamp", 30, b"hash", (("Authorization", "Bearer x"),))
+        reply = opamp_pb2.ServerToAgent.FromString(encode_reply(Reply(instance_uid=bytes(16), opamp_settings=offer)))
         assert reply.connection_settings.opamp.destination_endpoint.startswith("wss://")
         assert not reply.connection_settings.opamp.HasField("tls")
         assert not reply.connection_settings.opamp.HasField("certificate")

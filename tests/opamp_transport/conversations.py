@@ -11,10 +11,10 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from agents.models import Agent, AgentEvent
+from agents.remote_config import ConfigFile
 from configurations.models import Configuration
-from configurations.remote_config import ConfigFile
-from configurations.services.offers import NothingToRetry, retry_offer
 from configurations.services.publishing import Draft, create_configuration, update_configuration
+from configurations.services.retrying import NothingToRetry, retry_offer
 from opamp_transport import runtime
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import FakeAgent, Socket, post

@@ -16,9 +16,9 @@ from pytest_django import Settings
 
 from agents.credentials import AgentCredential, Denial, new_number, read, text_of
 from agents.models import Agent, AgentEvent
+from agents.opamp.connection_settings import SETTINGS_PAUSE
 from agents.services import commands, credentials, editing, identity
 from opamp_transport import runtime
-from opamp_transport.batch import SETTINGS_PAUSE
 from opamp_transport.consumers import websocket
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import COLLECTOR, FakeAgent, Socket, eventually, post, run

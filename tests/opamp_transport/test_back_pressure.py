@@ -16,7 +16,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 
 from agents.models import Agent
-from configurations.remote_config import ConfigFile
+from agents.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration, update_configuration
 from opamp_platform.asgi import application
 from opamp_transport import runtime

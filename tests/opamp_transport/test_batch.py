@@ -16,13 +16,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Agent, Transport
+from agents.remote_config import ConfigFile
 from agents.reports import AgentDescription, StatusReport
-from agents.services.recording import Arrival, Lease
+from agents.services.arrivals import Arrival, Lease
 from configurations.models import Assignment
-from configurations.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 from opamp_transport import report_queue
-from opamp_transport.batch import Settled, settle_reports
+from opamp_transport.batch import Processed, process_reports
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import COLLECTOR, FakeAgent, Socket, poll, run
 
@@ -51,13 +51,13 @@ class Costs:
             return fetch
 
         monkeypatch.setattr(CursorWrapper, "__getattr__", attribute)
-        monkeypatch.setattr(report_queue, "settle_reports", self._settle)
+        monkeypatch.setattr(report_queue, "process_reports", self._settle)
 
-    def _settle(self, arrivals: Sequence[Arrival], **given: Any) -> list[Settled]:
+    def _settle(self, arrivals: Sequence[Arrival], **given: Any) -> list[Processed]:
         self._counting.rows = []
         try:
             with CaptureQueriesContext(connection) as queries:
-                return settle_reports(arrivals, **given)
+                return process_reports(arrivals, **given)
         finally:
             self.batches.append((len(queries), sum(self._counting.rows)))
             self._counting.rows = None
@@ -77,7 +77,7 @@ def fill(count: int) -> None:
         for number in range(count)
     ]
     for start in range(0, count, 250):
-        settle_reports(arrivals[start : start + 250], at=timezone.now())
+        process_reports(arrivals[start : start + 250], at=timezone.now())
 
 
 @pytest.mark.defect(9)
@@ -129,7 +129,7 @@ def test_the_rows_of_a_batch_are_freed_without_collecting_garbage() -> None:
     gc.collect()
     gc.disable()
     try:
-        settle_reports([Arrival(report, lease) for report in reports], at=timezone.now())
+        process_reports([Arrival(report, lease) for report in reports], at=timezone.now())
         # Not by `isinstance`, which would evaluate lazy objects that other tests left.
         assert not [kept for kept in gc.get_objects() if type(kept) is Agent]
     finally:

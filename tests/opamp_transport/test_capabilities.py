@@ -7,8 +7,8 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from agents.models import Agent
+from agents.replies import ServerCapabilities
 from agents.services.commands import CannotBeSent, request_restart
-from opamp_transport.protocol.replies import ServerCapabilities
 from tests.fake_agent import COLLECTOR, FakeAgent, run
 from tests.opamp_transport.conversations import BOTH, GOODBYE, Line, events_of, publish, row_of
 

@@ -8,9 +8,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
+from agents.remote_config import ConfigFile, RemoteConfig
 from configurations.models import Assignment
-from configurations.remote_config import ConfigFile, RemoteConfig
-from configurations.services.offers import MAX_OFFERS
+from configurations.opamp import MAX_OFFERS
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import APPLIED, APPLYING, COLLECTOR, FAILED, FakeAgent, answered, effective_config, run
 from tests.opamp_transport.conversations import BOTH, Line, lose_memory, publish, row_of

@@ -17,10 +17,10 @@ from django.utils import timezone
 from pytest_django import Settings
 from websockets.sync.client import connect
 
+from agents.connection_settings import opamp_settings
 from agents.models import ReportedState
+from agents.opamp.connection_settings import SETTINGS_PAUSE
 from opamp_transport import runtime
-from opamp_transport.batch import SETTINGS_PAUSE
-from opamp_transport.connection_settings import heartbeat_offer
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import COLLECTOR, FakeAgent, run
 from tests.live_server import LiveServer
@@ -137,7 +137,7 @@ class TestWhatIsOffered:
                 "scheme": "ws", "path": "/v1/opamp", "headers": HEADERS, "credentials": ("Authorization", "Secret-Key"),
                 "interval_seconds": 30, "key": "k" * 40,
             }  # fmt: skip
-            offer = heartbeat_offer(**{**given, **changes})
+            offer = opamp_settings(**{**given, **changes})
             assert offer is not None
             assert SECRET not in repr(offer)
             return offer.settings_hash

@@ -11,11 +11,11 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from agents.models import Agent, AgentEvent, ConnectionRecord
+from agents.remote_config import ConfigFile
 from agents.services.commands import request_restart
 from agents.services.editing import edit_agent, forget_agents
 from agents.services.leases import expire_agents
 from configurations.models import Assignment
-from configurations.remote_config import ConfigFile
 from configurations.services.publishing import (
     Draft,
     create_configuration,

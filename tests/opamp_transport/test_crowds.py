@@ -12,7 +12,7 @@ from agents.models import Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
 from foundation.clock import clock
-from opamp_transport.batch import Circumstances, Settled
+from opamp_transport.batch import Processed
 from opamp_transport.report_queue import ReportQueue
 from opamp_transport.sessions import AgentSession
 
@@ -23,10 +23,10 @@ class Database:
     def __init__(self) -> None:
         self.batches: list[tuple[float, int]] = []
 
-    async def run(self, _function: Callable[..., Any], arrivals: Sequence[Arrival], **_: object) -> list[Settled]:
+    async def run(self, _function: Callable[..., Any], arrivals: Sequence[Arrival], **_: object) -> list[Processed]:
         self.batches.append((time.monotonic(), len(arrivals)))
         await asyncio.sleep(0.001)
-        return [Settled(1) for _ in arrivals]
+        return [Processed(1) for _ in arrivals]
 
 
 def batches_of(*, first_word: bool, batch_size: int = 200, reports: int = 240) -> list[tuple[float, int]]:
@@ -41,7 +41,7 @@ def batches_of(*, first_word: bool, batch_size: int = 200, reports: int = 240) -
         for number in range(reports):
             uid = uuid4()
             arrival = Arrival(StatusReport(uid, 0, 1), lease, first_word=first_word)
-            answers.append(asyncio.create_task(exchange.submit(AgentSession(uid, None), arrival, Circumstances())))
+            answers.append(asyncio.create_task(exchange.submit(AgentSession(uid, None), arrival)))
             if number % 12 == 11:
                 await asyncio.sleep(0.001)
         async with asyncio.timeout(10):

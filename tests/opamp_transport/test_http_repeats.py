@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from configurations.remote_config import ConfigFile
+from agents.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration
 from tests.fake_agent import FakeAgent, post, run
 

@@ -16,12 +16,11 @@ from django.utils import timezone
 
 from agents.instance_uids import new_instance_uid
 from agents.models import Agent, AgentCommand, AgentPresence, Transport
+from agents.remote_config import ConfigFile
 from agents.reports import AgentDescription, ComponentHealth, RemoteConfigStatus, RemoteConfigStatuses, StatusReport
 from agents.services import commands, credentials, editing, identity, leases
-from agents.services.recording import Arrival, Lease
+from agents.services.arrivals import Arrival, Lease
 from configurations.models import Configuration
-from configurations.remote_config import ConfigFile
-from configurations.services.offers import retry_offer
 from configurations.services.publishing import (
     Draft,
     create_configuration,
@@ -30,7 +29,8 @@ from configurations.services.publishing import (
     roll_back,
     update_configuration,
 )
-from opamp_transport.batch import answer_wakeups, settle_reports
+from configurations.services.retrying import retry_offer
+from opamp_transport.batch import answer_wakeups, process_reports
 from tests import not_run
 from tests.people import CAPABLE
 from tests.preemption import Operation, stopped_everywhere
@@ -60,7 +60,7 @@ class Scene:
         # Connections are made in another order than agents are registered in.
         uids = [new_instance_uid() for _ in range(4)]
         self.leases = {uid: Lease(f"ws-{uid.hex}", "test", Transport.WEBSOCKET, "127.0.0.1") for uid in uids}
-        settle_reports([Arrival(self.full(uid), self.leases[uid]) for uid in uids], at=self.now)
+        process_reports([Arrival(self.full(uid), self.leases[uid]) for uid in uids], at=self.now)
         self.agents = list(Agent.objects.order_by("id"))
 
     def draft(self, number: int, **fields: object) -> Draft:
@@ -84,7 +84,7 @@ class Scene:
             Arrival(make(agent, 1), self.leases[agent.instance_uid], known_sequence_num=0, known_at=self.now)
             for agent in reversed(self.agents)
         ]
-        return lambda: settle_reports(arrivals, at=timezone.now())
+        return lambda: process_reports(arrivals, at=timezone.now())
 
     def statuses(self) -> Operation:
         """All say that they run what they were offered; nothing has to be matched."""
@@ -231,7 +231,7 @@ def moves_to_an_assigned_uid(scene: Scene) -> Operation:
         for agent in others
     ]
     arrivals.append(Arrival(StatusReport(new, 1, CAPABLE), lease, first_word=True))
-    return lambda: settle_reports(arrivals, at=timezone.now())
+    return lambda: process_reports(arrivals, at=timezone.now())
 
 
 def reports_of_a_forgotten_one(scene: Scene) -> Operation:

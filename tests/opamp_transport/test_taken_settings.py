@@ -10,9 +10,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from agents.models import ReportedState
+from agents.opamp.connection_settings import SETTINGS_PAUSE
 from agents.services.leases import expire_agents
 from opamp_transport import runtime
-from opamp_transport.batch import SETTINGS_PAUSE
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import FakeAgent, run
 from tests.opamp_transport.conversations import BOTH, Line, events_of, lose_memory, row_of

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from agents.remote_config import ConfigFile
 from configurations.examples import collector_example
-from configurations.remote_config import ConfigFile
 from configurations.services.drafts import Draft, InvalidConfiguration
 from configurations.services.publishing import NameTaken, create_configuration
 from foundation.clock import clock

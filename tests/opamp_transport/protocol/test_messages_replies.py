@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.remote_config import ConfigFile, RemoteConfig
+from agents.replies import ErrorResponse, ErrorType, OpampSettings, Reply
 from agents.reports import CustomMessage
-from configurations.remote_config import ConfigFile, RemoteConfig
 from opamp_transport.proto import opamp_pb2
+from opamp_transport.protocol.encoding import encode_reply
 from opamp_transport.protocol.framing import wrap
-from opamp_transport.protocol.messages import encode_reply
-from opamp_transport.protocol.replies import ErrorResponse, ErrorType, HeartbeatOffer, Reply
 from tests.opamp_transport.protocol.wire import UID, frame
 
 YAML = RemoteConfig({"": ConfigFile(body=b"a: 1\n", content_type="text/yaml")})
@@ -64,7 +64,7 @@ class TestErrorsTravelAlone:
         report_available_components=True,
         remote_config=YAML,
         config_hash=b"h",
-        heartbeat_offer=HeartbeatOffer("wss://opamp.example/v1/opamp", 30, b"s"),
+        opamp_settings=OpampSettings("wss://opamp.example/v1/opamp", 30, b"s"),
         new_instance_uid=UID,
         restart=True,
         custom_capabilities=("c",),
@@ -152,8 +152,8 @@ class TestOffers:
 
     @pytest.mark.rule("S-75", "S-78", "S-79")
     def test_heartbeat_offer(self) -> None:
-        offer = HeartbeatOffer("wss://opamp.example/v1/opamp", 45, b"settings")
-        settings = _reply(encode_reply(Reply(UID.bytes, heartbeat_offer=offer))).connection_settings
+        offer = OpampSettings("wss://opamp.example/v1/opamp", 45, b"settings")
+        settings = _reply(encode_reply(Reply(UID.bytes, opamp_settings=offer))).connection_settings
         assert settings.hash == b"settings"
         assert settings.opamp.destination_endpoint == "wss://opamp.example/v1/opamp"
         assert settings.opamp.heartbeat_interval_seconds == 45
@@ -162,11 +162,11 @@ class TestOffers:
     @pytest.mark.rule("S-75", "S-78", "S-79")
     @pytest.mark.parametrize(
         "offer",
-        [HeartbeatOffer("", 30, b"h"), HeartbeatOffer("wss://e", 0, b"h"), HeartbeatOffer("wss://e", 30, b"")],
+        [OpampSettings("", 30, b"h"), OpampSettings("wss://e", 0, b"h"), OpampSettings("wss://e", 30, b"")],
     )
-    def test_incomplete_connection_settings_are_not_encoded(self, offer: HeartbeatOffer) -> None:
+    def test_incomplete_connection_settings_are_not_encoded(self, offer: OpampSettings) -> None:
         with pytest.raises(ValueError, match="connection settings"):
-            encode_reply(Reply(UID.bytes, heartbeat_offer=offer))
+            encode_reply(Reply(UID.bytes, opamp_settings=offer))
 
     @pytest.mark.rule("S-102")
     @pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configurations.remote_config import ConfigFile, RemoteConfig
+from agents.remote_config import ConfigFile, RemoteConfig
 
 files = st.builds(ConfigFile, st.binary(max_size=4), st.text("ab", max_size=2), st.text("ab", max_size=2))
 maps = st.dictionaries(st.text("ab", max_size=2), files, max_size=3)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from agents.remote_config import RemoteConfig
 from agents.reports import CustomMessage
-from configurations.remote_config import RemoteConfig
 
 
 class ServerCapabilities(enum.IntFlag):
@@ -22,8 +23,8 @@ class ServerCapabilities(enum.IntFlag):
     ACCEPTS_CONNECTION_SETTINGS_REQUEST = 0x40
 
 
-# AcceptsStatus always (S-52). Package statuses are kept and shown; packages themselves are not offered. The doors add
-# OffersConnectionSettings where the settings say so.
+# AcceptsStatus always (S-52). Package statuses are kept and shown. What else is offered, kinds of offers add
+# themselves (`agents.services.offers`).
 SERVER_CAPABILITIES = (
     ServerCapabilities.ACCEPTS_STATUS
     | ServerCapabilities.OFFERS_REMOTE_CONFIG
@@ -53,7 +54,7 @@ class ErrorResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class HeartbeatOffer:
+class OpampSettings:
     """``connection_settings.opamp`` with a deliberate heartbeat interval, never 0 (S-73, S-75).
 
     ``endpoint`` is the non-empty URL the agent reached us at (S-79). ``headers`` will let it in, those it sent itself or
@@ -73,6 +74,31 @@ class HeartbeatOffer:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferedPackage:
+    """``PackageAvailable``: one version of a package for one agent, and the single file it comes in (S-89).
+
+    ``package_hash`` covers all else and the file's content, ``content_hash`` is the file's SHA-256. ``signature`` is optional
+    and agent-defined; ``headers`` go with the download.
+    """
+
+    version: str
+    package_hash: bytes
+    download_url: str
+    content_hash: bytes
+    is_addon: bool = True
+    signature: bytes = b""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PackagesOffer:
+    """``PackagesAvailable``: all packages that an agent should have, by name, and the hash over all of them (S-89)."""
+
+    packages: Mapping[str, OfferedPackage]
+    all_packages_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One ``ServerToAgent``. ``instance_uid`` is the 16 raw bytes the agent last used, or ``b""`` when unreadable (S-27, S-101).
 
@@ -86,7 +112,8 @@ class Reply:
     report_available_components: bool = False
     remote_config: RemoteConfig | None = None
     config_hash: bytes = b""
-    heartbeat_offer: HeartbeatOffer | None = None
+    packages: PackagesOffer | None = None
+    opamp_settings: OpampSettings | None = None
     new_instance_uid: UUID | None = None
     restart: bool = False
     custom_capabilities: tuple[str, ...] | None = None

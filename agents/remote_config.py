@@ -1,4 +1,4 @@
-"""What is offered to an agent: a map of named files and its hash. Pure: standard library only."""
+"""What an agent is told to run: a map of named files, and its hash. Pure: standard library only."""
 
 from __future__ import annotations
 
@@ -44,22 +44,3 @@ class RemoteConfig:
                 digest.update(len(field).to_bytes(8, "big"))
                 digest.update(field)
         return digest.digest()
-
-
-@dataclass(frozen=True, slots=True)
-class DesiredConfig:
-    """What one agent should run, beside what decides whether to say so now.
-
-    ``answered``: the agent named this hash, whatever it said of it, and nobody asked anew since. ``offered``: it was
-    already sent on the present connection. ``retry_due``: enough time passed since, and attempts are left (S-63).
-    ``refused``: the answer was a failure without a hash. ``forced``: a person asked to send it once more, whatever the
-    agent answered.
-    """
-
-    config: RemoteConfig
-    config_hash: bytes
-    answered: bool
-    offered: bool
-    retry_due: bool
-    refused: bool = False
-    forced: bool = False

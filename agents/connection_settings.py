@@ -11,15 +11,15 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping
 
-from opamp_transport.protocol.replies import HeartbeatOffer
+from agents.replies import OpampSettings
 
 _HOST = re.compile(r"[A-Za-z0-9._~\[\]:%-]{1,255}")
 _SECURE = {"http": "https", "ws": "wss", "https": "https", "wss": "wss"}
 
 
-def heartbeat_offer(
+def opamp_settings(
     *, scheme: str, path: str, headers: Mapping[str, str], credentials: Iterable[str], interval_seconds: int, key: str
-) -> HeartbeatOffer | None:
+) -> OpampSettings | None:
     """The offer for an agent whose request had these ``headers``, or ``None`` when it named no usable host.
 
     ``credentials`` names the headers that are repeated. ``key`` makes the hash useless for guessing a weak secret: the
@@ -34,14 +34,14 @@ def heartbeat_offer(
     return _offer(f"{scheme}://{host}{path}", interval_seconds, repeated, key)
 
 
-def with_credential(offer: HeartbeatOffer, text: str, *, key: str) -> HeartbeatOffer:
+def with_credential(offer: OpampSettings, text: str, *, key: str) -> OpampSettings:
     """``offer`` with the credential ``text`` in place of what let the agent in; its hash differs (S-78)."""
     return _offer(offer.endpoint, offer.interval_seconds, (("Authorization", f"Bearer {text}"),), key)
 
 
-def _offer(endpoint: str, interval_seconds: int, headers: tuple[tuple[str, str], ...], key: str) -> HeartbeatOffer:
+def _offer(endpoint: str, interval_seconds: int, headers: tuple[tuple[str, str], ...], key: str) -> OpampSettings:
     digest = hmac.new(key.encode(), digestmod=hashlib.sha256)
     for field in (endpoint, str(interval_seconds), *(part for pair in headers for part in pair)):
         encoded = field.encode("utf-8", "surrogateescape")
         digest.update(len(encoded).to_bytes(8, "big") + encoded)
-    return HeartbeatOffer(endpoint, interval_seconds, digest.digest(), headers)
+    return OpampSettings(endpoint, interval_seconds, digest.digest(), headers)

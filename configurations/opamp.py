@@ -1,0 +1,205 @@
+"""Configurations as something the server offers: what a batch's agents should run, and what they said of it.
+
+Whether to offer it is decided by `DesiredConfig`; this file says what is desired and remembers what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from uuid import UUID
+
+from django.db.models import Max, Q
+
+from agents.models import AgentEvent
+from agents.remote_config import RemoteConfig
+from agents.replies import Reply
+from agents.reports import AgentCapabilities, RemoteConfigStatus, RemoteConfigStatuses
+from agents.services.batch import BatchAgent, ReportingAgent
+from agents.services.offers import MOST_PENDING, LockMissed, Offer
+from configurations import metrics
+from configurations.desired_config import DesiredConfig
+from configurations.models import Assignment, Revision
+from configurations.outcome import AssignmentStatus
+from configurations.services.assigning import AssignedAgent, assigned_agents
+from configurations.services.files_by_hash import remote_config_of
+from configurations.services.retrying import NothingToRetry
+from configurations.services.targeting import current_targeting, hold_targeting
+from foundation.clock import is_ahead
+
+# An agent whose answers never name the hash it was sent is offered it again with doubling pauses, this often at most (S-63).
+FIRST_RETRY = timedelta(seconds=30)
+MAX_OFFERS = 5
+
+_EVENT_OF_STATUS = {
+    AssignmentStatus.APPLYING.value: AgentEvent.Kind.APPLYING,
+    AssignmentStatus.APPLIED.value: AgentEvent.Kind.APPLIED,
+    AssignmentStatus.FAILED.value: AgentEvent.Kind.FAILED,
+}
+
+
+class ConfigurationOffer(Offer):
+    """Relabelled agents are matched, statuses are booked, and who should run something else than it does is told so."""
+
+    errors = {NothingToRetry: HTTPStatus.CONFLICT}
+
+    def lock(self) -> None:
+        """Keep targeting still if an agent may have to be matched, as far as can be known before their rows are read.
+
+        Before agents are locked, for a publish takes both in that order, and else each would wait for the other.
+        """
+        self._holds_targeting = self.batch.locks_everything or any(
+            arrival.report.agent_description is not None or arrival.known_sequence_num is None
+            for arrival in self.batch.arrivals
+        )
+        if self._holds_targeting:
+            hold_targeting(exclusive=False)
+
+    def read(self) -> None:
+        """The assignments; agents never seen get theirs here."""
+        members: Sequence[BatchAgent] = self.batch.agents
+        assigned = assigned_agents([member.agent for member in members], self.batch)
+        self._assigned = {each.agent.pk: each for each in assigned}
+        self._files: dict[str, RemoteConfig | None] = {}
+
+    def note_reports(self) -> None:
+        """Match the relabelled agents and book what was said of configurations.
+
+        Raises `LockMissed` for an agent that the process remembers and somebody has just deleted: it must be matched.
+        """
+        reporting: Sequence[ReportingAgent] = self.batch.agents
+        relabelled = [member for member in reporting if member.relabelled]
+        if relabelled and not self._holds_targeting:
+            raise LockMissed
+        targeting = current_targeting() if relabelled else None
+        newest_revisions = _newest_revisions_that_failed(reporting)
+        for member in reporting:
+            assigned = self._assigned[member.agent.pk]
+            said = _fresh_answer(member)
+            if said is not None:
+                # Before anything else is desired: it is about what was offered.
+                assigned.book(said, newest_revisions)
+            if member.relabelled and targeting is not None:
+                event = assigned.assign(targeting.winner(member.agent.labels))
+                if event is not None:
+                    member.events.append(event)
+            if member.gained_capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
+                # What was on its way when the agent took none was dropped there.
+                assigned.forget_offer()
+            if (
+                member.arrival.report.remote_config_status is not None
+                or member.is_new
+                or member.changed("capabilities")
+            ):
+                _update_status(member, assigned)
+
+    def part(self, agent: BatchAgent) -> DesiredConfig | None:
+        """``None`` for an agent that should run nothing of ours, or whose files have just been deleted."""
+        assigned, row = self._assigned[agent.agent.pk], agent.agent
+        assignment, failure = assigned.assignment, assigned.failure
+        if not assignment.revision_id:
+            return None
+        if row.configuration_hash not in self._files:
+            self._files[row.configuration_hash] = remote_config_of(row.configuration_hash)
+        config = self._files[row.configuration_hash]
+        if config is None:
+            return None
+        named = row.remote_config_hash == row.configuration_hash
+        return DesiredConfig(
+            config=config,
+            config_hash=bytes.fromhex(row.configuration_hash),
+            # A failure that is not booked is of before a person asked anew.
+            answered=(
+                (named and row.remote_config_status != RemoteConfigStatuses.FAILED)
+                or (failure is not None and failure.named)
+            ),
+            offered=assignment.offered_hash == row.configuration_hash and assignment.offered_lease == row.lease_id,
+            retry_due=_retry_due(assignment, self.batch.at),
+            refused=failure is not None and not failure.named,
+            forced=assignment.retry_requested,
+        )
+
+    def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
+        """The desired configuration goes out on the agent's present connection."""
+        if reply.remote_config is None:
+            return
+        assigned = self._assigned[agent.agent.pk]
+        metrics.OFFERS.labels("again" if assigned.assignment.offer_count else "first").inc()
+        agent.events.append(assigned.note_offer(agent.agent.lease_id))
+
+    def due_again_at(self, agent: BatchAgent) -> datetime | None:
+        """When the offer this agent has not answered may be sent again (S-63)."""
+        assignment = self._assigned[agent.agent.pk].assignment
+        return _retry_at(assignment) if assignment.status == AssignmentStatus.OFFERED.value else None
+
+    @classmethod
+    def pending_since(cls, at: datetime) -> Iterable[UUID]:
+        """Agents assigned since ``at`` to whom nothing was offered yet."""
+        waiting = Q(status=AssignmentStatus.PENDING.value) | Q(retry_requested=True)
+        rows = Assignment.objects.filter(waiting, assigned_at__gte=at, agent__connected=True)
+        return rows.values_list("agent__instance_uid", flat=True)[:MOST_PENDING]
+
+
+def _fresh_answer(member: ReportingAgent) -> RemoteConfigStatus | None:
+    """What a report said of configurations, unless the same bytes said it before (S-46), or nothing was merged (S-31)."""
+    if member.repeated or not member.speaks:
+        return None
+    return member.arrival.report.remote_config_status
+
+
+def _newest_revisions_that_failed(reporting: Sequence[ReportingAgent]) -> dict[str, int]:
+    """The newest revision of each hash that a report calls failed and that is not what its agent should run."""
+    hashes = {
+        named
+        for member in reporting
+        if (said := _fresh_answer(member)) is not None
+        and said.status is RemoteConfigStatuses.FAILED
+        and (named := said.last_remote_config_hash.hex())
+        and named != member.agent.configuration_hash
+    }
+    if not hashes:
+        return {}
+    revisions = Revision.objects.filter(hash__in=hashes).order_by().values_list("hash")
+    return dict(revisions.annotate(newest=Max("pk")))
+
+
+def _update_status(member: ReportingAgent, assigned: AssignedAgent) -> None:
+    """The assignment's status by what is known now, with lines for the timeline."""
+    changed = assigned.update_status()
+    agent, assignment = assigned.agent, assigned.assignment
+    if _went_back(member, assigned):
+        member.tell(AgentEvent.Kind.ROLLED_BACK, hash=agent.remote_config_hash[:12])
+    kind = _EVENT_OF_STATUS.get(assignment.status) if changed else None
+    if kind is not None:
+        member.tell(
+            kind,
+            configuration=agent.configuration_name,
+            revision=agent.configuration_revision,
+            error=assignment.error_message[:2000],
+        )
+
+
+def _went_back(member: ReportingAgent, assigned: AssignedAgent) -> bool:
+    """Whether the agent has just said that it runs other files again, after it was offered what it should run and failed."""
+    agent, assignment = assigned.agent, assigned.assignment
+    return (
+        assignment.status == AssignmentStatus.FAILED.value
+        and assignment.offered_hash == agent.configuration_hash
+        and agent.remote_config_status == RemoteConfigStatuses.APPLIED
+        and bool(agent.remote_config_hash)
+        and member.changed("remote_config_hash", "remote_config_status")
+    )
+
+
+def _retry_due(assignment: Assignment, at: datetime) -> bool:
+    retry_at = _retry_at(assignment)
+    # An offer of the future went out before the clock was put back: how long ago cannot be known.
+    return retry_at is not None and (at >= retry_at or is_ahead(assignment.offered_at, at))
+
+
+def _retry_at(assignment: Assignment) -> datetime | None:
+    if assignment.offered_at is None or assignment.offer_count >= MAX_OFFERS:
+        return None
+    pause: timedelta = FIRST_RETRY * 2 ** max(assignment.offer_count - 1, 0)
+    return assignment.offered_at + pause

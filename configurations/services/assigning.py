@@ -1,0 +1,182 @@
+"""One agent and what it should run: assigning a revision, booking what the agent says of it, and its status.
+
+Which revision that is decides `targeting`, when to offer it `configurations.desired_config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.models import Agent, AgentEvent
+from agents.reports import RemoteConfigStatus, RemoteConfigStatuses
+from configurations.failures import Failure, carried_to, failure_of, with_failure, without_failure
+from configurations.models import Assignment
+from configurations.outcome import AssignmentStatus, outcome_of
+from foundation.bulk_sql import bulk_read, is_new
+from foundation.unit_of_work import UnitOfWork
+
+# Fields of an assignment whose desired files did not go out since they are desired, or were asked for anew.
+NEVER_OFFERED: Mapping[str, Any] = {"offered_hash": "", "offered_lease": "", "offered_at": None, "offer_count": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an agent may be assigned to: one revision of one configuration."""
+
+    configuration_id: int
+    name: str
+    revision_id: int
+    number: int
+    hash: str
+
+
+@dataclass(slots=True)
+class AssignedAgent:
+    """An agent with its assignment while they are worked on; ``work`` writes what changes, at its time."""
+
+    work: UnitOfWork
+    agent: Agent
+    assignment: Assignment
+
+    def assign(self, target: Target | None) -> AgentEvent | None:
+        """Make ``target`` what the agent should run; returns the line for its timeline when that is a change.
+
+        Without a target the agent keeps what it runs and shows "unassigned". An unchanged hash keeps the answer it got;
+        another one begins anew, whatever was offered before, and is not offered when it failed here already.
+        """
+        assignment, agent = self.assignment, self.agent
+        if assignment.revision_id == (target.revision_id if target else None) and agent.configuration_name == (
+            target.name if target else ""
+        ):
+            return None
+        former_hash, former_name, failure = agent.configuration_hash, agent.configuration_name, self.failure
+        values: dict[str, Any] = {
+            "configuration_id": target.configuration_id if target else None,
+            "revision_id": target.revision_id if target else None,
+            "reason": Assignment.Reason.SELECTOR if target else Assignment.Reason.NONE,
+            "assigned_at": self.work.at,
+        }
+        if not target or target.hash != former_hash:
+            values |= {**NEVER_OFFERED, "retry_requested": False}
+        elif failure is not None:
+            values |= {"failures": carried_to(assignment.failures, target.hash, target.revision_id)}
+        for name, value in values.items():
+            self.work.change(assignment, name, value)
+        self.work.change(agent, "configuration_name", target.name if target else "")
+        self.work.change(agent, "configuration_revision", target.number if target else None)
+        self.work.change(agent, "configuration_hash", target.hash if target else "")
+        self.update_status()
+        if target is None:
+            return AgentEvent(
+                agent=agent, at=self.work.at, kind=AgentEvent.Kind.UNASSIGNED, data={"former": former_name}
+            )
+        return AgentEvent(
+            agent=agent,
+            at=self.work.at,
+            kind=AgentEvent.Kind.ASSIGNED,
+            data={"configuration": target.name, "revision": target.number},
+        )
+
+    def forget_offer(self) -> None:
+        """The offer sent last did not reach the agent."""
+        self.work.change(self.assignment, "offered_hash", "")
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure that is booked against what the agent should run."""
+        assignment = self.assignment
+        return failure_of(assignment.failures, self.agent.configuration_hash, assignment.revision_id)
+
+    def book(self, status: RemoteConfigStatus, newest_revisions: Mapping[str, int]) -> None:
+        """Remember a failure, or forget one that came right, as an agent has just said (S-63, S-64).
+
+        ``newest_revisions`` are keys by hash, of the hashes that agents called failed. APPLYING forgets nothing: an agent
+        that tries once more by itself may go back again without a word of its failure.
+        """
+        agent, assignment = self.agent, self.assignment
+        named, failures = status.last_remote_config_hash.hex(), assignment.failures
+        if assignment.status == AssignmentStatus.APPLIED.value and named != agent.configuration_hash:
+            # It lost what it had applied. Offers of before that were answered, and do not count as attempts (S-63).
+            self.work.change(assignment, "offer_count", min(assignment.offer_count, 1))
+        if status.status is RemoteConfigStatuses.APPLIED:
+            failures = without_failure(failures, named)
+        elif status.status is RemoteConfigStatuses.FAILED:
+            failed = named or assignment.offered_hash
+            revision = newest_revisions.get(failed)
+            if failed == agent.configuration_hash:
+                # Of what was not offered yet since a person published it, or asked anew, this is an answer of before.
+                revision = assignment.revision_id if assignment.offered_hash == failed else None
+            if revision is not None:
+                failures = with_failure(
+                    failures, failed, revision=revision, error=status.error_message, named=bool(named)
+                )
+        self.work.change(assignment, "failures", failures)
+
+    def ask_anew(self) -> None:
+        """Whatever the agent answered, what it should run goes out once more, as if it were new."""
+        values = {
+            **NEVER_OFFERED,
+            "failures": without_failure(self.assignment.failures, self.agent.configuration_hash),
+            "retry_requested": True,
+            "assigned_at": self.work.at,
+        }
+        for name, value in values.items():
+            self.work.change(self.assignment, name, value)
+        self.update_status()
+
+    def update_status(self) -> bool:
+        """Weigh what the agent said against what it should run; true when the assignment's status changed."""
+        agent, assignment, failure = self.agent, self.assignment, self.failure
+        outcome = outcome_of(
+            desired_hash=agent.configuration_hash,
+            offered_hash=assignment.offered_hash,
+            reported_hash=agent.remote_config_hash,
+            reported_status=agent.remote_config_status,
+            capabilities=agent.capabilities,
+            failed=failure is not None,
+        )
+        self.work.change(agent, "in_sync", outcome.in_sync)
+        self.work.change(agent, "config_failed", outcome.failed)
+        self.work.change(agent, "config_applying", outcome.status is AssignmentStatus.APPLYING)
+        error = failure.error if failure is not None and outcome.failed else ""
+        self.work.change(assignment, "error_message", error)
+        if not self.work.change(assignment, "status", outcome.status.value):
+            return False
+        self.work.change(assignment, "status_at", self.work.at)
+        return True
+
+    def note_offer(self, lease_id: str) -> AgentEvent:
+        """The desired configuration goes out on this connection now; returns the line for the timeline."""
+        assignment, agent = self.assignment, self.agent
+        values: dict[str, Any] = {
+            "offered_hash": agent.configuration_hash,
+            "offered_lease": lease_id,
+            "offered_at": self.work.at,
+            "offer_count": assignment.offer_count + 1,
+            "retry_requested": False,
+        }
+        for name, value in values.items():
+            self.work.change(assignment, name, value)
+        self.update_status()
+        return AgentEvent(
+            agent=agent,
+            at=self.work.at,
+            kind=AgentEvent.Kind.OFFERED,
+            data={"configuration": agent.configuration_name, "revision": agent.configuration_revision},
+        )
+
+
+def assigned_agents(agents: Sequence[Agent], work: UnitOfWork) -> list[AssignedAgent]:
+    """The agents with their assignments, in the same order; those that have none get an empty one, which ``work`` inserts."""
+    keys = [agent.pk for agent in agents if not is_new(agent)]
+    known = {row.agent_id: row for row in bulk_read(Assignment, {"agent": keys})}
+    assigned = []
+    for agent in agents:
+        assignment = known.get(agent.pk)
+        if assignment is None:
+            assignment = Assignment(agent=agent, assigned_at=work.at)
+            work.insert(assignment)
+        assigned.append(AssignedAgent(work, agent, assignment))
+    return assigned

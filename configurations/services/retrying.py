@@ -1,0 +1,47 @@
+"""Offering an agent its configuration once more, at a person's request."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import services as accounts
+from accounts.models import User
+from agents.models import Agent, AgentEvent
+from agents.reports import AgentCapabilities
+from agents.services.timeline import write_line
+from configurations.models import Assignment
+from configurations.services.assigning import AssignedAgent
+from foundation import wakeups
+from foundation.messages import Sentence
+from foundation.unit_of_work import UnitOfWork
+
+
+class NothingToRetry(ValueError):
+    """The agent has no desired configuration, or cannot take one; the text says which."""
+
+
+@transaction.atomic(durable=True)
+def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
+    """Offer an agent its configuration once more, although it answered (usually FAILED). Raises `NothingToRetry`."""
+    agent = Agent.objects.select_for_update().get(pk=agent_id)
+    assignment = Assignment.objects.filter(agent=agent, revision__isnull=False).first()
+    if assignment is None:
+        raise NothingToRetry(Sentence("No configuration is assigned to {agent}.", agent=str(agent)))
+    if not agent.capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
+        raise NothingToRetry(Sentence("{agent} does not accept remote configuration.", agent=str(agent)))
+    work = UnitOfWork(at)
+    AssignedAgent(work, agent, assignment).ask_anew()
+    work.save()
+    said = {"configuration": agent.configuration_name, "revision": agent.configuration_revision}
+    write_line(
+        AgentEvent(
+            agent=agent,
+            at=at,
+            kind=AgentEvent.Kind.COMMAND,
+            data={"command": "retry", **said, "by": by.get_username() if by else ""},
+        )
+    )
+    accounts.record(by=by, verb="configuration.retry", target=agent, name=agent.name_and_host(), data=said)
+    wakeups.wake([agent.instance_uid])

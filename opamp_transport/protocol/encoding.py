@@ -1,0 +1,112 @@
+"""`Reply` to protobuf bytes. Beside `messages`, which reads them, the only file that sees protobuf.
+
+Pure: no transport (the WebSocket header comes later), no state, no decisions about what to say.
+"""
+
+from __future__ import annotations
+
+import math
+
+from agents.remote_config import RemoteConfig
+from agents.replies import ErrorResponse, ErrorType, OfferedPackage, OpampSettings, PackagesOffer, Reply
+from opamp_transport.proto import opamp_pb2
+
+_ERROR_TYPES = {
+    ErrorType.UNKNOWN: opamp_pb2.ServerErrorResponseType_Unknown,
+    ErrorType.BAD_REQUEST: opamp_pb2.ServerErrorResponseType_BadRequest,
+    ErrorType.UNAVAILABLE: opamp_pb2.ServerErrorResponseType_Unavailable,
+}
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """One ``ServerToAgent`` without header; maps are written in key order, so equal replies are equal bytes.
+
+    An error travels with the uid alone (S-38), a restart with uid and capabilities alone (S-96). What else ``reply``
+    holds is left out; to say it in a later reply is up to the caller.
+
+    Raises ValueError: an offer no agent may get, that is a configuration without a hash (S-59), connection settings
+    without hash, endpoint or interval (S-75, S-78, S-79), packages without hashes or file (S-89), or a retry time that
+    is negative or not finite.
+    """
+    message = opamp_pb2.ServerToAgent(instance_uid=reply.instance_uid)
+    if reply.error is not None:
+        _put_error(message.error_response, reply.error)
+        return message.SerializeToString()
+    message.capabilities = reply.capabilities
+    if reply.restart:
+        # Restart is the zero value: nothing but the presence of the sub-message says it (S-97).
+        message.command.SetInParent()
+        return message.SerializeToString()
+    if reply.report_full_state:
+        message.flags |= opamp_pb2.ServerToAgentFlags_ReportFullState
+    if reply.report_available_components:
+        message.flags |= opamp_pb2.ServerToAgentFlags_ReportAvailableComponents
+    if reply.remote_config is not None:
+        _put_remote_config(message.remote_config, reply.remote_config, reply.config_hash)
+    if reply.packages is not None:
+        _put_packages(message.packages_available, reply.packages)
+    if reply.opamp_settings is not None:
+        _put_opamp_settings(message.connection_settings, reply.opamp_settings)
+    if reply.new_instance_uid is not None:
+        message.agent_identification.new_instance_uid = reply.new_instance_uid.bytes
+    if reply.custom_capabilities is not None:
+        message.custom_capabilities.SetInParent()
+        message.custom_capabilities.capabilities.extend(reply.custom_capabilities)
+    if reply.custom_message is not None:
+        message.custom_message.capability = reply.custom_message.capability
+        message.custom_message.type = reply.custom_message.type
+        message.custom_message.data = reply.custom_message.data
+    return message.SerializeToString(deterministic=True)
+
+
+def _put_error(message: opamp_pb2.ServerErrorResponse, error: ErrorResponse) -> None:
+    message.type = _ERROR_TYPES[error.type]
+    message.error_message = error.message
+    if error.type is ErrorType.UNAVAILABLE and error.retry_after_seconds is not None:
+        if not (math.isfinite(error.retry_after_seconds) and error.retry_after_seconds >= 0):
+            raise ValueError(f"retry_after_seconds must be a finite time from 0 on, not {error.retry_after_seconds}")
+        message.retry_info.retry_after_nanoseconds = round(error.retry_after_seconds * 1e9)
+
+
+def _put_remote_config(message: opamp_pb2.AgentRemoteConfig, offered: RemoteConfig, config_hash: bytes) -> None:
+    if not config_hash:
+        raise ValueError("a remote configuration must be offered with its hash (S-59)")
+    message.config_hash = config_hash
+    # Present even when the map is empty: that means "run with none" (S-67).
+    message.config.SetInParent()
+    for key, file in offered.files.items():
+        entry = message.config.config_map[key]
+        entry.body = file.body
+        entry.content_type = file.content_type
+        entry.role = file.role
+
+
+def _put_opamp_settings(message: opamp_pb2.ConnectionSettingsOffers, offer: OpampSettings) -> None:
+    if not (offer.settings_hash and offer.endpoint and offer.interval_seconds > 0):
+        raise ValueError("connection settings need a hash, an endpoint and an interval above 0 (S-75, S-78, S-79)")
+    message.hash = offer.settings_hash
+    message.opamp.destination_endpoint = offer.endpoint
+    message.opamp.heartbeat_interval_seconds = offer.interval_seconds
+    for name, value in offer.headers:
+        message.opamp.headers.headers.add(key=name, value=value)
+
+
+def _put_packages(message: opamp_pb2.PackagesAvailable, offer: PackagesOffer) -> None:
+    if not offer.all_packages_hash:
+        raise ValueError("packages must be offered with the hash of all of them (S-89)")
+    message.all_packages_hash = offer.all_packages_hash
+    for name, package in offer.packages.items():
+        _put_package(message.packages[name], package)
+
+
+def _put_package(message: opamp_pb2.PackageAvailable, package: OfferedPackage) -> None:
+    if not (package.package_hash and package.content_hash and package.download_url):
+        raise ValueError("a package needs a hash, and a file with address and hash of its own (S-89)")
+    message.type = opamp_pb2.PackageType_Addon if package.is_addon else opamp_pb2.PackageType_TopLevel
+    message.version = package.version
+    message.hash = package.package_hash
+    message.file.download_url = package.download_url
+    message.file.content_hash = package.content_hash
+    message.file.signature = package.signature
+    for name, value in package.headers:
+        message.file.headers.headers.add(key=name, value=value)
