@@ -15,7 +15,8 @@ from foundation.events import Event
 class AgentTimelineEvent(Event):
     """One line of an agent's timeline was written, or said once more.
 
-    ``kind`` is a value of `agents.models.AgentEvent.Kind`, ``data`` what its text is filled with. ``at`` is when it happened.
+    ``kind`` is a value of `agents.models.AgentEvent.Kind` or one that an app has registered, ``data`` what its text is filled with.
+    ``at`` is when it happened.
     ``instance_uid`` is ``None`` where the writer did not have the agent's row, as for agents of a lost process. ``repeated``: the
     line was folded into an earlier one, so the timeline only counts it.
     """
