@@ -11,9 +11,9 @@ from django.db import connection
 
 from agents.models import Agent, AgentEvent
 from agents.selectors import Entry, SelectorIndex
+from agents.services.timeline import write_lines
 from configurations.models import Configuration, TargetingGeneration
 from configurations.services.assigning import Target, assigned_agents
-from foundation.bulk_sql import bulk_insert
 from foundation.unit_of_work import UnitOfWork
 
 _BATCH = 1_000
@@ -136,5 +136,5 @@ def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> lis
                 events.append(event)
                 moved.append(assigned.agent.instance_uid)
         work.save()
-        bulk_insert(events)
+        write_lines(events)
     return moved
