@@ -1,7 +1,7 @@
-"""Work that many connections bring at the same moment, done piece by piece with a pause between two pieces.
+"""Work that many connections bring at the same moment, done piece by piece, with a pause where others need the time.
 
-In the pauses everybody else is served, so a storm or flood of peers delays the others by one piece and not by their
-number; and what a piece leads to, answers and database work, finds the time it needs.
+Between two pieces everybody else is served, so a storm or flood of peers delays the others by one piece and not by their
+number. In the pauses what a piece leads to, answers and database work, finds the time it needs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,14 @@ class PacedWork(enum.Enum):
 
     # 250 KiB a second of small messages from all that flood; of large ones up to 64 MiB, since they come in large pieces.
     PARSING = 0.004
-    # A handshake costs a quarter of a millisecond, and timers are a little late. So those of 10,000 clients take two workers 12 s,
-    # and a crowd that only knocks takes a fifth of the time.
+    # A handshake costs a quarter of a millisecond, and leads to a report that costs several times that. Where the loop is not
+    # behind, the next one follows at once: nobody needs the time. A crowd that only knocks is answered in the pauses of others.
     HANDSHAKE = 0.0015
+
+
+# A loop that comes round later than this (seconds) has others to serve, or waits for a thread that computes. At rest it takes a
+# tenth of it.
+_BEHIND = 0.0005
 
 
 class Pacing:
@@ -33,7 +38,9 @@ class Pacing:
         self.loop = loop
         self._pause = work.value
         self._waiting: deque[Callable[[], None]] = deque()
+        self._always = work is PacedWork.PARSING
         self._not_before = 0.0
+        self._due_at = 0.0
         self._scheduled = False
 
     @classmethod
@@ -53,7 +60,9 @@ class Pacing:
         if self._scheduled:
             return
         self._scheduled = True
-        wait = self._not_before - time.monotonic()
+        now = time.monotonic()
+        wait = self._not_before - now
+        self._due_at = max(now, self._not_before)
         if wait <= 0:
             self.loop.call_soon(self._run_next)
         else:
@@ -70,8 +79,9 @@ class Pacing:
         try:
             self._waiting.popleft()()
         finally:
-            # One that took long is followed by a pause as long: half of the time at most.
             done = time.monotonic()
-            self._not_before = done + max(self._pause, done - begun)
+            if self._always or begun - self._due_at > _BEHIND or done - begun > self._pause:
+                # One that took long is followed by a pause as long: half of the time at most.
+                self._not_before = done + max(self._pause, done - begun)
             if self._waiting:
                 self._schedule()

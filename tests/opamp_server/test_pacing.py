@@ -36,6 +36,34 @@ def test_there_is_a_pause_between_two_pieces_and_none_before_the_first() -> None
     asyncio.run(body())
 
 
+def test_handshakes_follow_each_other_at_once_while_nobody_else_needs_the_loop() -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        queue, done = Pacing.of(loop, PacedWork.HANDSHAKE), []
+        for number in range(4):
+            queue.add(functools.partial(done.append, number))
+        for turns in range(1, 6):
+            await asyncio.sleep(0)
+            assert len(done) <= turns, "others come between"
+        assert done == [0, 1, 2, 3]
+
+    asyncio.run(body())
+
+
+def test_handshakes_pause_while_the_loop_is_behind() -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        queue, times = Pacing.of(loop, PacedWork.HANDSHAKE), []
+        for _ in range(3):
+            queue.add(lambda: times.append(time.monotonic()))
+        time.sleep(0.01)  # noqa: ASYNC251  somebody else's work
+        while len(times) < 2:
+            await asyncio.sleep(0)
+        assert times[1] - times[0] >= PacedWork.HANDSHAKE.value
+
+    asyncio.run(body())
+
+
 def test_kinds_and_loops_have_queues_of_their_own() -> None:
     async def queue(kind: PacedWork) -> Pacing:
         return Pacing.of(asyncio.get_running_loop(), kind)
