@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 
 import pytest
@@ -16,13 +17,22 @@ from agents.remote_config import ConfigFile, RemoteConfig
 from configurations.models import Configuration, Revision
 from configurations.services.publishing import AlreadyReleased, add_revision, release
 from configurations.services.targeting import hold_targeting
-from opamp_transport import runtime
 from rollouts.audiences import EVERYONE, Instances
 from rollouts.models import Release
-from tests.fake_agent import APPLIED, FakeAgent
+from tests.fake_agent import APPLIED, FakeAgent, run
 from tests.opamp_transport.conversations import BOTH, PROD, Line, publish
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _run(test):
+    """The test, run on a loop of its own."""
+
+    @functools.wraps(test)
+    def on_a_loop(**arguments):
+        run(test(**arguments))
+
+    return on_a_loop
 
 
 @sync_to_async
@@ -49,44 +59,40 @@ async def _apply(line, agent, offered):
 
 
 @BOTH
+@_run
 async def test_a_release_to_a_part_reaches_that_part_alone(transport):
-    try:
-        first = await publish(body="a: 1\n")
-        canary, other = FakeAgent(labels=PROD), FakeAgent(labels=PROD)
-        async with Line(transport) as one, Line(transport) as two:
-            for line, agent in ((one, canary), (two, other)):
-                assert (await line.tell_all(agent)).remote_config.config_hash == first
-                await _apply(line, agent, first)
-            second = await _release("a: 2\n", Instances(frozenset({canary.uid})))
-            assert (await one.hear(canary)).remote_config.config_hash == second
-            assert await two.nothing_comes(other)
-            await _apply(one, canary, second)
-            assert await _seen(canary) == ("prod-config", 2, True)
-            assert await _seen(other) == ("prod-config", 1, True)
-            third = await _release("a: 3\n", EVERYONE)
-            for line, agent in ((one, canary), (two, other)):
-                assert (await line.hear(agent)).remote_config.config_hash == third
-    finally:
-        await runtime.stop()
+    first = await publish(body="a: 1\n")
+    canary, other = FakeAgent(**PROD), FakeAgent(**PROD)
+    async with Line(transport) as one, Line(transport) as two:
+        for line, agent in ((one, canary), (two, other)):
+            assert (await line.tell_all(agent)).remote_config.config_hash == first
+            await _apply(line, agent, first)
+        second = await _release("a: 2\n", Instances(frozenset({canary.uid})))
+        assert (await one.hear(canary)).remote_config.config_hash == second
+        assert await two.nothing_comes(other)
+        await _apply(one, canary, second)
+        assert await _seen(canary) == ("prod-config", 2, True)
+        assert await _seen(other) == ("prod-config", 1, True)
+        third = await _release("a: 3\n", EVERYONE)
+        for line, agent in ((one, canary), (two, other)):
+            assert (await line.hear(agent)).remote_config.config_hash == third
 
 
+@_run
 async def test_joining_and_leaving_happen_with_the_audience():
-    try:
-        await publish(body="a: 1\n")
-        prod, dev, late = FakeAgent(labels=PROD), FakeAgent(labels={"env": "dev"}), FakeAgent(labels=PROD)
-        async with Line("http") as line:
-            for agent in (prod, dev):
-                await line.tell_all(agent)
-            await _release("a: 2\n", Instances(frozenset({dev.uid})), selector={"env": "dev"})
-            assert (await _seen(prod))[:2] == ("prod-config", 1)
-            assert (await _seen(dev))[:2] == ("prod-config", 2)
-            await line.tell_all(late)
-            assert (await _seen(late))[:2] == ("prod-config", 1)
-            await _release("a: 3\n", EVERYONE, selector={"env": "dev"})
-            assert (await _seen(prod))[:2] == ("", None)
-            assert (await _seen(dev))[:2] == ("prod-config", 3)
-    finally:
-        await runtime.stop()
+    await publish(body="a: 1\n")
+    prod, dev, late = FakeAgent(**PROD), FakeAgent(env="dev"), FakeAgent(**PROD)
+    async with Line("http") as line:
+        for agent in (prod, dev):
+            await line.tell_all(agent)
+        await _release("a: 2\n", Instances(frozenset({dev.uid})), selector={"env": "dev"})
+        assert (await _seen(prod))[:2] == ("prod-config", 1)
+        assert (await _seen(dev))[:2] == ("prod-config", 2)
+        await line.tell_all(late)
+        assert (await _seen(late))[:2] == ("prod-config", 1)
+        await _release("a: 3\n", EVERYONE, selector={"env": "dev"})
+        assert (await _seen(prod))[:2] == ("", None)
+        assert (await _seen(dev))[:2] == ("prod-config", 3)
 
 
 @sync_to_async
@@ -94,18 +100,17 @@ def _publish_twice():
     row = Configuration.objects.select_related("current").get()
     with pytest.raises(AlreadyReleased):
         release(row.current, to=EVERYONE, by=None, at=timezone.now())
-    return list(Release.objects.order_by("pk").values_list("ended_at__isnull", flat=True)), AuditEntry.objects.count()
+    return [release.ended_at is None for release in Release.objects.order_by("pk")], AuditEntry.objects.count()
 
 
+@_run
 async def test_a_release_to_everyone_ends_those_before_and_each_publish_is_audited_once():
-    try:
-        await publish(body="a: 1\n")
-        await publish(body="a: 2\n")
-        assert await _publish_twice() == ([False, True], 2)
-    finally:
-        await runtime.stop()
+    await publish(body="a: 1\n")
+    await publish(body="a: 2\n")
+    assert await _publish_twice() == ([False, True], 2)
 
 
+@_run
 async def test_an_upgrade_releases_what_is_current():
     @sync_to_async
     def upgraded():
@@ -115,13 +120,10 @@ async def test_an_upgrade_releases_what_is_current():
         migration.release_what_is_current(apps, None)
         return list(Revision.objects.released().values_list("number", flat=True))
 
-    try:
-        await publish(body="a: 1\n")
-        await publish(body="a: 2\n")
-        assert await upgraded() == [2]
-        agent = FakeAgent(labels=PROD)
-        async with Line("http") as line:
-            await line.tell_all(agent)
-        assert (await _seen(agent))[:2] == ("prod-config", 2)
-    finally:
-        await runtime.stop()
+    await publish(body="a: 1\n")
+    await publish(body="a: 2\n")
+    assert await upgraded() == [2]
+    agent = FakeAgent(**PROD)
+    async with Line("http") as line:
+        await line.tell_all(agent)
+    assert (await _seen(agent))[:2] == ("prod-config", 2)
