@@ -1,4 +1,4 @@
-"""Rows of work: a pause between two pieces, in order, whatever becomes of a piece."""
+"""Queues of work: a pause between two pieces, in order, whatever becomes of a piece."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import time
 
 import pytest
 
-from opamp_platform.peers.turns import Kind, Turns
+from opamp_server.pacing import PacedWork, Pacing
 
 
 def test_there_is_a_pause_between_two_pieces_and_none_before_the_first() -> None:
     async def body() -> None:
         loop = asyncio.get_running_loop()
-        row, times = Turns.of(loop, Kind.PARSING), []
+        queue, times = Pacing.of(loop, PacedWork.PARSING), []
         begun = loop.time()
         for _ in range(4):
-            row.join(lambda: times.append(loop.time()))
+            queue.add(lambda: times.append(loop.time()))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert len(times) == 1, "others come between"
         while len(times) < 4:
             await asyncio.sleep(0.001)
-        assert times[-1] - begun >= 3 * Kind.PARSING.value
+        assert times[-1] - begun >= 3 * PacedWork.PARSING.value
         pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
-        assert min(pauses) >= Kind.PARSING.value - loop._clock_resolution  # type: ignore[attr-defined]
-        await asyncio.sleep(2 * Kind.PARSING.value)
-        row.join(lambda: times.append(loop.time()))
+        assert min(pauses) >= PacedWork.PARSING.value - loop._clock_resolution  # type: ignore[attr-defined]
+        await asyncio.sleep(2 * PacedWork.PARSING.value)
+        queue.add(lambda: times.append(loop.time()))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert len(times) == 5, "whoever comes alone does not wait"
@@ -36,37 +36,37 @@ def test_there_is_a_pause_between_two_pieces_and_none_before_the_first() -> None
     asyncio.run(body())
 
 
-def test_kinds_and_loops_have_rows_of_their_own() -> None:
-    async def row(kind: Kind) -> Turns:
-        return Turns.of(asyncio.get_running_loop(), kind)
+def test_kinds_and_loops_have_queues_of_their_own() -> None:
+    async def queue(kind: PacedWork) -> Pacing:
+        return Pacing.of(asyncio.get_running_loop(), kind)
 
-    async def body() -> tuple[Turns, Turns, Turns]:
-        return await row(Kind.PARSING), await row(Kind.PARSING), await row(Kind.HANDSHAKE)
+    async def body() -> tuple[Pacing, Pacing, Pacing]:
+        return await queue(PacedWork.PARSING), await queue(PacedWork.PARSING), await queue(PacedWork.HANDSHAKE)
 
     first, same, other = asyncio.run(body())
     assert first is same
     assert first is not other
-    assert asyncio.run(row(Kind.PARSING)) is not first
+    assert asyncio.run(queue(PacedWork.PARSING)) is not first
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_piece_that_fails_or_joins_again_stops_nobody(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(PacedWork))
+def test_a_piece_that_fails_or_joins_again_stops_nobody(kind: PacedWork) -> None:
     async def body() -> None:
         loop = asyncio.get_running_loop()
         failures: list[object] = []
         loop.set_exception_handler(lambda _loop, context: failures.append(context["exception"]))
-        row, done = Turns.of(loop, kind), []
+        queue, done = Pacing.of(loop, kind), []
 
         def again() -> None:
             done.append("again")
             if done.count("again") < 3:
-                row.join(again)
+                queue.add(again)
 
         def fails() -> None:
             raise ValueError
 
         for piece in (fails, again, lambda: done.append("last")):
-            row.join(piece)
+            queue.add(piece)
         async with asyncio.timeout(10):
             while len(done) < 4:
                 await asyncio.sleep(0.001)
@@ -76,13 +76,13 @@ def test_a_piece_that_fails_or_joins_again_stops_nobody(kind: Kind) -> None:
     asyncio.run(body())
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_loop_that_was_late_makes_up_for_nothing(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(PacedWork))
+def test_a_loop_that_was_late_makes_up_for_nothing(kind: PacedWork) -> None:
     async def body() -> None:
         loop = asyncio.get_running_loop()
-        row, done = Turns.of(loop, kind), []
+        queue, done = Pacing.of(loop, kind), []
         for number in range(20):
-            row.join(functools.partial(done.append, number))
+            queue.add(functools.partial(done.append, number))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         before = len(done)

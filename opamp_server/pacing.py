@@ -14,38 +14,38 @@ from collections.abc import Callable
 from typing import ClassVar
 
 
-class Kind(enum.Enum):
-    """What is done in turns, and the pause after each piece (seconds). Kinds do not wait for each other."""
+class PacedWork(enum.Enum):
+    """What is paced, and the pause after each piece (seconds). One kind of work does not wait for another."""
 
     # 250 KiB a second of small messages from all that flood; of large ones up to 64 MiB, since they come in large pieces.
     PARSING = 0.004
-    # A handshake costs a quarter of a millisecond, and timers are a little late. So those of 10,000 agents take two workers 12 s,
+    # A handshake costs a quarter of a millisecond, and timers are a little late. So those of 10,000 clients take two workers 12 s,
     # and a crowd that only knocks takes a fifth of the time.
     HANDSHAKE = 0.0015
 
 
-class Turns:
-    """A row of callables of one kind."""
+class Pacing:
+    """A queue of callables of one kind."""
 
-    _rows: ClassVar[dict[Kind, Turns]] = {}
+    _queues: ClassVar[dict[PacedWork, Pacing]] = {}
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, kind: Kind) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: PacedWork) -> None:
         self.loop = loop
-        self._pause = kind.value
+        self._pause = work.value
         self._waiting: deque[Callable[[], None]] = deque()
         self._not_before = 0.0
         self._scheduled = False
 
     @classmethod
-    def of(cls, loop: asyncio.AbstractEventLoop, kind: Kind) -> Turns:
-        """The row of this loop; one that belonged to a former loop is forgotten."""
-        row = cls._rows.get(kind)
-        if row is None or row.loop is not loop:
-            row = cls._rows[kind] = cls(loop, kind)
-        return row
+    def of(cls, loop: asyncio.AbstractEventLoop, work: PacedWork) -> Pacing:
+        """The queue of this loop; one that belonged to a former loop is forgotten."""
+        queue = cls._queues.get(work)
+        if queue is None or queue.loop is not loop:
+            queue = cls._queues[work] = cls(loop, work)
+        return queue
 
-    def join(self, piece: Callable[[], None]) -> None:
-        """Have ``piece`` called when its turn comes, at the earliest in the next turn of the loop."""
+    def add(self, piece: Callable[[], None]) -> None:
+        """Have ``piece`` called after those before it, at the earliest in the next iteration of the loop."""
         self._waiting.append(piece)
         self._schedule()
 
@@ -55,11 +55,11 @@ class Turns:
         self._scheduled = True
         wait = self._not_before - time.monotonic()
         if wait <= 0:
-            self.loop.call_soon(self._turn)
+            self.loop.call_soon(self._run_next)
         else:
-            self.loop.call_later(wait, self._turn)
+            self.loop.call_later(wait, self._run_next)
 
-    def _turn(self) -> None:
+    def _run_next(self) -> None:
         self._scheduled = False
         if time.monotonic() < self._not_before:
             # Timers count whole milliseconds from when the loop last looked at its clock, and so come early.
