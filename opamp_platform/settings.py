@@ -159,6 +159,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "csp",
     "agents",
+    "rollouts",
     "configurations",
     "opamp_transport",
     # Brings its command alone.
