@@ -44,7 +44,7 @@ class TestFleet:
         Agent.objects.filter(pk=report("web-4").pk).update(connected=False)
         with django_assert_num_queries(1):
             counts = Agent.objects.count_by_status()
-        assert counts == {Status.CONNECTED: 2, Status.ERROR: 1, Status.DISCONNECTED: 1}
+        assert +counts == {Status.CONNECTED: 2, Status.ERROR: 1, Status.DISCONNECTED: 1}
 
     def test_a_count_is_kept_for_a_while(
         self,
