@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The locks are complete, so pip has nothing to resolve: a release made after them cannot change what is installed.
 EXACTLY := -q --disable-pip-version-check --require-hashes --no-deps
 
-.PHONY: run demo messages test bench bench-full test-faults fuzz conformance install lint lock proto proto-check clean
+.PHONY: run demo messages test bench bench-full test-faults fuzz conformance install lint lint-templates lock proto proto-check clean
 
 run: .venv/.base
 	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -52,11 +52,18 @@ conformance: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory lint-templates
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(MAKE) --no-print-directory proto-check
+
+# djade changes no line of HTML, so it cannot break long ones: that is for whoever writes them.
+lint-templates: install
+	find . -name '*.html' -not -path './.venv/*' | xargs $(BIN)/djade --check
+	@! find . -name '*.html' -not -path './.venv/*' | LC_ALL=C.UTF-8 xargs grep -nE '.{161}' \
+	  || { echo "lines above 160 characters"; exit 1; }
 
 proto-check: install
 	PYTHON=$(BIN)/python opamp_transport/proto/generate.sh --check
