@@ -3,6 +3,7 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8080
 BIN := .venv/bin
+PYTEST ?= $(BIN)/python -m pytest
 # The locks are complete, so pip has nothing to resolve: a release made after them cannot change what is installed.
 EXACTLY := -q --disable-pip-version-check --require-hashes --no-deps
 
@@ -23,9 +24,10 @@ demo: .venv/.base
 
 install: .venv/.dev
 
+# A process for each core; each takes whole files, since many share a server among their tests. ARGS="-n0 …" runs in one.
 test: install
 	@$(BIN)/python -m tests.interop.collectors
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) -n logical --dist loadfile $(ARGS)
 
 # Every scenario, small; with DATABASE_URL and REDIS_URL on PostgreSQL with two workers. See docs/benchmarks.md.
 bench: install
