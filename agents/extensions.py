@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.http import HttpRequest
 
@@ -23,8 +24,8 @@ CustomMessageReceiver = Callable[[Any, CustomMessage, datetime], CustomMessage |
 What it returns is sent to the agent. Kept short: reports wait for the same database threads.
 """
 
-Placing = Callable[[Sequence[Mapping[str, str]]], Sequence[str]]
-"""From the labels of some agents to the names of what each should run; changes nothing."""
+Placing = Callable[[Sequence[tuple[UUID, Mapping[str, str]]]], Sequence[str]]
+"""From the instance uids and labels of some agents to the names of what each should run; changes nothing."""
 
 Relabelling = Callable[[], None]
 """Called at the beginning of a transaction that is going to change labels, before any agent's row is locked."""
@@ -91,9 +92,9 @@ def register_placing(callback: Placing) -> None:
     _placing = callback
 
 
-def placed(labels: Sequence[Mapping[str, str]]) -> Sequence[str]:
-    """The names of the configurations that agents with these labels should run, ``""`` for none."""
-    return _placing(labels) if _placing is not None else [""] * len(labels)
+def placed(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> Sequence[str]:
+    """The names of the configurations that agents with these uids and labels should run, ``""`` for none."""
+    return _placing(agents) if _placing is not None else [""] * len(agents)
 
 
 def register_panel(panel: Panel) -> None:

@@ -14,7 +14,7 @@ from tests.live_server import ROOT
 # Threads that allocate at the same time, and then how many heaps the C library has made, by its own account.
 _HEAPS = """
 import ctypes, sys, threading
-from opamp_platform.server import keep_heap_small
+from opamp_server.serving import keep_heap_small
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 if sys.argv[1] == "small":

@@ -2,11 +2,11 @@
 
 Each worker has a slot with listening sockets of its own on the same addresses (``SO_REUSEPORT``), among which the kernel
 spreads connections evenly; on one shared socket the worker that woke up last would get most of them. The slots' sockets
-stay open here, so that who connects while a worker is replaced waits for the next one instead of being turned away.
+stay open here, so that who connects while a worker is replaced waits for the next one instead of being refused.
 
-`serve` turns into this program when the database is prepared, and so leaves behind what that took: 12 MiB stay of 100. For
-the same reason there is nothing but a little of the standard library here: no Django, no event loop, no logging. It knows
-nothing of what workers do; each one answers on a line of its own (see `opamp_platform.worker`).
+The program that prepares a server becomes this one, and so leaves behind what that took: 12 MiB stay of 100. For the same
+reason there is nothing but a little of the standard library here: no event loop, no logging. It knows nothing of what workers
+do; each one answers on a line of its own (see `opamp_server.worker`).
 """
 
 from __future__ import annotations
@@ -21,32 +21,25 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
+
+from opamp_server import programs
+from opamp_server.programs import HAND_OVER, SIGNALS
 
 # On the line: a question, and the answers of a worker that is about to serve and of one that does.
 QUESTION, STARTING, SERVING = b"?", b"0", b"1"
-# Tells a worker that another one serves in its slot: it stops accepting, sends its agents there and ends.
-HAND_OVER = signal.SIGUSR1
 # A worker ends with this status when it could not begin to serve; the next one could not either.
 CANNOT_START = 3
-SIGNALS = frozenset(
-    {
-        signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD,
-        signal.SIGUSR1, signal.SIGUSR2,
-    }
-)  # fmt: skip
-ROOT = Path(__file__).resolve().parent.parent
 _LOOK_SECONDS = 0.5
 # A worker that does not answer for so long is replaced. Starting on a busy machine takes a while.
 _HANGING_SECONDS = 30.0
-# What it takes to hand over 10,000 agents on a busy machine, several times.
+# What it takes to hand over 10,000 clients on a busy machine, several times.
 _HAND_OVER_SECONDS = 300.0
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
 class Log(NamedTuple):
-    """Lines as `opamp_platform.operations.logs` writes them; its libraries would weigh as much as all the rest."""
+    """Lines as structlog writes them; it would weigh as much as all the rest. ``style`` is ``"json"`` or ``"console"``."""
 
     level: str
     style: str
@@ -55,7 +48,7 @@ class Log(NamedTuple):
         """Write one to standard error; ``level`` in small letters."""
         if _LEVELS[level.upper()] < _LEVELS[self.level]:
             return
-        logger, now = "opamp_platform.supervisor", datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        logger, now = "opamp_server.supervisor", datetime.now(UTC).isoformat().replace("+00:00", "Z")
         if self.style == "json":
             text = json.dumps({"event": event, "level": level, "logger": logger, **fields, "timestamp": now})
         else:
@@ -85,7 +78,7 @@ class Worker:
         self._line, theirs = socket.socketpair()
         sockets = [listener.fileno() for listener in slot.sockets]
         with theirs:
-            self.process = subprocess.Popen(  # noqa: S603  what `serve` gave
+            self.process = subprocess.Popen(  # noqa: S603  our caller's command
                 [*command, ",".join(map(str, sockets)), str(theirs.fileno())],
                 pass_fds=[*sockets, theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -135,7 +128,7 @@ class Worker:
         self.process.send_signal(signal.SIGTERM)
 
     def hand_over(self) -> None:
-        """Ask it to send its agents to the others and to end then, as fast as those can take them."""
+        """Ask it to send its clients to the others and to end then, as fast as those can take them."""
         self._ends_by = time.monotonic() + _HAND_OVER_SECONDS
         self.process.send_signal(HAND_OVER)
 
@@ -162,7 +155,7 @@ class Supervisor:
         self._patience = patience
         self._workers: list[Worker] = []
         self._leaving: list[Worker] = []
-        # While all are replaced: those that come. All of them serve before the first of the former goes, or agents that are
+        # While all are replaced: those that come. All of them serve before the first of the former goes, or clients that are
         # sent away would land at one that is the next to go.
         self._newcomers: list[Worker] = []
         self._stopping = False
@@ -277,24 +270,9 @@ def bound(host: str, port: int) -> socket.socket:
 def become(
     *, workers: int, addresses: Sequence[tuple[str, int]], command: Sequence[str], level: str, style: str
 ) -> NoReturn:
-    """Replace this process by a supervisor of ``workers`` processes that run ``command`` and listen on ``addresses``.
-
-    Its signals wait from now on, so that none is lost between the two programs.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    """Replace this process by a supervisor of ``workers`` processes that run ``command`` and listen on ``addresses``."""
     given = {"workers": workers, "addresses": addresses, "command": command, "level": level, "style": style}
-    # Where this project is, whatever folder it was started from.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, program(__name__, json.dumps(given)))  # noqa: S606  a program of our own, without a shell
-
-
-def program(module: str, *arguments: str) -> list[str]:
-    """The command line of a module of ours, run by this interpreter as this process is."""
-    options = [f"-W{option}" for option in sys.warnoptions]
-    options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]  # noqa: SLF001
-    return [sys.executable, "-P", *options, "-m", module, *arguments]
+    programs.become(__name__, json.dumps(given))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""What happens between the signal to stop and the server's own end: agents are sent away first, while it still listens.
+"""What happens between the signal to stop and the server's own end: clients are sent away first, while it still listens.
 
 Stands between the operating system's signals and the server's handlers of them, for the server itself would close its
-port and all connections at once. Knows nothing of agents.
+port and all connections at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
 
-from opamp_platform.supervisor import HAND_OVER
+from opamp_server.programs import HAND_OVER
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,6 @@ class Draining:
         try:
             await first
         except TimeoutError:
-            logger.warning("not all agents could be sent away in time")
+            logger.warning("not all clients could be sent away in time")
         finally:
             former(number, None)

@@ -18,7 +18,7 @@ import pytest
 
 from opamp_platform.environment import StrangeValue
 from opamp_platform.operations.logs import logging_config
-from opamp_platform.supervisor import _LEVELS, Log, Slot
+from opamp_server.supervisor import _LEVELS, Log, Slot
 from tests.live_server import ROOT
 
 # Leaves a file with its pid, answers on its line as the folder's file `answers` says, and ends when it is told to.
@@ -41,7 +41,7 @@ while line.recv(1):
 # Runs the supervisor with the patience that the test has (seconds).
 PROGRAM = """
 import json, signal, sys
-from opamp_platform.supervisor import SIGNALS, Log, Supervisor
+from opamp_server.supervisor import SIGNALS, Log, Supervisor
 given = json.loads(sys.argv[1])
 signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 sys.exit(Supervisor(addresses=[("127.0.0.1", 0)], log=Log("INFO", "json"), **given).run())
@@ -202,7 +202,7 @@ class TestSlots:
             other.listen()
             given = {"workers": 1, "addresses": [("127.0.0.1", other.getsockname()[1])], "command": [], "level": "INFO"}
             done = subprocess.run(
-                [sys.executable, "-m", "opamp_platform.supervisor", json.dumps({**given, "style": "json"})],
+                [sys.executable, "-m", "opamp_server.supervisor", json.dumps({**given, "style": "json"})],
                 cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
             )  # fmt: skip
         assert done.returncode == 1
@@ -222,7 +222,7 @@ def accepted(slot: Slot, keep: contextlib.ExitStack) -> list[socket.socket]:
 class TestWeight:
     def test_it_imports_nothing_heavy(self) -> None:
         program = (
-            "import sys, opamp_platform.supervisor; "
+            "import sys, opamp_server.supervisor; "
             "print(*{'django', 'asyncio', 'uvicorn', 'structlog', 'logging', 'ssl'} & set(sys.modules))"
         )
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -232,11 +232,11 @@ class TestWeight:
 class TestLines:
     @pytest.mark.parametrize("style", ["json", "console"])
     def test_they_look_like_those_of_workers(self, style: str) -> None:
-        ours = f"from opamp_platform.supervisor import Log; Log('INFO', {style!r}).line('info', 'one', pid=7)"
+        ours = f"from opamp_server.supervisor import Log; Log('INFO', {style!r}).line('info', 'one', pid=7)"
         theirs = (
             "import logging.config; from opamp_platform.operations.logs import logging_config; "
             f"logging.config.dictConfig(logging_config(level='INFO', style={style!r})); "
-            "logging.getLogger('opamp_platform.supervisor').info('one', extra={'pid': 7})"
+            "logging.getLogger('opamp_server.supervisor').info('one', extra={'pid': 7})"
         )
         written = [
             subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stderr

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from opamp_platform.peers.waiting import Flag, Mailbox
+from opamp_server.waiting import Flag, Mailbox
 
 
 async def received(mailbox: Mailbox[int]) -> int:

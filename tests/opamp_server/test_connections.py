@@ -15,16 +15,21 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
+from websockets.protocol import SERVER, Protocol
+from websockets.server import ServerProtocol
 
-from opamp_platform.peers import PatientHttpProtocol, PatientWebSocketProtocol, deadlines
-from opamp_platform.peers.deadlines import ReadsInTime, seconds_allowed
-from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
+from opamp_server import deadlines
+from opamp_server.asgi_extensions import ANSWERS_AT_ONCE
+from opamp_server.deadlines import WriteDeadline, seconds_allowed
+from opamp_server.http_protocol import HttpProtocol
+from opamp_server.options import ServerOptions
+from opamp_server.websocket_protocol import WebSocketProtocol
 
 MIB = 1024 * 1024
 
 
-class Sender(ReadsInTime):
+class Sender(asyncio.Protocol):
     """Sends a lot at once; ``lost`` is done when the connection is."""
 
     def __init__(self) -> None:
@@ -33,12 +38,18 @@ class Sender(ReadsInTime):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.deadline = WriteDeadline(self.loop, transport)
         self.begun = self.loop.time()
         transport.write(bytes(8 * MIB))
 
+    def pause_writing(self) -> None:
+        self.deadline.start()
+
+    def resume_writing(self) -> None:
+        self.deadline.stop()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_watching_reader()
+        self.deadline.stop()
         self.lost.set_result(self.loop.time() - self.begun)
 
 
@@ -60,7 +71,7 @@ async def connected() -> tuple[Sender, socket.socket, asyncio.Server]:
     return senders[0], peer, server
 
 
-class TestReadsInTime:
+class TestWriteDeadline:
     @pytest.mark.rule("S-106", "S-111")
     def test_who_never_reads_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(deadlines, "_WRITE_SECONDS", 0.3)
@@ -96,10 +107,9 @@ class TestReadsInTime:
         asyncio.run(body())
 
 
-def test_a_large_body_has_more_time(settings) -> None:  # type: ignore[no-untyped-def]
-    settings.OPAMP_BODY_SECONDS = 60
-    assert seconds_allowed(0) == 60
-    assert 60 + 30 * 60 < seconds_allowed(64 * MIB) < 60 + 60 * 60
+def test_a_large_body_has_more_time() -> None:
+    assert seconds_allowed(60, 0) == 60
+    assert 60 + 30 * 60 < seconds_allowed(60, 64 * MIB) < 60 + 60 * 60
 
 
 @pytest.fixture
@@ -134,71 +144,83 @@ async def is_cut_off(peer: ClientConnection) -> None:
     peer.transport.abort()
 
 
-@pytest.mark.usefixtures("nothing_is_collected")
-@pytest.mark.parametrize("ends", [says_goodbye, is_cut_off])
-def test_a_connection_that_ended_is_freed_without_collecting_garbage(
-    ends: Callable[[ClientConnection], Awaitable[None]],
-) -> None:
-    """An agent that reconnects all day would else cost its connection's memory each time."""
-    made: list[weakref.ref[object]] = []
+async def listening(application: Any, made: list[weakref.ref[object]]) -> asyncio.Server:
+    """A server of ``application``; its protocols are added to ``made``."""
 
-    def noted(kind: type[Any]) -> Callable[..., Any]:
+    def remembered(kind: type[Any]) -> Callable[..., Any]:
         def make(*args: Any, **kwargs: Any) -> Any:
-            protocol = kind(*args, **kwargs)
+            protocol = kind(*args, options=ServerOptions(), **kwargs)
             made.append(weakref.ref(protocol))
-            if kind is PatientWebSocketProtocol:
-                made.append(weakref.ref(protocol.conn))
             return protocol
 
         return make
 
+    config = uvicorn.Config(application, ws=remembered(WebSocketProtocol), log_config=None)  # type: ignore[arg-type]
+    config.load()
+    make = remembered(HttpProtocol)
+    return await asyncio.get_running_loop().create_server(
+        lambda: make(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
+    )
+
+
+@pytest.mark.usefixtures("nothing_is_collected")
+@pytest.mark.parametrize("ends", [says_goodbye, is_cut_off])
+def test_a_connection_that_ended_is_freed_without_collecting_garbage(
+    ends: Callable[[ClientConnection], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that reconnects all day would else cost its connection's memory each time."""
+    made: list[weakref.ref[object]] = []
+    begin = Protocol.__init__
+
+    def remembered(self: Protocol, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        if self.side is SERVER:
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(Protocol, "__init__", remembered)
+
     async def body() -> None:
-        config = uvicorn.Config(echo, ws=PatientWebSocketProtocol, log_config=None)
-        config.load()
-        config.ws_protocol_class = noted(PatientWebSocketProtocol)  # type: ignore[assignment]
-        make = noted(PatientHttpProtocol)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: make(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
-        )
-        async with server:
+        async with await listening(echo, made) as server:
             host, port = server.sockets[0].getsockname()
             async with connect(f"ws://{host}:{port}/", proxy=None) as peer:
                 await peer.send(b"hello")
                 assert await peer.recv() == b"hello"
                 await ends(peer)
             async with asyncio.timeout(10):
-                while any(protocol() is not None for protocol in made):
+                while any(one() is not None for one in made):
                     await asyncio.sleep(0.01)
 
     asyncio.run(body())
-    assert len(made) == 3
+    # Of HTTP, of the WebSocket, and the library's two: of the handshake and of what followed.
+    assert len(made) == 4
 
 
 @pytest.mark.usefixtures("nothing_is_collected")
-def test_an_open_connection_does_not_keep_its_handshake() -> None:
+def test_an_open_connection_does_not_keep_its_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request, its headers and the scope made of them would be a quarter of what an agent costs."""
-    requests: list[weakref.ref[object]] = []
+    judged: list[weakref.ref[object]] = []
     scopes: list[Any] = []
+    accept = ServerProtocol.accept
 
-    class Noting(PatientWebSocketProtocol):
-        def handle_connect(self, event: Request) -> None:
-            super().handle_connect(event)
-            requests.extend((weakref.ref(event), weakref.ref(self.response)))
-            scopes.append((self.scope, self.scope["headers"]))
+    def remembered(self: ServerProtocol, request: Request) -> Response:
+        response = accept(self, request)
+        judged.extend((weakref.ref(self), weakref.ref(request), weakref.ref(response)))
+        return response
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append((scope, scope["headers"]))
+        await echo(scope, receive, send)
+
+    monkeypatch.setattr(ServerProtocol, "accept", remembered)
 
     async def body() -> None:
-        config = uvicorn.Config(echo, ws=Noting, log_config=None)
-        config.load()
-        server = await asyncio.get_running_loop().create_server(
-            lambda: PatientHttpProtocol(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
-        )
-        async with server:
+        async with await listening(application, []) as server:
             host, port = server.sockets[0].getsockname()
             async with connect(f"ws://{host}:{port}/", proxy=None) as peer:
                 for message in (b"one", b"two"):
                     await peer.send(message)
                     assert await peer.recv() == message
-                assert [known() for known in requests] == [None, None]
+                assert [known() for known in judged] == [None, None, None]
                 [(scope, headers)] = scopes
                 assert set(scope) == {"type", "extensions"}
                 assert headers == []

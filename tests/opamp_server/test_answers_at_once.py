@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +13,16 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from opamp_platform.peers import PatientWebSocketProtocol
-from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
+from opamp_server.asgi_extensions import ANSWERS_AT_ONCE
+from opamp_server.http_protocol import HttpProtocol
+from opamp_server.options import ServerOptions
+from opamp_server.websocket_protocol import WebSocketProtocol
 from tests.raw_socket import BINARY, CLOSE, CONTINUATION, RawSocket, frame
 
 QUESTION = b"?how are you"
 
 
-class Counting(PatientWebSocketProtocol):
+class Counting(WebSocketProtocol):
     """Tells how many pieces have arrived, of all connections."""
 
     pieces = 0
@@ -32,7 +35,8 @@ class Counting(PatientWebSocketProtocol):
 class Server:
     """A server in a thread of its own whose application answers questions at once and receives everything else."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: ServerOptions) -> None:
+        self.options = options
         self.received: list[bytes] = []
         self.asked: list[bytes] = []
         self.port = 0
@@ -61,11 +65,18 @@ class Server:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        config = uvicorn.Config(self.application, interface="asgi3", ws_ping_interval=None, log_config=None)
+        config = uvicorn.Config(
+            self.application,
+            interface="asgi3",
+            ws=functools.partial(Counting, options=self.options),  # type: ignore[arg-type]
+            log_config=None,
+        )
         config.load()
         state = ServerState()
         server = self.loop.run_until_complete(
-            self.loop.create_server(lambda: Counting(config, state, {}, self.loop), "127.0.0.1", 0)
+            self.loop.create_server(
+                lambda: HttpProtocol(config, state, {}, self.loop, options=self.options), "127.0.0.1", 0
+            )
         )
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
@@ -85,8 +96,13 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
+def options() -> ServerOptions:
+    return ServerOptions(ping_seconds=None)
+
+
+@pytest.fixture
+def server(options: ServerOptions) -> Iterator[Server]:
+    server = Server(options)
     yield server
     server.stop()
 
@@ -217,9 +233,9 @@ def test_nothing_is_answered_after_the_end(server: Server, peer: RawSocket) -> N
 
 
 @pytest.mark.rule("S-111", transport="websocket")
+@pytest.mark.parametrize("options", [ServerOptions(ping_seconds=None, body_seconds=0.3)])
 @pytest.mark.parametrize("begun", [1, 2, 5], ids=["half a header", "a header", "a header and half a mask"])
-def test_a_message_that_only_begins_is_not_waited_for(settings: Any, server: Server, begun: int) -> None:
-    settings.OPAMP_BODY_SECONDS = 0.3
+def test_a_message_that_only_begins_is_not_waited_for(server: Server, begun: int) -> None:
     with RawSocket(server.port) as peer:
         peer.upgrade()
         peer.send(frame(BINARY, QUESTION)[:begun])

@@ -1,4 +1,8 @@
-"""HTTP requests: a head and a body that end, in time."""
+"""HTTP requests: a head and a body that end, in time.
+
+uvicorn's protocol parses and answers; here its public callbacks are extended by deadlines, which it has not. What they lean on
+is tested (`tests/opamp_server/test_what_uvicorn_gives.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,11 @@ import asyncio
 import socket
 from typing import Any
 
-from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from opamp_platform.peers.deadlines import LINGER_SECONDS, LOGGER, ReadsInTime, seconds_allowed
-from opamp_platform.peers.turns import Kind, Turns
+from opamp_server.deadlines import LINGER_SECONDS, LOGGER, WriteDeadline, seconds_allowed
+from opamp_server.options import ServerOptions
+from opamp_server.pacing import PacedWork, Pacing
 
 # The kernel gives up on data that nobody acknowledges or makes room for (milliseconds).
 _UNACKNOWLEDGED = 30_000
@@ -21,8 +25,8 @@ _READ_ONCE_MORE = 0.1
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
-    """Deadlines for head and body of a request, and an end to heads that never end; uvicorn has neither."""
+class HttpProtocol(HttpToolsProtocol):
+    """Deadlines for head and body of a request, for reading its answer, and an end to heads that never end."""
 
     _head_timer: asyncio.TimerHandle | None = None
     _body_timer: asyncio.TimerHandle | None = None
@@ -32,9 +36,11 @@ class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
     _body_open = False
     _upgraded = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, options: ServerOptions, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = LOGGER
+        self._options = options
+        self._write_deadline: WriteDeadline | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock of the first request starts with the connection."""
@@ -53,16 +59,31 @@ class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
         if self._body_open:
             # Chunk sizes and trailers count as head: beside a body they may be a multiple of it, not without end.
             if self._head_bytes > _LONGEST_HEAD + 10 * self._body_bytes:
-                self._refuse(_TOO_LONG)
+                self._reject(_TOO_LONG)
             elif self._body_timer is None:
                 self._begun = self.loop.time()
-                self._body_timer = self.loop.call_later(seconds_allowed(0), self._body_is_late)
+                self._body_timer = self.loop.call_later(
+                    seconds_allowed(self._options.body_seconds, 0), self._body_is_late
+                )
         elif self._head_timer is not None:
             if self._head_bytes > _LONGEST_HEAD:
-                self._refuse(_TOO_LONG)
+                self._reject(_TOO_LONG)
         elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
             # Line ends between requests are no request, but they have stopped the clock of the idle connection.
             self._start_head_timer()
+
+    def pause_writing(self) -> None:
+        """The buffer is above its mark: from now on the peer must read."""
+        super().pause_writing()
+        if self._write_deadline is None:
+            self._write_deadline = WriteDeadline(self.loop, self.transport)
+        self._write_deadline.start()
+
+    def resume_writing(self) -> None:
+        """The peer has read."""
+        super().resume_writing()
+        if self._write_deadline is not None:
+            self._write_deadline.stop()
 
     def on_message_begin(self) -> None:
         """A further request on a kept connection has begun."""
@@ -116,11 +137,13 @@ class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
             return
         # A handshake costs a hundred heartbeats, and whole fleets come at once: those that are in do not wait for them.
         self.transport.pause_reading()
-        Turns.of(self.loop, Kind.HANDSHAKE).join(self._upgrade)
+        Pacing.of(self.loop, PacedWork.HANDSHAKE).add(self._upgrade)
 
     def _upgrade(self) -> None:
         if self.transport.is_closing():
             return
+        if self._write_deadline is not None:
+            self._write_deadline.stop()
         super().handle_websocket_upgrade()
         if not self.transport.is_closing():
             self.transport.resume_reading()
@@ -130,11 +153,13 @@ class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for any more."""
-        self._stop(("_head_timer", "_body_timer", "_write_timer"))
+        self._stop(("_head_timer", "_body_timer"))
+        if self._write_deadline is not None:
+            self._write_deadline.stop()
         super().connection_lost(exc)
 
     def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(settings.OPAMP_HEADER_SECONDS, self._head_is_late)
+        self._head_timer = self.loop.call_later(self._options.head_seconds, self._head_is_late)
 
     def _stop(self, names: tuple[str, ...]) -> None:
         for name in names:
@@ -149,25 +174,25 @@ class PatientHttpProtocol(ReadsInTime, HttpToolsProtocol):
 
     def _head_is_missing(self) -> None:
         self._head_timer = None
-        self._refuse(_TIMED_OUT)
+        self._reject(_TIMED_OUT)
 
     def _body_is_late(self) -> None:
         self._body_timer = None
         now = self.loop.time()
         if self.flow.read_paused:
             self._begun = now  # it is we who do not read
-        left = self._begun + seconds_allowed(self._body_bytes) - now
+        left = self._begun + seconds_allowed(self._options.body_seconds, self._body_bytes) - now
         if left > 0.01:
             self._body_timer = self.loop.call_later(left, self._body_is_late)
             return
         cycle = self.cycle
-        self._refuse(b"" if cycle is None or cycle.response_started else _TIMED_OUT)
+        self._reject(b"" if cycle is None or cycle.response_started else _TIMED_OUT)
         if cycle is not None:
             # The application waits for the rest; it learns that nothing comes any more.
             cycle.disconnected = True
             cycle.message_event.set()
 
-    def _refuse(self, answer: bytes) -> None:
+    def _reject(self, answer: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(answer)
             self.transport.close()

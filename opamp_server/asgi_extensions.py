@@ -1,8 +1,8 @@
-"""What the portal's own server lends an ASGI scope beyond the specification. Names only: workers import this before Django."""
+"""What this server adds to an ASGI scope beyond the specification. Names only, for applications to import."""
 
 from __future__ import annotations
 
-ANSWERS_AT_ONCE = "opamp_platform.answers_at_once"
+ANSWERS_AT_ONCE = "opamp_server.answers_at_once"
 """Of a WebSocket scope: ``scope["extensions"][ANSWERS_AT_ONCE](answer)``.
 
 ``answer`` takes the bytes of one message and returns the bytes to send, or ``None`` for a message that the application
