@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.services import TOKEN_LIFETIME, Never
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 DEFAULT = f"{TOKEN_LIFETIME.days}d"
 _DAYS = re.compile(r"([0-9]{1,5})d")
@@ -30,10 +30,10 @@ def parse_expiry(text: str, *, at: datetime) -> datetime | Never:
         end = None
     if end is None:
         raise UnclearExpiry(
-            Sentence("Say never, a number of days such as 30d, or a date such as {date}.", date=f"{at.year + 1}-01-31")
+            Message("Say never, a number of days such as 30d, or a date such as {date}.", date=f"{at.year + 1}-01-31")
         )
     if end <= at:
-        raise UnclearExpiry(Sentence("That has passed already."))
+        raise UnclearExpiry(Message("That has passed already."))
     return end
 
 

@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 
 class BeyondOwnRights(PermissionDenied):
@@ -60,7 +60,7 @@ def must_act_for(actor: User | None, person: User) -> None:
     """Raises `BeyondOwnRights`; ``None`` is the portal itself or its console, which may."""
     if actor is not None and not may_act_for(actor, person):
         raise BeyondOwnRights(
-            Sentence("{person} has rights that you do not have yourself.", person=person.get_username())
+            Message("{person} has rights that you do not have yourself.", person=person.get_username())
         )
 
 
@@ -69,8 +69,8 @@ def must_cover(own: Rights, given: Rights) -> None:
     if own.cover(given):
         return
     if given.everything:
-        raise BeyondOwnRights(Sentence("Only an administrator makes somebody an administrator."))
+        raise BeyondOwnRights(Message("Only an administrator makes somebody an administrator."))
     beyond = sorted(given.names - own.names)
     raise BeyondOwnRights(
-        Sentence("You cannot give rights that you do not have yourself: {rights}.", rights=", ".join(beyond[:5]))
+        Message("You cannot give rights that you do not have yourself: {rights}.", rights=", ".join(beyond[:5]))
     )

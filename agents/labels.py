@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from agents.reports import AgentDescription, Json, JsonObject
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 MAX_LABELS = 128
 MAX_KEY_LENGTH = 255
@@ -30,14 +30,14 @@ class InvalidLabels(ValueError):
     ``errors`` holds one ``(key, message)`` pair per problem; the key is ``""`` when the map as a whole is wrong.
     """
 
-    def __init__(self, errors: list[tuple[str, Sentence]]) -> None:
-        self.errors: tuple[tuple[str, Sentence], ...] = tuple(errors)
+    def __init__(self, errors: list[tuple[str, Message]]) -> None:
+        self.errors: tuple[tuple[str, Message], ...] = tuple(errors)
         super().__init__("; ".join(self.problems))
 
     @property
-    def problems(self) -> list[Sentence]:
+    def problems(self) -> list[Message]:
         """One for each, with its key."""
-        return [Sentence.at(key, message) for key, message in self.errors]
+        return [Message.at(key, message) for key, message in self.errors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +129,20 @@ def validate_labels(labels: Mapping[object, object]) -> dict[str, str]:
     Keys are 1 to 255 letters, digits and ``_ . - / @``, starting with a letter, digit or ``_``: OpenTelemetry attribute
     names and Kubernetes label keys fit, and no key needs quotes in a query. Values are text of up to 1024 characters.
     """
-    errors: list[tuple[str, Sentence]] = []
+    errors: list[tuple[str, Message]] = []
     valid: dict[str, str] = {}
     if len(labels) > MAX_LABELS:
-        too_many = Sentence(
+        too_many = Message(
             "{count} labels; at most {most} are kept for an agent, remove some.", count=len(labels), most=MAX_LABELS
         )
         errors.append(("", too_many))
     for key, value in labels.items():
         if not isinstance(key, str):
-            errors.append((str(key), Sentence("A label key must be text.")))
+            errors.append((str(key), Message("A label key must be text.")))
             continue
         problem = operator_key_problem(key)
         if problem is None and not isinstance(value, str):
-            problem = Sentence("A label value must be text; put it in quotes.")
+            problem = Message("A label value must be text; put it in quotes.")
         if isinstance(value, str):
             problem = problem or label_value_problem(value)
             valid[key] = value
@@ -153,38 +153,38 @@ def validate_labels(labels: Mapping[object, object]) -> dict[str, str]:
     return valid
 
 
-def label_key_problem(key: str) -> Sentence | None:
+def label_key_problem(key: str) -> Message | None:
     """Why no label can have this key, or ``None``. Wider than `validate_labels`: agents report such keys too."""
     if not key.strip():
-        return Sentence("A label key must not be empty.")
+        return Message("A label key must not be empty.")
     if key != key.strip():
-        return Sentence("A label key must not begin or end with a blank.")
-    return _text_problem(key, Sentence("A label key"), MAX_KEY_LENGTH)
+        return Message("A label key must not begin or end with a blank.")
+    return _text_problem(key, Message("A label key"), MAX_KEY_LENGTH)
 
 
-def label_value_problem(value: str) -> Sentence | None:
+def label_value_problem(value: str) -> Message | None:
     """Why no operator may write this value, or ``None``. Empty is a value."""
-    return _text_problem(value, Sentence("A label value"), MAX_VALUE_LENGTH)
+    return _text_problem(value, Message("A label value"), MAX_VALUE_LENGTH)
 
 
-def operator_key_problem(key: str) -> Sentence | None:
+def operator_key_problem(key: str) -> Message | None:
     """Why no operator may write this key, or ``None``."""
     if problem := label_key_problem(key):
         return problem
     if _OPERATOR_KEY.fullmatch(key):
         return None
-    return Sentence(
+    return Message(
         "Use only letters, digits and _ . - / @ and begin with a letter, digit or _ (as in os.type or team/owner)."
     )
 
 
-def _text_problem(text: str, what: Sentence, limit: int) -> Sentence | None:
+def _text_problem(text: str, what: Message, limit: int) -> Message | None:
     if len(text) > limit:
-        return Sentence(
+        return Message(
             "{what} has at most {most} characters; this one has {count}.", what=what, most=limit, count=len(text)
         )
     if found := _UNWRITABLE.search(text):
-        return Sentence(
+        return Message(
             "{what} must not contain control characters ({character} at character {place}).",
             what=what,
             character=f"U+{ord(found[0]):04X}",

@@ -1,4 +1,4 @@
-"""`Sentence`: what the lower layers say to people, in English, and remembered so that it can be said in another language.
+"""`Message`: what the lower layers say to people, in English, and remembered so that it can be said in another language.
 
 Pure: who reads it, and in which language, is unknown here; doors ask `foundation.languages.in_readers_language`.
 """
@@ -10,11 +10,11 @@ from functools import reduce
 from typing import Any, Self
 
 
-class Sentence(str):
-    """English text made of a ``template`` and named ``values``; a value may be a sentence itself.
+class Message(str):
+    """English text made of a ``template`` and named ``values``; a value may be a message itself.
 
     Everywhere it is the English text: in logs, rows, JSON and comparisons. `str()` and ``f""`` forget the rest. The template
-    is written out where the sentence is made, since that is where translations are collected from; what came from
+    is written out where the message is made, since that is where translations are collected from; what came from
     outside is a value.
     """
 
@@ -24,19 +24,19 @@ class Sentence(str):
     values: dict[str, str | int]
 
     def __new__(cls, template: str, /, **values: str | int) -> Self:
-        sentence = super().__new__(cls, template.format(**values))
-        sentence.template, sentence.values = template, values
-        return sentence
+        message = super().__new__(cls, template.format(**values))
+        message.template, message.values = template, values
+        return message
 
     def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
-        """Copies and pickles are sentences too."""
+        """Copies and pickles are messages too."""
         return (self.template,), self.values
 
     def with_texts(self, change: Callable[[str], str]) -> Self:
-        """The same sentence with every text in it as ``change`` gives it, also in the sentences that are values of it."""
+        """The same message with every text in it as ``change`` gives it, also in the messages that are values of it."""
         values = {
             name: value.with_texts(change)
-            if isinstance(value, Sentence)
+            if isinstance(value, Message)
             else change(value)
             if isinstance(value, str)
             else value
@@ -45,11 +45,11 @@ class Sentence(str):
         return type(self)(self.template, **values)
 
     @staticmethod
-    def at(place: str, problem: Sentence) -> Sentence:
+    def at(place: str, problem: Message) -> Message:
         """``problem`` under the name of what has it, if it has one."""
-        return Sentence("{place}: {problem}", place=place, problem=problem) if place else problem
+        return Message("{place}: {problem}", place=place, problem=problem) if place else problem
 
     @staticmethod
-    def listed(sentences: Sequence[Sentence]) -> Sentence:
+    def listed(messages: Sequence[Message]) -> Message:
         """A few in one; each lies within the next, so not for hundreds."""
-        return reduce(lambda these, another: Sentence("{problem}; {hint}", problem=these, hint=another), sentences)
+        return reduce(lambda these, another: Message("{problem}; {hint}", problem=these, hint=another), messages)

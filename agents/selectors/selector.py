@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agents.reports import Json
 from agents.selectors.versions import version_key
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 MATCH_LABELS = "matchLabels"
 MATCH_EXPRESSIONS = "matchExpressions"
@@ -26,15 +26,15 @@ class InvalidSelector(ValueError):
     key of a plain map, ``""`` for the whole. ``position`` is the 0-based character of a label query, else ``None``.
     """
 
-    def __init__(self, errors: Sequence[tuple[str, Sentence]], *, position: int | None = None) -> None:
-        self.errors: tuple[tuple[str, Sentence], ...] = tuple(errors)
+    def __init__(self, errors: Sequence[tuple[str, Message]], *, position: int | None = None) -> None:
+        self.errors: tuple[tuple[str, Message], ...] = tuple(errors)
         self.position = position
         super().__init__("; ".join(self.problems))
 
     @property
-    def problems(self) -> list[Sentence]:
+    def problems(self) -> list[Message]:
         """One for each, with its path."""
-        return [Sentence.at(path, message) for path, message in self.errors]
+        return [Message.at(path, message) for path, message in self.errors]
 
 
 class Operator(enum.StrEnum):
@@ -104,7 +104,7 @@ class Requirement:
 class ClauseResult:
     """One line of "why this configuration?": a clause, whether it holds, and the label it saw (``None``: absent).
 
-    ``clause`` is a sentence for a selector without requirements. ``asserted`` is what the agent itself says under the key
+    ``clause`` is a message for a selector without requirements. ``asserted`` is what the agent itself says under the key
     when only an operator's label counts for it, else ``None``.
     """
 
@@ -177,9 +177,9 @@ class Selector:
 
     @property
     def words(self) -> str:
-        """Label-query text for people: ``env=prod, os.type in (darwin, linux), version>0.100``; a sentence when empty."""
+        """Label-query text for people: ``env=prod, os.type in (darwin, linux), version>0.100``; a message when empty."""
         if not self.requirements:
-            return Sentence("every agent") if self.match_all else Sentence("no agent")
+            return Message("every agent") if self.match_all else Message("no agent")
         return ", ".join(str(requirement) for requirement in self.requirements)
 
     def __str__(self) -> str:

@@ -20,7 +20,7 @@ from agents.services.batches import Outcome, batches
 from foundation import wakeups
 from foundation.bulk_sql import bulk_read
 from foundation.clock import JUMP
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 # A restart whose effect was not seen by then is shown as "nothing observed".
 OBSERVATION_TIME = timedelta(minutes=5)
@@ -40,7 +40,7 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
     """
     if not accepts_restart(agent):
         raise CannotBeSent(
-            Sentence(
+            Message(
                 "{agent} does not accept the restart command (capability AcceptsRestartCommand is not set).",
                 agent=str(agent),
             )
@@ -80,7 +80,7 @@ def _request_restarts_of_batch(keys: Sequence[int], outcome: Outcome, *, by: Use
             if not accepts_restart(agent):
                 outcome.skip(
                     agent.instance_uid,
-                    Sentence(
+                    Message(
                         "The agent does not accept the restart command (capability AcceptsRestartCommand is not set)."
                     ),
                 )
@@ -134,11 +134,11 @@ def answer_custom_message(agent: Agent, message: CustomMessage, *, at: datetime)
 def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at: datetime) -> AgentCommand:
     if message.capability not in agent.reported.custom_capabilities:
         raise CannotBeSent(
-            Sentence(
+            Message(
                 "{agent} does not list the custom capability {capability}; it lists: {known}.",
                 agent=str(agent),
                 capability=repr(message.capability),
-                known=", ".join(agent.reported.custom_capabilities) or Sentence("none"),
+                known=", ".join(agent.reported.custom_capabilities) or Message("none"),
             )
         )
     if len(message.data) > MAX_MESSAGE_BYTES:
@@ -156,9 +156,9 @@ def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at:
     )
 
 
-def too_large(data: bytes) -> Sentence:
+def too_large(data: bytes) -> Message:
     """Why data beyond `MAX_MESSAGE_BYTES` is not sent."""
-    return Sentence("The message has {count} bytes; at most {most} are sent.", count=len(data), most=MAX_MESSAGE_BYTES)
+    return Message("The message has {count} bytes; at most {most} are sent.", count=len(data), most=MAX_MESSAGE_BYTES)
 
 
 def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime, verb: str) -> None:

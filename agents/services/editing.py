@@ -20,7 +20,7 @@ from agents.services.labelling import LABEL_FIELDS, described, label
 from agents.services.merging import agent_name
 from agents.shown import value_shown
 from foundation import wakeups
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 
 class UnknownAgent(LookupError):
@@ -32,7 +32,7 @@ class CannotBeForgotten(ValueError):
 
     def __init__(self) -> None:
         super().__init__(
-            Sentence(
+            Message(
                 "The agent's credential is revoked, and forgetting the agent would let it in again as a new one. "
                 "Allow its enrolment first if that is what you want."
             )
@@ -127,10 +127,10 @@ def _edit_labels_of_batch(
         try:
             wanted = validate_labels(kept | {**assign})
         except InvalidLabels as error:
-            outcome.skip(agent.instance_uid, Sentence.listed(error.problems))
+            outcome.skip(agent.instance_uid, Message.listed(error.problems))
             continue
         if wanted == agent.operator_labels:
-            outcome.skip(agent.instance_uid, Sentence("Its labels are like this already."))
+            outcome.skip(agent.instance_uid, Message("Its labels are like this already."))
             continue
         agent.operator_labels = wanted
         changed.append(agent)

@@ -13,7 +13,7 @@ from configurations.checks.findings import shown
 from configurations.checks.merging import Entry, Merged
 from configurations.checks.spelling import meant, with_suggestion
 from configurations.checks.tree import ScalarNode
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 # As the Collector reads ids: a type, and behind a slash a name.
 _TYPE = re.compile(r"[a-zA-Z][0-9a-zA-Z_]{0,62}")
@@ -32,7 +32,7 @@ _WELL_KNOWN = {
 }
 
 # A problem with the path to it below its component, and the entry where it is, if it is a part of the component.
-Problem = tuple[str, Entry | None, Sentence]
+Problem = tuple[str, Entry | None, Message]
 
 
 def component_id(text: str) -> str:
@@ -46,18 +46,18 @@ def type_of(text: str) -> str:
     return text.partition("/")[0].strip()
 
 
-def id_problem(text: str) -> Sentence | None:
+def id_problem(text: str) -> Message | None:
     """Why the Collector would not take this id. Parts that only the agent can expand are not judged."""
     kind, slash, name = (part.strip() for part in text.partition("/"))
     if "${" in text:
         return None
     if not _TYPE.fullmatch(kind):
-        return Sentence(
+        return Message(
             "{name} is no id: the type before the slash has letters, digits and underscores, and begins with a letter.",
             name=shown(text),
         )
     if slash and (not name or len(name) > _MAX_NAME or any(unicodedata.category(sign)[0] in "ZCS" for sign in name)):
-        return Sentence("{name} is no id: the name behind the slash has neither blanks nor symbols.", name=shown(text))
+        return Message("{name} is no id: the name behind the slash has neither blanks nor symbols.", name=shown(text))
     return None
 
 
@@ -69,7 +69,7 @@ def settings_problems(section: str, text: str, component: Entry) -> Iterator[Pro
         yield (
             "",
             None,
-            Sentence("Few agents know the type {name}. Did you mean {likely}?", name=shown(kind), likely=likely),
+            Message("Few agents know the type {name}. Did you mean {likely}?", name=shown(kind), likely=likely),
         )
     settings = component.value if isinstance(component.value, Merged) else None
     if component.is_expanded_by_agent:
@@ -79,9 +79,9 @@ def settings_problems(section: str, text: str, component: Entry) -> Iterator[Pro
             yield from _otlp(settings)
         case "processors", "memory_limiter":
             if settings is None or "check_interval" not in settings.entries:
-                yield "", None, Sentence("memory_limiter needs check_interval, such as 1s, and a limit.")
+                yield "", None, Message("memory_limiter needs check_interval, such as 1s, and a limit.")
         case "exporters", "logging":
-            yield "", None, Sentence("The exporter logging was removed from the Collector; use debug.")
+            yield "", None, Message("The exporter logging was removed from the Collector; use debug.")
         case "exporters", "debug":
             yield from _level(settings, "verbosity", _LEVELS[1:])
 
@@ -94,14 +94,14 @@ def _otlp(settings: Merged | None) -> Iterator[Problem]:
         yield (
             "",
             None,
-            Sentence("An otlp receiver needs a protocol; write protocols: with grpc: or http: (or both) below it."),
+            Message("An otlp receiver needs a protocol; write protocols: with grpc: or http: (or both) below it."),
         )
         return
     for name in _PROTOCOLS:
         entry = protocols.value.get(name)
         if entry is None or entry.is_null or entry.is_expanded_by_agent or isinstance(entry.value, Merged):
             continue
-        message = Sentence(
+        message = Message(
             "{name} must be an object of settings; a blank is missing behind a colon, or a line break.", name=name
         )
         yield f"protocols.{name}", entry, message
@@ -112,7 +112,7 @@ def telemetry_problems(telemetry: Merged) -> Iterator[Problem]:
     for name, entry in telemetry.entries.items():
         if name not in _TELEMETRY:
             known = ", ".join(_TELEMETRY)
-            problem = Sentence("telemetry has no settings of this name; it has {known}.", known=known)
+            problem = Message("telemetry has no settings of this name; it has {known}.", known=known)
             yield shown(name), entry, with_suggestion(problem, name, _TELEMETRY)
     metrics = telemetry.get("metrics")
     if metrics is not None and isinstance(metrics.value, Merged):
@@ -120,22 +120,22 @@ def telemetry_problems(telemetry: Merged) -> Iterator[Problem]:
             yield f"metrics.{path}", entry, message
 
 
-def _level(settings: Merged | None, name: str, levels: tuple[str, ...]) -> Iterator[tuple[str, Entry, Sentence]]:
+def _level(settings: Merged | None, name: str, levels: tuple[str, ...]) -> Iterator[tuple[str, Entry, Message]]:
     entry = None if settings is None else settings.get(name)
     if entry is None or entry.is_expanded_by_agent or not isinstance(entry.value, ScalarNode):
         return
     text = entry.value.text
     if text.lower() not in levels:
-        problem = Sentence("{name} is one of {levels}.", name=name, levels=", ".join(levels))
+        problem = Message("{name} is one of {levels}.", name=name, levels=", ".join(levels))
         yield name, entry, with_suggestion(problem, text, levels)
 
 
-def environment_problems(text: str) -> Iterator[Sentence]:
+def environment_problems(text: str) -> Iterator[Message]:
     """Names of environment variables in a text that the Collector refuses."""
     for found in _ENV.finditer(text):
         name = found[1].partition(":-")[0]
         if not _ENV_NAME.fullmatch(name):
-            yield Sentence(
+            yield Message(
                 "{name} is no name of an environment variable: letters, digits and underscores, no digit first.",
                 name=repr(shown(name)),
             )

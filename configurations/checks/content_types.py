@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 _ALIASES = {"yaml": "text/yaml", "yml": "text/yaml", "json": "application/json"}
 _YAML = frozenset({"text/yaml", "text/x-yaml", "application/yaml", "application/x-yaml"})
@@ -21,7 +21,7 @@ class InvalidContentType(ValueError):
     """Neither a known short name nor a MIME type."""
 
     def __init__(self) -> None:
-        self.problem = Sentence("Use yaml, json or a MIME type such as text/yaml or application/json.")
+        self.problem = Message("Use yaml, json or a MIME type such as text/yaml or application/json.")
         super().__init__(self.problem)
 
 

@@ -22,7 +22,7 @@ from configurations.checks.tree import (
     measured,
     too_deep,
 )
-from foundation.messages import Sentence
+from foundation.messages import Message
 from foundation.nesting import NestedTooDeep, yaml_events
 
 # YAML 1.2 section 5.1, the complement of c-printable. Checked first, because libyaml tells no line for it.
@@ -38,33 +38,33 @@ _MERGE = frozenset({"<<"})
 _HINTS = (
     (
         "mapping values are not allowed",
-        Sentence("a colon too many on this line, or wrong indentation; quote texts that contain ': '."),
+        Message("a colon too many on this line, or wrong indentation; quote texts that contain ': '."),
     ),
-    ("could not find expected ':'", Sentence("a key without a colon, or a text over several lines without quotes.")),
+    ("could not find expected ':'", Message("a key without a colon, or a text over several lines without quotes.")),
     (
         "did not find expected key",
-        Sentence("the indentation does not fit the lines above, or a closing quote is missing."),
+        Message("the indentation does not fit the lines above, or a closing quote is missing."),
     ),
-    ("did not find expected '-' indicator", Sentence("list items must be indented alike.")),
+    ("did not find expected '-' indicator", Message("list items must be indented alike.")),
     (
         "did not find expected ',' or ']'",
-        Sentence("a list opened with [ is not closed; quote items that contain ${{…}}, # or colons."),
+        Message("a list opened with [ is not closed; quote items that contain ${{…}}, # or colons."),
     ),
     (
         "did not find expected ',' or '}'",
-        Sentence("an object opened with {{ is not closed; quote values that contain ${{…}} or colons."),
+        Message("an object opened with {{ is not closed; quote values that contain ${{…}} or colons."),
     ),
-    ("found unexpected end of stream", Sentence("a quote is opened and never closed.")),
-    ("found unexpected document indicator", Sentence("a quote is opened and never closed before this line.")),
+    ("found unexpected end of stream", Message("a quote is opened and never closed.")),
+    ("found unexpected document indicator", Message("a quote is opened and never closed before this line.")),
     (
         "found unknown escape character",
-        Sentence("inside double quotes write \\\\ for a backslash, or use single quotes."),
+        Message("inside double quotes write \\\\ for a backslash, or use single quotes."),
     ),
-    ("found character that cannot start any token", Sentence("quote texts that begin with @, ` or %.")),
-    ("did not find expected node content", Sentence("a value is missing here.")),
+    ("found character that cannot start any token", Message("quote texts that begin with @, ` or %.")),
+    ("did not find expected node content", Message("a value is missing here.")),
     (
         "block sequence entries are not allowed",
-        Sentence("a list item stands where a value was begun; start the list on its own line."),
+        Message("a list item stands where a value was begun; start the list on its own line."),
     ),
 )
 
@@ -73,7 +73,7 @@ def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
     """The tree (``None``: no document) and the findings that did not end the reading. Raises `SyntaxProblem`."""
     if found := _UNPRINTABLE.search(text):
         raise SyntaxProblem(
-            Sentence(
+            Message(
                 "Character {character} cannot stand in YAML; delete it, or write an escape in double quotes.",
                 character=f"U+{ord(found[0]):04X}",
             ),
@@ -86,7 +86,7 @@ def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
     except yaml.MarkedYAMLError as error:
         raise _problem_of(error, text) from None
     except yaml.YAMLError as error:
-        raise SyntaxProblem(Sentence("Not YAML: {problem}", problem=shown(str(error))), START) from None
+        raise SyntaxProblem(Message("Not YAML: {problem}", problem=shown(str(error))), START) from None
 
 
 class _Composer:
@@ -107,7 +107,7 @@ class _Composer:
             if isinstance(event, yaml.DocumentStartEvent):
                 if started:
                     raise SyntaxProblem(
-                        Sentence(
+                        Message(
                             "A second document begins here; agents read only one. Remove this line, or make two files."
                         ),
                         _place(event),
@@ -136,11 +136,11 @@ class _Composer:
     def _alias(self, event: yaml.AliasEvent, *, depth: int) -> Measured:
         name = str(event.anchor)
         if name not in self._anchors:
-            raise SyntaxProblem(Sentence("No anchor &{name} stands above this alias.", name=shown(name)), _place(event))
+            raise SyntaxProblem(Message("No anchor &{name} stands above this alias.", name=shown(name)), _place(event))
         composed = self._anchors[name]
         if composed is None:
             raise SyntaxProblem(
-                Sentence("The alias *{name} stands inside its own anchor and would never end.", name=shown(name)),
+                Message("The alias *{name} stands inside its own anchor and would never end.", name=shown(name)),
                 _place(event),
             )
         self._limits.admit(_place(event), depth=depth, height=composed.height, size=composed.size)
@@ -225,11 +225,11 @@ def _problem_of(error: yaml.MarkedYAMLError, text: str) -> SyntaxProblem:
         mark = error.context_mark
     place = _place_of(mark, lines)
     if place.line <= len(lines) and _TAB_INDENT.match(lines[place.line - 1]):
-        return SyntaxProblem(Sentence("Not YAML: a tab indents this line; use spaces."), place)
+        return SyntaxProblem(Message("Not YAML: a tab indents this line; use spaces."), place)
     hint = next((advice for part, advice in _HINTS if part in problem), None)
     said = parsers_words(problem)
-    told = Sentence("{problem}; {hint}", problem=said, hint=hint) if hint else Sentence("{problem}.", problem=said)
+    told = Message("{problem}; {hint}", problem=said, hint=hint) if hint else Message("{problem}.", problem=said)
     if error.context:
         context = parsers_words(error.context)
-        return SyntaxProblem(Sentence("Not YAML {context}: {problem}", context=context, problem=told), place)
-    return SyntaxProblem(Sentence("Not YAML: {problem}", problem=told), place)
+        return SyntaxProblem(Message("Not YAML {context}: {problem}", context=context, problem=told), place)
+    return SyntaxProblem(Message("Not YAML: {problem}", problem=told), place)

@@ -26,7 +26,7 @@ from configurations.checks import (
 )
 from configurations.models import Configuration, files_from_json
 from configurations.placeholders import HiddenValues, restored
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64
@@ -35,7 +35,7 @@ MAX_FILES = 64
 class InvalidConfiguration(ValueError):
     """What was sent cannot be saved. ``errors`` maps a field to its messages, ``findings`` hold lines and columns.
 
-    Messages are sentences, or what Django said in the language of whoever asked. ``can_be_forced``: with ``force`` it can.
+    Texts are messages, or what Django said in the language of whoever asked. ``can_be_forced``: with ``force`` it can.
     """
 
     def __init__(
@@ -135,9 +135,9 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
         errors["content_type"] = [error.problem]
     known = before.files if present else {}
     if len(draft.files) > MAX_FILES:
-        errors["files"] = [Sentence("At most {most} files; {count} were sent.", most=MAX_FILES, count=len(draft.files))]
+        errors["files"] = [Message("At most {most} files; {count} were sent.", most=MAX_FILES, count=len(draft.files))]
     if not draft.files:
-        errors["raw_config"] = [Sentence("A configuration needs at least one file.")]
+        errors["raw_config"] = [Message("A configuration needs at least one file.")]
     legible: dict[str, ConfigFile] = {}
     for key, file in draft.files.items():
         problems = {} if known.get(key) == file else _file_problems(key, file, draft)
@@ -185,7 +185,7 @@ def _column_errors(draft: Draft, before: Draft) -> dict[str, list[str]]:
         if problem is not None and getattr(draft, name) != getattr(before, name):
             errors[name] = [problem]
     if not -(2**31) <= draft.priority < 2**31:
-        errors["priority"] = [Sentence("The priority must fit 32 bits.")]
+        errors["priority"] = [Message("The priority must fit 32 bits.")]
     return errors
 
 
@@ -197,7 +197,7 @@ def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> 
     findings = [_without_secrets(item) for key in files for item in judged.findings.get(key, ())]
     if not (complete and files and judged.empty == set(files)):
         return findings
-    message = Sentence("Nothing stands in it: an agent that gets this stops what it runs. Force it if that is meant.")
+    message = Message("Nothing stands in it: an agent that gets this stops what it runs. Force it if that is meant.")
     file = main if main in files else next(iter(files))
     return [Finding(Severity.ERROR, Kind.DOCUMENT, message, 1, 1, file=file)]
 
@@ -215,9 +215,9 @@ def _without_secrets(item: Finding) -> Finding:
     return replace(item, message=item.message.with_texts(message_shown), path=message_shown(item.path))
 
 
-def blocking(item: Finding) -> Sentence:
+def blocking(item: Finding) -> Message:
     """What the errors of a field say of a finding."""
-    return Sentence("line {line}, column {column}: {problem}", line=item.line, column=item.column, problem=item.message)
+    return Message("line {line}, column {column}: {problem}", line=item.line, column=item.column, problem=item.message)
 
 
 def _field_of(key: str, draft: Draft, part: str = "") -> str:
@@ -241,7 +241,7 @@ def _file_problems(key: str, file: ConfigFile, draft: Draft) -> dict[str, list[s
         except InvalidContentType as error:
             errors[_field_of(key, draft, ".content_type")] = [error.problem]
     if len(file.body) > MAX_BODY_BYTES:
-        said = Sentence(
+        said = Message(
             "The text has {count} bytes; at most {most} are kept.", count=len(file.body), most=MAX_BODY_BYTES
         )
         errors[_field_of(key, draft)] = [said]

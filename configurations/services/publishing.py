@@ -33,7 +33,7 @@ from configurations.services.targeting import (
     rematch,
 )
 from foundation import wakeups
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 # Names that would stand in the place of something else in URLs.
 RESERVED_NAMES = frozenset({"preview"})
@@ -49,7 +49,7 @@ class StaleRevision(ValueError):
 
     def __init__(self, *, expected: int, current: int) -> None:
         super().__init__(
-            Sentence(
+            Message(
                 "This edit is based on revision {expected}, but revision {current} is the present one: "
                 "look at what changed, then edit again.",
                 expected=expected,
@@ -62,16 +62,14 @@ class StaleEdition(ValueError):
     """Somebody edited the configuration since, be it only its description; nothing was saved."""
 
     def __init__(self) -> None:
-        super().__init__(
-            Sentence("Somebody edited the configuration meanwhile: look at what changed, then edit again.")
-        )
+        super().__init__(Message("Somebody edited the configuration meanwhile: look at what changed, then edit again."))
 
 
 class UnknownRevision(LookupError):
     """The configuration has no revision of that number."""
 
     def __init__(self, name: str, number: int) -> None:
-        super().__init__(Sentence("The configuration {name} has no revision {number}.", name=name, number=number))
+        super().__init__(Message("The configuration {name} has no revision {number}.", name=name, number=number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ def create_configuration(
     Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
     """
     if name in RESERVED_NAMES:
-        taken = Sentence("The name {name} is taken by a URL of the API; choose another one.", name=repr(name))
+        taken = Message("The name {name} is taken by a URL of the API; choose another one.", name=repr(name))
         raise InvalidConfiguration({"name": [taken]})
     wanted = checked(draft, force=force)
     note = _note(note)
@@ -150,7 +148,7 @@ def create_configuration(
         with transaction.atomic():
             configuration.save(force_insert=True)
     except IntegrityError as error:
-        taken = Sentence("There is a configuration named {name} already.", name=repr(name))
+        taken = Message("There is a configuration named {name} already.", name=repr(name))
         raise NameTaken({"name": [taken]}) from error
     revision = _add_revision(configuration, wanted.config, by=by, at=at, note=note)
     _retarget(configuration, at)

@@ -13,7 +13,7 @@ from agents.reports import AgentCapabilities
 from configurations.models import Assignment
 from configurations.services.assigning import AssignedAgent
 from foundation import wakeups
-from foundation.messages import Sentence
+from foundation.messages import Message
 from foundation.unit_of_work import UnitOfWork
 
 
@@ -27,9 +27,9 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     assignment = Assignment.objects.filter(agent=agent, revision__isnull=False).first()
     if assignment is None:
-        raise NothingToRetry(Sentence("No configuration is assigned to {agent}.", agent=str(agent)))
+        raise NothingToRetry(Message("No configuration is assigned to {agent}.", agent=str(agent)))
     if not agent.capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
-        raise NothingToRetry(Sentence("{agent} does not accept remote configuration.", agent=str(agent)))
+        raise NothingToRetry(Message("{agent} does not accept remote configuration.", agent=str(agent)))
     work = UnitOfWork(at)
     AssignedAgent(work, agent, assignment).ask_anew()
     work.save()

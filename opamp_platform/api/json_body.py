@@ -15,7 +15,7 @@ from rest_framework.parsers import JSONParser
 
 from configurations.checks.parsers_words import parsers_words
 from foundation.languages import in_readers_language
-from foundation.messages import Sentence
+from foundation.messages import Message
 from foundation.nesting import MAX_DEPTH, NestedTooDeep, check_json
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -61,20 +61,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         seen: set[str] = set()
         name = next(name for name, _value in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(Sentence("the name {name} is given twice in one object", name=repr(_shown(name))))
+        raise ValueError(Message("the name {name} is given twice in one object", name=repr(_shown(name))))
     return members
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(Sentence("{text} is no JSON number", text=text))
+    raise ValueError(Message("{text} is no JSON number", text=text))
 
 
-def _not_json(problem: Sentence | Exception) -> ParseError:
+def _not_json(problem: Message | Exception) -> ParseError:
     return ParseError(_("The body is not JSON: %(problem)s") % {"problem": in_readers_language(problem)})
 
 
-def _problem_of(error: json.JSONDecodeError) -> Sentence:
-    return Sentence(
+def _problem_of(error: json.JSONDecodeError) -> Message:
+    return Message(
         "{problem}: line {line} column {column} (char {place})",
         problem=parsers_words(error.msg.rstrip(": ")),
         line=error.lineno,

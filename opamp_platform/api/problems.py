@@ -35,15 +35,15 @@ from configurations.api_serializers import findings_json
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.publishing import NameTaken, StaleEdition, StaleRevision, UnknownRevision
 from foundation.languages import in_readers_language
-from foundation.messages import Sentence
+from foundation.messages import Message
 from opamp_platform import refusal
 from opamp_platform.operations import unavailable
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"
 _log = logging.getLogger(__name__)
-_AWAY = Sentence("The database is out of reach; try again later.")
-_NUL = Sentence("Null characters are not allowed.")
+_AWAY = Message("The database is out of reach; try again later.")
+_NUL = Message("Null characters are not allowed.")
 
 
 class ProblemRenderer(JSONRenderer):

@@ -17,7 +17,7 @@ from tests.live_server import ROOT
 
 FOLDER = ROOT / "templates" / "locale" / "zh_Hans" / "LC_MESSAGES"
 APPS = ("accounts", "agents", "configurations", "opamp_platform", "opamp_transport")
-FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Sentence"}
+FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Message"}
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}|</?\w+>")
 # The same in both languages: names of things, examples of values.
 SAME = {"Agent", "HTTP", "OpAMP", "WebSocket", "prod, staging", "{kind} {name}"}
@@ -63,17 +63,17 @@ def used_in_python(path: Path) -> Iterator[str]:
             yield text
 
 
-def sentences() -> Iterator[tuple[str, ast.Call]]:
-    """Every place where a `Sentence` is made, and the call."""
+def messages() -> Iterator[tuple[str, ast.Call]]:
+    """Every place where a `Message` is made, and the call."""
     for app in APPS:
         for path in (ROOT / app).rglob("*.py"):
             for name, call in calls_in(path):
-                if name == "Sentence":
+                if name == "Message":
                     yield f"{path.relative_to(ROOT)}:{call.lineno}", call
 
 
 def fields_of(template: str) -> list[tuple[str, str | None, str | None]]:
-    """The placeholders of a sentence, each with its format. Raises ValueError for lone braces."""
+    """The placeholders of a message, each with its format. Raises ValueError for lone braces."""
     parts = string.Formatter().parse(template)
     return sorted((name, form, conversion) for _text, name, form, conversion in parts if name is not None)
 
@@ -116,10 +116,10 @@ def test_placeholders_survive_translation() -> None:
     assert wrong == []
 
 
-def test_every_sentence_is_written_out_and_given_what_it_names() -> None:
-    """Else nothing could collect it for translation, and the mistake would show where the sentence is made."""
+def test_every_message_is_written_out_and_given_what_it_names() -> None:
+    """Else nothing could collect it for translation, and the mistake would show where the message is made."""
     wrong = []
-    made = list(sentences())
+    made = list(messages())
     for place, call in made:
         template = text_of(call)
         given = [keyword.arg for keyword in call.keywords]
@@ -129,14 +129,14 @@ def test_every_sentence_is_written_out_and_given_what_it_names() -> None:
     assert wrong == []
 
 
-def test_translated_sentences_name_the_same_values() -> None:
-    templates = {text_of(call) for _place, call in sentences()}
+def test_translated_messages_name_the_same_values() -> None:
+    templates = {text_of(call) for _place, call in messages()}
     translated = [entry for entry in entries()[1:] if entry.source in templates]
     assert [entry.source for entry in translated if fields_of(entry.translation) != fields_of(entry.source)] == []
 
 
-def test_sentences_are_collected() -> None:
-    assert "--keyword=Sentence:1" in Command.xgettext_options
+def test_messages_are_collected() -> None:
+    assert "--keyword=Message:1" in Command.xgettext_options
 
 
 def test_translations_are_chinese() -> None:

@@ -1,4 +1,4 @@
-"""Django's command, which also collects what `foundation.messages.Sentence` says."""
+"""Django's command, which also collects what `foundation.messages.Message` says."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from django.core.management.commands import makemessages
 class Command(makemessages.Command):
     """With one more function whose first argument is a text for translation."""
 
-    xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=Sentence:1"]
+    xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=Message:1"]
