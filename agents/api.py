@@ -378,7 +378,7 @@ class AgentViewSet(
         keys = self._chosen(wanted)
         outcome = act(list(keys))
         for uid in set(wanted.validated_data.get("instance_uids", ())) - set(keys.values()):
-            outcome.skip(uid, Message("There is no such agent."))
+            outcome.skip(uid, Message("no-such-agent", "There is no such agent."))
         return Response(OutcomeSerializer(outcome).data)
 
 

@@ -26,26 +26,34 @@ def why_no_labels(selector: Selector) -> list[Message]:
     for requirement in selector.requirements:
         if not _somebody(Selector((requirement,)), newest):
             return _why_not(requirement, newest)
-    return [Message("Each of the conditions has agents, but no agent has them all.")]
+    return [Message("conditions-exclude-each-other", "Each of the conditions has agents, but no agent has them all.")]
 
 
 def why_no_text(text: str) -> list[Message]:
     """For a part of a name or a UID."""
     try:
-        return [Message("No agent has the instance UID {uid}.", uid=str(UUID(text)))]
+        return [Message("no-agent-has-uid", "No agent has the instance UID {uid}.", uid=str(UUID(text)))]
     except ValueError:
         pass
-    said = [Message("No agent's name, host or service contains “{text}”.", text=_short(text))]
+    said = [Message("no-agent-contains-text", "No agent's name, host or service contains “{text}”.", text=_short(text))]
     if len(text) < SHORTEST_PART:
         said = [
-            Message("No agent's name, host or service begins with “{text}”; longer text is found anywhere.", text=text)
+            Message(
+                "no-agent-begins-with-text",
+                "No agent's name, host or service begins with “{text}”; longer text is found anywhere.",
+                text=text,
+            )
         ]
     keys = _keys(_newest())
     first, colon, rest = text.partition(":")
     if colon and first in keys:
-        said.append(Message("Did you mean {guess}?", guess=f"{first}={rest}"))
+        said.append(Message("search-suggestion", "Did you mean {guess}?", guess=f"{first}={rest}"))
     elif text in keys:
-        said.append(Message("“{key}” is a label: {guess} finds a value of it.", key=text, guess=f"{text}=…"))
+        said.append(
+            Message(
+                "search-names-label", "“{key}” is a label: {guess} finds a value of it.", key=text, guess=f"{text}=…"
+            )
+        )
     return said
 
 
@@ -59,25 +67,32 @@ def _somebody(selector: Selector, newest: Sequence[Labels]) -> bool:
 def _why_not(requirement: Requirement, newest: Sequence[Labels]) -> list[Message]:
     key, clause = requirement.key, _short(str(requirement))
     if requirement.operator in {Operator.DOES_NOT_EXIST, Operator.NOT_IN}:
-        return [Message("No agent is without what {clause} excludes.", clause=clause)]
+        return [Message("all-agents-excluded", "No agent is without what {clause} excludes.", clause=clause)]
     if not _somebody(Selector((Requirement(key, Operator.EXISTS),)), newest):
-        return [Message("No agent has a label {key}.", key=_short(key)), *_guess(key, _keys(newest))]
+        return [
+            Message("no-agent-has-label", "No agent has a label {key}.", key=_short(key)),
+            *_guess(key, _keys(newest)),
+        ]
     if requirement.operator in {Operator.GT, Operator.LT}:
-        return [Message("No agent has a version as {clause} asks for.", clause=clause)]
+        return [Message("no-agent-has-version", "No agent has a version as {clause} asks for.", clause=clause)]
     values = {labels[key] for labels in newest if key in labels}
-    said = [Message("No agent has {clause}.", clause=clause)]
+    said = [Message("no-agent-has-clause", "No agent has {clause}.", clause=clause)]
     guesses = _guess(requirement.values[0], values, written=f"{key}=") if len(requirement.values) == 1 else []
     if guesses or not values:
         return said + guesses
     shown = ", ".join(_short(value) for value in sorted(values)[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
-    return [*said, Message("Values of {key}: {values}.", key=_short(key), values=shown)]
+    return [*said, Message("values-of-key", "Values of {key}: {values}.", key=_short(key), values=shown)]
 
 
 def _guess(word: str, known: Iterable[str], *, written: str = "") -> list[Message]:
     """The nearest known word; whatever its case."""
     by_fold = {text.casefold(): text for text in known}
     near = get_close_matches(word.casefold(), by_fold, n=1, cutoff=0.6)
-    return [Message("Did you mean {guess}?", guess=_short(f"{written}{by_fold[near[0]]}"))] if near else []
+    return (
+        [Message("search-suggestion", "Did you mean {guess}?", guess=_short(f"{written}{by_fold[near[0]]}"))]
+        if near
+        else []
+    )
 
 
 def _newest() -> list[Labels]:

@@ -13,7 +13,8 @@ def advice_on(agent: Agent, assignment: Assignment | None) -> Message | None:
     failed = assignment is not None and assignment.status == AssignmentStatus.FAILED.value
     if failed and agent.connected and agent.healthy:
         return Message(
+            "healthy-although-failed",
             "The agent is healthy although it said that this configuration failed: it may run the configuration it had "
-            "before, or have needed longer than it waits. Offer the configuration once more (retry), or change it."
+            "before, or have needed longer than it waits. Offer the configuration once more (retry), or change it.",
         )
     return None

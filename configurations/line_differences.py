@@ -40,14 +40,14 @@ class DiffLine:
     ``text`` is a message where it does not stand in a file; then ``sign`` is what a line begins with.
     """
 
-    text: str
+    text: Message | str
     kind: str
     hidden_change: bool = False
     sign: str = ""
 
 
 _differences: Recent[list[DiffLine]] = Recent(
-    _KEPT_BYTES, lambda lines: 256 + sum(200 + 4 * len(line.text) for line in lines)
+    _KEPT_BYTES, lambda lines: 256 + sum(200 + 4 * len(str(line.text)) for line in lines)
 )
 
 
@@ -72,9 +72,9 @@ def difference(before: Mapping[str, JsonObject], after: Mapping[str, JsonObject]
 
 def _of_file(key: str, former: JsonObject | None, present: JsonObject | None) -> Iterator[DiffLine]:
     marks: dict[str, int] = {}
-    name = key or Message("main file")
+    name = key or Message("main-file", "main file")
     for file, sign in ((former, "---"), (present, "+++")):
-        said = Message("(no such file)") if file is None else name
+        said = Message("no-such-file", "(no such file)") if file is None else name
         yield DiffLine(said, "file", sign=f"{sign} ")
     for facts, sign, kind in ((_facts(former, present), "-", "del"), (_facts(present, former), "+", "ins")):
         yield from (DiffLine(fact, kind, sign=sign) for fact in facts)
@@ -99,11 +99,11 @@ def _facts(file: JsonObject | None, other: JsonObject | None) -> Iterator[Messag
     other = other or {}
     content_type, role = (str(file.get(name, "")) for name in ("content_type", "role"))
     if content_type and content_type != other.get("content_type"):
-        yield Message("content type: {value}", value=content_type)
+        yield Message("content-type-is", "content type: {value}", value=content_type)
     if role and role != other.get("role"):
-        yield Message("role: {value}", value=role)
+        yield Message("role-is", "role: {value}", value=role)
     if "body_base64" in file and file["body_base64"] != other.get("body_base64"):
-        yield Message("{count} bytes that are no text", count=_size(str(file["body_base64"])))
+        yield Message("bytes-without-text", "{count} bytes that are no text", count=_size(str(file["body_base64"])))
 
 
 def _size(encoded: str) -> int:

@@ -20,14 +20,17 @@ from configurations.kept_secrets import Secret, Text, hidden_paths, moved
 from foundation.messages import Message
 
 _NOTHING_HIDDEN = Message(
-    "Nothing is hidden at this place of the present revision, so [redacted] stands for no value: type the value."
+    "nothing-hidden-here",
+    "Nothing is hidden at this place of the present revision, so [redacted] stands for no value: type the value.",
 )
 _ANOTHER_TEXT = Message(
-    "What stands around the hidden value is not as it was: type the value again, or ask somebody with the right to see secrets."
+    "hidden-value-surroundings-changed",
+    "What stands around the hidden value is not as it was: type the value again, or ask somebody with the right to see secrets.",
 )
 _NO_PATHS = Message(
+    "hidden-values-unreadable-file",
     "This file cannot be read as YAML or JSON, so no hidden value of it can be kept in an edit: type the values again, or ask "
-    "somebody with the right to see secrets."
+    "somebody with the right to see secrets.",
 )
 
 
@@ -95,9 +98,10 @@ class _Edit:
         for item in moved(*sides, self._kept, self._token):
             # What is gone is told where the value is that stays.
             key = keys.get(item.key, keys.get(item.secret.key, ""))
-            where = shown(item.path) or Message("the whole file")
+            where = shown(item.path) or Message("whole-file", "the whole file")
             if item.component:
                 message = Message(
+                    "hidden-value-redirected",
                     "{component} has a hidden value, which would go elsewhere with another {setting}: type the value again, or "
                     "ask somebody with the right to see secrets.",
                     component=shown(item.component),
@@ -105,6 +109,7 @@ class _Edit:
                 )
             else:
                 message = Message(
+                    "hidden-value-maybe-redirected",
                     "The files have a hidden value, which might go elsewhere with another {setting}: type the value again, or "
                     "ask somebody with the right to see secrets.",
                     setting=where,

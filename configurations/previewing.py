@@ -185,11 +185,17 @@ def _is_stronger(one: Entry, other: Entry) -> bool:
 def _targeting_findings(matched: int, assigned: int, rivals: Sequence[Rival]) -> list[Finding]:
     """What hardly anybody means: nobody is reached, all is lost to others, or only a name decides."""
     if not matched:
-        return [_about("selector", Message("No agent that is known now matches the selector; nobody gets it yet."))]
+        return [
+            _about(
+                "selector",
+                Message("no-agent-matches", "No agent that is known now matches the selector; nobody gets it yet."),
+            )
+        ]
     findings = []
     stronger = [rival for rival in rivals if rival.wins]
     if not assigned:
         message = Message(
+            "all-agents-taken",
             "No agent gets it: {count} match, and for all of them another configuration is stronger ({names}).",
             count=matched,
             names=_names(stronger),
@@ -198,12 +204,14 @@ def _targeting_findings(matched: int, assigned: int, rivals: Sequence[Rival]) ->
     for rival in [item for item in rivals if item.by_name][:_MOST_TIES]:
         said = (
             Message(
+                "same-priority-loses",
                 "{name} has the same priority and wins {count} agents by its name.",
                 name=rival.name,
                 count=rival.agents,
             )
             if rival.wins
             else Message(
+                "same-priority-wins",
                 "{name} has the same priority and matches {count} of the same agents; only the name decides that this one "
                 "wins.",
                 name=rival.name,

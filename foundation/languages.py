@@ -1,4 +1,4 @@
-"""What lower layers say, in the language of whoever reads the page or the answer. For doors alone: ask where it is shown."""
+"""What lower layers say, in the language of whoever reads the page or the answer. For consumers alone: ask where it is shown."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from django.utils.translation import gettext
 from foundation.messages import Message
 
 
-def in_readers_language(said: str | Exception) -> str:
+def in_readers_language(said: Message | str | Exception) -> str:
     """The message, or what the error says, translated with all within it; other text as it is."""
-    text = said.args[0] if isinstance(said, Exception) and said.args else said
-    if not isinstance(text, Message):
-        return str(said)
-    values = {
-        name: in_readers_language(value) if isinstance(value, str) else value for name, value in text.values.items()
-    }
-    return gettext(text.template).format(**values)
+    message = said.args[0] if isinstance(said, Exception) and said.args else said
+    return message.text(gettext) if isinstance(message, Message) else str(said)

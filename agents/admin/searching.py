@@ -51,7 +51,9 @@ def _read(text: str) -> Search:
     nobody = Q(pk__in=[])
     if not _SIGNS & set(text):
         if len(text) > LONGEST_PART:
-            too_long = Message("A name has at most {most} characters; search for a part of it.", most=LONGEST_PART)
+            too_long = Message(
+                "search-too-long", "A name has at most {most} characters; search for a part of it.", most=LONGEST_PART
+            )
             return Search(text, nobody, problems=(in_readers_language(too_long),))
         return Search(text, text_condition(text))
     try:

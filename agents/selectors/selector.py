@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from agents.reports import Json
 from agents.selectors.versions import version_key
+from foundation.errors import DomainError
 from foundation.messages import Message
 
 MATCH_LABELS = "matchLabels"
@@ -19,7 +20,7 @@ MATCH_EXPRESSIONS = "matchExpressions"
 BARE_WORD = re.compile(r'[^\s,=!<>()"]+')
 
 
-class InvalidSelector(ValueError):
+class InvalidSelector(DomainError):
     """A selector nobody can mean.
 
     ``errors`` holds ``(path, message)`` pairs; a path is ``matchExpressions[0].operator``, ``matchLabels.env`` or the
@@ -29,7 +30,22 @@ class InvalidSelector(ValueError):
     def __init__(self, errors: Sequence[tuple[str, Message]], *, position: int | None = None) -> None:
         self.errors: tuple[tuple[str, Message], ...] = tuple(errors)
         self.position = position
-        super().__init__("; ".join(self.problems))
+        super().__init__(Message("invalid-selector", "The selector is not valid."))
+
+    @property
+    def where(self) -> Message:
+        """The message, with the place in a label query."""
+        if self.position is None:
+            return self.message
+        return Message(
+            "invalid-selector-at-character",
+            "The selector is not valid (at character {place}).",
+            place=self.position + 1,
+        )
+
+    def __str__(self) -> str:
+        """In English, clause by clause."""
+        return "; ".join(str(problem) for problem in self.problems)
 
     @property
     def problems(self) -> list[Message]:
@@ -108,7 +124,7 @@ class ClauseResult:
     when only an operator's label counts for it, else ``None``.
     """
 
-    clause: str
+    clause: Message | str
     key: str
     satisfied: bool
     actual: str | None
@@ -176,10 +192,10 @@ class Selector:
         return document
 
     @property
-    def words(self) -> str:
+    def words(self) -> Message | str:
         """Label-query text for people: ``env=prod, os.type in (darwin, linux), version>0.100``; a message when empty."""
         if not self.requirements:
-            return Message("every agent") if self.match_all else Message("no agent")
+            return Message("every-agent", "every agent") if self.match_all else Message("no-agent", "no agent")
         return ", ".join(str(requirement) for requirement in self.requirements)
 
     def __str__(self) -> str:

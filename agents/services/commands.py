@@ -20,6 +20,7 @@ from agents.services.batches import Outcome, batches
 from foundation import wakeups
 from foundation.bulk_sql import bulk_read
 from foundation.clock import JUMP
+from foundation.errors import Category, DomainError
 from foundation.messages import Message
 
 # A restart whose effect was not seen by then is shown as "nothing observed".
@@ -28,8 +29,10 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 _BATCH = 1_000
 
 
-class CannotBeSent(ValueError):
+class CannotBeSent(DomainError):
     """The agent does not accept this, or what should be sent is not valid; the text says which."""
+
+    category = Category.CONFLICT
 
 
 @transaction.atomic(durable=True)
@@ -41,6 +44,7 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
     if not accepts_restart(agent):
         raise CannotBeSent(
             Message(
+                "agent-accepts-no-restart",
                 "{agent} does not accept the restart command (capability AcceptsRestartCommand is not set).",
                 agent=str(agent),
             )
@@ -81,7 +85,8 @@ def _request_restarts_of_batch(keys: Sequence[int], outcome: Outcome, *, by: Use
                 outcome.skip(
                     agent.instance_uid,
                     Message(
-                        "The agent does not accept the restart command (capability AcceptsRestartCommand is not set)."
+                        "accepts-no-restart",
+                        "The agent does not accept the restart command (capability AcceptsRestartCommand is not set).",
                     ),
                 )
         capable = [key for key, agent in agents.items() if accepts_restart(agent)]
@@ -135,10 +140,11 @@ def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at:
     if message.capability not in agent.reported.custom_capabilities:
         raise CannotBeSent(
             Message(
+                "custom-capability-not-listed",
                 "{agent} does not list the custom capability {capability}; it lists: {known}.",
                 agent=str(agent),
                 capability=repr(message.capability),
-                known=", ".join(agent.reported.custom_capabilities) or Message("none"),
+                known=", ".join(agent.reported.custom_capabilities) or Message("none", "none"),
             )
         )
     if len(message.data) > MAX_MESSAGE_BYTES:
@@ -158,7 +164,12 @@ def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at:
 
 def too_large(data: bytes) -> Message:
     """Why data beyond `MAX_MESSAGE_BYTES` is not sent."""
-    return Message("The message has {count} bytes; at most {most} are sent.", count=len(data), most=MAX_MESSAGE_BYTES)
+    return Message(
+        "custom-message-too-large",
+        "The message has {count} bytes; at most {most} are sent.",
+        count=len(data),
+        most=MAX_MESSAGE_BYTES,
+    )
 
 
 def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime, verb: str) -> None:

@@ -80,7 +80,9 @@ class _CollectorCheck:
             if section in COMPONENT_SECTIONS:
                 self._read_components(section, entry)
             elif section != "service" and entry is not misspelt and "service" in self._whole.entries:
-                problem = Message("The Collector has no section of this name; it has {known}.", known=_SECTION_LIST)
+                problem = Message(
+                    "unknown-section", "The Collector has no section of this name; it has {known}.", known=_SECTION_LIST
+                )
                 self._warn(
                     entry.file, entry.key.place, shown(section), self._references.suggest(problem, section, SECTIONS)
                 )
@@ -92,7 +94,11 @@ class _CollectorCheck:
         elif entry.is_expanded_by_agent:
             self._picture.open_sections.add(section)
         elif not entry.is_null:
-            message = Message("{name} must be an object: each component's name, then its settings.", name=section)
+            message = Message(
+                "section-not-an-object",
+                "{name} must be an object: each component's name, then its settings.",
+                name=section,
+            )
             self._refuse(entry.file, entry.place, section, message)
 
     def _read_component(self, section: str, text: str, component: Entry) -> None:
@@ -104,7 +110,9 @@ class _CollectorCheck:
         name = Name(component_id(text), component.file, component.key.place, path, component)
         self._picture.defined[section][name.text] = name
         if not (isinstance(component.value, Merged) or component.is_null or component.is_expanded_by_agent):
-            message = Message("The settings of {name} must be an object, or nothing.", name=shown(text))
+            message = Message(
+                "settings-not-an-object", "The settings of {name} must be an object, or nothing.", name=shown(text)
+            )
             self._refuse(component.file, component.place, path, message)
 
     def _read_service(self) -> bool:
@@ -117,7 +125,7 @@ class _CollectorCheck:
             return False
         if not isinstance(service.value, Merged):
             if not service.is_null:
-                message = Message("service must be an object with pipelines in it.")
+                message = Message("service-not-an-object", "service must be an object with pipelines in it.")
                 self._refuse(service.file, service.place, "service", message)
                 return False
             self._no_pipeline(service, "service")
@@ -138,7 +146,9 @@ class _CollectorCheck:
             path = f"service.{shown(name)}"
             if name not in SERVICE_KEYS and path not in reported:
                 known = ", ".join(SERVICE_KEYS)
-                problem = Message("service has nothing of this name; it has {known}.", known=known)
+                problem = Message(
+                    "service-unknown-key", "service has nothing of this name; it has {known}.", known=known
+                )
                 self._warn(entry.file, entry.key.place, path, self._references.suggest(problem, name, SERVICE_KEYS))
         telemetry = service.get("telemetry")
         if telemetry is not None and isinstance(telemetry.value, Merged):
@@ -151,11 +161,13 @@ class _CollectorCheck:
         sections = [entry for name, entry in self._whole.entries.items() if name in COMPONENT_SECTIONS]
         if self._misspelt or not sections:
             return
-        message = Message("Nothing of this would run: there is no service with pipelines that use it.")
+        message = Message(
+            "service-missing", "Nothing of this would run: there is no service with pipelines that use it."
+        )
         self._warn(sections[0].file, sections[0].key.place, shown(sections[0].key.text), message)
 
     def _no_pipeline(self, where: Entry, path: str) -> None:
-        message = Message("The service has no pipeline; the Collector needs at least one.")
+        message = Message("pipeline-missing", "The service has no pipeline; the Collector needs at least one.")
         self._refuse(where.file, where.place if path.endswith("pipelines") else where.key.place, path, message)
 
     def _read_pipelines(self, pipelines: Entry) -> bool:
@@ -166,7 +178,9 @@ class _CollectorCheck:
             self._no_pipeline(pipelines, path)
             return False
         elif not isinstance(pipelines.value, Merged):
-            message = Message("pipelines must be an object: each pipeline's name, then its members.")
+            message = Message(
+                "pipelines-not-an-object", "pipelines must be an object: each pipeline's name, then its members."
+            )
             self._refuse(pipelines.file, pipelines.place, path, message)
         else:
             for name, pipeline in pipelines.value.entries.items():
@@ -177,7 +191,9 @@ class _CollectorCheck:
         _signal, slash, name = text.partition("/")
         if type_of(text) not in _SIGNALS or (slash and not name.strip()):
             problem = Message(
-                "A pipeline is named after its signal: {signals}, or like traces/name.", signals=_SIGNAL_LIST
+                "pipeline-name",
+                "A pipeline is named after its signal: {signals}, or like traces/name.",
+                signals=_SIGNAL_LIST,
             )
             said = self._references.suggest(problem, type_of(text), _SIGNALS)
             self._warn(pipeline.file, pipeline.key.place, path, said)
@@ -188,20 +204,28 @@ class _CollectorCheck:
             return
         if not isinstance(pipeline.value, Merged):
             place = pipeline.key.place if pipeline.is_null else pipeline.place
-            message = Message("A pipeline must be an object with receivers, processors and exporters.")
+            message = Message(
+                "pipeline-not-an-object", "A pipeline must be an object with receivers, processors and exporters."
+            )
             self._refuse(pipeline.file, place, path, message)
             return
         for member, entry in pipeline.value.entries.items():
             if member not in _PIPELINE_MEMBERS:
                 problem = Message(
-                    "A pipeline has only receivers, processors and exporters; a connector is listed as one of these."
+                    "pipeline-unknown-key",
+                    "A pipeline has only receivers, processors and exporters; a connector is listed as one of these.",
                 )
                 message = self._references.suggest(problem, member, _PIPELINE_MEMBERS)
                 self._refuse(entry.file, entry.key.place, f"{path}.{shown(member)}", message)
         for role in _PIPELINE_MEMBERS:
             names = self._read_references(role, pipeline.value.get(role), f"{path}.{role}")
             if names == [] and role != "processors":
-                message = Message("The pipeline {name} has no {role}; name at least one.", name=shown(text), role=role)
+                message = Message(
+                    "pipeline-without-members",
+                    "The pipeline {name} has no {role}; name at least one.",
+                    name=shown(text),
+                    role=role,
+                )
                 self._refuse(pipeline.file, pipeline.key.place, path, message)
 
     def _read_references(self, role: str, entry: Entry | None, path: str) -> list[Name] | None:
@@ -212,7 +236,9 @@ class _CollectorCheck:
             self._picture.open_roles.add(role)
             return None
         if not isinstance(entry.value, SequenceNode):
-            message = Message("{role} must be a list of names, such as [otlp].", role=role)
+            message = Message(
+                "pipeline-members-not-a-list", "{role} must be a list of names, such as [otlp].", role=role
+            )
             self._refuse(entry.file, entry.place, path, message)
             return None
         names: list[Name] = []
@@ -224,7 +250,7 @@ class _CollectorCheck:
             elif isinstance(item, ScalarNode):
                 names.append(Name(component_id(item.text), entry.file, item.place, f"{path}[{place}]"))
             else:
-                message = Message("Name one of the {role} here, as text.", role=role)
+                message = Message("pipeline-member-not-text", "Name one of the {role} here, as text.", role=role)
                 self._refuse(entry.file, item.place, f"{path}[{place}]", message)
                 known = False
         self._picture.used[role] += names

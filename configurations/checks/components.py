@@ -53,11 +53,16 @@ def id_problem(text: str) -> Message | None:
         return None
     if not _TYPE.fullmatch(kind):
         return Message(
+            "component-type-characters",
             "{name} is no id: the type before the slash has letters, digits and underscores, and begins with a letter.",
             name=shown(text),
         )
     if slash and (not name or len(name) > _MAX_NAME or any(unicodedata.category(sign)[0] in "ZCS" for sign in name)):
-        return Message("{name} is no id: the name behind the slash has neither blanks nor symbols.", name=shown(text))
+        return Message(
+            "component-name-characters",
+            "{name} is no id: the name behind the slash has neither blanks nor symbols.",
+            name=shown(text),
+        )
     return None
 
 
@@ -69,7 +74,12 @@ def settings_problems(section: str, text: str, component: Entry) -> Iterator[Pro
         yield (
             "",
             None,
-            Message("Few agents know the type {name}. Did you mean {likely}?", name=shown(kind), likely=likely),
+            Message(
+                "component-type-misspelt",
+                "Few agents know the type {name}. Did you mean {likely}?",
+                name=shown(kind),
+                likely=likely,
+            ),
         )
     settings = component.value if isinstance(component.value, Merged) else None
     if component.is_expanded_by_agent:
@@ -79,9 +89,19 @@ def settings_problems(section: str, text: str, component: Entry) -> Iterator[Pro
             yield from _otlp(settings)
         case "processors", "memory_limiter":
             if settings is None or "check_interval" not in settings.entries:
-                yield "", None, Message("memory_limiter needs check_interval, such as 1s, and a limit.")
+                yield (
+                    "",
+                    None,
+                    Message(
+                        "memory-limiter-incomplete", "memory_limiter needs check_interval, such as 1s, and a limit."
+                    ),
+                )
         case "exporters", "logging":
-            yield "", None, Message("The exporter logging was removed from the Collector; use debug.")
+            yield (
+                "",
+                None,
+                Message("logging-exporter-removed", "The exporter logging was removed from the Collector; use debug."),
+            )
         case "exporters", "debug":
             yield from _level(settings, "verbosity", _LEVELS[1:])
 
@@ -94,7 +114,10 @@ def _otlp(settings: Merged | None) -> Iterator[Problem]:
         yield (
             "",
             None,
-            Message("An otlp receiver needs a protocol; write protocols: with grpc: or http: (or both) below it."),
+            Message(
+                "otlp-without-protocol",
+                "An otlp receiver needs a protocol; write protocols: with grpc: or http: (or both) below it.",
+            ),
         )
         return
     for name in _PROTOCOLS:
@@ -102,7 +125,9 @@ def _otlp(settings: Merged | None) -> Iterator[Problem]:
         if entry is None or entry.is_null or entry.is_expanded_by_agent or isinstance(entry.value, Merged):
             continue
         message = Message(
-            "{name} must be an object of settings; a blank is missing behind a colon, or a line break.", name=name
+            "component-settings-not-an-object",
+            "{name} must be an object of settings; a blank is missing behind a colon, or a line break.",
+            name=name,
         )
         yield f"protocols.{name}", entry, message
 
@@ -112,7 +137,9 @@ def telemetry_problems(telemetry: Merged) -> Iterator[Problem]:
     for name, entry in telemetry.entries.items():
         if name not in _TELEMETRY:
             known = ", ".join(_TELEMETRY)
-            problem = Message("telemetry has no settings of this name; it has {known}.", known=known)
+            problem = Message(
+                "telemetry-unknown-key", "telemetry has no settings of this name; it has {known}.", known=known
+            )
             yield shown(name), entry, with_suggestion(problem, name, _TELEMETRY)
     metrics = telemetry.get("metrics")
     if metrics is not None and isinstance(metrics.value, Merged):
@@ -126,7 +153,7 @@ def _level(settings: Merged | None, name: str, levels: tuple[str, ...]) -> Itera
         return
     text = entry.value.text
     if text.lower() not in levels:
-        problem = Message("{name} is one of {levels}.", name=name, levels=", ".join(levels))
+        problem = Message("unknown-level", "{name} is one of {levels}.", name=name, levels=", ".join(levels))
         yield name, entry, with_suggestion(problem, text, levels)
 
 
@@ -136,6 +163,7 @@ def environment_problems(text: str) -> Iterator[Message]:
         name = found[1].partition(":-")[0]
         if not _ENV_NAME.fullmatch(name):
             yield Message(
+                "environment-variable-name",
                 "{name} is no name of an environment variable: letters, digits and underscores, no digit first.",
                 name=repr(shown(name)),
             )

@@ -48,17 +48,20 @@ def _wrapping(root: MappingNode) -> Iterator[tuple[Place, str, Message]]:
     kind = root.get("kind")
     if isinstance(kind, ScalarNode) and kind.text == "ConfigMap":
         message = Message(
-            "This is a Kubernetes ConfigMap; paste the text of one of its entries under data, without the indentation."
+            "document-is-config-map",
+            "This is a Kubernetes ConfigMap; paste the text of one of its entries under data, without the indentation.",
         )
         yield kind.place, "kind", message
     elif isinstance(kind, ScalarNode) and kind.text == "OpenTelemetryCollector":
         message = Message(
+            "document-is-custom-resource",
             "This is a custom resource of the OpenTelemetry operator; paste what stands under spec.config, without the "
-            "indentation."
+            "indentation.",
         )
         yield kind.place, "kind", message
     elif isinstance(kind, ScalarNode) and isinstance(root.get("apiVersion"), ScalarNode):
         message = Message(
+            "document-is-kubernetes-object",
             "This is a Kubernetes object of the kind {kind}; paste the agent's own configuration.",
             kind=shown(kind.text),
         )
@@ -72,12 +75,14 @@ def _values(root: MappingNode) -> Iterator[tuple[Place, str, Message]]:
     for key, value in root.named():
         if key.text == "spec" and isinstance(value, MappingNode) and _is_collectors(value.get("config")):
             message = Message(
+                "document-is-custom-resource",
                 "This is a custom resource of the OpenTelemetry operator; paste what stands under spec.config, without the "
-                "indentation."
+                "indentation.",
             )
             yield key.place, "spec", message
         elif key.text in _HELM_VALUES and _is_collectors(value):
             message = Message(
+                "document-is-helm-values",
                 "These are values of a Helm chart; paste what stands under {key}, without the indentation.",
                 key=key.text,
             )
@@ -148,12 +153,15 @@ def _displaced(whole: Merged) -> list[Finding]:
     pipelines = whole.get("pipelines")
     if pipelines is None or not any(name in whole.entries for name in ("receivers", "exporters")):
         return []
-    message = Message("pipelines stands at the top; it belongs under service, or the Collector runs nothing.")
+    message = Message(
+        "pipelines-outside-service",
+        "pipelines stands at the top; it belongs under service, or the Collector runs nothing.",
+    )
     return [_finding(pipelines, "pipelines", message)]
 
 
 def _unread(entry: Entry, path: str, wanted: str) -> Finding:
-    problem = Message("The Collector reads nothing under {name}.", name=shown(entry.key.text))
+    problem = Message("document-unknown-key", "The Collector reads nothing under {name}.", name=shown(entry.key.text))
     return _finding(entry, path, with_suggestion(problem, entry.key.text, [wanted]))
 
 

@@ -107,6 +107,7 @@ def repeated_key(path: Sequence[str | int], place: Place, first: Place) -> Findi
         severity=Severity.ERROR,
         kind=Kind.SYNTAX,
         message=Message(
+            "repeated-key",
             'The key "{key}" already stands in line {line}; remove one of the two.',
             key=shown(str(path[-1])),
             line=first.line,

@@ -27,23 +27,26 @@ def _unfit(found: re.Match[str] | None) -> Message | None:
     if found is None:
         return None
     return Message(
-        "The control character {character} cannot stand here; delete it.", character=f"U+{ord(found[0]):04X}"
+        "control-character",
+        "The control character {character} cannot stand here; delete it.",
+        character=f"U+{ord(found[0]):04X}",
     )
 
 
 def key_problem(key: str) -> Message | None:
     """Why no file may have this config key. Agents make file names of keys, so none may lead out of their folder."""
     if len(key) > MAX_KEY:
-        return Message("A config key has at most {most} characters.", most=MAX_KEY)
+        return Message("config-key-too-long", "A config key has at most {most} characters.", most=MAX_KEY)
     problem = line_problem(key)
     if problem is not None:
         return problem
     if key != key.strip():
-        return Message("A config key begins and ends without blanks.")
+        return Message("config-key-blanks", "A config key begins and ends without blanks.")
     parts = key.split("/")
     if "\\" in key or _DRIVE.match(key) or (key and any(part in ("", ".", "..") for part in parts)):
         return Message(
+            "config-key-path",
             "A config key is a name such as main.yaml or conf.d/main.yaml: no backslash, no drive, no slash at either end, "
-            "no part that is empty, . or .."
+            "no part that is empty, . or ..",
         )
     return None

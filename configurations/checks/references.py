@@ -16,11 +16,11 @@ _MOST_SUGGESTIONS = 100
 
 # The section of a component and how one of it is called.
 _SINGULAR = {
-    "receivers": Message("receiver"),
-    "processors": Message("processor"),
-    "exporters": Message("exporter"),
-    "connectors": Message("connector"),
-    "extensions": Message("extension"),
+    "receivers": Message("receiver", "receiver"),
+    "processors": Message("processor", "processor"),
+    "exporters": Message("exporter", "exporter"),
+    "connectors": Message("connector", "connector"),
+    "extensions": Message("extension", "extension"),
 }
 
 
@@ -64,7 +64,9 @@ class ReferenceCheck:
         for name in names:
             seen[name.text] += 1
             if seen[name.text] == 2:
-                message = Message("The pipeline has the processor {name} twice; remove one.", name=shown(name.text))
+                message = Message(
+                    "processor-twice", "The pipeline has the processor {name} twice; remove one.", name=shown(name.text)
+                )
                 self._refuse(name.file, name.place, name.path, message)
 
     def _judge_references(self) -> None:
@@ -78,9 +80,10 @@ class ReferenceCheck:
 
     def _undefined(self, name: Name, role: str) -> Message:
         elsewhere = [section for section in COMPONENT_SECTIONS if name.text in self._picture.defined[section]]
-        component = Message("{kind} {name}", kind=_SINGULAR[role], name=shown(name.text))
+        component = Message("component", "{kind} {name}", kind=_SINGULAR[role], name=shown(name.text))
         if elsewhere:
             return Message(
+                "component-defined-elsewhere",
                 "The {component} is not defined ({name} stands under {elsewhere}); add it under {role}, or remove it here.",
                 component=component,
                 name=shown(name.text),
@@ -88,7 +91,10 @@ class ReferenceCheck:
                 role=role,
             )
         problem = Message(
-            "The {component} is not defined; add it under {role}, or remove it here.", component=component, role=role
+            "component-undefined",
+            "The {component} is not defined; add it under {role}, or remove it here.",
+            component=component,
+            role=role,
         )
         return self.suggest(problem, name.text, self._known(role))
 
@@ -108,6 +114,7 @@ class ReferenceCheck:
             for section in ("receivers", "exporters"):
                 if text in self._picture.defined[section]:
                     message = Message(
+                        "component-name-ambiguous",
                         "{name} is defined under {section} as well; give one of the two another name.",
                         name=shown(text),
                         section=section,
@@ -115,13 +122,16 @@ class ReferenceCheck:
                     self._refuse(name.file, name.place, name.path, message)
             if text in exported and text not in received and "receivers" not in self._picture.open_roles:
                 message = Message(
+                    "connector-without-receiver",
                     "The connector {name} is an exporter but nowhere a receiver: what it gets is lost.",
                     name=shown(text),
                 )
                 self._refuse(name.file, name.place, name.path, message)
             if text in received and text not in exported and "exporters" not in self._picture.open_roles:
                 message = Message(
-                    "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.", name=shown(text)
+                    "connector-without-exporter",
+                    "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.",
+                    name=shown(text),
                 )
                 self._refuse(name.file, name.place, name.path, message)
 
@@ -135,13 +145,18 @@ class ReferenceCheck:
                     self._warn(name.file, name.place, name.path, self._unused(section, text))
 
     def _unused(self, section: str, text: str) -> Message:
-        component = Message("{kind} {name}", kind=_SINGULAR[section], name=shown(text))
+        component = Message("component", "{kind} {name}", kind=_SINGULAR[section], name=shown(text))
         if section == "extensions":
             return Message(
+                "extension-unused",
                 "The {component} is defined but not started: only what service.extensions names is.",
                 component=component,
             )
-        return Message("The {component} is defined but not started: only what a pipeline uses is.", component=component)
+        return Message(
+            "component-unused",
+            "The {component} is defined but not started: only what a pipeline uses is.",
+            component=component,
+        )
 
     def _roles_by_section(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         for section in COMPONENT_SECTIONS:

@@ -41,7 +41,7 @@ def with_suggestion(problem: Message, text: str, words: Iterable[str]) -> Messag
     word = meant(text, words)
     if word is None:
         return problem
-    return Message("{problem} Did you mean {word}?", problem=problem, word=shown(word))
+    return Message("suggestion", "{problem} Did you mean {word}?", problem=problem, word=shown(word))
 
 
 def _mistakes(given: str, known: str) -> int:

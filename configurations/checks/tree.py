@@ -79,7 +79,9 @@ class Limits:
         if self._values > MAX_VALUES:
             raise SyntaxProblem(
                 Message(
-                    "More than {most:,} values (aliases counted as if written out); split the file.", most=MAX_VALUES
+                    "too-many-values",
+                    "More than {most:,} values (aliases counted as if written out); split the file.",
+                    most=MAX_VALUES,
                 ),
                 place,
             )
@@ -87,7 +89,9 @@ class Limits:
 
 def too_deep(place: Place) -> SyntaxProblem:
     """The refusal of a value below `MAX_DEPTH` levels."""
-    return SyntaxProblem(Message("Nested more than {most} levels deep; flatten this part.", most=MAX_DEPTH), place)
+    return SyntaxProblem(
+        Message("nested-too-deep", "Nested more than {most} levels deep; flatten this part.", most=MAX_DEPTH), place
+    )
 
 
 def measured(node: Node, children: Sequence[Measured] = ()) -> Measured:

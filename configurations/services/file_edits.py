@@ -37,10 +37,10 @@ def edit_files(base: Draft, edits: Sequence[FileEdit]) -> Draft:
             continue
         before = ConfigFile(b"") if edit.former is None else base.files.get(edit.former)
         if before is None:
-            problem = Message("The file {key} is gone; somebody removed it.", key=repr(edit.former))
+            problem = Message("file-gone", "The file {key} is gone; somebody removed it.", key=repr(edit.former))
             raise InvalidConfiguration({f"files.{edit.key}": [problem]})
         if edit.key in files:
-            problem = Message("Another file has the config key {key} already.", key=repr(edit.key))
+            problem = Message("config-key-taken", "Another file has the config key {key} already.", key=repr(edit.key))
             raise InvalidConfiguration({f"files.{edit.key}": [problem]})
         file = _edited(before, edit, base)
         files[edit.key] = file

@@ -33,6 +33,7 @@ from configurations.services.targeting import (
     rematch,
 )
 from foundation import wakeups
+from foundation.errors import Category, DomainError
 from foundation.messages import Message
 
 # Names that would stand in the place of something else in URLs.
@@ -43,13 +44,23 @@ _TARGETING = frozenset({"selector", "match_all", "priority", "enabled"})
 class NameTaken(InvalidConfiguration):
     """Another configuration has this name."""
 
+    category = Category.CONFLICT
 
-class StaleRevision(ValueError):
+    @staticmethod
+    def said(*, can_be_forced: bool) -> Message:
+        """What was refused."""
+        return Message("name-taken", "The name is taken.")
+
+
+class StaleRevision(DomainError):
     """The edit is based on an older revision than the present one; nothing was saved."""
+
+    category = Category.CONFLICT
 
     def __init__(self, *, expected: int, current: int) -> None:
         super().__init__(
             Message(
+                "stale-revision",
                 "This edit is based on revision {expected}, but revision {current} is the present one: "
                 "look at what changed, then edit again.",
                 expected=expected,
@@ -58,18 +69,28 @@ class StaleRevision(ValueError):
         )
 
 
-class StaleEdition(ValueError):
+class StaleEdition(DomainError):
     """Somebody edited the configuration since, be it only its description; nothing was saved."""
 
+    category = Category.OUTDATED
+
     def __init__(self) -> None:
-        super().__init__(Message("Somebody edited the configuration meanwhile: look at what changed, then edit again."))
+        super().__init__(
+            Message(
+                "stale-edition", "Somebody edited the configuration meanwhile: look at what changed, then edit again."
+            )
+        )
 
 
-class UnknownRevision(LookupError):
+class UnknownRevision(DomainError):
     """The configuration has no revision of that number."""
 
+    category = Category.NOT_FOUND
+
     def __init__(self, name: str, number: int) -> None:
-        super().__init__(Message("The configuration {name} has no revision {number}.", name=name, number=number))
+        super().__init__(
+            Message("unknown-revision", "The configuration {name} has no revision {number}.", name=name, number=number)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +155,9 @@ def create_configuration(
     Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
     """
     if name in RESERVED_NAMES:
-        taken = Message("The name {name} is taken by a URL of the API; choose another one.", name=repr(name))
+        taken = Message(
+            "reserved-name", "The name {name} is taken by a URL of the API; choose another one.", name=repr(name)
+        )
         raise InvalidConfiguration({"name": [taken]})
     wanted = checked(draft, force=force)
     note = _note(note)
@@ -148,7 +171,7 @@ def create_configuration(
         with transaction.atomic():
             configuration.save(force_insert=True)
     except IntegrityError as error:
-        taken = Message("There is a configuration named {name} already.", name=repr(name))
+        taken = Message("configuration-exists", "There is a configuration named {name} already.", name=repr(name))
         raise NameTaken({"name": [taken]}) from error
     revision = _add_revision(configuration, wanted.config, by=by, at=at, note=note)
     _retarget(configuration, at)

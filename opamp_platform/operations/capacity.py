@@ -39,6 +39,7 @@ def limits_reached(agents: int) -> list[Message]:
     if most and agents >= most:
         found.append(
             Message(
+                "fleet-full",
                 "The fleet is full: {agents} of OPAMP_MAX_AGENTS={most} agents. New ones are refused; forget agents that are "
                 "gone, or raise it.",
                 agents=agents,
@@ -47,11 +48,17 @@ def limits_reached(agents: int) -> list[Message]:
         )
     elif most and agents >= _NEARLY * most:
         found.append(
-            Message("The fleet is nearly full: {agents} of OPAMP_MAX_AGENTS={most} agents.", agents=agents, most=most)
+            Message(
+                "fleet-nearly-full",
+                "The fleet is nearly full: {agents} of OPAMP_MAX_AGENTS={most} agents.",
+                agents=agents,
+                most=most,
+            )
         )
     if room and (size := stored.now()) >= _NEARLY * room:
         found.append(
             Message(
+                "report-storage-nearly-full",
                 "Reports of agents occupy {percent} percent of OPAMP_STORED_IN_ALL. When it is full, further ones are not "
                 "stored and the former state is kept.",
                 percent=min(100 * size // room, 100),
@@ -61,6 +68,7 @@ def limits_reached(agents: int) -> list[Message]:
     if refused is not None:
         found.append(
             Message(
+                "new-agents-refused",
                 "New agents of {address} were refused within the hour: more than OPAMP_NEW_AGENTS_PER_HOUR of one address.",
                 address=refused[0],
             )

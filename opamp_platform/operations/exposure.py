@@ -38,13 +38,17 @@ def exposures(host: str) -> list[Message]:
     if not settings.OPAMP_SECRET_KEY:
         found.append(
             Message(
+                "no-secret-for-agents",
                 "Agents are not asked for a secret: whoever reaches the port can be an agent and receives configurations. "
-                "Set OPAMP_SECRET_KEY."
+                "Set OPAMP_SECRET_KEY.",
             )
         )
     if "*" in settings.ALLOWED_HOSTS and host and not listens_on_loopback_alone(host):
         found.append(
-            Message("The portal is served under any host name. Name yours in ALLOWED_HOSTS; others are then refused.")
+            Message(
+                "any-host-name",
+                "The portal is served under any host name. Name yours in ALLOWED_HOSTS; others are then refused.",
+            )
         )
     return found
 
@@ -55,6 +59,7 @@ def open_data_dir() -> Message | None:
     if not rights:
         return None
     return Message(
+        "data-dir-open",
         "Other users of this machine may look into DATA_DIR={folder} (rights {rights}): chmod 700 it.",
         folder=str(settings.DATA_DIR),
         rights=rights,

@@ -6,6 +6,6 @@ from django.core.management.commands import makemessages
 
 
 class Command(makemessages.Command):
-    """With one more function whose first argument is a text for translation."""
+    """With one more function whose second argument is a text for translation."""
 
-    xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=Message:1"]
+    xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=Message:2"]
