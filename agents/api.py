@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
@@ -39,7 +38,6 @@ from agents.api_serializers import (
 from agents.filters import AgentFilter
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
-from agents.reports import FACT_NAMES, Facts, Status, derived_status
 from agents.services import commands, credentials, editing
 from agents.services.batches import MOST, Outcome
 from agents.services.identity import assign_instance_uid
@@ -272,14 +270,11 @@ class AgentViewSet(
     def summary(self, request: Request) -> Response:
         """Counts by status, version and OS over all agents."""
         agents = Agent.objects.visible_to(request.user).order_by()
-        by_status: Counter[str] = Counter({item.value: 0 for item in Status})
-        groups = agents.values_list(*FACT_NAMES).annotate(number=Count("*"))
-        for *facts, number in groups:
-            by_status[derived_status(Facts(*facts)).value] += number
+        by_status = agents.count_by_status()
         return Response(
             {
-                "total": sum(by_status.values()),
-                "status": dict(by_status),
+                "total": by_status.total(),
+                "status": {status.value: number for status, number in by_status.items()},
                 "version": dict(agents.values_list("version").annotate(number=Count("*"))),
                 "os_type": dict(agents.values_list("os_type").annotate(number=Count("*"))),
             }

@@ -23,7 +23,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 # Django must be set up before anything of the project that has models is imported.
 django_application = get_asgi_application()
 
-from opamp_platform.draining import Draining  # noqa: E402
+from opamp_server.draining import Draining  # noqa: E402
 from opamp_transport import runtime  # noqa: E402
 from opamp_transport.consumers import HttpConsumer, WebSocketConsumer  # noqa: E402
 

@@ -17,6 +17,7 @@ from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
 from agents.services.batch import Batch
 from agents.services.batches import Outcome, batches
+from agents.services.timeline import write_line, write_lines
 from foundation import wakeups
 from foundation.bulk_sql import bulk_read
 from foundation.clock import JUMP
@@ -181,7 +182,7 @@ def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, a
 def _tell(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime) -> None:
     """Timeline and wake-up alone."""
     person = by.get_username() if by else ""
-    AgentEvent.objects.bulk_create(
+    write_lines(
         AgentEvent(agent=agent, at=at, kind=AgentEvent.Kind.COMMAND, data={**_said(command), "by": person})
         for command, agent in asked
     )
@@ -245,11 +246,13 @@ def take(command: AgentCommand, *, at: datetime) -> bool:
     )
     if not taken:
         return False
-    AgentEvent.objects.create(
-        agent_id=command.agent_id,
-        at=at,
-        kind=AgentEvent.Kind.COMMAND,
-        data={"command": command.kind, "id": command.pk, "outcome": AgentCommand.Outcome.SENT},
+    write_line(
+        AgentEvent(
+            agent_id=command.agent_id,
+            at=at,
+            kind=AgentEvent.Kind.COMMAND,
+            data={"command": command.kind, "id": command.pk, "outcome": AgentCommand.Outcome.SENT},
+        )
     )
     return True
 
@@ -289,7 +292,7 @@ def _close(sent: QuerySet[AgentCommand], outcome: AgentCommand.Outcome, at: date
 
 
 def _tell_outcomes(commands: Sequence[AgentCommand], outcome: AgentCommand.Outcome, at: datetime) -> None:
-    AgentEvent.objects.bulk_create(
+    write_lines(
         AgentEvent(
             agent_id=command.agent_id,
             at=at,

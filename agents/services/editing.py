@@ -18,6 +18,7 @@ from agents.models import Agent, AgentEvent, ReportedState
 from agents.services.batches import Outcome, batches
 from agents.services.labelling import LABEL_FIELDS, described, label
 from agents.services.merging import agent_name
+from agents.services.timeline import write_line, write_lines
 from agents.shown import value_shown
 from foundation import wakeups
 from foundation.errors import Category, DomainError
@@ -86,7 +87,7 @@ def edit_agent(
     agent.save(update_fields=list(changed))
     kind = AgentEvent.Kind.LABELS if "operator_labels" in changed else AgentEvent.Kind.EDITED
     said = {key: value for key, value in changed.items() if key not in LABEL_FIELDS}
-    AgentEvent.objects.create(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""})
+    write_line(AgentEvent(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""}))
     accounts.record(by=by, verb="agent.edit", target=agent, name=agent.name_and_host(), data=value_shown(said))
     if relabelled:
         extensions.relabelled([agent.pk], at)
@@ -147,7 +148,7 @@ def _edit_labels_of_batch(
             moved.append(agent)
     person = by.get_username() if by else ""
     Agent.objects.bulk_update(changed, ["operator_labels", *LABEL_FIELDS], batch_size=200)
-    AgentEvent.objects.bulk_create(
+    write_lines(
         AgentEvent(
             agent=agent,
             at=at,

@@ -19,6 +19,7 @@ from django.db.models import Model, Q
 
 from agents.models import Agent, AgentEvent, AgentPresence, AgentQuerySet, ConnectionRecord, ServerProcess, Transport
 from agents.services.arrivals import Lease, claimed_fields, http_expiry, usual_interval
+from agents.services.timeline import write_lines
 from foundation.bulk_sql import bulk_save, bulk_update
 from foundation.clock import is_ahead
 
@@ -168,7 +169,7 @@ def reclaim(claims: Sequence[Claim], *, at: datetime) -> list[int]:
             )
             for agent in agents
         )
-        AgentEvent.objects.bulk_create(
+        write_lines(
             AgentEvent(
                 agent=agent,
                 at=at,
@@ -266,7 +267,7 @@ def disconnect(agents: AgentQuerySet, *, reason: str, at: datetime) -> int:
         ConnectionRecord.objects.filter(agent_id__in=part, disconnected_at=None).update(
             disconnected_at=at, reason=reason[:64]
         )
-        AgentEvent.objects.bulk_create(
+        write_lines(
             AgentEvent(agent_id=key, at=at, kind=AgentEvent.Kind.DISCONNECTED, data={"reason": reason}) for key in part
         )
     if keys:

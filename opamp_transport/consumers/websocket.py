@@ -19,9 +19,9 @@ from agents.replies import ErrorResponse, ErrorType, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
 from foundation.clock import clock
+from opamp_server.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport import heartbeats, metrics, runtime
 from opamp_transport.admission import Refusal, header_map, own_credential
-from opamp_transport.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport.batch import Processed
 from opamp_transport.message_io import (
     Receive,
