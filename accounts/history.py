@@ -1,4 +1,4 @@
-"""What people did to one thing, from the audit trail: for the page that shows its edits, whichever door they came through."""
+"""What people did to one thing, from the audit trail: for the page of its edits, whichever entry point they came through."""
 
 from __future__ import annotations
 

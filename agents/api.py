@@ -1,4 +1,4 @@
-"""The REST door to agents: reads through the shared filter, writes through the services."""
+"""The REST endpoint to agents: reads through the shared filter, writes through the services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How agents look as JSON, and what the REST door to them takes."""
+"""How agents look as JSON, and what the REST endpoint to them takes."""
 
 from __future__ import annotations
 

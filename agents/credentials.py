@@ -1,6 +1,6 @@
 """Credentials of single agents: what they look like on the wire, and who may speak for which agent (S-115, S-117).
 
-Pure: keys and facts come in as arguments. A credential proves itself by a MAC, so a door tells a true one from a made-up
+Pure: keys and facts come in as arguments. A credential proves itself by a MAC, so an entry point tells a true one from a made-up
 one without any row; nothing secret is stored. Whether a true one is still in force is for the agent's row to say.
 """
 

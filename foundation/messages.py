@@ -1,6 +1,6 @@
 """`Message`: what the lower layers say to people: a stable code for programs, an English template, and the values it names.
 
-Pure: who reads it, and in which language, is unknown here; consumers ask `foundation.languages.in_readers_language`.
+Pure: who reads it, and in which language, is unknown here; entry points ask `foundation.languages.in_readers_language`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the doors refuse before they look at secrets and rates: web pages of others, and strangers where nobody is asked.
+"""What the consumers refuse before they look at secrets and rates: web pages of others, and strangers where nobody is asked.
 
 A page in the browser of somebody who can reach the portal must be no agent: it would receive configurations.
 """

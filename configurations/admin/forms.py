@@ -1,4 +1,4 @@
-"""The configuration form: what a person wrote, as a draft. The service that publishes judges it; every door says the same."""
+"""The configuration form: what a person wrote, as a draft. Who publishes judges it, so every entry point says the same."""
 
 from __future__ import annotations
 

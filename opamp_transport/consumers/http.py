@@ -1,4 +1,4 @@
-"""The door for agents that poll."""
+"""The consumer for agents that poll."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door for agents that keep a connection."""
+"""The consumer for agents that keep a connection."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         """Admit, accept, converse until the peer goes; release every lease of the connection whatever happens."""
         here = runtime.current()
         await receive()  # websocket.connect
-        connection = await self.admitted(here, scope, send)
+        connection = await self.admit(here, scope, send)
         if connection is None:
             return
         answers_with = scope.get("extensions", {}).get(ANSWERS_AT_ONCE)
@@ -82,10 +82,10 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
             here.sessions.close(connection)
             if connection.claimed:
                 here.release(connection.lease, sent_away=self.closing)
-            # It knows this door by its methods: they would keep each other until garbage is collected.
+            # It knows this consumer by its methods: they would keep each other until garbage is collected.
             del self.connection
 
-    async def admitted(self, here: Runtime, scope: Scope, send: Send) -> Connection | None:
+    async def admit(self, here: Runtime, scope: Scope, send: Send) -> Connection | None:
         """The connection, after its upgrade; ``None`` when that was refused. What it was judged by is not kept."""
         address = peer_of(scope)
         headers = header_map(scope["headers"])

@@ -305,9 +305,9 @@ class TestDoors:
         assert [length for length in parsed if length > 10_000] == [len(shown_files[""]["body"])]
         whole = api_of(alice).get(f"{URL}/{agent.instance_uid}/effective-config?secrets=shown").json()
         assert whole[""]["body"] == body
-        door = f"/admin/agents/agent/{agent.pk}/secrets/file/"
-        assert "Your password" in client.post(door, {"key": ""}).content.decode()
-        file = client.post(door, {"key": "", "confirm_password": "alice-password"})
+        entry_point = f"/admin/agents/agent/{agent.pk}/secrets/file/"
+        assert "Your password" in client.post(entry_point, {"key": ""}).content.decode()
+        file = client.post(entry_point, {"key": "", "confirm_password": "alice-password"})
         assert file.content.decode() == body
         assert "attachment" in file["content-disposition"]
         page = client.post(f"/admin/agents/agent/{agent.pk}/secrets/").content.decode()

@@ -1,4 +1,4 @@
-"""Messages: a code for programs, English everywhere, and the reader's language where a consumer shows them."""
+"""Messages: a code for programs, English everywhere, and the reader's language where an entry point shows them."""
 
 from __future__ import annotations
 
