@@ -70,7 +70,7 @@ def text_of(credential: AgentCredential, *, key: str) -> str:
     return f"{said}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-def read(text: str, *, key: str) -> AgentCredential | None:
+def read_credential(text: str, *, key: str) -> AgentCredential | None:
     """The credential that ``text`` is, or ``None`` unless it was made with this ``key``. ``text`` may be anything."""
     found = _PATTERN.fullmatch(text)
     if found is None:

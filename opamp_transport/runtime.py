@@ -293,7 +293,7 @@ class Runtime:
         if not believed:
             logger.warning("nothing is pruned: the clock is not where it should be", extra={"clock": at.isoformat()})
             return
-        for kind in retention.Kind:
+        for kind in retention.PrunedKind:
             steps = retention.prune(kind, at=at)
             while True:
                 deleted: int = await self.chore_threads.run(next, steps, 0)

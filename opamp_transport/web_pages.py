@@ -11,7 +11,7 @@ from django.conf import settings
 
 from opamp_transport.admission import Refusal
 from opamp_transport.message_io import Scope
-from opamp_transport.origins import Known, host_problem, is_loopback, known_by, page_problem
+from opamp_transport.origins import KnownOrigins, host_problem, is_loopback, known_by, page_problem
 
 # So long a browser may remember what it was told about an origin (seconds).
 _PREFLIGHT_SECONDS = 600
@@ -70,7 +70,7 @@ def readable(headers: Mapping[str, str]) -> dict[str, str]:
     return {} if origin is None else {"access-control-allow-origin": origin, "vary": "Origin"}
 
 
-def _known() -> Known:
+def _known() -> KnownOrigins:
     return known_by(
         tuple(settings.ALLOWED_HOSTS), tuple(settings.CSRF_TRUSTED_ORIGINS), tuple(settings.OPAMP_ALLOWED_ORIGINS)
     )

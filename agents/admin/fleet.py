@@ -282,7 +282,7 @@ class AgentAdmin(WindowPaging, AgentPages):
     @admin.display(description=_("configuration"), ordering="configuration_name")
     def running(self, agent: Agent) -> SafeString:
         """Name, revision, and whether the agent has it."""
-        return cells.running(agent)
+        return cells.running_cell(agent)
 
     @admin.display(description=_("last seen"), ordering="presence__last_seen_at")
     def seen(self, agent: Agent) -> SafeString:

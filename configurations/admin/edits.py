@@ -25,12 +25,13 @@ from configurations.panels import RETRY_RIGHTS
 from configurations.previewing import Preview, preview, reach
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
-from configurations.services.publishing import BasedOn, StaleEdition, UnknownRevision
+from configurations.services.edit_errors import StaleEdition, UnknownRevision
+from configurations.services.publishing import BasedOn
 from foundation.clock import clock
 from foundation.languages import in_readers_language
 
 
-class Act(Protocol):
+class ConfirmedEdit(Protocol):
     """Makes the edit that a page asked about."""
 
     def __call__(self, based_on: BasedOn, *, force: bool) -> None:
@@ -116,7 +117,7 @@ class ConfirmedEdits(PortalAdmin):
         request: HttpRequest,
         row: Configuration,
         draft: Draft,
-        act: Act,
+        act: ConfirmedEdit,
         *,
         title: str,
         verb: Any,

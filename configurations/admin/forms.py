@@ -30,7 +30,7 @@ _MAX_SELECTOR = 65_536
 EDIT, PUBLISH, ADD_FILE = "edit", "publish", "add_file"
 
 
-class SelectorField(forms.CharField):
+class SelectorFormField(forms.CharField):
     """A selector as JSON or YAML text; in YAML every value is text, so that 0.100 stays what was written."""
 
     widget = forms.Textarea(attrs={"class": "labels", "rows": 4, "spellcheck": "false"})
@@ -103,7 +103,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
     After validation ``found`` is what publishing would do, ``changing`` the number of agents for whom something changes.
     """
 
-    selector = SelectorField(
+    selector = SelectorFormField(
         label=_("Selector"),
         required=False,
         help_text=_("JSON or YAML: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),

@@ -1,7 +1,7 @@
 """What the author of broken YAML or JSON most likely has to do, in our own words.
 
 The kind of mistake is known by a few words of what the parser says. Of any other kind, and of those of later versions,
-its own English text is shown, as a parameter that nothing translates.
+its own English text is shown_value, as a parameter that nothing translates.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import yaml
 
-from configurations.checks.findings import shown
+from configurations.checks.findings import shown_value
 from foundation.messages import Message
 
 # The first that fits counts.
@@ -86,12 +86,12 @@ def yaml_advice(error: yaml.MarkedYAMLError) -> Message | str:
     """A text that ends with a full stop."""
     problem = error.problem or "not readable"
     advice = _advice(problem, _YAML)
-    return advice or f"{shown(problem if error.context is None else f'{error.context}: {problem}')}."
+    return advice or f"{shown_value(problem if error.context is None else f'{error.context}: {problem}')}."
 
 
 def json_advice(error: json.JSONDecodeError) -> Message | str:
     """A text without a full stop."""
-    return _advice(error.msg.lower(), _JSON) or shown(error.msg.rstrip(": "))
+    return _advice(error.msg.lower(), _JSON) or shown_value(error.msg.rstrip(": "))
 
 
 def _advice(text: str, kinds: Iterable[tuple[str, Message]]) -> Message | None:

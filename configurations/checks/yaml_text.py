@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown
+from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown_value
 from configurations.checks.syntax_advice import yaml_advice
 from configurations.checks.tree import (
     Limits,
@@ -53,7 +53,9 @@ def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
     except yaml.MarkedYAMLError as error:
         raise _problem_of(error, text) from None
     except yaml.YAMLError as error:
-        raise SyntaxProblem(Message("invalid-yaml", "Not YAML: {advice}", advice=shown(str(error))), START) from None
+        raise SyntaxProblem(
+            Message("invalid-yaml", "Not YAML: {advice}", advice=shown_value(str(error))), START
+        ) from None
 
 
 class _Composer:
@@ -105,7 +107,7 @@ class _Composer:
         name = str(event.anchor)
         if name not in self._anchors:
             raise SyntaxProblem(
-                Message("yaml-unknown-anchor", "No anchor &{name} stands above this alias.", name=shown(name)),
+                Message("yaml-unknown-anchor", "No anchor &{name} stands above this alias.", name=shown_value(name)),
                 _place(event),
             )
         composed = self._anchors[name]
@@ -114,7 +116,7 @@ class _Composer:
                 Message(
                     "yaml-endless-alias",
                     "The alias *{name} stands inside its own anchor and would never end.",
-                    name=shown(name),
+                    name=shown_value(name),
                 ),
                 _place(event),
             )

@@ -25,6 +25,7 @@ from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Re
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import NEVER_OFFERED
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
+from configurations.services.edit_errors import AlreadyReleased, NameTaken, StaleEdition, StaleRevision, UnknownRevision
 from configurations.services.targeting import (
     bump_generation,
     fresh_targeting,
@@ -33,7 +34,6 @@ from configurations.services.targeting import (
     rematch,
 )
 from foundation import wakeups
-from foundation.errors import Category, DomainError
 from foundation.messages import Message
 from rollouts.audiences import EVERYONE, Audience
 from rollouts.models import Release, add_release
@@ -41,58 +41,6 @@ from rollouts.models import Release, add_release
 # Names that would stand in the place of something else in URLs.
 RESERVED_NAMES = frozenset({"preview"})
 _TARGETING = frozenset({"selector", "match_all", "priority", "enabled"})
-
-
-class NameTaken(InvalidConfiguration):
-    """Another configuration has this name."""
-
-    category = Category.CONFLICT
-
-    @staticmethod
-    def said(*, can_be_forced: bool) -> Message:
-        """What was refused."""
-        return Message("name-taken", "The name is taken.")
-
-
-class StaleRevision(DomainError):
-    """The edit is based on an older revision than the present one; nothing was saved."""
-
-    category = Category.CONFLICT
-
-    def __init__(self, *, expected: int, current: int) -> None:
-        super().__init__(
-            Message(
-                "stale-revision",
-                "This edit is based on revision {expected}, but revision {current} is the present one: "
-                "look at what changed, then edit again.",
-                expected=expected,
-                current=current,
-            )
-        )
-
-
-class StaleEdition(DomainError):
-    """Somebody edited the configuration since, be it only its description; nothing was saved."""
-
-    category = Category.OUTDATED
-
-    def __init__(self) -> None:
-        super().__init__(
-            Message(
-                "stale-edition", "Somebody edited the configuration meanwhile: look at what changed, then edit again."
-            )
-        )
-
-
-class UnknownRevision(DomainError):
-    """The configuration has no revision of that number."""
-
-    category = Category.NOT_FOUND
-
-    def __init__(self, name: str, number: int) -> None:
-        super().__init__(
-            Message("unknown-revision", "The configuration {name} has no revision {number}.", name=name, number=number)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,12 +283,6 @@ def add_revision(
     configuration.current = revision
     configuration.save(update_fields=["current"])
     return revision
-
-
-class AlreadyReleased(DomainError):
-    """A revision is released once; what it says can be released again as a new revision."""
-
-    category = Category.CONFLICT
 
 
 @transaction.atomic

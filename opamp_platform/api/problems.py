@@ -31,7 +31,7 @@ from agents.selectors import InvalidSelector
 from agents.services.offers import registered_offers
 from configurations.api_serializers import findings_json
 from configurations.services.drafts import InvalidConfiguration
-from configurations.services.publishing import StaleRevision
+from configurations.services.edit_errors import StaleRevision
 from foundation.errors import Category, DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message

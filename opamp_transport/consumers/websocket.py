@@ -27,14 +27,14 @@ from opamp_transport.message_io import (
     Receive,
     Scope,
     Send,
-    bad_request,
+    bad_request_reply,
     complain,
     decode,
     encoded,
     offered_settings,
     peer_of,
     process_report,
-    unavailable,
+    unavailable_reply,
 )
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
@@ -199,11 +199,11 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         except Overloaded as error:
             # The reference client does not act on the answer by itself, but it does on the closed connection (S-102).
             metrics.REFUSALS.labels("websocket", "overloaded").inc()
-            await self.push(unavailable(uid.bytes, error))
+            await self.push(unavailable_reply(uid.bytes, error))
             await self.close(_CLOSE_TRY_LATER, "the server is busy")
             return False
         except DatabaseAway as error:
-            await self.push(unavailable(uid.bytes, error))
+            await self.push(unavailable_reply(uid.bytes, error))
             return True
         if processed.denial is not None:
             here.sessions.take_back(session, former)
@@ -296,7 +296,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
             await self.close(_CLOSE_TOO_BIG, "the message is too large")
             return False
         self.malformed += 1
-        await self.push(bad_request(error))
+        await self.push(bad_request_reply(error))
         if self.malformed >= _PATIENCE:
             await self.close(_CLOSE_POLICY, "too many bad messages")
             return False

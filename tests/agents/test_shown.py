@@ -25,7 +25,7 @@ from agents.reports import (
 from agents.shown import MOST_OF_A_MESSAGE, MOST_SHOWN, MOST_VALUES, event_shown, files_shown, tree_shown, value_shown
 from configurations import differences
 from configurations.differences import compared
-from configurations.line_differences import MOST_COMPARED, MOST_LINES, difference, hidden_values
+from configurations.line_differences import MOST_COMPARED, MOST_LINES, difference, values_behind
 
 URL = "/api/v1/agents"
 SECRET = "hunter2-secret"
@@ -171,7 +171,7 @@ class TestDifferences:
     )
     def test_hidden_values_are_found_in_order(self, text):
         seen = redacted(text)
-        values = hidden_values(text, seen)
+        values = values_behind(text, seen)
         assert len(values) == seen.count(HIDDEN) > 0
         assert all(("hunter2" in value) or ("MIIE" in value) for value in values)
 

@@ -11,7 +11,8 @@ from agents.models import Agent, AgentCommand, AgentEvent
 from agents.services import commands, editing
 from configurations.checks import check_text
 from configurations.models import Configuration
-from configurations.services.publishing import InvalidConfiguration, StaleRevision
+from configurations.services.edit_errors import StaleRevision
+from configurations.services.publishing import InvalidConfiguration
 
 pytestmark = pytest.mark.django_db
 CONFIGURATIONS = "/admin/configurations/configuration/"

@@ -14,7 +14,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
-from agents.credentials import AgentCredential, Denial, new_number, read, text_of
+from agents.credentials import AgentCredential, Denial, new_number, read_credential, text_of
 from agents.models import Agent, AgentEvent
 from agents.opamp.connection_settings import SETTINGS_PAUSE
 from agents.services import commands, credentials, editing, identity
@@ -65,7 +65,7 @@ async def given(transport: str, agent: FakeAgent) -> str:
     """Have ``agent`` come in with the shared secret; returns the credential it is given."""
     async with Line(transport, SHARED) as line:
         text = offered(await line.tell_all(agent))
-    assert read(text, key=project.SECRET_KEY) is not None
+    assert read_credential(text, key=project.SECRET_KEY) is not None
     return text
 
 
@@ -142,7 +142,9 @@ class TestGiven:
             assert SECRET not in str(reply)
             assert settings_offer.destination_endpoint.endswith("://opamp.example:8443/v1/opamp")
             row = await row_of(agent)
-            assert read(text, key=project.SECRET_KEY) == AgentCredential(agent.uid, row.credential_number or 0)
+            assert read_credential(text, key=project.SECRET_KEY) == AgentCredential(
+                agent.uid, row.credential_number or 0
+            )
             assert row.credential_issued_at is not None
             assert row.credential_used_at is None
             # Nobody used it yet, so the secret still is enough.
