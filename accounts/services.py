@@ -17,9 +17,11 @@ from django.contrib.auth.models import Group, Permission
 from django.db import models, transaction
 from django.utils.translation import override
 
+from accounts.events import AuditEvent
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.rights import must_act_for
 from foundation.clock import clock
+from foundation.events import publish
 
 _SCHEME = "opk"
 # A token that is used all the time writes its last-used time at most once in this period.
@@ -65,7 +67,7 @@ def record(
 ) -> AuditEntry:
     """Append one audit entry inside the caller's transaction. ``by=None``: it was ``actor``, by default the portal itself."""
     entry = _entry(by, verb, target, name, data, actor)
-    entry.save(force_insert=True)
+    _write(entry)
     return entry
 
 
@@ -86,7 +88,7 @@ def record_all(targets: Iterable[tuple[models.Model, str, Mapping[str, Any]]], *
     else:
         entry = before or _entry(by, verb, target, name, None)
         _list_objects(entry, [(key, name, data) for key, name, data, _target in members], type(target))
-        entry.save()
+        _write(entry)
     if written is not None:
         written[verb] = entry.pk
 
@@ -141,6 +143,26 @@ def _entry(
         object_id=str(target.pk or ""),
         object_name=name[:255],
         data=dict(data or {}),
+    )
+
+
+def _write(entry: AuditEntry) -> None:
+    """The only place where the trail grows: the row, and after the commit its event."""
+    entry.save()
+    publish(AuditEvent, map(_event_of, [entry]))
+
+
+def _event_of(entry: AuditEntry) -> AuditEvent:
+    return AuditEvent(
+        entry_id=entry.pk,
+        at=clock.now(),
+        actor_id=entry.actor_id,
+        actor_name=entry.actor_name,
+        verb=entry.verb,
+        object_type=entry.object_type,
+        object_id=entry.object_id,
+        object_name=entry.object_name,
+        data=entry.data,
     )
 
 

@@ -1,8 +1,7 @@
-"""The REST door to agents: reads through the shared filter, writes through the services."""
+"""The REST endpoint to agents: reads through the shared filter, writes through the services."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
@@ -39,9 +38,8 @@ from agents.api_serializers import (
 from agents.filters import AgentFilter
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
-from agents.reports import FACT_NAMES, Facts, Status, derived_status
 from agents.services import commands, credentials, editing
-from agents.services.batches import MOST, Outcome
+from agents.services.batches import MOST, BulkOutcome
 from agents.services.identity import assign_instance_uid
 from agents.services.label_previews import preview_labels, set_and_remove
 from agents.shown import MOST_SHOWN, files_shown, tree_shown
@@ -272,14 +270,11 @@ class AgentViewSet(
     def summary(self, request: Request) -> Response:
         """Counts by status, version and OS over all agents."""
         agents = Agent.objects.visible_to(request.user).order_by()
-        by_status: Counter[str] = Counter({item.value: 0 for item in Status})
-        groups = agents.values_list(*FACT_NAMES).annotate(number=Count("*"))
-        for *facts, number in groups:
-            by_status[derived_status(Facts(*facts)).value] += number
+        by_status = agents.count_by_status()
         return Response(
             {
-                "total": sum(by_status.values()),
-                "status": dict(by_status),
+                "total": by_status.total(),
+                "status": {status.value: number for status, number in by_status.items()},
                 "version": dict(agents.values_list("version").annotate(number=Count("*"))),
                 "os_type": dict(agents.values_list("os_type").annotate(number=Count("*"))),
             }
@@ -315,7 +310,7 @@ class AgentViewSet(
         by, at = signed_in(request), clock.now()
         wanted = LabelsRequest(data=request.data)
 
-        def edit(keys: list[int]) -> Outcome:
+        def edit(keys: list[int]) -> BulkOutcome:
             values = wanted.validated_data
             return editing.edit_labels(
                 keys, assign=values.get("set", {}), remove=set(values.get("remove", ())), by=by, at=at
@@ -373,7 +368,7 @@ class AgentViewSet(
             )
         return keys
 
-    def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], Outcome]) -> Response:
+    def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], BulkOutcome]) -> Response:
         """Do it to the chosen agents."""
         keys = self._chosen(wanted)
         outcome = act(list(keys))

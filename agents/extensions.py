@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.http import HttpRequest
 
@@ -23,8 +24,8 @@ CustomMessageReceiver = Callable[[Any, CustomMessage, datetime], CustomMessage |
 What it returns is sent to the agent. Kept short: reports wait for the same database threads.
 """
 
-Placing = Callable[[Sequence[Mapping[str, str]]], Sequence[str]]
-"""From the labels of some agents to the names of what each should run; changes nothing."""
+Placing = Callable[[Sequence[tuple[UUID, Mapping[str, str]]]], Sequence[str]]
+"""From the instance uids and labels of some agents to the names of what each should run; changes nothing."""
 
 Relabelling = Callable[[], None]
 """Called at the beginning of a transaction that is going to change labels, before any agent's row is locked."""
@@ -39,10 +40,23 @@ class Panel(NamedTuple):
     title: Any
 
 
+class TimelineKind(NamedTuple):
+    """A kind of timeline line that another app writes: ``sentence`` makes text of its values, secrets are hidden in them.
+
+    ``tone`` is ``"good"``, ``"bad"``, ``"quiet"`` or empty.
+    """
+
+    name: str
+    title: Any
+    sentence: Callable[[Mapping[str, Any]], str]
+    tone: str = ""
+
+
 _relabelling: list[Relabelling] = []
 _relabelled: list[Relabelled] = []
 _placing: Placing | None = None
 _panels: list[Panel] = []
+_timeline_kinds: dict[str, TimelineKind] = {}
 _configuration_error = "remote_config_error"
 _receivers: dict[str, CustomMessageReceiver] = {}
 _custom_capabilities: tuple[str, ...] = ()
@@ -78,9 +92,9 @@ def register_placing(callback: Placing) -> None:
     _placing = callback
 
 
-def placed(labels: Sequence[Mapping[str, str]]) -> Sequence[str]:
-    """The names of the configurations that agents with these labels should run, ``""`` for none."""
-    return _placing(labels) if _placing is not None else [""] * len(labels)
+def placed(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> Sequence[str]:
+    """The names of the configurations that agents with these uids and labels should run, ``""`` for none."""
+    return _placing(agents) if _placing is not None else [""] * len(agents)
 
 
 def register_panel(panel: Panel) -> None:
@@ -92,6 +106,16 @@ def register_panel(panel: Panel) -> None:
 def panels() -> tuple[Panel, ...]:
     """The registered panels, in order of registration."""
     return tuple(_panels)
+
+
+def register_timeline_kind(kind: TimelineKind) -> None:
+    """Have the timeline tell lines of ``kind`` in its words; a second registration of the same name replaces the first."""
+    _timeline_kinds[kind.name] = kind
+
+
+def timeline_kind(name: str) -> TimelineKind | None:
+    """The kind that an app registered under this name, or ``None``."""
+    return _timeline_kinds.get(name)
 
 
 def register_configuration_error(field: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
+from agents import extensions
 from agents.models import AgentCommand, AgentEvent, Transport
 from agents.shown import event_shown
 
@@ -40,9 +41,14 @@ class Line(NamedTuple):
 def line_of(event: AgentEvent) -> Line:
     """The line for one event; a kind without a sentence of its own is shown by its name and values."""
     data: Mapping[str, Any] = event_shown(event.data) if isinstance(event.data, dict) else {}
-    write = _SENTENCES.get(event.kind)
+    registered = extensions.timeline_kind(event.kind)
+    write = registered.sentence if registered is not None else _SENTENCES.get(event.kind)
     text = write(data) if write is not None else _plain(event, data)
-    tone = _TONES.get(Kind(event.kind) if event.kind in Kind.values else Kind.EDITED, "")
+    tone = (
+        registered.tone
+        if registered is not None
+        else _TONES.get(Kind(event.kind) if event.kind in Kind.values else Kind.EDITED, "")
+    )
     if event.kind == Kind.HEALTH:
         tone = {True: "good", None: "quiet"}.get(data.get("healthy", False), "bad")
     if event.kind == Kind.CREDENTIAL:

@@ -26,6 +26,8 @@ from benchmarks.figures import UID_NAMESPACE, spread
 
 MOST_AGENTS = 18_000
 _CONNECTING_AT_ONCE = 1_000
+# Between two looks whether one more may come.
+_NEXT_SECONDS = 0.001
 _TICK_SECONDS = 0.01
 
 
@@ -49,25 +51,34 @@ class Driver:
 
     # --- Commands ----------------------------------------------------------------------------------------------------
 
-    async def prepare(self, *, port: int, count: int, transport: str, first: int = 0, parses: bool = True) -> Any:
-        """Make the agents and all they will say; nothing is connected yet. ``parses=False``: the server only echoes."""
+    async def prepare(
+        self, *, port: int, count: int, transport: str, first: int = 0, parses: bool = True, reports: bool | None = None
+    ) -> Any:
+        """Make the agents and all they will say; nothing is connected yet. ``parses=False``: the server only echoes.
+
+        ``reports``: each begins with its full report, which by default those do whose server understands it.
+        """
         if count > MOST_AGENTS:
             raise ValueError(f"at most {MOST_AGENTS} agents in one driver")
         kind = HttpAgent if transport == "http" else WebSocketAgent
-        self._port, self.parses, self.reports_first = port, parses, parses
+        self._port, self.parses = port, parses
+        self.reports_first = parses if reports is None else reports
         self.agents = [kind(self, number, uuid5(UID_NAMESPACE, str(number))) for number in range(first, first + count)]
         gc.collect()
         gc.freeze()
         gc.disable()
         return {}
 
-    async def connect(self, *, until: str, within: float, per_second: float = 0) -> Any:
-        """Connect everybody, at once or ``per_second``, and wait until all are ``opened``, ``registered`` or ``applied``."""
+    async def connect(self, *, until: str, within: float, per_second: float = 0, at_once: int = 0) -> Any:
+        """Connect everybody, at once or ``per_second``, and wait until all are ``opened``, ``registered`` or ``applied``.
+
+        With ``at_once`` no more than so many are on their way from connecting to the reply to their first report.
+        """
         self.tally = Tally()
         begun = monotonic()
         self._comes_back = True
         try:
-            await self._connect(self.agents, per_second, within)
+            await self._connect(self.agents, per_second, within, at_once)
             awaited = getattr(self.tally, until)
             await self._wait(lambda: len(awaited) >= len(self.agents), begun + within)
         finally:
@@ -257,7 +268,7 @@ class Driver:
 
     # --- Inside ------------------------------------------------------------------------------------------------------
 
-    async def _connect(self, agents: Sequence[Agent], per_second: float, within: float) -> None:
+    async def _connect(self, agents: Sequence[Agent], per_second: float, within: float, at_once: int = 0) -> None:
         loop = asyncio.get_running_loop()
         room = asyncio.Semaphore(_CONNECTING_AT_ONCE)
         begun = monotonic()
@@ -270,6 +281,8 @@ class Driver:
             for index, agent in enumerate(agents):
                 if per_second and (ahead := index / per_second - (monotonic() - begun)) > 0:
                     await asyncio.sleep(ahead)
+                while at_once and index - len(self.tally.registered) >= at_once:  # noqa: ASYNC110  agents tell nobody
+                    await asyncio.sleep(_NEXT_SECONDS)
                 tasks.create_task(one(agent))
 
     def _beat_within(self, agent: Agent, interval: float) -> None:

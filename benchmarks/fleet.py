@@ -20,10 +20,17 @@ class Fleet:
     """One driver process with its agents; ``with Fleet(port, count) as fleet``. Commands are those of `benchmarks.driver`."""
 
     def __init__(
-        self, port: int, count: int, *, transport: str = "websocket", first: int = 0, parses: bool = True
+        self,
+        port: int,
+        count: int,
+        *,
+        transport: str = "websocket",
+        first: int = 0,
+        parses: bool = True,
+        reports: bool | None = None,
     ) -> None:
         self._preparation = {
-            "port": port, "count": count, "transport": transport, "first": first, "parses": parses,
+            "port": port, "count": count, "transport": transport, "first": first, "parses": parses, "reports": reports,
         }  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from opamp_server.worker import ALONE
 from tests.live_server import LiveServer, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,8 +91,9 @@ def role(pid: int) -> str:
     """What one process of the portal is for: "server" (one for all), "supervisor", "worker"."""
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
     # In the command line of a supervisor its workers' is a part of an argument.
+    parts = command.split(b"\0")
     for name in ("supervisor", "worker"):
-        if f"opamp_platform.{name}".encode() in command.split(b"\0"):
+        if f"opamp_server.{name}".encode() in parts and ALONE.encode() not in parts:
             return name
     return "server"
 

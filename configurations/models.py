@@ -17,6 +17,10 @@ from agents.models import Agent
 from agents.remote_config import ConfigFile, RemoteConfig
 from agents.selectors import Selector, parse_selector
 from configurations.outcome import AssignmentStatus
+from rollouts.models import Release
+
+# What rollouts call the things released here.
+RELEASE_SUBJECT = "configuration"
 
 NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$"
 
@@ -119,10 +123,24 @@ class Configuration(models.Model):
         return parse_selector(self.selector, match_all=self.match_all)
 
 
+class RevisionQuerySet(models.QuerySet["Revision"]):
+    """The vocabulary of reading revisions."""
+
+    def released(self) -> Self:
+        """Those in force for somebody, each configuration's newest release first, without their files."""
+        live = self.filter(release__isnull=False, release__ended_at=None)
+        return (
+            live.select_related("configuration", "release").defer("files").order_by("configuration_id", "-release_id")
+        )
+
+
 class Revision(models.Model):
     """One immutable state of a configuration: files and targeting, numbered from 1.
 
     ``hash`` covers the files alone (S-59), so a change of targeting offers nothing anew to those who already run them.
+    ``release`` made it what an audience should run, at most once: a revision without one reaches nobody. It stands here and
+    not on `Assignment`, since an assigned revision names its release already and the rows of agents stay as narrow as
+    they are; so the agents of a release are those assigned to its revision.
     """
 
     configuration = models.ForeignKey(Configuration, on_delete=models.CASCADE, related_name="revisions")
@@ -139,6 +157,11 @@ class Revision(models.Model):
     author_name = models.CharField(_("author"), max_length=150, blank=True)
     note = models.CharField(_("note"), max_length=500, blank=True)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
+    release = models.OneToOneField(
+        Release, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("release")
+    )
+
+    objects = RevisionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("revision")
@@ -148,6 +171,10 @@ class Revision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.configuration_id} r{self.number}"
+
+    def parsed_selector(self) -> Selector:
+        """The stored selector as a value; it was valid when it was saved."""
+        return parse_selector(self.selector, match_all=self.match_all)
 
     def remote_config(self) -> RemoteConfig:
         """The files as they are offered."""

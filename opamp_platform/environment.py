@@ -50,6 +50,13 @@ class Environment:
         """A boolean, ``None`` when it is unset or empty: nobody has decided."""
         return self.flag(name) if self.text(name) else None
 
+    def one_of(self, name: str, *words: str) -> str:
+        """One of ``words``, of which the first is the default."""
+        value = self.text(name) or words[0]
+        if value not in words:
+            raise StrangeValue(f"{name}={value!r} is unknown: use {' or '.join(words)}.")
+        return value
+
     def integer(self, name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
         """A whole number within ``least``…``most``."""
         value = self.text(name) or str(default)

@@ -20,14 +20,13 @@ from django.views.decorators.cache import never_cache
 
 from accounts.base_admin import with_portal_admin
 from accounts.views import ChangePassword, SignIn, SignOut
-from agents.models import AgentEvent
+from agents.models import Agent, AgentEvent
 from agents.reports import Status
 from agents.sentences import line_of
 from configurations.models import Configuration
 from foundation.languages import in_readers_language
 from opamp_platform.operations.capacity import limits_reached
 from opamp_platform.operations.exposure import exposures
-from opamp_platform.operations.metrics import count_by_status
 
 # What needs a person first.
 _ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTED)
@@ -110,7 +109,7 @@ class PortalSite(admin.AdminSite):
         # Under another server than ours the address that was called tells as much as can be known.
         warnings = exposures(settings.SERVED_HOST or _called(request))
         if request.user.has_perm("agents.view_agent"):
-            counts = count_by_status()
+            counts = Agent.objects.count_by_status()
             context |= {
                 "statuses": [(status.value, counts[status]) for status in _ORDER],
                 "total_agents": counts.total(),

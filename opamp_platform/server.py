@@ -1,75 +1,40 @@
-"""The server process: uvicorn with the limits this portal needs."""
+"""The web server with this portal's application and settings."""
 
 from __future__ import annotations
 
-import ctypes
-import resource
-import socket
+import os
 
 import uvicorn
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opamp_platform.settings")
+
 from django.conf import settings
 
-from opamp_platform.peers import PatientHttpProtocol, PatientWebSocketProtocol
+from opamp_server.options import ServerOptions
+from opamp_server.serving import configured, keep_heap_small, stock
+from opamp_transport.limits import INBOUND
 
-# Agents were sent away before; this is for requests under way and for peers that do not answer the close.
-GRACEFUL_SECONDS = 5
-# ``mallopt`` of glibc: which setting, and what it is set to.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENAS = -1, -3, -8
-_LARGE_BLOCK = 128 * 1024
-# HTTP agents poll every 30 s by default: their connection should live to see the next poll.
-_KEEP_ALIVE_SECONDS = 75
+WORKER = "opamp_platform.server:worker"
+_APPLICATION = "opamp_platform.asgi:application"
 
 
-def configured(*, host: str, port: int) -> uvicorn.Config:
-    """uvicorn's configuration: sizes and pings from settings, true close codes, an end within 20 s of SIGTERM."""
-    return uvicorn.Config(
-        "opamp_platform.asgi:application",
-        host=host,
-        port=port,
-        loop="uvloop",
-        http=PatientHttpProtocol,
-        ws=PatientWebSocketProtocol,
-        ws_max_size=settings.OPAMP_MAX_MESSAGE_SIZE,
-        ws_ping_interval=settings.OPAMP_PING_SECONDS,
-        ws_ping_timeout=settings.OPAMP_PONG_TIMEOUT_SECONDS,
-        ws_per_message_deflate=False,  # uvicorn's keeps a context for each connection; `peers` offers one without
-        proxy_headers=False,  # `admission` trusts as many proxies as the operator says, not whoever is on loopback
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=8192,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+def configuration(*, host: str, port: int) -> uvicorn.Config:
+    """The server's configuration, from settings."""
+    options = ServerOptions(
+        head_seconds=settings.OPAMP_HEADER_SECONDS,
+        body_seconds=settings.OPAMP_BODY_SECONDS,
+        ping_seconds=settings.OPAMP_PING_SECONDS,
+        pong_seconds=settings.OPAMP_PONG_TIMEOUT_SECONDS,
+        max_message_bytes=settings.OPAMP_MAX_MESSAGE_SIZE,
+        compression=settings.OPAMP_WEBSOCKET_COMPRESSION,
+        memory=INBOUND,
     )
+    make = stock if settings.OPAMP_SERVER == "stock" else configured
+    return make(_APPLICATION, options, host=host, port=port)
 
 
-def keep_heap_small() -> None:
-    """One heap for all threads, and large blocks beside it, so that what a burst took goes back to the system.
-
-    glibc would give each thread a heap of its own, and keep ever larger blocks in them: pieces of memory that nobody uses,
-    several MiB in each process. Only one thread at a time allocates anyway. Other C libraries have other habits.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_ARENAS, 1)
-        mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
-        mallopt(_TRIM_THRESHOLD, _LARGE_BLOCK)
-
-
-def raise_file_limit() -> None:
-    """As many open files as the system allows: each agent is one."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def port_problem(host: str, port: int) -> str | None:
-    """Why the port cannot be taken, or ``None``."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return f"Port {port} on {host} cannot be used: {error.strerror or error}. Choose another with --port."
-    return None
+def worker(host: str, port: str) -> uvicorn.Config:
+    """What `opamp_server.worker` calls in a process of its own, by the name `WORKER`."""
+    settings.SERVED_HOST = host
+    keep_heap_small()
+    return configuration(host=host, port=int(port))

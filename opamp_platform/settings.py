@@ -135,6 +135,8 @@ OPAMP_STORED_IN_ALL = env.size("OPAMP_STORED_IN_ALL", 16 * 1024**3, least=0)
 
 # The address that `serve` listens on; it and its workers write it here. Empty under another server.
 SERVED_HOST = ""
+# Our own protocols, or uvicorn's ("stock"): a way out on the day a dependency changes (docs/operations.md).
+OPAMP_SERVER = env.one_of("OPAMP_SERVER", "own", "stock")
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, least=1, most=64)
 
 # --- Applications ---------------------------------------------------------------------------------------------------
@@ -157,6 +159,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "csp",
     "agents",
+    "rollouts",
     "configurations",
     "opamp_transport",
     # Brings its command alone.
@@ -291,7 +294,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-# Wrong passwords meet growing pauses, whichever door they are typed at.
+# Wrong passwords meet growing pauses, whichever entry point they are typed at.
 AUTHENTICATION_BACKENDS = ["accounts.backends.PausingBackend"]
 # A session in which nobody did anything for so long ends; pages that refresh themselves are nobody. 0: never.
 SESSION_IDLE_SECONDS = env.integer("SESSION_IDLE_SECONDS", 8 * 3600, most=30 * 24 * 3600)

@@ -26,8 +26,8 @@ from agents.services.leases import disconnect
 from agents.services.offers import LockMissed
 from agents.services.quotas import Quotas
 from agents.services.recording import full_state_due_at, note_requests, record_reports, save_reports
+from agents.services.timeline import write_lines
 from foundation import wakeups
-from foundation.bulk_sql import bulk_insert
 from opamp_transport import metrics
 from opamp_transport.admission import retry_after_seconds
 from opamp_transport.protocol.conversation import answer, unsolicited
@@ -165,7 +165,7 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, P
             more_due = left or both_speak(known_duplicate(agent))
             processed[agent.instance_uid] = Processed(agent.pk, agent.capabilities, reply, more_due)
         batch.save()
-        bulk_insert(event for member in batch.agents for event in member.events)
+        write_lines(event for member in batch.agents for event in member.events)
         if shut_out:
             # The socket may go on for others who share it.
             disconnect(Agent.objects.filter(pk__in=shut_out), reason="credential revoked", at=at)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from django.conf import settings
 
 from foundation.addresses import limit_key
+from opamp_server.rates import TokenBucket
 
 # A bucket holds what its rate gives in this time.
 _BURST_SECONDS = 10.0
@@ -20,25 +21,6 @@ _LONGEST_WAIT = 1.0
 _MOST_ADDRESSES = 10_000
 # Lines about refusals of any address: so many at once, then so many a second.
 _LINES, _LINE_RATE = 100.0, 10.0
-
-
-class TokenBucket:
-    """Tokens left of one key; rate (tokens per second) and burst (tokens) are the caller's."""
-
-    __slots__ = ("at", "tokens")
-
-    def __init__(self, burst: float, now: float) -> None:
-        self.tokens = float(burst)
-        self.at = now
-
-    def take(self, rate: float, burst: float, now: float) -> float:
-        """0 when a token was there, else the seconds until there is one."""
-        self.tokens = min(float(burst), self.tokens + max(0.0, now - self.at) * rate)
-        self.at = now
-        if self.tokens >= 1:
-            self.tokens -= 1
-            return 0.0
-        return (1 - self.tokens) / rate
 
 
 def paced(due_at: float, rate: float, now: float) -> tuple[float, float]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from agents.conditions import presence_order, status_condition
-from agents.reports import Facts, RemoteConfigStatuses, Status, derived_status
+from agents.reports import FACT_NAMES, Facts, RemoteConfigStatuses, Status, derived_status
 
 _SIGN_BIT = 1 << 63
 # What follows a column in every order by it, as in its index; the key follows all others.
@@ -46,6 +47,14 @@ class Transport(models.TextChoices):
 
 class AgentQuerySet(models.QuerySet["Agent"]):
     """The vocabulary of reading agents, shared by admin, API and services."""
+
+    def count_by_status(self) -> Counter[Status]:
+        """How many agents have each status; the one rule of `derived_status` over the grouped facts."""
+        counts: Counter[Status] = Counter(dict.fromkeys(Status, 0))
+        # COUNT(*) needs no column beside those of the index over the facts, so the table itself is not read.
+        for *facts, number in self.order_by().values_list(*FACT_NAMES).annotate(number=Count("*")):
+            counts[derived_status(Facts(*facts))] += number
+        return counts
 
     def visible_to(self, user: Any) -> Self:
         """What ``user`` may see: all agents with the view right, else none."""
@@ -99,7 +108,7 @@ class Agent(models.Model):
     """One agent of the fleet: identity, described facts, labels, and the three facts that make its status.
 
     ``connected``, ``healthy`` and ``in_sync`` are never merged. ``lease_id`` names the connection that owns the agent
-    now; releasing compares it, so that an old socket's late close cannot evict a newer one (S-34, defect 5). It stays
+    now; releasing compares it, so that an old socket's late close cannot evict a newer one (S-34). It stays
     when the lease expired, for the connection may live after all.
     ``configuration_*`` say what it should run; only `configurations.services` writes them.
     """

@@ -16,7 +16,8 @@ from accounts.models import User
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
 from agents.services.batch import Batch
-from agents.services.batches import Outcome, batches
+from agents.services.batches import BulkOutcome, batches
+from agents.services.timeline import write_line, write_lines
 from foundation import wakeups
 from foundation.bulk_sql import bulk_read
 from foundation.clock import JUMP
@@ -61,19 +62,19 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
     return command
 
 
-def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime) -> Outcome:
+def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime) -> BulkOutcome:
     """Ask many agents to restart, a batch in each transaction; those that do not accept it are skipped (S-96).
 
     An agent whose restart waits already counts as asked, and is not asked twice.
     """
-    outcome = Outcome()
+    outcome = BulkOutcome()
     with accounts.one_entry():
         for keys in batches(agent_ids):
             _request_restarts_of_batch(keys, outcome, by=by, at=at)
     return outcome
 
 
-def _request_restarts_of_batch(keys: Sequence[int], outcome: Outcome, *, by: User | None, at: datetime) -> None:
+def _request_restarts_of_batch(keys: Sequence[int], outcome: BulkOutcome, *, by: User | None, at: datetime) -> None:
     with transaction.atomic(durable=True):
         agents = {agent.pk: agent for agent in Agent.objects.filter(pk__in=keys).order_by("id")}
         for agent in agents.values():
@@ -170,7 +171,7 @@ def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, a
 def _tell(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime) -> None:
     """Timeline and wake-up alone."""
     person = by.get_username() if by else ""
-    AgentEvent.objects.bulk_create(
+    write_lines(
         AgentEvent(agent=agent, at=at, kind=AgentEvent.Kind.COMMAND, data={**_said(command), "by": person})
         for command, agent in asked
     )
@@ -234,11 +235,13 @@ def take(command: AgentCommand, *, at: datetime) -> bool:
     )
     if not taken:
         return False
-    AgentEvent.objects.create(
-        agent_id=command.agent_id,
-        at=at,
-        kind=AgentEvent.Kind.COMMAND,
-        data={"command": command.kind, "id": command.pk, "outcome": AgentCommand.Outcome.SENT},
+    write_line(
+        AgentEvent(
+            agent_id=command.agent_id,
+            at=at,
+            kind=AgentEvent.Kind.COMMAND,
+            data={"command": command.kind, "id": command.pk, "outcome": AgentCommand.Outcome.SENT},
+        )
     )
     return True
 
@@ -278,7 +281,7 @@ def _close(sent: QuerySet[AgentCommand], outcome: AgentCommand.Outcome, at: date
 
 
 def _tell_outcomes(commands: Sequence[AgentCommand], outcome: AgentCommand.Outcome, at: datetime) -> None:
-    AgentEvent.objects.bulk_create(
+    write_lines(
         AgentEvent(
             agent_id=command.agent_id,
             at=at,

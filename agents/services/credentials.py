@@ -1,6 +1,6 @@
 """Each agent's own credential (S-115): who may speak for an agent, what it is offered, revoking and enrolling again.
 
-What a credential is, `agents.credentials` says; the doors check that it is a true one, and how it travels to the agent
+What a credential is, `agents.credentials` says; the entry points check that it is a true one, and how it travels to the agent
 is `opamp_transport`'s business.
 """
 
@@ -21,6 +21,7 @@ from agents.reports import AgentCapabilities
 from agents.services.arrivals import Arrival
 from agents.services.batch import ReportingAgent
 from agents.services.leases import disconnect
+from agents.services.timeline import write_lines
 from foundation import wakeups
 
 Kind = AgentEvent.Kind
@@ -149,7 +150,7 @@ def allow_enrolment(agent_ids: Sequence[int], *, by: User | None, at: datetime) 
 def _tell(rows: Sequence[Agent], step: str, *, verb: str, by: User | None, at: datetime) -> None:
     """Timeline, audit trail, and a wake-up after commit."""
     said = {"step": step, "by": by.get_username() if by else ""}
-    AgentEvent.objects.bulk_create(AgentEvent(agent=row, at=at, kind=Kind.CREDENTIAL, data=said) for row in rows)
+    write_lines(AgentEvent(agent=row, at=at, kind=Kind.CREDENTIAL, data=said) for row in rows)
     named = [(row, row.name_and_host(), {"instance_uid": str(row.instance_uid)}) for row in rows]
     accounts.record_all(named, by=by, verb=verb)
     wakeups.wake([row.instance_uid for row in rows])

@@ -11,6 +11,7 @@ from agents import extensions
 from agents.models import Agent, AgentEvent
 from agents.reports import CustomMessage
 from agents.services.commands import answer_custom_message
+from agents.services.timeline import write_line
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,16 @@ def take_custom_message(agent_id: int, message: CustomMessage, *, at: datetime) 
             "a receiver of custom messages failed",
             extra={"instance_uid": str(agent.instance_uid), "capability": message.capability},
         )
-        AgentEvent.objects.create(
-            agent_id=agent_id,
-            at=at,
-            kind=AgentEvent.Kind.CUSTOM_MESSAGE,
-            data={"capability": message.capability[:255], "type": message.type[:255], "failed": repr(error)[:500]},
+        write_line(
+            AgentEvent(
+                agent_id=agent_id,
+                at=at,
+                kind=AgentEvent.Kind.CUSTOM_MESSAGE,
+                data={
+                    "capability": message.capability[:255],
+                    "type": message.type[:255],
+                    "failed": repr(error)[:500],
+                },
+            )
         )
     return True

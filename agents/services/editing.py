@@ -15,9 +15,10 @@ from accounts.models import User
 from agents import extensions
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentEvent, ReportedState
-from agents.services.batches import Outcome, batches
+from agents.services.batches import BulkOutcome, batches
 from agents.services.labelling import LABEL_FIELDS, described, label
 from agents.services.merging import agent_name
+from agents.services.timeline import write_line, write_lines
 from agents.shown import value_shown
 from foundation import wakeups
 from foundation.messages import Sentence
@@ -77,7 +78,7 @@ def edit_agent(
     agent.save(update_fields=list(changed))
     kind = AgentEvent.Kind.LABELS if "operator_labels" in changed else AgentEvent.Kind.EDITED
     said = {key: value for key, value in changed.items() if key not in LABEL_FIELDS}
-    AgentEvent.objects.create(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""})
+    write_line(AgentEvent(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""}))
     accounts.record(by=by, verb="agent.edit", target=agent, name=agent.name_and_host(), data=value_shown(said))
     if relabelled:
         extensions.relabelled([agent.pk], at)
@@ -93,14 +94,14 @@ def edit_labels(
     remove: Collection[str],
     by: User | None,
     at: datetime,
-) -> Outcome:
+) -> BulkOutcome:
     """Set and remove single operator labels of many agents, a batch in each transaction; their other labels stay.
 
     Agents that have it so already, or would get too many labels, are skipped. Raises `agents.labels.InvalidLabels` for
     labels that no agent could have.
     """
     validate_labels(dict(assign.items()))
-    outcome = Outcome()
+    outcome = BulkOutcome()
     with accounts.one_entry():
         for keys in batches(agent_ids):
             with transaction.atomic():
@@ -112,7 +113,7 @@ def _edit_labels_of_batch(
     keys: Sequence[int],
     assign: Mapping[str, str],
     remove: Collection[str],
-    outcome: Outcome,
+    outcome: BulkOutcome,
     *,
     by: User | None,
     at: datetime,
@@ -138,7 +139,7 @@ def _edit_labels_of_batch(
             moved.append(agent)
     person = by.get_username() if by else ""
     Agent.objects.bulk_update(changed, ["operator_labels", *LABEL_FIELDS], batch_size=200)
-    AgentEvent.objects.bulk_create(
+    write_lines(
         AgentEvent(
             agent=agent,
             at=at,

@@ -16,6 +16,7 @@ from agents.models import Agent, AgentEvent, DuplicateUid
 from agents.services import duplicate_uids
 from agents.services.arrivals import Arrival, http_expiry
 from agents.services.batch import ReportingAgent
+from agents.services.timeline import write_line
 from foundation import wakeups
 from foundation.clock import is_ahead
 
@@ -35,9 +36,7 @@ def assign_instance_uid(agent: Agent, *, by: User | None, at: datetime) -> UUID:
     row.next_instance_uid, row.next_uid_lease = new_instance_uid(), ""
     row.save(update_fields=["next_instance_uid", "next_uid_lease"])
     said = {"assigned": str(row.next_instance_uid)}
-    AgentEvent.objects.create(
-        agent=row, at=at, kind=Kind.IDENTITY, data={**said, "by": by.get_username() if by else ""}
-    )
+    write_line(AgentEvent(agent=row, at=at, kind=Kind.IDENTITY, data={**said, "by": by.get_username() if by else ""}))
     accounts.record(by=by, verb="agent.assign_uid", target=row, name=row.name_and_host(), data=said)
     wakeups.wake([row.instance_uid])
     return row.next_instance_uid
@@ -62,9 +61,7 @@ def uids_asked_for(uids: Sequence[UUID], *, beside: Sequence[UUID], at: datetime
         if row.next_instance_uid is None:
             row.next_instance_uid = answers[row.instance_uid]
             row.save(update_fields=["next_instance_uid"])
-            AgentEvent.objects.create(
-                agent=row, at=at, kind=Kind.IDENTITY, data={"asked_for": str(row.next_instance_uid)}
-            )
+            write_line(AgentEvent(agent=row, at=at, kind=Kind.IDENTITY, data={"asked_for": str(row.next_instance_uid)}))
         answers[row.instance_uid] = row.next_instance_uid
     return answers
 
@@ -80,11 +77,13 @@ def move_to_new_uid(uids: Sequence[UUID]) -> dict[UUID, Agent]:
         former, agent.instance_uid, agent.next_instance_uid = agent.instance_uid, new, None
         agent.next_uid_lease = ""
         agent.save(update_fields=["instance_uid", "next_instance_uid", "next_uid_lease"])
-        AgentEvent.objects.create(
-            agent=agent,
-            at=agent.presence.last_seen_at,
-            kind=Kind.IDENTITY,
-            data={"former": str(former), "new": str(new)},
+        write_line(
+            AgentEvent(
+                agent=agent,
+                at=agent.presence.last_seen_at,
+                kind=Kind.IDENTITY,
+                data={"former": str(former), "new": str(new)},
+            )
         )
         moved[new] = agent
     return moved

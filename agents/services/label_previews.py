@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
+from uuid import UUID
 
 from agents import extensions
 from agents.labels import InvalidLabels, labels_of, validate_labels
@@ -50,16 +51,15 @@ def set_and_remove(assign: Mapping[str, str], remove: Collection[str]) -> Change
 
 def preview_labels(agents: AgentQuerySet, change: Change) -> LabelPreview:
     """What ``change`` would do to ``agents``, by the same rules as `agents.services.editing`."""
-    columns = (
-        "operator_labels", "configuration_name", "reported__identifying_attributes", "reported__non_identifying_attributes"
-    )  # fmt: skip
+    columns = ("instance_uid", "operator_labels", "configuration_name")
+    attributes = ("reported__identifying_attributes", "reported__non_identifying_attributes")
     changed = skipped = 0
     moves: Counter[tuple[str, str]] = Counter()
-    rows = agents.order_by().select_related(None).values_list(*columns).iterator(chunk_size=_CHUNK)
+    rows = agents.order_by().select_related(None).values_list(*columns, *attributes).iterator(chunk_size=_CHUNK)
     while some := list(islice(rows, _CHUNK)):
         formers: list[str] = []
-        labels: list[Mapping[str, str]] = []
-        for present, former, identifying, others in some:
+        labels: list[tuple[UUID, Mapping[str, str]]] = []
+        for uid, present, former, identifying, others in some:
             try:
                 wanted = validate_labels(dict(change(present).items()))
             except InvalidLabels:
@@ -70,7 +70,7 @@ def preview_labels(agents: AgentQuerySet, change: Change) -> LabelPreview:
                 continue
             changed += 1
             formers.append(former)
-            labels.append(labels_of(AgentDescription(identifying or {}, others or {}), wanted))
+            labels.append((uid, labels_of(AgentDescription(identifying or {}, others or {}), wanted)))
         moves.update(pair for pair in zip(formers, extensions.placed(labels), strict=True) if pair[0] != pair[1])
     ordered = sorted(moves.items(), key=lambda item: (-item[1], item[0]))
     return LabelPreview(changed, skipped, [Move(former, then, number) for (former, then), number in ordered])

@@ -25,7 +25,7 @@ from agents.services.documents import documents_of, store_documents, stored_of
 from agents.services.identity import move_to_new_uid, tell_duplicates_apart
 from agents.services.merging import merge_report
 from agents.services.quotas import Quotas
-from agents.services.timeline import lines_to_add
+from agents.services.timeline import write_reported_lines
 from foundation.bulk_sql import bulk_insert, bulk_read, reserve_keys
 from foundation.clock import is_ahead
 
@@ -65,11 +65,10 @@ def save_reports(batch: Batch[ReportingAgent]) -> None:
     Newcomers are inserted here and not before, so that what is decided about them costs no second statement; foreign keys
     to them are checked when the transaction commits.
     """
-    lines = lines_to_add(batch.agents)
+    write_reported_lines(batch.agents)
     for entry in batch.agents:
         batch.mark(entry.presence, _PRESENCE_FIELDS)
     batch.save()
-    bulk_insert(lines)
 
 
 def note_requests(entry: ReportingAgent, reply: Reply) -> None:

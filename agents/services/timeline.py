@@ -1,7 +1,8 @@
-"""Folds what an agent repeats into the line that told it first: a crash loop must not push out the line that tells why.
+"""Writes timelines: the only place where lines of agents come from, and where their events are published.
 
-Of what agents bring about alone; what people and configurations do has a line each time, and ends the folding: the same
-error after another configuration is news.
+What an agent repeats is folded into the line that told it first: a crash loop must not push out the line that tells why. Of what
+agents bring about alone; what people and configurations do has a line each time, and ends the folding: the same error after
+another configuration is news. It must not know who subscribed to the events.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
+from uuid import UUID
 
+from agents.events import AgentTimelineEvent
 from agents.models import AgentEvent
 from agents.services.batch import ReportingAgent
-from foundation.bulk_sql import bulk_newest, bulk_update
+from foundation.bulk_sql import bulk_insert, bulk_newest, bulk_update, is_new
+from foundation.events import publish
 
 Kind = AgentEvent.Kind
 # A line that was not repeated for so long is history: the next one like it is a line of its own.
@@ -37,10 +41,48 @@ _WORD = re.compile(r"[^\s=:,;/()\[\]{}<>'\"]+")
 _COMPARED = 500
 
 
-def lines_to_add(recorded: Sequence[ReportingAgent]) -> list[AgentEvent]:
+def write_line(line: AgentEvent) -> None:
+    """`write_lines` for one."""
+    write_lines([line])
+
+
+def write_lines(lines: Iterable[AgentEvent]) -> None:
+    """Add lines to timelines, in this order and in the caller's transaction; subscribers hear of them after its commit."""
+    added = list(lines)
+    bulk_insert(added)
+    publish(AgentTimelineEvent, (_event_of(line, _known_uid(line)) for line in added))
+
+
+def write_reported_lines(recorded: Sequence[ReportingAgent]) -> None:
+    """The same for the lines that a batch of reports brought, which may be repeats: those are counted in the lines they repeat.
+
+    Their agents are locked. Changes ``state`` of the agents, so it comes before that is saved.
+    """
+    bulk_insert(_lines_to_add(recorded))
+    publish(
+        AgentTimelineEvent,
+        (
+            # What was not inserted was folded.
+            _event_of(line, entry.agent.instance_uid, repeated=is_new(line))
+            for entry in recorded
+            for line in entry.events
+        ),
+    )
+
+
+def _event_of(line: AgentEvent, uid: UUID | None, *, repeated: bool = False) -> AgentTimelineEvent:
+    return AgentTimelineEvent(line.agent_id, uid, str(line.kind), line.at, line.data, repeated)
+
+
+def _known_uid(line: AgentEvent) -> UUID | None:
+    """That of the agent's row, unless it would have to be read."""
+    return line.agent.instance_uid if AgentEvent.agent.is_cached(line) else None
+
+
+def _lines_to_add(recorded: Sequence[ReportingAgent]) -> list[AgentEvent]:
     """The lines of these reports that are no repeats; the others are counted in the lines they repeat.
 
-    Their agents are locked. Only agents that may repeat something, by what is remembered in their rows, cost a query; a new
+    Only agents that may repeat something, by what is remembered in their rows, cost a query; a new
     one repeats nothing.
     """
     found = _timelines(recorded)

@@ -21,7 +21,7 @@ from agents.remote_config import RemoteConfig
 from agents.reports import AgentCapabilities
 from agents.shown import value_shown
 from configurations.checks import Finding, line_problem
-from configurations.models import Assignment, Configuration, Revision, files_from_json, files_to_json
+from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision, files_from_json, files_to_json
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import NEVER_OFFERED
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
@@ -34,6 +34,8 @@ from configurations.services.targeting import (
 )
 from foundation import wakeups
 from foundation.messages import Sentence
+from rollouts.audiences import EVERYONE, Audience
+from rollouts.models import Release, add_release
 
 # Names that would stand in the place of something else in URLs.
 RESERVED_NAMES = frozenset({"preview"})
@@ -152,8 +154,8 @@ def create_configuration(
     except IntegrityError as error:
         taken = Sentence("There is a configuration named {name} already.", name=repr(name))
         raise NameTaken({"name": [taken]}) from error
-    revision = _add_revision(configuration, wanted.config, by=by, at=at, note=note)
-    _retarget(configuration, at)
+    revision = add_revision(configuration, wanted.config, by=by, at=at, note=note)
+    release(revision, to=EVERYONE, by=by, at=at)
     data = {"revision": revision.number, **_forced(wanted)}
     accounts.record(by=by, verb="configuration.create", target=configuration, name=name, data=data)
     return configuration, wanted.findings
@@ -191,11 +193,8 @@ def update_configuration(
     configuration.save(update_fields=[*effect.columns, "updated_at", "edition"])
     revision = configuration.current
     if effect.makes_revision or revision is None:
-        revision = _add_revision(configuration, wanted.config, by=by, at=at, note=note)
-        if effect.targeting:
-            _retarget(configuration, at)
-        else:
-            _renew(configuration, revision, at)
+        revision = add_revision(configuration, wanted.config, by=by, at=at, note=note)
+        release(revision, to=EVERYONE, by=by, at=at)
     data = {
         "revision": revision.number,
         "files_changed": effect.files,
@@ -262,6 +261,7 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: 
     accounts.record(
         by=by, verb="configuration.delete", target=configuration, name=name, data={"agents": len(concerned)}
     )
+    Release.objects.of(RELEASE_SUBJECT, configuration.pk).end(at)
     Configuration.objects.filter(pk=configuration.pk).update(current=None)
     configuration.delete()
     bump_generation()
@@ -289,10 +289,13 @@ def _forced(wanted: Checked) -> dict[str, Any]:
     return {"forced": [str(item.message) for item in wanted.forced]} if wanted.forced else {}
 
 
-def _add_revision(
+def add_revision(
     configuration: Configuration, config: RemoteConfig, *, by: User | None, at: datetime, note: str
 ) -> Revision:
-    """Number and store the next revision; the unique constraint holds even where row locks do not exist."""
+    """Number and store the next revision, with the configuration's targeting; nobody runs it before `release`.
+
+    In the caller's transaction, which holds targeting. The unique constraint holds even where row locks do not exist.
+    """
     former = configuration.current.number if configuration.current else 0
     revision = Revision.objects.create(
         configuration=configuration,
@@ -310,27 +313,53 @@ def _add_revision(
     )
     configuration.current = revision
     configuration.save(update_fields=["current"])
-    bump_generation()
     return revision
 
 
-def _retarget(configuration: Configuration, at: datetime) -> None:
-    """Re-match the agents that run it and those it may win now: nobody else can be concerned."""
-    concerned = set(Assignment.objects.filter(configuration=configuration).values_list("agent_id", flat=True))
-    if configuration.enabled:
-        matching = selector_condition(configuration.parsed_selector())
+class AlreadyReleased(ValueError):
+    """A revision is released once; what it says can be released again as a new revision."""
+
+
+@transaction.atomic
+def release(revision: Revision, *, to: Audience, by: User | None, at: datetime) -> Release:
+    """Make ``revision`` what the agents of ``to`` should run, and re-match exactly the agents concerned.
+
+    Agents outside the audience keep what the former release gives them. Raises `AlreadyReleased`.
+    """
+    if revision.release_id is not None:
+        raise AlreadyReleased(Sentence("Revision {number} is released already.", number=revision.number))
+    hold_targeting(exclusive=True)
+    former = list(Revision.objects.released().filter(configuration=revision.configuration_id))
+    made = add_release(RELEASE_SUBJECT, revision.configuration_id, revision.pk, to=to, by=by, at=at)
+    revision.release = made
+    revision.save(update_fields=["release"])
+    bump_generation()
+    same_agents = len(former) == 1 and all(getattr(former[0], key) == getattr(revision, key) for key in _TARGETING)
+    if to == EVERYONE and same_agents:
+        _renew(revision, at)
+    else:
+        _retarget(revision, at)
+    return made
+
+
+def _retarget(revision: Revision, at: datetime) -> None:
+    """Re-match the agents that run the configuration and those it may win now: nobody else can be concerned."""
+    assigned = Assignment.objects.filter(configuration=revision.configuration_id)
+    concerned = set(assigned.values_list("agent_id", flat=True))
+    if revision.enabled:
+        matching = selector_condition(revision.parsed_selector())
         concerned |= set(Agent.objects.filter(matching).order_by().values_list("pk", flat=True))
     wakeups.wake(rematch(concerned, fresh_targeting(), at))
 
 
-def _renew(configuration: Configuration, revision: Revision, at: datetime) -> None:
+def _renew(revision: Revision, at: datetime) -> None:
     """New files for the agents that run this configuration already: set statements, whatever the size of the fleet.
 
     Those for whom the general rule says something else than "pending" (they report this hash already, or cannot be
     configured) are placed one by one.
     """
-    everybody = lock_agents_of(configuration)
-    assigned = Agent.objects.filter(assignment__configuration=configuration)
+    everybody = lock_agents_of(revision.configuration)
+    assigned = Agent.objects.filter(assignment__configuration=revision.configuration_id)
     special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash)
     capable = list(
         assigned.exclude(special)

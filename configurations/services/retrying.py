@@ -10,6 +10,7 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.models import Agent, AgentEvent
 from agents.reports import AgentCapabilities
+from agents.services.timeline import write_line
 from configurations.models import Assignment
 from configurations.services.assigning import AssignedAgent
 from foundation import wakeups
@@ -34,11 +35,13 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
     AssignedAgent(work, agent, assignment).ask_anew()
     work.save()
     said = {"configuration": agent.configuration_name, "revision": agent.configuration_revision}
-    AgentEvent.objects.create(
-        agent=agent,
-        at=at,
-        kind=AgentEvent.Kind.COMMAND,
-        data={"command": "retry", **said, "by": by.get_username() if by else ""},
+    write_line(
+        AgentEvent(
+            agent=agent,
+            at=at,
+            kind=AgentEvent.Kind.COMMAND,
+            data={"command": "retry", **said, "by": by.get_username() if by else ""},
+        )
     )
     accounts.record(by=by, verb="configuration.retry", target=agent, name=agent.name_and_host(), data=said)
     wakeups.wake([agent.instance_uid])

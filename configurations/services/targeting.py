@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from uuid import UUID, uuid4
 
 from django.db import connection
 
 from agents.models import Agent, AgentEvent
-from agents.selectors import Entry, SelectorIndex
-from configurations.models import Configuration, TargetingGeneration
+from agents.selectors import Entry, Selector, SelectorIndex
+from agents.services.timeline import write_lines
+from configurations.models import Configuration, Revision, TargetingGeneration
 from configurations.services.assigning import Target, assigned_agents
-from foundation.bulk_sql import bulk_insert
 from foundation.unit_of_work import UnitOfWork
+from rollouts.audiences import EVERYONE, Audience
 
 _BATCH = 1_000
 # Any number, as long as nothing else in this database takes advisory locks under it.
@@ -22,17 +24,40 @@ _TARGETING_LOCK = 0x0A4D_5001
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """One revision in force for an audience: ``target`` for the agents that ``selector`` matches, nobody when disabled."""
+
+    audience: Audience
+    enabled: bool
+    priority: int
+    selector: Selector
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
 class Targeting:
-    """All enabled configurations, compiled, as of one generation."""
+    """All that is released, compiled, as of one generation.
+
+    ``index`` and ``targets``, by key of the configuration, hold what is released to everyone; ``staged`` the releases of
+    each other configuration, newest first.
+    """
 
     generation: UUID | None
     index: SelectorIndex
-    targets: Mapping[int, Target]
+    targets: Mapping[int, Released]
+    staged: Sequence[Sequence[Released]] = ()
 
-    def winner(self, labels: Mapping[str, str]) -> Target | None:
-        """The target for an agent with these labels: highest priority, then name."""
+    def winner(self, instance_uid: UUID, labels: Mapping[str, str]) -> Target | None:
+        """The target for this agent: highest priority, then name. Of a configuration the newest release for it counts."""
         entry = self.index.winner(labels)
-        return None if entry is None else self.targets[int(str(entry.key))]
+        best = None if entry is None else self.targets[int(str(entry.key))]
+        for releases in self.staged:
+            one = next((each for each in releases if each.audience.includes(instance_uid, labels)), None)
+            if one is None or not one.enabled or not one.selector.matches(labels):
+                continue
+            if best is None or (-one.priority, one.target.name) < (-best.priority, best.target.name):
+                best = one
+        return None if best is None else best.target
 
 
 _compiled: Targeting | None = None
@@ -68,10 +93,10 @@ def current_targeting() -> Targeting:
     return known
 
 
-def names_for(labels: Sequence[Mapping[str, str]]) -> list[str]:
-    """The names of what agents with these labels should run, ``""`` for nothing."""
+def names_for(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> list[str]:
+    """The names of what agents with these uids and labels should run, ``""`` for nothing."""
     targeting = current_targeting()
-    return [target.name if (target := targeting.winner(each)) else "" for each in labels]
+    return [target.name if (target := targeting.winner(*each)) else "" for each in agents]
 
 
 def fresh_targeting() -> Targeting:
@@ -81,27 +106,34 @@ def fresh_targeting() -> Targeting:
 
 def _build(generation: UUID | None) -> Targeting:
     entries: list[Entry] = []
-    targets: dict[int, Target] = {}
-    for configuration in Configuration.objects.enabled().select_related("current"):
-        revision = configuration.current
-        if revision is None:
-            continue
-        entries.append(
-            Entry(
-                key=configuration.pk,
-                name=configuration.name,
-                priority=configuration.priority,
-                selector=configuration.parsed_selector(),
-            )
-        )
-        targets[configuration.pk] = Target(
-            configuration_id=configuration.pk,
-            name=configuration.name,
+    targets: dict[int, Released] = {}
+    staged: list[list[Released]] = []
+    for key, revisions in groupby(Revision.objects.released(), lambda revision: revision.configuration_id):
+        releases = [_released(revision) for revision in revisions]
+        newest = releases[0]
+        if newest.audience != EVERYONE:
+            staged.append(releases)
+        elif newest.enabled:
+            entries.append(Entry(key, newest.target.name, newest.priority, newest.selector))
+            targets[key] = newest
+    return Targeting(generation, SelectorIndex.build(entries), targets, staged)
+
+
+def _released(revision: Revision) -> Released:
+    assert revision.release is not None  # noqa: S101  `released` reads no others
+    return Released(
+        audience=revision.release.parsed_audience(),
+        enabled=revision.enabled,
+        priority=revision.priority,
+        selector=revision.parsed_selector(),
+        target=Target(
+            configuration_id=revision.configuration_id,
+            name=revision.configuration.name,
             revision_id=revision.pk,
             number=revision.number,
             hash=revision.hash,
-        )
-    return Targeting(generation, SelectorIndex.build(entries), targets)
+        ),
+    )
 
 
 def lock_agents_of(configuration: Configuration) -> list[int]:
@@ -131,10 +163,10 @@ def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> lis
         work = UnitOfWork(at)
         events: list[AgentEvent] = []
         for assigned in assigned_agents(agents, work):
-            event = assigned.assign(targeting.winner(assigned.agent.labels))
+            event = assigned.assign(targeting.winner(assigned.agent.instance_uid, assigned.agent.labels))
             if event is not None:
                 events.append(event)
                 moved.append(assigned.agent.instance_uid)
         work.save()
-        bulk_insert(events)
+        write_lines(events)
     return moved

@@ -78,7 +78,7 @@ def logging_config(*, level: str, style: str) -> dict[str, Any]:
             "uvicorn.access": {"level": "WARNING"},
             "django.server": {"level": "WARNING"},
             # What single connections do: three lines for each handshake, or a warning for each bad request.
-            "opamp_platform.connections": {"level": "WARNING", "filters": ["once a minute"]},
+            "opamp_server.connections": {"level": "WARNING", "filters": ["once a minute"]},
             "httpx": {"level": "WARNING"},
         },
     }

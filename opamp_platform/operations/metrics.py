@@ -11,7 +11,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -19,7 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from agents.models import Agent
-from agents.reports import FACT_NAMES, Facts, Status, derived_status
+from agents.reports import Status
 from opamp_platform.operations.capacity import stored
 
 HTTP_REQUESTS = Counter("opamp_http_requests", "Requests of pages and API, by method and status.", ["method", "status"])
@@ -47,7 +46,7 @@ class FleetCollector(Collector):
         now = time.monotonic()
         if self._counts is None or now - self._counted_at > _KEPT_SECONDS:
             try:
-                self._counts, self._counted_at = count_by_status(), now
+                self._counts, self._counted_at = Agent.objects.count_by_status(), now
             except DatabaseError:
                 return
         family = GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"])
@@ -58,15 +57,6 @@ class FleetCollector(Collector):
             yield GaugeMetricFamily("opamp_stored_bytes", _STORED, value=stored.now())
         except DatabaseError:
             return
-
-
-def count_by_status() -> Tally[Status]:
-    """How many agents have each status; the one rule of `derived_status` over the grouped facts."""
-    counts: Tally[Status] = Tally()
-    # COUNT(*) needs no column beside those of the index over the facts, so the table itself is not read.
-    for *facts, number in Agent.objects.order_by().values_list(*FACT_NAMES).annotate(number=Count("*")):
-        counts[derived_status(Facts(*facts))] += number
-    return counts
 
 
 def forget_dead_workers(folder: Path) -> None:

@@ -11,7 +11,6 @@ import pytest
 from agents.admin.facets import groups
 from agents.models import Agent
 from agents.reports import FACT_NAMES, Facts, Status, derived_status
-from opamp_platform.operations.metrics import count_by_status
 
 ALL_FACTS = [
     Facts(*values)
@@ -52,7 +51,7 @@ def test_condition_counts_and_property_say_the_same_of_all_facts() -> None:
         agents = list(Agent.objects.with_status(status))
         assert {agent.status for agent in agents} == {status}
         found[status] = len(agents)
-    assert found == wanted == count_by_status()
+    assert found == wanted == Agent.objects.count_by_status()
     facets = Counter({Status(group.values["status"]): 0 for group in groups()})
     for group in groups():
         facets[Status(group.values["status"])] += group.number

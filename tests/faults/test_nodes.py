@@ -42,9 +42,7 @@ def workers_of(server: LiveServer) -> list[int]:
     assert server.process is not None
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text(encoding="ascii")
     return [
-        pid
-        for pid in map(int, children.split())
-        if b"opamp_platform.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid for pid in map(int, children.split()) if b"opamp_server.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
 
 

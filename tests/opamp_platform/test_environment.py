@@ -50,6 +50,14 @@ def test_a_strange_choice_is_no_choice() -> None:
         Environment({"CHOICE": "perhaps"}).choice("CHOICE")
 
 
+def test_one_of_some_words() -> None:
+    assert Environment({}).one_of("X", "own", "stock") == "own"
+    assert Environment({"X": " stock "}).one_of("X", "own", "stock") == "stock"
+    for strange in ("Stock", "true", "own,stock"):
+        with pytest.raises(StrangeValue, match=r"X='.*' is unknown: use own or stock\."):
+            Environment({"X": strange}).one_of("X", "own", "stock")
+
+
 class TestInteger:
     def test_empty_means_the_default(self) -> None:
         assert Environment({"N": ""}).integer("N", 7) == 7

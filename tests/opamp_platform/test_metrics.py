@@ -19,7 +19,7 @@ from agents.models import Agent
 from agents.reports import Status
 from opamp_platform.operations import metrics
 from opamp_platform.operations.capacity import StoredBytes
-from opamp_platform.operations.metrics import FleetCollector, count_by_status, forget_dead_workers
+from opamp_platform.operations.metrics import FleetCollector, forget_dead_workers
 
 
 def sample(client: Client, name: str, **labels: str) -> float:
@@ -43,8 +43,8 @@ class TestFleet:
         report("web-3", healthy=False)
         Agent.objects.filter(pk=report("web-4").pk).update(connected=False)
         with django_assert_num_queries(1):
-            counts = count_by_status()
-        assert counts == {Status.CONNECTED: 2, Status.ERROR: 1, Status.DISCONNECTED: 1}
+            counts = Agent.objects.count_by_status()
+        assert +counts == {Status.CONNECTED: 2, Status.ERROR: 1, Status.DISCONNECTED: 1}
 
     def test_a_count_is_kept_for_a_while(
         self,

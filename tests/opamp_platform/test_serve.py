@@ -42,9 +42,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 @pytest.fixture(scope="module")
 def two_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, int]]:
-    """A server with a port for agents alone."""
-    port = free_port()
-    with LiveServer(tmp_path_factory.mktemp("ports"), OPAMP_PORT=str(port)) as server:
+    """A server with a port for agents alone, which a file names."""
+    port, folder = free_port(), tmp_path_factory.mktemp("ports")
+    (folder / "port").write_text(f"{port}\n", encoding="utf-8")
+    with LiveServer(folder, OPAMP_PORT="", OPAMP_PORT_FILE=str(folder / "port")) as server:
         yield server, port
 
 
@@ -129,6 +130,15 @@ class TestAgentsPort:
         assert done.returncode != 0
         assert f"Port {taken}" in done.stderr
         assert "--opamp-port" in done.stderr
+
+
+class TestProcess:
+    def test_the_process_that_prepared_the_database_becomes_the_one_that_serves(self, guarded: LiveServer) -> None:
+        assert guarded.process is not None
+        command = Path(f"/proc/{guarded.process.pid}/cmdline").read_bytes().split(b"\0")
+        assert b"opamp_server.worker" in command
+        children = Path(f"/proc/{guarded.process.pid}/task/{guarded.process.pid}/children").read_text(encoding="ascii")
+        assert children.split() == []
 
 
 class TestLimits:
@@ -288,6 +298,7 @@ class TestRefusals:
             ("DATA_DIR", "/dev/null/x", "DATA_DIR=/dev/null/x cannot be used (Not a directory)"),
             ("DATA_DIR", "/proc", "DATA_DIR=/proc cannot be used"),
             ("S3_BUCKET", "x", "set all three or none"),
+            ("OPAMP_SERVER", "fast", "OPAMP_SERVER='fast' is unknown: use own or stock."),
         ],
     )
     def test_a_strange_setting_stops_the_start_with_one_line(

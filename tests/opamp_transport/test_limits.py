@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from opamp_transport.limits import AddressLimit, Budget, Complaints, TokenBucket, limit_key, paced
+from opamp_server.rates import TokenBucket
+from opamp_transport.limits import AddressLimit, Budget, Complaints, limit_key, paced
 
 
 class TestTokenBucket:

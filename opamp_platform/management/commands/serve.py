@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from datetime import timedelta
-from types import FrameType
 from typing import Any, NoReturn
 
 import psycopg
-import uvicorn
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -20,11 +17,13 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.services import labelling
 from foundation.clock import clock
-from opamp_platform import static_files, supervisor
+from opamp_platform import static_files
 from opamp_platform.operations.data_dir import close_to_others
 from opamp_platform.operations.exposure import anonymous_agents_problem, exposures, open_data_dir
 from opamp_platform.operations.health import first_line, missing_migrations
-from opamp_platform.server import configured, keep_heap_small, port_problem, raise_file_limit
+from opamp_platform.server import WORKER, configuration
+from opamp_server import supervisor, worker
+from opamp_server.serving import port_problem, raise_file_limit
 
 # What this portal makes in its data directory.
 _OUR_FILES = ("secret_key", "opamp.sqlite3*", "files", "metrics", "static")
@@ -52,7 +51,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-migrate", action="store_true", help="Leave the database's schema as it is.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prepare, announce, serve until SIGTERM or SIGINT."""
+        """Prepare, announce, become the program that serves: what the preparing took is gone then."""
         host, port, workers = options["host"], options["port"], options["workers"]
         if workers > 1 and (not settings.REDIS_URL or "sqlite" in settings.DATABASES["default"]["ENGINE"]):
             raise CommandError(
@@ -70,35 +69,30 @@ class Command(BaseCommand):
         static_files.collect()
         close_to_others(settings.DATA_DIR, _OUR_FILES)
         raise_file_limit()
-        keep_heap_small()
-        settings.SERVED_HOST = host
-        # Workers read their settings from the environment; this process has read its own already.
+        # The server's processes read their settings from the environment; this one has read its own already.
         os.environ["OPAMP_PORT"] = str(agent_port)
-        settings.OPAMP_PORT = agent_port
+        os.environ.pop("OPAMP_PORT_FILE", None)
+        connection.close()
+        if connection.vendor == "postgresql":
+            connection.close_pool()  # type: ignore[attr-defined]
         ports = [port, agent_port] if agent_port else [port]
         if workers > 1:
-            # Each worker writes its counts into this folder; /metrics adds them up.
-            folder = settings.DATA_DIR / "metrics"
-            folder.mkdir(exist_ok=True)
-            for old in folder.glob("*.db"):
-                old.unlink()
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
             self.supervise(host, ports, workers)
-        else:
-            # The server raises the signal again when it has stopped in order, for whoever started it: that is we.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, _stopped)
-            sockets = [configured(host=host, port=number).bind_socket() for number in ports]
-            uvicorn.Server(configured(host=host, port=port)).run(sockets)
+        sockets = [configuration(host=host, port=number).bind_socket() for number in ports]
+        worker.become(WORKER, host, str(port), sockets=sockets)
 
     def supervise(self, host: str, ports: list[int], workers: int) -> NoReturn:
         """Become the supervisor of ``workers`` processes."""
-        connection.close()
-        connection.close_pool()  # type: ignore[attr-defined]  # of PostgreSQL alone, which several workers need
+        # Each worker writes its counts into this folder; /metrics adds them up.
+        folder = settings.DATA_DIR / "metrics"
+        folder.mkdir(exist_ok=True)
+        for old in folder.glob("*.db"):
+            old.unlink()
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
         supervisor.become(
             workers=workers,
             addresses=[(host, port) for port in ports],
-            command=supervisor.program("opamp_platform.worker", host, str(ports[0])),
+            command=worker.command(WORKER, host, str(ports[0])),
             level=settings.LOG_LEVEL,
             style=settings.LOG_FORMAT,
         )
@@ -151,7 +145,3 @@ class Command(BaseCommand):
             self.stdout.write(f"  .venv/bin/python manage.py simulate_agents --count 1 --endpoint {endpoint}")
             self.stdout.write(f"  supervisor.yaml:  server: {{endpoint: {endpoint}}}")
         self.stdout.flush()
-
-
-def _stopped(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)

@@ -1,0 +1,11 @@
+"""The rollouts app: what is released, and to whom."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class RolloutsConfig(AppConfig):
+    """Stands on agents, and knows none of the things that are released."""
+
+    name = "rollouts"
+    verbose_name = _("Rollouts")

@@ -1,0 +1,72 @@
+"""Audiences: who is included, that a share is stable and grows, and the stored form."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from agents.selectors import parse_selector
+from rollouts.audiences import EVERYONE, AnyOf, Instances, InvalidAudience, Matching, Share, parse_audience, stored
+
+UIDS = [UUID(int=number << 64 | number) for number in range(2_000)]
+PROD = Matching(parse_selector({"env": "prod"}))
+
+
+def _of(audience):
+    return {uid for uid in UIDS if audience.includes(uid, {})}
+
+
+def test_everyone():
+    assert EVERYONE.includes(UIDS[0], {})
+
+
+def test_a_larger_share_includes_every_smaller_one():
+    members = [_of(Share(percent, "x")) for percent in (0, 10, 50, 100)]
+    assert members[0] == set()
+    assert members[3] == set(UIDS)
+    assert members[1] < members[2]
+    assert 120 < len(members[1]) < 280
+
+
+def test_another_salt_picks_others():
+    assert _of(Share(10, "x")) != _of(Share(10, "y"))
+
+
+def test_matching_instances_and_any_of():
+    named = Instances(frozenset({UIDS[1]}))
+    either = AnyOf((PROD, named))
+    assert either.includes(UIDS[0], {"env": "prod"})
+    assert either.includes(UIDS[1], {})
+    assert not either.includes(UIDS[0], {"env": "dev"})
+
+
+@pytest.mark.parametrize(
+    "audience", [EVERYONE, Share(7, "s"), PROD, Instances(frozenset(UIDS[:3])), AnyOf((PROD, Share(1)))]
+)
+def test_the_stored_form_comes_back(audience):
+    assert parse_audience(stored(audience)) == audience
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        None,
+        [],
+        {"kind": "everyone"},
+        {"version": 2, "kind": "everyone"},
+        {"version": 1, "kind": "nobody"},
+        {"version": 1, "kind": []},
+        {"version": 1, "kind": "share", "percent": True},
+        {"version": 1, "kind": "share", "percent": 101},
+        {"version": 1, "kind": "share", "percent": 1, "salt": "x" * 101},
+        {"version": 1, "kind": "matching", "selector": {"matchExpressions": 3}},
+        {"version": 1, "kind": "instances", "uids": ["x"]},
+        {"version": 1, "kind": "instances", "uids": [str(UIDS[0])] * 10_001},
+        {"version": 1, "kind": "any_of", "parts": [{"kind": "everyone"}] * 51},
+        {"version": 1, "kind": "any_of", "parts": [{"kind": "any_of", "parts": []}]},
+    ],
+)
+def test_what_is_no_audience_is_refused(form):
+    with pytest.raises(InvalidAudience):
+        parse_audience(form)
