@@ -15,7 +15,7 @@ from accounts.models import User
 from agents import extensions
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentEvent, ReportedState
-from agents.services.batches import BulkOutcome, batches
+from agents.services.bulk_requests import BulkOutcome, chunks
 from agents.services.labelling import LABEL_FIELDS, described, label
 from agents.services.merging import agent_name
 from agents.services.timeline import write_line, write_lines
@@ -103,7 +103,7 @@ def edit_labels(
     validate_labels(dict(assign.items()))
     outcome = BulkOutcome()
     with accounts.one_entry():
-        for keys in batches(agent_ids):
+        for keys in chunks(agent_ids):
             with transaction.atomic():
                 _edit_labels_of_batch(keys, assign, remove, outcome, by=by, at=at)
     return outcome
