@@ -1,4 +1,4 @@
-"""Rivals under one uid: the decisions as tables, and two processes that share nothing but the rows."""
+"""Two agents under one uid: the decisions as tables, and two processes that share nothing but the rows."""
 
 from __future__ import annotations
 
