@@ -300,9 +300,9 @@ class ReportQueue:
     def _start(self, delivery: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(delivery)
         self._deliveries.add(task)
-        task.add_done_callback(self._delivered)
+        task.add_done_callback(self._finish_delivery)
 
-    def _delivered(self, task: asyncio.Task[None]) -> None:
+    def _finish_delivery(self, task: asyncio.Task[None]) -> None:
         self._deliveries.discard(task)
         self._rest()
 

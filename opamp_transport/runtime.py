@@ -247,7 +247,7 @@ class Runtime:
             self.presence.give_back()
             raise
         metrics.FLUSHED.inc(written.written)
-        self.presence.written(written.displaced)
+        self.presence.note_written(written.displaced)
 
     async def reclaim(self) -> None:
         """Connect agents again that are here although their rows say disconnected; those over HTTP with their next poll."""

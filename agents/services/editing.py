@@ -56,7 +56,7 @@ def edit_agent(
     message per field.
     """
     if operator_labels is not None:
-        extensions.relabelling()
+        extensions.notify_before_relabelling()
     agent = _locked(agent_id)
     changed: dict[str, object] = {}
     if custom_name is not None and custom_name != agent.custom_name:
@@ -81,7 +81,7 @@ def edit_agent(
     write_line(AgentEvent(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""}))
     accounts.record(by=by, verb="agent.edit", target=agent, name=agent.name_and_host(), data=value_shown(said))
     if relabelled:
-        extensions.relabelled([agent.pk], at)
+        extensions.notify_after_relabelling([agent.pk], at)
         wakeups.wake([agent.instance_uid])
         agent.refresh_from_db()
     return agent
@@ -118,7 +118,7 @@ def _edit_labels_of_batch(
     by: User | None,
     at: datetime,
 ) -> None:
-    extensions.relabelling()
+    extensions.notify_before_relabelling()
     agents = list(Agent.objects.filter(pk__in=keys).locked())
     states = {state.agent_id: state for state in ReportedState.objects.filter(agent_id__in=keys)}
     changed: list[Agent] = []
@@ -152,7 +152,7 @@ def _edit_labels_of_batch(
     accounts.record_all([(agent, agent.name_and_host(), said) for agent in changed], by=by, verb="agent.edit")
     outcome.asked += len(changed)
     if moved:
-        extensions.relabelled([agent.pk for agent in moved], at)
+        extensions.notify_after_relabelling([agent.pk for agent in moved], at)
         wakeups.wake([agent.instance_uid for agent in moved])
 
 
