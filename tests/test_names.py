@@ -50,7 +50,8 @@ MODULES = {
         "what Django and its REST framework call them, and this project after them",
     ),
     **dict.fromkeys(
-        ("events", "metrics", "services", "messages", "paging", "languages"), "each layer's own, one on the other"
+        ("errors", "events", "metrics", "services", "messages", "paging", "languages"),
+        "each layer's own, one on the other",
     ),
     **dict.fromkeys(
         ("connection_settings", "custom_messages", "identity", "opamp"),

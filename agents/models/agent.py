@@ -145,7 +145,7 @@ class Agent(models.Model):
     lease_process = models.CharField(max_length=64, blank=True, editable=False)
     # Of two connections the one opened later is the agent's, whichever spoke first on it (S-32).
     lease_opened_at = models.DateTimeField(null=True, editable=False)
-    # Another live connection that speaks under this uid too, and what speaks for a duplicate (S-31): `services.duplicate_uids`.
+    # Another live connection that speaks under this uid too, and what speaks for a duplicate (S-31): `services.rivals`.
     rival_lease = models.CharField(max_length=64, blank=True, editable=False)
     rivalry = models.JSONField(null=True, editable=False)
     first_seen_at = models.DateTimeField(_("first seen"), db_default=Now())
