@@ -42,7 +42,7 @@ _COMMANDS = 10
 _WHAT = "effective configuration"
 _LARGEST_ID = 2**63 - 1
 # Columns by which the portal keeps connections and uids apart: nothing an agent said.
-_OWN_BUSINESS = ("lease_", "next_", "rival", "credential_number", "credential_former")
+_OWN_BUSINESS = ("lease_", "next_", "credential_number", "credential_former")
 _ANSWERS = {
     RemoteConfigStatuses.UNSET: _("nothing yet"),
     RemoteConfigStatuses.APPLIED: _("applied"),
