@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -21,6 +22,7 @@ from agents.services.duplicate_uids import (
     speaks_alone,
 )
 from agents.services.leases import Sighting, note_sightings, release_leases
+from foundation import wakeups
 from opamp_transport.batch import Processed, answer_wakeups, process_reports
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -196,6 +198,22 @@ class TestTwoProcesses:
         row.refresh_from_db()
         assert (row.lease_id, row.presence.sequence_num) == ("ws-two", 5)
         assert answer_wakeups({self.uid: self.one.lease}, at=START)[self.uid].owned is False
+
+    def test_while_both_speak_the_process_of_the_newer_one_asks_the_rows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its next word would else be a heartbeat that memory answers, and prove nothing."""
+        at = START + timedelta(minutes=1)
+        self.one.hear(self.speak(0), at)
+        self.two.hear(self.speak(9), at)
+        row = Agent.objects.get(instance_uid=self.uid)
+        heard = Sighting(row.pk, at + timedelta(seconds=5), 10, "ws-two", DEFAULT_INTERVAL)
+        assert note_sightings([heard], at=at) == (1, frozenset())
+        assert not answer_wakeups({self.uid: self.two.lease}, at=at)[self.uid].more_due
+        woken: list[UUID] = []
+        monkeypatch.setattr(wakeups, "wake", woken.extend)
+        self.one.hear(self.speak(40), at)
+        assert woken == [self.uid]
+        assert note_sightings([heard], at=at).displaced == {row.pk}
+        assert answer_wakeups({self.uid: self.two.lease}, at=at)[self.uid].more_due
 
     def test_an_old_socket_that_spoke_late_and_closed_is_no_duplicate(self) -> None:
         at = START + timedelta(minutes=1)
