@@ -1,4 +1,4 @@
-"""The REST door to the audit trail, which is read, and to API tokens, which are issued and revoked."""
+"""The REST endpoint to the audit trail, which is read, and to API tokens, which are issued and revoked."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from accounts.models import User
 
 
 class PausingBackend(ModelBackend):
-    """Django's own accounts. Here, and not in a view, since every door that takes a name and a password comes by.
+    """Django's own accounts. Here, and not in a view, since every entry point that takes a name and a password comes by.
 
-    `SignInPaused` is not caught by `authenticate`: each door says it in its own way.
+    `SignInPaused` is not caught by `authenticate`: each entry point says it in its own way.
     """
 
     def authenticate(

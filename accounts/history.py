@@ -1,4 +1,4 @@
-"""What people did to one thing, from the audit trail: for the page that shows its edits, whichever door they came through."""
+"""What people did to one thing, from the audit trail: for the page of its edits, whichever entry point they came through."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _PARTS = frozenset({"set", "removed"})
 _OF_AGENTS = _PARTS | {"custom_name", "notes", "operator_labels"}
 
 
-class Act(NamedTuple):
+class HistoryLine(NamedTuple):
     """Somebody did something: ``said`` in the reader's language. Values are not among it: the trail's readers have a right."""
 
     at: datetime
@@ -63,7 +63,7 @@ class Act(NamedTuple):
     said: str
 
 
-def acts_on(row: Model, *, most: int) -> list[Act]:
+def acts_on(row: Model, *, most: int) -> list[HistoryLine]:
     """The newest ``most`` acts on ``row``, also those that concerned many at once."""
     key = str(row.pk)
     # An entry about many lists them; both databases store them as text like this, in which quotes of names are escaped.
@@ -74,7 +74,7 @@ def acts_on(row: Model, *, most: int) -> list[Act]:
         .filter(Q(object_id=key) | among_many)
         .order_by("-id")[:most]
     )
-    return [Act(entry.at, entry.actor_name, _said(entry, type(row))) for entry in entries]
+    return [HistoryLine(entry.at, entry.actor_name, _said(entry, type(row))) for entry in entries]
 
 
 def _said(entry: AuditEntry, model: type[Model]) -> str:

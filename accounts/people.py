@@ -1,7 +1,7 @@
 """Edits of people and of roles: what changed is in the audit trail, and nobody comes out with more than the editor has.
 
 Forms write the rows; an edit runs inside `editing_person` or `editing_role`, which compares before with after and refuses
-by raising, so that no door can forget a field. Inside the caller's transaction, which a refusal undoes.
+by raising, so that no entry point can forget a field. Inside the caller's transaction, which a refusal undoes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Signing in and out, and asking for a password once more: counted against guessing, and kept in the audit trail.
 
-Called by the doors themselves. Django's signals of the same names would do it too, but a consequence that no caller shows
+Called by the entry points themselves. Django's signals of the same names would do it too, but a consequence that no caller shows
 is found by nobody; and `force_login` of tests and commands would write entries for people who did not come.
 """
 

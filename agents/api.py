@@ -1,4 +1,4 @@
-"""The REST door to agents: reads through the shared filter, writes through the services."""
+"""The REST endpoint to agents: reads through the shared filter, writes through the services."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from agents.filters import AgentFilter
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
 from agents.services import commands, credentials, editing
-from agents.services.batches import MOST, Outcome
+from agents.services.batches import MOST, BulkOutcome
 from agents.services.identity import assign_instance_uid
 from agents.services.label_previews import preview_labels, set_and_remove
 from agents.shown import MOST_SHOWN, files_shown, tree_shown
@@ -310,7 +310,7 @@ class AgentViewSet(
         by, at = signed_in(request), clock.now()
         wanted = LabelsRequest(data=request.data)
 
-        def edit(keys: list[int]) -> Outcome:
+        def edit(keys: list[int]) -> BulkOutcome:
             values = wanted.validated_data
             return editing.edit_labels(
                 keys, assign=values.get("set", {}), remove=set(values.get("remove", ())), by=by, at=at
@@ -368,7 +368,7 @@ class AgentViewSet(
             )
         return keys
 
-    def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], Outcome]) -> Response:
+    def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], BulkOutcome]) -> Response:
         """Do it to the chosen agents."""
         keys = self._chosen(wanted)
         outcome = act(list(keys))

@@ -1,4 +1,4 @@
-"""``?secrets=`` of the REST doors: everybody gets them hidden; those with the right may ask to see them, of one thing at a time."""
+"""``?secrets=`` of the REST endpoints: hidden for everybody; those with the right may ask to see them, of one thing at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How agents look as JSON, and what the REST door to them takes."""
+"""How agents look as JSON, and what the REST endpoint to them takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rest_framework import serializers
 from agents.filters import filtered
 from agents.models import Agent, AgentCommand, AgentEvent, AgentQuerySet, ConnectionRecord, ReportedState
 from agents.reports import RemoteConfigStatuses, Status, capability_names
-from agents.services.batches import MOST, Outcome
+from agents.services.batches import MOST, BulkOutcome
 from agents.services.commands import MAX_MESSAGE_BYTES, too_large
 from agents.shown import MOST_SHOWN, event_shown, files_shown, message_shown, tree_shown, value_shown
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Uid
@@ -245,7 +245,7 @@ class SkippedSerializer(serializers.Serializer[Any]):
     reason = Said()
 
 
-class OutcomeSerializer(serializers.Serializer[Outcome]):
+class OutcomeSerializer(serializers.Serializer[BulkOutcome]):
     """What a request to many agents did; ``skipped_agents`` names the first 100."""
 
     asked = serializers.IntegerField()
@@ -253,7 +253,7 @@ class OutcomeSerializer(serializers.Serializer[Outcome]):
     skipped_agents = serializers.SerializerMethodField()
 
     @extend_schema_field(SkippedSerializer(many=True))
-    def get_skipped_agents(self, outcome: Outcome) -> list[dict[str, Any]]:
+    def get_skipped_agents(self, outcome: BulkOutcome) -> list[dict[str, Any]]:
         """Why, one by one."""
         return [{"instance_uid": str(uid), "reason": in_readers_language(reason)} for uid, reason in outcome.sample]
 

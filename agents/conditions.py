@@ -22,8 +22,8 @@ def status_condition(status: Status) -> Q:
     if status is Status.CONFIGURING:
         waits = Q(config_applying=True) | (not_ill & Q(in_sync=False))
         return Q(connected=True, config_failed=False) & waits
-    settled = Q(in_sync=True) | Q(in_sync__isnull=True)
-    return Q(connected=True, config_failed=False, config_applying=False) & not_ill & settled
+    in_sync = Q(in_sync=True) | Q(in_sync__isnull=True)
+    return Q(connected=True, config_failed=False, config_applying=False) & not_ill & in_sync
 
 
 def presence_order(names: Sequence[str]) -> list[str]:

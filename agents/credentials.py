@@ -1,6 +1,6 @@
 """Credentials of single agents: what they look like on the wire, and who may speak for which agent (S-115, S-117).
 
-Pure: keys and facts come in as arguments. A credential proves itself by a MAC, so a door tells a true one from a made-up
+Pure: keys and facts come in as arguments. A credential proves itself by a MAC, so an entry point tells a true one from a made-up
 one without any row; nothing secret is stored. Whether a true one is still in force is for the agent's row to say.
 """
 
@@ -70,7 +70,7 @@ def text_of(credential: AgentCredential, *, key: str) -> str:
     return f"{said}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-def read(text: str, *, key: str) -> AgentCredential | None:
+def read_credential(text: str, *, key: str) -> AgentCredential | None:
     """The credential that ``text`` is, or ``None`` unless it was made with this ``key``. ``text`` may be anything."""
     found = _PATTERN.fullmatch(text)
     if found is None:

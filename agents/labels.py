@@ -1,7 +1,7 @@
 """Labels: what an agent's attributes and its operator labels mean to selectors, searches and columns.
 
 Pure: standard library only. It must not know who stores labels or what a selector is. Everything is recomputed as a
-whole from the present description, so that an attribute the agent no longer reports is gone (defect 10).
+whole from the present description, so that an attribute the agent no longer reports is gone.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _described(description: AgentDescription | None) -> dict[str, str]:
 
 
 def facts_of(description: AgentDescription | None) -> DescribedFacts:
-    """The well-known attributes, looked for in the identifying and then the non-identifying ones (defect 10).
+    """The well-known attributes, looked for in the identifying and then the non-identifying ones.
 
     Real agents put ``host.*`` and ``os.*`` into the second map; an empty value in the first does not hide the second.
     """

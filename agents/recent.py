@@ -37,7 +37,7 @@ class Recent(Generic[_Value]):
             return value
 
     def put(self, key: str, value: _Value) -> None:
-        """Keep ``value``, and let go what has no room beside it."""
+        """Keep ``value``, and drop what has no room beside it."""
         with self._lock:
             if key in self._values:
                 return

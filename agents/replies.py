@@ -12,7 +12,7 @@ from agents.reports import CustomMessage
 
 
 class ServerCapabilities(enum.IntFlag):
-    """Bits of ``ServerToAgent.capabilities``. A bit is advertised only when the behaviour exists (digest 4.0)."""
+    """Bits of ``ServerToAgent.capabilities``. A bit is advertised only when the behaviour exists."""
 
     ACCEPTS_STATUS = 0x01
     OFFERS_REMOTE_CONFIG = 0x02

@@ -205,7 +205,7 @@ class Heartbeat(NamedTuple):
 
 
 class Status(enum.StrEnum):
-    """The single word the seed's API shows; derived from three facts that stay apart (house: never merged)."""
+    """The single word the first API shows; derived from three facts that stay apart (never merged)."""
 
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"
@@ -232,7 +232,7 @@ FACT_NAMES: tuple[str, ...] = Facts._fields  # noqa: SLF001  public, however it 
 
 
 def derived_status(facts: Facts) -> Status:
-    """The one rule for `Status`: never sticky (defect 7), because it looks at nothing but the present facts.
+    """The one rule for `Status`: never sticky, because it looks at nothing but the present facts.
 
     While an agent applies what it should run its Collector restarts: that it is unhealthy then says nothing yet.
     """
@@ -252,7 +252,7 @@ def derived_status(facts: Facts) -> Status:
 def is_complete(report: StatusReport, capabilities: int) -> bool:
     """True when ``report`` carries everything ``capabilities`` imply, so that no full state need be asked for (S-43).
 
-    The description is always expected; each other member only when its reporting bit is set (digest 4.0, S-70).
+    The description is always expected; each other member only when its reporting bit is set (S-70).
     """
     expected: tuple[tuple[AgentCapabilities, object], ...] = (
         (AgentCapabilities.REPORTS_EFFECTIVE_CONFIG, report.effective_config),

@@ -82,7 +82,7 @@ def _round(size: int, first: int, quotas: Any) -> dict[str, tuple[float, int]]:
     uids = [uuid5(UID_NAMESPACE, f"batch of {size}, {first + number}") for number in range(size)]
     leases = {uid: Lease(f"ws-{uid.hex}", "bench", Transport.WEBSOCKET, "127.0.0.1", timezone.now()) for uid in uids}
 
-    def settle(sequence_num: int, bodies: Sequence[bytes]) -> tuple[list[Processed], tuple[float, int]]:
+    def process(sequence_num: int, bodies: Sequence[bytes]) -> tuple[list[Processed], tuple[float, int]]:
         reports = [
             decode_report(frames.head(uid) + frames.varint(sequence_num) + body)
             for uid, body in zip(uids, bodies, strict=True)
@@ -96,13 +96,13 @@ def _round(size: int, first: int, quotas: Any) -> dict[str, tuple[float, int]]:
         processed = process_reports(arrivals, at=timezone.now(), quotas=quotas)
         return processed, (1_000 * (time.thread_time() - begun), _statements(STATEMENTS) - before)
 
-    processed, first_cost = settle(1, [frames.full_report(first + number, uid) for number, uid in enumerate(uids)])
+    processed, first_cost = process(1, [frames.full_report(first + number, uid) for number, uid in enumerate(uids)])
     replies = [result.reply for result in processed]
     hashes = [reply.config_hash for reply in replies if reply is not None and reply.remote_config is not None]
     if len(hashes) != size:
         raise AssertionError(f"{len(hashes)} of {size} agents were offered their configuration")
-    _, applied_cost = settle(2, [frames.CAPABILITIES_FIELD + frames.applied_status(value) for value in hashes])
-    _, ill_cost = settle(3, [frames.health_report(first + number, healthy=False) for number in range(size)])
+    _, applied_cost = process(2, [frames.CAPABILITIES_FIELD + frames.applied_status(value) for value in hashes])
+    _, ill_cost = process(3, [frames.health_report(first + number, healthy=False) for number in range(size)])
     return {"first report, offered": first_cost, "APPLIED": applied_cost, "health change": ill_cost}
 
 

@@ -1,4 +1,4 @@
-"""The REST door to configurations, and to what each agent should run and why."""
+"""The REST endpoint to configurations, and to what each agent should run and why."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Exists(APIException):
     default_detail = _("There is a configuration of this name already.")
 
 
-class Missing(APIException):
+class PreconditionMissing(APIException):
     """The request is based on an ETag, and there is no configuration of this name."""
 
     status_code = 412
@@ -75,7 +75,7 @@ class Preconditions:
     def require(self, present: Configuration | None) -> None:
         """Raises `Missing` or `Exists`; ``editions`` are compared where the row is locked."""
         if present is None and self.must_exist:
-            raise Missing
+            raise PreconditionMissing
         if present is not None and (self.must_be_new or (self.excluded and present.edition in self.excluded)):
             raise Exists
 

@@ -46,7 +46,7 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class SecretText:
     """A file as it is, and as it is shown, a token in place of what is hidden."""
 
     true: str
@@ -85,7 +85,10 @@ def hidden_paths(text: str, token: str) -> list[Path]:
 
 
 def moved(
-    before: Mapping[str, Text | None], after: Mapping[str, Text | None], kept: Collection[Secret], token: str
+    before: Mapping[str, SecretText | None],
+    after: Mapping[str, SecretText | None],
+    kept: Collection[Secret],
+    token: str,
 ) -> Iterator[Moved]:
     """The secrets of ``kept`` that would go elsewhere, one for each component. ``None`` is what is no text."""
     former, present = _values(before), _values(after)
@@ -118,7 +121,7 @@ class _Change:
     sides: tuple[_Value, ...]
 
 
-def _values(files: Mapping[str, Text | None]) -> list[_Value]:
+def _values(files: Mapping[str, SecretText | None]) -> list[_Value]:
     found: list[_Value] = []
     for key, text in files.items():
         shown = None if text is None else leaves_of(text.shown)

@@ -121,7 +121,7 @@ def _marked(file: JsonObject, marks: dict[str, int]) -> list[str]:
     shown = text_shown(text)
     pieces = shown.split(HIDDEN)
     parts = [pieces[0]]
-    for piece, hidden in zip(pieces[1:], hidden_values(text, shown), strict=True):
+    for piece, hidden in zip(pieces[1:], values_behind(text, shown), strict=True):
         parts += [_mark(hidden, marks), piece]
     return "".join(parts).splitlines()
 
@@ -130,7 +130,7 @@ def _mark(value: str, marks: dict[str, int]) -> str:
     return f"\ue000{marks.setdefault(value, len(marks))}\ue001"
 
 
-def hidden_values(text: str, shown: str) -> list[str]:
+def values_behind(text: str, shown: str) -> list[str]:
     """What stands in ``text`` where ``shown`` has `HIDDEN`, in order.
 
     Where the text around it does not tell, a value comes out with some of that text: it is compared, never shown.

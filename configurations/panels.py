@@ -35,7 +35,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     }
 
 
-def difference(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
+def difference_panel(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """What is desired against what the agent says it runs; secrets hidden on both sides."""
     assignment = Assignment.objects.filter(agent=agent).select_related("revision").first()
     revision = assignment.revision if assignment else None
@@ -53,4 +53,4 @@ def difference(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
 def register() -> None:
     """Show both on every agent's page."""
     register_panel(Panel("why", "panels/configuration.html", reasons, _("Why this configuration?")))
-    register_panel(Panel("difference", "panels/difference.html", difference, _("Desired and effective")))
+    register_panel(Panel("difference", "panels/difference.html", difference_panel, _("Desired and effective")))

@@ -14,9 +14,9 @@ from agents import redaction
 from agents.redaction import HIDDEN
 from agents.remote_config import ConfigFile
 from agents.shown import text_shown
-from configurations.checks.findings import Finding, Kind, Place, Severity, place_at, shown
+from configurations.checks.findings import Finding, FindingKind, Place, Severity, place_at, shown_value
 from configurations.checks.leaves import Leaf, Path, leaves_of
-from configurations.kept_secrets import Secret, Text, hidden_paths, moved
+from configurations.kept_secrets import Secret, SecretText, hidden_paths, moved
 from foundation.messages import Sentence
 
 _NOTHING_HIDDEN = Sentence(
@@ -39,7 +39,7 @@ class HiddenValues(ValueError):
         self.findings = findings
 
 
-def restored(
+def with_secrets_restored(
     files: Mapping[str, ConfigFile], present: Mapping[str, ConfigFile], *, trusted: bool
 ) -> dict[str, ConfigFile]:
     """``files`` with the values of ``present`` where an editor left placeholders. Raises `HiddenValues`.
@@ -95,12 +95,12 @@ class _Edit:
         for item in moved(*sides, self._kept, self._token):
             # What is gone is told where the value is that stays.
             key = keys.get(item.key, keys.get(item.secret.key, ""))
-            where = shown(item.path) or Sentence("the whole file")
+            where = shown_value(item.path) or Sentence("the whole file")
             if item.component:
                 message = Sentence(
                     "{component} has a hidden value, which would go elsewhere with another {setting}: type the value again, or "
                     "ask somebody with the right to see secrets.",
-                    component=shown(item.component),
+                    component=shown_value(item.component),
                     setting=where,
                 )
             else:
@@ -182,12 +182,12 @@ class _Edit:
         new = [name for name in self._typed if name not in self._present]
         return same[0] if same else gone[0] if len(gone) == len(new) == 1 else None
 
-    def _seen(self, file: ConfigFile) -> Text | None:
+    def _seen(self, file: ConfigFile) -> SecretText | None:
         text = _text(file)
-        return None if text is None else Text(text, text_shown(text).replace(HIDDEN, self._token))
+        return None if text is None else SecretText(text, text_shown(text).replace(HIDDEN, self._token))
 
     def _refuse(self, key: str, message: Sentence, place: Place, path: str = "") -> None:
-        finding = Finding(Severity.ERROR, Kind.HIDDEN, message, place.line, place.column, path, file=key)
+        finding = Finding(Severity.ERROR, FindingKind.HIDDEN, message, place.line, place.column, path, file=key)
         self.findings.setdefault(key, []).append(finding)
 
 
@@ -200,7 +200,7 @@ def _by_path(leaves: list[Leaf] | None) -> dict[Path, list[str]]:
 
 
 def _said(path: Path) -> str:
-    return ".".join(shown(str(step)) for step in path)
+    return ".".join(shown_value(str(step)) for step in path)
 
 
 def _alike(typed: str, seen: str) -> bool:

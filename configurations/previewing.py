@@ -13,7 +13,7 @@ from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
 from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
-from configurations.checks import Finding, Kind, Severity
+from configurations.checks import Finding, FindingKind, Severity
 from configurations.models import Configuration
 from configurations.services.drafts import Draft, checked
 from foundation.messages import Sentence
@@ -220,7 +220,7 @@ def _names(rivals: Sequence[Rival]) -> str:
 
 
 def _about(field: str, message: Sentence) -> Finding:
-    return Finding(Severity.WARNING, Kind.TARGETING, message, 0, 0, field)
+    return Finding(Severity.WARNING, FindingKind.TARGETING, message, 0, 0, field)
 
 
 def successors(name: str) -> Counter[str]:

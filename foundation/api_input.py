@@ -1,4 +1,4 @@
-"""What every REST door asks of a request body: JSON types as they are, and no member that nobody reads.
+"""What every REST endpoint asks of a request body: JSON types as they are, and no member that nobody reads.
 
 DRF's own fields turn ``5`` into ``"5"`` and ``"yes"`` into ``true``; a program that sends the wrong type has a mistake
 that should be seen. And what answers say in words. It must not know any model.

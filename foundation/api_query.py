@@ -1,4 +1,4 @@
-"""What REST doors read of a query string: each view declares it, and anything else is refused. It must not know any model."""
+"""What REST endpoints read of a query string: each view declares it, and anything else is refused. It must not know any model."""
 
 from __future__ import annotations
 

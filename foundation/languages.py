@@ -1,4 +1,4 @@
-"""What lower layers say, in the language of whoever reads the page or the answer. For doors alone: ask where it is shown."""
+"""What lower layers say, in the language of whoever reads the page or the answer. For entry points alone: ask where it is shown."""
 
 from __future__ import annotations
 

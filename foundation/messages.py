@@ -1,6 +1,6 @@
 """`Sentence`: what the lower layers say to people, in English, and remembered so that it can be said in another language.
 
-Pure: who reads it, and in which language, is unknown here; doors ask `foundation.languages.in_readers_language`.
+Pure: who reads it, and in which language, is unknown here; entry points ask `foundation.languages.in_readers_language`.
 """
 
 from __future__ import annotations

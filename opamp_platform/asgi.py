@@ -1,6 +1,6 @@
-"""The ASGI application: both protocols of ``/v1/opamp`` go to the agents' doors, everything else to Django.
+"""The ASGI application: both protocols of ``/v1/opamp`` go to the agents' consumers, everything else to Django.
 
-The doors are chosen by path before Django sees anything: its middleware would cost an agent more than its message.
+The entry points are chosen by path before Django sees anything: its middleware would cost an agent more than its message.
 """
 
 from __future__ import annotations
@@ -79,19 +79,19 @@ def _route(pattern: str, application: Any) -> URLPattern:
     return route
 
 
-_doors = {"http": HttpConsumer.as_asgi(), "websocket": WebSocketConsumer.as_asgi()}
+_entry_points = {"http": HttpConsumer.as_asgi(), "websocket": WebSocketConsumer.as_asgi()}
 application = _Ports(
     everything=ProtocolTypeRouter(
         {
-            "http": URLRouter([_route(OPAMP_PATH, _doors["http"]), _route(r"", django_application)]),
-            "websocket": URLRouter([_route(OPAMP_PATH, _doors["websocket"]), _route(r"", _no_such_websocket)]),
+            "http": URLRouter([_route(OPAMP_PATH, _entry_points["http"]), _route(r"", django_application)]),
+            "websocket": URLRouter([_route(OPAMP_PATH, _entry_points["websocket"]), _route(r"", _no_such_websocket)]),
             "lifespan": _Lifespan(),
         }
     ),
     agents_only=ProtocolTypeRouter(
         {
-            "http": URLRouter([_route(OPAMP_PATH, _doors["http"]), _route(r"", _nothing_here)]),
-            "websocket": URLRouter([_route(OPAMP_PATH, _doors["websocket"]), _route(r"", _no_such_websocket)]),
+            "http": URLRouter([_route(OPAMP_PATH, _entry_points["http"]), _route(r"", _nothing_here)]),
+            "websocket": URLRouter([_route(OPAMP_PATH, _entry_points["websocket"]), _route(r"", _no_such_websocket)]),
         }
     ),
 )

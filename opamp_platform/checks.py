@@ -85,7 +85,7 @@ def pool_holds_the_threads(app_configs: Sequence[AppConfig] | None, **kwargs: An
 
 
 @register(checks.Tags.security, deploy=True)
-def doors_are_closed(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def entry_points_are_closed(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """What may stay open on loopback alone; ``check --deploy`` asks."""
     found: list[CheckMessage] = []
     if not settings.OPAMP_SECRET_KEY:

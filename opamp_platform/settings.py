@@ -294,7 +294,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-# Wrong passwords meet growing pauses, whichever door they are typed at.
+# Wrong passwords meet growing pauses, whichever entry point they are typed at.
 AUTHENTICATION_BACKENDS = ["accounts.backends.PausingBackend"]
 # A session in which nobody did anything for so long ends; pages that refresh themselves are nobody. 0: never.
 SESSION_IDLE_SECONDS = env.integer("SESSION_IDLE_SECONDS", 8 * 3600, most=30 * 24 * 3600)

@@ -1,4 +1,4 @@
-"""All URLs of the portal. `/v1/opamp` is not here: `opamp_platform.asgi` sends it to the doors directly."""
+"""All URLs of the portal. `/v1/opamp` is not here: `opamp_platform.asgi` sends it to the entry points directly."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Handshake:
 
     def close(self) -> None:
         """Nothing is answered any more. What only the handshake needed would be a quarter of what a connection keeps."""
-        release(self._protocol)
+        release_parser(self._protocol)
         if self.scope is not None:
             self.scope["headers"].clear()  # a list, which routers have handed on
             extensions = self.scope["extensions"]
@@ -118,7 +118,7 @@ def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     return [(name.decode(_LATIN), value.decode(_LATIN)) for name, value in headers]
 
 
-def release(protocol: Protocol) -> None:
+def release_parser(protocol: Protocol) -> None:
     """Free the library's object at once: it and its parser hold each other, so else only collecting garbage would."""
     protocol.parser.close()
 

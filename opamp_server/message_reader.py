@@ -33,7 +33,7 @@ _FRAGMENTS, _FRAGMENT_SIZE = 1024, 256
 _NOTHING = memoryview(b"")
 
 
-class Connection(Interface):
+class ReaderOwner(Interface):
     """What the reader needs of the connection it reads for."""
 
     @property
@@ -75,9 +75,9 @@ class MessageReader:
     )  # fmt: skip
 
     def __init__(
-        self, connection: Connection, websocket: Protocol, options: ServerOptions, loop: asyncio.AbstractEventLoop
+        self, connection: ReaderOwner, websocket: Protocol, options: ServerOptions, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._connection: Connection | None = connection
+        self._connection: ReaderOwner | None = connection
         self._websocket = websocket
         self._loop = loop
         self._body_seconds = options.body_seconds
@@ -189,7 +189,7 @@ class MessageReader:
 
     # --- Frames ------------------------------------------------------------------------------------------------------
 
-    def _take(self, connection: Connection, frame: Frame) -> None:
+    def _take(self, connection: ReaderOwner, frame: Frame) -> None:
         if frame.opcode is Opcode.PING or frame.opcode is Opcode.PONG:
             if self._too_many_control_frames():
                 connection.fail(CloseCode.POLICY_VIOLATION, "too many pings or pongs")
@@ -218,7 +218,7 @@ class MessageReader:
             self._parts, self._size = None, 0
             self._complete(connection, message)
 
-    def _complete(self, connection: Connection, message: bytes) -> None:
+    def _complete(self, connection: ReaderOwner, message: bytes) -> None:
         self._begun = self._loop.time()
         event: dict[str, Any] = {"type": "websocket.receive", "bytes": message}
         if self._text:

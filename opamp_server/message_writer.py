@@ -8,8 +8,8 @@ from websockets.protocol import Protocol
 
 from opamp_server.deadlines import WriteDeadline
 from opamp_server.frames import short_frame
-from opamp_server.handshake import release
-from opamp_server.waiting import Flag
+from opamp_server.handshake import release_parser
+from opamp_server.waiting import WakeFlag
 
 
 class MessageWriter:
@@ -23,7 +23,7 @@ class MessageWriter:
         self._websocket: Protocol | None = None
         self._deadline: WriteDeadline | None = None
         # Not set while the peer leaves too much unread.
-        self.writable = Flag()
+        self.writable = WakeFlag()
 
     def open(self, websocket: Protocol) -> None:
         """The handshake is over."""
@@ -89,4 +89,4 @@ class MessageWriter:
         """The connection is lost. No transport says so to who waits for the peer to read: they would wait for ever."""
         self.resume()
         if self._websocket is not None:
-            release(self._websocket)
+            release_parser(self._websocket)

@@ -46,7 +46,7 @@ class Mailbox(Generic[T]):
         return self._events.pop(0)
 
 
-class Flag:
+class WakeFlag:
     """Set or not, as `asyncio.Event`; set to begin with."""
 
     __slots__ = ("_waiters",)

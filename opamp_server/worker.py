@@ -40,7 +40,7 @@ def become(factory: str, *arguments: str, sockets: Sequence[socket.socket]) -> N
     programs.become(__name__, factory, *arguments, ",".join(str(one.fileno()) for one in sockets), ALONE)
 
 
-def answer(line: socket.socket, server: uvicorn.Server) -> None:
+def answer_supervisor(line: socket.socket, server: uvicorn.Server) -> None:
     """Answer the supervisor's questions until it is gone. Runs in a thread: what it shows is that others get their turn."""
     try:
         while line.recv(64):
@@ -70,7 +70,7 @@ def main() -> None:
     if line != ALONE:
         draining.stop_accepting = stop_accepting
         asked_on = socket.socket(fileno=int(line))
-        threading.Thread(target=answer, args=(asked_on, server), daemon=True, name="line").start()
+        threading.Thread(target=answer_supervisor, args=(asked_on, server), daemon=True, name="line").start()
     server.run([socket.socket(fileno=int(number)) for number in sockets.split(",")])
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from agents.credentials import AgentCredential, Denial, read
+from agents.credentials import AgentCredential, Denial, read_credential
 from agents.excess import Excess
 from opamp_transport import metrics
 from opamp_transport.limits import AddressLimit
@@ -189,7 +189,7 @@ def _too_many(reason: str, wait: float) -> Refusal:
 
 def own_credential(headers: Mapping[str, str]) -> AgentCredential | None:
     """The credential of one agent that a request shows, where the secret would stand; ``None`` without a true one (S-115)."""
-    found = (read(text, key=settings.SECRET_KEY) for text in _shown(headers))
+    found = (read_credential(text, key=settings.SECRET_KEY) for text in _shown(headers))
     return next((credential for credential in found if credential is not None), None)
 
 

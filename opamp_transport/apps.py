@@ -1,4 +1,4 @@
-"""The transport app: the doors for agents."""
+"""The transport app: the consumers for agents."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _

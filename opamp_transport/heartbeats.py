@@ -1,7 +1,7 @@
 """Heartbeats, answered from memory: no database, no queue, and where the server in front can do it no task either.
 
 A connected agent says little else, so this is the hot path of the portal. Whatever is not plainly a heartbeat of an agent
-that memory knows is for the doors.
+that memory knows is for the consumers.
 """
 
 from __future__ import annotations

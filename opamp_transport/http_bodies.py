@@ -63,7 +63,7 @@ class Held:
         self.size = 0
 
 
-async def read(here: Runtime, receive: Receive, headers: Mapping[str, str], held: Held) -> framing.Body | None:
+async def read_body(here: Runtime, receive: Receive, headers: Mapping[str, str], held: Held) -> framing.Body | None:
     """The body after decompression, never more than the limit of it in memory (S-18); ``None`` when the client left."""
     limit = settings.OPAMP_MAX_MESSAGE_SIZE
     declared = headers.get("content-length", "")

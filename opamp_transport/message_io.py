@@ -166,7 +166,7 @@ def _digest(body: Body) -> int:
     return int.from_bytes(blake2b(body, digest_size=8).digest(), "big", signed=True)
 
 
-def unavailable(instance_uid: bytes, error: Overloaded | DatabaseAway) -> Reply:
+def unavailable_reply(instance_uid: bytes, error: Overloaded | DatabaseAway) -> Reply:
     """Overload or a lost database on an open connection (S-102)."""
     return Reply(
         instance_uid=instance_uid,
@@ -174,7 +174,7 @@ def unavailable(instance_uid: bytes, error: Overloaded | DatabaseAway) -> Reply:
     )
 
 
-def bad_request(error: ProtocolError) -> Reply:
+def bad_request_reply(error: ProtocolError) -> Reply:
     """The answer to a message that cannot be processed (S-100); echoes the uid when one was read."""
     uid = error.instance_uid if isinstance(error, BadInstanceUid | TooManyAgents) else b""
     return Reply(instance_uid=uid, error=ErrorResponse(ErrorType.BAD_REQUEST, str(error)))

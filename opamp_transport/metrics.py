@@ -1,4 +1,4 @@
-"""What the doors and the exchange count; `opamp_platform.operations.metrics` serves it together with the rest."""
+"""What the consumers and the report queue count; `opamp_platform.operations.metrics` serves it together with the rest."""
 
 from __future__ import annotations
 

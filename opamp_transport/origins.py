@@ -27,7 +27,7 @@ class Origin(NamedTuple):
     port: int
 
 
-class Known(NamedTuple):
+class KnownOrigins(NamedTuple):
     """What the settings say: origins that may speak, host names of the portal, and whether pages are served under any."""
 
     origins: tuple[str, ...]
@@ -62,7 +62,7 @@ def split_host(text: str, default_port: int) -> tuple[str, int] | None:
     return (host, port) if host and 0 < port < 65536 else None
 
 
-def page_problem(origins: Sequence[str], *, scheme: str, host: str, known: Known) -> str | None:
+def page_problem(origins: Sequence[str], *, scheme: str, host: str, known: KnownOrigins) -> str | None:
     """Why a request of a page is refused, ``None`` when it may speak.
 
     ``origins`` are the values of its ``Origin`` headers, at least one; ``scheme`` and ``host`` are how it reached us.
@@ -80,7 +80,7 @@ def page_problem(origins: Sequence[str], *, scheme: str, host: str, known: Known
     return None if host_is_known(host, known) else _unknown_host(host)
 
 
-def host_problem(host: str, known: Known) -> str | None:
+def host_problem(host: str, known: KnownOrigins) -> str | None:
     """Why a request that nobody asks for a secret is refused by the name it came to, ``None`` when it is not.
 
     Without ``Host`` it comes from no browser.
@@ -89,7 +89,7 @@ def host_problem(host: str, known: Known) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def host_is_known(host: str, known: Known) -> bool:
+def host_is_known(host: str, known: KnownOrigins) -> bool:
     """True for loopback names, addresses, names without a dot, and names that settings give the portal.
 
     No page of somebody else's can have an address as its own name, nor a name without a dot, such as that of a container:
@@ -107,12 +107,12 @@ def host_is_known(host: str, known: Known) -> bool:
 @lru_cache(maxsize=16)
 def known_by(
     allowed_hosts: tuple[str, ...], trusted_origins: tuple[str, ...], allowed_origins: tuple[str, ...]
-) -> Known:
+) -> KnownOrigins:
     """`Known` from ``ALLOWED_HOSTS``, ``CSRF_TRUSTED_ORIGINS`` (the portal's own) and ``OPAMP_ALLOWED_ORIGINS``."""
     own = [origin.host for item in trusted_origins if (origin := parse_origin(item)) is not None]
     named = [item.lower().removesuffix(".") for item in allowed_hosts if item != "*"]
     hosts = (*named, *(host.removeprefix("*") for host in own))
-    return Known((*trusted_origins, *allowed_origins), hosts, "*" in allowed_hosts)
+    return KnownOrigins((*trusted_origins, *allowed_origins), hosts, "*" in allowed_hosts)
 
 
 @lru_cache(maxsize=64)

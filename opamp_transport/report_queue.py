@@ -1,4 +1,4 @@
-"""The queue between the doors and the database: group commit, order per agent, pending replies.
+"""The queue between the consumers and the database: group commit, order per agent, pending replies.
 
 Reports of many agents wait here; a database thread takes all of them (up to a batch) at once. Two messages of one agent
 are never worked on at the same time (S-107). Wake-ups of connected agents pass through the same queue, so a push cannot

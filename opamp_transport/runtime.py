@@ -242,12 +242,12 @@ class Runtime:
         if not batch:
             return
         try:
-            noted = await self.threads.run(leases.note_sightings, batch, at=clock.now())
+            written = await self.threads.run(leases.note_sightings, batch, at=clock.now())
         except DatabaseError:
             self.presence.give_back()
             raise
-        metrics.FLUSHED.inc(noted.written)
-        self.presence.written(noted.displaced)
+        metrics.FLUSHED.inc(written.written)
+        self.presence.written(written.displaced)
 
     async def reclaim(self) -> None:
         """Connect agents again that are here although their rows say disconnected; those over HTTP with their next poll."""
@@ -293,7 +293,7 @@ class Runtime:
         if not believed:
             logger.warning("nothing is pruned: the clock is not where it should be", extra={"clock": at.isoformat()})
             return
-        for kind in retention.Kind:
+        for kind in retention.PrunedKind:
             steps = retention.prune(kind, at=at)
             while True:
                 deleted: int = await self.chore_threads.run(next, steps, 0)

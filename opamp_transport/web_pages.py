@@ -1,4 +1,4 @@
-"""What the doors refuse before they look at secrets and rates: web pages of others, and strangers where nobody is asked.
+"""What the consumers refuse before they look at secrets and rates: web pages of others, and strangers where nobody is asked.
 
 A page in the browser of somebody who can reach the portal must be no agent: it would receive configurations.
 """
@@ -11,7 +11,7 @@ from django.conf import settings
 
 from opamp_transport.admission import Refusal
 from opamp_transport.message_io import Scope
-from opamp_transport.origins import Known, host_problem, is_loopback, known_by, page_problem
+from opamp_transport.origins import KnownOrigins, host_problem, is_loopback, known_by, page_problem
 
 # So long a browser may remember what it was told about an origin (seconds).
 _PREFLIGHT_SECONDS = 600
@@ -70,7 +70,7 @@ def readable(headers: Mapping[str, str]) -> dict[str, str]:
     return {} if origin is None else {"access-control-allow-origin": origin, "vary": "Origin"}
 
 
-def _known() -> Known:
+def _known() -> KnownOrigins:
     return known_by(
         tuple(settings.ALLOWED_HOSTS), tuple(settings.CSRF_TRUSTED_ORIGINS), tuple(settings.OPAMP_ALLOWED_ORIGINS)
     )

@@ -33,7 +33,7 @@ class FleetPlan:
     connects_per_second: float
 
 
-class Fleet:
+class SimulatedFleet:
     """Runs a plan until it is told to stop; ``tally`` is live."""
 
     def __init__(self, plan: FleetPlan) -> None:

@@ -175,7 +175,7 @@ class HttpAnswer:
 async def post(
     body: bytes, headers: dict[str, str] | None = None, *, method: str = "POST", address: str = "10.0.0.1"
 ) -> HttpAnswer:
-    """One request to the plain-HTTP door, from ``address``; ``headers`` replace and extend the usual ones."""
+    """One request to the plain-HTTP entry point, from ``address``; ``headers`` replace and extend the usual ones."""
     fields = {"content-type": "application/x-protobuf", **(headers or {})}
     raw = [(name.lower().encode(), value.encode()) for name, value in fields.items() if value]
     communicator = HttpCommunicator(application, method, PATH, body=body, headers=raw)

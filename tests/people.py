@@ -72,7 +72,7 @@ def api_of() -> Callable[[User | None], APIClient]:
 
 @pytest.fixture
 def report() -> Callable[..., Agent]:
-    """Have an agent report through the real settlement; returns its row. Members of `StatusReport` are reported too."""
+    """Have an agent report through the real batch processing; returns its row. Members of `StatusReport` are reported too."""
     members = {member.name for member in dataclasses.fields(StatusReport)}
 
     def make(name: str = "web-1", *, healthy: bool = True, capabilities: int = CAPABLE, **more: Any) -> Agent:

@@ -46,7 +46,7 @@ def pill(agent: Agent, reason: str | None = None) -> SafeString:
     return format_html('{}<span class="reason" title="{}">{}</span>', drawn, reason, short)
 
 
-def running(agent: Agent) -> SafeString:
+def running_cell(agent: Agent) -> SafeString:
     """Name and revision of what the agent should run, and whether it does."""
     names = ("configuration_name", "configuration_revision", "config_failed", "in_sync", "connected")
     facts = tuple((name, getattr(agent, name)) for name in names)

@@ -37,7 +37,7 @@ class Group(NamedTuple):
     number: int
 
 
-class Tally(NamedTuple):
+class FacetTally(NamedTuple):
     """The agents in question, grouped; ``partial``: there are more, which were not counted."""
 
     groups: list[Group]
@@ -60,11 +60,11 @@ def groups() -> list[Group]:
     return found
 
 
-def tally_within(condition: Q) -> Tally:
+def tally_within(condition: Q) -> FacetTally:
     """The agents that ``condition`` finds, the first 10,000 of them."""
     some = Agent.objects.filter(condition).order_by().values("pk")[: MOST_COUNTED + 1]
     found = _grouped(Agent.objects.filter(pk__in=some))
-    return Tally(found, sum(group.number for group in found) > MOST_COUNTED)
+    return FacetTally(found, sum(group.number for group in found) > MOST_COUNTED)
 
 
 def with_last_known(configurations: Iterable[Any]) -> list[Any]:
@@ -159,13 +159,13 @@ class Facet(admin.SimpleListFilter):
         return Q(**{str(self.parameter_name): value})
 
 
-def tally_of(request: HttpRequest) -> Tally:
+def tally_of(request: HttpRequest) -> FacetTally:
     """The groups of what is searched for, read once for all filters of a page."""
-    found: Tally | None = getattr(request, "_agent_tally", None)
+    found: FacetTally | None = getattr(request, "_agent_tally", None)
     if found is None:
         reason = request.GET.get(failures.REASON)
         within = search_of(request).condition & (failures.has_reason(reason) if reason is not None else Q())
-        found = tally_within(within) if within else Tally(groups())
+        found = tally_within(within) if within else FacetTally(groups())
         request._agent_tally = found  # type: ignore[attr-defined]  # noqa: SLF001  lives as long as the request
     return found
 

@@ -137,7 +137,7 @@ class AgentAdmin(WindowPaging, AgentPages):
     def media(self) -> forms.Media:
         """Plain modules, served by us; without Django's script for choosing rows, which knows only those that were there first."""
         inherited = super().media
-        js = [script for script in inherited._js if script != _DJANGO_SELECTION]  # type: ignore[attr-defined]  # noqa: SLF001  it has no other door
+        js = [script for script in inherited._js if script != _DJANGO_SELECTION]  # type: ignore[attr-defined]  # noqa: SLF001  it has no other entry point
         own: list[Any] = [forms.Script(f"portal/{name}.js", type="module") for name in ("agent", "selection")]
         return forms.Media(css=inherited._css, js=[*js, *own])  # type: ignore[attr-defined]  # noqa: SLF001
 
@@ -282,7 +282,7 @@ class AgentAdmin(WindowPaging, AgentPages):
     @admin.display(description=_("configuration"), ordering="configuration_name")
     def running(self, agent: Agent) -> SafeString:
         """Name, revision, and whether the agent has it."""
-        return cells.running(agent)
+        return cells.running_cell(agent)
 
     @admin.display(description=_("last seen"), ordering="presence__last_seen_at")
     def seen(self, agent: Agent) -> SafeString:

@@ -108,7 +108,7 @@ class Agent(models.Model):
     """One agent of the fleet: identity, described facts, labels, and the three facts that make its status.
 
     ``connected``, ``healthy`` and ``in_sync`` are never merged. ``lease_id`` names the connection that owns the agent
-    now; releasing compares it, so that an old socket's late close cannot evict a newer one (S-34, defect 5). It stays
+    now; releasing compares it, so that an old socket's late close cannot evict a newer one (S-34). It stays
     when the lease expired, for the connection may live after all.
     ``configuration_*`` say what it should run; only `configurations.services` writes them.
     """

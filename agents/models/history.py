@@ -66,7 +66,7 @@ class AgentEvent(models.Model):
 
 
 class ConnectionRecord(models.Model):
-    """One stay of an agent: a WebSocket connection, or an HTTP agent's polling from first poll to silence (defect 4)."""
+    """One stay of an agent: a WebSocket connection, or an HTTP agent's polling from first poll to silence."""
 
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="connections")
     lease_id = models.CharField(max_length=64)

@@ -12,7 +12,7 @@ from agents.redaction.addresses import hook_span
 from agents.redaction.lines import line_spans
 from agents.redaction.names import Verdict, may_name_secrets
 from agents.redaction.pairs import default_spans
-from agents.redaction.spans import Span, merged, shape_spans, shown, text_spans
+from agents.redaction.spans import Span, merged_spans, shape_spans, text_spans, with_spans_hidden
 from agents.redaction.tree import Scalar, Tree, read_tree
 from agents.redaction.values import HIDDEN, is_encoded_login, is_reference_with_default, worth_hiding
 
@@ -48,7 +48,7 @@ def read_document(text: str, level: int = 0) -> Document:
     reader = _Reader(text, tree, level)
     spans = reader.spans()
     if not tree.whole:
-        spans = merged([*line_spans(text), *(Span(span.begin, span.end) for span in spans)])
+        spans = merged_spans([*line_spans(text), *(Span(span.begin, span.end) for span in spans)])
     return Document(text, spans, reader.values, tree)
 
 
@@ -90,7 +90,7 @@ class _Reader:
                 found += hidden
             position = scalar.end
         comments += self._comments(position, len(self._text))
-        return merged([*found, *self._comment_spans(comments)])
+        return merged_spans([*found, *self._comment_spans(comments)])
 
     def _cut(self, shape: Span, scalar: Scalar) -> Span:
         """The part of ``shape`` within a value; its quotes and the blank lines after it stay."""
@@ -119,7 +119,7 @@ class _Reader:
                 shapes = [*shapes, *self._header_comment(scalar)]
             if may_name_secrets(value) or "\n" in value:
                 shapes = [*shapes, *self._texts(scalar)]
-        hidden = merged(shapes)
+        hidden = merged_spans(shapes)
         return self._kept_readable(scalar, hidden) if hidden else []
 
     def _whole(self, scalar: Scalar) -> Span:
@@ -158,7 +158,7 @@ class _Reader:
         elif source[1:-1] == scalar.value and scalar.style:
             return [Span(scalar.begin + 1 + span.begin, scalar.begin + 1 + span.end, span.shown) for span in spans]
         whole = self._whole(scalar)
-        written = quoted(shown(scalar.value, spans))
+        written = quoted(with_spans_hidden(scalar.value, spans))
         return [Span(whole.begin, whole.end, whole.shown.replace(f'"{HIDDEN}"', written, 1))]
 
     def _kept_readable(self, scalar: Scalar, spans: list[Span]) -> list[Span]:
@@ -168,7 +168,7 @@ class _Reader:
             return spans
         if not scalar.section.flow and spans[0].begin > scalar.begin and all('"' not in span.shown for span in spans):
             return spans
-        written = shown(self._text, spans, scalar.begin, scalar.end)
+        written = with_spans_hidden(self._text, spans, scalar.begin, scalar.end)
         if (
             len(spans) == 1
             and spans[0].begin == scalar.begin
@@ -208,7 +208,7 @@ class _Reader:
             return []
         document = read_document(lines.text, self._level + 1) if self._level < _MOST_LEVELS else None
         spans = document.spans if document and document.tree.whole else text_spans(lines.text)
-        return lines.mapped(merged(Span(span.begin, span.end) for span in spans))
+        return lines.mapped(merged_spans(Span(span.begin, span.end) for span in spans))
 
 
 class _Lines:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from agents.redaction.names import Verdict, is_about, may_name_secrets, section_verdict, verdict
-from agents.redaction.spans import Span, merged, text_spans
+from agents.redaction.spans import Span, merged_spans, text_spans
 from agents.redaction.values import HIDDEN, is_reference, worth_hiding
 
 _LINE = re.compile(r"[^\r\n]+")
@@ -48,7 +48,7 @@ def line_spans(text: str) -> list[Span]:
     found = [*text_spans(text, keys=True)]
     if may_name_secrets(text) or "Secret" in text:
         found += [*_below_names(text), *_in_brackets(text), *_labelled(text), *_after_flags(text)]
-    return merged(found)
+    return merged_spans(found)
 
 
 def _below_names(text: str) -> Iterator[Span]:

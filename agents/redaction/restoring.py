@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agents.redaction.documents import Document, quoted, read_document
-from agents.redaction.spans import Span, merged, shown
+from agents.redaction.spans import Span, merged_spans, with_spans_hidden
 from agents.redaction.tree import Path, Scalar, read_tree
 from agents.redaction.values import HIDDEN
 
@@ -56,7 +56,7 @@ def restored(edited: str, original: str, *, may: Callable[[Path], bool] = lambda
             missing.append((line,))
         else:
             spans.append(span)
-    return Restored(shown(edited, merged(spans)), tuple(missing))
+    return Restored(with_spans_hidden(edited, merged_spans(spans)), tuple(missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ class _Known:
 
 def _known(former: Document) -> dict[Path, _Known]:
     """The hidden values by path; what is shown of each is read from the shown text, where values stand in the same order."""
-    after = [scalar for scalar in read_tree(shown(former.text, former.spans)).scalars if scalar.alias is None]
+    after = [
+        scalar for scalar in read_tree(with_spans_hidden(former.text, former.spans)).scalars if scalar.alias is None
+    ]
     before = [scalar for scalar in former.tree.scalars if scalar.alias is None]
     if len(before) != len(after):
         return {}
@@ -159,7 +161,7 @@ def _shown_lines(former: Document) -> dict[str, list[str]]:
         if within:
             written = text[position:end]
             moved = [Span(span.begin - position, span.end - position, span.shown) for span in within]
-            result.setdefault(shown(written, moved), []).append(written)
+            result.setdefault(with_spans_hidden(written, moved), []).append(written)
         position = end + (2 if text.startswith("\r\n", end) else 1)
     return result
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from agents.redaction.documents import read_document
 from agents.redaction.names import Verdict, is_about, section_verdict, verdict
-from agents.redaction.spans import shown, text_spans
+from agents.redaction.spans import text_spans, with_spans_hidden
 from agents.redaction.values import HIDDEN, worth_hiding
 from agents.reports import Json, JsonObject
 
@@ -17,12 +17,12 @@ def redacted(text: str) -> str:
     Outside secrets every character stays; what was YAML or JSON still is.
     """
     document = read_document(text)
-    return shown(text, document.spans)
+    return with_spans_hidden(text, document.spans)
 
 
 def redacted_message(text: str) -> str:
     """An error text or a line for people with its secrets replaced by `HIDDEN`; its sentences stay readable."""
-    return shown(text, text_spans(text, prose=True))
+    return with_spans_hidden(text, text_spans(text, prose=True))
 
 
 def redacted_files(files: Mapping[str, JsonObject]) -> dict[str, dict[str, Json]]:

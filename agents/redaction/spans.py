@@ -19,7 +19,7 @@ class Span(NamedTuple):
     shown: str = HIDDEN
 
 
-def merged(spans: Iterable[Span]) -> list[Span]:
+def merged_spans(spans: Iterable[Span]) -> list[Span]:
     """In order and without overlaps: of overlapping ones the first, or the longer, as long as all of them reach."""
     result: list[Span] = []
     for span in sorted(spans, key=lambda item: (item.begin, -item.end)):
@@ -33,7 +33,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
     return result
 
 
-def shown(text: str, spans: Sequence[Span], begin: int = 0, end: int | None = None) -> str:
+def with_spans_hidden(text: str, spans: Sequence[Span], begin: int = 0, end: int | None = None) -> str:
     """``text[begin:end]`` with the ``spans`` in it replaced; these are in order, without overlaps."""
     parts: list[str] = []
     position = begin
@@ -46,7 +46,7 @@ def shown(text: str, spans: Sequence[Span], begin: int = 0, end: int | None = No
 
 def shape_spans(text: str) -> list[Span]:
     """What is secret by its own shape, wherever it stands: tokens, keys, parts of URLs."""
-    return merged(
+    return merged_spans(
         Span(begin, end)
         for found in (token_spans(text), address_spans(text))
         for begin, end in found
@@ -61,4 +61,4 @@ def text_spans(text: str, *, prose: bool = False, keys: bool = False) -> list[Sp
         for found in (pair_spans(text, prose=prose, keys=keys), default_spans(text))
         for begin, end in found
     )
-    return merged([*shape_spans(text), *named])
+    return merged_spans([*shape_spans(text), *named])

@@ -16,7 +16,7 @@ _SAMPLE = 100
 
 
 @dataclass(slots=True)
-class Outcome:
+class BulkOutcome:
     """How many agents were ``asked`` and how many ``skipped``; ``sample`` says why, for the first 100 of these."""
 
     asked: int = 0

@@ -16,7 +16,7 @@ from accounts.models import User
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
 from agents.services.batch import Batch
-from agents.services.batches import Outcome, batches
+from agents.services.batches import BulkOutcome, batches
 from agents.services.timeline import write_line, write_lines
 from foundation import wakeups
 from foundation.bulk_sql import bulk_read
@@ -62,19 +62,19 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
     return command
 
 
-def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime) -> Outcome:
+def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime) -> BulkOutcome:
     """Ask many agents to restart, a batch in each transaction; those that do not accept it are skipped (S-96).
 
     An agent whose restart waits already counts as asked, and is not asked twice.
     """
-    outcome = Outcome()
+    outcome = BulkOutcome()
     with accounts.one_entry():
         for keys in batches(agent_ids):
             _request_restarts_of_batch(keys, outcome, by=by, at=at)
     return outcome
 
 
-def _request_restarts_of_batch(keys: Sequence[int], outcome: Outcome, *, by: User | None, at: datetime) -> None:
+def _request_restarts_of_batch(keys: Sequence[int], outcome: BulkOutcome, *, by: User | None, at: datetime) -> None:
     with transaction.atomic(durable=True):
         agents = {agent.pk: agent for agent in Agent.objects.filter(pk__in=keys).order_by("id")}
         for agent in agents.values():

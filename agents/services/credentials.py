@@ -1,6 +1,6 @@
 """Each agent's own credential (S-115): who may speak for an agent, what it is offered, revoking and enrolling again.
 
-What a credential is, `agents.credentials` says; the doors check that it is a true one, and how it travels to the agent
+What a credential is, `agents.credentials` says; the entry points check that it is a true one, and how it travels to the agent
 is `opamp_transport`'s business.
 """
 

@@ -15,7 +15,7 @@ from accounts.models import User
 from agents import extensions
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentEvent, ReportedState
-from agents.services.batches import Outcome, batches
+from agents.services.batches import BulkOutcome, batches
 from agents.services.labelling import LABEL_FIELDS, described, label
 from agents.services.merging import agent_name
 from agents.services.timeline import write_line, write_lines
@@ -94,14 +94,14 @@ def edit_labels(
     remove: Collection[str],
     by: User | None,
     at: datetime,
-) -> Outcome:
+) -> BulkOutcome:
     """Set and remove single operator labels of many agents, a batch in each transaction; their other labels stay.
 
     Agents that have it so already, or would get too many labels, are skipped. Raises `agents.labels.InvalidLabels` for
     labels that no agent could have.
     """
     validate_labels(dict(assign.items()))
-    outcome = Outcome()
+    outcome = BulkOutcome()
     with accounts.one_entry():
         for keys in batches(agent_ids):
             with transaction.atomic():
@@ -113,7 +113,7 @@ def _edit_labels_of_batch(
     keys: Sequence[int],
     assign: Mapping[str, str],
     remove: Collection[str],
-    outcome: Outcome,
+    outcome: BulkOutcome,
     *,
     by: User | None,
     at: datetime,

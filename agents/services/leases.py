@@ -1,7 +1,7 @@
 """Who is connected: leases released and taken back, presence written, silent agents and agents of dead processes expired.
 
 A lease is a compare-and-set on ``Agent.lease_id``: releasing touches only rows that still name this connection, so the
-late close of an old socket never evicts a newer one (S-34, defect 5). A released lease is erased; one that expired stays
+late close of an old socket never evicts a newer one (S-34). A released lease is erased; one that expired stays
 in the row of the disconnected agent, so that its connection, should it live after all, can take the agent back.
 """
 
@@ -48,7 +48,7 @@ class Sighting:
     poll_interval: timedelta
 
 
-class Noted(NamedTuple):
+class WrittenSightings(NamedTuple):
     """``displaced``: agents that another connection has, or that another one speaks for too; look at their rows again."""
 
     written: int
@@ -92,7 +92,7 @@ def held_by(process_id: str) -> int:
 
 
 @transaction.atomic(durable=True)
-def note_sightings(sightings: Sequence[Sighting], *, at: datetime) -> Noted:
+def note_sightings(sightings: Sequence[Sighting], *, at: datetime) -> WrittenSightings:
     """Write a batch of last-seen times and sequence numbers as of ``at``, 1,000 agents at a time.
 
     Left out: agents deleted meanwhile; those whose report is being recorded right now, for it says the same or more, and
@@ -136,7 +136,7 @@ def note_sightings(sightings: Sequence[Sighting], *, at: datetime) -> Noted:
             )
         bulk_update(rows, ["last_seen_at", "sequence_num", "expires_at"])
         written += len(rows)
-    return Noted(written, frozenset(displaced))
+    return WrittenSightings(written, frozenset(displaced))
 
 
 @transaction.atomic(durable=True)
@@ -222,7 +222,7 @@ def expire_agents(*, at: datetime) -> int:
     """Disconnect HTTP agents past their deadline; returns how many.
 
     Any process may run it at any time: each step is a compare-and-set, so two at once do no harm. Silence of a healthy
-    WebSocket is no reason (S-74, defect 6). A deadline that was set at a moment yet to come was set by a clock that jumped,
+    WebSocket is no reason (S-74). A deadline that was set at a moment yet to come was set by a clock that jumped,
     and is moved to where it belongs.
     """
     impossible = Q(last_seen_at__gt=at + _CLOCK_SLACK, expires_at__isnull=False)

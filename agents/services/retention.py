@@ -46,7 +46,7 @@ _TRIAL_SECONDS = 86_400.0
 _LONGEST_SILENCE = timedelta(days=1)
 
 
-class Kind(StrEnum):
+class PrunedKind(StrEnum):
     """What can be pruned, by the words of the command."""
 
     EVENTS = "events"
@@ -102,7 +102,7 @@ def last_heard_at() -> datetime | None:
     return heard
 
 
-def prune(kind: Kind, *, at: datetime) -> Iterator[int]:
+def prune(kind: PrunedKind, *, at: datetime) -> Iterator[int]:
     """Delete all that is overdue at ``at``, one small transaction a step; each step yields how many rows it deleted.
 
     Whoever steps pauses for `PAUSE_SECONDS` between two steps.
@@ -113,7 +113,7 @@ def prune(kind: Kind, *, at: datetime) -> Iterator[int]:
             yield deleted
 
 
-def count_overdue(kind: Kind, *, at: datetime) -> int:
+def count_overdue(kind: PrunedKind, *, at: datetime) -> int:
     """How many rows `prune` would delete now."""
     return sum(rows.count() for rows in _parts(kind, at))
 
@@ -121,24 +121,24 @@ def count_overdue(kind: Kind, *, at: datetime) -> int:
 # --- What is overdue -------------------------------------------------------------------------------------------------
 
 
-def _parts(kind: Kind, at: datetime) -> Iterator[QuerySet[Any]]:
+def _parts(kind: PrunedKind, at: datetime) -> Iterator[QuerySet[Any]]:
     """What is overdue, each row once."""
     match kind:
-        case Kind.EVENTS:
+        case PrunedKind.EVENTS:
             limit = _before(at, settings.OPAMP_KEEP_EVENTS_DAYS)
             # A line is as old as what was folded into it last.
             yield AgentEvent.objects.filter(Q(last_at=None) | Q(last_at__lt=limit), at__lt=limit)
             recent = AgentEvent.objects.filter(Q(at__gte=limit) | Q(last_at__gte=limit))
             yield from _surplus(recent, AgentEvent.objects.filter(at__gte=max(limit, at - _BUSY_DAY)))
-        case Kind.CONNECTIONS:
+        case PrunedKind.CONNECTIONS:
             limit = _before(at, settings.OPAMP_KEEP_CONNECTIONS_DAYS)
             yield ConnectionRecord.objects.filter(disconnected_at__lt=limit)
             ended = ConnectionRecord.objects.filter(disconnected_at__gte=limit)
             yield from _surplus(ended, ended.filter(disconnected_at__gte=at - _BUSY_DAY))
-        case Kind.COMMANDS:
+        case PrunedKind.COMMANDS:
             finished = AgentCommand.objects.exclude(outcome=AgentCommand.Outcome.PENDING)
             yield finished.filter(requested_at__lt=_before(at, settings.OPAMP_KEEP_EVENTS_DAYS))
-        case Kind.AGENTS:
+        case PrunedKind.AGENTS:
             limit = _before(at, settings.OPAMP_FORGET_AGENTS_DAYS)
             # A silent WebSocket agent was last heard long before it left.
             gone = Q(disconnected_at__lt=limit) | Q(disconnected_at=None)
@@ -146,7 +146,7 @@ def _parts(kind: Kind, at: datetime) -> Iterator[QuerySet[Any]]:
             yield Agent.objects.filter(
                 gone, connected=False, presence__last_seen_at__lt=limit, credential_revoked_at=None
             )
-        case Kind.DOCUMENTS:
+        case PrunedKind.DOCUMENTS:
             used = ReportedState.objects.filter(Q(effective_config_id=OuterRef("pk")) | Q(components_id=OuterRef("pk")))
             yield ReportedDocument.objects.filter(~Exists(used), stored_at__lt=at - DOCUMENT_GRACE)
 
@@ -170,11 +170,11 @@ def _surplus(rows: QuerySet[Any], lately: QuerySet[Any]) -> Iterator[QuerySet[An
 # --- Deleting ----------------------------------------------------------------------------------------------------------
 
 
-def _delete_batch(kind: Kind, rows: QuerySet[Any]) -> int:
+def _delete_batch(kind: PrunedKind, rows: QuerySet[Any]) -> int:
     """Delete some of ``rows`` in one transaction; the condition is asked again under the locks."""
     try:
         with transaction.atomic(durable=True):
-            if kind is Kind.AGENTS:
+            if kind is PrunedKind.AGENTS:
                 return _forget(cast("AgentQuerySet", rows))
             keys = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
             # Django's own deletion would first load every document to see that nothing protects it.

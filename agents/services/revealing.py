@@ -19,7 +19,7 @@ def may_reveal(user: object) -> bool:
 
 
 def require_right(user: object) -> None:
-    """Raises `PermissionDenied` without the right; what else a door asks for comes after it and before `reveal`."""
+    """Raises `PermissionDenied` without the right; what else an entry point asks for comes after it and before `reveal`."""
     if not may_reveal(user):
         raise PermissionDenied(_("Showing secrets needs the right agents.reveal_secrets."))
 

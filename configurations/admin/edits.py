@@ -30,7 +30,7 @@ from foundation.clock import clock
 from foundation.languages import in_readers_language
 
 
-class Act(Protocol):
+class ConfirmedEdit(Protocol):
     """Makes the edit that a page asked about."""
 
     def __call__(self, based_on: BasedOn, *, force: bool) -> None:
@@ -116,7 +116,7 @@ class ConfirmedEdits(PortalAdmin):
         request: HttpRequest,
         row: Configuration,
         draft: Draft,
-        act: Act,
+        act: ConfirmedEdit,
         *,
         title: str,
         verb: Any,

@@ -1,4 +1,4 @@
-"""The configuration form: what a person wrote, as a draft. The service that publishes judges it; every door says the same."""
+"""The configuration form: what a person wrote, as a draft. Who publishes judges it, so every entry point says the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAX_SELECTOR = 65_536
 EDIT, PUBLISH, ADD_FILE = "edit", "publish", "add_file"
 
 
-class SelectorField(forms.CharField):
+class SelectorFormField(forms.CharField):
     """A selector as JSON or YAML text; in YAML every value is text, so that 0.100 stays what was written."""
 
     widget = forms.Textarea(attrs={"class": "labels", "rows": 4, "spellcheck": "false"})
@@ -96,7 +96,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
     After validation ``found`` is what publishing would do, ``changing`` the number of agents for whom something changes.
     """
 
-    selector = SelectorField(
+    selector = SelectorFormField(
         label=_("Selector"),
         required=False,
         help_text=_("JSON or YAML: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),

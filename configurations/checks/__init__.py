@@ -5,16 +5,16 @@ is unknown here.
 """
 
 from configurations.checks.content_types import InvalidContentType, is_json, is_yaml, normalise_content_type
-from configurations.checks.findings import Finding, Kind, Severity, shown
+from configurations.checks.findings import Finding, FindingKind, Severity, shown_value
 from configurations.checks.names import key_problem, line_problem, text_problem
 from configurations.checks.text import MAX_BYTES, Judgement, check_files, check_text, judge_files
 
 __all__ = [
     "MAX_BYTES",
     "Finding",
+    "FindingKind",
     "InvalidContentType",
     "Judgement",
-    "Kind",
     "Severity",
     "check_files",
     "check_text",
@@ -24,6 +24,6 @@ __all__ = [
     "key_problem",
     "line_problem",
     "normalise_content_type",
-    "shown",
+    "shown_value",
     "text_problem",
 ]

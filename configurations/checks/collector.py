@@ -26,8 +26,8 @@ from configurations.checks.documents import (
     misspelt_service,
     wrapped_files,
 )
-from configurations.checks.findings import Finding, Place, Severity, shown
-from configurations.checks.merging import Entry, Merged, merged
+from configurations.checks.findings import Finding, Place, Severity, shown_value
+from configurations.checks.merging import Merged, MergedEntry, merged_files
 from configurations.checks.references import Name, Picture, ReferenceCheck, collector_finding
 from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
 from foundation.messages import Sentence
@@ -46,7 +46,7 @@ def check_collector(files: Mapping[str, MappingNode], *, whole: bool = True) -> 
     misread = wrapped_files(files)
     if not whole:
         return misread.findings
-    document = merged({file: root for file, root in files.items() if file not in misread.wrapped})
+    document = merged_files({file: root for file, root in files.items() if file not in misread.wrapped})
     if not is_collectors(document):
         return misread.findings
     misspelt = misspellings(document)
@@ -82,10 +82,13 @@ class _CollectorCheck:
             elif section != "service" and entry is not misspelt and "service" in self._whole.entries:
                 problem = Sentence("The Collector has no section of this name; it has {known}.", known=_SECTION_LIST)
                 self._warn(
-                    entry.file, entry.key.place, shown(section), self._references.suggest(problem, section, SECTIONS)
+                    entry.file,
+                    entry.key.place,
+                    shown_value(section),
+                    self._references.suggest(problem, section, SECTIONS),
                 )
 
-    def _read_components(self, section: str, entry: Entry) -> None:
+    def _read_components(self, section: str, entry: MergedEntry) -> None:
         if isinstance(entry.value, Merged):
             for text, component in entry.value.entries.items():
                 self._read_component(section, text, component)
@@ -95,8 +98,8 @@ class _CollectorCheck:
             message = Sentence("{name} must be an object: each component's name, then its settings.", name=section)
             self._refuse(entry.file, entry.place, section, message)
 
-    def _read_component(self, section: str, text: str, component: Entry) -> None:
-        path = f"{section}.{shown(text)}"
+    def _read_component(self, section: str, text: str, component: MergedEntry) -> None:
+        path = f"{section}.{shown_value(text)}"
         if "${" in text:
             self._picture.open_sections.add(section)
         elif (problem := id_problem(text)) is not None:
@@ -104,7 +107,7 @@ class _CollectorCheck:
         name = Name(component_id(text), component.file, component.key.place, path, component)
         self._picture.defined[section][name.text] = name
         if not (isinstance(component.value, Merged) or component.is_null or component.is_expanded_by_agent):
-            message = Sentence("The settings of {name} must be an object, or nothing.", name=shown(text))
+            message = Sentence("The settings of {name} must be an object, or nothing.", name=shown_value(text))
             self._refuse(component.file, component.place, path, message)
 
     def _read_service(self) -> bool:
@@ -135,7 +138,7 @@ class _CollectorCheck:
     def _read_service_keys(self, service: Merged) -> None:
         reported = {finding.path for finding in self._misspelt}
         for name, entry in service.entries.items():
-            path = f"service.{shown(name)}"
+            path = f"service.{shown_value(name)}"
             if name not in SERVICE_KEYS and path not in reported:
                 known = ", ".join(SERVICE_KEYS)
                 problem = Sentence("service has nothing of this name; it has {known}.", known=known)
@@ -152,13 +155,13 @@ class _CollectorCheck:
         if self._misspelt or not sections:
             return
         message = Sentence("Nothing of this would run: there is no service with pipelines that use it.")
-        self._warn(sections[0].file, sections[0].key.place, shown(sections[0].key.text), message)
+        self._warn(sections[0].file, sections[0].key.place, shown_value(sections[0].key.text), message)
 
-    def _no_pipeline(self, where: Entry, path: str) -> None:
+    def _no_pipeline(self, where: MergedEntry, path: str) -> None:
         message = Sentence("The service has no pipeline; the Collector needs at least one.")
         self._refuse(where.file, where.place if path.endswith("pipelines") else where.key.place, path, message)
 
-    def _read_pipelines(self, pipelines: Entry) -> bool:
+    def _read_pipelines(self, pipelines: MergedEntry) -> bool:
         path = "service.pipelines"
         if pipelines.is_expanded_by_agent:
             self._picture.open_roles.update(_PIPELINE_MEMBERS)
@@ -170,10 +173,10 @@ class _CollectorCheck:
             self._refuse(pipelines.file, pipelines.place, path, message)
         else:
             for name, pipeline in pipelines.value.entries.items():
-                self._read_pipeline(name, pipeline, f"{path}.{shown(name)}")
+                self._read_pipeline(name, pipeline, f"{path}.{shown_value(name)}")
         return True
 
-    def _read_pipeline(self, text: str, pipeline: Entry, path: str) -> None:
+    def _read_pipeline(self, text: str, pipeline: MergedEntry, path: str) -> None:
         _signal, slash, name = text.partition("/")
         if type_of(text) not in _SIGNALS or (slash and not name.strip()):
             problem = Sentence(
@@ -197,14 +200,16 @@ class _CollectorCheck:
                     "A pipeline has only receivers, processors and exporters; a connector is listed as one of these."
                 )
                 message = self._references.suggest(problem, member, _PIPELINE_MEMBERS)
-                self._refuse(entry.file, entry.key.place, f"{path}.{shown(member)}", message)
+                self._refuse(entry.file, entry.key.place, f"{path}.{shown_value(member)}", message)
         for role in _PIPELINE_MEMBERS:
             names = self._read_references(role, pipeline.value.get(role), f"{path}.{role}")
             if names == [] and role != "processors":
-                message = Sentence("The pipeline {name} has no {role}; name at least one.", name=shown(text), role=role)
+                message = Sentence(
+                    "The pipeline {name} has no {role}; name at least one.", name=shown_value(text), role=role
+                )
                 self._refuse(pipeline.file, pipeline.key.place, path, message)
 
-    def _read_references(self, role: str, entry: Entry | None, path: str) -> list[Name] | None:
+    def _read_references(self, role: str, entry: MergedEntry | None, path: str) -> list[Name] | None:
         """What the list names; ``None`` when that cannot be known."""
         if entry is None or entry.is_null:
             return []
@@ -249,7 +254,7 @@ class _CollectorCheck:
 
     def _judge_environment(self, path: str, within: Merged) -> None:
         for key, entry in within.entries.items():
-            below = f"{path}.{shown(key)}".removeprefix(".")
+            below = f"{path}.{shown_value(key)}".removeprefix(".")
             if isinstance(entry.value, Merged):
                 self._judge_environment(below, entry.value)
                 continue

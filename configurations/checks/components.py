@@ -9,8 +9,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from configurations.checks.findings import shown
-from configurations.checks.merging import Entry, Merged
+from configurations.checks.findings import shown_value
+from configurations.checks.merging import Merged, MergedEntry
 from configurations.checks.spelling import meant, with_suggestion
 from configurations.checks.tree import ScalarNode
 from foundation.messages import Sentence
@@ -32,7 +32,7 @@ _WELL_KNOWN = {
 }
 
 # A problem with the path to it below its component, and the entry where it is, if it is a part of the component.
-Problem = tuple[str, Entry | None, Sentence]
+Problem = tuple[str, MergedEntry | None, Sentence]
 
 
 def component_id(text: str) -> str:
@@ -54,14 +54,16 @@ def id_problem(text: str) -> Sentence | None:
     if not _TYPE.fullmatch(kind):
         return Sentence(
             "{name} is no id: the type before the slash has letters, digits and underscores, and begins with a letter.",
-            name=shown(text),
+            name=shown_value(text),
         )
     if slash and (not name or len(name) > _MAX_NAME or any(unicodedata.category(sign)[0] in "ZCS" for sign in name)):
-        return Sentence("{name} is no id: the name behind the slash has neither blanks nor symbols.", name=shown(text))
+        return Sentence(
+            "{name} is no id: the name behind the slash has neither blanks nor symbols.", name=shown_value(text)
+        )
     return None
 
 
-def settings_problems(section: str, text: str, component: Entry) -> Iterator[Problem]:
+def settings_problems(section: str, text: str, component: MergedEntry) -> Iterator[Problem]:
     """Mistakes known of some components; ``text`` is the id."""
     kind = type_of(text)
     likely = meant(kind, _WELL_KNOWN.get(section, ()))
@@ -69,7 +71,7 @@ def settings_problems(section: str, text: str, component: Entry) -> Iterator[Pro
         yield (
             "",
             None,
-            Sentence("Few agents know the type {name}. Did you mean {likely}?", name=shown(kind), likely=likely),
+            Sentence("Few agents know the type {name}. Did you mean {likely}?", name=shown_value(kind), likely=likely),
         )
     settings = component.value if isinstance(component.value, Merged) else None
     if component.is_expanded_by_agent:
@@ -113,14 +115,14 @@ def telemetry_problems(telemetry: Merged) -> Iterator[Problem]:
         if name not in _TELEMETRY:
             known = ", ".join(_TELEMETRY)
             problem = Sentence("telemetry has no settings of this name; it has {known}.", known=known)
-            yield shown(name), entry, with_suggestion(problem, name, _TELEMETRY)
+            yield shown_value(name), entry, with_suggestion(problem, name, _TELEMETRY)
     metrics = telemetry.get("metrics")
     if metrics is not None and isinstance(metrics.value, Merged):
         for path, entry, message in _level(metrics.value, "level", _LEVELS):
             yield f"metrics.{path}", entry, message
 
 
-def _level(settings: Merged | None, name: str, levels: tuple[str, ...]) -> Iterator[tuple[str, Entry, Sentence]]:
+def _level(settings: Merged | None, name: str, levels: tuple[str, ...]) -> Iterator[tuple[str, MergedEntry, Sentence]]:
     entry = None if settings is None else settings.get(name)
     if entry is None or entry.is_expanded_by_agent or not isinstance(entry.value, ScalarNode):
         return
@@ -137,5 +139,5 @@ def environment_problems(text: str) -> Iterator[Sentence]:
         if not _ENV_NAME.fullmatch(name):
             yield Sentence(
                 "{name} is no name of an environment variable: letters, digits and underscores, no digit first.",
-                name=repr(shown(name)),
+                name=repr(shown_value(name)),
             )

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from configurations.checks.findings import Finding, Kind, Place, Severity, shown
-from configurations.checks.merging import Entry, Merged
+from configurations.checks.findings import Finding, FindingKind, Place, Severity, shown_value
+from configurations.checks.merging import Merged, MergedEntry
 from configurations.checks.spelling import meant, with_suggestion
 from configurations.checks.tree import MappingNode, Node, ScalarNode
 from foundation.messages import Sentence
@@ -37,7 +37,7 @@ class Misread:
 def wrapped_files(files: Mapping[str, MappingNode]) -> Misread:
     """Files that hold a Collector's configuration, or a Kubernetes object, pasted whole."""
     findings = [
-        Finding(Severity.ERROR, Kind.DOCUMENT, message, place.line, place.column, path, file)
+        Finding(Severity.ERROR, FindingKind.DOCUMENT, message, place.line, place.column, path, file)
         for file, root in files.items()
         for place, path, message in _wrapping(root)
     ]
@@ -60,7 +60,7 @@ def _wrapping(root: MappingNode) -> Iterator[tuple[Place, str, Sentence]]:
     elif isinstance(kind, ScalarNode) and isinstance(root.get("apiVersion"), ScalarNode):
         message = Sentence(
             "This is a Kubernetes object of the kind {kind}; paste the agent's own configuration.",
-            kind=shown(kind.text),
+            kind=shown_value(kind.text),
         )
         yield kind.place, "kind", message
     elif not _is_collectors(root):
@@ -101,7 +101,7 @@ def is_collectors(whole: Merged) -> bool:
     return _is_service(service) if service is not None else misspelt_service(whole) is not None
 
 
-def _is_service(entry: Entry) -> bool:
+def _is_service(entry: MergedEntry) -> bool:
     """Something with pipelines, extensions or telemetry in it, or what was meant for pipelines."""
     if not isinstance(entry.value, Merged):
         return False
@@ -109,12 +109,12 @@ def _is_service(entry: Entry) -> bool:
     return any(name in names for name in SERVICE_KEYS) or _misspelt(entry.value, "pipelines", SERVICE_KEYS) is not None
 
 
-def misspelt_service(whole: Merged) -> Entry | None:
+def misspelt_service(whole: Merged) -> MergedEntry | None:
     """The section that was meant for ``service``, where there is none."""
     return None if "service" in whole.entries else _misspelt(whole, "service", SECTIONS)
 
 
-def _misspelt(within: Merged, wanted: str, known: tuple[str, ...]) -> Entry | None:
+def _misspelt(within: Merged, wanted: str, known: tuple[str, ...]) -> MergedEntry | None:
     for name, entry in islice(within.entries.items(), _MOST_KEYS):
         if name not in known and meant(name, [wanted]) is not None:
             return entry
@@ -130,7 +130,7 @@ def misspellings(whole: Merged) -> list[Finding]:
         return []
     found = _misspelt(service.value, "pipelines", SERVICE_KEYS)
     if found is not None:
-        return [_unread(found, f"service.{shown(found.key.text)}", "pipelines")]
+        return [_unread(found, f"service.{shown_value(found.key.text)}", "pipelines")]
     return _displaced(whole)
 
 
@@ -138,7 +138,7 @@ def _without_service(whole: Merged) -> list[Finding]:
     found = misspelt_service(whole)
     if found is None:
         return _displaced(whole)
-    finding = _unread(found, shown(found.key.text), "service")
+    finding = _unread(found, shown_value(found.key.text), "service")
     certain = _is_service(found) or any(name in whole.entries for name in COMPONENT_SECTIONS)
     return [finding if certain else finding.as_warning()]
 
@@ -152,11 +152,11 @@ def _displaced(whole: Merged) -> list[Finding]:
     return [_finding(pipelines, "pipelines", message)]
 
 
-def _unread(entry: Entry, path: str, wanted: str) -> Finding:
-    problem = Sentence("The Collector reads nothing under {name}.", name=shown(entry.key.text))
+def _unread(entry: MergedEntry, path: str, wanted: str) -> Finding:
+    problem = Sentence("The Collector reads nothing under {name}.", name=shown_value(entry.key.text))
     return _finding(entry, path, with_suggestion(problem, entry.key.text, [wanted]))
 
 
-def _finding(entry: Entry, path: str, message: Sentence) -> Finding:
+def _finding(entry: MergedEntry, path: str, message: Sentence) -> Finding:
     place = entry.key.place
-    return Finding(Severity.ERROR, Kind.DOCUMENT, message, place.line, place.column, path, entry.file)
+    return Finding(Severity.ERROR, FindingKind.DOCUMENT, message, place.line, place.column, path, entry.file)

@@ -21,7 +21,7 @@ class Severity(enum.StrEnum):
     WARNING = "warning"
 
 
-class Kind(enum.StrEnum):
+class FindingKind(enum.StrEnum):
     """What was broken: the syntax of a file, the document as a whole, a rule of the Collector; whom it reaches; or
     that hidden values stay where they are.
 
@@ -45,7 +45,7 @@ class Finding:
     """
 
     severity: Severity
-    kind: Kind
+    kind: FindingKind
     message: Sentence
     line: int
     column: int
@@ -58,12 +58,15 @@ class Finding:
 
         Collector rules never block: agents may add files of their own.
         """
-        return self.kind in (Kind.SYNTAX, Kind.DOCUMENT, Kind.HIDDEN) and self.severity is Severity.ERROR
+        return (
+            self.kind in (FindingKind.SYNTAX, FindingKind.DOCUMENT, FindingKind.HIDDEN)
+            and self.severity is Severity.ERROR
+        )
 
     @property
     def can_be_forced(self) -> bool:
         """True when a person may mean it nevertheless: agents other than Collectors read what they like."""
-        return self.kind is Kind.DOCUMENT
+        return self.kind is FindingKind.DOCUMENT
 
     def as_warning(self) -> Finding:
         """The same, not blocking."""
@@ -91,11 +94,11 @@ def place_at(text: str, index: int) -> Place:
 
 def path_of(steps: Sequence[str | int]) -> str:
     """A path from keys and list positions: ``["a", 0, "b"]`` is ``a[0].b``."""
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{shown(step)}" for step in steps)
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{shown_value(step)}" for step in steps)
     return path.removeprefix(".")
 
 
-def shown(text: str) -> str:
+def shown_value(text: str) -> str:
     """``text`` for a message or a path: one line, at most 80 characters, always writable as UTF-8."""
     cut = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
     return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cut)
@@ -105,10 +108,10 @@ def repeated_key(path: Sequence[str | int], place: Place, first: Place) -> Findi
     """The finding for a key that an object has twice; ``path`` ends with it, ``place`` is the second."""
     return Finding(
         severity=Severity.ERROR,
-        kind=Kind.SYNTAX,
+        kind=FindingKind.SYNTAX,
         message=Sentence(
             'The key "{key}" already stands in line {line}; remove one of the two.',
-            key=shown(str(path[-1])),
+            key=shown_value(str(path[-1])),
             line=first.line,
         ),
         line=place.line,
@@ -121,5 +124,5 @@ class SyntaxProblem(Exception):
     """A reader cannot go on. Becomes a `Finding`."""
 
     def __init__(self, message: Sentence, place: Place, path: str = "") -> None:
-        self.finding = Finding(Severity.ERROR, Kind.SYNTAX, message, place.line, place.column, path)
+        self.finding = Finding(Severity.ERROR, FindingKind.SYNTAX, message, place.line, place.column, path)
         super().__init__(message)

@@ -18,9 +18,9 @@ from configurations.checks.tree import MappingNode, ScalarNode, SequenceNode
 class Merged:
     """An object, and what it has by name."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, MergedEntry] = field(default_factory=dict)
 
-    def get(self, name: str) -> Entry | None:
+    def get(self, name: str) -> MergedEntry | None:
         """What it has under ``name``."""
         return self.entries.get(name)
 
@@ -29,7 +29,7 @@ Value: TypeAlias = ScalarNode | SequenceNode | Merged
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MergedEntry:
     """A key with its value, at the place in ``file`` where it was said last."""
 
     file: str
@@ -53,7 +53,7 @@ def in_merging_order(names: Mapping[str, object]) -> list[str]:
     return sorted(names, key=lambda name: (name == "", name))
 
 
-def merged(files: Mapping[str, MappingNode]) -> Merged:
+def merged_files(files: Mapping[str, MappingNode]) -> Merged:
     """All of them in one."""
     whole = Merged()
     for file in in_merging_order(files):
@@ -64,9 +64,9 @@ def merged(files: Mapping[str, MappingNode]) -> Merged:
 def _merge(into: Merged, file: str, node: MappingNode) -> None:
     for key, value in node.named():
         if not isinstance(value, MappingNode):
-            into.entries[key.text] = Entry(file, key, value, value.place)
+            into.entries[key.text] = MergedEntry(file, key, value, value.place)
             continue
         former = into.entries.get(key.text)
         inner = Merged(dict(former.value.entries)) if former and isinstance(former.value, Merged) else Merged()
         _merge(inner, file, value)
-        into.entries[key.text] = Entry(file, key, inner, value.place)
+        into.entries[key.text] = MergedEntry(file, key, inner, value.place)

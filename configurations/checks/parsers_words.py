@@ -5,7 +5,7 @@ Only what a configuration's text can make them say. Anything else, and what late
 
 from __future__ import annotations
 
-from configurations.checks.findings import shown
+from configurations.checks.findings import shown_value
 from foundation.messages import Sentence
 
 _JSON = (
@@ -71,4 +71,4 @@ _KNOWN: dict[str, Sentence] = {str(said): said for said in (*_JSON, *_YAML, *_CO
 
 def parsers_words(text: str) -> Sentence | str:
     """``text`` as a sentence if it is one of those above, else as it may be shown."""
-    return _KNOWN.get(text) or shown(text)
+    return _KNOWN.get(text) or shown_value(text)

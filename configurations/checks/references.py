@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from configurations.checks.documents import COMPONENT_SECTIONS
-from configurations.checks.findings import Finding, Kind, Place, Severity, shown
-from configurations.checks.merging import Entry
+from configurations.checks.findings import Finding, FindingKind, Place, Severity, shown_value
+from configurations.checks.merging import MergedEntry
 from configurations.checks.spelling import with_suggestion
 from foundation.messages import Sentence
 
@@ -32,7 +32,7 @@ class Name:
     file: str
     place: Place
     path: str
-    entry: Entry | None = None
+    entry: MergedEntry | None = None
 
 
 @dataclass(slots=True)
@@ -64,7 +64,9 @@ class ReferenceCheck:
         for name in names:
             seen[name.text] += 1
             if seen[name.text] == 2:
-                message = Sentence("The pipeline has the processor {name} twice; remove one.", name=shown(name.text))
+                message = Sentence(
+                    "The pipeline has the processor {name} twice; remove one.", name=shown_value(name.text)
+                )
                 self._refuse(name.file, name.place, name.path, message)
 
     def _judge_references(self) -> None:
@@ -78,12 +80,12 @@ class ReferenceCheck:
 
     def _undefined(self, name: Name, role: str) -> Sentence:
         elsewhere = [section for section in COMPONENT_SECTIONS if name.text in self._picture.defined[section]]
-        component = Sentence("{kind} {name}", kind=_SINGULAR[role], name=shown(name.text))
+        component = Sentence("{kind} {name}", kind=_SINGULAR[role], name=shown_value(name.text))
         if elsewhere:
             return Sentence(
                 "The {component} is not defined ({name} stands under {elsewhere}); add it under {role}, or remove it here.",
                 component=component,
-                name=shown(name.text),
+                name=shown_value(name.text),
                 elsewhere=elsewhere[0],
                 role=role,
             )
@@ -109,19 +111,20 @@ class ReferenceCheck:
                 if text in self._picture.defined[section]:
                     message = Sentence(
                         "{name} is defined under {section} as well; give one of the two another name.",
-                        name=shown(text),
+                        name=shown_value(text),
                         section=section,
                     )
                     self._refuse(name.file, name.place, name.path, message)
             if text in exported and text not in received and "receivers" not in self._picture.open_roles:
                 message = Sentence(
                     "The connector {name} is an exporter but nowhere a receiver: what it gets is lost.",
-                    name=shown(text),
+                    name=shown_value(text),
                 )
                 self._refuse(name.file, name.place, name.path, message)
             if text in received and text not in exported and "exporters" not in self._picture.open_roles:
                 message = Sentence(
-                    "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.", name=shown(text)
+                    "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.",
+                    name=shown_value(text),
                 )
                 self._refuse(name.file, name.place, name.path, message)
 
@@ -135,7 +138,7 @@ class ReferenceCheck:
                     self._warn(name.file, name.place, name.path, self._unused(section, text))
 
     def _unused(self, section: str, text: str) -> Sentence:
-        component = Sentence("{kind} {name}", kind=_SINGULAR[section], name=shown(text))
+        component = Sentence("{kind} {name}", kind=_SINGULAR[section], name=shown_value(text))
         if section == "extensions":
             return Sentence(
                 "The {component} is defined but not started: only what service.extensions names is.",
@@ -158,4 +161,4 @@ class ReferenceCheck:
 
 def collector_finding(severity: Severity, file: str, place: Place, path: str, message: Sentence) -> Finding:
     """A broken rule of the Collector at a place of a file."""
-    return Finding(severity, Kind.COLLECTOR, message, place.line, place.column, path, file)
+    return Finding(severity, FindingKind.COLLECTOR, message, place.line, place.column, path, file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from configurations.checks.findings import shown
+from configurations.checks.findings import shown_value
 from foundation.messages import Sentence
 
 _LONGEST = 40
@@ -41,7 +41,7 @@ def with_suggestion(problem: Sentence, text: str, words: Iterable[str]) -> Sente
     word = meant(text, words)
     if word is None:
         return problem
-    return Sentence("{problem} Did you mean {word}?", problem=problem, word=shown(word))
+    return Sentence("{problem} Did you mean {word}?", problem=problem, word=shown_value(word))
 
 
 def _mistakes(given: str, known: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from configurations.checks.collector import check_collector
 from configurations.checks.content_types import is_json, is_yaml
-from configurations.checks.findings import START, Finding, Kind, Severity, SyntaxProblem
+from configurations.checks.findings import START, Finding, FindingKind, Severity, SyntaxProblem
 from configurations.checks.json_text import read_json
 from configurations.checks.tree import MappingNode, is_empty
 from configurations.checks.yaml_text import read_yaml
@@ -75,15 +75,15 @@ def _read(body: str, content_type: str, max_bytes: int) -> tuple[MappingNode | N
     size = len(body) if len(body) > max_bytes else len(body.encode(errors="surrogatepass"))
     if size > max_bytes:
         message = Sentence("The file is larger than {most:,} bytes and is not read; split it.", most=max_bytes)
-        return None, [Finding(Severity.ERROR, Kind.SYNTAX, message, START.line, START.column)]
+        return None, [Finding(Severity.ERROR, FindingKind.SYNTAX, message, START.line, START.column)]
     try:
         root, findings = read_yaml(body) if is_yaml(content_type) else read_json(body)
     except SyntaxProblem as problem:
         return None, [problem.finding]
     if root is None or is_empty(root):
-        return None, [*findings, Finding(Severity.WARNING, Kind.DOCUMENT, EMPTY, START.line, START.column)]
+        return None, [*findings, Finding(Severity.WARNING, FindingKind.DOCUMENT, EMPTY, START.line, START.column)]
     if not isinstance(root, MappingNode):
         message = Sentence("The file must be an object of named sections at its top, such as receivers: and service:.")
         place = root.place
-        return None, [*findings, Finding(Severity.ERROR, Kind.SYNTAX, message, place.line, place.column)]
+        return None, [*findings, Finding(Severity.ERROR, FindingKind.SYNTAX, message, place.line, place.column)]
     return root, findings

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown
+from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown_value
 from configurations.checks.parsers_words import parsers_words
 from configurations.checks.tree import (
     Limits,
@@ -86,7 +86,7 @@ def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
     except yaml.MarkedYAMLError as error:
         raise _problem_of(error, text) from None
     except yaml.YAMLError as error:
-        raise SyntaxProblem(Sentence("Not YAML: {problem}", problem=shown(str(error))), START) from None
+        raise SyntaxProblem(Sentence("Not YAML: {problem}", problem=shown_value(str(error))), START) from None
 
 
 class _Composer:
@@ -136,11 +136,13 @@ class _Composer:
     def _alias(self, event: yaml.AliasEvent, *, depth: int) -> Measured:
         name = str(event.anchor)
         if name not in self._anchors:
-            raise SyntaxProblem(Sentence("No anchor &{name} stands above this alias.", name=shown(name)), _place(event))
+            raise SyntaxProblem(
+                Sentence("No anchor &{name} stands above this alias.", name=shown_value(name)), _place(event)
+            )
         composed = self._anchors[name]
         if composed is None:
             raise SyntaxProblem(
-                Sentence("The alias *{name} stands inside its own anchor and would never end.", name=shown(name)),
+                Sentence("The alias *{name} stands inside its own anchor and would never end.", name=shown_value(name)),
                 _place(event),
             )
         self._limits.admit(_place(event), depth=depth, height=composed.height, size=composed.size)

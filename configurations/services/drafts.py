@@ -14,18 +14,18 @@ from agents.services.revealing import may_reveal
 from agents.shown import message_shown
 from configurations.checks import (
     Finding,
+    FindingKind,
     InvalidContentType,
-    Kind,
     Severity,
     judge_files,
     key_problem,
     line_problem,
     normalise_content_type,
-    shown,
+    shown_value,
     text_problem,
 )
 from configurations.models import Configuration, files_from_json
-from configurations.placeholders import HiddenValues, restored
+from configurations.placeholders import HiddenValues, with_secrets_restored
 from foundation.messages import Sentence
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -76,7 +76,7 @@ class Draft:
         if self.true_files is None:
             return self
         try:
-            files = restored(self.files, self.true_files, trusted=self.trusted)
+            files = with_secrets_restored(self.files, self.true_files, trusted=self.trusted)
         except HiddenValues as error:
             errors = {_field_of(key, self): [blocking(item) for item in found] for key, found in error.findings.items()}
             raise InvalidConfiguration(errors, [item for found in error.findings.values() for item in found]) from error
@@ -199,7 +199,7 @@ def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> 
         return findings
     message = Sentence("Nothing stands in it: an agent that gets this stops what it runs. Force it if that is meant.")
     file = main if main in files else next(iter(files))
-    return [Finding(Severity.ERROR, Kind.DOCUMENT, message, 1, 1, file=file)]
+    return [Finding(Severity.ERROR, FindingKind.DOCUMENT, message, 1, 1, file=file)]
 
 
 def _text_of(file: ConfigFile) -> str | None:
@@ -224,7 +224,7 @@ def _field_of(key: str, draft: Draft, part: str = "") -> str:
     """Where a file is in a request: the main one's text is ``raw_config``."""
     if key == draft.config_key and not part:
         return "raw_config"
-    return f"files.{shown(key)}{part}"
+    return f"files.{shown_value(key)}{part}"
 
 
 def _file_problems(key: str, file: ConfigFile, draft: Draft) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""The door for agents that poll."""
+"""The consumer for agents that poll."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from agents.reports import StatusReport
 from agents.services.arrivals import Lease
 from opamp_transport import heartbeats, metrics, runtime
 from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, rejected
-from opamp_transport.http_bodies import Held, TooMuchHeld, read, reply_with, respond, wrong_request
+from opamp_transport.http_bodies import Held, TooMuchHeld, read_body, reply_with, respond, wrong_request
 from opamp_transport.message_io import (
     Receive,
     Scope,
     Send,
-    bad_request,
+    bad_request_reply,
     complain,
     decode,
     encoded,
@@ -64,7 +64,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         if refusal is None and fault is None:
             held = Held()
             try:
-                body = await read(here, receive, headers, held)
+                body = await read_body(here, receive, headers, held)
                 if body is None:
                     return  # the client went away
                 await self.answer(here, scope, headers, credential, body, send)
@@ -116,7 +116,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
             report = await decode(here, body)
         except BadInstanceUid as error:
             complain(here, "http", "BadInstanceUid", peer_of(scope), str(error))
-            await reply_with(send, headers, encoded(bad_request(error)))
+            await reply_with(send, headers, encoded(bad_request_reply(error)))
             return
         session = here.sessions.by_uid.get(report.instance_uid)
         metrics.REPORTS["http"].inc()

@@ -1,4 +1,4 @@
-"""The door for agents that keep a connection."""
+"""The consumer for agents that keep a connection."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from opamp_transport.message_io import (
     Receive,
     Scope,
     Send,
-    bad_request,
+    bad_request_reply,
     complain,
     decode,
     encoded,
     offered_settings,
     peer_of,
     process_report,
-    unavailable,
+    unavailable_reply,
 )
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
@@ -70,7 +70,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         """Admit, accept, converse until the peer goes; release every lease of the connection whatever happens."""
         here = runtime.current()
         await receive()  # websocket.connect
-        connection = await self.admitted(here, scope, send)
+        connection = await self.admit(here, scope, send)
         if connection is None:
             return
         answers_with = scope.get("extensions", {}).get(ANSWERS_AT_ONCE)
@@ -82,10 +82,10 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
             here.sessions.close(connection)
             if connection.claimed:
                 here.release(connection.lease, sent_away=self.closing)
-            # It knows this door by its methods: they would keep each other until garbage is collected.
+            # It knows this consumer by its methods: they would keep each other until garbage is collected.
             del self.connection
 
-    async def admitted(self, here: Runtime, scope: Scope, send: Send) -> Connection | None:
+    async def admit(self, here: Runtime, scope: Scope, send: Send) -> Connection | None:
         """The connection, after its upgrade; ``None`` when that was refused. What it was judged by is not kept."""
         address = peer_of(scope)
         headers = header_map(scope["headers"])
@@ -199,11 +199,11 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         except Overloaded as error:
             # The reference client does not act on the answer by itself, but it does on the closed connection (S-102).
             metrics.REFUSALS.labels("websocket", "overloaded").inc()
-            await self.push(unavailable(uid.bytes, error))
+            await self.push(unavailable_reply(uid.bytes, error))
             await self.close(_CLOSE_TRY_LATER, "the server is busy")
             return False
         except DatabaseAway as error:
-            await self.push(unavailable(uid.bytes, error))
+            await self.push(unavailable_reply(uid.bytes, error))
             return True
         if processed.denial is not None:
             here.sessions.take_back(session, former)
@@ -296,7 +296,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
             await self.close(_CLOSE_TOO_BIG, "the message is too large")
             return False
         self.malformed += 1
-        await self.push(bad_request(error))
+        await self.push(bad_request_reply(error))
         if self.malformed >= _PATIENCE:
             await self.close(_CLOSE_POLICY, "too many bad messages")
             return False

@@ -1,4 +1,4 @@
-"""Guessing passwords: growing pauses at every door, for whoever guesses and nobody else."""
+"""Guessing passwords: growing pauses at every entry point, for whoever guesses and nobody else."""
 
 from __future__ import annotations
 

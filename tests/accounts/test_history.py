@@ -1,4 +1,4 @@
-"""The page of what people did to one thing: from the audit trail, in the reader's language, whichever door it came through."""
+"""The page of what people did to one thing: from the audit trail, in the reader's language, wherever it was done."""
 
 from __future__ import annotations
 

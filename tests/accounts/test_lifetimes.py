@@ -1,4 +1,4 @@
-"""When tokens end: after 90 days unless somebody says otherwise, in the same words at every door."""
+"""When tokens end: after 90 days unless somebody says otherwise, in the same words at every entry point."""
 
 from __future__ import annotations
 

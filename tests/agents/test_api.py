@@ -1,4 +1,4 @@
-"""The REST door to agents."""
+"""The REST endpoint to agents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The REST door to many agents at once: restarts and labels by filter, by uids, or for all."""
+"""The REST endpoint to many agents at once: restarts and labels by filter, by uids, or for all."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_what_is_kept_is_what_the_templates_draw(language: str) -> None:
     with translation.override(language):
         for agent in [Agent(**kind) for kind in kinds] * 2:
             running = render_to_string("admin/agents/agent/running.html", {"agent": agent}).strip()
-            assert cells.running(agent) == running
+            assert cells.running_cell(agent) == running
             assert cells.pill(agent) == render_to_string("admin/pill.html", {"status": agent.status.value}).strip()
 
 

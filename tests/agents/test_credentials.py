@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from accounts.models import AuditEntry, User
-from agents.credentials import AgentCredential, Denial, new_number, read, text_of
+from agents.credentials import AgentCredential, Denial, new_number, read_credential, text_of
 from agents.models import Agent, AgentEvent, AgentPresence, ConnectionRecord, Transport
 from agents.services import credentials, editing, retention
 
@@ -27,7 +27,7 @@ TEXT = text_of(CREDENTIAL, key=KEY)
 @pytest.mark.rule("S-115", "S-117")
 class TestText:
     def test_it_says_whose_it_is_and_can_travel_anywhere(self) -> None:
-        assert read(TEXT, key=KEY) == CREDENTIAL
+        assert read_credential(TEXT, key=KEY) == CREDENTIAL
         assert TEXT.startswith(f"oac1.{UID.hex}.1122334455667788.")
         assert len(TEXT) == 98
         assert set(TEXT) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
@@ -44,7 +44,7 @@ class TestText:
         for place in range(len(TEXT)):
             for sign in "0aA_.":
                 altered = TEXT[:place] + sign + TEXT[place + 1 :]
-                assert (read(altered, key=KEY) is None) is (altered != TEXT), altered
+                assert (read_credential(altered, key=KEY) is None) is (altered != TEXT), altered
 
     @pytest.mark.parametrize(
         "text",
@@ -54,15 +54,15 @@ class TestText:
         ],
     )  # fmt: skip
     def test_nothing_like_it_is_taken(self, text: str) -> None:
-        assert read(text, key=KEY) is None
+        assert read_credential(text, key=KEY) is None
 
     def test_one_made_with_another_key_is_not_taken(self) -> None:
-        assert read(TEXT, key=KEY.upper()) is None
+        assert read_credential(TEXT, key=KEY.upper()) is None
 
     @given(st.text())
     def test_any_text_is_judged_without_an_error(self, text: str) -> None:
-        assert read(text, key=KEY) is None
-        assert read(f"oac1.{text}", key=KEY) is None
+        assert read_credential(text, key=KEY) is None
+        assert read_credential(f"oac1.{text}", key=KEY) is None
 
     def test_numbers_fit_the_column_and_do_not_come_twice(self) -> None:
         numbers = {new_number() for _ in range(1_000)}
@@ -159,8 +159,8 @@ class TestForgetting:
         Agent.objects.update(connected=False, disconnected_at=long_ago)
         AgentPresence.objects.update(last_seen_at=long_ago)
         credentials.revoke_credentials([agents[0].pk], by=None, at=long_ago)
-        assert retention.count_overdue(retention.Kind.AGENTS, at=timezone.now()) == 1
-        assert sum(retention.prune(retention.Kind.AGENTS, at=timezone.now())) == 1
+        assert retention.count_overdue(retention.PrunedKind.AGENTS, at=timezone.now()) == 1
+        assert sum(retention.prune(retention.PrunedKind.AGENTS, at=timezone.now())) == 1
         assert Agent.objects.get() == agents[0]
 
 

@@ -45,7 +45,7 @@ def arrival(
     return Arrival(report, Lease(f"ws-{uid.hex}", "test", Transport.WEBSOCKET, address), size=size)
 
 
-def settle(arrivals: Sequence[Arrival], quotas: Quotas | None) -> list[Processed]:
+def process_batch(arrivals: Sequence[Arrival], quotas: Quotas | None) -> list[Processed]:
     return process_reports(arrivals, at=timezone.now(), quotas=quotas)
 
 
@@ -106,7 +106,7 @@ class TestNewAgents:
         settings.OPAMP_MAX_AGENTS = 3
         settings.OPAMP_RETRY_AFTER_SECONDS = 30
         arrivals = [arrival(**config("a")) for _ in range(5)]
-        processed = settle(arrivals, Quotas())
+        processed = process_batch(arrivals, Quotas())
         assert [one.denial for one in processed] == [None] * 3 + [Excess.FLEET_FULL] * 2
         assert Agent.objects.count() == AgentEvent.objects.filter(kind="registered").count() == 3
         refused = processed[-1].reply
@@ -119,35 +119,35 @@ class TestNewAgents:
 
     def test_those_the_fleet_has_go_on_whatever_the_limit(self, settings: Settings) -> None:
         members = [arrival() for _ in range(4)]
-        settle(members, None)
+        process_batch(members, None)
         settings.OPAMP_MAX_AGENTS = 2
         again = [arrival(one.report.instance_uid, number=1) for one in members]
-        assert [one.denial for one in settle([*again, arrival()], Quotas())] == [None] * 4 + [Excess.FLEET_FULL]
+        assert [one.denial for one in process_batch([*again, arrival()], Quotas())] == [None] * 4 + [Excess.FLEET_FULL]
 
     def test_one_that_was_forgotten_makes_room(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [1_000.0]
         monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
         settings.OPAMP_MAX_AGENTS = 1
         quotas = Quotas()
-        assert settle([arrival()], quotas)[0].denial is None
-        assert settle([arrival()], quotas)[0].denial is Excess.FLEET_FULL
+        assert process_batch([arrival()], quotas)[0].denial is None
+        assert process_batch([arrival()], quotas)[0].denial is Excess.FLEET_FULL
         Agent.objects.all().delete()
         now[0] += 2
-        assert settle([arrival()], quotas)[0].denial is None
+        assert process_batch([arrival()], quotas)[0].denial is None
 
     def test_each_address_brings_so_many_an_hour(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [1_000.0]
         monkeypatch.setattr(newcomers.time, "monotonic", lambda: now[0])
         settings.OPAMP_NEW_AGENTS_PER_HOUR = 60
         quotas = Quotas(Newcomers().admits)
-        flood = settle([arrival() for _ in range(100)], quotas)
+        flood = process_batch([arrival() for _ in range(100)], quotas)
         assert [one.denial for one in flood] == [None] * 60 + [Excess.TOO_MANY_NEW] * 40
-        elsewhere = settle([arrival(address="192.0.2.2")], quotas)
+        elsewhere = process_batch([arrival(address="192.0.2.2")], quotas)
         assert elsewhere[0].denial is None
         members = Agent.objects.values_list("instance_uid", flat=True)[:50]
-        assert all(one.denial is None for one in settle([arrival(uid, number=1) for uid in members], quotas))
+        assert all(one.denial is None for one in process_batch([arrival(uid, number=1) for uid in members], quotas))
         now[0] += 120
-        assert [one.denial for one in settle([arrival() for _ in range(3)], quotas)] == [
+        assert [one.denial for one in process_batch([arrival() for _ in range(3)], quotas)] == [
             None,
             None,
             Excess.TOO_MANY_NEW,
@@ -155,13 +155,13 @@ class TestNewAgents:
 
     def test_zero_lifts_the_limit(self, settings: Settings) -> None:
         settings.OPAMP_NEW_AGENTS_PER_HOUR = settings.OPAMP_MAX_AGENTS = 0
-        assert not any(one.denial for one in settle([arrival() for _ in range(50)], Quotas(Newcomers().admits)))
+        assert not any(one.denial for one in process_batch([arrival() for _ in range(50)], Quotas(Newcomers().admits)))
 
     def test_far_from_the_limit_a_batch_of_newcomers_counts_nobody(self) -> None:
         quotas = Quotas(Newcomers().admits)
-        settle([arrival()], quotas)
+        process_batch([arrival()], quotas)
         with CaptureQueriesContext(connection) as queries:
-            settle([arrival(**config("a")) for _ in range(10)], quotas)
+            process_batch([arrival(**config("a")) for _ in range(10)], quotas)
         assert not [query["sql"] for query in queries if "COUNT(" in query["sql"].upper() or "fleet" in query["sql"]]
 
 
@@ -171,16 +171,16 @@ def test_processes_that_register_at_once_do_not_pass_the_limit(settings: Setting
     Fleet.objects.get_or_create(pk=1)
     begin, denials = threading.Barrier(4), []
 
-    def process() -> None:
+    def work() -> None:
         try:
             begin.wait(10)
             quotas = Quotas()
             for _ in range(5):
-                denials.extend(one.denial for one in settle([arrival()], quotas))
+                denials.extend(one.denial for one in process_batch([arrival()], quotas))
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=process) for _ in range(4)]
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -195,7 +195,7 @@ class TestStoredPerAgent:
         settings.OPAMP_STORED_PER_AGENT = 100 * KIB
         quotas, uid = Quotas(), uuid4()
         for number in range(6):
-            processed = settle(
+            processed = process_batch(
                 [arrival(uid, number=number, size=30 * KIB, **config(text_of(30 * KIB, str(number))))], quotas
             )
             # The report counts all the same, and the agent is not put off.
@@ -216,35 +216,35 @@ class TestStoredPerAgent:
     def test_what_fits_again_is_stored_and_the_mark_goes(self, settings: Settings) -> None:
         settings.OPAMP_STORED_PER_AGENT = 10 * KIB
         quotas, uid = Quotas(), uuid4()
-        settle([arrival(uid, **config("small"))], quotas)
-        settle([arrival(uid, number=1, **config(text_of(20 * KIB)))], quotas)
+        process_batch([arrival(uid, **config("small"))], quotas)
+        process_batch([arrival(uid, number=1, **config(text_of(20 * KIB)))], quotas)
         assert ReportedState.objects.get().unstored
         # The former document, which is there.
-        settle([arrival(uid, number=2, **config("small"))], quotas)
+        process_batch([arrival(uid, number=2, **config("small"))], quotas)
         assert ReportedState.objects.get().unstored == {}
 
     def test_a_document_that_is_there_already_costs_nobody_anything(self, settings: Settings) -> None:
         shared = text_of(8 * KIB)
-        settle([arrival(**config(shared))], Quotas())
+        process_batch([arrival(**config(shared))], Quotas())
         settings.OPAMP_STORED_PER_AGENT = 1 * KIB
         others = [arrival(**config(shared)) for _ in range(5)]
-        settle(others, Quotas())
+        process_batch(others, Quotas())
         assert ReportedState.objects.filter(effective_config__isnull=False).count() == 6
         assert not AgentEvent.objects.filter(kind="not_stored").exists()
 
     def test_of_one_batch_it_is_stored_for_all_when_one_has_room(self, settings: Settings) -> None:
         settings.OPAMP_STORED_PER_AGENT = 10 * KIB
         quotas, full = Quotas(), uuid4()
-        settle([arrival(full, **config(text_of(9 * KIB, "a")))], quotas)
+        process_batch([arrival(full, **config(text_of(9 * KIB, "a")))], quotas)
         shared = config(text_of(5 * KIB, "b"))
-        settle([arrival(full, number=1, **shared), arrival(**shared)], quotas)
+        process_batch([arrival(full, number=1, **shared), arrival(**shared)], quotas)
         assert len(set(ReportedState.objects.values_list("effective_config_id", flat=True))) == 1
         assert not AgentEvent.objects.filter(kind="not_stored").exists()
 
     def test_components_count_too(self, settings: Settings) -> None:
         settings.OPAMP_STORED_PER_AGENT = 4 * KIB
         parts = {"available_components": AvailableComponents(b"1", {text_of(8 * KIB): {}}), **config("a: 1")}
-        settle([arrival(**parts)], Quotas())
+        process_batch([arrival(**parts)], Quotas())
         state = ReportedState.objects.get()
         assert state.components is None
         assert state.effective_config is not None
@@ -265,7 +265,7 @@ class TestStoredPerAgent:
         quotas, uid = Quotas(), uuid4()
         for number, size in enumerate((40 * KIB, 80 * KIB, 30 * KIB)):
             value, _ = of(size)
-            settle([arrival(uid, number=number, size=size, **{part: value})], quotas)
+            process_batch([arrival(uid, number=number, size=size, **{part: value})], quotas)
             state = ReportedState.objects.get()
             assert state.parts_size <= 50 * KIB
             assert (part in state.unstored) is (size > 50 * KIB)
@@ -276,13 +276,13 @@ class TestStoredPerAgent:
     def test_an_agent_that_comes_back_with_what_is_known_asks_nothing_more(self) -> None:
         quotas = Quotas()
         known = [arrival(**config("a: 1")) for _ in range(5)]
-        settle(known, None)
+        process_batch(known, None)
         again = [arrival(one.report.instance_uid, number=1, **config("a: 1")) for one in known]
         with CaptureQueriesContext(connection) as without:
-            settle(again, None)
+            process_batch(again, None)
         again = [arrival(one.report.instance_uid, number=2, **config("a: 1")) for one in known]
         with CaptureQueriesContext(connection) as with_quotas:
-            settle(again, quotas)
+            process_batch(again, quotas)
         assert len(with_quotas) == len(without)
 
 
@@ -293,7 +293,7 @@ class TestStoredInAll:
         quotas = Quotas()
         arrivals = [arrival(size=20 * KIB, **config(text_of(20 * KIB, str(number)))) for number in range(4)]
         for one in arrivals:
-            assert settle([one], quotas)[0].denial is None
+            assert process_batch([one], quotas)[0].denial is None
         assert Agent.objects.count() == 4
         assert ReportedDocument.objects.count() == 2
         assert stored_bytes() <= 50 * KIB
@@ -303,7 +303,7 @@ class TestStoredInAll:
     def test_in_one_batch_too_and_for_all_that_share_it(self, settings: Settings) -> None:
         settings.OPAMP_STORED_IN_ALL = 30 * KIB
         first, second = config(text_of(20 * KIB, "a")), config(text_of(20 * KIB, "b"))
-        settle([arrival(**first), arrival(**second), arrival(**second)], Quotas())
+        process_batch([arrival(**first), arrival(**second), arrival(**second)], Quotas())
         assert ReportedDocument.objects.count() == 1
         assert [bool(state.unstored) for state in ReportedState.objects.order_by("pk")] == [False, True, True]
 
@@ -342,7 +342,7 @@ class TestShown:
     ) -> None:
         agent = report("a")
         settings.OPAMP_STORED_PER_AGENT = 10
-        settle([arrival(agent.instance_uid, number=1, **config("b: 1\nc: 2\n"))], Quotas())
+        process_batch([arrival(agent.instance_uid, number=1, **config("b: 1\nc: 2\n"))], Quotas())
         client.force_login(alice)
         page = client.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
         assert "Not stored for want of room" in page
@@ -364,4 +364,4 @@ def test_what_a_failed_batch_took_is_there_again(settings: Settings) -> None:
         assert quotas._agents.take(1, 1) == 1
         transaction.set_rollback(True)
     settings.OPAMP_MAX_AGENTS = 1
-    assert settle([arrival()], quotas)[0].denial is None
+    assert process_batch([arrival()], quotas)[0].denial is None

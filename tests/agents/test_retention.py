@@ -30,7 +30,7 @@ from agents.services import retention
 from agents.services.arrivals import Arrival, Lease
 from agents.services.documents import DOCUMENT_GRACE
 from agents.services.leases import release_leases
-from agents.services.retention import Kind, count_overdue, prune
+from agents.services.retention import PrunedKind, count_overdue, prune
 from opamp_transport.batch import process_reports
 from tests.databases import on_postgresql, on_sqlite
 
@@ -39,7 +39,7 @@ DAY = timedelta(days=1)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def pruned(kind: Kind, *, at: datetime) -> int:
+def pruned(kind: PrunedKind, *, at: datetime) -> int:
     """Prune all, after counting: both must say the same."""
     counted = count_overdue(kind, at=at)
     deleted = sum(prune(kind, at=at))
@@ -70,7 +70,7 @@ class TestHistory:
         fresh = AgentEvent.objects.count()
         for days in (9, 11, 100):
             AgentEvent.objects.create(agent=agent, at=now - days * DAY, kind=AgentEvent.Kind.HEALTH)
-        assert pruned(Kind.EVENTS, at=now) == 2
+        assert pruned(PrunedKind.EVENTS, at=now) == 2
         assert AgentEvent.objects.count() == fresh + 1
 
     def test_zero_days_keep_for_ever(self, report: Report, settings: Settings) -> None:
@@ -78,7 +78,11 @@ class TestHistory:
         agent, now = report(), timezone.now()
         gone(agent, at=now - 3_000 * DAY)
         AgentEvent.objects.update(at=now - 3_000 * DAY)
-        assert [pruned(kind, at=now) for kind in (Kind.EVENTS, Kind.CONNECTIONS, Kind.AGENTS)] == [0, 0, 0]
+        assert [pruned(kind, at=now) for kind in (PrunedKind.EVENTS, PrunedKind.CONNECTIONS, PrunedKind.AGENTS)] == [
+            0,
+            0,
+            0,
+        ]
 
     def test_connections_go_by_their_end_and_open_ones_never(self, report: Report, settings: Settings) -> None:
         settings.OPAMP_KEEP_CONNECTIONS_DAYS = 10
@@ -86,7 +90,7 @@ class TestHistory:
         old, open_still = report("old"), report("open")
         ConnectionRecord.objects.update(connected_at=now - 50 * DAY)
         gone(old, at=now - 11 * DAY)
-        assert pruned(Kind.CONNECTIONS, at=now) == 1
+        assert pruned(PrunedKind.CONNECTIONS, at=now) == 1
         assert ConnectionRecord.objects.get().agent == open_still
 
     def test_finished_commands_go_and_waiting_ones_stay(self, report: Report, settings: Settings) -> None:
@@ -97,7 +101,7 @@ class TestHistory:
             AgentCommand.objects.create(
                 agent=agent, kind=AgentCommand.Kind.CUSTOM_MESSAGE, requested_at=now - days * DAY, outcome=kept
             )
-        assert pruned(Kind.COMMANDS, at=now) == 2
+        assert pruned(PrunedKind.COMMANDS, at=now) == 2
         assert set(AgentCommand.objects.values_list("outcome", flat=True)) == {outcome.PENDING, outcome.DONE}
 
     def test_an_agent_that_flaps_keeps_only_its_newest_lines(self, report: Report, settings: Settings) -> None:
@@ -114,18 +118,18 @@ class TestHistory:
             )
             for _ in range(150)
         )
-        assert pruned(Kind.EVENTS, at=now) > 1_600
+        assert pruned(PrunedKind.EVENTS, at=now) > 1_600
         kept = AgentEvent.objects.filter(agent=flapping).order_by("id")
         assert [event.data["number"] for event in kept] == list(range(1_600, 1_700))
         assert AgentEvent.objects.filter(agent=calm).count() == calm_lines
-        assert pruned(Kind.CONNECTIONS, at=now) == 50
+        assert pruned(PrunedKind.CONNECTIONS, at=now) == 50
 
     def test_each_transaction_is_small(self, report: Report) -> None:
         agent, now = report(), timezone.now()
         AgentEvent.objects.bulk_create(
             AgentEvent(agent=agent, at=now - 1_000 * DAY, kind=AgentEvent.Kind.HEALTH) for _ in range(1_100)
         )
-        assert list(prune(Kind.EVENTS, at=now)) == [500, 500, 100]
+        assert list(prune(PrunedKind.EVENTS, at=now)) == [500, 500, 100]
 
 
 @pytest.mark.django_db
@@ -141,7 +145,7 @@ class TestAgents:
         gone(agents["yesterday"], at=now - DAY)
         gone(agents["long ago"], at=now - 31 * DAY)
         gone(agents["silent but here until yesterday"], at=now - DAY, last_seen_at=now - 60 * DAY)
-        assert pruned(Kind.AGENTS, at=now) == 1
+        assert pruned(PrunedKind.AGENTS, at=now) == 1
         assert set(Agent.objects.values_list("hostname", flat=True)) == set(names) - {"long ago"}
         entry = AuditEntry.objects.get(verb="agent.forget")
         assert entry.data == {"instance_uid": str(agents["long ago"].instance_uid)}
@@ -150,7 +154,7 @@ class TestAgents:
         settings.OPAMP_FORGET_AGENTS_DAYS = 1
         agent, now = report(), timezone.now()
         gone(agent, at=now - 2 * DAY)
-        assert pruned(Kind.AGENTS, at=now) == 1
+        assert pruned(PrunedKind.AGENTS, at=now) == 1
         reports_config(agent, "a: 1\n", at=now)
         assert Agent.objects.get(instance_uid=agent.instance_uid).pk != agent.pk
 
@@ -161,8 +165,8 @@ class TestDocuments:
         agent, now = report(), timezone.now()
         former = ReportedState.objects.get(agent=agent).effective_config_id
         reports_config(agent, "a: 1\n", at=now)
-        assert pruned(Kind.DOCUMENTS, at=now + DOCUMENT_GRACE / 2) == 0
-        assert pruned(Kind.DOCUMENTS, at=now + 2 * DOCUMENT_GRACE) == 1
+        assert pruned(PrunedKind.DOCUMENTS, at=now + DOCUMENT_GRACE / 2) == 0
+        assert pruned(PrunedKind.DOCUMENTS, at=now + 2 * DOCUMENT_GRACE) == 1
         assert not ReportedDocument.objects.filter(hash=former).exists()
         assert ReportedDocument.objects.get().content == {"": {"body": "a: 1\n"}}
 
@@ -172,7 +176,7 @@ class TestDocuments:
         reports_config(agent, "a: 1\n", at=now)
         reports_config(agent, "receivers: {}\n", at=later)
         reports_config(agent, "a: 1\n", at=later)
-        assert pruned(Kind.DOCUMENTS, at=later + DOCUMENT_GRACE / 2) == 0
+        assert pruned(PrunedKind.DOCUMENTS, at=later + DOCUMENT_GRACE / 2) == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -213,7 +217,7 @@ class TestAtTheSameMoment:
                 return delete(rows, using)
 
             monkeypatch.setattr(retention.QuerySet, "_raw_delete", delete_after_the_report)
-            gone = sum(prune(Kind.DOCUMENTS, at=now))
+            gone = sum(prune(PrunedKind.DOCUMENTS, at=now))
             reporter.join(30)
             assert came == [None]
             holds = ReportedState.objects.get(agent=agent).effective_config_id == former
@@ -242,7 +246,7 @@ class TestAtTheSameMoment:
 
         def forget() -> None:
             try:
-                done.append(sum(prune(Kind.AGENTS, at=now)))
+                done.append(sum(prune(PrunedKind.AGENTS, at=now)))
             finally:
                 connection.close()
 

@@ -25,7 +25,7 @@ from agents.reports import (
 from agents.shown import MOST_OF_A_MESSAGE, MOST_SHOWN, MOST_VALUES, event_shown, files_shown, tree_shown, value_shown
 from configurations import differences
 from configurations.differences import compared
-from configurations.line_differences import MOST_COMPARED, MOST_LINES, difference, hidden_values
+from configurations.line_differences import MOST_COMPARED, MOST_LINES, difference, values_behind
 
 URL = "/api/v1/agents"
 SECRET = "hunter2-secret"
@@ -171,7 +171,7 @@ class TestDifferences:
     )
     def test_hidden_values_are_found_in_order(self, text):
         seen = redacted(text)
-        values = hidden_values(text, seen)
+        values = values_behind(text, seen)
         assert len(values) == seen.count(HIDDEN) > 0
         assert all(("hunter2" in value) or ("MIIE" in value) for value in values)
 
@@ -305,9 +305,9 @@ class TestDoors:
         assert [length for length in parsed if length > 10_000] == [len(shown_files[""]["body"])]
         whole = api_of(alice).get(f"{URL}/{agent.instance_uid}/effective-config?secrets=shown").json()
         assert whole[""]["body"] == body
-        door = f"/admin/agents/agent/{agent.pk}/secrets/file/"
-        assert "Your password" in client.post(door, {"key": ""}).content.decode()
-        file = client.post(door, {"key": "", "confirm_password": "alice-password"})
+        entry_point = f"/admin/agents/agent/{agent.pk}/secrets/file/"
+        assert "Your password" in client.post(entry_point, {"key": ""}).content.decode()
+        file = client.post(entry_point, {"key": "", "confirm_password": "alice-password"})
         assert file.content.decode() == body
         assert "attachment" in file["content-disposition"]
         page = client.post(f"/admin/agents/agent/{agent.pk}/secrets/").content.decode()

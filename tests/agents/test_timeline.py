@@ -15,7 +15,7 @@ from agents.models import Agent, AgentEvent, Transport
 from agents.reports import AgentDescription, ComponentHealth, EffectiveConfig, StatusReport
 from agents.services import timeline
 from agents.services.arrivals import Arrival, Lease
-from agents.services.retention import Kind, prune
+from agents.services.retention import PrunedKind, prune
 from opamp_transport.batch import process_reports
 from tests.databases import on_postgresql
 from tests.people import CAPABLE
@@ -179,10 +179,10 @@ def test_a_folded_line_is_as_old_as_its_last_repeat(settings) -> None:  # type: 
     old = AT - timedelta(days=3)
     AgentEvent.objects.update(at=old)
     AgentEvent.objects.filter(count=1).update(last_at=None)
-    assert sum(prune(Kind.EVENTS, at=agent.at)) > 0
+    assert sum(prune(PrunedKind.EVENTS, at=agent.at)) > 0
     assert agent.lines("health") == [("", 3), ("broken", 3)]
     AgentEvent.objects.update(last_at=old)
-    assert sum(prune(Kind.EVENTS, at=agent.at)) == 2
+    assert sum(prune(PrunedKind.EVENTS, at=agent.at)) == 2
 
 
 def test_it_is_told_over_the_api_and_on_the_page(api_of, client, alice) -> None:  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""The REST door to configurations."""
+"""The REST endpoint to configurations."""
 
 from __future__ import annotations
 

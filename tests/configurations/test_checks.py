@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from configurations.checks import (
     MAX_BYTES,
     Finding,
+    FindingKind,
     InvalidContentType,
-    Kind,
     Severity,
     check_files,
     check_text,
@@ -81,7 +81,7 @@ class TestYamlSyntax:
         finding = only(body)
         assert place(finding) == where
         assert says in finding.message
-        assert finding.kind is Kind.SYNTAX
+        assert finding.kind is FindingKind.SYNTAX
         assert finding.blocks
 
     @pytest.mark.parametrize("body", ["", "\n", "# only a comment\n", "---\n", "null", "~"])

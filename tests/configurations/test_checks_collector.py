@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from configurations.checks import Finding, Kind, Severity, check_files, check_text
+from configurations.checks import Finding, FindingKind, Severity, check_files, check_text
 
 GOOD = """\
 receivers:
@@ -34,7 +34,7 @@ service:
 def only(body: str, content_type: str = "yaml") -> Finding:
     findings = check_text(body, content_type)
     assert len(findings) == 1, findings
-    assert findings[0].kind is Kind.COLLECTOR
+    assert findings[0].kind is FindingKind.COLLECTOR
     assert not findings[0].blocks
     return findings[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from configurations.checks import Finding, Kind, Severity, check_files, check_text, spelling
+from configurations.checks import Finding, FindingKind, Severity, check_files, check_text, spelling
 from configurations.checks.spelling import meant
 
 PARTS = "receivers:\n  nop:\nexporters:\n  nop:\n"
@@ -14,7 +14,7 @@ PIPELINES = "pipelines: {traces: {receivers: [nop], exporters: [nop]}}"
 def blocking(body: str) -> Finding:
     findings = [finding for finding in check_text(body, "yaml") if finding.blocks]
     assert len(findings) == 1, findings
-    assert findings[0].kind is Kind.DOCUMENT
+    assert findings[0].kind is FindingKind.DOCUMENT
     assert findings[0].can_be_forced
     return findings[0]
 
@@ -161,7 +161,7 @@ class TestFragments:
     def test_beside_a_file_that_cannot_be_read_nothing_is_missed(self) -> None:
         found = check_files({"a": ("receivers: {nop: }\n", "yaml"), "b": ("a: [", "yaml")})
         assert found["a"] == []
-        assert found["b"][0].kind is Kind.SYNTAX
+        assert found["b"][0].kind is FindingKind.SYNTAX
 
 
 class TestWithoutPipelines:

@@ -9,7 +9,7 @@ import pytest
 from agents.redaction import HIDDEN
 from agents.remote_config import ConfigFile
 from agents.shown import text_shown
-from configurations.placeholders import HiddenValues, restored
+from configurations.placeholders import HiddenValues, with_secrets_restored
 
 COLLECTOR = """\
 # the old one was password: hunter1-former
@@ -48,7 +48,9 @@ def present_of(texts: Mapping[str, str]) -> dict[str, ConfigFile]:
 
 def edited(text: str, *, known: str = COLLECTOR, trusted: bool = False) -> str:
     """What is saved when somebody sends ``text`` as the only file."""
-    files = restored({"": ConfigFile(text.encode(), "text/yaml")}, present_of({"": known}), trusted=trusted)
+    files = with_secrets_restored(
+        {"": ConfigFile(text.encode(), "text/yaml")}, present_of({"": known}), trusted=trusted
+    )
     return files[""].body.decode()
 
 
@@ -169,7 +171,7 @@ def test_a_placeholder_elsewhere_is_an_error_with_its_line(old, new, trusted):
 @pytest.mark.parametrize("trusted", [False, True])
 def test_a_placeholder_in_a_new_configuration_is_an_error(trusted):
     with pytest.raises(HiddenValues) as caught:
-        restored({"": ConfigFile(SEEN.encode(), "text/yaml")}, {}, trusted=trusted)
+        with_secrets_restored({"": ConfigFile(SEEN.encode(), "text/yaml")}, {}, trusted=trusted)
     assert all("type the value" in str(item.message) for item in caught.value.findings[""])
 
 
@@ -217,7 +219,7 @@ class TestSeveralFiles:
         """``None`` leaves a file alone, as an edit of another one does."""
         present = present_of({"": self.MAIN, "auth.yaml": self.AUTH})
         files = {key: present[key] if text is None else ConfigFile(text.encode()) for key, text in changes.items()}
-        return restored(files, present, trusted=trusted)
+        return with_secrets_restored(files, present, trusted=trusted)
 
     @pytest.mark.parametrize("auth", [None, text_shown(AUTH)])
     def test_the_endpoint_in_another_file_is_guarded(self, auth):
@@ -254,6 +256,8 @@ class TestSeveralFiles:
 
     def test_bytes_that_are_no_text_are_kept_as_a_whole(self):
         present = {"": ConfigFile(b"a: 1\n"), "key.der": ConfigFile(b"\x00\xff\x01")}
-        files = restored({"": ConfigFile(b"a: 2\n"), "key.der": ConfigFile(HIDDEN.encode())}, present, trusted=True)
+        files = with_secrets_restored(
+            {"": ConfigFile(b"a: 2\n"), "key.der": ConfigFile(HIDDEN.encode())}, present, trusted=True
+        )
         assert files["key.der"].body == b"\x00\xff\x01"
         assert files[""].body == b"a: 2\n"

@@ -1,4 +1,4 @@
-"""Secrets of configurations at every door: hidden from everybody, shown on demand, kept by edits."""
+"""Secrets of configurations at every entry point: hidden from everybody, shown on demand, kept by edits."""
 
 from __future__ import annotations
 
@@ -254,8 +254,8 @@ class TestPages:
         assert "Show secrets" in client.get(f"{LIST}{row.pk}/change/").content.decode()
         assert client.get(page).status_code == 405
         assert not AuditEntry.objects.exists()
-        for door in (page, page + "file/"):
-            assert_hides(client.post(door, {"key": ""}).content.decode())
+        for entry_point in (page, page + "file/"):
+            assert_hides(client.post(entry_point, {"key": ""}).content.decode())
         assert not AuditEntry.objects.exists()
         answer = client.post(page, {"confirm_password": "alice-password"})
         assert "hunter2-second" in answer.content.decode()

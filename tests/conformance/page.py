@@ -12,9 +12,9 @@ HEADER = """# Conformance
 Every server rule of OpAMP (schema 0.20.0) as this project numbers them, where it can be broken, and the tests that show it.
 Made from the tests themselves by `make conformance`; the build fails when it is out of date.
 
-A rule is **shown** when at least one test that names it passed at every door where the rule applies, **failed** when one of
-them failed, **partly** when a door has no test of its own, and **missing** without any test. Tests of the core without a
-door are listed too, but do not count for one. Tests of several processes run where there are PostgreSQL and Redis.
+A rule is **shown** when at least one test that names it passed at every transport where the rule applies, **failed** when one of
+them failed, **partly** when a transport has no test of its own, and **missing** without any test. Tests of the core without a
+transport are listed too, but do not count for one. Tests of several processes run where there are PostgreSQL and Redis.
 """
 # Strengths that must be shown without exception.
 BINDING = ("MUST", "SHOULD", "INTEROP")
@@ -22,11 +22,11 @@ BINDING = ("MUST", "SHOULD", "INTEROP")
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """One test that names rules. ``doors`` is empty for tests of the core; ``passed`` over all its parameters."""
+    """One test that names rules. ``transports`` is empty for tests of the core; ``passed`` over all its parameters."""
 
     test: str
     rules: frozenset[str]
-    doors: frozenset[str]
+    transports: frozenset[str]
     passed: bool
 
 
@@ -39,14 +39,14 @@ def verdict(rule: Rule, showings: Iterable[Showing]) -> str:
         return "failed"
     if rule.applies == (SERVER,):
         return "shown"
-    reached = {door for showing in own for door in showing.doors}
+    reached = {transport for showing in own for transport in showing.transports}
     return "shown" if reached.issuperset(rule.applies) else "partly"
 
 
 def render(showings: Iterable[Showing]) -> str:
     """The whole page, ending with a newline. Raises ValueError for a test that names a rule there is not."""
     by_rule: dict[str, list[Showing]] = {rule: [] for rule in RULES}
-    for showing in sorted(showings, key=lambda item: (item.test, sorted(item.doors))):
+    for showing in sorted(showings, key=lambda item: (item.test, sorted(item.transports))):
         for name in showing.rules:
             if name not in by_rule:
                 raise ValueError(f"{showing.test} names {name}, which is no rule")
@@ -74,7 +74,7 @@ def _summary(verdicts: Mapping[str, str]) -> str:
 def _row(rule: Rule, found: str, showings: list[Showing]) -> str:
     tests: dict[str, set[str]] = {}
     for showing in showings:
-        tests.setdefault(showing.test, set()).update(showing.doors or {"core"})
-    listed = "<br>".join(f"`{test}` ({', '.join(sorted(doors))})" for test, doors in sorted(tests.items()))
+        tests.setdefault(showing.test, set()).update(showing.transports or {"core"})
+    listed = "<br>".join(f"`{test}` ({', '.join(sorted(transports))})" for test, transports in sorted(tests.items()))
     where = ", ".join(rule.applies)
     return f"| {rule.id} | {rule.strength} | {where} | {rule.text} | {found} | {listed} |\n"

@@ -17,11 +17,11 @@ from tests.databases import NEEDS_BOTH
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "conformance.md"
 PROPERTY = "rules shown"
-DOORS = {"websocket": WS, "ws": WS, "http": HTTP}
+ENTRY_POINTS = {"websocket": WS, "ws": WS, "http": HTTP}
 
 
 class Conformance:
-    """Rules, doors and outcome of every test with a ``rule`` marker.
+    """Rules, transports and outcome of every test with a ``rule`` marker.
 
     In a run over several processes each of them marks its tests, and the one that hears of all outcomes writes.
     """
@@ -37,14 +37,14 @@ class Conformance:
         """Have each report say which rules its test shows."""
         for item in items:
             for marker in item.iter_markers("rule"):
-                item.user_properties.append((PROPERTY, [sorted(marker.args), sorted(doors_of(item, marker))]))
+                item.user_properties.append((PROPERTY, [sorted(marker.args), sorted(entry_points_of(item, marker))]))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test that was skipped, or failed in any phase, does not show its rules."""
         if report.when == "call" or not report.passed:
             name = report.nodeid.partition("[")[0].removeprefix("tests/")
-            for rules, doors in (value for key, value in report.user_properties if key == PROPERTY):
-                key = (name, frozenset(rules), frozenset(doors))
+            for rules, transports in (value for key, value in report.user_properties if key == PROPERTY):
+                key = (name, frozenset(rules), frozenset(transports))
                 elsewhere = report.skipped and NEEDS_BOTH in str(report.longrepr)
                 self._elsewhere += elsewhere
                 self._outcomes[key] = self._outcomes.get(key, True) and (report.passed or elsewhere)
@@ -82,11 +82,11 @@ def _is_whole(config: pytest.Config) -> bool:
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not chosen
 
 
-def doors_of(item: pytest.Item, marker: pytest.Mark) -> frozenset[str]:
-    """The doors a test goes through; none for tests of the core.
+def entry_points_of(item: pytest.Item, marker: pytest.Mark) -> frozenset[str]:
+    """The transports a test goes through; none for tests of the core.
 
     Named by the marker's ``transport``, else by the parameter ``transport``, else by a parameter with a ``scheme``.
-    Raises pytest.UsageError for a door there is not.
+    Raises pytest.UsageError for a transport there is not.
     """
     callspec = getattr(item, "callspec", None)
     parameters = callspec.params if callspec is not None else {}
@@ -94,6 +94,8 @@ def doors_of(item: pytest.Item, marker: pytest.Mark) -> frozenset[str]:
     named = marker.kwargs.get("transport", parameters.get("transport", schemes[0] if schemes else ()))
     words = (named,) if isinstance(named, str) else tuple(named)
     try:
-        return frozenset(DOORS[word] for word in words)
+        return frozenset(ENTRY_POINTS[word] for word in words)
     except (KeyError, TypeError):
-        raise pytest.UsageError(f"{item.nodeid}: {named!r} is no transport; use one of {sorted(DOORS)}") from None
+        raise pytest.UsageError(
+            f"{item.nodeid}: {named!r} is no transport; use one of {sorted(ENTRY_POINTS)}"
+        ) from None

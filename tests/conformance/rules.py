@@ -1,6 +1,6 @@
 """The server rules of OpAMP as this project numbers them: strength, where each applies, and what it asks, in one line.
 
-Knows nothing of tests; `tests.conformance.page` brings the two together. ``applies`` names the doors at which a rule can
+Knows nothing of tests; `tests.conformance.page` brings the two together. ``applies`` names the transports at which a rule can
 be broken: a rule is shown only when a test shows it at each of them. ``SERVER`` is for what no single message can show.
 """
 
@@ -25,11 +25,11 @@ class Rule:
 
 
 def _rules(table: str) -> tuple[Rule, ...]:
-    doors = {"both": BOTH, "ws": (WS,), "http": (HTTP,), "server": (SERVER,)}
+    transports = {"both": BOTH, "ws": (WS,), "http": (HTTP,), "server": (SERVER,)}
     found = []
     for line in table.strip().splitlines():
         number, strength, applies, text = (part.strip() for part in line.split("|", 3))
-        found.append(Rule(f"S-{number}", strength, doors[applies], text))
+        found.append(Rule(f"S-{number}", strength, transports[applies], text))
     return tuple(found)
 
 

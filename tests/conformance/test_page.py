@@ -14,9 +14,9 @@ from tests.live_server import ROOT
 DESIGN_NUMBERS = [f"S-{number:02d}" for number in range(1, 119)]
 
 
-def showing(*doors: str, passed: bool = True, rule: str = "S-42") -> Showing:
+def showing(*transports: str, passed: bool = True, rule: str = "S-42") -> Showing:
     """What one test showed."""
-    return Showing("protocol/test_some.py::test_it", frozenset({rule}), frozenset(doors), passed)
+    return Showing("protocol/test_some.py::test_it", frozenset({rule}), frozenset(transports), passed)
 
 
 class TestVerdict:
@@ -36,7 +36,7 @@ class TestVerdict:
     def test_one_failure_outweighs_all(self) -> None:
         assert verdict(self.RULE, [showing(WS), showing(HTTP), showing(passed=False)]) == "failed"
 
-    def test_a_rule_about_the_server_needs_no_door(self) -> None:
+    def test_a_rule_about_the_server_needs_no_entry_point(self) -> None:
         assert verdict(Rule("S-114", "SEC", (SERVER,), "no keys"), [showing(rule="S-114")]) == "shown"
 
 
@@ -53,7 +53,7 @@ class TestPage:
         assert "| shown | `" not in page
         assert page.count("| missing |  |\n") == len(DESIGN_NUMBERS)
 
-    def test_a_row_names_its_tests_and_doors(self) -> None:
+    def test_a_row_names_its_tests_and_entry_points(self) -> None:
         row = next(line for line in render([showing(WS), showing(HTTP)]).splitlines() if line.startswith("| S-42 "))
         assert row.endswith("| shown | `protocol/test_some.py::test_it` (http, websocket) |")
 

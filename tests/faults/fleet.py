@@ -11,7 +11,7 @@ from typing import Any, Self
 from agents.reports import RemoteConfigStatuses
 from simulator.agent import SimulatedAgent
 from simulator.clients import Server
-from simulator.fleet import Fleet, FleetPlan
+from simulator.fleet import FleetPlan, SimulatedFleet
 from simulator.tally import Tally
 from tests.live_server import LiveServer
 
@@ -39,7 +39,7 @@ class FaultFleet:
             fail_share=0.0,
             connects_per_second=500.0,
         )
-        self._fleet = Fleet(self.plan)
+        self._fleet = SimulatedFleet(self.plan)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._error: BaseException | None = None

@@ -204,7 +204,7 @@ def test_nothing_is_lost_and_nobody_is_shown_disconnected(site: Site, rounds: in
         for ahead in JUMPS + (MORE_JUMPS if rounds > 1 else []):
             jump_in_a_rollout(site, judge, fleets, ahead)
             if site.broker is not None and ahead == -HOUR:
-                change_that_nobody_is_rung_for(site, site.broker, fleets)
+                change_that_nobody_is_woken_for(site, site.broker, fleets)
         ghost = Ghost(site.servers[0])
         since = Stopwatch()
         jump_in_a_rollout(site, judge, fleets, timedelta())
@@ -257,7 +257,7 @@ def jump_in_a_rollout(site: Site, judge: LiveServer, fleets: Sequence[FaultFleet
     judge.eventually(seen_in_time, 20, f"all were seen lately, {shown_ahead} ahead")
 
 
-def change_that_nobody_is_rung_for(site: Site, broker: RedisServer, fleets: Sequence[FaultFleet]) -> None:
+def change_that_nobody_is_woken_for(site: Site, broker: RedisServer, fleets: Sequence[FaultFleet]) -> None:
     """A change is made where the clock is an hour behind, and the ring is lost: the other process finds it by itself."""
     broker.kill9()
     try:

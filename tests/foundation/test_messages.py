@@ -1,4 +1,4 @@
-"""Sentences: English everywhere, and the reader's language where a door shows them."""
+"""Sentences: English everywhere, and the reader's language where an entry point shows them."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pytest_django import Settings
 
 from opamp_platform.checks import (
     agent_credentials_have_what_they_need,
-    doors_are_closed,
+    entry_points_are_closed,
     pool_holds_the_threads,
     several_workers,
 )
@@ -86,6 +86,6 @@ def test_agent_credentials_have_what_they_need(
 )
 def test_doors_are_closed(settings: Settings, secret: str, hosts: list[str], expected: list[str]) -> None:
     settings.OPAMP_SECRET_KEY, settings.ALLOWED_HOSTS = secret, hosts
-    found = doors_are_closed(None)
+    found = entry_points_are_closed(None)
     assert [message.id for message in found] == expected
     assert all(message.hint for message in found)

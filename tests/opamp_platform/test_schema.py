@@ -162,7 +162,7 @@ def test_every_operation_keeps_the_documents_word(api):
     assert found.calls >= 4 * len(operations)
     for operation in operations:
         statuses = found.statuses[operation.label]
-        # Proof that calls are signed in and get past the door.
+        # Proof that calls are signed in and get past the entry point.
         assert not statuses & {401, 403}, operation.label
         assert operation.method in _WRITES or 200 in statuses, operation.label
         assert operation.method not in _WRITES or statuses & {200, 201, 202, 204, 409}, (operation.label, statuses)

@@ -26,7 +26,7 @@ from tests.plain_http import post
 pytestmark = needs_several_processes
 TIMEOUT = 20.0
 ACCEPTS_SETTINGS = 0x100
-# A process that were not rung would look for changes by itself every three seconds.
+# A process that were not woken would look for changes by itself every three seconds.
 AT_ONCE_SECONDS = 1.0
 
 

@@ -127,7 +127,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.accept"})
 
     def answer(_message: bytes) -> bytes | None:
-        """Leaves every message to be received; like a door's, it has what the answer would be sent with."""
+        """Leaves every message to be received; like an entry point's, it has what the answer would be sent with."""
         return None if send else b""
 
     scope["extensions"][ANSWERS_AT_ONCE](answer)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from opamp_server.waiting import Flag, Mailbox
+from opamp_server.waiting import Mailbox, WakeFlag
 
 
 async def received(mailbox: Mailbox[int]) -> int:
@@ -79,11 +79,11 @@ class TestMailbox:
 
 class TestFlag:
     def test_nobody_waits_while_it_is_set(self) -> None:
-        asyncio.run(asyncio.wait_for(Flag().wait(), 10))
+        asyncio.run(asyncio.wait_for(WakeFlag().wait(), 10))
 
     def test_all_who_wait_go_on_when_it_is_set(self) -> None:
         async def body() -> None:
-            flag = Flag()
+            flag = WakeFlag()
             flag.clear()
             flag.clear()
             waiting = [asyncio.create_task(flag.wait()) for _ in range(3)]

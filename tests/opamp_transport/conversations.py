@@ -62,14 +62,14 @@ class Line:
 
     async def hear(self, agent: FakeAgent) -> opamp_pb2.ServerToAgent:
         """What the server has to say of its own accord: pushed, or the answer to the next poll."""
-        await settled()
+        await processed()
         if self.socket is not None:
             return await self.socket.receive()
         return await self.exchange(agent.message())
 
     async def nothing_comes(self, agent: FakeAgent) -> bool:
         """True when the server has nothing to say."""
-        await settled()
+        await processed()
         if self.socket is not None:
             return await self.socket.nothing_comes()
         reply = await self.exchange(agent.message())
@@ -80,7 +80,7 @@ class Line:
         return await self.exchange(agent.message(**{**agent.full_parts(), **parts}))
 
 
-async def settled() -> None:
+async def processed() -> None:
     """Wait until the server has worked off its queue."""
     await runtime.current().report_queue.drain()
 

@@ -1,4 +1,4 @@
-"""Credentials of single agents at both doors (S-115, S-117): given, used, shown for another agent, revoked, enrolled anew."""
+"""Credentials of single agents over both transports (S-115, S-117): given, used, shown for another agent, revoked, given anew."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
-from agents.credentials import AgentCredential, Denial, new_number, read, text_of
+from agents.credentials import AgentCredential, Denial, new_number, read_credential, text_of
 from agents.models import Agent, AgentEvent
 from agents.opamp.connection_settings import SETTINGS_PAUSE
 from agents.services import commands, credentials, editing, identity
@@ -22,7 +22,7 @@ from opamp_transport import runtime
 from opamp_transport.consumers import websocket
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import COLLECTOR, FakeAgent, Socket, eventually, post, run
-from tests.opamp_transport.conversations import BOTH, Line, events_of, is_known, lose_memory, row_of, settled
+from tests.opamp_transport.conversations import BOTH, Line, events_of, is_known, lose_memory, processed, row_of
 from tests.opamp_transport.test_connection_settings import (
     ACCEPTS_SETTINGS,
     HEARTBEAT,
@@ -65,7 +65,7 @@ async def given(transport: str, agent: FakeAgent) -> str:
     """Have ``agent`` come in with the shared secret; returns the credential it is given."""
     async with Line(transport, SHARED) as line:
         text = offered(await line.tell_all(agent))
-    assert read(text, key=project.SECRET_KEY) is not None
+    assert read_credential(text, key=project.SECRET_KEY) is not None
     return text
 
 
@@ -142,7 +142,9 @@ class TestGiven:
             assert SECRET not in str(reply)
             assert settings_offer.destination_endpoint.endswith("://opamp.example:8443/v1/opamp")
             row = await row_of(agent)
-            assert read(text, key=project.SECRET_KEY) == AgentCredential(agent.uid, row.credential_number or 0)
+            assert read_credential(text, key=project.SECRET_KEY) == AgentCredential(
+                agent.uid, row.credential_number or 0
+            )
             assert row.credential_issued_at is not None
             assert row.credential_used_at is None
             # Nobody used it yet, so the secret still is enough.
@@ -288,7 +290,7 @@ class TestUsed:
             agent = FakeAgent(capabilities=TAKES)
             async with Line(transport, with_own(await enrolled(transport, agent))) as line:
                 await line.exchange(agent.message())
-                await settled()
+                await processed()
                 counted = [0]
                 here = runtime.current()
                 submit = here.report_queue.submit
@@ -348,7 +350,7 @@ class TestShownForAnother:
             thief, victim, nobody = (FakeAgent(capabilities=TAKES) for _ in range(3))
             text = await enrolled(transport, thief)
             await enrolled(transport, victim)
-            await settled()
+            await processed()
             before = await row_of(victim)
             counted = refusals(transport, Denial.FOREIGN.value)
             victim.labels = {"stolen": "yes"}
@@ -427,7 +429,7 @@ class TestTwoConnections:
             agent = FakeAgent(capabilities=TAKES)
             async with Socket(with_own(await enrolled("websocket", agent))) as own:
                 await own.exchange(agent.message())
-                await settled()
+                await processed()
                 for _ in range(2):
                     assert await denial("websocket", SHARED, agent.message(count=False)) is Denial.SHARED
                 row = await row_of(agent)
@@ -445,7 +447,7 @@ class TestTwoConnections:
                 text = offered(await old.exchange(agent.message(**agent.full_parts())))
                 async with Socket(with_own(text)) as own:
                     await own.exchange(agent.message())
-                    await settled()
+                    await processed()
                     assert await rejected(old, await old.exchange(agent.message())) is Denial.SHARED
                     assert (await row_of(agent)).connected
                     assert not (await own.exchange(agent.message(count=False))).HasField("error_response")
@@ -476,7 +478,7 @@ class TestRevoked:
             agent = FakeAgent(capabilities=TAKES)
             async with Socket(with_own(await enrolled("websocket", agent))) as socket:
                 await socket.exchange(agent.message())
-                await settled()
+                await processed()
                 await revoke(agent)
                 assert await rejected(socket, await socket.receive()) is Denial.REVOKED
 
@@ -493,7 +495,7 @@ class TestRevoked:
             agent = FakeAgent(capabilities=TAKES)
             async with Socket(with_own(await enrolled("websocket", agent))) as socket:
                 await socket.exchange(agent.message())
-                await settled()
+                await processed()
                 await Agent.objects.aupdate(credential_revoked_at=timezone.now())
                 await runtime.current().find_missed_changes()
                 assert await rejected(socket, await socket.receive()) is Denial.REVOKED
@@ -507,13 +509,13 @@ class TestRevoked:
             async with Socket(SHARED) as gateway:
                 for agent in (first, second):
                     await gateway.exchange(agent.message(**agent.full_parts()))
-                await settled()
+                await processed()
                 await revoke(first)
                 pushed = await gateway.receive()
                 assert named_in(pushed.error_response.error_message) is Denial.REVOKED
                 assert not (await row_of(first)).connected
                 await runtime.current().find_missed_changes()
-                await settled()
+                await processed()
                 assert await gateway.nothing_comes()
                 for _ in range(2):
                     assert (await gateway.exchange(first.message())).HasField("error_response")
@@ -554,9 +556,9 @@ class TestRevoked:
             line = Line("http", with_own(text))
             for _ in range(3):
                 await line.exchange(agent.message())
-            await settled()
+            await processed()
             await revoke(agent)
-            await settled()
+            await processed()
             assert await denial("http", with_own(text), agent.message()) is Denial.REVOKED
 
         run(body())
@@ -573,9 +575,9 @@ def test_a_connected_agent_that_may_enrol_gets_another_credential_and_keeps_the_
         text = await enrolled(transport, agent)
         async with Line(transport, with_own(text)) as line:
             await line.exchange(agent.message())
-            await settled()
+            await processed()
             await allow(agent)
-            await settled()
+            await processed()
             second = offered(await line.exchange(agent.message()))
             assert second not in {"", text}
         assert await denial(transport, with_own(text), agent.message()) is None
@@ -593,7 +595,7 @@ def test_forgetting_an_agent_ends_its_credential_for_good(transport: str) -> Non
         text = await enrolled(transport, agent)
         row = await row_of(agent)
         await sync_to_async(editing.forget_agents)([row.pk], by=None)
-        await settled()
+        await processed()
         assert await denial(transport, with_own(text), agent.message()) is Denial.OUTDATED
         assert not await is_known(agent)
         agent.sequence_num = -1

@@ -1,4 +1,4 @@
-"""Limits at the doors, driven through the real application: overload, too many agents, too large replies, log lines."""
+"""Limits at the entry points, driven through the real application: overload, too many agents, too large replies, log lines."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from configurations.models import Assignment, Configuration, Revision
 from opamp_transport import runtime
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import APPLIED, FAILED
-from tests.opamp_transport.conversations import GOODBYE, Line, publish, retry, row_of, settled
+from tests.opamp_transport.conversations import GOODBYE, Line, processed, publish, retry, row_of
 from tests.opamp_transport.failure_ledger import Ledger
 from tests.opamp_transport.obeying_client import ACCEPTS_REMOTE_CONFIG, PARTS, Client, Ending
 
@@ -224,7 +224,7 @@ class Convergence(RuleBasedStateMachine):
 
     async def _take_pushes(self) -> bool:
         busy = False
-        await settled()
+        await processed()
         while self.agent.line.socket is not None and not await self.agent.line.socket.nothing_comes(0.002):
             busy |= self._obey(await self.agent.line.socket.receive())
         return busy
@@ -236,7 +236,7 @@ class Convergence(RuleBasedStateMachine):
         self._note_told(message)
         if self.agent.line.socket is not None:
             await self.agent.line.socket.send(message)
-            await settled()
+            await processed()
             self.ledger.sent = bytes.fromhex((await row_of(self.agent)).assignment.offered_hash)
             await self._drop()
         else:
@@ -263,7 +263,7 @@ class Convergence(RuleBasedStateMachine):
         if busy:
             await self._talk(set(self.agent.untold))
         await old.__aexit__(None, None, None)
-        await settled()
+        await processed()
 
     async def _reconnect(self, goodbye: bool) -> None:
         if goodbye:
@@ -273,7 +273,7 @@ class Convergence(RuleBasedStateMachine):
             self.agent.last = None
             self.agent.offered.clear()
         await self._drop()
-        await settled()
+        await processed()
         await self._talk(set(self.agent.untold))
 
     async def _restart_agent(self) -> None:

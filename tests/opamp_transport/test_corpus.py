@@ -1,4 +1,4 @@
-"""Every message of the corpus at both doors: it gets what the manifest says, and nobody else notices.
+"""Every message of the corpus at both entry points: it gets what the manifest says, and nobody else notices.
 
 A case is sent on a connection of its own beside a healthy agent, which is asked after each. Nothing but the sender of an
 accepted message may have a row changed, and nothing may be logged as an error.
@@ -70,7 +70,7 @@ def http_outcomes(case: Case) -> set[str]:
 
 
 async def over_websocket(case: Case) -> str:
-    """Send one case to the door."""
+    """Send one case to the entry point."""
     content = case.content()
     async with Socket() as socket:
         message: dict[str, object] = {"bytes": content if case.kind == "frame" else b"\x00" + content}
@@ -85,7 +85,7 @@ async def over_websocket(case: Case) -> str:
 
 
 async def over_http(case: Case) -> str:
-    """Send one case to the door."""
+    """Send one case to the entry point."""
     answer = await post(case.content(), case.headers)
     if answer.status != 200:
         return str(answer.status)

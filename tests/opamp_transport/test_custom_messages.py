@@ -24,9 +24,9 @@ from tests.opamp_transport.conversations import (
     events_of,
     is_known,
     lose_memory,
+    processed,
     publish,
     row_of,
-    settled,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -167,7 +167,7 @@ class TestFromTheAgent:
                 await line.tell_all(agent)
                 reply = await line.exchange(agent.message(**says(b"x" * 100_000, OTHER)))
                 assert not reply.HasField("error_response")
-                await settled()
+                await processed()
                 assert taken == []
                 [(_, told)] = await events_of(agent, "custom_message")
                 assert (told["size"], len(base64.b64decode(told["data_base64"]))) == (100_000, 2048)
@@ -189,7 +189,7 @@ class TestFromTheAgent:
             async with Line(transport) as line:
                 reply = await line.exchange(agent.message(**agent.full_parts(), **says(b"1")))
                 assert reply.remote_config.config_hash == wanted
-                await settled()
+                await processed()
                 assert await is_known(agent)
                 assert "no idea" in (await events_of(agent, "custom_message"))[-1][1]["failed"]
                 assert not (await line.exchange(agent.message())).flags

@@ -12,7 +12,7 @@ from agents.events import AgentTimelineEvent
 from agents.models import AgentEvent
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import FakeAgent, run
-from tests.opamp_transport.conversations import BOTH, GOODBYE, PROD, Line, events_of, publish, settled
+from tests.opamp_transport.conversations import BOTH, GOODBYE, PROD, Line, events_of, processed, publish
 from tests.subscriptions import calls_with, subscribed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +37,7 @@ def test_a_subscriber_hears_after_the_commit_what_the_timeline_says(transport: s
                 await line.tell_all(agent)
                 await line.exchange(agent.message(health=opamp_pb2.ComponentHealth(last_error="broken")))
                 await line.exchange(agent.message(**GOODBYE))
-                await settled()
+                await processed()
         told = [event for call in calls for event in call]
         assert [(event.kind, event.data) for event in told] == await events_of(agent)
         assert {"registered", "offered", "health", "disconnected"} <= {event.kind for event in told}

@@ -27,9 +27,9 @@ from tests.opamp_transport.conversations import (
     is_known,
     lose_memory,
     parts_of,
+    processed,
     publish,
     row_of,
-    settled,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -297,7 +297,7 @@ class TestDuplicates:
                         assert parts_of(await old.exchange(message)) == {"instance_uid", "capabilities"}
                         assert not (await new.exchange(agent.message())).HasField("agent_identification")
                     assert (await row_of(agent)).healthy
-                await settled()
+                await processed()
                 await new.tell_all(agent)
                 for _ in range(3):
                     assert not (await new.exchange(agent.message())).HasField("agent_identification")
@@ -319,7 +319,7 @@ class TestDuplicates:
                     await new.tell_all(agent)
                     await old.exchange(late)
                     assert not (await new.exchange(agent.message())).HasField("agent_identification")
-                await settled()
+                await processed()
                 assert not (await new.exchange(agent.message())).HasField("agent_identification")
                 assert (await row_of(agent)).connected
 
@@ -400,7 +400,7 @@ class TestDuplicates:
                 assert (await row_of(agent)).transport == "http"
                 changed = await publish()
                 assert (await Line("http").hear(agent)).remote_config.config_hash == changed
-            await settled()
+            await processed()
             assert (await row_of(agent)).connected
 
         run(body())

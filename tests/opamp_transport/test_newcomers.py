@@ -1,4 +1,4 @@
-"""New agents that are too many, as they meet the doors: put off with the time to come back, and no hindrance to others."""
+"""New agents that are too many, as they meet the entry points: put off with the time to come back, and no hindrance to others."""
 
 from __future__ import annotations
 

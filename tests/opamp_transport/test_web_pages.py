@@ -1,4 +1,4 @@
-"""No web page is an agent: what the doors answer to requests with an ``Origin``, and to strangers where nobody is asked."""
+"""No web page is an agent: what the entry points answer to requests with an ``Origin``, and to strangers where nobody is asked."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from opamp_transport.protocol.framing import wrap
 from simulator.clients import Server
-from simulator.fleet import Fleet, FleetPlan
+from simulator.fleet import FleetPlan, SimulatedFleet
 from simulator.tally import Tally
 from tests.simulator.server_messages import offer
 
@@ -39,7 +39,7 @@ async def tally_after(connections: Sequence[Sequence[bytes]]) -> Tally:
             server=Server(f"ws://127.0.0.1:{port}/v1/opamp", {}), over_http=False, count=1, labels={}, seed=1,
             heartbeat_seconds=30, apply_seconds=0, fail_share=0, connects_per_second=100,
         )  # fmt: skip
-        fleet, stop = Fleet(plan), asyncio.Event()
+        fleet, stop = SimulatedFleet(plan), asyncio.Event()
         running = asyncio.create_task(fleet.run(stop))
         async with asyncio.timeout(TIMEOUT):
             await finished.wait()

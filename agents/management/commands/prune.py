@@ -24,7 +24,7 @@ class Command(BaseCommand):
         """One line for each kind: what was deleted, or would be."""
         at = read_database_clock().at
         verb = "would be deleted" if options["dry_run"] else "deleted"
-        for kind in retention.Kind:
+        for kind in retention.PrunedKind:
             if options["dry_run"]:
                 count = retention.count_overdue(kind, at=at)
             else:

@@ -17,7 +17,7 @@ import uvloop
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from simulator.clients import Server
-from simulator.fleet import Fleet, FleetPlan, report
+from simulator.fleet import FleetPlan, SimulatedFleet, report
 
 _SCHEMES = {"ws": {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}}
 _SCHEMES["http"] = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
@@ -68,9 +68,9 @@ class Command(BaseCommand):
         )
         _raise_file_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self.simulate(Fleet(plan), options["duration"], options["summary_seconds"]))
+            runner.run(self.simulate(SimulatedFleet(plan), options["duration"], options["summary_seconds"]))
 
-    async def simulate(self, fleet: Fleet, duration: float, summary_seconds: float) -> None:
+    async def simulate(self, fleet: SimulatedFleet, duration: float, summary_seconds: float) -> None:
         """Run the fleet, its summary and its clock together."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
-"""People × doors: for every URL, every method and every kind of caller, whether it lets them in.
+"""People × entry points: for every URL, every method and every kind of caller, whether it lets them in.
 
-`DOORS` declares the right that each URL needs; `PEOPLE` what each person has. The verdict that is expected follows from these
+`ENTRY_POINTS` declares the right that each URL needs; `PEOPLE` what each person has. The expected verdict follows from these
 two and from nothing the code does. A URL that is not declared fails the first test: who adds one says here whose it is.
 """
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
-# --- What doors need -------------------------------------------------------------------------------------------------
+# --- What entry points need -------------------------------------------------------------------------------------------------
 
 PUBLIC: frozenset[str] = frozenset({"public"})
 SIGNED_IN: frozenset[str] = frozenset()
@@ -37,34 +37,34 @@ SIGNED_IN: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Door:
+class EntryPoint:
     """What each method needs; ``None`` stands for all that are not named. ``staff``: a page of the portal."""
 
     needs: dict[str | None, frozenset[str]]
     staff: bool = False
 
 
-def page(*rights: str, post: str = "") -> Door:
+def page(*rights: str, post: str = "") -> EntryPoint:
     """A page; ``post`` is the right to send its form, where that is not the same as to see it."""
     needs: dict[str | None, frozenset[str]] = {None: frozenset(rights)}
     if post:
         needs |= {method: frozenset(post.split()) for method in ("POST", "PUT", "PATCH", "DELETE")}
-    return Door(needs, staff=True)
+    return EntryPoint(needs, staff=True)
 
 
-def rest(**needs: str) -> Door:
+def rest(**needs: str) -> EntryPoint:
     """A REST URL: the rights of each method that there is."""
     rights: dict[str | None, frozenset[str]] = {
         method.upper(): frozenset(text.split()) for method, text in needs.items()
     }
     if "GET" in rights:
-        return Door(rights | {"HEAD": rights["GET"], "OPTIONS": rights["GET"]})
+        return EntryPoint(rights | {"HEAD": rights["GET"], "OPTIONS": rights["GET"]})
     # Whoever may see the things may ask what can be done to them.
     seeing = {re.sub(r"\.[a-z]+_", ".view_", right) for needed in rights.values() for right in needed}
-    return Door(rights | {"OPTIONS": frozenset(seeing)})
+    return EntryPoint(rights | {"OPTIONS": frozenset(seeing)})
 
 
-def crud(model: str) -> dict[str, Door]:
+def crud(model: str) -> dict[str, EntryPoint]:
     """The stock pages of a ModelAdmin at ``app/model``."""
     app, name = model.split("/")
     right = f"{app}.{{}}_{name}".format
@@ -87,17 +87,17 @@ ADD_C, DROP_C = "configurations.add_configuration", "configurations.delete_confi
 AGENT, CONFIGURATION = "api/v1/^agents/(?P<instance_uid>[^/]+)", "api/v1/^configurations/(?P<name>[^/]+)"
 A_PAGE, C_PAGE = "admin/agents/agent/<int:pk>", "admin/configurations/configuration"
 
-DOORS: dict[str, Door] = {
-    "": Door({None: PUBLIC}),
-    "i18n/setlang/": Door({None: PUBLIC}),
-    "^health/live/?$": Door({None: PUBLIC}),
-    "^health(?:/ready)?/?$": Door({None: PUBLIC}),
-    "^metrics/?$": Door({None: PUBLIC}),
+ENTRY_POINTS: dict[str, EntryPoint] = {
+    "": EntryPoint({None: PUBLIC}),
+    "i18n/setlang/": EntryPoint({None: PUBLIC}),
+    "^health/live/?$": EntryPoint({None: PUBLIC}),
+    "^health(?:/ready)?/?$": EntryPoint({None: PUBLIC}),
+    "^metrics/?$": EntryPoint({None: PUBLIC}),
     # The portal itself.
     "admin/": page(),
-    "admin/login/": Door({None: PUBLIC}),
+    "admin/login/": EntryPoint({None: PUBLIC}),
     # Whoever is not in leaves without having been.
-    "admin/logout/": Door({None: PUBLIC}),
+    "admin/logout/": EntryPoint({None: PUBLIC}),
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
     "admin/connect/": page(SEE_A),
@@ -140,8 +140,8 @@ DOORS: dict[str, Door] = {
     f"{C_PAGE}/<int:pk>/secrets/file/": page(SEE_C, "agents.reveal_secrets"),
     f"{C_PAGE}/retry/<int:agent_id>/": page(EDIT_A, SEE_C),
     # REST.
-    "api/v1": Door({None: SIGNED_IN}),
-    "api/v1/^": Door({None: SIGNED_IN}),
+    "api/v1": EntryPoint({None: SIGNED_IN}),
+    "api/v1/^": EntryPoint({None: SIGNED_IN}),
     "api/v1/^schema/?$": rest(get=""),
     "api/v1/^docs/?$": rest(get=""),
     "api/v1/^agents/?$": rest(get=SEE_A),
@@ -194,8 +194,8 @@ def urls(resolver: URLResolver | None = None, before: str = "") -> Iterator[str]
 
 def test_every_url_says_whose_it_is():
     there = set(urls())
-    assert there - DOORS.keys() == set(), "declare in DOORS which right these need"
-    assert DOORS.keys() - there == set(), "these are gone: take them out of DOORS"
+    assert there - ENTRY_POINTS.keys() == set(), "declare in ENTRY_POINTS which right these need"
+    assert ENTRY_POINTS.keys() - there == set(), "these are gone: take them out of ENTRY_POINTS"
 
 
 # --- Who calls -------------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def rights_of_roles() -> dict[str, Rights]:
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody at the door, and what they may on pages and over REST; ``None`` where they are nobody."""
+    """Somebody at the entry point, and what they may on pages and over REST; ``None`` where they are nobody."""
 
     name: str
     client: Client
@@ -272,20 +272,20 @@ def with_token(text: str) -> Client:
     return Client(HTTP_AUTHORIZATION=f"Bearer {text}")
 
 
-def expected(door: Door, method: str, caller: Caller) -> str:
+def expected(entry: EntryPoint, method: str, caller: Caller) -> str:
     """``in``, ``out``, or ``absent``: there is no such method, or nobody may know."""
-    needs = door.needs.get(method, door.needs.get(None))
+    needs = entry.needs.get(method, entry.needs.get(None))
     if needs is None:
         return "absent"
     if needs == PUBLIC:
         return "in"
-    may = caller.pages if door.staff else caller.rest
+    may = caller.pages if entry.staff else caller.rest
     if may is None:
         return "out"
     return "in" if all(map(may, needs)) else "out"
 
 
-# --- At the door -----------------------------------------------------------------------------------------------------
+# --- At the entry point -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -338,7 +338,7 @@ def verdict(answer: Any) -> str:
 
 # A method that is not there may also be refused for want of a right; and pages answer 405 to methods that they have not.
 AS_GOOD = {("absent", "out"), ("out", "absent"), ("in", "absent")}
-# Who tries methods that a door does not have, or that are the same view again.
+# Who tries methods that an entry point does not have, or that are the same view again.
 A_FEW = {"anonymous", "no role, session", "viewer, token", "administrator, token"}
 
 
@@ -346,16 +346,16 @@ A_FEW = {"anonymous", "no role, session", "viewer, token", "administrator, token
 def test_everybody_comes_in_where_they_may_and_nowhere_else(everybody, things, settings, portal_pages):
     settings.OPAMP_AGENT_CREDENTIALS = True
     holes: list[str] = []
-    for pattern, door in DOORS.items():
+    for pattern, entry in ENTRY_POINTS.items():
         if pattern.startswith("api/") is portal_pages:
             continue
         url = address(pattern, things)
-        declared = {"GET", "POST"} if None in door.needs else door.needs.keys() - {"HEAD", "OPTIONS"}
+        declared = {"GET", "POST"} if None in entry.needs else entry.needs.keys() - {"HEAD", "OPTIONS"}
         for method in METHODS:
             for caller in everybody:
                 if method not in declared and caller.name not in A_FEW:
                     continue
-                want, got = expected(door, method, caller), verdict(called(caller.client, method, url))
+                want, got = expected(entry, method, caller), verdict(called(caller.client, method, url))
                 if got != want and (want, got) not in AS_GOOD:
                     holes.append(f"{method} {url} as {caller.name}: {got}, not {want}")
     assert not holes, f"{len(holes)} holes:\n" + "\n".join(holes[:60])
