@@ -165,12 +165,15 @@ class _Reading(Generic[_Row]):
         self._names = [field.attname for field in model._meta.concrete_fields]
         end = len(self._names)
         self._columns = [field.get_col(model._meta.db_table) for field in model._meta.concrete_fields]
-        # What belongs to it: the relation, the names of its fields, and which of the columns they are.
-        self._beside: list[tuple[Any, list[str], slice]] = []
+        # What belongs to it: the relation, the names of its fields, which of the columns they are, and where its key is.
+        self._beside: list[tuple[Any, list[str], slice, int]] = []
         for relation in beside:
             fields = relation.related_model._meta.concrete_fields
             self._columns += [field.get_col(relation.related_model._meta.db_table) for field in fields]
-            self._beside.append((relation, [field.attname for field in fields], slice(end, end := end + len(fields))))
+            key = end + fields.index(relation.related_model._meta.pk)
+            self._beside.append(
+                (relation, [field.attname for field in fields], slice(end, end := end + len(fields)), key)
+            )
 
     def keys(self, name: str, values: Sequence[Any]) -> Any:
         """The parameter for many values of this field."""
@@ -191,9 +194,12 @@ class _Reading(Generic[_Row]):
                 for convert in converters:
                     values[position] = convert(values[position], column, connection)
             row = self._model.from_db(alias, self._names, values[: len(self._names)])
-            for relation, names, columns in self._beside:
+            for relation, names, columns, key in self._beside:
+                if values[key] is None:
+                    relation.set_cached_value(row, None)
+                    continue
                 other = relation.related_model.from_db(alias, names, values[columns])
-                relation.set_cached_value(row, other if other.pk is not None else None)
+                relation.set_cached_value(row, other)
                 relation.remote_field.set_cached_value(other, row)
             rows.append(row)
         return rows

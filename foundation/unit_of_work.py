@@ -1,4 +1,4 @@
-"""The rows of one transaction while they are worked on: which are new, which fields of others changed; each is written once.
+"""The rows of one transaction while they are worked on: new, changed and deleted ones; each is written once.
 
 It must not know what the rows mean. Whoever makes one owns the transaction and has locked the rows.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from foundation.bulk_sql import bulk_insert, bulk_save, is_new
 
@@ -22,6 +22,7 @@ class UnitOfWork:
         self._new: dict[type[Model], list[Model]] = {}
         # By identity: a new row may have no key yet. The row itself is kept, so that no other one gets its identity.
         self._changed: dict[int, tuple[Model, set[str]]] = {}
+        self._deleted: dict[type[Model], list[Model]] = {}
 
     def insert(self, row: Model) -> None:
         """Have ``row`` inserted by `save`; rows of one model either all have a key or all get one from the database."""
@@ -43,6 +44,10 @@ class UnitOfWork:
         else:
             known[1].update(names)
 
+    def delete(self, row: Model) -> None:
+        """Have ``row`` deleted by `save`, whatever changed in it; it is no new one."""
+        self._deleted.setdefault(type(row), []).append(row)
+
     def changes_of(self, row: Model) -> frozenset[str] | set[str]:
         """The names of the fields that were changed."""
         known = self._changed.get(id(row))
@@ -53,6 +58,10 @@ class UnitOfWork:
 
         New rows that nobody wanted inserted are left out.
         """
+        for model, gone in self._deleted.items():
+            for row in gone:
+                self._changed.pop(id(row), None)
+            QuerySet(model).filter(pk__in=[row.pk for row in gone]).delete()
         by_model: dict[type[Model], list[tuple[Model, set[str]]]] = {}
         for row, names in self._changed.values():
             if not is_new(row):
@@ -63,3 +72,4 @@ class UnitOfWork:
             bulk_save(changes)
         self._new.clear()
         self._changed.clear()
+        self._deleted.clear()

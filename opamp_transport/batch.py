@@ -21,6 +21,7 @@ from agents.reports import CustomMessage, RemoteConfigStatuses
 from agents.services import credentials, identity
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease
 from agents.services.batch import Batch, BatchAgent, ReportingAgent
+from agents.services.duplicate_uids import both_speak, known_duplicate
 from agents.services.leases import disconnect
 from agents.services.offers import LockMissed
 from agents.services.quotas import Quotas
@@ -146,7 +147,7 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, P
     batch: Batch[BatchAgent] = Batch(at)
     try:
         here: list[BatchAgent] = []
-        for agent in Agent.objects.filter(instance_uid__in=list(woken)).locked():
+        for agent in Agent.objects.filter(instance_uid__in=list(woken)).select_related("duplicate_uid").locked():
             uid, held = agent.instance_uid, agent.lease_id == woken[agent.instance_uid].id
             if agent.credential_revoked_at is not None:
                 processed[uid] = _rejected(uid, Denial.REVOKED)
@@ -161,7 +162,7 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, P
             agent = member.agent
             reply = unsolicited(agent.instance_uid, member.known(), _wanted(batch, member))
             left = _note_sent(batch, member, reply or Reply(instance_uid=agent.instance_uid.bytes))
-            more_due = left or bool(agent.rival_lease)
+            more_due = left or both_speak(known_duplicate(agent))
             processed[agent.instance_uid] = Processed(agent.pk, agent.capabilities, reply, more_due)
         batch.save()
         write_lines(event for member in batch.agents for event in member.events)
@@ -178,9 +179,9 @@ def _rejected(uid: UUID, denial: Denial | Excess | None) -> Processed:
     if denial is None:
         raise ValueError("nothing speaks against this agent")
     if isinstance(denial, Excess):
-        error = ErrorResponse(ErrorType.UNAVAILABLE, denial.sentence, float(retry_after_seconds()))
+        error = ErrorResponse(ErrorType.UNAVAILABLE, denial.text, float(retry_after_seconds()))
     else:
-        error = ErrorResponse(ErrorType.BAD_REQUEST, denial.sentence)
+        error = ErrorResponse(ErrorType.BAD_REQUEST, denial.text)
     return Processed(0, reply=Reply(instance_uid=uid.bytes, error=error), owned=False, denial=denial)
 
 
@@ -212,7 +213,8 @@ def _wake_concerned(batch: Batch[ReportingAgent]) -> None:
         {
             member.agent.instance_uid
             for member in batch.agents
-            if (member.displaced and member.agent.rival_lease) or member.agent.credential_used_at == batch.at
+            if (member.displaced and both_speak(known_duplicate(member.agent)))
+            or member.agent.credential_used_at == batch.at
         }
     )
 

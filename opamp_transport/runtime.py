@@ -24,7 +24,6 @@ from agents.services.arrivals import Lease
 from agents.services.leases import Claim
 from agents.services.processes import ProcessWatch
 from agents.services.quotas import Quotas
-from agents.services.retention import ClockTrial
 from foundation import wakeups
 from foundation.clock import clock, read_database_clock
 from opamp_transport import metrics
@@ -88,7 +87,6 @@ class Runtime:
         # Decoding takes many times the bytes of a message: never for several large ones at once (S-111).
         self.large_messages = asyncio.Semaphore(1)
         self.watch = ProcessWatch()
-        self.trial = ClockTrial()
         self.leads = False
         self._looked_at = self.started_at
         self._collections = 0
@@ -229,8 +227,6 @@ class Runtime:
             # Nobody is expired before every process has noticed it.
             logger.warning("the clock jumped: deadlines begin anew", extra={"seconds": moved.total_seconds()})
             self.watch.note_jump(time.monotonic())
-        if not self.trial.has_begun:
-            self.trial.begin(clock.now(), time.monotonic(), heard_at=retention.last_heard_at())
         self.newcomers.tell(clock.now())
         return processes.beat(self.process_id, started_at=self.started_at, at=clock.now())
 
@@ -286,12 +282,14 @@ class Runtime:
 
     async def prune(self) -> None:
         """The leading process deletes what is kept no longer, a small batch at a time; not by a clock that is in doubt."""
-        at = clock.now()
-        believed = self.trial.believes(at, time.monotonic())
         if not self.leads:
             return
-        if not believed:
-            logger.warning("nothing is pruned: the clock is not where it should be", extra={"clock": at.isoformat()})
+        at = clock.now()
+        jumped = self.watch.jumped_within(retention.DOUBT_SECONDS, time.monotonic())
+        if jumped or await self.chore_threads.run(retention.is_clock_behind, at):
+            logger.warning(
+                "nothing is pruned: the clock is in doubt", extra={"clock": at.isoformat(), "jumped": jumped}
+            )
             return
         for kind in retention.PrunedKind:
             steps = retention.prune(kind, at=at)

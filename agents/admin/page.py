@@ -24,9 +24,9 @@ from accounts.models import User
 from agents import extensions
 from agents.admin import revealing
 from agents.admin.trees import bounded, component_steps, health_steps
+from agents.event_texts import Line, line_of, part_words, reason_words
 from agents.models import Agent, AgentEvent
 from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_names
-from agents.sentences import Line, line_of, part_words, reason_words
 from agents.services import commands, credentials
 from agents.services.identity import assign_instance_uid
 from agents.services.revealing import may_reveal
@@ -42,7 +42,7 @@ _COMMANDS = 10
 _WHAT = "effective configuration"
 _LARGEST_ID = 2**63 - 1
 # Columns by which the portal keeps connections and uids apart: nothing an agent said.
-_OWN_BUSINESS = ("lease_", "next_", "rival", "credential_number", "credential_former")
+_OWN_BUSINESS = ("lease_", "next_", "credential_number", "credential_former")
 _ANSWERS = {
     RemoteConfigStatuses.UNSET: _("nothing yet"),
     RemoteConfigStatuses.APPLIED: _("applied"),

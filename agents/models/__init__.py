@@ -2,6 +2,7 @@
 
 * `Agent` is what lists, filters and matching read; written when something an operator would notice changes.
 * `AgentPresence` is the narrow row that heartbeats reach, in batches.
+* `DuplicateUid` is there only for agents under whose uid a second one may speak.
 * `ReportedState` is the wide row, read by one agent's page; its large parts are `ReportedDocument`s shared by hash.
 
 Fields under "reported" are what the agent said; nothing but `agents.services.record_reports` writes them.
@@ -10,6 +11,7 @@ Fields under "reported" are what the agent said; nothing but `agents.services.re
 from __future__ import annotations
 
 from agents.models.agent import Agent, AgentPresence, AgentQuerySet, SequenceNumberField, Transport
+from agents.models.duplicate_uid import DuplicateUid
 from agents.models.fleet import Fleet
 from agents.models.history import AgentCommand, AgentEvent, ConnectionRecord
 from agents.models.processes import Leadership, ServerProcess
@@ -22,6 +24,7 @@ __all__ = [
     "AgentPresence",
     "AgentQuerySet",
     "ConnectionRecord",
+    "DuplicateUid",
     "Fleet",
     "Leadership",
     "ReportedDocument",

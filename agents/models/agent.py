@@ -145,9 +145,6 @@ class Agent(models.Model):
     lease_process = models.CharField(max_length=64, blank=True, editable=False)
     # Of two connections the one opened later is the agent's, whichever spoke first on it (S-32).
     lease_opened_at = models.DateTimeField(null=True, editable=False)
-    # Another live connection that speaks under this uid too, and what speaks for a duplicate (S-31): `services.rivals`.
-    rival_lease = models.CharField(max_length=64, blank=True, editable=False)
-    rivalry = models.JSONField(null=True, editable=False)
     first_seen_at = models.DateTimeField(_("first seen"), db_default=Now())
     connected_at = models.DateTimeField(_("connected since"), null=True, blank=True)
     disconnected_at = models.DateTimeField(_("disconnected since"), null=True, blank=True)
@@ -218,7 +215,6 @@ class Agent(models.Model):
             models.Index(fields=["configuration_name", "name", "hostname", "id"], name="agent_configuration"),
             models.Index(fields=["lease_process"], name="agent_lease_process", condition=~Q(lease_process="")),
             models.Index(fields=["lease_id"], name="agent_lease", condition=~Q(lease_id="")),
-            models.Index(fields=["rival_lease"], name="agent_rival_lease", condition=~Q(rival_lease="")),
             models.Index(fields=["first_seen_at", "id"], name="agent_first_seen"),
             models.Index(fields=["connected_at", "id"], name="agent_connected_at"),
             models.Index(

@@ -1,4 +1,4 @@
-"""Two agents under one instance_uid (S-31), told apart from one agent that reconnects. Decisions only; rows are `recording`'s.
+"""Two agents under one instance_uid (S-31), told apart from one agent that reconnects. Decisions only: `identity` acts on them.
 
 Cloned machines and bad generators give one uid to two agents. A reconnect looks alike for a moment: the old socket is
 still open, or its last message arrives late. So the last connection wins, and a duplicate must show itself by
@@ -14,124 +14,109 @@ still open, or its last message arrives late. So the last connection wins, and a
   under way, so at most one message of a series is late: each address must continue its own series again and again.
 
 Agents behind one address that poll over HTTP cannot be told apart, and are not.
+
+What is remembered is a `DuplicateUid`; the functions that say what changes of it return its fields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
+
+from agents.models import Agent, DuplicateUid, Transport
+
+Stage = DuplicateUid.Stage
+Fields = dict[str, Any]
+"""Values for fields of a `DuplicateUid`, by name."""
 
 # Messages of a connection that was given up do not arrive later than this after its successor spoke.
 GRACE = timedelta(seconds=10)
 _RETURNS = 2
 _TURNS = 3
 
-
-@dataclass(frozen=True, slots=True)
-class Rivalry:
-    """What is remembered while a displaced connection may still speak.
-
-    ``lease``, ``process``, ``transport``, ``address``, ``opened`` are of the displaced one, ``last`` its last sequence
-    number; ``first`` is the number with which the other one took over, at ``since``; both times are ISO 8601. ``returns``
-    counts how often the displaced one came back after the other had spoken, ``returned`` is true until the other speaks
-    again, ``alone`` counts returns past `GRACE` since then, ``late`` when the last return was past it, ``foreign`` when
-    its numbers were of another counter. ``expelled``: proven, and the displaced one is who must take another uid.
-    """
-
-    lease: str
-    process: str
-    transport: str
-    address: str
-    opened: str
-    last: str
-    first: str
-    since: str
-    returns: int = 0
-    returned: bool = False
-    late: bool = False
-    foreign: bool = False
-    alone: int = 0
-    expelled: bool = False
-
-    @classmethod
-    def read(cls, stored: Mapping[str, Any] | None) -> Self | None:
-        """The stored form back, ``None`` for another form or none."""
-        return cls(**stored) if stored and "lease" in stored else None
-
-    def stored(self) -> dict[str, Any]:
-        """JSON; numbers of 64 bits as text."""
-        return asdict(self)
-
-    def after_return(self, sequence_num: int, at: datetime) -> Rivalry:
-        """The displaced connection spoke again."""
-        last, first = int(self.last), int(self.first)
-        # Either way: when the clock was put back meanwhile, nobody should wait until it has made up for it.
-        late = abs(at - datetime.fromisoformat(self.since)) >= GRACE
-        return replace(
-            self,
-            returns=self.returns if self.returned else self.returns + 1,
-            returned=True,
-            late=late,
-            alone=self.alone + late,
-            foreign=self.foreign or (last < first and not last < sequence_num < first),
-        )
-
-    @property
-    def proven(self) -> bool:
-        """True when the other connection, now speaking, and the displaced one belong to two agents."""
-        return self.returned and (self.foreign or (self.returns >= _RETURNS and self.late))
-
-    @property
-    def abandoned(self) -> bool:
-        """True when the displaced one goes on speaking and the other does not: it is no late message any more."""
-        return self.alone >= _RETURNS
-
-    def after_owner(self) -> Rivalry:
-        """The other connection spoke, and nothing is proven yet."""
-        return replace(self, returned=False, alone=0)
+_DEFAULTS: Fields = {
+    field.name: field.get_default() for field in DuplicateUid._meta.concrete_fields if not field.primary_key
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Sequence numbers from two HTTP addresses in turn.
+def known_duplicate(agent: Agent) -> DuplicateUid | None:
+    """What is remembered of a second agent under the uid of this one; a query unless it was read with the agent."""
+    return getattr(agent, "duplicate_uid", None)
 
-    ``other`` is the address that is silent now and ``last`` its last number; ``newcomer`` is the one that came second;
-    ``turns`` counts how often an address continued its own series although the other one spoke in between.
-    """
 
-    other: str
-    last: str
-    newcomer: str
-    turns: int = 0
+def begin(stage: Stage | None, **fields: Any) -> Fields:
+    """All fields, those not named with their defaults; without a stage nothing is to be remembered."""
+    return {**_DEFAULTS, "stage": stage.value if stage is not None else "", **fields}
 
-    @classmethod
-    def read(cls, stored: Mapping[str, Any] | None) -> Self | None:
-        """The stored form back, ``None`` for another form or none."""
-        return cls(**stored) if stored and "newcomer" in stored else None
 
-    def stored(self) -> dict[str, Any]:
-        """JSON; numbers of 64 bits as text."""
-        return asdict(self)
+# --- Two connections -------------------------------------------------------------------------------------------------
 
-    def proven(self, address: str) -> bool:
-        """True when ``address``, now speaking, is the second of two agents."""
-        return self.turns >= _TURNS and address == self.newcomer
+
+def displaced_connection(agent: Agent, *, sequence_num: int, successor_sequence_num: int, at: datetime) -> Fields:
+    """The connection that ``agent`` still names was displaced; numbers are its last one and the first of the other."""
+    return begin(
+        Stage.CONNECTIONS,
+        lease_id=DuplicateUid.POLLS if agent.transport == Transport.HTTP else agent.lease_id,
+        lease_process=agent.lease_process,
+        lease_opened_at=agent.lease_opened_at,
+        transport=agent.transport,
+        remote_address=agent.remote_address,
+        sequence_num=sequence_num,
+        successor_sequence_num=successor_sequence_num,
+        displaced_at=at,
+    )
+
+
+def after_return(known: DuplicateUid, sequence_num: int, at: datetime) -> Fields:
+    """What changes when the displaced connection speaks again."""
+    last, first = known.sequence_num, known.successor_sequence_num
+    # Either way: when the clock was put back meanwhile, nobody should wait until it has made up for it.
+    late = known.displaced_at is not None and abs(at - known.displaced_at) >= GRACE
+    return {
+        "returns": known.returns if known.has_returned else known.returns + 1,
+        "has_returned": True,
+        "returned_late": late,
+        "late_returns_unanswered": known.late_returns_unanswered + late,
+        "has_other_counter": known.has_other_counter or (last < first and not last < sequence_num < first),
+    }
+
+
+def after_successor() -> Fields:
+    """What changes when the other connection speaks, and nothing is proven yet."""
+    return {"has_returned": False, "late_returns_unanswered": 0}
+
+
+def both_speak(known: DuplicateUid | None) -> bool:
+    """True when the displaced connection spoke after it was displaced."""
+    return known is not None and known.stage == Stage.CONNECTIONS and known.returns > 0
+
+
+def are_two_agents(known: DuplicateUid) -> bool:
+    """True when the other connection, now speaking, and the displaced one belong to two agents."""
+    return known.has_returned and (known.has_other_counter or (known.returns >= _RETURNS and known.returned_late))
+
+
+def speaks_alone(known: DuplicateUid) -> bool:
+    """True when the displaced one goes on speaking and the other does not: it is no late message any more."""
+    return known.late_returns_unanswered >= _RETURNS
+
+
+# --- Two HTTP addresses ----------------------------------------------------------------------------------------------
 
 
 def next_series(
-    series: Series | None, *, address: str, sequence_num: int, known_address: str, known_sequence_num: int
-) -> Series | None:
-    """What the series are after a message from ``address``, which may differ from ``known_address``, the last speaker's."""
-    if address == known_address:
-        return series
+    known: DuplicateUid | None, *, address: str, sequence_num: int, known_address: str, known_sequence_num: int
+) -> Fields:
+    """What changes when ``address`` speaks after ``known_address``, another one, spoke last."""
     if sequence_num == known_sequence_num + 1:
-        return None  # one counter seen from two addresses: an agent that roams
-    if series is not None and series.other == address and sequence_num == int(series.last) + 1:
-        return replace(series, other=known_address, last=str(known_sequence_num), turns=series.turns + 1)
-    return Series(other=known_address, last=str(known_sequence_num), newcomer=address)
+        return begin(None)  # one counter seen from two addresses: an agent that roams
+    silent = {"remote_address": known_address, "sequence_num": known_sequence_num}
+    going_on = known is not None and known.stage == Stage.ADDRESSES and known.remote_address == address
+    if known is not None and going_on and sequence_num == known.sequence_num + 1:
+        return {**silent, "returns": known.returns + 1}
+    return begin(Stage.ADDRESSES, newcomer_address=address, **silent)
 
 
-# The stored state was told by the other agent: whoever speaks next under this uid must tell everything.
-FOREIGN_STATE: dict[str, Any] = {"foreign_state": True}
+def is_second_agent(known: DuplicateUid, address: str) -> bool:
+    """True when ``address``, now speaking, is the second of two agents that poll."""
+    return known.stage == Stage.ADDRESSES and known.returns >= _TURNS and address == known.newcomer_address

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -13,7 +12,7 @@ from django.db.models import F
 from accounts import services as accounts
 from accounts.models import User
 from agents.instance_uids import new_instance_uid
-from agents.models import Agent, AgentEvent, Transport
+from agents.models import Agent, AgentEvent, DuplicateUid
 from agents.services import duplicate_uids
 from agents.services.arrivals import Arrival, http_expiry
 from agents.services.batch import ReportingAgent
@@ -22,8 +21,7 @@ from foundation import wakeups
 from foundation.clock import is_ahead
 
 Kind = AgentEvent.Kind
-# Stands for the lease of an agent that polled: a stay over HTTP is not bound to a connection.
-_POLLS = "http"
+Stage = DuplicateUid.Stage
 
 
 @transaction.atomic
@@ -71,7 +69,7 @@ def uids_asked_for(uids: Sequence[UUID], *, beside: Sequence[UUID], at: datetime
 def move_to_new_uid(uids: Sequence[UUID]) -> dict[UUID, Agent]:
     """Agents that now use the uid we assigned to them keep their row and history (S-30)."""
     moved: dict[UUID, Agent] = {}
-    waiting = Agent.objects.select_related("reported", "presence").filter(next_instance_uid__in=uids)
+    waiting = Agent.objects.select_related("reported", "presence", "duplicate_uid").filter(next_instance_uid__in=uids)
     for agent in waiting.locked():
         new = agent.next_instance_uid
         if new is None:
@@ -94,24 +92,22 @@ def move_to_new_uid(uids: Sequence[UUID]) -> dict[UUID, Agent]:
 def tell_duplicates_apart(entry: ReportingAgent, *, owned: bool, at: datetime) -> None:
     """Note whether another agent speaks under this uid (S-31), and who keeps it."""
     row, arrival = entry.agent, entry.arrival
-    if row.rivalry == duplicate_uids.FOREIGN_STATE:
+    known = duplicate_uids.known_duplicate(row)
+    if known is not None and known.stage == Stage.TOLD_APART:
         _forget_foreign_state(entry)
-        entry.change("rivalry", None)
-    rivalry = duplicate_uids.Rivalry.read(row.rivalry)
+        _remember(entry, duplicate_uids.begin(None))
     if not owned:
         if row.connected and (arrival.claimed or _overtaken(arrival, row, at)):
-            _hear_displaced(entry, rivalry, at)
+            _hear_displaced(entry, known, at)
         elif row.connected:
             _displace(entry, at)
-    elif rivalry is not None and row.rival_lease:
-        if not rivalry.proven:
-            entry.change("rivalry", rivalry.after_owner().stored())
-        elif rivalry.opened <= _opened(row):
-            _give_back(entry, rivalry, at)
-        else:
-            entry.change("rivalry", replace(rivalry, expelled=True).stored())
+    elif known is not None and duplicate_uids.both_speak(known):
+        _hear_successor(entry, known, at)
     elif arrival.over_http:
-        _compare_series(entry, at)
+        _compare_series(entry, known, at)
+    known = duplicate_uids.known_duplicate(row)
+    if known is not None and not known.stage:
+        entry.work.delete(known)
 
 
 def _overtaken(arrival: Arrival, row: Agent, at: datetime) -> bool:
@@ -125,31 +121,59 @@ def _overtaken(arrival: Arrival, row: Agent, at: datetime) -> bool:
     return older and arrival.first_word
 
 
-def _hear_displaced(entry: ReportingAgent, rivalry: duplicate_uids.Rivalry | None, at: datetime) -> None:
+def _hear_displaced(entry: ReportingAgent, known: DuplicateUid | None, at: datetime) -> None:
     """A connection speaks that another one displaced: it changes nothing, unless that other one has fallen silent."""
     arrival = entry.arrival
     entry.displaced, entry.first_on_connection = True, False
-    if rivalry is None or rivalry.lease not in {arrival.lease.id, _POLLS}:
+    if (
+        known is None
+        or known.stage != Stage.CONNECTIONS
+        or known.lease_id not in {arrival.lease.id, DuplicateUid.POLLS}
+    ):
         return
-    if rivalry.expelled:
+    if known.must_move:
         entry.displaced = False
         _reassign(entry, kept=entry.agent.remote_address, at=at)
-        entry.change("rivalry", None)
+        _remember(entry, duplicate_uids.begin(None))
         return
-    rivalry = rivalry.after_return(arrival.report.sequence_num, at)
-    if not rivalry.abandoned:
-        entry.change("rivalry", rivalry.stored())
-        entry.change("rival_lease", rivalry.lease)
-        return
-    entry.displaced, entry.first_on_connection = False, True
-    _displace(entry, at)
-    _forget_foreign_state(entry)
+    _remember(entry, duplicate_uids.after_return(known, arrival.report.sequence_num, at))
+    if duplicate_uids.speaks_alone(known):
+        entry.displaced, entry.first_on_connection = False, True
+        _displace(entry, at)
+        _forget_foreign_state(entry)
+
+
+def _hear_successor(entry: ReportingAgent, known: DuplicateUid, at: datetime) -> None:
+    """The connection that has the agent speaks, after the one that it displaced did."""
+    opened_at = entry.agent.lease_opened_at
+    if not duplicate_uids.are_two_agents(known):
+        _remember(entry, duplicate_uids.after_successor())
+    elif known.lease_opened_at is None or (opened_at is not None and known.lease_opened_at <= opened_at):
+        _give_back(entry, known, at)
+    else:
+        _remember(entry, {"must_move": True})
 
 
 def _displace(entry: ReportingAgent, at: datetime) -> None:
     """The speaker has the agent now; remember from whom, for that one may still be alive."""
-    entry.change("rivalry", _displacement(entry, at).stored())
-    entry.change("rival_lease", "")
+    first = entry.arrival.report.sequence_num
+    last = entry.previous_sequence_num or 0
+    _remember(
+        entry,
+        duplicate_uids.displaced_connection(entry.agent, sequence_num=last, successor_sequence_num=first, at=at),
+    )
+
+
+def _remember(entry: ReportingAgent, fields: duplicate_uids.Fields) -> None:
+    """Set these fields of what is known of a second agent; its row is made with the first of them."""
+    known = duplicate_uids.known_duplicate(entry.agent)
+    if known is None:
+        if not fields["stage"]:
+            return
+        known = DuplicateUid(agent=entry.agent)
+        entry.work.insert(known)
+    for name, value in fields.items():
+        entry.work.change(known, name, value)
 
 
 def _forget_foreign_state(entry: ReportingAgent) -> None:
@@ -158,33 +182,15 @@ def _forget_foreign_state(entry: ReportingAgent) -> None:
     entry.change_state("full_state_requested_at", None)
 
 
-def _opened(row: Agent) -> str:
-    return row.lease_opened_at.isoformat() if row.lease_opened_at else ""
-
-
-def _displacement(entry: ReportingAgent, at: datetime) -> duplicate_uids.Rivalry:
-    row = entry.agent
-    return duplicate_uids.Rivalry(
-        lease=_POLLS if row.transport == Transport.HTTP else row.lease_id,
-        process=row.lease_process,
-        transport=row.transport,
-        address=row.remote_address,
-        opened=_opened(row),
-        last=str(entry.previous_sequence_num or 0),
-        first=str(entry.arrival.report.sequence_num),
-        since=at.isoformat(),
-    )
-
-
-def _give_back(entry: ReportingAgent, rivalry: duplicate_uids.Rivalry, at: datetime) -> None:
+def _give_back(entry: ReportingAgent, known: DuplicateUid, at: datetime) -> None:
     """The former connection keeps the uid; this one, which came later, gets another."""
-    polls = rivalry.lease == _POLLS
-    entry.change("lease_id", f"http-{uuid4().hex}" if polls else rivalry.lease)
-    entry.change("lease_process", rivalry.process)
-    entry.change("lease_opened_at", datetime.fromisoformat(rivalry.opened) if rivalry.opened else None)
-    entry.change("transport", rivalry.transport)
+    polls = known.lease_id == DuplicateUid.POLLS
+    entry.change("lease_id", f"http-{uuid4().hex}" if polls else known.lease_id)
+    entry.change("lease_process", known.lease_process)
+    entry.change("lease_opened_at", known.lease_opened_at)
+    entry.change("transport", known.transport)
     entry.presence.expires_at = http_expiry(at, entry.poll_interval) if polls else None
-    _return_to(entry, rivalry.address, at)
+    _return_to(entry, known.remote_address, at)
 
 
 def _return_to(entry: ReportingAgent, kept: str, at: datetime) -> None:
@@ -192,29 +198,29 @@ def _return_to(entry: ReportingAgent, kept: str, at: datetime) -> None:
     entry.connection_changed = True
     entry.change("remote_address", kept)
     entry.change("connected_at", at)
-    entry.change("rivalry", duplicate_uids.FOREIGN_STATE)
+    # The stored state was told by the other agent: whoever speaks next under this uid must tell everything.
+    _remember(entry, duplicate_uids.begin(Stage.TOLD_APART))
 
 
 def _reassign(entry: ReportingAgent, *, kept: str, at: datetime) -> None:
     entry.reassigned = new_instance_uid()
-    entry.change("rival_lease", "")
     moved = entry.arrival.lease.remote_address
     entry.tell(Kind.IDENTITY, duplicate=True, kept=kept, moved=moved, new=str(entry.reassigned))
 
 
-def _compare_series(entry: ReportingAgent, at: datetime) -> None:
+def _compare_series(entry: ReportingAgent, known: DuplicateUid | None, at: datetime) -> None:
     row, lease = entry.agent, entry.arrival.lease
     if row.remote_address == lease.remote_address:
         return
-    series = duplicate_uids.next_series(
-        duplicate_uids.Series.read(row.rivalry),
+    fields = duplicate_uids.next_series(
+        known,
         address=lease.remote_address,
         sequence_num=entry.arrival.report.sequence_num,
         known_address=row.remote_address,
         known_sequence_num=entry.previous_sequence_num or 0,
     )
-    if series is not None and series.proven(lease.remote_address):
-        _return_to(entry, series.other, at)
+    _remember(entry, fields)
+    if known is not None and duplicate_uids.is_second_agent(known, lease.remote_address):
+        _return_to(entry, known.remote_address, at)
         return
-    entry.change("rivalry", series.stored() if series else None)
     entry.change("remote_address", lease.remote_address)

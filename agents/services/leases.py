@@ -17,7 +17,16 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import Model, Q
 
-from agents.models import Agent, AgentEvent, AgentPresence, AgentQuerySet, ConnectionRecord, ServerProcess, Transport
+from agents.models import (
+    Agent,
+    AgentEvent,
+    AgentPresence,
+    AgentQuerySet,
+    ConnectionRecord,
+    DuplicateUid,
+    ServerProcess,
+    Transport,
+)
 from agents.services.arrivals import Lease, claimed_fields, http_expiry, usual_interval
 from agents.services.timeline import write_lines
 from foundation.bulk_sql import bulk_save, bulk_update
@@ -75,14 +84,15 @@ def release_leases(lease_ids: Sequence[str], *, reason: str, at: datetime) -> in
 
 @transaction.atomic(durable=True)
 def _release(lease_ids: Sequence[str], *, reason: str, at: datetime) -> int:
-    concerned = Agent.objects.filter(Q(lease_id__in=lease_ids) | Q(rival_lease__in=lease_ids))
-    agents = list(concerned.locked().only("lease_id", "rival_lease"))
+    displaced = list(DuplicateUid.objects.filter(lease_id__in=lease_ids).values_list("agent_id", flat=True))
+    concerned = Agent.objects.filter(Q(lease_id__in=lease_ids) | Q(pk__in=displaced))
+    agents = list(concerned.locked().only("lease_id"))
     owned = Agent.objects.filter(pk__in=[agent.pk for agent in agents if agent.lease_id in lease_ids])
     released = disconnect(owned, reason=reason, at=at)
     owned.update(lease_id="")
-    # A rival that is gone was the old socket of a reconnect, however late it spoke (S-31).
-    rivals = [agent.pk for agent in agents if agent.rival_lease in lease_ids]
-    Agent.objects.filter(pk__in=rivals).update(rival_lease="")
+    if displaced:
+        # A displaced connection that closes was the old socket of a reconnect, however late it spoke (S-31).
+        DuplicateUid.objects.filter(agent_id__in=displaced, lease_id__in=lease_ids).delete()
     return released
 
 
@@ -114,13 +124,14 @@ def note_sightings(sightings: Sequence[Sighting], *, at: datetime) -> WrittenSig
             "agent__connected",
             "agent__transport",
             "agent__lease_id",
-            "agent__rival_lease",
+            "agent__duplicate_uid__stage",
+            "agent__duplicate_uid__returns",
         ):
-            key, last_seen_at, sequence_num, connected, transport, lease_id, rival = row
+            key, last_seen_at, sequence_num, connected, transport, lease_id, stage, returns = row
             item = batch[key]
             is_http = not item.lease_id
             owned = connected and (transport == Transport.HTTP if is_http else lease_id == item.lease_id)
-            if not owned or rival:
+            if not owned or (stage == DuplicateUid.Stage.CONNECTIONS and returns):
                 displaced.add(key)
             if not owned or (last_seen_at > item.last_seen_at and not is_ahead(last_seen_at, at)):
                 continue

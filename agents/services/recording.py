@@ -91,7 +91,7 @@ def _load(batch: Batch[ReportingAgent], arrivals: Sequence[Arrival]) -> list[Rep
     # Unknown here may be a uid that we assigned, so that the agent's row still has the former one.
     strangers = [arrival.report.instance_uid for arrival in arrivals if arrival.known_sequence_num is None]
     named = {"instance_uid": uids, "next_instance_uid": strangers}
-    found = bulk_read(Agent, named, beside=("reported", "presence"), locked=True)
+    found = bulk_read(Agent, named, beside=("reported", "presence", "duplicate_uid"), locked=True)
     wanted = frozenset(uids)
     rows = {row.instance_uid: row for row in found if row.instance_uid in wanted}
     # Of strangers the rows just found say whether they have moved: mostly nobody has.

@@ -14,13 +14,12 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from agents.models import (
     Agent,
     AgentCommand,
     AgentEvent,
-    AgentPresence,
     AgentQuerySet,
     ConnectionRecord,
     ReportedDocument,
@@ -28,6 +27,7 @@ from agents.models import (
 )
 from agents.services.documents import DOCUMENT_GRACE
 from agents.services.editing import forget_agents
+from foundation.clock import is_ahead
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +39,8 @@ PAUSE_SECONDS = 0.05
 # Timelines are counted only of agents that wrote this share of the cap within a day.
 _BUSY_DAY = timedelta(days=1)
 _BUSY_SHARE = 10
-# A clock that is further off than this from what was expected is doubted, and believed again when it keeps to it for a day.
-_PLAUSIBLE = timedelta(hours=1)
-_TRIAL_SECONDS = 86_400.0
-# A portal that heard nobody for longer may have been switched off, or begins with a clock that is wrong.
-_LONGEST_SILENCE = timedelta(days=1)
+# A clock that jumped may be put right soon: so long nothing is deleted by it.
+DOUBT_SECONDS = 3_600.0
 
 
 class PrunedKind(StrEnum):
@@ -56,50 +53,10 @@ class PrunedKind(StrEnum):
     DOCUMENTS = "documents"
 
 
-class ClockTrial:
-    """Whether the clock can be believed when it says that something is old: what is deleted does not come back with it.
-
-    ``now`` is `time.monotonic` in seconds.
-    """
-
-    def __init__(self) -> None:
-        self._believed: tuple[datetime, float] | None = None
-        self._doubted: tuple[datetime, float] | None = None
-
-    @property
-    def has_begun(self) -> bool:
-        """True after `begin`; before, nothing is believed."""
-        return self._believed is not None
-
-    def begin(self, at: datetime, now: float, *, heard_at: datetime | None) -> None:
-        """The process starts and its clock says ``at``; ``heard_at`` is when an agent was heard last (`last_heard_at`)."""
-        plausible = heard_at is None or -_PLAUSIBLE <= at - heard_at <= _LONGEST_SILENCE
-        self._believed = (at if heard_at is None or plausible else heard_at, now)
-
-    def believes(self, at: datetime, now: float) -> bool:
-        """Whether ``at`` is where the clock should be by now, or has been for a day."""
-        if self._believed is None:
-            return False
-        if _is_on(self._believed, at, now):
-            self._believed, self._doubted = (at, now), None
-            return True
-        if self._doubted is None or not _is_on(self._doubted, at, now):
-            self._doubted = (at, now)
-        if now - self._doubted[1] < _TRIAL_SECONDS:
-            return False
-        self._believed, self._doubted = (at, now), None
-        return True
-
-
-def _is_on(line: tuple[datetime, float], at: datetime, now: float) -> bool:
-    begun_at, begun = line
-    return abs(at - begun_at - timedelta(seconds=now - begun)) <= _PLAUSIBLE
-
-
-def last_heard_at() -> datetime | None:
-    """When any agent was heard last, as far as it is written down; ``None`` without agents."""
-    heard: datetime | None = AgentPresence.objects.aggregate(at=Max("last_seen_at"))["at"]
-    return heard
+def is_clock_behind(at: datetime) -> bool:
+    """True when the event that was written last is ahead of ``at``: either clock is wrong, that of then or that of now."""
+    written_last: datetime | None = AgentEvent.objects.order_by("-pk").values_list("at", flat=True).first()
+    return is_ahead(written_last, at)
 
 
 def prune(kind: PrunedKind, *, at: datetime) -> Iterator[int]:

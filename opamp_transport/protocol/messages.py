@@ -9,7 +9,7 @@ Decoding makes every value safe to store as it is:
 * Doubles that JSON lacks become ``"NaN"``, ``"Infinity"``, ``"-Infinity"``.
 * Unknown fields are ignored and unknown enum numbers count as unset (S-112).
 * Nesting ends at the 100 message levels of upb: deeper does not decode, so the recursion here is bounded by it. A health
-  tree that is too deep loses its lowest levels instead of costing the agent its report (S-71, `deep_health`).
+  tree may have 49 levels below its root (S-71).
 
 ``sequence_num`` is unsigned 64 bits and may exceed a signed database integer; it stays a Python int here.
 """
@@ -41,7 +41,6 @@ from agents.reports import (
     StatusReport,
 )
 from opamp_transport.proto import anyvalue_pb2, opamp_pb2
-from opamp_transport.protocol import deep_health
 from opamp_transport.protocol.errors import BadInstanceUid, MalformedMessage
 from opamp_transport.protocol.framing import Body
 
@@ -50,14 +49,6 @@ _CONNECTION_SETTINGS_STATUSES = frozenset(opamp_pb2.ConnectionSettingsStatuses.v
 _PACKAGE_STATUS_NAMES = {
     number: name.removeprefix("PackageStatusEnum_") for name, number in opamp_pb2.PackageStatusEnum.items()
 }
-
-
-# What a health node shows whose children were too deep to be kept.
-_CHILDREN_LEFT_OUT = opamp_pb2.ComponentHealth(
-    attributes=[
-        anyvalue_pb2.KeyValue(key="opamp_platform.children_left_out", value=anyvalue_pb2.AnyValue(bool_value=True))
-    ]
-).SerializeToString()
 
 
 def assert_fast_protobuf() -> None:
@@ -135,12 +126,6 @@ def _message(body: Body) -> opamp_pb2.AgentToServer:
     try:
         return opamp_pb2.AgentToServer.FromString(cast("bytes", body))
     except DecodeError as error:
-        shorter = deep_health.cut(body, _CHILDREN_LEFT_OUT)
-        try:
-            if shorter is not None:
-                return opamp_pb2.AgentToServer.FromString(shorter)
-        except DecodeError:
-            pass  # something else is wrong with it too
         raise MalformedMessage(
             "The bytes do not decode as AgentToServer: the wire format is broken, a string is not UTF-8, "
             f"or messages nest deeper than 100 levels ({error})."

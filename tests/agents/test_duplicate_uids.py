@@ -1,4 +1,4 @@
-"""Rivals under one uid: the decisions as tables, and two processes that share nothing but the rows."""
+"""Two agents under one uid: the decisions as tables, and two processes that share nothing but the rows."""
 
 from __future__ import annotations
 
@@ -7,19 +7,48 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agents.instance_uids import new_instance_uid
-from agents.models import Agent, AgentEvent, Transport
+from agents.models import Agent, AgentEvent, DuplicateUid, Transport
 from agents.reports import AgentDescription, StatusReport
+from agents.services import duplicate_uids
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease
-from agents.services.duplicate_uids import GRACE, Rivalry, Series, next_series
+from agents.services.duplicate_uids import (
+    GRACE,
+    after_return,
+    after_successor,
+    are_two_agents,
+    is_second_agent,
+    next_series,
+    speaks_alone,
+)
 from agents.services.leases import Sighting, note_sightings, release_leases
 from opamp_transport.batch import Processed, answer_wakeups, process_reports
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def rivalry(last: int, first: int) -> Rivalry:
+def displaced(last: int, first: int) -> DuplicateUid:
     """One connection displaced by another."""
-    return Rivalry("ws-a", "p", "websocket", "10.0.0.1", "", str(last), str(first), START.isoformat())
+    return DuplicateUid(
+        stage="connections", lease_id="ws-a", sequence_num=last, successor_sequence_num=first, displaced_at=START
+    )
+
+
+def after(known: DuplicateUid | None, fields: duplicate_uids.Fields) -> DuplicateUid:
+    """The same with these fields changed."""
+    known = known or DuplicateUid()
+    for name, value in fields.items():
+        setattr(known, name, value)
+    return known
+
+
+def returned(known: DuplicateUid, number: int, at: datetime) -> DuplicateUid:
+    """The displaced connection spoke."""
+    return after(known, after_return(known, number, at))
+
+
+def answered(known: DuplicateUid) -> DuplicateUid:
+    """The other connection spoke."""
+    return after(known, after_successor())
 
 
 @pytest.mark.rule("S-31", "S-32")
@@ -40,40 +69,51 @@ class TestReturns:
     def test_numbers_of_another_counter_prove_it_with_the_first_return(
         self, last: int, first: int, number: int, foreign: bool
     ) -> None:
-        assert rivalry(last, first).after_return(number, START).proven is foreign
+        assert are_two_agents(returned(displaced(last, first), number, START)) is foreign
 
     def test_otherwise_speech_must_alternate_twice_and_late(self) -> None:
         late = START + GRACE
-        once = rivalry(5, 9).after_return(6, START)
-        assert not once.after_return(7, late).proven
-        twice = once.after_owner().after_return(7, START)
-        assert not twice.proven
-        assert twice.after_owner().after_return(8, late).proven
-        assert Rivalry.read(twice.stored()) == twice
+        known = returned(displaced(5, 9), 6, START)
+        assert not are_two_agents(returned(known, 7, late))
+        known = returned(answered(returned(displaced(5, 9), 6, START)), 7, START)
+        assert not are_two_agents(known)
+        assert are_two_agents(returned(answered(known), 8, late))
 
     def test_a_return_that_the_other_does_not_answer_twice_is_the_agent(self) -> None:
         late = START + GRACE
-        assert not rivalry(5, 9).after_return(6, START).after_return(7, START).abandoned
-        assert rivalry(5, 9).after_return(6, late).after_return(7, late).abandoned
-        assert not rivalry(5, 9).after_return(6, late).after_owner().after_return(7, late).abandoned
+        assert not speaks_alone(returned(returned(displaced(5, 9), 6, START), 7, START))
+        assert speaks_alone(returned(returned(displaced(5, 9), 6, late), 7, late))
+        assert not speaks_alone(returned(answered(returned(displaced(5, 9), 6, late)), 7, late))
+
+    @pytest.mark.django_db
+    def test_what_is_remembered_is_kept_as_it_is(self) -> None:
+        agent = Agent.objects.create(instance_uid=new_instance_uid(), name="a")
+        known = returned(displaced(2**64 - 2, 2**64 - 1), 3, START + GRACE)
+        known.agent = agent
+        known.save()
+        kept = DuplicateUid.objects.get(agent=agent)
+        fields = [field.name for field in DuplicateUid._meta.concrete_fields]
+        assert {name: getattr(kept, name) for name in fields} == {name: getattr(known, name) for name in fields}
 
 
 @pytest.mark.rule("S-31", "S-32")
 class TestSeries:
     @staticmethod
-    def after(*spoken: tuple[str, int]) -> bool:
+    def proven(*spoken: tuple[str, int]) -> bool:
         """Whether the last speaker is proven to be a second agent; ``x`` spoke number 5 before."""
-        series: Series | None = None
-        known = ("x", 5)
-        for address, number in spoken:
-            series = next_series(
-                series, address=address, sequence_num=number, known_address=known[0], known_sequence_num=known[1]
-            )
-            known = (address, number)
-        return series is not None and series.proven(known[0])
+        known: DuplicateUid | None = None
+        address, last = "x", 5
+        for speaker, number in spoken:
+            if speaker != address:
+                fields = next_series(
+                    known, address=speaker, sequence_num=number, known_address=address, known_sequence_num=last
+                )
+                known = after(known, fields)
+            address, last = speaker, number
+        return known is not None and is_second_agent(known, address)
 
     def test_two_counters_in_turn_are_two_agents(self) -> None:
-        assert self.after(("y", 70), ("x", 6), ("y", 71), ("x", 7), ("y", 72))
+        assert self.proven(("y", 70), ("x", 6), ("y", 71), ("x", 7), ("y", 72))
 
     @pytest.mark.parametrize(
         "spoken",
@@ -85,7 +125,7 @@ class TestSeries:
         ],
     )
     def test_anything_else_is_one_agent(self, spoken: list[tuple[str, int]]) -> None:
-        assert not self.after(*spoken)
+        assert not self.proven(*spoken)
 
 
 class Process:
@@ -128,7 +168,13 @@ class TestTwoProcesses:
         assert processed.reply.new_instance_uid not in {None, self.uid}
         row = Agent.objects.get(instance_uid=self.uid)
         assert (row.lease_id, row.lease_process, row.remote_address) == ("ws-one", "process-one", "address-one")
-        assert self.one.hear(self.speak(201), at).owned
+        assert row.duplicate_uid.stage == DuplicateUid.Stage.TOLD_APART
+        # Its number would continue the other's, whose state is stored.
+        heard = self.one.hear(StatusReport(self.uid, 82, 1), at)
+        assert heard.owned
+        assert heard.reply is not None
+        assert heard.reply.report_full_state
+        assert not DuplicateUid.objects.exists()
         data = AgentEvent.objects.get(kind="identity").data
         assert (data["kept"], data["moved"]) == ("address-one", "address-two")
 
@@ -151,12 +197,14 @@ class TestTwoProcesses:
         assert (row.lease_id, row.presence.sequence_num) == ("ws-two", 5)
         assert answer_wakeups({self.uid: self.one.lease}, at=START)[self.uid].owned is False
 
-    def test_an_old_socket_that_spoke_late_and_closed_is_no_rival(self) -> None:
+    def test_an_old_socket_that_spoke_late_and_closed_is_no_duplicate(self) -> None:
         at = START + timedelta(minutes=1)
         self.one.hear(self.speak(0), at)
         self.two.hear(self.speak(9), at)
         self.one.hear(self.speak(40), at)
+        assert DuplicateUid.objects.get().returns == 1
         assert release_leases(["ws-one"], reason="connection closed", at=at) == 0
+        assert not DuplicateUid.objects.exists()
         processed = self.two.hear(self.speak(10), at)
         assert (processed.owned, processed.reassigned) == (True, False)
         assert Agent.objects.get(instance_uid=self.uid).connected

@@ -287,57 +287,17 @@ class TestCommand:
         assert AgentEvent.objects.count() == before
 
 
-class TestClockTrial:
-    """What the clock says is old goes only when the clock is where it should be."""
+@pytest.mark.django_db
+class TestClock:
+    @pytest.mark.parametrize(("ahead", "behind"), [(-DAY, False), (timedelta(seconds=10), False), (DAY, True)])
+    def test_it_is_behind_when_what_was_written_last_lies_ahead(
+        self, report: Report, ahead: timedelta, behind: bool
+    ) -> None:
+        agent = report()
+        # Of a clock that stood elsewhere once: time stamps of the future do not count for ever.
+        AgentEvent.objects.create(agent=agent, at=NOON + 400 * DAY, kind=AgentEvent.Kind.HEALTH)
+        AgentEvent.objects.create(agent=agent, at=NOON + ahead, kind=AgentEvent.Kind.HEALTH)
+        assert retention.is_clock_behind(NOON) is behind
 
-    def trial(self, *, heard: timedelta | None = timedelta()) -> retention.ClockTrial:
-        """Of a process that starts at ``NOON``; an agent was heard last so long before."""
-        trial = retention.ClockTrial()
-        trial.begin(NOON, 0.0, heard_at=None if heard is None else NOON - heard)
-        return trial
-
-    def test_nothing_is_believed_before_it_has_begun(self) -> None:
-        trial = retention.ClockTrial()
-        assert not trial.has_begun
-        assert not trial.believes(NOON, 0.0)
-
-    def test_a_clock_that_goes_is_believed_whatever_the_time_between_two_looks(self) -> None:
-        trial = self.trial()
-        assert all(trial.believes(NOON + timedelta(seconds=now), now) for now in (0.0, 600.0, 90_000.0))
-
-    @pytest.mark.parametrize("jump", [400 * DAY, timedelta(hours=2), -timedelta(hours=2), -400 * DAY])
-    def test_one_that_jumped_is_not_believed_until_it_is_back(self, jump: timedelta) -> None:
-        trial = self.trial()
-        assert not trial.believes(NOON + jump, 600.0)
-        assert not trial.believes(NOON + jump + timedelta(seconds=600), 1_200.0)
-        assert trial.believes(NOON + timedelta(seconds=1_800), 1_800.0)
-
-    def test_or_until_it_has_kept_to_it_for_a_day(self) -> None:
-        trial = self.trial()
-        later = [trial.believes(NOON + 400 * DAY + timedelta(seconds=now), now) for now in range(600, 90_000, 600)]
-        assert later.index(True) * 600 == 86_400
-        assert all(later[later.index(True) :])
-
-    def test_one_that_jumps_again_is_tried_anew(self) -> None:
-        trial = self.trial()
-        assert not trial.believes(NOON + 400 * DAY, 600.0)
-        assert not trial.believes(NOON + 800 * DAY, 80_000.0)
-        assert not trial.believes(NOON + 800 * DAY + timedelta(seconds=40_000), 120_000.0)
-
-    @pytest.mark.parametrize("heard", [2 * DAY, 400 * DAY, -timedelta(hours=2)])
-    def test_a_process_that_starts_long_after_or_before_the_last_word_waits_a_day(self, heard: timedelta) -> None:
-        trial = self.trial(heard=heard)
-        assert not trial.believes(NOON, 0.0)
-        assert trial.believes(NOON + DAY, 86_400.0)
-
-    @pytest.mark.parametrize("heard", [None, timedelta(), timedelta(hours=23)])
-    def test_one_that_starts_as_usual_does_not(self, heard: timedelta | None) -> None:
-        assert self.trial(heard=heard).believes(NOON, 0.0)
-
-    @pytest.mark.django_db
-    def test_the_last_word_of_any_agent_counts(self, report: Report) -> None:
-        assert retention.last_heard_at() is None
-        report("one")
-        other = report("two")
-        AgentPresence.objects.filter(agent=other).update(last_seen_at=NOON + 999 * DAY)
-        assert retention.last_heard_at() == NOON + 999 * DAY
+    def test_without_events_it_is_not(self) -> None:
+        assert not retention.is_clock_behind(NOON)

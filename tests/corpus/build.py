@@ -281,7 +281,7 @@ def repeated() -> Iterator[Built]:
 
 
 def deep() -> Iterator[Built]:
-    """Trees: the library ends at 100 levels of messages; health is cut before that (S-71)."""
+    """Trees: the library ends at 100 levels of messages."""
     trees = {
         "health": ((5,), (6, 2), 49), "component": ((14, 1, 2), (2, 2), 48), "array": ((3, 1, 2), (5, 1), 48),
         "list": ((3, 1, 2), (6, 1, 2), 32),
@@ -289,7 +289,7 @@ def deep() -> Iterator[Built]:
     for name, (outer, inner, deepest) in trees.items():
         for levels in (1, 10, deepest, deepest + 1, 200, 600):
             content = UID_FIELD + nested(1, nested(levels, b"", *inner), *outer)
-            outcome = ACCEPTED if levels <= deepest or name == "health" else MALFORMED
+            outcome = ACCEPTED if levels <= deepest else MALFORMED
             if len(content) <= MAX_FILE:
                 yield body("deep", f"{name}-{levels}", content, outcome)
     yield Case("deep", "array-5000", "body", MALFORMED, recipe="array of 5000 levels"), None

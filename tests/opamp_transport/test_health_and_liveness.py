@@ -56,8 +56,8 @@ class TestHealth:
 
     @BOTH
     @pytest.mark.rule("S-71")
-    @pytest.mark.parametrize("levels", [0, 1, 30, 49, 300])
-    def test_a_tree_of_any_depth_is_accepted_and_shown_as_far_as_it_can_be(self, transport: str, levels: int) -> None:
+    @pytest.mark.parametrize("levels", [0, 1, 30, 49])
+    def test_a_tree_as_deep_as_messages_go_is_accepted_and_shown(self, transport: str, levels: int) -> None:
         async def body() -> None:
             agent = FakeAgent()
             async with Line(transport) as line:
@@ -71,8 +71,29 @@ class TestHealth:
             while "components" in node:
                 node, depth = node["components"]["child"], depth + 1
             assert row.healthy is (levels > 0)
-            assert depth == (levels if levels < 50 else 40)
-            assert ("last_error" in node) is (levels < 50)
+            assert (depth, node["last_error"]) == (levels, "at the bottom")
+
+        run(body())
+
+    @pytest.mark.rule("S-71", "S-100")
+    @pytest.mark.parametrize("levels", [50, 5000])
+    def test_a_deeper_one_is_refused_and_what_was_known_before_stays(self, levels: int) -> None:
+        async def body() -> None:
+            agent = FakeAgent()
+            async with Line("websocket") as line:
+                await line.tell_all(agent, health=opamp_pb2.ComponentHealth(healthy=True))
+                message = agent.message().SerializeToString() + length_delimited(5, deep(levels))
+                refused = (await line.exchange_bytes(message)).error_response
+                assert refused.type == opamp_pb2.ServerErrorResponseType_BadRequest
+                assert "nest deeper than 100 levels" in refused.error_message
+                assert (await row_of(agent)).healthy is True
+                # The refused message is a gap in its numbers: the agent tells everything again, less deeply.
+                assert (await line.exchange(agent.message())).flags == opamp_pb2.ServerToAgentFlags_ReportFullState
+                message = agent.message(**{**agent.full_parts(), "health": None}).SerializeToString()
+                answer = await line.exchange_bytes(message + length_delimited(5, deep(3)))
+                assert not answer.HasField("error_response")
+                row = await row_of(agent)
+                assert "components" in row.reported.health
 
         run(body())
 

@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from agents.instance_uids import new_instance_uid
-from agents.models import Agent, AgentCommand, AgentPresence, Transport
+from agents.models import Agent, AgentCommand, AgentPresence, DuplicateUid, Transport
 from agents.remote_config import ConfigFile
 from agents.reports import AgentDescription, ComponentHealth, RemoteConfigStatus, RemoteConfigStatuses, StatusReport
 from agents.services import commands, credentials, editing, identity, leases
@@ -178,7 +178,8 @@ def allows_enrolment(scene: Scene) -> Operation:
 def loses_connections(scene: Scene) -> Operation:
     # One speaks on a second connection as well, and the first one's lease expired.
     first, *_others, last = scene.agents
-    Agent.objects.filter(pk=first.pk).update(rival_lease=last.lease_id, connected=False)
+    DuplicateUid.objects.create(agent=first, stage=DuplicateUid.Stage.CONNECTIONS, lease_id=last.lease_id, returns=1)
+    Agent.objects.filter(pk=first.pk).update(connected=False)
     keys = [agent.lease_id for agent in scene.agents]
     return lambda: leases.release_leases(keys, reason="connection closed", at=timezone.now())
 

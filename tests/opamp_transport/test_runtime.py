@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from agents.models import Agent, AgentEvent, AgentPresence, ServerProcess
 from agents.reports import StatusReport
-from agents.services import commands, leases, processes
+from agents.services import commands, leases, processes, retention
 from agents.services.arrivals import Arrival
 from foundation.clock import Reading, clock
 from opamp_transport import runtime
@@ -180,23 +180,48 @@ class TestClock:
 
         run(body())
 
-    def test_nothing_is_pruned_by_a_clock_that_is_elsewhere_than_it_should_be(
+    @pytest.mark.parametrize("by", [timedelta(days=_DAYS), -timedelta(days=_DAYS)])
+    def test_nothing_is_pruned_by_a_clock_that_has_just_jumped(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, by: timedelta
+    ) -> None:
+        async def body() -> None:
+            here = await beating()
+            agent = FakeAgent()
+            await poll(agent.message(**agent.full_parts()))
+            old = timezone.now() - timedelta(days=_DAYS)
+            await sync_to_async(AgentEvent.objects.update)(at=old)
+            count = sync_to_async(AgentEvent.objects.filter(at=old).count)
+            jumped(by)
+            await here.beat()
+            here.leads = True
+            await here.prune()
+            assert await count() > 0
+            assert "nothing is pruned" in caplog.text
+            monkeypatch.setattr(retention, "DOUBT_SECONDS", 0.0)
+            await here.prune()
+            assert await count() == 0
+
+        run(body())
+
+    def test_nothing_is_pruned_by_a_clock_that_is_behind_the_newest_event(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def body() -> None:
             here = await beating()
             agent = FakeAgent()
             await poll(agent.message(**agent.full_parts()))
-            count = await sync_to_async(AgentEvent.objects.count)()
+            old, ahead = (timezone.now() + days * timedelta(days=_DAYS) for days in (-1, 1))
+            row = await sync_to_async(Agent.objects.get)(instance_uid=agent.uid)
+            await sync_to_async(AgentEvent.objects.update)(at=old)
+            late = await sync_to_async(AgentEvent.objects.create)(agent=row, at=ahead, kind=AgentEvent.Kind.HEALTH)
+            count = sync_to_async(AgentEvent.objects.filter(at=old).count)
             here.leads = True
-            clock.follow(Reading(clock.now() + timedelta(days=_DAYS), time.monotonic(), 0.0))
             await here.prune()
-            assert await sync_to_async(AgentEvent.objects.count)() == count
+            assert await count() > 0
             assert "nothing is pruned" in caplog.text
-            await here.beat()
-            caplog.clear()
+            await sync_to_async(late.delete)()
             await here.prune()
-            assert "nothing is pruned" not in caplog.text
+            assert await count() == 0
 
         run(body())
 

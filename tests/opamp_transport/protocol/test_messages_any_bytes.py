@@ -139,6 +139,7 @@ class TestNesting:
     @pytest.mark.parametrize(
         ("outer", "inner", "deepest"),
         [
+            pytest.param((5,), (6, 2), 49, id="health: map entry, value"),
             pytest.param((14, 1, 2), (2, 2), 48, id="components: map entry, value"),
             pytest.param((3, 1, 2), (5, 1), 48, id="attribute: array, value"),
             pytest.param((3, 1, 2), (6, 1, 2), 32, id="attribute: list of pairs, pair, value"),
@@ -156,28 +157,16 @@ class TestNesting:
                 decode_report(body(levels))
 
     @pytest.mark.rule("S-71")
-    @pytest.mark.parametrize("levels", [49, 50, 200, 5000])
-    def test_a_health_tree_of_any_depth_is_kept_as_far_as_it_can_be(self, levels: int) -> None:
+    def test_the_deepest_health_tree_that_decodes_is_kept_whole(self) -> None:
         sick_leaf = length_delimited(3, b"disk full")
-        report = decode_report(UID_FIELD + _nested(1, _nested(levels, sick_leaf, 6, 2) + b"\x08\x01", 5))
+        report = decode_report(UID_FIELD + _nested(1, _nested(49, sick_leaf, 6, 2) + b"\x08\x01", 5))
         assert report.health is not None
         node: Any = report.health.tree
         assert node["healthy"] is True
         depth = 0
         while "components" in node:
-            node = node["components"][""]
-            depth += 1
-        if levels == 49:
-            assert (depth, node["last_error"]) == (49, "disk full")
-        else:
-            assert (depth, node["attributes"]) == (40, {"opamp_platform.children_left_out": True})
-
-    @pytest.mark.rule("S-71", "S-100")
-    def test_bytes_that_are_wrong_in_another_way_are_malformed_although_the_tree_is_deep(self) -> None:
-        deep = _nested(1, _nested(60, b"", 6, 2), 5)
-        for wrong in (b"\x0f", b"\x1a\x05", length_delimited(3, b"\xff"), b"\xff" * 11):
-            with pytest.raises(MalformedMessage):
-                decode_report(UID_FIELD + deep + wrong)
+            node, depth = node["components"][""], depth + 1
+        assert (depth, node["last_error"]) == (49, "disk full")
 
 
 SCALARS: dict[int, st.SearchStrategy[Any]] = {
