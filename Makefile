@@ -7,7 +7,7 @@ PYTEST ?= $(BIN)/python -m pytest
 # The locks are complete, so pip has nothing to resolve: a release made after them cannot change what is installed.
 EXACTLY := -q --disable-pip-version-check --require-hashes --no-deps
 
-.PHONY: run demo messages test bench bench-full test-faults fuzz conformance install lint lint-templates lock proto proto-check clean
+.PHONY: run demo messages test bench bench-full test-faults fuzz mutation conformance install lint lint-templates lock proto proto-check clean
 
 run: .venv/.base
 	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -46,6 +46,16 @@ test-faults: install
 # not promised, on a crash, or when memory grows.
 fuzz: install
 	$(BIN)/python -m tests.fuzz.run --cases $(or $(CASES),50000)
+
+# Changes the rules of what an agent is told, one condition after the other in a copy, and tells which changes no test noticed; see
+# docs/architecture.md. Each change starts a test run.
+MUTATION := $(CURDIR)/.venv/mutation
+mutation: install
+	rm -rf $(MUTATION) && $(PYTHON) -m venv $(MUTATION) && $(MUTATION)/bin/pip install -q --disable-pip-version-check 'cosmic-ray>=8.4,<9'
+	mkdir $(MUTATION)/tree && git ls-files -z | tar --null -T - -cf - | tar -xf - -C $(MUTATION)/tree && ln -s $(CURDIR)/.venv $(MUTATION)/tree/.venv
+	cd $(MUTATION)/tree && export PATH="$(MUTATION)/bin:$$PATH" && cosmic-ray init tests/mutation/cosmic-ray.toml run.sqlite && \
+	  cr-filter-operators run.sqlite tests/mutation/cosmic-ray.toml && cosmic-ray baseline tests/mutation/cosmic-ray.toml && \
+	  cosmic-ray exec tests/mutation/cosmic-ray.toml run.sqlite && cr-report --show-diff --surviving-only run.sqlite
 
 # Rewrites docs/conformance.md from the tests that name rules; needs Go and Node, for third-party agents show some.
 conformance: install
