@@ -3,10 +3,11 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8080
 BIN := .venv/bin
+PYTEST ?= $(BIN)/python -m pytest
 # The locks are complete, so pip has nothing to resolve: a release made after them cannot change what is installed.
 EXACTLY := -q --disable-pip-version-check --require-hashes --no-deps
 
-.PHONY: run demo messages test bench bench-full test-faults fuzz conformance install lint lock proto proto-check clean
+.PHONY: run demo messages test bench bench-full test-faults fuzz conformance install lint lint-templates lock proto proto-check clean
 
 run: .venv/.base
 	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -23,9 +24,10 @@ demo: .venv/.base
 
 install: .venv/.dev
 
+# A process for each core; each takes whole files, since many share a server among their tests. ARGS="-n0 …" runs in one.
 test: install
 	@$(BIN)/python -m tests.interop.collectors
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) -n logical --dist loadfile $(ARGS)
 
 # Every scenario, small; with DATABASE_URL and REDIS_URL on PostgreSQL with two workers. See docs/benchmarks.md.
 bench: install
@@ -52,11 +54,18 @@ conformance: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory lint-templates
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(MAKE) --no-print-directory proto-check
+
+# djade changes no line of HTML, so it cannot break long ones: that is for whoever writes them.
+lint-templates: install
+	find . -name '*.html' -not -path './.venv/*' | xargs $(BIN)/djade --check
+	@! find . -name '*.html' -not -path './.venv/*' | LC_ALL=C.UTF-8 xargs grep -nE '.{161}' \
+	  || { echo "lines above 160 characters"; exit 1; }
 
 proto-check: install
 	PYTHON=$(BIN)/python opamp_transport/proto/generate.sh --check

@@ -22,7 +22,7 @@ from accounts.trail import Bound, UnclearMoment, by_actor, by_verb, moment, sinc
 from foundation.api_input import StrictSerializer, Text
 from foundation.clock import clock
 from foundation.languages import in_readers_language
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 # Those of every list; what else stands in a query is a mistake that should be seen.
 _PAGING = {"page", "page_size", "format"}
@@ -86,7 +86,7 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
                 try:
                     rows = since_or_until(rows, moment(text, bound), bound)
                 except UnclearMoment as error:
-                    raise ValidationError({bound.value: [str(error)]}) from error
+                    raise ValidationError({bound.value: [in_readers_language(error)]}) from error
         return rows
 
 
@@ -156,7 +156,9 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         if isinstance(shown, ApiToken) and shown.expires_at is not None:
             # Or a token that was stolen would make itself one without an end.
             if "expires" in request.data and (isinstance(end, Never) or end > shown.expires_at):
-                raise BeyondOwnRights(Sentence("A token issued with a token ends no later than that one."))
+                raise BeyondOwnRights(
+                    Message("token-outlives-its-issuer", "A token issued with a token ends no later than that one.")
+                )
             end = shown.expires_at if isinstance(end, Never) else min(end, shown.expires_at)
         row, text = issue_token(person, name=values["name"], by=by, expires_at=end)
         row.refresh_from_db()

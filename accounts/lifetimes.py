@@ -9,13 +9,14 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.services import TOKEN_LIFETIME, Never
-from foundation.messages import Sentence
+from foundation.errors import DomainError
+from foundation.messages import Message
 
 DEFAULT = f"{TOKEN_LIFETIME.days}d"
 _DAYS = re.compile(r"([0-9]{1,5})d")
 
 
-class UnclearExpiry(ValueError):
+class UnclearExpiry(DomainError):
     """What was written is no end of a token, or has passed; the text says what is accepted."""
 
 
@@ -30,10 +31,14 @@ def parse_expiry(text: str, *, at: datetime) -> datetime | Never:
         end = None
     if end is None:
         raise UnclearExpiry(
-            Sentence("Say never, a number of days such as 30d, or a date such as {date}.", date=f"{at.year + 1}-01-31")
+            Message(
+                "unclear-expiry",
+                "Say never, a number of days such as 30d, or a date such as {date}.",
+                date=f"{at.year + 1}-01-31",
+            )
         )
     if end <= at:
-        raise UnclearExpiry(Sentence("That has passed already."))
+        raise UnclearExpiry(Message("expiry-passed", "That has passed already."))
     return end
 
 

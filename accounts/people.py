@@ -24,7 +24,7 @@ from accounts.rights import (
     rights_of_role,
 )
 from accounts.services import ADMINISTRATOR, record, revoke_tokens_of
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 # Of a person; beside them the names of roles and of single rights.
 _FIELDS = ("username", "first_name", "last_name", "email", "is_active", "is_staff", "is_superuser")
@@ -94,7 +94,7 @@ def remove_person(person: User, *, by: User, at: datetime) -> None:
     """Delete ``person``. Their tokens are revoked and stay, and so does the audit trail. Raises `BeyondOwnRights`."""
     must_act_for(by, person)
     if person.pk == by.pk:
-        raise BeyondOwnRights(Sentence("Nobody removes themselves."))
+        raise BeyondOwnRights(Message("cannot-remove-oneself", "Nobody removes themselves."))
     revoked = revoke_tokens_of(person, by=by, at=at)
     said = {**(_person_as_is(person) or {}), "tokens_revoked": revoked}
     record(by=by, verb="user.delete", target=person, name=person.get_username(), data=said)

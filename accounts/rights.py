@@ -12,11 +12,14 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from foundation.messages import Sentence
+from foundation.errors import Category, DomainError
+from foundation.messages import Message
 
 
-class BeyondOwnRights(PermissionDenied):
+class BeyondOwnRights(DomainError, PermissionDenied):
     """Somebody would give more than they have, or act on a person who has more; the text says which."""
+
+    category = Category.FORBIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,11 @@ def must_act_for(actor: User | None, person: User) -> None:
     """Raises `BeyondOwnRights`; ``None`` is the portal itself or its console, which may."""
     if actor is not None and not may_act_for(actor, person):
         raise BeyondOwnRights(
-            Sentence("{person} has rights that you do not have yourself.", person=person.get_username())
+            Message(
+                "person-has-more-rights",
+                "{person} has rights that you do not have yourself.",
+                person=person.get_username(),
+            )
         )
 
 
@@ -69,8 +76,12 @@ def must_cover(own: Rights, given: Rights) -> None:
     if own.cover(given):
         return
     if given.everything:
-        raise BeyondOwnRights(Sentence("Only an administrator makes somebody an administrator."))
+        raise BeyondOwnRights(Message("administrators-only", "Only an administrator makes somebody an administrator."))
     beyond = sorted(given.names - own.names)
     raise BeyondOwnRights(
-        Sentence("You cannot give rights that you do not have yourself: {rights}.", rights=", ".join(beyond[:5]))
+        Message(
+            "cannot-give-rights",
+            "You cannot give rights that you do not have yourself: {rights}.",
+            rights=", ".join(beyond[:5]),
+        )
     )

@@ -8,9 +8,10 @@ from enum import Enum
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
-from django.utils.translation import gettext as _
 
 from accounts.models import AuditEntry
+from foundation.errors import DomainError
+from foundation.messages import Message
 
 
 class Bound(Enum):
@@ -20,11 +21,13 @@ class Bound(Enum):
     UNTIL = "until"
 
 
-class UnclearMoment(ValueError):
+class UnclearMoment(DomainError):
     """What was written is neither a day nor a time."""
 
     def __init__(self) -> None:
-        super().__init__(_("Write a day or a time, such as 2030-01-31 or 2030-01-31T12:00:00Z."))
+        super().__init__(
+            Message("unclear-moment", "Write a day or a time, such as 2030-01-31 or 2030-01-31T12:00:00Z.")
+        )
 
 
 def moment(text: str, bound: Bound) -> datetime:

@@ -46,7 +46,7 @@ from agents.shown import MOST_SHOWN, files_shown, tree_shown
 from foundation.api_input import NoBody
 from foundation.clock import clock
 from foundation.languages import in_readers_language
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
@@ -373,7 +373,7 @@ class AgentViewSet(
         keys = self._chosen(wanted)
         outcome = act(list(keys))
         for uid in set(wanted.validated_data.get("instance_uids", ())) - set(keys.values()):
-            outcome.skip(uid, Sentence("There is no such agent."))
+            outcome.skip(uid, Message("no-such-agent", "There is no such agent."))
         return Response(OutcomeSerializer(outcome).data)
 
 

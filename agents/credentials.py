@@ -41,12 +41,12 @@ class Denial(enum.StrEnum):
     SHARED = "shared secret not enough"
 
     @property
-    def sentence(self) -> str:
+    def text(self) -> str:
         """What the operator of the agent should do."""
-        return _SENTENCES[self]
+        return _TEXTS[self]
 
 
-_SENTENCES = {
+_TEXTS = {
     Denial.FOREIGN: "The credential belongs to another agent and speaks for that one alone. Let this agent connect with "
     "OPAMP_SECRET_KEY.",
     Denial.OUTDATED: "The credential is not in force any more. Let the agent connect with OPAMP_SECRET_KEY; if that is "

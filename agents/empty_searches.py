@@ -10,7 +10,7 @@ from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.selectors import Operator, Requirement, Selector
 from agents.text_search import SHORTEST_PART
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 Labels = Mapping[str, str]
 
@@ -20,32 +20,40 @@ _SHOWN = 5
 _LONGEST = 60
 
 
-def why_no_labels(selector: Selector) -> list[Sentence]:
+def why_no_labels(selector: Selector) -> list[Message]:
     """For a label query: the first clause that no agent satisfies, else that no agent satisfies them all."""
     newest = _newest()
     for requirement in selector.requirements:
         if not _somebody(Selector((requirement,)), newest):
             return _why_not(requirement, newest)
-    return [Sentence("Each of the conditions has agents, but no agent has them all.")]
+    return [Message("conditions-exclude-each-other", "Each of the conditions has agents, but no agent has them all.")]
 
 
-def why_no_text(text: str) -> list[Sentence]:
+def why_no_text(text: str) -> list[Message]:
     """For a part of a name or a UID."""
     try:
-        return [Sentence("No agent has the instance UID {uid}.", uid=str(UUID(text)))]
+        return [Message("no-agent-has-uid", "No agent has the instance UID {uid}.", uid=str(UUID(text)))]
     except ValueError:
         pass
-    said = [Sentence("No agent's name, host or service contains “{text}”.", text=_short(text))]
+    said = [Message("no-agent-contains-text", "No agent's name, host or service contains “{text}”.", text=_short(text))]
     if len(text) < SHORTEST_PART:
         said = [
-            Sentence("No agent's name, host or service begins with “{text}”; longer text is found anywhere.", text=text)
+            Message(
+                "no-agent-begins-with-text",
+                "No agent's name, host or service begins with “{text}”; longer text is found anywhere.",
+                text=text,
+            )
         ]
     keys = _keys(_newest())
     first, colon, rest = text.partition(":")
     if colon and first in keys:
-        said.append(Sentence("Did you mean {guess}?", guess=f"{first}={rest}"))
+        said.append(Message("search-suggestion", "Did you mean {guess}?", guess=f"{first}={rest}"))
     elif text in keys:
-        said.append(Sentence("“{key}” is a label: {guess} finds a value of it.", key=text, guess=f"{text}=…"))
+        said.append(
+            Message(
+                "search-names-label", "“{key}” is a label: {guess} finds a value of it.", key=text, guess=f"{text}=…"
+            )
+        )
     return said
 
 
@@ -56,28 +64,35 @@ def _somebody(selector: Selector, newest: Sequence[Labels]) -> bool:
     return len(newest) == _SAMPLED and Agent.objects.filter(selector_condition(selector)).exists()
 
 
-def _why_not(requirement: Requirement, newest: Sequence[Labels]) -> list[Sentence]:
+def _why_not(requirement: Requirement, newest: Sequence[Labels]) -> list[Message]:
     key, clause = requirement.key, _short(str(requirement))
     if requirement.operator in {Operator.DOES_NOT_EXIST, Operator.NOT_IN}:
-        return [Sentence("No agent is without what {clause} excludes.", clause=clause)]
+        return [Message("all-agents-excluded", "No agent is without what {clause} excludes.", clause=clause)]
     if not _somebody(Selector((Requirement(key, Operator.EXISTS),)), newest):
-        return [Sentence("No agent has a label {key}.", key=_short(key)), *_guess(key, _keys(newest))]
+        return [
+            Message("no-agent-has-label", "No agent has a label {key}.", key=_short(key)),
+            *_guess(key, _keys(newest)),
+        ]
     if requirement.operator in {Operator.GT, Operator.LT}:
-        return [Sentence("No agent has a version as {clause} asks for.", clause=clause)]
+        return [Message("no-agent-has-version", "No agent has a version as {clause} asks for.", clause=clause)]
     values = {labels[key] for labels in newest if key in labels}
-    said = [Sentence("No agent has {clause}.", clause=clause)]
+    said = [Message("no-agent-has-clause", "No agent has {clause}.", clause=clause)]
     guesses = _guess(requirement.values[0], values, written=f"{key}=") if len(requirement.values) == 1 else []
     if guesses or not values:
         return said + guesses
     shown = ", ".join(_short(value) for value in sorted(values)[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
-    return [*said, Sentence("Values of {key}: {values}.", key=_short(key), values=shown)]
+    return [*said, Message("values-of-key", "Values of {key}: {values}.", key=_short(key), values=shown)]
 
 
-def _guess(word: str, known: Iterable[str], *, written: str = "") -> list[Sentence]:
+def _guess(word: str, known: Iterable[str], *, written: str = "") -> list[Message]:
     """The nearest known word; whatever its case."""
     by_fold = {text.casefold(): text for text in known}
     near = get_close_matches(word.casefold(), by_fold, n=1, cutoff=0.6)
-    return [Sentence("Did you mean {guess}?", guess=_short(f"{written}{by_fold[near[0]]}"))] if near else []
+    return (
+        [Message("search-suggestion", "Did you mean {guess}?", guess=_short(f"{written}{by_fold[near[0]]}"))]
+        if near
+        else []
+    )
 
 
 def _newest() -> list[Labels]:

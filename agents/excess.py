@@ -12,12 +12,12 @@ class Excess(enum.StrEnum):
     FLEET_FULL = "fleet is full"
 
     @property
-    def sentence(self) -> str:
+    def text(self) -> str:
         """What the operator of the portal can do."""
-        return _SENTENCES[self]
+        return _TEXTS[self]
 
 
-_SENTENCES = {
+_TEXTS = {
     Excess.TOO_MANY_NEW: "Too many new agents came from this address within an hour; this one comes back by itself. See "
     "OPAMP_NEW_AGENTS_PER_HOUR and, behind a proxy, OPAMP_TRUSTED_PROXIES.",
     Excess.FLEET_FULL: "The fleet has as many agents as OPAMP_MAX_AGENTS allows. Forget agents that are gone, or raise it.",

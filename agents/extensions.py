@@ -41,14 +41,14 @@ class Panel(NamedTuple):
 
 
 class TimelineKind(NamedTuple):
-    """A kind of timeline line that another app writes: ``sentence`` makes text of its values, secrets are hidden in them.
+    """A kind of timeline line that another app writes: ``text`` makes text of its values, secrets are hidden in them.
 
     ``tone`` is ``"good"``, ``"bad"``, ``"quiet"`` or empty.
     """
 
     name: str
     title: Any
-    sentence: Callable[[Mapping[str, Any]], str]
+    text: Callable[[Mapping[str, Any]], str]
     tone: str = ""
 
 

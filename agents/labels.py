@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from agents.reports import AgentDescription, Json, JsonObject
-from foundation.messages import Sentence
+from foundation.errors import DomainError
+from foundation.messages import Message
 
 MAX_LABELS = 128
 MAX_KEY_LENGTH = 255
@@ -24,20 +25,24 @@ _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _OPERATOR_KEY = re.compile(r"\w[\w./@-]*")
 
 
-class InvalidLabels(ValueError):
+class InvalidLabels(DomainError):
     """Operator labels that cannot be kept.
 
     ``errors`` holds one ``(key, message)`` pair per problem; the key is ``""`` when the map as a whole is wrong.
     """
 
-    def __init__(self, errors: list[tuple[str, Sentence]]) -> None:
-        self.errors: tuple[tuple[str, Sentence], ...] = tuple(errors)
-        super().__init__("; ".join(self.problems))
+    def __init__(self, errors: list[tuple[str, Message]]) -> None:
+        self.errors: tuple[tuple[str, Message], ...] = tuple(errors)
+        super().__init__(Message("invalid-labels", "The labels are not valid."))
+
+    def __str__(self) -> str:
+        """In English, label by label."""
+        return "; ".join(str(problem) for problem in self.problems)
 
     @property
-    def problems(self) -> list[Sentence]:
+    def problems(self) -> list[Message]:
         """One for each, with its key."""
-        return [Sentence.at(key, message) for key, message in self.errors]
+        return [Message.at(key, message) for key, message in self.errors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +134,23 @@ def validate_labels(labels: Mapping[object, object]) -> dict[str, str]:
     Keys are 1 to 255 letters, digits and ``_ . - / @``, starting with a letter, digit or ``_``: OpenTelemetry attribute
     names and Kubernetes label keys fit, and no key needs quotes in a query. Values are text of up to 1024 characters.
     """
-    errors: list[tuple[str, Sentence]] = []
+    errors: list[tuple[str, Message]] = []
     valid: dict[str, str] = {}
     if len(labels) > MAX_LABELS:
-        too_many = Sentence(
-            "{count} labels; at most {most} are kept for an agent, remove some.", count=len(labels), most=MAX_LABELS
+        too_many = Message(
+            "too-many-labels",
+            "{count} labels; at most {most} are kept for an agent, remove some.",
+            count=len(labels),
+            most=MAX_LABELS,
         )
         errors.append(("", too_many))
     for key, value in labels.items():
         if not isinstance(key, str):
-            errors.append((str(key), Sentence("A label key must be text.")))
+            errors.append((str(key), Message("label-key-not-text", "A label key must be text.")))
             continue
         problem = operator_key_problem(key)
         if problem is None and not isinstance(value, str):
-            problem = Sentence("A label value must be text; put it in quotes.")
+            problem = Message("label-value-not-text", "A label value must be text; put it in quotes.")
         if isinstance(value, str):
             problem = problem or label_value_problem(value)
             valid[key] = value
@@ -153,38 +161,44 @@ def validate_labels(labels: Mapping[object, object]) -> dict[str, str]:
     return valid
 
 
-def label_key_problem(key: str) -> Sentence | None:
+def label_key_problem(key: str) -> Message | None:
     """Why no label can have this key, or ``None``. Wider than `validate_labels`: agents report such keys too."""
     if not key.strip():
-        return Sentence("A label key must not be empty.")
+        return Message("label-key-empty", "A label key must not be empty.")
     if key != key.strip():
-        return Sentence("A label key must not begin or end with a blank.")
-    return _text_problem(key, Sentence("A label key"), MAX_KEY_LENGTH)
+        return Message("label-key-blanks", "A label key must not begin or end with a blank.")
+    return _text_problem(key, Message("label-key", "A label key"), MAX_KEY_LENGTH)
 
 
-def label_value_problem(value: str) -> Sentence | None:
+def label_value_problem(value: str) -> Message | None:
     """Why no operator may write this value, or ``None``. Empty is a value."""
-    return _text_problem(value, Sentence("A label value"), MAX_VALUE_LENGTH)
+    return _text_problem(value, Message("label-value", "A label value"), MAX_VALUE_LENGTH)
 
 
-def operator_key_problem(key: str) -> Sentence | None:
+def operator_key_problem(key: str) -> Message | None:
     """Why no operator may write this key, or ``None``."""
     if problem := label_key_problem(key):
         return problem
     if _OPERATOR_KEY.fullmatch(key):
         return None
-    return Sentence(
-        "Use only letters, digits and _ . - / @ and begin with a letter, digit or _ (as in os.type or team/owner)."
+    return Message(
+        "label-key-characters",
+        "Use only letters, digits and _ . - / @ and begin with a letter, digit or _ (as in os.type or team/owner).",
     )
 
 
-def _text_problem(text: str, what: Sentence, limit: int) -> Sentence | None:
+def _text_problem(text: str, what: Message, limit: int) -> Message | None:
     if len(text) > limit:
-        return Sentence(
-            "{what} has at most {most} characters; this one has {count}.", what=what, most=limit, count=len(text)
+        return Message(
+            "label-text-too-long",
+            "{what} has at most {most} characters; this one has {count}.",
+            what=what,
+            most=limit,
+            count=len(text),
         )
     if found := _UNWRITABLE.search(text):
-        return Sentence(
+        return Message(
+            "label-text-control-character",
             "{what} must not contain control characters ({character} at character {place}).",
             what=what,
             character=f"U+{ord(found[0]):04X}",

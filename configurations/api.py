@@ -43,7 +43,8 @@ from configurations.models import Assignment, Configuration
 from configurations.previewing import preview, targeting_findings
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, blank_over, draft_of
-from configurations.services.publishing import BasedOn, NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from configurations.services.publishing import BasedOn
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock

@@ -35,6 +35,7 @@ class NoSuchTag(APIException):
     """A precondition that nothing can fulfil: it names no ETag, or one that is not the present one."""
 
     status_code = 412
+    default_code = "etag-not-present"
     default_detail = _('If-Match is not the ETag of this configuration; it looks like "3", or "3", "4".')
 
 
@@ -42,6 +43,7 @@ class Exists(APIException):
     """The request wants to make what is there already."""
 
     status_code = 412
+    default_code = "configuration-exists"
     default_detail = _("There is a configuration of this name already.")
 
 
@@ -49,6 +51,7 @@ class PreconditionMissing(APIException):
     """The request is based on an ETag, and there is no configuration of this name."""
 
     status_code = 412
+    default_code = "configuration-missing"
     default_detail = _("There is no configuration of this name.")
 
 

@@ -65,6 +65,7 @@ class FindingSerializer(serializers.Serializer[Finding]):
 
     severity = serializers.CharField()
     kind = serializers.CharField()
+    code = serializers.CharField(source="message.problem_code", help_text="What is wrong, for programs: stable.")
     message = Said()
     file = serializers.CharField(allow_blank=True, help_text="The config key of the file.")
     line = serializers.IntegerField(help_text="From 1; 0 for what stands in no text.")

@@ -18,7 +18,7 @@ from agents.recent import Recent
 from agents.redaction import HIDDEN
 from agents.reports import JsonObject
 from agents.shown import text_shown
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 MOST_LINES = 2_000
 """Lines that are shown of one difference."""
@@ -37,17 +37,17 @@ _CLASSES = {"+": "ins", "-": "del", "@": "hunk"}
 class DiffLine:
     """One line of a unified diff with the class that colours it; ``hidden_change``: a hidden value in it is another one now.
 
-    ``text`` is a sentence where it does not stand in a file; then ``sign`` is what a line begins with.
+    ``text`` is a message where it does not stand in a file; then ``sign`` is what a line begins with.
     """
 
-    text: str
+    text: Message | str
     kind: str
     hidden_change: bool = False
     sign: str = ""
 
 
 _differences: Recent[list[DiffLine]] = Recent(
-    _KEPT_BYTES, lambda lines: 256 + sum(200 + 4 * len(line.text) for line in lines)
+    _KEPT_BYTES, lambda lines: 256 + sum(200 + 4 * len(str(line.text)) for line in lines)
 )
 
 
@@ -72,9 +72,9 @@ def difference(before: Mapping[str, JsonObject], after: Mapping[str, JsonObject]
 
 def _of_file(key: str, former: JsonObject | None, present: JsonObject | None) -> Iterator[DiffLine]:
     marks: dict[str, int] = {}
-    name = key or Sentence("main file")
+    name = key or Message("main-file", "main file")
     for file, sign in ((former, "---"), (present, "+++")):
-        said = Sentence("(no such file)") if file is None else name
+        said = Message("no-such-file", "(no such file)") if file is None else name
         yield DiffLine(said, "file", sign=f"{sign} ")
     for facts, sign, kind in ((_facts(former, present), "-", "del"), (_facts(present, former), "+", "ins")):
         yield from (DiffLine(fact, kind, sign=sign) for fact in facts)
@@ -92,18 +92,18 @@ def _of_file(key: str, former: JsonObject | None, present: JsonObject | None) ->
         yield DiffLine(plain, _CLASSES.get(line[:1], ""), changed)
 
 
-def _facts(file: JsonObject | None, other: JsonObject | None) -> Iterator[Sentence]:
+def _facts(file: JsonObject | None, other: JsonObject | None) -> Iterator[Message]:
     """What is told of ``file`` beside its text where that is not the same of the ``other``."""
     if file is None:
         return
     other = other or {}
     content_type, role = (str(file.get(name, "")) for name in ("content_type", "role"))
     if content_type and content_type != other.get("content_type"):
-        yield Sentence("content type: {value}", value=content_type)
+        yield Message("content-type-is", "content type: {value}", value=content_type)
     if role and role != other.get("role"):
-        yield Sentence("role: {value}", value=role)
+        yield Message("role-is", "role: {value}", value=role)
     if "body_base64" in file and file["body_base64"] != other.get("body_base64"):
-        yield Sentence("{count} bytes that are no text", count=_size(str(file["body_base64"])))
+        yield Message("bytes-without-text", "{count} bytes that are no text", count=_size(str(file["body_base64"])))
 
 
 def _size(encoded: str) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from uuid import UUID
 
 from django.db.models import Max, Q
@@ -24,7 +23,6 @@ from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import AssignedAgent, assigned_agents
 from configurations.services.files_by_hash import remote_config_of
-from configurations.services.retrying import NothingToRetry
 from configurations.services.targeting import current_targeting, hold_targeting
 from foundation.clock import is_ahead
 
@@ -41,8 +39,6 @@ _EVENT_OF_STATUS = {
 
 class ConfigurationOffer(Offer):
     """Relabelled agents are matched, statuses are booked, and who should run something else than it does is told so."""
-
-    errors = {NothingToRetry: HTTPStatus.CONFLICT}
 
     def lock(self) -> None:
         """Keep targeting still if an agent may have to be matched, as far as can be known before their rows are read.

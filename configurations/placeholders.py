@@ -17,17 +17,20 @@ from agents.shown import text_shown
 from configurations.checks.findings import Finding, FindingKind, Place, Severity, place_at, shown_value
 from configurations.checks.leaves import Leaf, Path, leaves_of
 from configurations.kept_secrets import Secret, SecretText, hidden_paths, moved
-from foundation.messages import Sentence
+from foundation.messages import Message
 
-_NOTHING_HIDDEN = Sentence(
-    "Nothing is hidden at this place of the present revision, so [redacted] stands for no value: type the value."
+_NOTHING_HIDDEN = Message(
+    "nothing-hidden-here",
+    "Nothing is hidden at this place of the present revision, so [redacted] stands for no value: type the value.",
 )
-_ANOTHER_TEXT = Sentence(
-    "What stands around the hidden value is not as it was: type the value again, or ask somebody with the right to see secrets."
+_ANOTHER_TEXT = Message(
+    "hidden-value-surroundings-changed",
+    "What stands around the hidden value is not as it was: type the value again, or ask somebody with the right to see secrets.",
 )
-_NO_PATHS = Sentence(
+_NO_PATHS = Message(
+    "hidden-values-unreadable-file",
     "This file cannot be read as YAML or JSON, so no hidden value of it can be kept in an edit: type the values again, or ask "
-    "somebody with the right to see secrets."
+    "somebody with the right to see secrets.",
 )
 
 
@@ -95,16 +98,18 @@ class _Edit:
         for item in moved(*sides, self._kept, self._token):
             # What is gone is told where the value is that stays.
             key = keys.get(item.key, keys.get(item.secret.key, ""))
-            where = shown_value(item.path) or Sentence("the whole file")
+            where = shown_value(item.path) or Message("whole-file", "the whole file")
             if item.component:
-                message = Sentence(
+                message = Message(
+                    "hidden-value-redirected",
                     "{component} has a hidden value, which would go elsewhere with another {setting}: type the value again, or "
                     "ask somebody with the right to see secrets.",
                     component=shown_value(item.component),
                     setting=where,
                 )
             else:
-                message = Sentence(
+                message = Message(
+                    "hidden-value-maybe-redirected",
                     "The files have a hidden value, which might go elsewhere with another {setting}: type the value again, or "
                     "ask somebody with the right to see secrets.",
                     setting=where,
@@ -186,7 +191,7 @@ class _Edit:
         text = _text(file)
         return None if text is None else SecretText(text, text_shown(text).replace(HIDDEN, self._token))
 
-    def _refuse(self, key: str, message: Sentence, place: Place, path: str = "") -> None:
+    def _refuse(self, key: str, message: Message, place: Place, path: str = "") -> None:
         finding = Finding(Severity.ERROR, FindingKind.HIDDEN, message, place.line, place.column, path, file=key)
         self.findings.setdefault(key, []).append(finding)
 

@@ -16,7 +16,7 @@ from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
 from configurations.checks import Finding, FindingKind, Severity
 from configurations.models import Configuration
 from configurations.services.drafts import Draft, checked
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 SAMPLE = 20
 _DRAFT = "draft"
@@ -185,11 +185,17 @@ def _is_stronger(one: Entry, other: Entry) -> bool:
 def _targeting_findings(matched: int, assigned: int, rivals: Sequence[Rival]) -> list[Finding]:
     """What hardly anybody means: nobody is reached, all is lost to others, or only a name decides."""
     if not matched:
-        return [_about("selector", Sentence("No agent that is known now matches the selector; nobody gets it yet."))]
+        return [
+            _about(
+                "selector",
+                Message("no-agent-matches", "No agent that is known now matches the selector; nobody gets it yet."),
+            )
+        ]
     findings = []
     stronger = [rival for rival in rivals if rival.wins]
     if not assigned:
-        message = Sentence(
+        message = Message(
+            "all-agents-taken",
             "No agent gets it: {count} match, and for all of them another configuration is stronger ({names}).",
             count=matched,
             names=_names(stronger),
@@ -197,13 +203,15 @@ def _targeting_findings(matched: int, assigned: int, rivals: Sequence[Rival]) ->
         findings.append(_about("priority", message))
     for rival in [item for item in rivals if item.by_name][:_MOST_TIES]:
         said = (
-            Sentence(
+            Message(
+                "same-priority-loses",
                 "{name} has the same priority and wins {count} agents by its name.",
                 name=rival.name,
                 count=rival.agents,
             )
             if rival.wins
-            else Sentence(
+            else Message(
+                "same-priority-wins",
                 "{name} has the same priority and matches {count} of the same agents; only the name decides that this one "
                 "wins.",
                 name=rival.name,
@@ -219,7 +227,7 @@ def _names(rivals: Sequence[Rival]) -> str:
     return f"{listed}, …" if len(rivals) > _MOST_TIES else listed
 
 
-def _about(field: str, message: Sentence) -> Finding:
+def _about(field: str, message: Message) -> Finding:
     return Finding(Severity.WARNING, FindingKind.TARGETING, message, 0, 0, field)
 
 

@@ -45,7 +45,7 @@ def why(agent: Agent) -> list[dict[str, Any]]:
 
 
 def _said(clause: ClauseResult) -> dict[str, Any]:
-    said = dataclasses.asdict(clause)
+    said = {field.name: getattr(clause, field.name) for field in dataclasses.fields(clause)}
     for name, value in (("actual", clause.actual), ("asserted", clause.asserted)):
         if value is not None:
             said[name] = pair_shown(clause.key, value)

@@ -20,9 +20,9 @@ from django.views.decorators.cache import never_cache
 
 from accounts.base_admin import with_portal_admin
 from accounts.views import ChangePassword, SignIn, SignOut
+from agents.event_texts import line_of
 from agents.models import Agent, AgentEvent
 from agents.reports import Status
-from agents.sentences import line_of
 from configurations.models import Configuration
 from foundation.languages import in_readers_language
 from opamp_platform.operations.capacity import limits_reached

@@ -78,7 +78,7 @@ for _item in OPAMP_ALLOWED_ORIGINS:
 OPAMP_TRUSTED_LABEL_KEYS = env.items("OPAMP_TRUSTED_LABEL_KEYS")
 for _item in OPAMP_TRUSTED_LABEL_KEYS:
     if _problem := operator_key_problem(_item):
-        raise StrangeValue(f"OPAMP_TRUSTED_LABEL_KEYS: {_item!r} is no label key. {_problem}")
+        raise StrangeValue(f"OPAMP_TRUSTED_LABEL_KEYS: {_item!r} is no label key. {_problem!s}")
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)
 OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, most=24 * 3600)
 # The port of the specification, for agents alone (S-02). Unset: opened when nobody else has it; 0: not opened.

@@ -89,7 +89,7 @@ _UNAUTHORIZED = Refusal(
 
 def rejected(denial: Denial | Excess, instance_uid: UUID) -> Refusal:
     """The answer to a request that was let in, but not to speak for the agent it names (S-83, S-117, S-103)."""
-    text = f"{instance_uid}: {denial.sentence}"
+    text = f"{instance_uid}: {denial.text}"
     if isinstance(denial, Excess):
         status = 429 if denial is Excess.TOO_MANY_NEW else 503
         return Refusal(status, denial.value, text, {"Retry-After": str(retry_after_seconds())})

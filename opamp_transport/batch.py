@@ -179,9 +179,9 @@ def _rejected(uid: UUID, denial: Denial | Excess | None) -> Processed:
     if denial is None:
         raise ValueError("nothing speaks against this agent")
     if isinstance(denial, Excess):
-        error = ErrorResponse(ErrorType.UNAVAILABLE, denial.sentence, float(retry_after_seconds()))
+        error = ErrorResponse(ErrorType.UNAVAILABLE, denial.text, float(retry_after_seconds()))
     else:
-        error = ErrorResponse(ErrorType.BAD_REQUEST, denial.sentence)
+        error = ErrorResponse(ErrorType.BAD_REQUEST, denial.text)
     return Processed(0, reply=Reply(instance_uid=uid.bytes, error=error), owned=False, denial=denial)
 
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from agents.selectors import InvalidSelector, Selector, parse_selector
-from foundation.messages import Sentence
+from foundation.errors import DomainError
+from foundation.messages import Message
 
 FORM = 1
 MOST_PARTS = 50
@@ -17,7 +18,7 @@ MOST_INSTANCES = 10_000
 LONGEST_SALT = 100
 
 
-class InvalidAudience(ValueError):
+class InvalidAudience(DomainError):
     """What was given is no audience; the text says why."""
 
 
@@ -120,7 +121,9 @@ def stored(audience: Audience) -> dict[str, Any]:
 def parse_audience(form: Any) -> Audience:
     """The inverse of `stored`. Raises `InvalidAudience`."""
     if not isinstance(form, Mapping) or form.get("version") != FORM:
-        raise InvalidAudience(Sentence("An audience is an object with version {version}.", version=FORM))
+        raise InvalidAudience(
+            Message("audience-version", "An audience is an object with version {version}.", version=FORM)
+        )
     return _parse(form, nested=False)
 
 
@@ -134,13 +137,14 @@ def _parse(form: Any, *, nested: bool) -> Audience:
         try:
             return Matching(parse_selector(form.get("selector")))
         except InvalidSelector as error:
-            raise InvalidAudience(Sentence.listed(error.problems)) from error
+            raise InvalidAudience(Message.listed(error.problems)) from error
     if kind == "instances":
         return _instances(form.get("uids"))
     parts = form.get("parts") if kind == "any_of" and not nested else None
     if not isinstance(parts, list) or len(parts) > MOST_PARTS:
         raise InvalidAudience(
-            Sentence(
+            Message(
+                "audience-kind",
                 "The kind of an audience is everyone, share, matching, instances, or any_of with at most {most} others.",
                 most=MOST_PARTS,
             )
@@ -151,8 +155,10 @@ def _parse(form: Any, *, nested: bool) -> Audience:
 def _share(percent: Any, salt: Any) -> Share:
     if type(percent) is not int or not 0 <= percent <= 100 or not isinstance(salt, str) or len(salt) > LONGEST_SALT:
         raise InvalidAudience(
-            Sentence(
-                "A share has a whole percent from 0 to 100, and a salt of at most {most} characters.", most=LONGEST_SALT
+            Message(
+                "audience-share",
+                "A share has a whole percent from 0 to 100, and a salt of at most {most} characters.",
+                most=LONGEST_SALT,
             )
         )
     return Share(percent, salt)
@@ -164,4 +170,6 @@ def _instances(uids: Any) -> Instances:
             return Instances(frozenset(UUID(uid) for uid in uids))
         except ValueError:
             pass
-    raise InvalidAudience(Sentence("Instances are a list of at most {most} instance uids.", most=MOST_INSTANCES))
+    raise InvalidAudience(
+        Message("audience-instances", "Instances are a list of at most {most} instance uids.", most=MOST_INSTANCES)
+    )

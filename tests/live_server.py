@@ -34,6 +34,8 @@ ADMIN_USERNAME = "admin"
 ADMIN_PASSWORD = "a-password-for-tests"
 _REDIS_DATABASE = "7"
 _POLL_SECONDS = 0.1
+_BELOW_EPHEMERAL = range(15_000, 32_000)
+_PORT_TRIES = 100
 _NOT_PASSED_ON = (
     "OPAMP_",
     "S3_",
@@ -286,10 +288,16 @@ class _ThrowAwayDatabase:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now.
+
+    Not one that the kernel gives to outgoing connections: tests beside this one could be given it before our server listens.
+    """
+    for _ in range(_PORT_TRIES):
+        port = _BELOW_EPHEMERAL.start + secrets.randbelow(len(_BELOW_EPHEMERAL))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no free port was found in {_BELOW_EPHEMERAL}")
 
 
 def _other_redis_database(url: str) -> str:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.base_admin import PortalAdmin
 from accounts.models import AuditEntry
 from accounts.trail import Bound, UnclearMoment, by_actor, by_verb, moment, since_or_until
+from foundation.languages import in_readers_language
 from foundation.paging import WindowPaging
 
 _SHOWN_NAMES = 3
@@ -73,7 +74,7 @@ class TypedFilter(admin.ListFilter):
                 try:
                     rows = since_or_until(rows, moment(text, bound), bound)
                 except UnclearMoment as error:
-                    self.problems[bound.value] = str(error)
+                    self.problems[bound.value] = in_readers_language(error)
                     rows = rows.none()
         return rows
 

@@ -1,4 +1,4 @@
-"""Sentences of the lower layers in templates: ``{{ finding.message|in_readers_language }}``."""
+"""Messages of the lower layers in templates: ``{{ finding.message|in_readers_language }}``."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ from accounts.models import User
 from agents import extensions
 from agents.admin import revealing
 from agents.admin.trees import bounded, component_steps, health_steps
+from agents.event_texts import Line, line_of, part_words, reason_words
 from agents.models import Agent, AgentEvent
 from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_names
-from agents.sentences import Line, line_of, part_words, reason_words
 from agents.services import commands, credentials
 from agents.services.identity import assign_instance_uid
 from agents.services.revealing import may_reveal

@@ -13,7 +13,7 @@ from agents.label_conditions import selector_condition
 from agents.selectors import InvalidSelector, Selector, parse_label_query
 from agents.text_search import LONGEST_PART, text_condition
 from foundation.languages import in_readers_language
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 _SIGNS = frozenset("=<>!(")
 
@@ -32,7 +32,7 @@ class Search:
         if not self.text or self.problems:
             return []
         said = why_no_text(self.text) if self.selector is None else why_no_labels(self.selector)
-        return [in_readers_language(sentence) for sentence in said]
+        return [in_readers_language(message) for message in said]
 
 
 def search_of(request: HttpRequest) -> Search:
@@ -51,7 +51,9 @@ def _read(text: str) -> Search:
     nobody = Q(pk__in=[])
     if not _SIGNS & set(text):
         if len(text) > LONGEST_PART:
-            too_long = Sentence("A name has at most {most} characters; search for a part of it.", most=LONGEST_PART)
+            too_long = Message(
+                "search-too-long", "A name has at most {most} characters; search for a part of it.", most=LONGEST_PART
+            )
             return Search(text, nobody, problems=(in_readers_language(too_long),))
         return Search(text, text_condition(text))
     try:

@@ -18,7 +18,7 @@ class AgentEvent(models.Model):
     """
 
     class Kind(models.TextChoices):
-        """What happened; the label is the sentence shown."""
+        """What happened; the label is the text shown."""
 
         REGISTERED = "registered", _("Registered")
         CONNECTED = "connected", _("Connected")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from http import HTTPStatus
 from uuid import UUID
 
 from agents.models import AgentCommand
@@ -17,8 +16,6 @@ from agents.services.offers import Offer
 
 class RestartOffer(Offer):
     """A restart that was asked for; seeing the agent begin anew closes it."""
-
-    errors = {commands.CannotBeSent: HTTPStatus.CONFLICT}
 
     def read(self) -> None:
         """With all other commands that wait."""

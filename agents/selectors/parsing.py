@@ -15,7 +15,7 @@ from agents.selectors.selector import (
     Selector,
 )
 from agents.selectors.versions import version_key
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 MAX_REQUIREMENTS = 64
 MAX_VALUES = 256
@@ -42,13 +42,16 @@ class _SelectorReader:
     """Collects the problems of one document, so that the operator sees all of them at once."""
 
     def __init__(self) -> None:
-        self._errors: list[tuple[str, Sentence]] = []
+        self._errors: list[tuple[str, Message]] = []
 
     def read(self, data: object, *, match_all: bool) -> Selector:
         requirements = self._requirements(data)
         if len(requirements) > MAX_REQUIREMENTS:
-            message = Sentence(
-                "{count} clauses; a selector has at most {most}.", count=len(requirements), most=MAX_REQUIREMENTS
+            message = Message(
+                "selector-too-many-clauses",
+                "{count} clauses; a selector has at most {most}.",
+                count=len(requirements),
+                most=MAX_REQUIREMENTS,
             )
             self._refuse("", message)
         if self._errors:
@@ -57,7 +60,8 @@ class _SelectorReader:
 
     def _requirements(self, data: object) -> list[Requirement]:
         if not isinstance(data, Mapping):
-            message = Sentence(
+            message = Message(
+                "selector-not-an-object",
                 "A selector is a JSON object such as {plain} or {kubernetes}.",
                 plain=_PLAIN_EXAMPLE,
                 kubernetes=_KUBERNETES_EXAMPLE,
@@ -70,7 +74,10 @@ class _SelectorReader:
             if member not in (MATCH_LABELS, MATCH_EXPRESSIONS):
                 self._refuse(
                     str(member),
-                    Sentence("Unknown member beside matchLabels and matchExpressions; move it into matchLabels."),
+                    Message(
+                        "selector-unknown-member",
+                        "Unknown member beside matchLabels and matchExpressions; move it into matchLabels.",
+                    ),
                 )
         return [*self._match_labels(data.get(MATCH_LABELS)), *self._match_expressions(data.get(MATCH_EXPRESSIONS))]
 
@@ -79,7 +86,11 @@ class _SelectorReader:
         if data is None:
             return []
         if not isinstance(data, Mapping):
-            message = Sentence("Must be a JSON object of labels, such as {example}.", example=_PLAIN_EXAMPLE)
+            message = Message(
+                "match-labels-not-an-object",
+                "Must be a JSON object of labels, such as {example}.",
+                example=_PLAIN_EXAMPLE,
+            )
             self._refuse(MATCH_LABELS, message)
             return []
         return self._equalities(data, path=f"{MATCH_LABELS}.")
@@ -97,7 +108,9 @@ class _SelectorReader:
         if data is None:
             return []
         if not _is_list(data):
-            message = Sentence('Must be a list of objects with "key", "operator" and "values".')
+            message = Message(
+                "match-expressions-not-a-list", 'Must be a list of objects with "key", "operator" and "values".'
+            )
             self._refuse(MATCH_EXPRESSIONS, message)
             return []
         found = (self._expression(item, f"{MATCH_EXPRESSIONS}[{place}]") for place, item in enumerate(data))
@@ -105,11 +118,15 @@ class _SelectorReader:
 
     def _expression(self, data: object, path: str) -> Requirement | None:
         if not isinstance(data, Mapping):
-            self._refuse(path, Sentence('Must be an object with "key", "operator" and "values".'))
+            self._refuse(
+                path, Message("expression-not-an-object", 'Must be an object with "key", "operator" and "values".')
+            )
             return None
         for member in data:
             if member not in _EXPRESSION_MEMBERS:
-                message = Sentence('Unknown member; an expression has "key", "operator" and "values".')
+                message = Message(
+                    "expression-unknown-member", 'Unknown member; an expression has "key", "operator" and "values".'
+                )
                 self._refuse(f"{path}.{member}", message)
         key = self._key(data.get("key"), f"{path}.key")
         operator = self._operator(data.get("operator"), f"{path}.operator")
@@ -123,7 +140,7 @@ class _SelectorReader:
 
     def _key(self, data: object, path: str) -> str | None:
         if not isinstance(data, str):
-            self._refuse(path, Sentence("Name the label as text, such as os.type."))
+            self._refuse(path, Message("expression-key-not-text", "Name the label as text, such as os.type."))
             return None
         if problem := label_key_problem(data):
             self._refuse(path, problem)
@@ -135,17 +152,27 @@ class _SelectorReader:
             for operator in Operator:
                 if operator.value == data:
                     return operator
-        self._refuse(path, Sentence("Must be one of {operators}, spelled exactly so.", operators=", ".join(Operator)))
+        self._refuse(
+            path,
+            Message(
+                "unknown-operator", "Must be one of {operators}, spelled exactly so.", operators=", ".join(Operator)
+            ),
+        )
         return None
 
     def _values(self, data: object, path: str) -> tuple[str, ...] | None:
         if data is None:
             return ()
         if not _is_list(data):
-            self._refuse(path, Sentence('Must be a list, such as ["linux", "darwin"].'))
+            self._refuse(path, Message("expression-values-not-a-list", 'Must be a list, such as ["linux", "darwin"].'))
             return None
         if len(data) > MAX_VALUES:
-            message = Sentence("{count} values; a clause has at most {most}.", count=len(data), most=MAX_VALUES)
+            message = Message(
+                "clause-too-many-values",
+                "{count} values; a clause has at most {most}.",
+                count=len(data),
+                most=MAX_VALUES,
+            )
             self._refuse(path, message)
             return None
         texts = [self._value(item, f"{path}[{place}]") for place, item in enumerate(data)]
@@ -154,35 +181,50 @@ class _SelectorReader:
 
     def _value(self, data: object, path: str) -> str | None:
         if isinstance(data, float):
-            self._refuse(path, Sentence("A fraction is ambiguous as a label; put it in quotes."))
+            self._refuse(path, Message("label-value-fraction", "A fraction is ambiguous as a label; put it in quotes."))
             return None
         text = attribute_text(data) if isinstance(data, str | bool | int) else None
         if text is None:
-            self._refuse(path, Sentence("Must be text; a label is never null, a list or an object."))
+            self._refuse(
+                path, Message("selector-value-not-text", "Must be text; a label is never null, a list or an object.")
+            )
             return None
         if problem := label_value_problem(text):
             self._refuse(path, problem)
             return None
         return text
 
-    def _refuse(self, path: str, message: Sentence) -> None:
+    def _refuse(self, path: str, message: Message) -> None:
         self._errors.append((path[:_MAX_PATH_LENGTH].encode(errors="replace").decode(), message))
 
 
-def values_problem(operator: Operator, values: Sequence[str]) -> Sentence | None:
+def values_problem(operator: Operator, values: Sequence[str]) -> Message | None:
     """Why an operator cannot take these values, or ``None``."""
     match operator:
         case Operator.EXISTS | Operator.DOES_NOT_EXIST:
-            return Sentence("{operator} takes no values; leave them out.", operator=operator.value) if values else None
+            return (
+                Message(
+                    "operator-takes-no-values", "{operator} takes no values; leave them out.", operator=operator.value
+                )
+                if values
+                else None
+            )
         case Operator.IN | Operator.NOT_IN:
-            return None if values else Sentence("{operator} needs at least one value.", operator=operator.value)
+            return (
+                None
+                if values
+                else Message("operator-needs-values", "{operator} needs at least one value.", operator=operator.value)
+            )
         case Operator.GT | Operator.LT:
             if len(values) != 1:
-                return Sentence(
-                    "{operator} takes exactly one value, a version such as 0.120.0.", operator=operator.value
+                return Message(
+                    "operator-takes-one-version",
+                    "{operator} takes exactly one value, a version such as 0.120.0.",
+                    operator=operator.value,
                 )
             if version_key(values[0]) is None:
-                return Sentence(
+                return Message(
+                    "operator-compares-versions",
                     "{operator} compares versions, and this is none; write one such as 0.120.0 or v1.2.0-rc.1.",
                     operator=operator.value,
                 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agents.labels import label_key_problem, label_value_problem
 from agents.selectors.parsing import MAX_REQUIREMENTS, MAX_VALUES, values_problem
 from agents.selectors.selector import BARE_WORD, InvalidSelector, Operator, Requirement, Selector
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 MAX_QUERY_LENGTH = 65_536
 
@@ -50,7 +50,9 @@ def parse_label_query(text: str) -> Selector:
     ``key=`` asks for the empty value. An empty query is no filter: all agents match.
     """
     if len(text) > MAX_QUERY_LENGTH:
-        too_long = Sentence("The query has more than {most} characters; shorten it.", most=MAX_QUERY_LENGTH)
+        too_long = Message(
+            "query-too-long", "The query has more than {most} characters; shorten it.", most=MAX_QUERY_LENGTH
+        )
         raise _mistake(MAX_QUERY_LENGTH, too_long)
     return _QueryReader(_tokens(text)).read()
 
@@ -70,9 +72,14 @@ class _QueryReader:
             if token.text == ",":
                 self._take()
             elif not self._begins_clause(token, after=requirements[-1]):
-                raise _mistake(token.position, Sentence("Expected a comma before {found}.", found=_shown(token)))
+                raise _mistake(
+                    token.position,
+                    Message("query-expected-comma", "Expected a comma before {found}.", found=_shown(token)),
+                )
             if len(requirements) == MAX_REQUIREMENTS:
-                too_many = Sentence("A query has at most {most} clauses.", most=MAX_REQUIREMENTS)
+                too_many = Message(
+                    "query-too-many-clauses", "A query has at most {most} clauses.", most=MAX_REQUIREMENTS
+                )
                 raise _mistake(token.position, too_many)
             requirements.append(self._clause())
         return Selector(requirements=tuple(requirements))
@@ -91,7 +98,8 @@ class _QueryReader:
         if token.text in _COMPARISONS:
             self._take()
             if token.text == "==" and self._peek().text in (",", ""):
-                message = Sentence(
+                message = Message(
+                    "query-value-missing",
                     "Expected a value after ==; {empty} asks for the empty value, {exists} for any.",
                     empty=f'{key}=""',
                     exists=key,
@@ -102,7 +110,8 @@ class _QueryReader:
             self._take()
             return self._checked(key, _SETS[token.text], self._value_set(token.text), token)
         if token.text in (">=", "<="):
-            message = Sentence(
+            message = Message(
+                "query-unknown-operator",
                 "{sign} is not an operator; use {other} with a neighbouring version.",
                 sign=token.text,
                 other=token.text[0],
@@ -118,7 +127,10 @@ class _QueryReader:
     def _key(self) -> str:
         token = self._take()
         if token.word is None:
-            raise _mistake(token.position, Sentence("Expected a label key, found {found}.", found=_shown(token)))
+            raise _mistake(
+                token.position,
+                Message("query-expected-key", "Expected a label key, found {found}.", found=_shown(token)),
+            )
         if problem := label_key_problem(token.word):
             raise _mistake(token.position, problem)
         return token.word
@@ -131,25 +143,34 @@ class _QueryReader:
     def _value_set(self, operator: str) -> list[str]:
         opening = self._take()
         if opening.text != "(":
-            message = Sentence(
-                "Expected ( after {operator}, as in: os.type {operator} (linux, windows).", operator=operator
+            message = Message(
+                "query-expected-parenthesis",
+                "Expected ( after {operator}, as in: os.type {operator} (linux, windows).",
+                operator=operator,
             )
             raise _mistake(opening.position, message)
         values = [self._word_value()]
         while (token := self._take()).text == ",":
             if len(values) == MAX_VALUES:
-                raise _mistake(token.position, Sentence("A clause has at most {most} values.", most=MAX_VALUES))
+                raise _mistake(
+                    token.position,
+                    Message("query-too-many-values", "A clause has at most {most} values.", most=MAX_VALUES),
+                )
             values.append(self._word_value())
         if token.text != ")":
-            message = Sentence("Expected , or ) in the list of values, found {found}.", found=_shown(token))
+            message = Message(
+                "query-expected-list-end", "Expected , or ) in the list of values, found {found}.", found=_shown(token)
+            )
             raise _mistake(token.position, message)
         return values
 
     def _word_value(self) -> str:
         token = self._take()
         if token.word is None:
-            message = Sentence(
-                "Expected a value, found {found}; put values with signs in double quotes.", found=_shown(token)
+            message = Message(
+                "query-expected-value",
+                "Expected a value, found {found}; put values with signs in double quotes.",
+                found=_shown(token),
             )
             raise _mistake(token.position, message)
         if problem := label_value_problem(token.word):
@@ -173,7 +194,9 @@ def _tokens(text: str) -> list[_Token]:
         found = _TOKEN.match(text, position)
         if found is None:
             start = end - len(text[position:end].lstrip())
-            raise _mistake(start, Sentence('The quote that begins here has no end; close it with ".'))
+            raise _mistake(
+                start, Message("query-open-quote", 'The quote that begins here has no end; close it with ".')
+            )
         tokens.append(
             _Token(
                 text=found["text"],
@@ -193,14 +216,14 @@ def _token_word(found: re.Match[str]) -> str | None:
     try:
         return str(json.loads(found["quoted"]))
     except ValueError:
-        message = Sentence('Inside quotes write \\" for a quote and \\\\ for a backslash.')
+        message = Message("query-invalid-escape", 'Inside quotes write \\" for a quote and \\\\ for a backslash.')
         raise _mistake(found.start("quoted"), message) from None
 
 
-def _shown(token: _Token) -> str:
-    return token.text[:40] if token.text else Sentence("the end of the query")
+def _shown(token: _Token) -> Message | str:
+    return token.text[:40] if token.text else Message("end-of-query", "the end of the query")
 
 
-def _mistake(position: int, message: Sentence) -> InvalidSelector:
-    said = Sentence("At character {place}: {problem}", place=position + 1, problem=message)
+def _mistake(position: int, message: Message) -> InvalidSelector:
+    said = Message("at-character", "At character {place}: {problem}", place=position + 1, problem=message)
     return InvalidSelector([("", said)], position=position)

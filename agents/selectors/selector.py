@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from agents.reports import Json
 from agents.selectors.versions import version_key
-from foundation.messages import Sentence
+from foundation.errors import DomainError
+from foundation.messages import Message
 
 MATCH_LABELS = "matchLabels"
 MATCH_EXPRESSIONS = "matchExpressions"
@@ -19,22 +20,37 @@ MATCH_EXPRESSIONS = "matchExpressions"
 BARE_WORD = re.compile(r'[^\s,=!<>()"]+')
 
 
-class InvalidSelector(ValueError):
+class InvalidSelector(DomainError):
     """A selector nobody can mean.
 
     ``errors`` holds ``(path, message)`` pairs; a path is ``matchExpressions[0].operator``, ``matchLabels.env`` or the
     key of a plain map, ``""`` for the whole. ``position`` is the 0-based character of a label query, else ``None``.
     """
 
-    def __init__(self, errors: Sequence[tuple[str, Sentence]], *, position: int | None = None) -> None:
-        self.errors: tuple[tuple[str, Sentence], ...] = tuple(errors)
+    def __init__(self, errors: Sequence[tuple[str, Message]], *, position: int | None = None) -> None:
+        self.errors: tuple[tuple[str, Message], ...] = tuple(errors)
         self.position = position
-        super().__init__("; ".join(self.problems))
+        super().__init__(Message("invalid-selector", "The selector is not valid."))
 
     @property
-    def problems(self) -> list[Sentence]:
+    def where(self) -> Message:
+        """The message, with the place in a label query."""
+        if self.position is None:
+            return self.message
+        return Message(
+            "invalid-selector-at-character",
+            "The selector is not valid (at character {place}).",
+            place=self.position + 1,
+        )
+
+    def __str__(self) -> str:
+        """In English, clause by clause."""
+        return "; ".join(str(problem) for problem in self.problems)
+
+    @property
+    def problems(self) -> list[Message]:
         """One for each, with its path."""
-        return [Sentence.at(path, message) for path, message in self.errors]
+        return [Message.at(path, message) for path, message in self.errors]
 
 
 class Operator(enum.StrEnum):
@@ -104,11 +120,11 @@ class Requirement:
 class ClauseResult:
     """One line of "why this configuration?": a clause, whether it holds, and the label it saw (``None``: absent).
 
-    ``clause`` is a sentence for a selector without requirements. ``asserted`` is what the agent itself says under the key
+    ``clause`` is a message for a selector without requirements. ``asserted`` is what the agent itself says under the key
     when only an operator's label counts for it, else ``None``.
     """
 
-    clause: str
+    clause: Message | str
     key: str
     satisfied: bool
     actual: str | None
@@ -176,10 +192,10 @@ class Selector:
         return document
 
     @property
-    def words(self) -> str:
-        """Label-query text for people: ``env=prod, os.type in (darwin, linux), version>0.100``; a sentence when empty."""
+    def words(self) -> Message | str:
+        """Label-query text for people: ``env=prod, os.type in (darwin, linux), version>0.100``; a message when empty."""
         if not self.requirements:
-            return Sentence("every agent") if self.match_all else Sentence("no agent")
+            return Message("every-agent", "every agent") if self.match_all else Message("no-agent", "no agent")
         return ", ".join(str(requirement) for requirement in self.requirements)
 
     def __str__(self) -> str:

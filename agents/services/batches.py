@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 # What one request may touch. More would outlast the patience of clients and proxies.
 MOST = 10_000
@@ -21,9 +21,9 @@ class BulkOutcome:
 
     asked: int = 0
     skipped: int = 0
-    sample: list[tuple[UUID, Sentence]] = field(default_factory=list)
+    sample: list[tuple[UUID, Message]] = field(default_factory=list)
 
-    def skip(self, instance_uid: UUID, reason: Sentence) -> None:
+    def skip(self, instance_uid: UUID, reason: Message) -> None:
         """Count one agent that nothing was done for."""
         self.skipped += 1
         if len(self.sample) < _SAMPLE:

@@ -21,7 +21,8 @@ from agents.services.timeline import write_line, write_lines
 from foundation import wakeups
 from foundation.bulk_sql import bulk_read
 from foundation.clock import JUMP
-from foundation.messages import Sentence
+from foundation.errors import Category, DomainError
+from foundation.messages import Message
 
 # A restart whose effect was not seen by then is shown as "nothing observed".
 OBSERVATION_TIME = timedelta(minutes=5)
@@ -29,8 +30,10 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 _BATCH = 1_000
 
 
-class CannotBeSent(ValueError):
+class CannotBeSent(DomainError):
     """The agent does not accept this, or what should be sent is not valid; the text says which."""
+
+    category = Category.CONFLICT
 
 
 @transaction.atomic(durable=True)
@@ -41,7 +44,8 @@ def request_restart(agent: Agent, *, by: User | None, at: datetime) -> AgentComm
     """
     if not accepts_restart(agent):
         raise CannotBeSent(
-            Sentence(
+            Message(
+                "agent-accepts-no-restart",
                 "{agent} does not accept the restart command (capability AcceptsRestartCommand is not set).",
                 agent=str(agent),
             )
@@ -81,8 +85,9 @@ def _request_restarts_of_batch(keys: Sequence[int], outcome: BulkOutcome, *, by:
             if not accepts_restart(agent):
                 outcome.skip(
                     agent.instance_uid,
-                    Sentence(
-                        "The agent does not accept the restart command (capability AcceptsRestartCommand is not set)."
+                    Message(
+                        "accepts-no-restart",
+                        "The agent does not accept the restart command (capability AcceptsRestartCommand is not set).",
                     ),
                 )
         capable = [key for key, agent in agents.items() if accepts_restart(agent)]
@@ -135,11 +140,12 @@ def answer_custom_message(agent: Agent, message: CustomMessage, *, at: datetime)
 def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at: datetime) -> AgentCommand:
     if message.capability not in agent.reported.custom_capabilities:
         raise CannotBeSent(
-            Sentence(
+            Message(
+                "custom-capability-not-listed",
                 "{agent} does not list the custom capability {capability}; it lists: {known}.",
                 agent=str(agent),
                 capability=repr(message.capability),
-                known=", ".join(agent.reported.custom_capabilities) or Sentence("none"),
+                known=", ".join(agent.reported.custom_capabilities) or Message("none", "none"),
             )
         )
     if len(message.data) > MAX_MESSAGE_BYTES:
@@ -157,9 +163,14 @@ def _queue_message(agent: Agent, message: CustomMessage, *, by: User | None, at:
     )
 
 
-def too_large(data: bytes) -> Sentence:
+def too_large(data: bytes) -> Message:
     """Why data beyond `MAX_MESSAGE_BYTES` is not sent."""
-    return Sentence("The message has {count} bytes; at most {most} are sent.", count=len(data), most=MAX_MESSAGE_BYTES)
+    return Message(
+        "custom-message-too-large",
+        "The message has {count} bytes; at most {most} are sent.",
+        count=len(data),
+        most=MAX_MESSAGE_BYTES,
+    )
 
 
 def _announce(asked: Sequence[tuple[AgentCommand, Agent]], *, by: User | None, at: datetime, verb: str) -> None:

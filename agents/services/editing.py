@@ -21,21 +21,30 @@ from agents.services.merging import agent_name
 from agents.services.timeline import write_line, write_lines
 from agents.shown import value_shown
 from foundation import wakeups
-from foundation.messages import Sentence
+from foundation.errors import Category, DomainError
+from foundation.messages import Message
 
 
-class UnknownAgent(LookupError):
+class UnknownAgent(DomainError):
     """The agent is gone, or never was."""
 
+    category = Category.NOT_FOUND
 
-class CannotBeForgotten(ValueError):
+    def __init__(self) -> None:
+        super().__init__(Message("no-such-agent", "There is no such agent."))
+
+
+class CannotBeForgotten(DomainError):
     """The agent is shut out, which forgetting it would undo; the text says what to do first."""
+
+    category = Category.CONFLICT
 
     def __init__(self) -> None:
         super().__init__(
-            Sentence(
+            Message(
+                "agent-is-shut-out",
                 "The agent's credential is revoked, and forgetting the agent would let it in again as a new one. "
-                "Allow its enrolment first if that is what you want."
+                "Allow its enrolment first if that is what you want.",
             )
         )
 
@@ -128,10 +137,10 @@ def _edit_labels_of_batch(
         try:
             wanted = validate_labels(kept | {**assign})
         except InvalidLabels as error:
-            outcome.skip(agent.instance_uid, Sentence.listed(error.problems))
+            outcome.skip(agent.instance_uid, Message.listed(error.problems))
             continue
         if wanted == agent.operator_labels:
-            outcome.skip(agent.instance_uid, Sentence("Its labels are like this already."))
+            outcome.skip(agent.instance_uid, Message("labels-unchanged", "Its labels are like this already."))
             continue
         agent.operator_labels = wanted
         changed.append(agent)
@@ -183,4 +192,4 @@ def _locked(agent_id: int) -> Agent:
     try:
         return Agent.objects.select_for_update().get(pk=agent_id)
     except Agent.DoesNotExist:
-        raise UnknownAgent(f"There is no agent {agent_id}.") from None
+        raise UnknownAgent from None

@@ -31,8 +31,8 @@ class Offer:
     """One kind of thing that the server may tell an agent, for the agents of one ``batch``.
 
     Called in this order: `lock`, `read`, `note_reports`, then for each agent `part`, `note_sent`, `is_left`,
-    `due_again_at`. What it changes it changes through the batch, which writes it. ``errors`` are what its services raise
-    for a person's request that cannot be met, with the status that REST answers.
+    `due_again_at`. What it changes it changes through the batch, which writes it. ``errors`` are those of the database, or of
+    a library, that its services let through, with the status that REST answers; a `DomainError` says it itself.
     """
 
     errors: ClassVar[Mapping[type[Exception], HTTPStatus]] = {}

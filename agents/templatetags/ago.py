@@ -1,4 +1,4 @@
-"""How long ago something was, as people say it."""
+"""How long ago something was, and how often, as people say it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from agents.models import AgentEvent
 from foundation.clock import clock
 
 register = template.Library()
@@ -42,6 +43,15 @@ def time_element(at: datetime) -> SafeString:
     local = timezone.localtime(at)
     title = f"{local:%Y-%m-%d %H:%M:%S %Z}"
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), title, ago(at))
+
+
+@register.filter
+def repeats(event: AgentEvent) -> SafeString | str:
+    """Behind the text of a line: how often it was said in all, and when last; nothing for one that was said once."""
+    if event.last_at is None:
+        return ""
+    times = _("%(times)s times, the last") % {"times": event.count}
+    return format_html(' <span class="quiet">· {} {}</span>', times, time_element(event.last_at))
 
 
 @lru_cache(maxsize=1_024)

@@ -16,6 +16,7 @@ from configurations.models import Configuration, Revision, files_to_json
 from configurations.previewing import Preview, successors
 from configurations.services.drafts import Draft, InvalidConfiguration
 from foundation.languages import in_readers_language
+from foundation.messages import Message
 
 _MOST_SOURCES = 5
 
@@ -66,7 +67,7 @@ def targeting_changes(row: Configuration | None, draft: Draft) -> list[tuple[str
 def _word(value: object) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    return in_readers_language(value) if isinstance(value, str) else str(value)
+    return in_readers_language(value) if isinstance(value, Message) else str(value)
 
 
 def sources(found: Preview, draft: Draft) -> list[dict[str, Any]]:

@@ -25,7 +25,8 @@ from configurations.panels import RETRY_RIGHTS
 from configurations.previewing import Preview, preview, reach
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
-from configurations.services.publishing import BasedOn, StaleEdition, UnknownRevision
+from configurations.services.edit_errors import StaleEdition, UnknownRevision
+from configurations.services.publishing import BasedOn
 from foundation.clock import clock
 from foundation.languages import in_readers_language
 

@@ -23,7 +23,7 @@ from configurations.previewing import Preview, preview
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.publishing import Effect, effect_of
 from foundation.languages import in_readers_language
-from foundation.messages import Sentence
+from foundation.messages import Message
 from foundation.nesting import MAX_DEPTH, NestedTooDeep, check_json, check_yaml
 
 _MAX_SELECTOR = 65_536
@@ -51,7 +51,7 @@ class SelectorFormField(forms.CharField):
 def read_selector(text: str) -> Any:
     """Decoded JSON or YAML. Raises `InvalidSelector` with the line."""
     if len(text) > _MAX_SELECTOR:
-        raise InvalidSelector([("", Sentence("The selector is too long."))])
+        raise InvalidSelector([("", Message("selector-too-long", "The selector is too long."))])
     try:
         check_json(text)
         return json.loads(text)
@@ -68,13 +68,20 @@ def read_selector(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         # libyaml gives the end of the text a line of its own.
         line = min(error.problem_mark.line, text.count("\n")) + 1 if error.problem_mark else 1
-        raise InvalidSelector([("", Sentence("Neither JSON nor YAML: look at line {line}.", line=line))]) from error
+        raise InvalidSelector(
+            [("", Message("neither-json-nor-yaml-at", "Neither JSON nor YAML: look at line {line}.", line=line))]
+        ) from error
     except (yaml.YAMLError, ValueError) as error:
-        raise InvalidSelector([("", Sentence("Neither JSON nor YAML."))]) from error
+        raise InvalidSelector([("", Message("neither-json-nor-yaml", "Neither JSON nor YAML."))]) from error
 
 
-def _too_deep(error: NestedTooDeep) -> Sentence:
-    return Sentence("The selector nests deeper than {most} levels in line {line}.", most=MAX_DEPTH, line=error.line + 1)
+def _too_deep(error: NestedTooDeep) -> Message:
+    return Message(
+        "selector-nests-too-deep",
+        "The selector nests deeper than {most} levels in line {line}.",
+        most=MAX_DEPTH,
+        line=error.line + 1,
+    )
 
 
 def selector_rows(selector: Selector) -> list[dict[str, Any]]:

@@ -44,7 +44,8 @@ from configurations.models import Assignment, Configuration, ConfigurationQueryS
 from configurations.outcome import AssignmentStatus
 from configurations.services import publishing
 from configurations.services.drafts import InvalidConfiguration
-from configurations.services.publishing import BasedOn, StaleEdition, StaleRevision
+from configurations.services.edit_errors import StaleEdition, StaleRevision
+from configurations.services.publishing import BasedOn
 from foundation.clock import clock
 from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself

@@ -30,7 +30,7 @@ from configurations.checks.findings import Finding, Place, Severity, shown_value
 from configurations.checks.merging import Merged, MergedEntry, merged_files
 from configurations.checks.references import Name, Picture, ReferenceCheck, collector_finding
 from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 _PIPELINE_MEMBERS = ("receivers", "processors", "exporters")
 _SIGNALS = ("traces", "metrics", "logs", "profiles")
@@ -80,7 +80,9 @@ class _CollectorCheck:
             if section in COMPONENT_SECTIONS:
                 self._read_components(section, entry)
             elif section != "service" and entry is not misspelt and "service" in self._whole.entries:
-                problem = Sentence("The Collector has no section of this name; it has {known}.", known=_SECTION_LIST)
+                problem = Message(
+                    "unknown-section", "The Collector has no section of this name; it has {known}.", known=_SECTION_LIST
+                )
                 self._warn(
                     entry.file,
                     entry.key.place,
@@ -95,7 +97,11 @@ class _CollectorCheck:
         elif entry.is_expanded_by_agent:
             self._picture.open_sections.add(section)
         elif not entry.is_null:
-            message = Sentence("{name} must be an object: each component's name, then its settings.", name=section)
+            message = Message(
+                "section-not-an-object",
+                "{name} must be an object: each component's name, then its settings.",
+                name=section,
+            )
             self._refuse(entry.file, entry.place, section, message)
 
     def _read_component(self, section: str, text: str, component: MergedEntry) -> None:
@@ -107,7 +113,11 @@ class _CollectorCheck:
         name = Name(component_id(text), component.file, component.key.place, path, component)
         self._picture.defined[section][name.text] = name
         if not (isinstance(component.value, Merged) or component.is_null or component.is_expanded_by_agent):
-            message = Sentence("The settings of {name} must be an object, or nothing.", name=shown_value(text))
+            message = Message(
+                "settings-not-an-object",
+                "The settings of {name} must be an object, or nothing.",
+                name=shown_value(text),
+            )
             self._refuse(component.file, component.place, path, message)
 
     def _read_service(self) -> bool:
@@ -120,7 +130,7 @@ class _CollectorCheck:
             return False
         if not isinstance(service.value, Merged):
             if not service.is_null:
-                message = Sentence("service must be an object with pipelines in it.")
+                message = Message("service-not-an-object", "service must be an object with pipelines in it.")
                 self._refuse(service.file, service.place, "service", message)
                 return False
             self._no_pipeline(service, "service")
@@ -141,7 +151,9 @@ class _CollectorCheck:
             path = f"service.{shown_value(name)}"
             if name not in SERVICE_KEYS and path not in reported:
                 known = ", ".join(SERVICE_KEYS)
-                problem = Sentence("service has nothing of this name; it has {known}.", known=known)
+                problem = Message(
+                    "service-unknown-key", "service has nothing of this name; it has {known}.", known=known
+                )
                 self._warn(entry.file, entry.key.place, path, self._references.suggest(problem, name, SERVICE_KEYS))
         telemetry = service.get("telemetry")
         if telemetry is not None and isinstance(telemetry.value, Merged):
@@ -154,11 +166,13 @@ class _CollectorCheck:
         sections = [entry for name, entry in self._whole.entries.items() if name in COMPONENT_SECTIONS]
         if self._misspelt or not sections:
             return
-        message = Sentence("Nothing of this would run: there is no service with pipelines that use it.")
+        message = Message(
+            "service-missing", "Nothing of this would run: there is no service with pipelines that use it."
+        )
         self._warn(sections[0].file, sections[0].key.place, shown_value(sections[0].key.text), message)
 
     def _no_pipeline(self, where: MergedEntry, path: str) -> None:
-        message = Sentence("The service has no pipeline; the Collector needs at least one.")
+        message = Message("pipeline-missing", "The service has no pipeline; the Collector needs at least one.")
         self._refuse(where.file, where.place if path.endswith("pipelines") else where.key.place, path, message)
 
     def _read_pipelines(self, pipelines: MergedEntry) -> bool:
@@ -169,7 +183,9 @@ class _CollectorCheck:
             self._no_pipeline(pipelines, path)
             return False
         elif not isinstance(pipelines.value, Merged):
-            message = Sentence("pipelines must be an object: each pipeline's name, then its members.")
+            message = Message(
+                "pipelines-not-an-object", "pipelines must be an object: each pipeline's name, then its members."
+            )
             self._refuse(pipelines.file, pipelines.place, path, message)
         else:
             for name, pipeline in pipelines.value.entries.items():
@@ -179,8 +195,10 @@ class _CollectorCheck:
     def _read_pipeline(self, text: str, pipeline: MergedEntry, path: str) -> None:
         _signal, slash, name = text.partition("/")
         if type_of(text) not in _SIGNALS or (slash and not name.strip()):
-            problem = Sentence(
-                "A pipeline is named after its signal: {signals}, or like traces/name.", signals=_SIGNAL_LIST
+            problem = Message(
+                "pipeline-name",
+                "A pipeline is named after its signal: {signals}, or like traces/name.",
+                signals=_SIGNAL_LIST,
             )
             said = self._references.suggest(problem, type_of(text), _SIGNALS)
             self._warn(pipeline.file, pipeline.key.place, path, said)
@@ -191,21 +209,27 @@ class _CollectorCheck:
             return
         if not isinstance(pipeline.value, Merged):
             place = pipeline.key.place if pipeline.is_null else pipeline.place
-            message = Sentence("A pipeline must be an object with receivers, processors and exporters.")
+            message = Message(
+                "pipeline-not-an-object", "A pipeline must be an object with receivers, processors and exporters."
+            )
             self._refuse(pipeline.file, place, path, message)
             return
         for member, entry in pipeline.value.entries.items():
             if member not in _PIPELINE_MEMBERS:
-                problem = Sentence(
-                    "A pipeline has only receivers, processors and exporters; a connector is listed as one of these."
+                problem = Message(
+                    "pipeline-unknown-key",
+                    "A pipeline has only receivers, processors and exporters; a connector is listed as one of these.",
                 )
                 message = self._references.suggest(problem, member, _PIPELINE_MEMBERS)
                 self._refuse(entry.file, entry.key.place, f"{path}.{shown_value(member)}", message)
         for role in _PIPELINE_MEMBERS:
             names = self._read_references(role, pipeline.value.get(role), f"{path}.{role}")
             if names == [] and role != "processors":
-                message = Sentence(
-                    "The pipeline {name} has no {role}; name at least one.", name=shown_value(text), role=role
+                message = Message(
+                    "pipeline-without-members",
+                    "The pipeline {name} has no {role}; name at least one.",
+                    name=shown_value(text),
+                    role=role,
                 )
                 self._refuse(pipeline.file, pipeline.key.place, path, message)
 
@@ -217,7 +241,9 @@ class _CollectorCheck:
             self._picture.open_roles.add(role)
             return None
         if not isinstance(entry.value, SequenceNode):
-            message = Sentence("{role} must be a list of names, such as [otlp].", role=role)
+            message = Message(
+                "pipeline-members-not-a-list", "{role} must be a list of names, such as [otlp].", role=role
+            )
             self._refuse(entry.file, entry.place, path, message)
             return None
         names: list[Name] = []
@@ -229,7 +255,7 @@ class _CollectorCheck:
             elif isinstance(item, ScalarNode):
                 names.append(Name(component_id(item.text), entry.file, item.place, f"{path}[{place}]"))
             else:
-                message = Sentence("Name one of the {role} here, as text.", role=role)
+                message = Message("pipeline-member-not-text", "Name one of the {role} here, as text.", role=role)
                 self._refuse(entry.file, item.place, f"{path}[{place}]", message)
                 known = False
         self._picture.used[role] += names
@@ -262,10 +288,10 @@ class _CollectorCheck:
                 for message in environment_problems(text):
                     self._refuse(entry.file, place, below, message)
 
-    def _refuse(self, file: str, place: Place, path: str, message: Sentence) -> None:
+    def _refuse(self, file: str, place: Place, path: str, message: Message) -> None:
         self._findings.append(collector_finding(Severity.ERROR, file, place, path, message))
 
-    def _warn(self, file: str, place: Place, path: str, message: Sentence) -> None:
+    def _warn(self, file: str, place: Place, path: str, message: Message) -> None:
         self._findings.append(collector_finding(Severity.WARNING, file, place, path, message))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from foundation.messages import Sentence
+from foundation.errors import DomainError
+from foundation.messages import Message
 
 _ALIASES = {"yaml": "text/yaml", "yml": "text/yaml", "json": "application/json"}
 _YAML = frozenset({"text/yaml", "text/x-yaml", "application/yaml", "application/x-yaml"})
@@ -17,12 +18,13 @@ _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 (a grammar token)
 _MIME = re.compile(rf'{_NAME}/{_NAME}(?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|"[^"\\\x00-\x1f\x7f]*"))*')
 
 
-class InvalidContentType(ValueError):
+class InvalidContentType(DomainError):
     """Neither a known short name nor a MIME type."""
 
     def __init__(self) -> None:
-        self.problem = Sentence("Use yaml, json or a MIME type such as text/yaml or application/json.")
-        super().__init__(self.problem)
+        super().__init__(
+            Message("invalid-content-type", "Use yaml, json or a MIME type such as text/yaml or application/json.")
+        )
 
 
 def normalise_content_type(content_type: str) -> str:

@@ -14,7 +14,7 @@ from configurations.checks.findings import Finding, FindingKind, Place, Severity
 from configurations.checks.merging import Merged, MergedEntry
 from configurations.checks.spelling import meant, with_suggestion
 from configurations.checks.tree import MappingNode, Node, ScalarNode
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 COMPONENT_SECTIONS = ("receivers", "processors", "exporters", "connectors", "extensions")
 SECTIONS = (*COMPONENT_SECTIONS, "service")
@@ -44,21 +44,24 @@ def wrapped_files(files: Mapping[str, MappingNode]) -> Misread:
     return Misread(findings, frozenset(finding.file for finding in findings))
 
 
-def _wrapping(root: MappingNode) -> Iterator[tuple[Place, str, Sentence]]:
+def _wrapping(root: MappingNode) -> Iterator[tuple[Place, str, Message]]:
     kind = root.get("kind")
     if isinstance(kind, ScalarNode) and kind.text == "ConfigMap":
-        message = Sentence(
-            "This is a Kubernetes ConfigMap; paste the text of one of its entries under data, without the indentation."
+        message = Message(
+            "document-is-config-map",
+            "This is a Kubernetes ConfigMap; paste the text of one of its entries under data, without the indentation.",
         )
         yield kind.place, "kind", message
     elif isinstance(kind, ScalarNode) and kind.text == "OpenTelemetryCollector":
-        message = Sentence(
+        message = Message(
+            "document-is-custom-resource",
             "This is a custom resource of the OpenTelemetry operator; paste what stands under spec.config, without the "
-            "indentation."
+            "indentation.",
         )
         yield kind.place, "kind", message
     elif isinstance(kind, ScalarNode) and isinstance(root.get("apiVersion"), ScalarNode):
-        message = Sentence(
+        message = Message(
+            "document-is-kubernetes-object",
             "This is a Kubernetes object of the kind {kind}; paste the agent's own configuration.",
             kind=shown_value(kind.text),
         )
@@ -67,17 +70,19 @@ def _wrapping(root: MappingNode) -> Iterator[tuple[Place, str, Sentence]]:
         yield from _values(root)
 
 
-def _values(root: MappingNode) -> Iterator[tuple[Place, str, Sentence]]:
+def _values(root: MappingNode) -> Iterator[tuple[Place, str, Message]]:
     """Values of a Helm chart, or the specification of a custom resource."""
     for key, value in root.named():
         if key.text == "spec" and isinstance(value, MappingNode) and _is_collectors(value.get("config")):
-            message = Sentence(
+            message = Message(
+                "document-is-custom-resource",
                 "This is a custom resource of the OpenTelemetry operator; paste what stands under spec.config, without the "
-                "indentation."
+                "indentation.",
             )
             yield key.place, "spec", message
         elif key.text in _HELM_VALUES and _is_collectors(value):
-            message = Sentence(
+            message = Message(
+                "document-is-helm-values",
                 "These are values of a Helm chart; paste what stands under {key}, without the indentation.",
                 key=key.text,
             )
@@ -148,15 +153,20 @@ def _displaced(whole: Merged) -> list[Finding]:
     pipelines = whole.get("pipelines")
     if pipelines is None or not any(name in whole.entries for name in ("receivers", "exporters")):
         return []
-    message = Sentence("pipelines stands at the top; it belongs under service, or the Collector runs nothing.")
+    message = Message(
+        "pipelines-outside-service",
+        "pipelines stands at the top; it belongs under service, or the Collector runs nothing.",
+    )
     return [_finding(pipelines, "pipelines", message)]
 
 
 def _unread(entry: MergedEntry, path: str, wanted: str) -> Finding:
-    problem = Sentence("The Collector reads nothing under {name}.", name=shown_value(entry.key.text))
+    problem = Message(
+        "document-unknown-key", "The Collector reads nothing under {name}.", name=shown_value(entry.key.text)
+    )
     return _finding(entry, path, with_suggestion(problem, entry.key.text, [wanted]))
 
 
-def _finding(entry: MergedEntry, path: str, message: Sentence) -> Finding:
+def _finding(entry: MergedEntry, path: str, message: Message) -> Finding:
     place = entry.key.place
     return Finding(Severity.ERROR, FindingKind.DOCUMENT, message, place.line, place.column, path, entry.file)

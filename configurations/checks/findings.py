@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 _MAX_SHOWN = 80
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -46,7 +46,7 @@ class Finding:
 
     severity: Severity
     kind: FindingKind
-    message: Sentence
+    message: Message
     line: int
     column: int
     path: str = ""
@@ -109,7 +109,8 @@ def repeated_key(path: Sequence[str | int], place: Place, first: Place) -> Findi
     return Finding(
         severity=Severity.ERROR,
         kind=FindingKind.SYNTAX,
-        message=Sentence(
+        message=Message(
+            "repeated-key",
             'The key "{key}" already stands in line {line}; remove one of the two.',
             key=shown_value(str(path[-1])),
             line=first.line,
@@ -123,6 +124,6 @@ def repeated_key(path: Sequence[str | int], place: Place, first: Place) -> Findi
 class SyntaxProblem(Exception):
     """A reader cannot go on. Becomes a `Finding`."""
 
-    def __init__(self, message: Sentence, place: Place, path: str = "") -> None:
+    def __init__(self, message: Message, place: Place, path: str = "") -> None:
         self.finding = Finding(Severity.ERROR, FindingKind.SYNTAX, message, place.line, place.column, path)
         super().__init__(message)

@@ -10,25 +10,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key
-from configurations.checks.parsers_words import parsers_words
+from configurations.checks.syntax_advice import json_advice
 from configurations.checks.tree import Limits, MappingNode, Measured, Node, ScalarNode, SequenceNode, measured
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 # The closing quote is optional, so that a text that never ends is read to its end once, and not from every quote in it.
 _TOKEN = re.compile(r'(?P<quoted>"(?:[^"\\]|\\.)*"?)|(?P<sign>[\[\]{}])|(?P<literal>[^\s,:\[\]{}"]+)', re.DOTALL)
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
-
-_HINTS = (
-    ("Expecting property name", Sentence("keys stand in double quotes, and no comma follows the last one")),
-    ("Illegal trailing comma", Sentence("remove the comma")),
-    ("Expecting ',' delimiter", Sentence("a comma or a closing bracket is missing before this")),
-    ("Expecting ':' delimiter", Sentence("write a colon between key and value")),
-    ("Expecting value", Sentence("a value is missing here; texts stand in double quotes, and JSON has no comments")),
-    ("Extra data", Sentence("the file ends before this; it holds one object only")),
-    ("Invalid control character", Sentence("write line breaks and tabs inside texts as \\n and \\t")),
-    ("Unterminated string", Sentence("close the text that begins here with a double quote")),
-    ("Invalid \\escape", Sentence("write \\\\ for a backslash")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +30,10 @@ def read_json(text: str) -> tuple[Node | None, list[Finding]]:
     """The tree and the findings that did not end the reading. Raises `SyntaxProblem`."""
     if found := _NOT_UTF8.search(text):
         raise SyntaxProblem(
-            Sentence("This character has no UTF-8 form; delete it or write it as a \\u escape."),
+            Message(
+                "json-character-without-utf-8",
+                "This character has no UTF-8 form; delete it or write it as a \\u escape.",
+            ),
             place_at(text, found.start()),
         )
     _refuse_deep(text)
@@ -50,16 +41,9 @@ def read_json(text: str) -> tuple[Node | None, list[Finding]]:
         # Numbers stay text: the largest an int can be read from has 4300 digits, and none is wanted here.
         json.loads(text, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
-        raise SyntaxProblem(_said_of(error), place_at(text, error.pos)) from None
+        said = Message("invalid-json", "Not JSON: {advice}.", advice=json_advice(error))
+        raise SyntaxProblem(said, place_at(text, error.pos)) from None
     return _Composer(text).document()
-
-
-def _said_of(error: json.JSONDecodeError) -> Sentence:
-    said = parsers_words(error.msg.rstrip(": "))
-    hint = next((advice for beginning, advice in _HINTS if error.msg.startswith(beginning)), None)
-    return Sentence(
-        "Not JSON: {problem}.", problem=Sentence("{problem}; {hint}", problem=said, hint=hint) if hint else said
-    )
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -106,7 +90,10 @@ class _Composer:
             return measured(ScalarNode(place, text=str(json.loads(token.text))))
         if token.text in ("NaN", "Infinity", "-Infinity"):
             raise SyntaxProblem(
-                Sentence("Not JSON: {text} is not a JSON number; put it in quotes.", text=token.text), place
+                Message(
+                    "json-not-a-number", "Not JSON: {text} is not a JSON number; put it in quotes.", text=token.text
+                ),
+                place,
             )
         return measured(ScalarNode(place, text=token.text, is_null=token.text == "null"))
 

@@ -10,17 +10,17 @@ from configurations.checks.documents import COMPONENT_SECTIONS
 from configurations.checks.findings import Finding, FindingKind, Place, Severity, shown_value
 from configurations.checks.merging import MergedEntry
 from configurations.checks.spelling import with_suggestion
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 _MOST_SUGGESTIONS = 100
 
 # The section of a component and how one of it is called.
 _SINGULAR = {
-    "receivers": Sentence("receiver"),
-    "processors": Sentence("processor"),
-    "exporters": Sentence("exporter"),
-    "connectors": Sentence("connector"),
-    "extensions": Sentence("extension"),
+    "receivers": Message("receiver", "receiver"),
+    "processors": Message("processor", "processor"),
+    "exporters": Message("exporter", "exporter"),
+    "connectors": Message("connector", "connector"),
+    "extensions": Message("extension", "extension"),
 }
 
 
@@ -64,8 +64,10 @@ class ReferenceCheck:
         for name in names:
             seen[name.text] += 1
             if seen[name.text] == 2:
-                message = Sentence(
-                    "The pipeline has the processor {name} twice; remove one.", name=shown_value(name.text)
+                message = Message(
+                    "processor-twice",
+                    "The pipeline has the processor {name} twice; remove one.",
+                    name=shown_value(name.text),
                 )
                 self._refuse(name.file, name.place, name.path, message)
 
@@ -78,23 +80,27 @@ class ReferenceCheck:
                 if not any(name.text in self._picture.defined[section] for section in sections):
                     self._refuse(name.file, name.place, name.path, self._undefined(name, role))
 
-    def _undefined(self, name: Name, role: str) -> Sentence:
+    def _undefined(self, name: Name, role: str) -> Message:
         elsewhere = [section for section in COMPONENT_SECTIONS if name.text in self._picture.defined[section]]
-        component = Sentence("{kind} {name}", kind=_SINGULAR[role], name=shown_value(name.text))
+        component = Message("component", "{kind} {name}", kind=_SINGULAR[role], name=shown_value(name.text))
         if elsewhere:
-            return Sentence(
+            return Message(
+                "component-defined-elsewhere",
                 "The {component} is not defined ({name} stands under {elsewhere}); add it under {role}, or remove it here.",
                 component=component,
                 name=shown_value(name.text),
                 elsewhere=elsewhere[0],
                 role=role,
             )
-        problem = Sentence(
-            "The {component} is not defined; add it under {role}, or remove it here.", component=component, role=role
+        problem = Message(
+            "component-undefined",
+            "The {component} is not defined; add it under {role}, or remove it here.",
+            component=component,
+            role=role,
         )
         return self.suggest(problem, name.text, self._known(role))
 
-    def suggest(self, problem: Sentence, text: str, words: Iterable[str]) -> Sentence:
+    def suggest(self, problem: Message, text: str, words: Iterable[str]) -> Message:
         """`with_suggestion` for the first findings: no more are shown."""
         return with_suggestion(problem, text, words) if len(self._findings) < _MOST_SUGGESTIONS else problem
 
@@ -109,20 +115,23 @@ class ReferenceCheck:
         for text, name in self._picture.defined["connectors"].items():
             for section in ("receivers", "exporters"):
                 if text in self._picture.defined[section]:
-                    message = Sentence(
+                    message = Message(
+                        "component-name-ambiguous",
                         "{name} is defined under {section} as well; give one of the two another name.",
                         name=shown_value(text),
                         section=section,
                     )
                     self._refuse(name.file, name.place, name.path, message)
             if text in exported and text not in received and "receivers" not in self._picture.open_roles:
-                message = Sentence(
+                message = Message(
+                    "connector-without-receiver",
                     "The connector {name} is an exporter but nowhere a receiver: what it gets is lost.",
                     name=shown_value(text),
                 )
                 self._refuse(name.file, name.place, name.path, message)
             if text in received and text not in exported and "exporters" not in self._picture.open_roles:
-                message = Sentence(
+                message = Message(
+                    "connector-without-exporter",
                     "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.",
                     name=shown_value(text),
                 )
@@ -137,28 +146,31 @@ class ReferenceCheck:
                 if text not in used:
                     self._warn(name.file, name.place, name.path, self._unused(section, text))
 
-    def _unused(self, section: str, text: str) -> Sentence:
-        component = Sentence("{kind} {name}", kind=_SINGULAR[section], name=shown_value(text))
+    def _unused(self, section: str, text: str) -> Message:
+        component = Message("component", "{kind} {name}", kind=_SINGULAR[section], name=shown_value(text))
         if section == "extensions":
-            return Sentence(
+            return Message(
+                "extension-unused",
                 "The {component} is defined but not started: only what service.extensions names is.",
                 component=component,
             )
-        return Sentence(
-            "The {component} is defined but not started: only what a pipeline uses is.", component=component
+        return Message(
+            "component-unused",
+            "The {component} is defined but not started: only what a pipeline uses is.",
+            component=component,
         )
 
     def _roles_by_section(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         for section in COMPONENT_SECTIONS:
             yield section, ("receivers", "exporters") if section == "connectors" else (section,)
 
-    def _refuse(self, file: str, place: Place, path: str, message: Sentence) -> None:
+    def _refuse(self, file: str, place: Place, path: str, message: Message) -> None:
         self._findings.append(collector_finding(Severity.ERROR, file, place, path, message))
 
-    def _warn(self, file: str, place: Place, path: str, message: Sentence) -> None:
+    def _warn(self, file: str, place: Place, path: str, message: Message) -> None:
         self._findings.append(collector_finding(Severity.WARNING, file, place, path, message))
 
 
-def collector_finding(severity: Severity, file: str, place: Place, path: str, message: Sentence) -> Finding:
+def collector_finding(severity: Severity, file: str, place: Place, path: str, message: Message) -> Finding:
     """A broken rule of the Collector at a place of a file."""
     return Finding(severity, FindingKind.COLLECTOR, message, place.line, place.column, path, file)

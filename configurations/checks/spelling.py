@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from configurations.checks.findings import shown_value
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 _LONGEST = 40
 # Texts are as long as their authors like, so both what is guessed from and what is guessed at are bounded.
@@ -36,12 +36,12 @@ def meant(text: str, words: Iterable[str]) -> str | None:
     return None if best is None else best[1]
 
 
-def with_suggestion(problem: Sentence, text: str, words: Iterable[str]) -> Sentence:
+def with_suggestion(problem: Message, text: str, words: Iterable[str]) -> Message:
     """``problem``, and what was meant if that can be guessed."""
     word = meant(text, words)
     if word is None:
         return problem
-    return Sentence("{problem} Did you mean {word}?", problem=problem, word=shown_value(word))
+    return Message("suggestion", "{problem} Did you mean {word}?", problem=problem, word=shown_value(word))
 
 
 def _mistakes(given: str, known: str) -> int:

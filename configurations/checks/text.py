@@ -11,10 +11,10 @@ from configurations.checks.findings import START, Finding, FindingKind, Severity
 from configurations.checks.json_text import read_json
 from configurations.checks.tree import MappingNode, is_empty
 from configurations.checks.yaml_text import read_yaml
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 MAX_BYTES = 1024 * 1024
-EMPTY = Sentence("The file is empty: the agent will run with no configuration.")
+EMPTY = Message("file-empty", "The file is empty: the agent will run with no configuration.")
 # Of one file. More help nobody, and each is sent to a browser.
 MAX_FINDINGS = 100
 
@@ -74,7 +74,11 @@ def _read(body: str, content_type: str, max_bytes: int) -> tuple[MappingNode | N
         return None, []
     size = len(body) if len(body) > max_bytes else len(body.encode(errors="surrogatepass"))
     if size > max_bytes:
-        message = Sentence("The file is larger than {most:,} bytes and is not read; split it.", most=max_bytes)
+        message = Message(
+            "file-too-large-to-check",
+            "The file is larger than {most:,} bytes and is not read; split it.",
+            most=max_bytes,
+        )
         return None, [Finding(Severity.ERROR, FindingKind.SYNTAX, message, START.line, START.column)]
     try:
         root, findings = read_yaml(body) if is_yaml(content_type) else read_json(body)
@@ -83,7 +87,10 @@ def _read(body: str, content_type: str, max_bytes: int) -> tuple[MappingNode | N
     if root is None or is_empty(root):
         return None, [*findings, Finding(Severity.WARNING, FindingKind.DOCUMENT, EMPTY, START.line, START.column)]
     if not isinstance(root, MappingNode):
-        message = Sentence("The file must be an object of named sections at its top, such as receivers: and service:.")
+        message = Message(
+            "file-not-an-object",
+            "The file must be an object of named sections at its top, such as receivers: and service:.",
+        )
         place = root.place
         return None, [*findings, Finding(Severity.ERROR, FindingKind.SYNTAX, message, place.line, place.column)]
     return root, findings

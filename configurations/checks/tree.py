@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from configurations.checks.findings import Place, SyntaxProblem
-from foundation.messages import Sentence
+from foundation.messages import Message
 from foundation.nesting import MAX_DEPTH
 
 # Values in one file, each alias counted with all it stands for. A Collector configuration has some hundreds.
@@ -78,8 +78,10 @@ class Limits:
         self._values += size
         if self._values > MAX_VALUES:
             raise SyntaxProblem(
-                Sentence(
-                    "More than {most:,} values (aliases counted as if written out); split the file.", most=MAX_VALUES
+                Message(
+                    "too-many-values",
+                    "More than {most:,} values (aliases counted as if written out); split the file.",
+                    most=MAX_VALUES,
                 ),
                 place,
             )
@@ -87,7 +89,9 @@ class Limits:
 
 def too_deep(place: Place) -> SyntaxProblem:
     """The refusal of a value below `MAX_DEPTH` levels."""
-    return SyntaxProblem(Sentence("Nested more than {most} levels deep; flatten this part.", most=MAX_DEPTH), place)
+    return SyntaxProblem(
+        Message("nested-too-deep", "Nested more than {most} levels deep; flatten this part.", most=MAX_DEPTH), place
+    )
 
 
 def measured(node: Node, children: Sequence[Measured] = ()) -> Measured:

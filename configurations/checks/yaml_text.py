@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import yaml
 
 from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown_value
-from configurations.checks.parsers_words import parsers_words
+from configurations.checks.syntax_advice import yaml_advice
 from configurations.checks.tree import (
     Limits,
     MappingNode,
@@ -22,7 +22,7 @@ from configurations.checks.tree import (
     measured,
     too_deep,
 )
-from foundation.messages import Sentence
+from foundation.messages import Message
 from foundation.nesting import NestedTooDeep, yaml_events
 
 # YAML 1.2 section 5.1, the complement of c-printable. Checked first, because libyaml tells no line for it.
@@ -34,46 +34,13 @@ _TAB_INDENT = re.compile(" *\t")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _MERGE = frozenset({"<<"})
 
-# What libyaml says, and what the author most likely has to do.
-_HINTS = (
-    (
-        "mapping values are not allowed",
-        Sentence("a colon too many on this line, or wrong indentation; quote texts that contain ': '."),
-    ),
-    ("could not find expected ':'", Sentence("a key without a colon, or a text over several lines without quotes.")),
-    (
-        "did not find expected key",
-        Sentence("the indentation does not fit the lines above, or a closing quote is missing."),
-    ),
-    ("did not find expected '-' indicator", Sentence("list items must be indented alike.")),
-    (
-        "did not find expected ',' or ']'",
-        Sentence("a list opened with [ is not closed; quote items that contain ${{…}}, # or colons."),
-    ),
-    (
-        "did not find expected ',' or '}'",
-        Sentence("an object opened with {{ is not closed; quote values that contain ${{…}} or colons."),
-    ),
-    ("found unexpected end of stream", Sentence("a quote is opened and never closed.")),
-    ("found unexpected document indicator", Sentence("a quote is opened and never closed before this line.")),
-    (
-        "found unknown escape character",
-        Sentence("inside double quotes write \\\\ for a backslash, or use single quotes."),
-    ),
-    ("found character that cannot start any token", Sentence("quote texts that begin with @, ` or %.")),
-    ("did not find expected node content", Sentence("a value is missing here.")),
-    (
-        "block sequence entries are not allowed",
-        Sentence("a list item stands where a value was begun; start the list on its own line."),
-    ),
-)
-
 
 def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
     """The tree (``None``: no document) and the findings that did not end the reading. Raises `SyntaxProblem`."""
     if found := _UNPRINTABLE.search(text):
         raise SyntaxProblem(
-            Sentence(
+            Message(
+                "yaml-control-character",
                 "Character {character} cannot stand in YAML; delete it, or write an escape in double quotes.",
                 character=f"U+{ord(found[0]):04X}",
             ),
@@ -86,7 +53,9 @@ def read_yaml(text: str) -> tuple[Node | None, list[Finding]]:
     except yaml.MarkedYAMLError as error:
         raise _problem_of(error, text) from None
     except yaml.YAMLError as error:
-        raise SyntaxProblem(Sentence("Not YAML: {problem}", problem=shown_value(str(error))), START) from None
+        raise SyntaxProblem(
+            Message("invalid-yaml", "Not YAML: {advice}", advice=shown_value(str(error))), START
+        ) from None
 
 
 class _Composer:
@@ -107,8 +76,9 @@ class _Composer:
             if isinstance(event, yaml.DocumentStartEvent):
                 if started:
                     raise SyntaxProblem(
-                        Sentence(
-                            "A second document begins here; agents read only one. Remove this line, or make two files."
+                        Message(
+                            "yaml-second-document",
+                            "A second document begins here; agents read only one. Remove this line, or make two files.",
                         ),
                         _place(event),
                     )
@@ -137,12 +107,17 @@ class _Composer:
         name = str(event.anchor)
         if name not in self._anchors:
             raise SyntaxProblem(
-                Sentence("No anchor &{name} stands above this alias.", name=shown_value(name)), _place(event)
+                Message("yaml-unknown-anchor", "No anchor &{name} stands above this alias.", name=shown_value(name)),
+                _place(event),
             )
         composed = self._anchors[name]
         if composed is None:
             raise SyntaxProblem(
-                Sentence("The alias *{name} stands inside its own anchor and would never end.", name=shown_value(name)),
+                Message(
+                    "yaml-endless-alias",
+                    "The alias *{name} stands inside its own anchor and would never end.",
+                    name=shown_value(name),
+                ),
                 _place(event),
             )
         self._limits.admit(_place(event), depth=depth, height=composed.height, size=composed.size)
@@ -227,11 +202,5 @@ def _problem_of(error: yaml.MarkedYAMLError, text: str) -> SyntaxProblem:
         mark = error.context_mark
     place = _place_of(mark, lines)
     if place.line <= len(lines) and _TAB_INDENT.match(lines[place.line - 1]):
-        return SyntaxProblem(Sentence("Not YAML: a tab indents this line; use spaces."), place)
-    hint = next((advice for part, advice in _HINTS if part in problem), None)
-    said = parsers_words(problem)
-    told = Sentence("{problem}; {hint}", problem=said, hint=hint) if hint else Sentence("{problem}.", problem=said)
-    if error.context:
-        context = parsers_words(error.context)
-        return SyntaxProblem(Sentence("Not YAML {context}: {problem}", context=context, problem=told), place)
-    return SyntaxProblem(Sentence("Not YAML: {problem}", problem=told), place)
+        return SyntaxProblem(Message("yaml-tab", "Not YAML: a tab indents this line; use spaces."), place)
+    return SyntaxProblem(Message("invalid-yaml", "Not YAML: {advice}", advice=yaml_advice(error)), place)

@@ -26,25 +26,44 @@ from configurations.checks import (
 )
 from configurations.models import Configuration, files_from_json
 from configurations.placeholders import HiddenValues, with_secrets_restored
-from foundation.messages import Sentence
+from foundation.errors import DomainError
+from foundation.messages import Message
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64
 
 
-class InvalidConfiguration(ValueError):
+class InvalidConfiguration(DomainError):
     """What was sent cannot be saved. ``errors`` maps a field to its messages, ``findings`` hold lines and columns.
 
-    Messages are sentences, or what Django said in the language of whoever asked. ``can_be_forced``: with ``force`` it can.
+    Texts are messages, or what Django said in the language of whoever asked. ``can_be_forced``: with ``force`` it can.
     """
 
     def __init__(
-        self, errors: Mapping[str, Sequence[str]], findings: Sequence[Finding] = (), *, can_be_forced: bool = False
+        self,
+        errors: Mapping[str, Sequence[Message | str]],
+        findings: Sequence[Finding] = (),
+        *,
+        can_be_forced: bool = False,
     ) -> None:
-        super().__init__("; ".join(f"{name}: {' '.join(texts)}" for name, texts in errors.items()))
+        super().__init__(self.said(can_be_forced=can_be_forced))
         self.errors = {name: list(texts) for name, texts in errors.items()}
         self.findings = list(findings)
         self.can_be_forced = can_be_forced
+
+    @staticmethod
+    def said(*, can_be_forced: bool) -> Message:
+        """What was refused, as a whole."""
+        if can_be_forced:
+            return Message(
+                "configuration-hardly-meant",
+                "The configuration is hardly what you mean; with force it is saved nevertheless.",
+            )
+        return Message("invalid-configuration", "The configuration is not valid.")
+
+    def __str__(self) -> str:
+        """In English, field by field."""
+        return "; ".join(f"{name}: {' '.join(str(text) for text in texts)}" for name, texts in self.errors.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +151,16 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
     try:
         normalise_content_type(draft.content_type)
     except InvalidContentType as error:
-        errors["content_type"] = [error.problem]
+        errors["content_type"] = [error.message]
     known = before.files if present else {}
     if len(draft.files) > MAX_FILES:
-        errors["files"] = [Sentence("At most {most} files; {count} were sent.", most=MAX_FILES, count=len(draft.files))]
+        errors["files"] = [
+            Message(
+                "too-many-files", "At most {most} files; {count} were sent.", most=MAX_FILES, count=len(draft.files)
+            )
+        ]
     if not draft.files:
-        errors["raw_config"] = [Sentence("A configuration needs at least one file.")]
+        errors["raw_config"] = [Message("file-missing", "A configuration needs at least one file.")]
     legible: dict[str, ConfigFile] = {}
     for key, file in draft.files.items():
         problems = {} if known.get(key) == file else _file_problems(key, file, draft)
@@ -152,7 +175,7 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
         findings = [item.as_warning() if item.can_be_forced else item for item in findings]
     can_be_forced = not errors and all(item.can_be_forced for item in findings if item.blocks)
     for key in draft.files:
-        said: list[str] = [blocking(item) for item in findings if item.blocks and item.file == key]
+        said: list[Message | str] = [blocking(item) for item in findings if item.blocks and item.file == key]
         if said:
             errors[_field_of(key, draft)] = said
     if errors:
@@ -174,8 +197,8 @@ def columns_of(draft: Draft) -> dict[str, Any]:
     }
 
 
-def _column_errors(draft: Draft, before: Draft) -> dict[str, list[str]]:
-    errors: dict[str, list[str]] = {}
+def _column_errors(draft: Draft, before: Draft) -> dict[str, list[Message | str]]:
+    errors: dict[str, list[Message | str]] = {}
     problems = {
         "display_name": line_problem(draft.display_name),
         "description": text_problem(draft.description),
@@ -185,7 +208,7 @@ def _column_errors(draft: Draft, before: Draft) -> dict[str, list[str]]:
         if problem is not None and getattr(draft, name) != getattr(before, name):
             errors[name] = [problem]
     if not -(2**31) <= draft.priority < 2**31:
-        errors["priority"] = [Sentence("The priority must fit 32 bits.")]
+        errors["priority"] = [Message("priority-out-of-range", "The priority must fit 32 bits.")]
     return errors
 
 
@@ -197,7 +220,10 @@ def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> 
     findings = [_without_secrets(item) for key in files for item in judged.findings.get(key, ())]
     if not (complete and files and judged.empty == set(files)):
         return findings
-    message = Sentence("Nothing stands in it: an agent that gets this stops what it runs. Force it if that is meant.")
+    message = Message(
+        "all-files-empty",
+        "Nothing stands in it: an agent that gets this stops what it runs. Force it if that is meant.",
+    )
     file = main if main in files else next(iter(files))
     return [Finding(Severity.ERROR, FindingKind.DOCUMENT, message, 1, 1, file=file)]
 
@@ -215,9 +241,15 @@ def _without_secrets(item: Finding) -> Finding:
     return replace(item, message=item.message.with_texts(message_shown), path=message_shown(item.path))
 
 
-def blocking(item: Finding) -> Sentence:
+def blocking(item: Finding) -> Message:
     """What the errors of a field say of a finding."""
-    return Sentence("line {line}, column {column}: {problem}", line=item.line, column=item.column, problem=item.message)
+    return Message(
+        "at-line-and-column",
+        "line {line}, column {column}: {problem}",
+        line=item.line,
+        column=item.column,
+        problem=item.message,
+    )
 
 
 def _field_of(key: str, draft: Draft, part: str = "") -> str:
@@ -227,9 +259,9 @@ def _field_of(key: str, draft: Draft, part: str = "") -> str:
     return f"files.{shown_value(key)}{part}"
 
 
-def _file_problems(key: str, file: ConfigFile, draft: Draft) -> dict[str, list[str]]:
+def _file_problems(key: str, file: ConfigFile, draft: Draft) -> dict[str, list[Message | str]]:
     """What is wrong around the text of a file, by field."""
-    errors: dict[str, list[str]] = {}
+    errors: dict[str, list[Message | str]] = {}
     if (problem := key_problem(key)) is not None:
         errors["config_key" if key == draft.config_key else _field_of(key, draft)] = [problem]
     if (problem := line_problem(file.role)) is not None:
@@ -239,10 +271,13 @@ def _file_problems(key: str, file: ConfigFile, draft: Draft) -> dict[str, list[s
         try:
             normalise_content_type(file.content_type)
         except InvalidContentType as error:
-            errors[_field_of(key, draft, ".content_type")] = [error.problem]
+            errors[_field_of(key, draft, ".content_type")] = [error.message]
     if len(file.body) > MAX_BODY_BYTES:
-        said = Sentence(
-            "The text has {count} bytes; at most {most} are kept.", count=len(file.body), most=MAX_BODY_BYTES
+        said = Message(
+            "file-too-large",
+            "The text has {count} bytes; at most {most} are kept.",
+            count=len(file.body),
+            most=MAX_BODY_BYTES,
         )
         errors[_field_of(key, draft)] = [said]
     return errors

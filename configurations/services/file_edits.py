@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from agents.remote_config import ConfigFile
 from configurations.checks import InvalidContentType, normalise_content_type
 from configurations.services.drafts import Draft, InvalidConfiguration
-from foundation.messages import Sentence
+from foundation.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ def edit_files(base: Draft, edits: Sequence[FileEdit]) -> Draft:
             continue
         before = ConfigFile(b"") if edit.former is None else base.files.get(edit.former)
         if before is None:
-            problem = Sentence("The file {key} is gone; somebody removed it.", key=repr(edit.former))
+            problem = Message("file-gone", "The file {key} is gone; somebody removed it.", key=repr(edit.former))
             raise InvalidConfiguration({f"files.{edit.key}": [problem]})
         if edit.key in files:
-            problem = Sentence("Another file has the config key {key} already.", key=repr(edit.key))
+            problem = Message("config-key-taken", "Another file has the config key {key} already.", key=repr(edit.key))
             raise InvalidConfiguration({f"files.{edit.key}": [problem]})
         file = _edited(before, edit, base)
         files[edit.key] = file

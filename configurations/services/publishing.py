@@ -25,6 +25,7 @@ from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Re
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import NEVER_OFFERED
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
+from configurations.services.edit_errors import AlreadyReleased, NameTaken, StaleEdition, StaleRevision, UnknownRevision
 from configurations.services.targeting import (
     bump_generation,
     fresh_targeting,
@@ -33,47 +34,13 @@ from configurations.services.targeting import (
     rematch,
 )
 from foundation import wakeups
-from foundation.messages import Sentence
+from foundation.messages import Message
 from rollouts.audiences import EVERYONE, Audience
 from rollouts.models import Release, add_release
 
 # Names that would stand in the place of something else in URLs.
 RESERVED_NAMES = frozenset({"preview"})
 _TARGETING = frozenset({"selector", "match_all", "priority", "enabled"})
-
-
-class NameTaken(InvalidConfiguration):
-    """Another configuration has this name."""
-
-
-class StaleRevision(ValueError):
-    """The edit is based on an older revision than the present one; nothing was saved."""
-
-    def __init__(self, *, expected: int, current: int) -> None:
-        super().__init__(
-            Sentence(
-                "This edit is based on revision {expected}, but revision {current} is the present one: "
-                "look at what changed, then edit again.",
-                expected=expected,
-                current=current,
-            )
-        )
-
-
-class StaleEdition(ValueError):
-    """Somebody edited the configuration since, be it only its description; nothing was saved."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            Sentence("Somebody edited the configuration meanwhile: look at what changed, then edit again.")
-        )
-
-
-class UnknownRevision(LookupError):
-    """The configuration has no revision of that number."""
-
-    def __init__(self, name: str, number: int) -> None:
-        super().__init__(Sentence("The configuration {name} has no revision {number}.", name=name, number=number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +105,9 @@ def create_configuration(
     Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
     """
     if name in RESERVED_NAMES:
-        taken = Sentence("The name {name} is taken by a URL of the API; choose another one.", name=repr(name))
+        taken = Message(
+            "reserved-name", "The name {name} is taken by a URL of the API; choose another one.", name=repr(name)
+        )
         raise InvalidConfiguration({"name": [taken]})
     wanted = checked(draft, force=force)
     note = _note(note)
@@ -152,7 +121,7 @@ def create_configuration(
         with transaction.atomic():
             configuration.save(force_insert=True)
     except IntegrityError as error:
-        taken = Sentence("There is a configuration named {name} already.", name=repr(name))
+        taken = Message("configuration-exists", "There is a configuration named {name} already.", name=repr(name))
         raise NameTaken({"name": [taken]}) from error
     revision = add_revision(configuration, wanted.config, by=by, at=at, note=note)
     release(revision, to=EVERYONE, by=by, at=at)
@@ -316,10 +285,6 @@ def add_revision(
     return revision
 
 
-class AlreadyReleased(ValueError):
-    """A revision is released once; what it says can be released again as a new revision."""
-
-
 @transaction.atomic
 def release(revision: Revision, *, to: Audience, by: User | None, at: datetime) -> Release:
     """Make ``revision`` what the agents of ``to`` should run, and re-match exactly the agents concerned.
@@ -327,7 +292,9 @@ def release(revision: Revision, *, to: Audience, by: User | None, at: datetime) 
     Agents outside the audience keep what the former release gives them. Raises `AlreadyReleased`.
     """
     if revision.release_id is not None:
-        raise AlreadyReleased(Sentence("Revision {number} is released already.", number=revision.number))
+        raise AlreadyReleased(
+            Message("already-released", "Revision {number} is released already.", number=revision.number)
+        )
     hold_targeting(exclusive=True)
     former = list(Revision.objects.released().filter(configuration=revision.configuration_id))
     made = add_release(RELEASE_SUBJECT, revision.configuration_id, revision.pk, to=to, by=by, at=at)

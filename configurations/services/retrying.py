@@ -14,12 +14,15 @@ from agents.services.timeline import write_line
 from configurations.models import Assignment
 from configurations.services.assigning import AssignedAgent
 from foundation import wakeups
-from foundation.messages import Sentence
+from foundation.errors import Category, DomainError
+from foundation.messages import Message
 from foundation.unit_of_work import UnitOfWork
 
 
-class NothingToRetry(ValueError):
+class NothingToRetry(DomainError):
     """The agent has no desired configuration, or cannot take one; the text says which."""
+
+    category = Category.CONFLICT
 
 
 @transaction.atomic(durable=True)
@@ -28,9 +31,13 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     assignment = Assignment.objects.filter(agent=agent, revision__isnull=False).first()
     if assignment is None:
-        raise NothingToRetry(Sentence("No configuration is assigned to {agent}.", agent=str(agent)))
+        raise NothingToRetry(
+            Message("no-configuration-assigned", "No configuration is assigned to {agent}.", agent=str(agent))
+        )
     if not agent.capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
-        raise NothingToRetry(Sentence("{agent} does not accept remote configuration.", agent=str(agent)))
+        raise NothingToRetry(
+            Message("agent-accepts-no-configuration", "{agent} does not accept remote configuration.", agent=str(agent))
+        )
     work = UnitOfWork(at)
     AssignedAgent(work, agent, assignment).ask_anew()
     work.save()

@@ -15,11 +15,15 @@ _REFERENCE = {"$ref": f"#/components/schemas/{_PROBLEM}"}
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "RFC 9457 problem details.",
-    "required": ["type", "title", "status", "detail", "errors"],
+    "required": ["type", "title", "status", "code", "detail", "errors"],
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
+        "code": {
+            "type": "string",
+            "description": "What went wrong, for programs: stable, and the same in every language.",
+        },
         "detail": {"type": "string"},
         "errors": {
             "type": "object",

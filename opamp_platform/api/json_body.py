@@ -13,9 +13,8 @@ from django.utils.translation import gettext_lazy
 from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 
-from configurations.checks.parsers_words import parsers_words
 from foundation.languages import in_readers_language
-from foundation.messages import Sentence
+from foundation.messages import Message
 from foundation.nesting import MAX_DEPTH, NestedTooDeep, check_json
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -26,6 +25,7 @@ class TooLarge(APIException):
 
     status_code = 413
     default_detail = gettext_lazy("The request body is too large.")
+    default_code = "body-too-large"
 
 
 class BoundedJSONParser(JSONParser):
@@ -61,22 +61,26 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         seen: set[str] = set()
         name = next(name for name, _value in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(Sentence("the name {name} is given twice in one object", name=repr(_shown(name))))
+        raise ValueError(
+            Message("body-name-twice", "the name {name} is given twice in one object", name=repr(_shown(name)))
+        )
     return members
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(Sentence("{text} is no JSON number", text=text))
+    raise ValueError(Message("body-number", "{text} is no JSON number", text=text))
 
 
-def _not_json(problem: Sentence | Exception) -> ParseError:
-    return ParseError(_("The body is not JSON: %(problem)s") % {"problem": in_readers_language(problem)})
+def _not_json(problem: Message | Exception) -> ParseError:
+    said = _("The body is not JSON: %(problem)s") % {"problem": in_readers_language(problem)}
+    return ParseError(said, code="invalid-json")
 
 
-def _problem_of(error: json.JSONDecodeError) -> Sentence:
-    return Sentence(
+def _problem_of(error: json.JSONDecodeError) -> Message:
+    return Message(
+        "body-syntax",
         "{problem}: line {line} column {column} (char {place})",
-        problem=parsers_words(error.msg.rstrip(": ")),
+        problem=error.msg.rstrip(": "),
         line=error.lineno,
         column=error.colno,
         place=error.pos,
@@ -84,7 +88,8 @@ def _problem_of(error: json.JSONDecodeError) -> Sentence:
 
 
 def _too_deep() -> ParseError:
-    return ParseError(_("The JSON is nested deeper than %(most)d levels.") % {"most": MAX_DEPTH})
+    said = _("The JSON is nested deeper than %(most)d levels.") % {"most": MAX_DEPTH}
+    return ParseError(said, code="nested-too-deep")
 
 
 def _inspect(data: Any) -> None:

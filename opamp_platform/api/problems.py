@@ -26,24 +26,34 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
-from accounts.rights import BeyondOwnRights
 from agents.labels import InvalidLabels
 from agents.selectors import InvalidSelector
-from agents.services.editing import CannotBeForgotten, UnknownAgent
 from agents.services.offers import registered_offers
 from configurations.api_serializers import findings_json
 from configurations.services.drafts import InvalidConfiguration
-from configurations.services.publishing import NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from configurations.services.edit_errors import StaleRevision
+from foundation.errors import Category, DomainError
 from foundation.languages import in_readers_language
-from foundation.messages import Sentence
+from foundation.messages import Message
 from opamp_platform import refusal
 from opamp_platform.operations import unavailable
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"
 _log = logging.getLogger(__name__)
-_AWAY = Sentence("The database is out of reach; try again later.")
-_NUL = Sentence("Null characters are not allowed.")
+_STATUS = {
+    Category.INVALID: 400,
+    Category.FORBIDDEN: 403,
+    Category.NOT_FOUND: 404,
+    Category.CONFLICT: 409,
+    Category.OUTDATED: 409,
+}
+_AWAY = Message("database-unreachable", "The database is out of reach; try again later.")
+_TOO_LARGE = Message("body-too-large", "The request body is too large.")
+_UNREADABLE = Message("unreadable-request", "The request cannot be read.")
+_INVALID = Message("invalid-request", "The request is not valid.")
+_NOT_FOUND = Message("not-found", "There is nothing of that name here.")
+_NUL = Message("null-character", "Null characters are not allowed.")
 
 
 class ProblemRenderer(JSONRenderer):
@@ -53,13 +63,22 @@ class ProblemRenderer(JSONRenderer):
 
 
 def problem_body(
-    status: int, detail: str, *, errors: Mapping[str, Any] | None = None, findings: list[dict[str, Any]] | None = None
+    status: int,
+    detail: Message | str,
+    *,
+    code: str = "",
+    errors: Mapping[str, Any] | None = None,
+    findings: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """One problem document in the caller's language. ``errors`` maps fields to their messages."""
+    """One problem document in the caller's language. ``errors`` maps fields to their messages.
+
+    ``code`` is the message's unless another is given; it never depends on the language.
+    """
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
+        "code": code or (detail.problem_code if isinstance(detail, Message) else ""),
         "detail": in_readers_language(detail),
         "errors": {name: _in_readers_language(texts) for name, texts in (errors or {}).items()},
     }
@@ -70,7 +89,7 @@ def problem_body(
 
 def _in_readers_language(said: Any) -> Any:
     """Messages, in lists or by name."""
-    if isinstance(said, str):
+    if isinstance(said, Message | str):
         return in_readers_language(said)
     if isinstance(said, Mapping):
         return {name: _in_readers_language(text) for name, text in said.items()}
@@ -79,14 +98,15 @@ def _in_readers_language(said: Any) -> Any:
 
 def problem(
     status: int,
-    detail: str,
+    detail: Message | str,
     *,
+    code: str = "",
     errors: Mapping[str, Any] | None = None,
     findings: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem as a DRF response."""
-    body = problem_body(status, detail, errors=errors, findings=findings)
+    body = problem_body(status, detail, code=code, errors=errors, findings=findings)
     return Response(body, status=status, headers=dict(headers or {}))
 
 
@@ -115,16 +135,18 @@ def _problem_of(error: Exception, context: Mapping[str, Any]) -> Response | None
         case OperationalError() | InterfaceError():
             return problem(503, _AWAY, headers={"Retry-After": str(refusal.RETRY_AFTER_SECONDS)})
         case RequestDataTooBig():
-            return problem(413, "The request body is too large.")
+            return problem(413, _TOO_LARGE)
         case SuspiciousOperation() | MultiPartParserError():
-            return problem(400, _("The request cannot be read."))
+            return problem(400, _UNREADABLE)
         case exceptions.ValidationError():
-            return problem(400, _("The request is not valid."), errors=_by_field(error.detail))
-        case BeyondOwnRights():
-            return problem(403, in_readers_language(error))
+            return problem(400, _INVALID, errors=_by_field(error.detail))
+        case DomainError():
+            return _domain_problem(error, by_header=bool(context["request"].headers.get("If-Match")))
+        case ObjectDoesNotExist() | Http404():
+            return problem(404, _NOT_FOUND)
         case exceptions.APIException() | PermissionDenied():
             return _translated(error, context)
-    return _domain_problem(error, by_header=bool(context["request"].headers.get("If-Match")))
+    return _problem_of_offers(error)
 
 
 def _problem_of_offers(error: Exception) -> Response | None:
@@ -132,39 +154,26 @@ def _problem_of_offers(error: Exception) -> Response | None:
     for offer in registered_offers():
         for kind, status in offer.errors.items():
             if isinstance(error, kind):
-                return problem(int(status), in_readers_language(error))
+                return problem(
+                    int(status), in_readers_language(error), code=HTTPStatus(status).phrase.lower().replace(" ", "-")
+                )
     return None
 
 
-def _domain_problem(error: Exception, *, by_header: bool) -> Response | None:
+def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
+    """The category says the status and the message the code; some errors tell more."""
+    status = 412 if by_header and error.category is Category.OUTDATED else _STATUS[error.category]
     match error:
-        case NameTaken():
-            return problem(409, _("The name is taken."), errors=error.errors)
         case InvalidConfiguration():
-            findings = findings_json(error.findings)
-            detail = _("The configuration is not valid.")
-            if error.can_be_forced:
-                detail = _("The configuration is hardly what you mean; with force it is saved nevertheless.")
-            return problem(400, detail, errors=error.errors, findings=findings)
+            return problem(status, error.message, errors=error.errors, findings=findings_json(error.findings))
         case StaleRevision():
-            return problem(409, in_readers_language(error), errors={"revision": [error.args[0]]})
-        case StaleEdition():
-            return problem(412 if by_header else 409, in_readers_language(error))
+            return problem(status, error.message, errors={"revision": [error.message]})
         case InvalidLabels():
             by_label = {key: [text] for key, text in error.errors}
-            return problem(400, _("The labels are not valid."), errors={"operator_labels": by_label})
+            return problem(status, error.message, errors={"operator_labels": by_label})
         case InvalidSelector():
-            detail = _("The selector is not valid.")
-            if error.position is not None:
-                detail = _("The selector is not valid (at character %(place)d).") % {"place": error.position + 1}
-            return problem(400, detail, errors={"label": error.problems})
-        case CannotBeForgotten():
-            return problem(409, in_readers_language(error))
-        case UnknownRevision():
-            return problem(404, in_readers_language(error))
-        case UnknownAgent() | ObjectDoesNotExist() | Http404():
-            return problem(404, _("There is nothing of that name here."))
-    return _problem_of_offers(error)
+            return problem(status, error.where, code=error.code, errors={"label": error.problems})
+    return problem(status, error.message)
 
 
 def _translated(error: Exception, context: Mapping[str, Any]) -> Response | None:
@@ -175,7 +184,13 @@ def _translated(error: Exception, context: Mapping[str, Any]) -> Response | None
     headers = {
         name: value for name, value in response.headers.items() if name in {"WWW-Authenticate", "Retry-After", "Allow"}
     }
-    return problem(response.status_code, str(detail), headers=headers)
+    return problem(response.status_code, str(detail), code=_code_of(error), headers=headers)
+
+
+def _code_of(error: Exception) -> str:
+    """The framework's own code for what went wrong, in kebab case."""
+    code = error.get_codes() if isinstance(error, exceptions.APIException) else exceptions.PermissionDenied.default_code
+    return str(code).replace("_", "-")
 
 
 def _by_field(detail: Any) -> dict[str, Any]:
@@ -199,33 +214,32 @@ class NoSuchUrl(APIView):
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 400, as a problem below the API's path; elsewhere, as with all of these, a page with the way back."""
-    return _api_problem(request, 400, _("The request cannot be read.")) or refusal.bad_request(request, exception)
+    return _api_problem(request, 400, _UNREADABLE) or refusal.bad_request(request, exception)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 403, as a problem below the API's path."""
-    said = _("You do not have the right to do this. An administrator can give it to you.")
+    said = Message("permission-denied", "You do not have the right to do this. An administrator can give it to you.")
     return _api_problem(request, 403, said) or refusal.forbidden(request, exception)
 
 
 def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's 403 of a form without its token, as a problem below the API's path."""
-    return _api_problem(request, 403, _("CSRF token missing or incorrect.")) or refusal.forged(request)
+    return _api_problem(request, 403, Message("csrf-token", "CSRF token missing or incorrect.")) or refusal.forged(
+        request
+    )
 
 
 def nul_in_query(request: HttpRequest) -> HttpResponse:
     """400 for a NUL character in a query, which no database holds; the problem names the parameters that have one."""
     named = [name for name, values in request.GET.lists() if "\x00" in name or any("\x00" in value for value in values)]
     errors = {name.replace("\x00", "\N{REPLACEMENT CHARACTER}"): [_NUL] for name in named}
-    return _api_problem(request, 400, _("The request is not valid."), errors) or refusal.bad_request(
-        request, BadRequest()
-    )
+    return _api_problem(request, 400, _INVALID, errors) or refusal.bad_request(request, BadRequest())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 404, as a problem below the API's path."""
-    said = _("There is nothing of that name here.")
-    return _api_problem(request, 404, said) or refusal.not_found(request, exception)
+    return _api_problem(request, 404, _NOT_FOUND) or refusal.not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -234,7 +248,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         answer = _api_problem(request, 503, _AWAY) or _whatever_happens(refusal.unavailable, request, 503)
         answer.headers["Retry-After"] = str(refusal.RETRY_AFTER_SECONDS)
         return answer
-    said = _("The server failed to answer; its log has the reason.")
+    said = Message("server-error", "The server failed to answer; its log has the reason.")
     return _api_problem(request, 500, said) or _whatever_happens(refusal.failed, request, 500)
 
 
@@ -248,7 +262,7 @@ def _whatever_happens(page: Callable[[HttpRequest], HttpResponse], request: Http
 
 
 def _api_problem(
-    request: HttpRequest, status: int, detail: str, errors: Mapping[str, Any] | None = None
+    request: HttpRequest, status: int, detail: Message, errors: Mapping[str, Any] | None = None
 ) -> HttpResponse | None:
     if not f"{request.path_info}/".startswith(f"{API_PATH}/"):
         return None

@@ -7,7 +7,7 @@ import time
 from django.conf import settings
 
 from agents.services import quotas
-from foundation.messages import Sentence
+from foundation.messages import Message
 from opamp_transport.newcomers import refused_lately
 
 _KEPT_SECONDS = 10.0
@@ -32,13 +32,14 @@ class StoredBytes:
 stored = StoredBytes()
 
 
-def limits_reached(agents: int) -> list[Sentence]:
+def limits_reached(agents: int) -> list[Message]:
     """What people should know of a fleet of so many agents."""
     found = []
     most, room = settings.OPAMP_MAX_AGENTS, settings.OPAMP_STORED_IN_ALL
     if most and agents >= most:
         found.append(
-            Sentence(
+            Message(
+                "fleet-full",
                 "The fleet is full: {agents} of OPAMP_MAX_AGENTS={most} agents. New ones are refused; forget agents that are "
                 "gone, or raise it.",
                 agents=agents,
@@ -47,11 +48,17 @@ def limits_reached(agents: int) -> list[Sentence]:
         )
     elif most and agents >= _NEARLY * most:
         found.append(
-            Sentence("The fleet is nearly full: {agents} of OPAMP_MAX_AGENTS={most} agents.", agents=agents, most=most)
+            Message(
+                "fleet-nearly-full",
+                "The fleet is nearly full: {agents} of OPAMP_MAX_AGENTS={most} agents.",
+                agents=agents,
+                most=most,
+            )
         )
     if room and (size := stored.now()) >= _NEARLY * room:
         found.append(
-            Sentence(
+            Message(
+                "report-storage-nearly-full",
                 "Reports of agents occupy {percent} percent of OPAMP_STORED_IN_ALL. When it is full, further ones are not "
                 "stored and the former state is kept.",
                 percent=min(100 * size // room, 100),
@@ -60,7 +67,8 @@ def limits_reached(agents: int) -> list[Sentence]:
     refused = refused_lately()
     if refused is not None:
         found.append(
-            Sentence(
+            Message(
+                "new-agents-refused",
                 "New agents of {address} were refused within the hour: more than OPAMP_NEW_AGENTS_PER_HOUR of one address.",
                 address=refused[0],
             )

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from foundation.messages import Sentence
+from foundation.messages import Message
 from opamp_platform.operations.data_dir import open_to_others
 from opamp_transport.origins import is_loopback
 
@@ -32,29 +32,34 @@ def anonymous_agents_problem(host: str) -> str | None:
     )
 
 
-def exposures(host: str) -> list[Sentence]:
+def exposures(host: str) -> list[Message]:
     """What people should know of a server that listens on ``host``, an empty text where that is not known."""
     found = []
     if not settings.OPAMP_SECRET_KEY:
         found.append(
-            Sentence(
+            Message(
+                "no-secret-for-agents",
                 "Agents are not asked for a secret: whoever reaches the port can be an agent and receives configurations. "
-                "Set OPAMP_SECRET_KEY."
+                "Set OPAMP_SECRET_KEY.",
             )
         )
     if "*" in settings.ALLOWED_HOSTS and host and not listens_on_loopback_alone(host):
         found.append(
-            Sentence("The portal is served under any host name. Name yours in ALLOWED_HOSTS; others are then refused.")
+            Message(
+                "any-host-name",
+                "The portal is served under any host name. Name yours in ALLOWED_HOSTS; others are then refused.",
+            )
         )
     return found
 
 
-def open_data_dir() -> Sentence | None:
+def open_data_dir() -> Message | None:
     """That other users of the machine may look into the data directory, when they may."""
     rights = open_to_others(settings.DATA_DIR)
     if not rights:
         return None
-    return Sentence(
+    return Message(
+        "data-dir-open",
         "Other users of this machine may look into DATA_DIR={folder} (rights {rights}): chmod 700 it.",
         folder=str(settings.DATA_DIR),
         rights=rights,

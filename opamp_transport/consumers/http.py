@@ -157,6 +157,6 @@ class Denied(Exception):
     """The request may not speak for the agent it names."""
 
     def __init__(self, instance_uid: UUID, denial: Denial | Excess) -> None:
-        super().__init__(denial.sentence)
+        super().__init__(denial.text)
         self.instance_uid = instance_uid
         self.denial = denial

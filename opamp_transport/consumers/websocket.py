@@ -223,7 +223,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
 
         Closed after a pause: clients count a handshake that succeeded as success, and would be back at once (S-105).
         """
-        complain(self.here, "websocket", denial.value, self.address, f"{session.uid}: {denial.sentence}")
+        complain(self.here, "websocket", denial.value, self.address, f"{session.uid}: {denial.text}")
         reply = reply or Reply(instance_uid=session.uid.bytes)
         if connection.credential is None and connection.serves_others(session):
             await self.push(reply)

@@ -8,7 +8,7 @@
     ├── TooManyAgents      one connection speaks for more agents than it may
     └── MessageTooLarge    above the limit, in either direction (S-09, S-11, S-18, S-19)
 
-The text of each is a sentence for the operator of the agent, fit for ``ServerErrorResponse.error_message``. The consumers
+The text of each is for the operator of the agent, fit for ``ServerErrorResponse.error_message``. The consumers
 choose the answer: BadRequest, 400, 413 or close code 1009 (S-10, S-101).
 """
 

@@ -30,7 +30,7 @@ def said(client: Any, url: str, **extra: Any) -> list[tuple[str, str]]:
     """Who and what, newest first."""
     answer = client.get(url, **extra)
     assert answer.status_code == 200
-    return re.findall(r"</time></td><td>(.*?)</td><td>(.*?)</td>", answer.content.decode())
+    return re.findall(r"</time></td>\s*<td>(.*?)</td>\s*<td>(.*?)</td>", answer.content.decode())
 
 
 def test_an_edit_names_its_fields_in_the_readers_language(signed_in, report, alice):

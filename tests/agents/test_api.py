@@ -13,6 +13,7 @@ from accounts.models import AuditEntry
 from agents.models import Agent, AgentCommand, ConnectionRecord
 from agents.reports import AvailableComponents, EffectiveConfig
 from agents.services import commands
+from tests.databases import on_postgresql
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/agents"
@@ -326,6 +327,7 @@ class TestSecrets:
         assert (answer.status_code, list(answer.json()["errors"])) == (400, ["secrets"])
 
 
+@on_postgresql
 @pytest.mark.parametrize("many", [False, True])
 def test_labels_lock_the_targeting_before_the_agents(api_of, alice, report, many):
     """The other way round a publish, which does it so, and an edit of labels could wait for each other."""
@@ -338,10 +340,9 @@ def test_labels_lock_the_targeting_before_the_agents(api_of, alice, report, many
     assert answer.status_code == 200
     statements = [query["sql"] for query in queries]
     assert any("labels" in sql and sql.startswith("UPDATE") for sql in statements)
-    if connection.vendor == "postgresql":
-        held = next(place for place, sql in enumerate(statements) if "pg_advisory_xact_lock_shared" in sql)
-        locked = next(place for place, sql in enumerate(statements) if "FOR UPDATE" in sql)
-        assert held < locked
+    held = next(place for place, sql in enumerate(statements) if "pg_advisory_xact_lock_shared" in sql)
+    locked = next(place for place, sql in enumerate(statements) if "FOR UPDATE" in sql)
+    assert held < locked
 
 
 class TestNewUid:

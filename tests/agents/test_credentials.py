@@ -272,4 +272,4 @@ class TestAdmin:
 
 def test_each_denial_tells_what_to_do() -> None:
     for denial in Denial:
-        assert "OPAMP_SECRET_KEY" in denial.sentence or "enrolment" in denial.sentence
+        assert "OPAMP_SECRET_KEY" in denial.text or "enrolment" in denial.text

@@ -32,6 +32,7 @@ from agents.services.documents import DOCUMENT_GRACE
 from agents.services.leases import release_leases
 from agents.services.retention import PrunedKind, count_overdue, prune
 from opamp_transport.batch import process_reports
+from tests.databases import on_postgresql, on_sqlite
 
 Report = Callable[..., Agent]
 DAY = timedelta(days=1)
@@ -180,14 +181,17 @@ class TestDocuments:
 
 @pytest.mark.django_db(transaction=True)
 class TestAtTheSameMoment:
-    def test_a_report_keeps_the_document_that_is_being_pruned(
-        self, report: Report, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The pruner has chosen the document; before it deletes, a report refers to it again."""
+    @pytest.fixture
+    def pruned_meanwhile(self, report: Report, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, bool]]:
+        """Prunes documents; when the pruner has chosen one, and before it deletes, a report refers to it again.
+
+        ``waits``: for the report, before the deletion goes on. Returns how many went, and whether the agent has its document.
+        """
         agent, now = report(), timezone.now()
         former = ReportedState.objects.get(agent=agent).effective_config_id
         reports_config(agent, "a: 1\n", at=now)
-        ReportedDocument.objects.update(stored_at=now - 3 * DOCUMENT_GRACE)
+        # The other one would be due as well once the report has replaced it, if the pruner looked then.
+        ReportedDocument.objects.filter(hash=former).update(stored_at=now - 3 * DOCUMENT_GRACE)
         came: list[BaseException | None] = []
 
         def report_meanwhile() -> None:
@@ -200,22 +204,39 @@ class TestAtTheSameMoment:
             finally:
                 connection.close()
 
-        reporter = threading.Thread(target=report_meanwhile)
-        chosen = retention.QuerySet._raw_delete
+        def prune_meanwhile(*, waits: bool) -> tuple[int, bool]:
+            reporter = threading.Thread(target=report_meanwhile)
+            delete = retention.QuerySet._raw_delete
 
-        def delete_after_the_report(rows: Any, using: str | None) -> int:
-            reporter.start()
-            # PostgreSQL lets the report through now; on SQLite it waits for this transaction's end.
-            if connection.vendor == "postgresql":
-                reporter.join(10)
-            return chosen(rows, using)
+            def delete_after_the_report(rows: Any, using: str | None) -> int:
+                # Of many deletions, also the report's own, the pruner's first of documents alone is meant.
+                if rows.model is ReportedDocument and threading.current_thread() is not reporter and not reporter.ident:
+                    reporter.start()
+                    if waits:
+                        reporter.join(10)
+                return delete(rows, using)
 
-        monkeypatch.setattr(retention.QuerySet, "_raw_delete", delete_after_the_report)
-        assert sum(prune(PrunedKind.DOCUMENTS, at=now)) == (0 if connection.vendor == "postgresql" else 1)
-        reporter.join(30)
-        assert came == [None]
-        assert ReportedState.objects.get(agent=agent).effective_config_id == former
-        assert ReportedDocument.objects.filter(hash=former).exists()
+            monkeypatch.setattr(retention.QuerySet, "_raw_delete", delete_after_the_report)
+            gone = sum(prune(PrunedKind.DOCUMENTS, at=now))
+            reporter.join(30)
+            assert came == [None]
+            holds = ReportedState.objects.get(agent=agent).effective_config_id == former
+            return gone, holds and ReportedDocument.objects.filter(hash=former).exists()
+
+        return prune_meanwhile
+
+    @on_postgresql
+    def test_a_report_keeps_the_document_that_is_being_pruned(
+        self, pruned_meanwhile: Callable[..., tuple[int, bool]]
+    ) -> None:
+        assert pruned_meanwhile(waits=True) == (0, True)
+
+    @on_sqlite
+    def test_a_report_that_waits_for_the_pruner_brings_the_document_anew(
+        self, pruned_meanwhile: Callable[..., tuple[int, bool]]
+    ) -> None:
+        """SQLite has one writer, so the report waits for the end of the deletion."""
+        assert pruned_meanwhile(waits=False) == (1, True)
 
     def test_an_agent_that_comes_back_keeps_its_row(self, report: Report, settings: Settings) -> None:
         settings.OPAMP_FORGET_AGENTS_DAYS = 1

@@ -19,6 +19,7 @@ from agents.selectors import (
     parse_selector,
 )
 from agents.selectors.versions import version_key
+from foundation.messages import Message
 
 PRODUCTION = {"env": "prod", "region": "us-east", "os.type": "linux", "service.version": "0.120.1"}
 
@@ -42,7 +43,7 @@ def requirements(draw: st.DrawFn) -> Requirement:
 def errors_of(data: object) -> dict[str, str]:
     with pytest.raises(InvalidSelector) as refused:
         parse_selector(data)
-    return dict(refused.value.errors)
+    return {path: str(said) for path, said in refused.value.errors}
 
 
 def expression(key: str, operator: str, *values: str) -> dict[str, object]:
@@ -223,8 +224,12 @@ class TestExplain:
         ]
 
     def test_an_empty_selector_explains_itself(self) -> None:
-        assert Selector().explain(PRODUCTION) == [ClauseResult("no agent", "", satisfied=False, actual=None)]
-        assert Selector(match_all=True).explain({}) == [ClauseResult("every agent", "", satisfied=True, actual=None)]
+        assert Selector().explain(PRODUCTION) == [
+            ClauseResult(Message("no-agent", "no agent"), "", satisfied=False, actual=None)
+        ]
+        assert Selector(match_all=True).explain({}) == [
+            ClauseResult(Message("every-agent", "every agent"), "", satisfied=True, actual=None)
+        ]
 
     @given(st.lists(requirements(), max_size=4), st.booleans(), st.dictionaries(keys, label_text, max_size=4))
     def test_it_agrees_with_matches(self, clauses: list[Requirement], match_all: bool, labels: dict[str, str]) -> None:

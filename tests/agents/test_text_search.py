@@ -11,6 +11,7 @@ from django.db import connection
 
 from agents.models import Agent
 from agents.text_search import text_condition
+from tests.databases import on_postgresql, on_sqlite
 
 pytestmark = pytest.mark.django_db
 migration = importlib.import_module("agents.migrations.0006_fleet_indexes")
@@ -80,28 +81,38 @@ class TestWhatIsFound:
         assert found(str(agent.instance_uid)) == {"seven"}
 
 
-@pytest.mark.parametrize("text", ["host-0004711", "a.b", "ab", "a", "50%", "it's"])
-def test_postgresql_asks_the_trigram_index_and_sqlite_reads_the_rows(text: str) -> None:
+TEXTS = pytest.mark.parametrize("text", ["host-0004711", "a.b", "ab", "a", "50%", "it's"])
+
+
+@on_postgresql
+@TEXTS
+def test_postgresql_asks_the_trigram_index(text: str) -> None:
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_seqscan = off")
     plan = Agent.objects.order_by().filter(text_condition(text)).explain()
-    if connection.vendor == "postgresql":
-        assert "Bitmap Index Scan on agent_search" in plan
-    else:
-        assert "SCAN agents_agent" in plan
+    assert "Bitmap Index Scan on agent_search" in plan
 
 
+@on_sqlite
+@TEXTS
+def test_sqlite_reads_the_rows(text: str) -> None:
+    assert "SCAN agents_agent" in Agent.objects.order_by().filter(text_condition(text)).explain()
+
+
+@on_sqlite
+def test_sqlite_gets_none_of_postgresqls_indexes() -> None:
+    with connection.cursor() as cursor:
+        before = connection.introspection.get_constraints(cursor, "agents_agent")
+        migration.create_postgresql_indexes(None, connection.schema_editor())
+        assert connection.introspection.get_constraints(cursor, "agents_agent") == before
+
+
+@on_postgresql
 def test_a_database_user_without_the_right_to_create_the_extension_migrates_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     editor = connection.schema_editor()  # not entered: the test's transaction is enough
     with connection.cursor() as cursor:
-        if connection.vendor != "postgresql":
-            before = connection.introspection.get_constraints(cursor, "agents_agent")
-            migration.create_postgresql_indexes(None, editor)
-            assert connection.introspection.get_constraints(cursor, "agents_agent") == before
-            return
         migration.drop_postgresql_indexes(None, editor)
         cursor.execute("DROP EXTENSION pg_trgm")
         # All of this goes with the test's transaction.

@@ -16,6 +16,7 @@ from agents.remote_config import ConfigFile
 from agents.reports import AgentCapabilities
 from configurations.models import Assignment, Configuration
 from configurations.services import publishing
+from configurations.services.edit_errors import StaleRevision
 from configurations.services.publishing import draft_of
 
 pytestmark = pytest.mark.django_db
@@ -183,7 +184,7 @@ class TestConcurrentEdits:
                 files = {"": ConfigFile(b"raced: 1\n", "text/yaml")}
                 other = publishing.Draft(selector=published.selector, files=files)
                 real(name, other, by=None, at=timezone.now())
-                raise publishing.StaleRevision(expected=1, current=2)
+                raise StaleRevision(expected=1, current=2)
             return real(name, draft, **options)
 
         monkeypatch.setattr(publishing, "update_configuration", raced_update)

@@ -80,7 +80,7 @@ class TestYamlSyntax:
     def test_each_mistake_has_its_place_and_a_hint(self, body: str, where: tuple[int, int], says: str) -> None:
         finding = only(body)
         assert place(finding) == where
-        assert says in finding.message
+        assert says in str(finding.message)
         assert finding.kind is FindingKind.SYNTAX
         assert finding.blocks
 
@@ -89,13 +89,13 @@ class TestYamlSyntax:
         finding = only(body)
         assert finding.severity is Severity.WARNING
         assert not finding.blocks
-        assert "no configuration" in finding.message
+        assert "no configuration" in str(finding.message)
 
     def test_a_repeated_key_is_told_at_the_second(self) -> None:
         finding = only('a:\n  - b: 1\n    c: 2\n    "b": 3\n')
         assert place(finding) == (4, 5)
         assert finding.path == "a[0].b"
-        assert 'The key "b" already stands in line 2' in finding.message
+        assert 'The key "b" already stands in line 2' in str(finding.message)
         assert finding.blocks
 
     def test_all_repeated_keys_are_told_up_to_a_hundred(self) -> None:
@@ -106,7 +106,7 @@ class TestYamlSyntax:
 class TestLimits:
     def test_size(self) -> None:
         assert check_text("a: " + "x" * (MAX_BYTES - 3), "yaml") == []
-        assert "larger than 1,048,576 bytes" in only("a: " + "x" * (MAX_BYTES - 2)).message
+        assert "larger than 1,048,576 bytes" in str(only("a: " + "x" * (MAX_BYTES - 2)).message)
         assert check_text("a: éé", "yaml", max_bytes=6)[0].blocks
 
     @pytest.mark.parametrize("content_type", ["yaml", "json"])
@@ -115,21 +115,21 @@ class TestLimits:
         assert check_text(deepest, content_type) == []
         finding = only('{"a":' + "[" * 63 + "1" + "]" * 63 + "}", content_type)
         assert place(finding) == (1, 69)
-        assert "64 levels" in finding.message
+        assert "64 levels" in str(finding.message)
 
     @pytest.mark.parametrize("content_type", ["yaml", "json"])
     def test_depth_without_end(self, content_type: str) -> None:
-        assert "64 levels" in only("[" * 500_000, content_type).message
+        assert "64 levels" in str(only("[" * 500_000, content_type).message)
 
     def test_depth_through_aliases(self) -> None:
         body = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 80))
         finding = only(body)
-        assert "64 levels" in finding.message
+        assert "64 levels" in str(finding.message)
         assert finding.line == 63
 
     def test_aliases_are_counted_as_written_out(self) -> None:
         finding = only(BILLION_LAUGHS)
-        assert "More than 200,000 values" in finding.message
+        assert "More than 200,000 values" in str(finding.message)
         assert finding.line == 6
 
     def test_merged_aliases_are_counted_too(self) -> None:
@@ -137,15 +137,15 @@ class TestLimits:
             f"{name}: &{name} {{<<: [{','.join(['*' + before] * 9)}]}}\n"
             for before, name in zip("abcdefgh", "bcdefghi", strict=True)
         )
-        assert "More than 200,000 values" in only(body).message
+        assert "More than 200,000 values" in str(only(body).message)
 
     @pytest.mark.parametrize("content_type", ["yaml", "json"])
     def test_count_of_values(self, content_type: str) -> None:
-        assert "More than 200,000 values" in only('{"a":[' + "1," * 250_000 + "1]}", content_type).message
+        assert "More than 200,000 values" in str(only('{"a":[' + "1," * 250_000 + "1]}", content_type).message)
 
     def test_unfinished_quotes_are_read_once(self) -> None:
         """Each of these quotes could begin a text that never ends; reading from every one would take hours."""
-        assert "Unterminated" in only('"' + '\\"' * 500_000, "json").message
+        assert "close the text that begins here" in str(only('"' + '\\"' * 500_000, "json").message)
 
 
 class TestJsonSyntax:
@@ -177,7 +177,7 @@ class TestJsonSyntax:
     def test_each_mistake_has_its_place_and_a_hint(self, body: str, where: tuple[int, int], says: str) -> None:
         finding = only(body, "json")
         assert place(finding) == where
-        assert says in finding.message
+        assert says in str(finding.message)
         assert finding.blocks
 
     def test_a_repeated_key_is_told_at_the_second(self) -> None:
@@ -266,7 +266,7 @@ class TestAnyInput:
         for finding in check_text(body, content_type):
             assert 1 <= finding.line <= lines
             assert 1 <= finding.column <= len(body) + 1
-            (finding.message + finding.path).encode()
+            (str(finding.message) + finding.path).encode()
 
 
 class TestFiles:

@@ -70,11 +70,11 @@ class TestReferences:
         assert finding.severity is Severity.ERROR
         assert (finding.line, finding.column) == where
         assert finding.path == path
-        assert "is not defined" in finding.message
+        assert "is not defined" in str(finding.message)
 
     def test_a_component_of_another_section_is_pointed_out(self) -> None:
         finding = only(changed("receivers: [otlp]", "receivers: [otlp, debug]"))
-        assert "(debug stands under exporters)" in finding.message
+        assert "(debug stands under exporters)" in str(finding.message)
 
     def test_json_has_places_too(self) -> None:
         body = (
@@ -126,7 +126,7 @@ class TestUnused:
         finding = only(changed(old, new))
         assert finding.severity is Severity.WARNING
         assert (finding.line, finding.column) == (line, 3)
-        assert "defined but not started" in finding.message
+        assert "defined but not started" in str(finding.message)
 
 
 class TestPipelines:
@@ -143,7 +143,7 @@ class TestPipelines:
         ],
     )
     def test_its_shape(self, old: str, new: str, severity: str, line: int, says: str) -> None:
-        findings = [finding for finding in check_text(changed(old, new), "yaml") if says in finding.message]
+        findings = [finding for finding in check_text(changed(old, new), "yaml") if says in str(finding.message)]
         assert [(finding.severity, finding.line) for finding in findings] == [(severity, line)]
 
     @pytest.mark.parametrize("member", ["receivers", "exporters"])
@@ -154,7 +154,7 @@ class TestPipelines:
         body = f"{head}      {spelling.format(member=member)}\n"
         finding = only(body)
         assert (finding.line, finding.column) == (4, 5)
-        assert f"has no {member}" in finding.message
+        assert f"has no {member}" in str(finding.message)
 
     @pytest.mark.parametrize(
         ("pipelines", "says"),
@@ -169,7 +169,7 @@ class TestPipelines:
     def test_pipelines_of_another_shape(self, pipelines: str, says: str) -> None:
         finding = only(f"service: {{pipelines: {pipelines}}}")
         assert finding.severity is Severity.ERROR
-        assert says in finding.message
+        assert says in str(finding.message)
 
 
 class TestSections:
@@ -180,7 +180,7 @@ class TestSections:
 
     def test_one_that_is_no_object_is_an_error(self) -> None:
         messages = [
-            finding.message
+            str(finding.message)
             for finding in check_text(changed("processors:\n  batch:\n", "processors: [batch]\n"), "yaml")
         ]
         assert any("processors must be an object" in message for message in messages)
@@ -188,14 +188,14 @@ class TestSections:
 
 class TestConnectors:
     def test_only_an_exporter(self) -> None:
-        assert "what it gets is lost" in only(changed("receivers: [count]", "receivers: [otlp]")).message
+        assert "what it gets is lost" in str(only(changed("receivers: [count]", "receivers: [otlp]")).message)
 
     def test_only_a_receiver(self) -> None:
-        assert "nothing reaches it" in only(changed("[debug, count]", "[debug]")).message
+        assert "nothing reaches it" in str(only(changed("[debug, count]", "[debug]")).message)
 
     def test_the_name_of_another_component(self) -> None:
         finding = only(changed("  otlp:\n", "  count:\n  otlp:\n"))
-        assert "defined under receivers as well" in finding.message
+        assert "defined under receivers as well" in str(finding.message)
 
 
 class TestSeveralFiles:

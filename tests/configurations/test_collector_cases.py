@@ -128,7 +128,7 @@ def test_several_files_are_judged_as_agents_merge_them(name: str, keys: tuple[st
     found = check_files({key: (body, "yaml") for key, body in zip(keys, bodies, strict=True)})
     findings = [finding for key in keys for finding in found[key]]
     for text in wanted:
-        assert any(text in finding.message for finding in findings), findings
+        assert any(text in str(finding.message) for finding in findings), findings
     assert accepted is not any(finding.severity == "error" for finding in findings), findings
     assert all(finding.file == key for key in keys for finding in found[key])
     assert not any(finding.blocks for finding in findings)

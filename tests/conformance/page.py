@@ -14,7 +14,7 @@ Made from the tests themselves by `make conformance`; the build fails when it is
 
 A rule is **shown** when at least one test that names it passed at every transport where the rule applies, **failed** when one of
 them failed, **partly** when a transport has no test of its own, and **missing** without any test. Tests of the core without a
-transport are listed too, but do not count for one.
+transport are listed too, but do not count for one. Tests of several processes run where there are PostgreSQL and Redis.
 """
 # Strengths that must be shown without exception.
 BINDING = ("MUST", "SHOULD", "INTEROP")

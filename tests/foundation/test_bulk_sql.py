@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from agents.models import Agent, AgentCommand, AgentEvent, AgentPresence, ReportedState, Transport
 from agents.reports import RemoteConfigStatuses
 from foundation.bulk_sql import bulk_insert, bulk_read, bulk_save, bulk_update, is_new, reserve_keys
+from tests.databases import on_postgresql, on_sqlite
 
 pytestmark = pytest.mark.django_db
 
@@ -127,15 +128,20 @@ def test_rows_that_are_gone_are_no_error() -> None:
     assert list(Agent.objects.values_list("name", flat=True)) == ["renamed"]
 
 
-def test_text_that_is_too_long_is_refused_and_not_cut() -> None:
+@on_postgresql
+def test_text_that_is_too_long_is_refused() -> None:
     (agent,) = agents(1)
     agent.version = "v" * 101
-    if connection.vendor == "postgresql":
-        with pytest.raises(DataError), transaction.atomic():
-            bulk_insert([agent])
-    else:  # SQLite knows no lengths
+    with pytest.raises(DataError), transaction.atomic():
         bulk_insert([agent])
-        assert Agent.objects.get().version == "v" * 101
+
+
+@on_sqlite
+def test_sqlite_which_knows_no_lengths_cuts_no_text() -> None:
+    (agent,) = agents(1)
+    agent.version = "v" * 101
+    bulk_insert([agent])
+    assert Agent.objects.get().version == "v" * 101
 
 
 def test_nothing_to_write_asks_nothing() -> None:
@@ -197,7 +203,17 @@ def test_rows_that_belong_to_others_come_with_them(locked: bool) -> None:
                 if beside is not None:
                     assert beside.agent is found
                     assert_same(beside, wanted)
-    assert ("FOR UPDATE" in statements[0]["sql"]) is (locked and connection.vendor == "postgresql")
+
+
+@on_postgresql
+@pytest.mark.parametrize("locked", [False, True])
+def test_rows_are_locked_where_that_is_wanted(locked: bool) -> None:
+    people = agents(2)
+    bulk_insert(people)
+    uids = {"instance_uid": [agent.instance_uid for agent in people]}
+    with transaction.atomic(), CaptureQueriesContext(connection) as statements:
+        assert len(bulk_read(Agent, uids, locked=locked)) == 2
+    assert ["FOR UPDATE" in statement["sql"] for statement in statements] == [locked]
 
 
 def test_fields_without_values_are_not_asked_for() -> None:

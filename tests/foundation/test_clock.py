@@ -6,10 +6,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from foundation.clock import JUMP, Clock, Reading, is_ahead, read_database_clock
+from tests.databases import on_postgresql, on_sqlite
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -72,13 +72,27 @@ def test_a_stamp_is_ahead_only_beyond_what_counts_as_a_jump() -> None:
 
 
 @pytest.mark.django_db
-def test_the_databases_clock_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = timezone.now()
-    monkeypatch.setattr(timezone, "now", lambda: real + timedelta(days=1))
+def test_a_reading_of_the_databases_clock_has_its_instant() -> None:
     begun = time.monotonic()
     read = read_database_clock()
-    # On SQLite the machine's clock is all there is; PostgreSQL's does not follow ours.
-    ahead = timedelta() if connection.vendor == "postgresql" else timedelta(days=1)
-    assert abs(read.at - real - ahead) < 5 * SECOND
     assert begun <= read.instant <= time.monotonic()
     assert read.at.utcoffset() == timedelta()
+
+
+def ahead_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> timedelta:
+    """How far the database's clock goes ahead when the machine's is put ahead by a day."""
+    real = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: real + timedelta(days=1))
+    return read_database_clock().at - real
+
+
+@on_postgresql
+@pytest.mark.django_db
+def test_postgresqls_clock_does_not_follow_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert abs(ahead_of_the_machine(monkeypatch)) < 5 * SECOND
+
+
+@on_sqlite
+@pytest.mark.django_db
+def test_on_sqlite_the_machines_clock_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert abs(ahead_of_the_machine(monkeypatch) - timedelta(days=1)) < 5 * SECOND

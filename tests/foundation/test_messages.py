@@ -1,4 +1,4 @@
-"""Sentences: English everywhere, and the reader's language where an entry point shows them."""
+"""Messages: a code for programs, English everywhere, and the reader's language where an entry point shows them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import pytest
 from django.template import Context, Template
 from django.utils import translation
 
+from foundation.errors import Category, DomainError
 from foundation.languages import in_readers_language
-from foundation.messages import Sentence
+from foundation.messages import Message
 
-LINE = Sentence("Line {line}, column {column}", line=3, column=7)
+LINE = Message("at", "Line {line}, column {column}", line=3, column=7)
+MOST = Message("most", "At most {most:,} of {what}.", most=1024, what="x")
 
 
 @pytest.fixture
@@ -26,37 +28,73 @@ def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("foundation.languages.gettext", lambda text: words.get(text, text))
 
 
-def test_it_is_its_english_text():
-    assert LINE == "Line 3, column 7"
-    assert f"{LINE}!" == "Line 3, column 7!"
-    assert {LINE: 1} == {"Line 3, column 7": 1}
-    assert json.dumps([LINE]) == '["Line 3, column 7"]'
-    assert repr(LINE) == "'Line 3, column 7'"
+def test_its_english_text_is_asked_for():
+    assert str(LINE) == "Line 3, column 7"
+    assert f"{LINE!s}!" == "Line 3, column 7!"
+    assert "%s!" % LINE == "Line 3, column 7!"  # noqa: UP031 (what logging does)
 
 
-def test_text_is_just_text():
-    assert type(str(LINE)) is str
+def test_it_is_no_text():
+    assert not isinstance(LINE, str)
+    assert LINE != "Line 3, column 7"
+
+
+@pytest.mark.parametrize("lose", [lambda: f"{LINE}!", lambda: "{}".format(LINE), lambda: LINE + "!"])  # noqa: UP032
+def test_a_text_cannot_swallow_it_by_accident(lose):
+    with pytest.raises(TypeError):
+        lose()
+    with pytest.raises(TypeError):
+        json.dumps([LINE])
+
+
+def test_the_hint_says_what_to_do_instead():
+    with pytest.raises(TypeError, match="in_readers_language"):
+        f"{LINE}"
+
+
+def test_it_is_told_by_all_of_it():
+    same = Message("at", "Line {line}, column {column}", column=7, line=3)
+    assert (same, hash(same)) == (LINE, hash(LINE))
+    assert len({LINE, same, MOST, Message("at", "Line {line}, column {column}", line=3, column=8)}) == 3
+
+
+def test_it_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        LINE.code = "other"
+    LINE.parameters["line"] = 4
+    assert LINE.parameters == {"line": 3, "column": 7}
+
+
+def test_a_template_that_names_something_else_is_refused_where_it_is_made():
+    with pytest.raises(KeyError):
+        Message("at", "Line {line}", place=3)
 
 
 def test_braces_in_values_are_only_text():
-    assert Sentence("Name {name}.", name="{0} {name} {{}}") == "Name {0} {name} {{}}."
-    assert in_readers_language(Sentence("Name {name}.", name="{0}{x}")) == "Name {0}{x}."
+    assert str(Message("name", "Name {name}.", name="{0} {name} {{}}")) == "Name {0} {name} {{}}."
+    assert in_readers_language(Message("name", "Name {name}.", name="{0}{x}")) == "Name {0}{x}."
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
 def test_copies_and_pickles_remember_all_of_it(again):
-    whole = Sentence("{place}: {problem}", place="a", problem=LINE)
+    whole = Message("at-place", "{place}: {problem}", place="a", problem=LINE)
     copied = again(whole)
-    assert (copied, copied.template, copied.values) == (whole, whole.template, whole.values)
-    assert isinstance(copied.values["problem"], Sentence)
+    assert (copied, copied.code, copied.template) == (whole, whole.code, whole.template)
+    assert copied.parameters == {"place": "a", "problem": LINE}
+
+
+def test_what_only_says_more_about_a_problem_keeps_its_code():
+    assert LINE.problem_code == "at"
+    assert Message.at("env", Message.at("a", MOST)).problem_code == "most"
+    assert Message.listed([MOST, LINE]).problem_code == "most"
+    assert Message("told", "Told: {problem}", problem="by others").problem_code == "told"
 
 
 @pytest.mark.usefixtures("chinese")
-def test_sentences_within_are_translated_too():
-    inner = Sentence("At most {most:,} of {what}.", most=1024, what="x")
-    assert inner == "At most 1,024 of x."
-    assert in_readers_language(Sentence.at("env", inner)) == "env：x最多 1,024 个。"
-    assert in_readers_language(Sentence.at("", inner)) == "x最多 1,024 个。"
+def test_messages_within_are_translated_too():
+    assert str(MOST) == "At most 1,024 of x."
+    assert in_readers_language(Message.at("env", MOST)) == "env：x最多 1,024 个。"
+    assert in_readers_language(Message.at("", MOST)) == "x最多 1,024 个。"
 
 
 @pytest.mark.usefixtures("chinese")
@@ -72,22 +110,29 @@ def test_an_error_says_what_it_was_given():
 
 
 @pytest.mark.usefixtures("chinese")
+def test_an_error_of_a_service_has_message_code_and_category():
+    error = DomainError(Message.at("env", MOST))
+    assert (error.code, error.category) == ("most", Category.INVALID)
+    assert str(error) == "env: At most 1,024 of x."
+    assert in_readers_language(error) == "env：x最多 1,024 个。"
+
+
+@pytest.mark.usefixtures("chinese")
 def test_templates_have_it_as_a_filter_and_escape_it():
-    said = Sentence.at("<b>", Sentence("Twice."))
+    said = Message.at("<b>", Message("twice", "Twice."))
     page = Template("{% load languages %}{{ said|in_readers_language }}").render(Context({"said": said}))
     assert page == "&lt;b&gt;：Twice."
 
 
 def test_the_language_is_the_readers_when_it_is_shown():
-    made = Sentence("no agent")
+    made = Message("no-agent", "no agent")
     with translation.override("zh-hans"):
         assert in_readers_language(made) == "无 Agent"
     assert in_readers_language(made) == "no agent"
 
 
-def test_texts_in_a_sentence_are_changed_and_what_it_says_stays() -> None:
-    inner = Sentence("{kind} {name}", kind=Sentence("exporter"), name="abc")
-    said = Sentence("{component} in line {line}", component=inner, line=3).with_texts(str.upper)
-    assert said == "exporter ABC in line 3"
-    assert isinstance(said, Sentence)
+def test_texts_in_a_message_are_changed_and_what_it_says_stays() -> None:
+    inner = Message("component", "{kind} {name}", kind=Message("exporter", "exporter"), name="abc")
+    said = Message("told", "{component} in line {line}", component=inner, line=3).with_texts(str.upper)
+    assert str(said) == "exporter ABC in line 3"
     assert said.template == "{component} in line {line}"

@@ -304,12 +304,12 @@ class TestOwnCredential:
             with stage.program("--secret", SECRET, "--uid", uid) as impostor:
                 enrolling.eventually(lambda: refused(enrolling, Denial.SHARED) > before, what="an impostor is refused")
                 if kind.scheme == "ws":
-                    impostor.expect("error", error=Denial.SHARED.sentence)
+                    impostor.expect("error", error=Denial.SHARED.text)
             stage.wait_for_messages(2)
             assert stage.sees(connected=True)["transport"] == ("websocket" if kind.scheme == "ws" else "http")
             enrolling.post(f"{path}/revoke-credential")
             if kind.scheme == "ws":
-                agent.expect("error", error=Denial.REVOKED.sentence)
+                agent.expect("error", error=Denial.REVOKED.text)
             enrolling.eventually(lambda: refused(enrolling, Denial.REVOKED) > 0, what="it is refused")
             assert stage.sees(connected=False)["status"] == "disconnected"
         enrolling.post(f"{path}/allow-enrolment")

@@ -11,7 +11,8 @@ from agents.models import Agent, AgentCommand, AgentEvent
 from agents.services import commands, editing
 from configurations.checks import check_text
 from configurations.models import Configuration
-from configurations.services.publishing import InvalidConfiguration, StaleRevision
+from configurations.services.edit_errors import StaleRevision
+from configurations.services.publishing import InvalidConfiguration
 
 pytestmark = pytest.mark.django_db
 CONFIGURATIONS = "/admin/configurations/configuration/"
@@ -112,6 +113,7 @@ class TestApi:
         assert finding == {
             "severity": "error",
             "kind": "syntax",
+            "code": "repeated-key",
             "message": '键 "otlp" 已出现在第 2 行；请移除其中一个。',
             "file": "",
             "line": 3,
@@ -153,7 +155,10 @@ class TestApi:
 
     def test_bodies_that_are_no_json(self, english):
         answer = english.post(self.URL, "{", content_type="application/json", **ZH).json()
-        assert answer["detail"] == "请求体不是 JSON：此处应为双引号括起的属性名：第 1 行，第 2 列（字符 1）"
+        assert (
+            answer["detail"]
+            == "请求体不是 JSON：Expecting property name enclosed in double quotes：第 1 行，第 2 列（字符 1）"
+        )
         twice = english.post(self.URL, '{"a": 1, "a": 2}', content_type="application/json", **ZH).json()
         assert twice["detail"] == "请求体不是 JSON：名称 'a' 在同一对象中出现了两次"
 
@@ -169,9 +174,9 @@ class TestBelowTheDoors:
         with translation.override("zh-hans"):
             assert str(StaleRevision(expected=1, current=2)).startswith("This edit is based on revision 1")
             findings = check_text(BROKEN, "yaml")
-            assert findings[0].message == 'The key "otlp" already stands in line 2; remove one of the two.'
+            assert str(findings[0].message) == 'The key "otlp" already stands in line 2; remove one of the two.'
             said = InvalidConfiguration({"raw_config": [finding.message for finding in findings]})
-            assert str(said) == f"raw_config: {findings[0].message}"
+            assert str(said) == f"raw_config: {findings[0].message!s}"
             assert str(editing.CannotBeForgotten()).startswith("The agent's credential is revoked")
 
     def test_rows_hold_no_translation(self, report):

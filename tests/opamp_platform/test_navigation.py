@@ -92,7 +92,7 @@ def test_the_page_about_connecting_is_for_those_who_see_agents(client, charlie):
 def test_a_disconnected_agents_first_button_is_not_its_restart(signed_in, report):
     agent = report("a", capabilities=0x7FFF)
     url = f"/admin/agents/agent/{agent.pk}/change/"
-    restart = rf'<a class="([^"]*)" href="/admin/agents/agent/{agent.pk}/restart/">'
+    restart = rf'<a class="([^"]*)"\s+href="/admin/agents/agent/{agent.pk}/restart/">'
     assert re.findall(restart, shown(signed_in, url)) == ["button"]
     type(agent).objects.filter(pk=agent.pk).update(connected=False)
     assert re.findall(restart, shown(signed_in, url)) == ["button quiet-link"]

@@ -143,3 +143,42 @@ def test_pages_below_the_api_have_the_strict_policy(client, alice, uid):
         assert " style=" not in html
         assert "<style" not in html
         assert "https://" not in html.replace("https://www.django-rest-framework.org", "")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_problems_have_codes_that_no_language_changes(api_of, alice, uid, language):
+    client = api_of(alice)
+    spoken = {"HTTP_ACCEPT_LANGUAGE": language}
+    configurations = "/api/v1/configurations"
+
+    def code(answer):
+        assert answer["Content-Type"] == PROBLEM
+        return answer.status_code, answer.json()["code"]
+
+    body = {"name": "c", "raw_config": "a: 1\n", "selector": {"env": "prod"}}
+    assert code(client.post(configurations, {**body, "blub": 1}, **spoken)) == (400, "invalid-request")
+    assert code(client.post(configurations, body, **spoken)) == (409, "name-taken")
+    assert code(client.post(configurations, {**body, "name": "d", "raw_config": "a: ["}, **spoken)) == (
+        400,
+        "invalid-configuration",
+    )
+    assert code(client.patch(f"{configurations}/c", {"priority": 1, "revision": 7}, **spoken)) == (
+        409,
+        "stale-revision",
+    )
+    sent = client.post(f"/api/v1/agents/{uid}/custom-message", {"capability": "x", "type": "t"}, **spoken)
+    assert code(sent) == (409, "custom-capability-not-listed")
+    assert code(client.get("/api/v1/agents?label==x", **spoken)) == (400, "invalid-selector")
+    assert code(client.get("/api/v1/nothing", **spoken)) == (404, "not-found")
+    assert code(client.delete("/api/v1/agents", **spoken)) == (405, "method-not-allowed")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a: [", "invalid-yaml"), ("a: 1\na: 2\n", "repeated-key"), ("sevice: {pipelines: {}}\n", "document-unknown-key")],
+)
+def test_findings_have_codes(api_of, alice, text, expected):
+    """Also where a guess at what was meant stands behind the text."""
+    body = {"name": "f", "raw_config": text, "selector": {"env": "prod"}}
+    found = api_of(alice).post("/api/v1/configurations", body).json()["findings"]
+    assert expected in [item["code"] for item in found]

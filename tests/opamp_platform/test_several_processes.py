@@ -1,13 +1,10 @@
 """Several server processes on one PostgreSQL and one Redis: no agent belongs to the process it is connected to.
 
-Both come from DATABASE_URL and REDIS_URL. Without them there can be one process only, and that is what is shown then.
+Both come from DATABASE_URL and REDIS_URL. Without them there can be one process only, and these tests are skipped.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,11 +18,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from opamp_transport.proto import opamp_pb2
+from tests.databases import needs_several_processes
 from tests.fake_agent import APPLIED, APPLYING, COLLECTOR, FAILED, FakeAgent, answered
-from tests.live_server import ROOT, LiveServer, configuration, free_port
+from tests.live_server import LiveServer, configuration
 from tests.plain_http import post
 
-SHARED = os.environ.get("DATABASE_URL", "").startswith("postgres") and bool(os.environ.get("REDIS_URL"))
+pytestmark = needs_several_processes
 TIMEOUT = 20.0
 ACCEPTS_SETTINGS = 0x100
 # A process that were not woken would look for changes by itself every three seconds.
@@ -40,27 +38,13 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair | None]:
-    """Both running; ``None`` where nothing can be shared."""
-    if not SHARED:
-        yield None
-        return
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Both running."""
     with LiveServer(tmp_path_factory.mktemp("first")) as first:
         shared = {name: first.environment[name] for name in ("DATABASE_URL", "REDIS_URL")}
         with LiveServer(tmp_path_factory.mktemp("second"), **shared) as second:
             second._token = first.token
             yield Pair(first, second)
-
-
-def refuses_workers(folder: Path) -> None:
-    """Without a shared database and broker the server does not start several workers."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "serve", "--port", str(free_port()), "--workers", "2"],
-        cwd=ROOT, env={**os.environ, "DATA_DIR": str(folder), "DATABASE_URL": "", "REDIS_URL": ""},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "Several workers need PostgreSQL (DATABASE_URL) and Redis (REDIS_URL)" in done.stderr
 
 
 def exchange(socket: ClientConnection, message: opamp_pb2.AgentToServer) -> opamp_pb2.ServerToAgent:
@@ -85,10 +69,7 @@ def poll(server: LiveServer, message: opamp_pb2.AgentToServer) -> opamp_pb2.Serv
 
 @pytest.mark.defect(14)
 @pytest.mark.rule("S-66", "S-110", transport="websocket")
-def test_a_change_made_in_one_process_reaches_an_agent_of_the_other_at_once(pair: Pair | None, tmp_path: Path) -> None:
-    if pair is None:
-        refuses_workers(tmp_path)
-        return
+def test_a_change_made_in_one_process_reaches_an_agent_of_the_other_at_once(pair: Pair) -> None:
     name = f"redis-{uuid4().hex[:8]}"
     agent = FakeAgent(test=name)
     pair.second.post("configurations", configuration(name, {"test": name}, "a: 0\n"))
@@ -122,10 +103,7 @@ def rings_for(uid: UUID, heard: redis.client.PubSub, wanted: int) -> int:
 
 @pytest.mark.defect(18)
 @pytest.mark.rule("S-110", transport="websocket")
-def test_an_agent_of_one_process_is_seen_and_commanded_from_the_other(pair: Pair | None, tmp_path: Path) -> None:
-    if pair is None:
-        refuses_workers(tmp_path)
-        return
+def test_an_agent_of_one_process_is_seen_and_commanded_from_the_other(pair: Pair) -> None:
     name = f"shared-{uuid4().hex[:8]}"
     agent = FakeAgent(test=name)
     with connect(pair.first.websocket_endpoint, proxy=None) as socket:
@@ -143,12 +121,7 @@ def test_an_agent_of_one_process_is_seen_and_commanded_from_the_other(pair: Pair
 
 @pytest.mark.defect(18)
 @pytest.mark.rule("S-42", "S-50", "S-110", transport="websocket")
-def test_an_agent_that_moves_to_the_other_process_is_not_evicted_by_its_old_socket(
-    pair: Pair | None, tmp_path: Path
-) -> None:
-    if pair is None:
-        refuses_workers(tmp_path)
-        return
+def test_an_agent_that_moves_to_the_other_process_is_not_evicted_by_its_old_socket(pair: Pair) -> None:
     name = f"moving-{uuid4().hex[:8]}"
     agent = FakeAgent(test=name)
     wanted = pair.first.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"]
@@ -176,10 +149,7 @@ def test_an_agent_that_moves_to_the_other_process_is_not_evicted_by_its_old_sock
 
 @pytest.mark.defect(18)
 @pytest.mark.rule("S-42", "S-50", "S-110", transport="http")
-def test_polls_of_one_agent_may_reach_either_process(pair: Pair | None, tmp_path: Path) -> None:
-    if pair is None:
-        refuses_workers(tmp_path)
-        return
+def test_polls_of_one_agent_may_reach_either_process(pair: Pair) -> None:
     name = f"polling-{uuid4().hex[:8]}"
     agent = FakeAgent(test=name)
     wanted = pair.first.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"]
@@ -197,12 +167,7 @@ def test_polls_of_one_agent_may_reach_either_process(pair: Pair | None, tmp_path
 
 
 @pytest.mark.rule("S-50", "S-61", "S-110", transport="websocket")
-def test_what_failed_in_one_process_is_not_offered_by_the_other_but_at_a_persons_word(
-    pair: Pair | None, tmp_path: Path
-) -> None:
-    if pair is None:
-        refuses_workers(tmp_path)
-        return
+def test_what_failed_in_one_process_is_not_offered_by_the_other_but_at_a_persons_word(pair: Pair) -> None:
     name = f"failing-{uuid4().hex[:8]}"
     agent = FakeAgent(test=name)
     a = bytes.fromhex(pair.first.post("configurations", configuration(name, {"test": name}, "a: 1\n"))["config_hash"])
@@ -240,9 +205,6 @@ def test_what_failed_in_one_process_is_not_offered_by_the_other_but_at_a_persons
 @pytest.mark.defect(18)
 @pytest.mark.rule("S-110", transport="websocket")
 def test_two_workers_behind_one_port_serve_one_fleet(tmp_path: Path) -> None:
-    if not SHARED:
-        refuses_workers(tmp_path)
-        return
     name = "workers"
     agents = [FakeAgent(test=name) for _ in range(24)]
     with LiveServer(tmp_path, workers=2) as server, ExitStack() as sockets:
@@ -263,9 +225,6 @@ def test_two_workers_behind_one_port_serve_one_fleet(tmp_path: Path) -> None:
 
 @pytest.mark.rule("S-83", "S-115", "S-117", transport="websocket")
 def test_a_credential_counts_in_each_process_and_is_revoked_in_all(tmp_path: Path) -> None:
-    if not SHARED:
-        refuses_workers(tmp_path)
-        return
     secret, agent = "a-secret-for-all", FakeAgent(capabilities=COLLECTOR | ACCEPTS_SETTINGS)
     environment = {
         "OPAMP_SECRET_KEY": secret, "OPAMP_AGENT_CREDENTIALS": "true", "OPAMP_OFFER_HEARTBEAT": "true",

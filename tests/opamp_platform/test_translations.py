@@ -16,8 +16,8 @@ from accounts.management.commands.makemessages import Command
 from tests.live_server import ROOT
 
 FOLDER = ROOT / "templates" / "locale" / "zh_Hans" / "LC_MESSAGES"
-APPS = ("accounts", "agents", "configurations", "opamp_platform", "opamp_transport")
-FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Sentence"}
+APPS = ("accounts", "agents", "configurations", "foundation", "opamp_platform", "opamp_transport", "rollouts")
+FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Message"}
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}|</?\w+>")
 # The same in both languages: names of things, examples of values.
 SAME = {"Agent", "HTTP", "OpAMP", "WebSocket", "prod, staging", "{kind} {name}"}
@@ -52,9 +52,14 @@ def calls_in(path: Path) -> Iterator[tuple[str, ast.Call]]:
 
 
 def text_of(call: ast.Call) -> str | None:
-    """The text that a call begins with, if it is written out."""
-    first = call.args[0] if call.args else None
-    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+    """The text for translation of a call, if it is written out: the first argument, of messages the second."""
+    return literal(call, 1 if getattr(call.func, "id", "") == "Message" else 0)
+
+
+def literal(call: ast.Call, place: int) -> str | None:
+    """The argument at ``place``, if it is a text that is written out."""
+    given = call.args[place] if len(call.args) > place else None
+    return given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else None
 
 
 def used_in_python(path: Path) -> Iterator[str]:
@@ -63,17 +68,17 @@ def used_in_python(path: Path) -> Iterator[str]:
             yield text
 
 
-def sentences() -> Iterator[tuple[str, ast.Call]]:
-    """Every place where a `Sentence` is made, and the call."""
+def messages() -> Iterator[tuple[str, ast.Call]]:
+    """Every place where a `Message` is made, and the call."""
     for app in APPS:
         for path in (ROOT / app).rglob("*.py"):
             for name, call in calls_in(path):
-                if name == "Sentence":
+                if name == "Message":
                     yield f"{path.relative_to(ROOT)}:{call.lineno}", call
 
 
 def fields_of(template: str) -> list[tuple[str, str | None, str | None]]:
-    """The placeholders of a sentence, each with its format. Raises ValueError for lone braces."""
+    """The placeholders of a message, each with its format. Raises ValueError for lone braces."""
     parts = string.Formatter().parse(template)
     return sorted((name, form, conversion) for _text, name, form, conversion in parts if name is not None)
 
@@ -116,27 +121,46 @@ def test_placeholders_survive_translation() -> None:
     assert wrong == []
 
 
-def test_every_sentence_is_written_out_and_given_what_it_names() -> None:
-    """Else nothing could collect it for translation, and the mistake would show where the sentence is made."""
+def test_every_message_is_written_out_and_given_what_it_names() -> None:
+    """Else nothing could collect it for translation, and the mistake would show where the message is made."""
     wrong = []
-    made = list(sentences())
+    made = list(messages())
     for place, call in made:
         template = text_of(call)
         given = [keyword.arg for keyword in call.keywords]
+        # `Message.with_texts` makes one of what it has.
+        if place.startswith("foundation/messages.py") and template is None:
+            continue
         if template is None or {name for name, _form, _conversion in fields_of(template)} != set(given):
             wrong.append(place)
     assert len(made) > 150
     assert wrong == []
 
 
-def test_translated_sentences_name_the_same_values() -> None:
-    templates = {text_of(call) for _place, call in sentences()}
+def test_every_code_has_one_template_and_every_template_one_code() -> None:
+    """Programs tell problems by their codes, so each says one thing, and is written out where it can be found."""
+    templates: dict[str, str] = {}
+    codes: dict[str, str] = {}
+    wrong = []
+    for place, call in messages():
+        code, template = literal(call, 0), text_of(call)
+        if template is None and place.startswith("foundation/messages.py"):
+            continue
+        if code is None or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code):
+            wrong.append(place)
+        elif templates.setdefault(code, template or "") != template or codes.setdefault(template, code) != code:
+            wrong.append(f"{place}: {code}")
+    assert wrong == []
+
+
+def test_translated_messages_name_the_same_values() -> None:
+    templates = {text_of(call) for _place, call in messages()}
     translated = [entry for entry in entries()[1:] if entry.source in templates]
     assert [entry.source for entry in translated if fields_of(entry.translation) != fields_of(entry.source)] == []
 
 
-def test_sentences_are_collected() -> None:
-    assert "--keyword=Sentence:1" in Command.xgettext_options
+def test_messages_are_collected() -> None:
+    assert "--keyword=Message:2" in Command.xgettext_options
 
 
 def test_translations_are_chinese() -> None:

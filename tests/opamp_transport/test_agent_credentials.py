@@ -105,8 +105,8 @@ async def rejected(socket: Socket, reply: opamp_pb2.ServerToAgent) -> Denial:
 
 
 def named_in(text: str) -> Denial:
-    """The denial whose sentence this is."""
-    return next(found for found in Denial if text.endswith(found.sentence))
+    """The denial whose text this is."""
+    return next(found for found in Denial if text.endswith(found.text))
 
 
 def refusals(transport: str, reason: str) -> float:

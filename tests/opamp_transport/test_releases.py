@@ -15,7 +15,8 @@ from accounts.models import AuditEntry
 from agents.models import Agent
 from agents.remote_config import ConfigFile, RemoteConfig
 from configurations.models import Configuration, Revision
-from configurations.services.publishing import AlreadyReleased, add_revision, release
+from configurations.services.edit_errors import AlreadyReleased
+from configurations.services.publishing import add_revision, release
 from configurations.services.targeting import hold_targeting
 from rollouts.audiences import EVERYONE, Instances
 from rollouts.models import Release

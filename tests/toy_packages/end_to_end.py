@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from asgiref.sync import sync_to_async
 
+from agents.event_texts import line_of
 from agents.models import AgentEvent
 from agents.reports import AgentCapabilities
-from agents.sentences import line_of
 from agents.services import offers
 from foundation.clock import clock
 from opamp_transport.proto import opamp_pb2

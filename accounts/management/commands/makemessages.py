@@ -1,4 +1,4 @@
-"""Django's command, which also collects what `foundation.messages.Sentence` says."""
+"""Django's command, which also collects what `foundation.messages.Message` says."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from django.core.management.commands import makemessages
 
 
 class Command(makemessages.Command):
-    """With one more function whose first argument is a text for translation."""
+    """With one more function whose second argument is a text for translation."""
 
-    xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=Sentence:1"]
+    xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=Message:2"]

@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from agents.remote_config import ConfigFile
 from configurations.examples import collector_example
 from configurations.services.drafts import Draft, InvalidConfiguration
-from configurations.services.publishing import NameTaken, create_configuration
+from configurations.services.edit_errors import NameTaken
+from configurations.services.publishing import create_configuration
 from foundation.clock import clock
 
 

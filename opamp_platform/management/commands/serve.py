@@ -128,7 +128,7 @@ class Command(BaseCommand):
         shown = f"[{shown}]" if ":" in shown else shown
         self.stdout.write(f"Portal:  http://{shown}:{port}/")
         for said in filter(None, [*exposures(host), open_data_dir()]):
-            self.stdout.write(self.style.WARNING(f"Warning: {said}"))
+            self.stdout.write(self.style.WARNING(f"Warning: {said!s}"))
         first = accounts.ensure_first_admin(username=settings.ADMIN_USERNAME, password=settings.ADMIN_PASSWORD)
         if first is not None:
             admin = User.objects.get(username=first.username)

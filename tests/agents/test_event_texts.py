@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone, translation
 
+from agents.event_texts import line_of
 from agents.models import AgentEvent
-from agents.sentences import line_of
 
 Kind = AgentEvent.Kind
 
 
-def sentence(kind: str, **data: object) -> str:
+def text_of(kind: str, **data: object) -> str:
     return line_of(AgentEvent(kind=kind, at=timezone.now(), data=data)).text
 
 
@@ -75,8 +75,8 @@ def sentence(kind: str, **data: object) -> str:
         ("refused", {"why": "no uid"}, "Message refused – why: no uid"),
     ],
 )
-def test_events_are_sentences(kind, data, text):
-    assert sentence(kind, **data) == text
+def test_events_in_words(kind, data, text):
+    assert text_of(kind, **data) == text
 
 
 @pytest.mark.parametrize("kind", Kind.values)
@@ -84,7 +84,7 @@ def test_events_are_sentences(kind, data, text):
 @pytest.mark.parametrize("data", [{}, {"operator_labels": None}, {"unheard": {"of": [1]}}, {"error": "x" * 5_000}])
 def test_no_event_is_without_words_whatever_it_carries(kind, language, data):
     with translation.override(language):
-        text = sentence(kind, **data)
+        text = text_of(kind, **data)
     assert 0 < len(text) < 1_000
 
 

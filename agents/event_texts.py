@@ -1,4 +1,4 @@
-"""The timeline in words: one sentence for each event, in the language of the reader. Values are text, escaped where shown, and
+"""The timeline in words: one line for each event, in the language of the reader. Values are text, escaped where shown, and
 secrets in them are hidden."""
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Line(NamedTuple):
 
 
 def line_of(event: AgentEvent) -> Line:
-    """The line for one event; a kind without a sentence of its own is shown by its name and values."""
+    """The line for one event; a kind without a text of its own is shown by its name and values."""
     data: Mapping[str, Any] = event_shown(event.data) if isinstance(event.data, dict) else {}
     registered = extensions.timeline_kind(event.kind)
-    write = registered.sentence if registered is not None else _SENTENCES.get(event.kind)
+    write = registered.text if registered is not None else _TEXTS.get(event.kind)
     text = write(data) if write is not None else _plain(event, data)
     tone = (
         registered.tone
@@ -235,7 +235,7 @@ def _not_stored(data: Mapping[str, Any]) -> str:
     return _("Not stored: %(part)s, %(size)s; its reports fill OPAMP_STORED_PER_AGENT") % said
 
 
-_SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+_TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.REGISTERED: _registered,
     Kind.CONNECTED: _connected,
     Kind.DISCONNECTED: _disconnected,
