@@ -78,5 +78,5 @@ class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
 
 
 def signed_in(request: Request) -> User:
-    """The caller; the permission class has turned away everybody who is nobody."""
+    """The caller; the permission class has refused everybody who is nobody."""
     return cast("User", request.user)

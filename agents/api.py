@@ -39,7 +39,7 @@ from agents.filters import AgentFilter
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
 from agents.services import commands, credentials, editing
-from agents.services.batches import MOST, BulkOutcome
+from agents.services.bulk_requests import MOST, BulkOutcome
 from agents.services.identity import assign_instance_uid
 from agents.services.label_previews import preview_labels, set_and_remove
 from agents.shown import MOST_SHOWN, files_shown, tree_shown

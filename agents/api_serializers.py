@@ -15,7 +15,7 @@ from rest_framework import serializers
 from agents.filters import filtered
 from agents.models import Agent, AgentCommand, AgentEvent, AgentQuerySet, ConnectionRecord, ReportedState
 from agents.reports import RemoteConfigStatuses, Status, capability_names
-from agents.services.batches import MOST, BulkOutcome
+from agents.services.bulk_requests import MOST, BulkOutcome
 from agents.services.commands import MAX_MESSAGE_BYTES, too_large
 from agents.shown import MOST_SHOWN, event_shown, files_shown, message_shown, tree_shown, value_shown
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Uid

@@ -1,6 +1,6 @@
 """The points where apps above this one hang on, so that agents need not know them. Filled in ``AppConfig.ready``.
 
-An explicit list instead of signals: who is called, and in which order, is one look at `registered`.
+An explicit list instead of signals: who is called, and in which order, is one look at this file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from agents.reports import CustomMessage
 
-Relabelled = Callable[[Sequence[int], datetime], None]
+AfterRelabelling = Callable[[Sequence[int], datetime], None]
 """Called inside the transaction that changed the labels, with the primary keys of the agents concerned."""
 
 
@@ -27,7 +27,7 @@ What it returns is sent to the agent. Kept short: reports wait for the same data
 Placing = Callable[[Sequence[tuple[UUID, Mapping[str, str]]]], Sequence[str]]
 """From the instance uids and labels of some agents to the names of what each should run; changes nothing."""
 
-Relabelling = Callable[[], None]
+BeforeRelabelling = Callable[[], None]
 """Called at the beginning of a transaction that is going to change labels, before any agent's row is locked."""
 
 
@@ -52,8 +52,8 @@ class TimelineKind(NamedTuple):
     tone: str = ""
 
 
-_relabelling: list[Relabelling] = []
-_relabelled: list[Relabelled] = []
+_before_relabelling: list[BeforeRelabelling] = []
+_after_relabelling: list[AfterRelabelling] = []
 _placing: Placing | None = None
 _panels: list[Panel] = []
 _timeline_kinds: dict[str, TimelineKind] = {}
@@ -62,27 +62,27 @@ _receivers: dict[str, CustomMessageReceiver] = {}
 _custom_capabilities: tuple[str, ...] = ()
 
 
-def register_relabelling(callback: Relabelling) -> None:
+def register_before_relabelling(callback: BeforeRelabelling) -> None:
     """Have ``callback`` take its locks before agents are locked: whoever locks both does it in this order."""
-    if callback not in _relabelling:
-        _relabelling.append(callback)
+    if callback not in _before_relabelling:
+        _before_relabelling.append(callback)
 
 
-def relabelling() -> None:
+def notify_before_relabelling() -> None:
     """Tell everybody that labels are about to change."""
-    for callback in _relabelling:
+    for callback in _before_relabelling:
         callback()
 
 
-def register_relabelled(callback: Relabelled) -> None:
+def register_after_relabelling(callback: AfterRelabelling) -> None:
     """Have ``callback`` decide anew what agents should run whenever an operator changed their labels."""
-    if callback not in _relabelled:
-        _relabelled.append(callback)
+    if callback not in _after_relabelling:
+        _after_relabelling.append(callback)
 
 
-def relabelled(agent_ids: Sequence[int], at: datetime) -> None:
+def notify_after_relabelling(agent_ids: Sequence[int], at: datetime) -> None:
     """Tell everybody that the labels of these agents changed."""
-    for callback in _relabelled:
+    for callback in _after_relabelling:
         callback(agent_ids, at)
 
 

@@ -243,7 +243,7 @@ class Driver:
         return {key: dict(times) for key, times in counts.items()}
 
     async def close(self) -> Any:
-        """Hang up."""
+        """Close the connection."""
         self._closing = True
         for agent in self.agents:
             if agent.transport is not None:

@@ -19,8 +19,8 @@ class ConfigurationsConfig(AppConfig):
         from configurations.opamp import ConfigurationOffer
         from configurations.services import targeting
 
-        extensions.register_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
-        extensions.register_relabelled(targeting.rematch_agents)
+        extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
+        extensions.register_after_relabelling(targeting.rematch_agents)
         extensions.register_placing(targeting.names_for)
         extensions.register_configuration_error("assignment__error_message")
         panels.register()

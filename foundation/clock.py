@@ -18,6 +18,8 @@ from django.utils import timezone
 _TOLERANCE_SECONDS = 0.1
 # Nothing that keeps a clock right moves it so far at once.
 JUMP = timedelta(seconds=10)
+# Two processes' readings of one clock differ by less: within it the numbers of an agent say which word came later.
+READING_SLACK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ class PlatformConfig(AppConfig):
     verbose_name = "OpAMP Platform"
 
     def ready(self) -> None:
-        from opamp_platform import checks  # noqa: F401  registers on import
+        from opamp_platform import system_checks  # noqa: F401  registers on import
 
         logging.config.dictConfig(settings.LOGGING)
         # Roles stand under the heading of the people who have them.

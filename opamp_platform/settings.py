@@ -87,7 +87,7 @@ OPAMP_PORT = env.integer("OPAMP_PORT", 4320, least=0, most=65535)
 # Reports waiting for the database in one process; above it agents are told to come back later (S-102, S-103).
 # With 0 every agent is: people look round, after a restore for instance, before the fleet comes in.
 OPAMP_QUEUE_LIMIT = env.integer("OPAMP_QUEUE_LIMIT", 20_000)
-# Agents that are turned away come back after so long, spread over as much again; S-103 recommends 30 s at least.
+# Agents that are rejected come back after so long, spread over as much again; S-103 recommends 30 s at least.
 OPAMP_RETRY_AFTER_SECONDS = env.integer("OPAMP_RETRY_AFTER_SECONDS", 30, least=1, most=3_600)
 # Reports that one transaction takes together (group commit).
 OPAMP_BATCH_SIZE = env.integer("OPAMP_BATCH_SIZE", 256, least=1, most=2_000)
@@ -207,7 +207,7 @@ TEMPLATES = [
 ]
 
 # --- Database -------------------------------------------------------------------------------------------------------
-# The exchange's database threads: SQLite has one writer, PostgreSQL gains up to four.
+# The report queue's database threads: SQLite has one writer, PostgreSQL gains up to four.
 _database_url = env.text("DATABASE_URL")
 DATABASE_THREADS = 4 if _database_url.startswith("postgres") else 1
 DATABASES = {"default": database(_database_url, DATA_DIR, DATABASE_THREADS)}

@@ -57,7 +57,7 @@ def main() -> None:
     if line == ALONE:
         # The server raises the signal again when it has stopped in order, for whoever started it: that is we.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stopped)
+            signal.signal(number, _exit)
     # Whoever started this program, or became it, has left them blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     module, _, name = factory.partition(":")
@@ -74,7 +74,7 @@ def main() -> None:
     server.run([socket.socket(fileno=int(number)) for number in sockets.split(",")])
 
 
-def _stopped(_number: int, _frame: FrameType | None) -> None:
+def _exit(_number: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 

@@ -13,7 +13,7 @@ UNSTORED = Counter(
 NO_ADDRESSES = Counter("opamp_forwarded_no_addresses", "X-Forwarded-For of a trusted proxy that named no IP address.")
 ANSWERS = Counter("opamp_configuration_answers", "Agents' answers to offers, by status.", ["status"])
 PUSHES = Counter("opamp_pushes", "Messages sent to agents unasked, by result.", ["result"])
-EXCHANGE_SECONDS = Histogram(
+REPORT_SECONDS = Histogram(
     "opamp_exchange_seconds",
     "From a report's arrival to its reply, for reports that reach the database.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),

@@ -45,7 +45,7 @@ class Presence:
             if session.agent_id
         ]
 
-    def written(self, displaced: frozenset[int]) -> None:
+    def note_written(self, displaced: frozenset[int]) -> None:
         """The batch is in the rows; the next word of ``displaced`` agents (primary keys) must reach them too."""
         for session in self._writing.values():
             if session.agent_id in displaced:

@@ -300,9 +300,9 @@ class ReportQueue:
     def _start(self, delivery: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(delivery)
         self._deliveries.add(task)
-        task.add_done_callback(self._delivered)
+        task.add_done_callback(self._finish_delivery)
 
-    def _delivered(self, task: asyncio.Task[None]) -> None:
+    def _finish_delivery(self, task: asyncio.Task[None]) -> None:
         self._deliveries.discard(task)
         self._rest()
 
@@ -327,7 +327,7 @@ class ReportQueue:
         if connection is None or denial is None or result.reply is None:
             return
         metrics.REFUSALS.labels(session.transport.value, denial.value).inc()
-        logger.info("an agent is turned away", extra={"instance_uid": str(session.uid), "reason": denial.value})
+        logger.info("an agent is rejected", extra={"instance_uid": str(session.uid), "reason": denial.value})
         if connection.serves_others(session):
             await connection.push(result.reply)
         else:
@@ -362,7 +362,7 @@ class ReportQueue:
 
 
 def _finish(item: _Item, result: Processed) -> None:
-    metrics.EXCHANGE_SECONDS.observe(time.perf_counter() - item.queued_at)
+    metrics.REPORT_SECONDS.observe(time.perf_counter() - item.queued_at)
     if item.future is not None and not item.future.done():
         item.future.set_result(result)
 

@@ -1,4 +1,4 @@
-"""What one server process keeps running for its agents: exchange workers, presence batches, the wakeups, its beat.
+"""What one server process keeps running for its agents: the report queue's workers, presence batches, the wakeups, its beat.
 
 Started by the first of: the server's lifespan, an agent's first request. Stopped by the lifespan.
 """
@@ -65,7 +65,7 @@ _CANCELLATIONS = 10
 
 
 class Runtime:
-    """The process's registry, exchange and chores. One per event loop; see `current`."""
+    """The process's sessions, report queue and chores. One per event loop; see `current`."""
 
     def __init__(self) -> None:
         self.process_id = uuid4().hex
@@ -106,7 +106,7 @@ class Runtime:
         assert_fast_protobuf()
         wakeups.attach(self.on_wakeup, origin=self.process_id)
         chores: list[Coroutine[None, None, None]] = [
-            _every(_AGAIN_SECONDS, "exchange", self.report_queue.work) for _ in range(self.threads.size)
+            _every(_AGAIN_SECONDS, "report queue", self.report_queue.work) for _ in range(self.threads.size)
         ]
         chores += [
             _every(_AGAIN_SECONDS, "wakeups", wakeups.listen),
@@ -243,7 +243,7 @@ class Runtime:
             self.presence.give_back()
             raise
         metrics.FLUSHED.inc(written.written)
-        self.presence.written(written.displaced)
+        self.presence.note_written(written.displaced)
 
     async def reclaim(self) -> None:
         """Connect agents again that are here although their rows say disconnected; those over HTTP with their next poll."""

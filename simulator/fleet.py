@@ -57,7 +57,7 @@ class SimulatedFleet:
         try:
             await stop.wait()
         finally:
-            await _ended([starter, *self._tasks])
+            await _cancel([starter, *self._tasks])
             await self._leave()
         for task in [starter, *self._tasks]:
             if not task.cancelled() and (error := task.exception()) is not None:
@@ -94,7 +94,7 @@ class SimulatedFleet:
         leaving = [asyncio.create_task(client.leave()) for client in self._clients]
         if leaving:
             _done, late = await asyncio.wait(leaving, timeout=STOP_SECONDS)
-            await _ended(list(late))
+            await _cancel(list(late))
 
 
 async def report(tally: Tally, every_seconds: float, write: Callable[[str], None]) -> None:
@@ -104,7 +104,7 @@ async def report(tally: Tally, every_seconds: float, write: Callable[[str], None
         write(tally.line())
 
 
-async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Agents in the admin: `fleet` is the list, `page` one agent, `bulk` what can be done to many."""
+"""Agents in the admin: `fleet` is the list, `page` one agent, `bulk_actions` what can be done to many."""
 
 from agents.admin.fleet import AgentAdmin
 

@@ -15,7 +15,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from agents.admin import failures
+from agents.admin import error_groups
 from agents.admin.searching import search_of
 from agents.conditions import status_condition
 from agents.models import Agent, Transport
@@ -163,8 +163,8 @@ def tally_of(request: HttpRequest) -> FacetTally:
     """The groups of what is searched for, read once for all filters of a page."""
     found: FacetTally | None = getattr(request, "_agent_tally", None)
     if found is None:
-        reason = request.GET.get(failures.REASON)
-        within = search_of(request).condition & (failures.has_reason(reason) if reason is not None else Q())
+        reason = request.GET.get(error_groups.REASON)
+        within = search_of(request).condition & (error_groups.has_reason(reason) if reason is not None else Q())
         found = tally_within(within) if within else FacetTally(groups())
         request._agent_tally = found  # type: ignore[attr-defined]  # noqa: SLF001  lives as long as the request
     return found
@@ -243,12 +243,12 @@ class ReasonFacet(Facet):
     """By the error text; offered where the errors are shown (`failures`), and here only to be taken back."""
 
     title = _("error")
-    parameter_name = failures.REASON
-    empty = failures.NO_REASON
+    parameter_name = error_groups.REASON
+    empty = error_groups.NO_REASON
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """The one chosen."""
-        chosen = request.GET.get(failures.REASON)
+        chosen = request.GET.get(error_groups.REASON)
         return [] if chosen is None else [(chosen, chosen or self.empty)]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
@@ -257,7 +257,7 @@ class ReasonFacet(Facet):
 
     def condition(self, value: str) -> Q:
         """The agents in error with this text."""
-        return failures.has_reason(value)
+        return error_groups.has_reason(value)
 
 
 class TransportFacet(Facet):

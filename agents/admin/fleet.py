@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
-from agents.admin import bulk, cells, confirming, facets, failures
+from agents.admin import bulk_actions, cells, error_groups, facets, typed_count
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
 from agents.models import Agent, AgentQuerySet
@@ -66,7 +66,7 @@ class AgentForm(forms.ModelForm[Agent]):
 
     def clean_label_lines(self) -> dict[str, str]:
         """The labels; a line without ``=`` or a bad key is named in the error."""
-        return bulk.read_label_lines(self.cleaned_data["label_lines"])
+        return bulk_actions.read_label_lines(self.cleaned_data["label_lines"])
 
 
 class FleetList(PortalChangeList):
@@ -83,7 +83,7 @@ class FleetList(PortalChangeList):
         """With the reasons of those in error; and when nobody is found, why."""
         super().get_results(request)
         self.search = search_of(request)
-        self.errors: failures.Errors | None = None
+        self.errors: error_groups.Errors | None = None
         self.nothing: list[str] = []
         if not self.result_count:
             # To learn that nobody has a label all agents are read; not once more to show none of them.
@@ -91,11 +91,11 @@ class FleetList(PortalChangeList):
             self.nothing = self._why_nothing()
             return
         self.result_list = list(self.result_list)
-        reasons = failures.reasons_of(self.result_list)
+        reasons = error_groups.reasons_of(self.result_list)
         for agent in self.result_list:
             agent.reason = reasons.get(agent.pk)
         if request.GET.get("status") == Status.ERROR.value:
-            self.errors = failures.errors_among(self.queryset)
+            self.errors = error_groups.errors_among(self.queryset)
 
     def _why_nothing(self) -> list[str]:
         if self.search.text and not self.search.problems:
@@ -108,9 +108,9 @@ class FleetList(PortalChangeList):
         """The groups of errors, each with the list of its agents."""
         return [
             {
-                "text": group.text or failures.NO_REASON,
+                "text": group.text or error_groups.NO_REASON,
                 "number": group.number,
-                "url": self.get_query_string({failures.REASON: group.text}, remove=["p"]),
+                "url": self.get_query_string({error_groups.REASON: group.text}, remove=["p"]),
             }
             for group in (self.errors.groups if self.errors else ())
         ]
@@ -173,7 +173,7 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Only those with a confirmation page of their own."""
-        return dict(bulk.actions_for(request.user))
+        return dict(bulk_actions.actions_for(request.user))
 
     def changeform_view(
         self,
@@ -200,7 +200,7 @@ class AgentAdmin(WindowPaging, AgentPages):
             "title": _("Change the labels of %(agent)s?") % {"agent": agent},
             "agent": agent,
             "preview": found,
-            "carried": confirming.carried(request.POST, without=["edit"]),
+            "carried": typed_count.carried(request.POST, without=["edit"]),
             "page": reverse("admin:agents_agent_change", args=[agent.pk]),
         }
         return TemplateResponse(request, "admin/agents/agent/labels_confirm.html", context)

@@ -5,7 +5,7 @@
 * `DuplicateUid` is there only for agents under whose uid a second one may speak.
 * `ReportedState` is the wide row, read by one agent's page; its large parts are `ReportedDocument`s shared by hash.
 
-Fields under "reported" are what the agent said; nothing but `agents.services.record_reports` writes them.
+Fields under "reported" are what the agent said; nothing but `agents.services.recording.record_reports` writes them.
 """
 
 from __future__ import annotations

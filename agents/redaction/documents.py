@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agents.redaction.addresses import hook_span
 from agents.redaction.lines import line_spans
 from agents.redaction.names import Verdict, may_name_secrets
 from agents.redaction.pairs import default_spans
 from agents.redaction.spans import Span, merged_spans, shape_spans, text_spans, with_spans_hidden
 from agents.redaction.tree import Scalar, Tree, read_tree
+from agents.redaction.url_secrets import hook_span
 from agents.redaction.values import HIDDEN, is_encoded_login, is_reference_with_default, worth_hiding
 
 # Above this the text is shown line by line: a tree of it would cost a page more than it is worth.

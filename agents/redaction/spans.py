@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from agents.redaction.addresses import address_spans
 from agents.redaction.pairs import default_spans, pair_spans
 from agents.redaction.tokens import token_spans
+from agents.redaction.url_secrets import address_spans
 from agents.redaction.values import HIDDEN
 
 

@@ -192,7 +192,7 @@ class _Reader:
             self._ranges[section.anchor] = (section.begin, len(self.scalars))
         around = section.parent
         if around is not None:
-            self._counted(around, section.begin, is_key=section.is_key)
+            self._count(around, section.begin, is_key=section.is_key)
         return around
 
     def _value(self, event: yaml.ScalarEvent | yaml.AliasEvent, section: Section) -> None:
@@ -241,10 +241,10 @@ class _Reader:
             section.key = value
         else:
             if section.mapping:
-                self._labelled(section, value)
-            self._counted(section, place)
+                self._label(section, value)
+            self._count(section, place)
 
-    def _labelled(self, section: Section, value: str) -> None:
+    def _label(self, section: Section, value: str) -> None:
         lowered = (section.key or "").lower()
         if (
             lowered in _LABELS
@@ -256,7 +256,7 @@ class _Reader:
         elif lowered == "kind":
             section.kind = value
 
-    def _counted(self, section: Section, begin: int, *, is_key: bool = False) -> None:
+    def _count(self, section: Section, begin: int, *, is_key: bool = False) -> None:
         """A value from the scalar ``begin`` on is complete."""
         if not section.mapping:
             section.count += 1

@@ -16,7 +16,7 @@ from accounts.models import User
 from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
 from agents.services.batch import Batch
-from agents.services.batches import BulkOutcome, batches
+from agents.services.bulk_requests import BulkOutcome, chunks
 from agents.services.timeline import write_line, write_lines
 from foundation import wakeups
 from foundation.bulk_sql import bulk_read
@@ -73,7 +73,7 @@ def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime)
     """
     outcome = BulkOutcome()
     with accounts.one_entry():
-        for keys in batches(agent_ids):
+        for keys in chunks(agent_ids):
             _request_restarts_of_batch(keys, outcome, by=by, at=at)
     return outcome
 

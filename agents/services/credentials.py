@@ -50,7 +50,7 @@ def denial_of(row: Agent | None, arrival: Arrival) -> Denial | None:
 
 
 def denials(arrivals: Sequence[Arrival]) -> dict[UUID, Denial]:
-    """`denial_of` for those of ``arrivals`` that are turned away, of agents whose rows are not at hand, by uid."""
+    """`denial_of` for those of ``arrivals`` that are rejected, of agents whose rows are not at hand, by uid."""
     rows = Agent.objects.in_bulk([arrival.report.instance_uid for arrival in arrivals], field_name="instance_uid")
     judged = {
         arrival.report.instance_uid: denial_of(rows.get(arrival.report.instance_uid), arrival) for arrival in arrivals

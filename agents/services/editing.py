@@ -15,7 +15,7 @@ from accounts.models import User
 from agents import extensions
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentEvent, ReportedState
-from agents.services.batches import BulkOutcome, batches
+from agents.services.bulk_requests import BulkOutcome, chunks
 from agents.services.labelling import LABEL_FIELDS, described, label
 from agents.services.merging import agent_name
 from agents.services.timeline import write_line, write_lines
@@ -65,7 +65,7 @@ def edit_agent(
     message per field.
     """
     if operator_labels is not None:
-        extensions.relabelling()
+        extensions.notify_before_relabelling()
     agent = _locked(agent_id)
     changed: dict[str, object] = {}
     if custom_name is not None and custom_name != agent.custom_name:
@@ -90,7 +90,7 @@ def edit_agent(
     write_line(AgentEvent(agent=agent, at=at, kind=kind, data={**said, "by": by.get_username() if by else ""}))
     accounts.record(by=by, verb="agent.edit", target=agent, name=agent.name_and_host(), data=value_shown(said))
     if relabelled:
-        extensions.relabelled([agent.pk], at)
+        extensions.notify_after_relabelling([agent.pk], at)
         wakeups.wake([agent.instance_uid])
         agent.refresh_from_db()
     return agent
@@ -112,7 +112,7 @@ def edit_labels(
     validate_labels(dict(assign.items()))
     outcome = BulkOutcome()
     with accounts.one_entry():
-        for keys in batches(agent_ids):
+        for keys in chunks(agent_ids):
             with transaction.atomic():
                 _edit_labels_of_batch(keys, assign, remove, outcome, by=by, at=at)
     return outcome
@@ -127,7 +127,7 @@ def _edit_labels_of_batch(
     by: User | None,
     at: datetime,
 ) -> None:
-    extensions.relabelling()
+    extensions.notify_before_relabelling()
     agents = list(Agent.objects.filter(pk__in=keys).locked())
     states = {state.agent_id: state for state in ReportedState.objects.filter(agent_id__in=keys)}
     changed: list[Agent] = []
@@ -161,7 +161,7 @@ def _edit_labels_of_batch(
     accounts.record_all([(agent, agent.name_and_host(), said) for agent in changed], by=by, verb="agent.edit")
     outcome.asked += len(changed)
     if moved:
-        extensions.relabelled([agent.pk for agent in moved], at)
+        extensions.notify_after_relabelling([agent.pk for agent in moved], at)
         wakeups.wake([agent.instance_uid for agent in moved])
 
 

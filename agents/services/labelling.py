@@ -62,13 +62,13 @@ def apply_trusted_keys(*, at: datetime) -> int:
 
 
 def _label_batch(keys: list[int], at: datetime) -> int:
-    extensions.relabelling()
+    extensions.notify_before_relabelling()
     agents = list(Agent.objects.filter(pk__in=keys).locked())
     states = {state.agent_id: state for state in ReportedState.objects.filter(agent_id__in=keys)}
     changed = [(agent, fields) for agent in agents if (fields := label(agent, described(states[agent.pk])))]
     Agent.objects.bulk_update([agent for agent, _fields in changed], LABEL_FIELDS, batch_size=200)
     moved = [agent for agent, fields in changed if "labels" in fields]
     if moved:
-        extensions.relabelled([agent.pk for agent in moved], at)
+        extensions.notify_after_relabelling([agent.pk for agent in moved], at)
         wakeups.wake([agent.instance_uid for agent in moved])
     return len(moved)

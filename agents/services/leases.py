@@ -30,15 +30,13 @@ from agents.models import (
 from agents.services.arrivals import Lease, claimed_fields, http_expiry, usual_interval
 from agents.services.timeline import write_lines
 from foundation.bulk_sql import bulk_save, bulk_update
-from foundation.clock import is_ahead
+from foundation.clock import READING_SLACK, is_ahead
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 1_000
 # Clocks of machines may differ by this much before a deadline counts as one of a clock that jumped.
 _CLOCK_SLACK = timedelta(seconds=60)
-# Two processes' readings of one clock differ by less: within it the numbers of an agent say which word came later.
-_READING_SLACK = timedelta(seconds=1)
 # Three of the longest intervals that can be offered.
 _LONGEST_PROMISE = timedelta(days=3)
 
@@ -135,7 +133,7 @@ def note_sightings(sightings: Sequence[Sighting], *, at: datetime) -> WrittenSig
                 displaced.add(key)
             if not owned or (last_seen_at > item.last_seen_at and not is_ahead(last_seen_at, at)):
                 continue
-            if sequence_num > item.sequence_num and item.last_seen_at - last_seen_at < _READING_SLACK:
+            if sequence_num > item.sequence_num and item.last_seen_at - last_seen_at < READING_SLACK:
                 continue
             rows.append(
                 AgentPresence(

@@ -27,7 +27,7 @@ from agents.services.merging import merge_report
 from agents.services.quotas import Quotas
 from agents.services.timeline import write_reported_lines
 from foundation.bulk_sql import bulk_insert, bulk_read, reserve_keys
-from foundation.clock import is_ahead
+from foundation.clock import READING_SLACK, is_ahead
 
 Kind = AgentEvent.Kind
 # A full state that was asked for and did not come within this time may be asked for again (S-44).
@@ -137,7 +137,7 @@ def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent) -> Repor
     else:
         owned = row.connected and row.lease_id == arrival.lease.id
     remembered = arrival.known_sequence_num
-    if remembered is None or arrival.known_at is None or _heard_since(presence, arrival.known_at, at):
+    if remembered is None or arrival.known_at is None or _heard_since(presence, remembered, arrival.known_at, at):
         remembered = presence.sequence_num
     entry = ReportingAgent(
         work=batch,
@@ -167,9 +167,15 @@ def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent) -> Repor
     return entry
 
 
-def _heard_since(presence: AgentPresence, known_at: datetime, at: datetime) -> bool:
-    """True when the row is newer than memory; one of the future was written before the clock was put back."""
-    return known_at < presence.last_seen_at and not is_ahead(presence.last_seen_at, at)
+def _heard_since(presence: AgentPresence, sequence_num: int, known_at: datetime, at: datetime) -> bool:
+    """True when the row is newer than memory, which is of ``known_at``; one of the future is of before the clock was put back.
+
+    Another process may have written the row, whose reading of the clock is a little behind ours.
+    """
+    if is_ahead(presence.last_seen_at, at):
+        return False
+    later = presence.sequence_num > sequence_num and known_at - presence.last_seen_at < READING_SLACK
+    return later or known_at < presence.last_seen_at
 
 
 def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival) -> ReportingAgent:

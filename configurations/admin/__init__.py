@@ -1,11 +1,11 @@
 """Configurations in the admin: list and editor (`pages`, `forms`), previews while typing (`live`), other edits (`edits`).
 
-`confirming` says what any of them would change before it does.
+`confirmation_page` says what any of them would change before it does.
 """
 
-from configurations.admin import bulk
+from configurations.admin import agent_actions
 from configurations.admin.pages import ConfigurationAdmin
 
 __all__ = ["ConfigurationAdmin"]
 
-bulk.register()
+agent_actions.register()

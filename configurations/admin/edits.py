@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.base_admin import Missing, PortalAdmin
 from accounts.models import User
-from agents.admin import confirming as typed
+from agents.admin import typed_count
 from agents.models import Agent
-from configurations.admin import confirming
+from configurations.admin import confirmation_page
 from configurations.admin.forms import new_files, whole_number
 from configurations.models import Configuration
 from configurations.panels import RETRY_RIGHTS
@@ -132,7 +132,7 @@ class ConfirmedEdits(PortalAdmin):
         changing = found.changing(new_files=renewed)
         refusal: str | None = None
         if request.method == "POST":
-            refusal = typed.problem_of(request.POST, changing)
+            refusal = typed_count.problem_of(request.POST, changing)
             if refusal is None and blocked is not None:
                 refusal = gettext("This is blocked; see why below.")
             if refusal is None:
@@ -143,7 +143,7 @@ class ConfirmedEdits(PortalAdmin):
                 else:
                     page = reverse("admin:configurations_configuration_change", args=[row.pk])
                     return redirect(after or f"{page}#progress")
-        context = confirming.page_of(
+        context = confirmation_page.page_of(
             found, draft, row=row, new_files=renewed, show_agents=request.user.has_perm("agents.view_agent")
         )
         submit = ngettext("%(verb)s (%(count)d agent)", "%(verb)s (%(count)d agents)", changing)
@@ -151,7 +151,7 @@ class ConfirmedEdits(PortalAdmin):
             "title": title,
             "carried": [("expected_edition", str(row.edition))],
             "refusal": refusal,
-            "blocked": confirming.said_of_errors(blocked) if blocked else [],
+            "blocked": confirmation_page.said_of_errors(blocked) if blocked else [],
             "can_be_forced": force or (blocked is not None and blocked.can_be_forced),
             "force": force,
             "danger": danger,

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from agents.admin import confirming
+from agents.admin import typed_count
 from agents.remote_config import RemoteConfig
 from agents.selectors import InvalidSelector, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
@@ -161,7 +161,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         if not super().is_valid() or self.stage != PUBLISH:
             return False
         posted = self.data if isinstance(self.data, QueryDict) else QueryDict()
-        self.refusal = confirming.problem_of(posted, self.changing)
+        self.refusal = typed_count.problem_of(posted, self.changing)
         return self.refusal is None
 
     @property

@@ -22,13 +22,12 @@ from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
-from agents.admin import confirming as typed
-from agents.admin import facets
+from agents.admin import facets, typed_count
 from agents.models import Agent
 from agents.selectors import InvalidSelector, Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
-from configurations.admin import confirming
+from configurations.admin import confirmation_page
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
     ADD_FILE,
@@ -242,7 +241,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         if form.stale is not None and row.current is not None:
             base = Revision.objects.filter(configuration=row, number=form.cleaned_data["expected_revision"]).first()
             if base is not None:
-                context["meanwhile"] = confirming.revision_difference(base, row.current)
+                context["meanwhile"] = confirmation_page.revision_difference(base, row.current)
         return context | {
             "revisions": _revisions_of(row),
             **_assignments_shown(request, row),
@@ -253,7 +252,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         """What publishing the form would do, with everything typed carried along."""
         assert form.found is not None  # noqa: S101  a form without errors was previewed
         draft = form.draft()
-        context = confirming.page_of(
+        context = confirmation_page.page_of(
             form.found,
             draft,
             row=row,
@@ -262,7 +261,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         )
         context |= {
             "title": _("Publish %(name)s?") % {"name": row or form.cleaned_data["name"]},
-            "carried": typed.carried(request.POST, without=["stage"]),
+            "carried": typed_count.carried(request.POST, without=["stage"]),
             "stage_field": "stage",
             "back": True,
             "refusal": form.refusal,
@@ -296,7 +295,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         obj.refresh_from_db()
         self._say_saved(request, obj, filled)
         reach = [] if filled.found is None else [item for item in filled.found.findings if not item.line]
-        for text in confirming.said_of([*findings, *reach], several=len(draft.files) > 1)[:_MESSAGES]:
+        for text in confirmation_page.said_of([*findings, *reach], several=len(draft.files) > 1)[:_MESSAGES]:
             messages.warning(request, text)
 
     def _say_saved(self, request: HttpRequest, row: Configuration, form: ConfigurationForm) -> None:
@@ -359,7 +358,7 @@ def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
     """The newest revisions, each with its difference to the one before."""
     rows = list(row.revisions.defer("files")[: _REVISIONS + 1])
     return [
-        {"revision": new, "difference": confirming.revision_difference(old, new)}
+        {"revision": new, "difference": confirmation_page.revision_difference(old, new)}
         for new, old in zip(rows, [*rows[1:], None], strict=True)
     ][:_REVISIONS]
 

@@ -16,7 +16,7 @@ def database(url: str, data_dir: Path, threads: int) -> dict[str, Any]:
 
     SQLite has one writer, so transactions start IMMEDIATE and wait for the lock instead of failing half-way.
     PostgreSQL gets a pool in code: the same option in a URL would arrive as a string. ``threads`` bounds what the
-    exchange can hold at once; one is for chores, the rest for pages and the API.
+    report queue can hold at once; one is for chores, the rest for pages and the API.
     """
     if not url:
         url = f"sqlite:///{data_dir / 'opamp.sqlite3'}"

@@ -1,7 +1,7 @@
 """The consumers for agents: bytes in, bytes out. No ORM and no protobuf here.
 
 Both override the consumer's ``__call__`` with their own loop: Channels' dispatch makes tasks and visits the shared
-thread before every message. Both bring reports to the same exchange.
+thread before every message. Both bring reports to the same report queue.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ _CLOSE_POLICY = 1008
 _CLOSE_TOO_BIG = 1009
 _CLOSE_RESTART = 1012
 _CLOSE_TRY_LATER = 1013
-# So long an agent that is turned away with its first words keeps its connection, and does not come back.
+# So long an agent that is rejected with its first words keeps its connection, and does not come back.
 _DENIED_SECONDS = 5.0
 
 

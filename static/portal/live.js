@@ -33,7 +33,7 @@ if (box) {
     button.textContent = state === "paused" ? box.dataset.resume : box.dataset.pause;
   };
 
-  // Lets go of whatever held the parts.
+  // Releases whatever held the parts.
   const release = () => {
     for (const part of parts()) {
       delete part.dataset.extended;

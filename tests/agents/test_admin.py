@@ -376,7 +376,7 @@ class TestMany:
         assert AuditEntry.objects.get(verb="agent.forget").data["count"] == 60
 
     def test_above_a_hundred_the_number_is_typed(self, act, report, monkeypatch):
-        monkeypatch.setattr("agents.admin.confirming.TYPE_ABOVE", 2)
+        monkeypatch.setattr("agents.admin.typed_count.TYPE_ABOVE", 2)
         rows = [report(f"a{number}") for number in range(3)]
         assert 'name="typed_count"' in act("forget", rows).content.decode()
         page = act("forget", rows, confirmed="1", shown_count="3", typed_count="2")

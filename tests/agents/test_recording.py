@@ -96,6 +96,22 @@ def record_again(
     return recorded
 
 
+class TestTwoProcesses:
+    @pytest.mark.parametrize(("ahead", "number"), [(timedelta(milliseconds=80), 5), (timedelta(seconds=1), 3)])
+    def test_within_what_readings_of_the_clock_differ_the_higher_number_is_the_later_word(
+        self, ahead: timedelta, number: int
+    ) -> None:
+        """Another process wrote 5 when this one, whose clock is ahead, had heard 3; long before, the agent had begun anew."""
+        (entry,) = record([AvailableComponents(hash=b"", components=None)])
+        record_again(entry, 5, at=AT, remembered=4)
+        assert record_again(entry, 6, at=AT + ahead, remembered=3).previous_sequence_num == number
+
+    def test_what_memory_alone_has_answered_is_not_forgotten_for_it(self) -> None:
+        (entry,) = record([AvailableComponents(hash=b"", components=None)])
+        record_again(entry, 5, at=AT, remembered=4)
+        assert record_again(entry, 8, at=AT + timedelta(milliseconds=80), remembered=7).previous_sequence_num == 7
+
+
 class TestClockPutBack:
     def test_memory_is_newer_than_a_row_of_the_future(self) -> None:
         (entry,) = record([AvailableComponents(hash=b"", components=None)])

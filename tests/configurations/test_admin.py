@@ -110,7 +110,7 @@ class TestPublishing:
         assert not Configuration.objects.exists()
 
     def test_above_a_hundred_agents_the_number_is_typed(self, signed_in, report, monkeypatch):
-        monkeypatch.setattr("agents.admin.confirming.TYPE_ABOVE", 1)
+        monkeypatch.setattr("agents.admin.typed_count.TYPE_ABOVE", 1)
         for number in range(2):
             report(f"a{number}", env="prod")
         page = signed_in.post(LIST + "add/", FORM).content.decode()

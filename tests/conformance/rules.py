@@ -70,7 +70,7 @@ SECTIONS: dict[str, tuple[Rule, ...]] = {
 31|SHOULD|both|Two agents under one uid are noticed, and one gets a new uid
 32|MAY|ws|Of two connections of one agent the last wins
 33|DERIVED|ws|Several agents share one connection
-34|SHOULD|ws|The end of a connection lets go of all agents that are still its own
+34|SHOULD|ws|The end of a connection releases all agents that are still its own
 35|SHOULD|both|agent_disconnect takes an agent offline at once
 """),
     "Status reports, compression, sequence numbers": _rules("""
@@ -160,7 +160,7 @@ SECTIONS: dict[str, tuple[Rule, ...]] = {
 101|INTEROP|both|HTTP: 400 for bytes that do not decode, else 200 with the error; WebSocket: an answer
 102|SHOULD|ws|Overload on an open socket: Unavailable with a time, then a close
 103|MAY|both|Overload before that: 503 or 429 with Retry-After
-104|DERIVED|both|Being turned away changes no state and no number
+104|DERIVED|both|Being rejected changes no state and no number
 105|DERIVED|both|Nobody is let in only to be thrown out
 """),
     "Concurrency": _rules("""

@@ -258,7 +258,7 @@ def jump_in_a_rollout(site: Site, judge: LiveServer, fleets: Sequence[FaultFleet
 
 
 def change_that_nobody_is_woken_for(site: Site, broker: RedisServer, fleets: Sequence[FaultFleet]) -> None:
-    """A change is made where the clock is an hour behind, and the ring is lost: the other process finds it by itself."""
+    """A change is made where the clock is an hour behind, and the wake-up is lost: the other process finds it by itself."""
     broker.kill9()
     try:
         for name in REGIONS:

@@ -19,7 +19,7 @@ MISSED_SECONDS = 20.0
 NOTICED_SECONDS = 20.0
 # The longest pause between attempts is five seconds.
 LISTENING_SECONDS = 15.0
-DOORBELL = "asgi__group__opamp.wakeups"
+WAKEUPS = "asgi__group__opamp.wakeups"
 OUT_OF_REACH = "wakeups: the broker is out of reach"
 BACK = "wakeups: the broker is back"
 WHOLE_LOG = 1 << 30
@@ -62,12 +62,12 @@ def test_a_change_reaches_all_agents_and_none_goes(node: Node, broker: RedisServ
             first.eventually(lambda: json.loads(fetch(second, "/health/ready")[2])["status"] == "ok", 20, "all is well")
             for server in (first, second):
                 server.eventually(lambda: BACK in since(server), LISTENING_SECONDS, "it listens again")  # noqa: B023
-            assert broker.subscribers(DOORBELL) == 2
+            assert broker.subscribers(WAKEUPS) == 2
 
             # Too short to be noticed in the silence, and yet both listen again.
             broker.kill9()
             broker.start()
-            first.eventually(lambda: broker.subscribers(DOORBELL) == 2, LISTENING_SECONDS, "both listen")
+            first.eventually(lambda: broker.subscribers(WAKEUPS) == 2, LISTENING_SECONDS, "both listen")
             edit(first, 10 * number + 2)
             assert_all_right(second, here, there, seconds=MISSED_SECONDS)
         assert (here.tally.reconnects, there.tally.reconnects) == (0, 0)

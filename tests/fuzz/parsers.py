@@ -83,7 +83,7 @@ def parsers() -> dict[str, Callable[[str], object]]:
 
     from agents.redaction import redacted, redacted_message, restored
     from agents.selectors import InvalidSelector, parse_label_query
-    from configurations.admin.confirming import difference
+    from configurations.admin.confirmation_page import difference
     from configurations.admin.forms import selector_of
     from configurations.checks import check_text
     from configurations.differences import compared

@@ -23,7 +23,7 @@ class Piece(NamedTuple):
 class RecordingProxy:
     """Forwards to the host and port of ``endpoint``; ``with RecordingProxy(url) as proxy``.
 
-    While nobody listens there, clients are hung up on.
+    While nobody listens there, clients are rejected.
     """
 
     def __init__(self, endpoint: str) -> None:

@@ -1,4 +1,4 @@
-"""Agents that others wrote in less common situations: compression, a server that turns them away, lost state, new identities."""
+"""Agents that others wrote in less common situations: compression, a server that rejects them, lost state, new identities."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class TestReferenceClient:
             assert "code.namespace" in str(components_of(stage))
 
 
-class TestTurnedAway:
+class TestRejected:
     """Refused before the server drowns, a fleet comes back by itself, when it was told to, and nothing is lost."""
 
     @pytest.mark.rule("S-103", "S-104", "S-105", transport=["websocket", "http"])
@@ -215,7 +215,7 @@ class TestTurnedAway:
 
 
 class TurnedAway:
-    """An agent, started at once, that a server turns away at first; what passes between them is kept."""
+    """An agent, started at once, that a server rejects at first; what passes between them is kept."""
 
     def __init__(self, stage: Stage, stack: ExitStack, *, interval_seconds: float = 0.5) -> None:
         server = stage.server
@@ -227,7 +227,7 @@ class TurnedAway:
         self.agent = stack.enter_context(program)
 
     def statuses(self) -> set[int]:
-        """How it was turned away so far."""
+        """How it was rejected so far."""
         return {status for status, _, _ in refusals(self.proxy.pieces)}
 
     def is_served(self) -> None:
@@ -320,7 +320,7 @@ class TestOwnCredential:
 
 
 def refused(server: LiveServer, denial: Denial) -> float:
-    """How many were turned away for this so far."""
+    """How many were rejected for this so far."""
     text = post(f"{server.url}/metrics", b"", method="GET").body.decode()
     lines = [line for line in text.splitlines() if line.startswith("opamp_refusals_total{")]
     return sum(float(line.split()[-1]) for line in lines if f'reason="{denial.value}"' in line)

@@ -251,7 +251,7 @@ def test_a_credential_counts_in_each_process_and_is_revoked_in_all(tmp_path: Pat
         heard.psubscribe("*")
         by_credential = opened(second, own)
         assert not exchange(by_credential, agent.message()).HasField("error_response")
-        # The first process answers from memory, until the ring reaches it.
+        # The first process answers from memory, until the wake-up reaches it.
         assert rings_for(agent.uid, heard, 1) == 1
         first.eventually(lambda: exchange(by_secret, agent.message()).HasField("error_response"))
         assert not exchange(by_credential, agent.message()).HasField("error_response")

@@ -42,11 +42,11 @@ STATUSES = {Denial.FOREIGN: 403, Denial.OUTDATED: 401, Denial.REVOKED: 401, Deni
 
 @pytest.fixture(autouse=True)
 def on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Agents get credentials of their own; nobody waits for those who are turned away."""
+    """Agents get credentials of their own; nobody waits for those who are rejected."""
     settings.OPAMP_SECRET_KEY = SECRET
     settings.OPAMP_AGENT_CREDENTIALS = settings.OPAMP_OFFER_HEARTBEAT = True
     monkeypatch.setattr(websocket, "_DENIED_SECONDS", 0.0)
-    # What a ring brings about shall not come from looking for lost ones.
+    # What a wake-up brings about shall not come from looking for lost ones.
     monkeypatch.setattr(runtime, "MISSED_CHANGE_SECONDS", 3_600.0)
 
 
@@ -78,7 +78,7 @@ async def enrolled(transport: str, agent: FakeAgent) -> str:
 
 
 async def denial(transport: str, headers: dict[str, str], message: opamp_pb2.AgentToServer) -> Denial | None:
-    """Why a message on a new connection is turned away, ``None`` when it is not; over WebSocket that closes the socket."""
+    """Why a message on a new connection is rejected, ``None`` when it is not; over WebSocket that closes the socket."""
     if transport == "http":
         answer = await post(message.SerializeToString(), headers)
         if answer.status == 200:
@@ -302,7 +302,7 @@ class TestUsed:
                 here.report_queue.submit = watched  # type: ignore[method-assign]
                 for _ in range(5):
                     await line.exchange(agent.message())
-                assert counted[0] <= 1  # the ring of its first use may bring one to the rows
+                assert counted[0] <= 1  # the wake-up of its first use may bring one to the rows
 
         run(body())
 

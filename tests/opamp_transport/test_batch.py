@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Costs:
-    """Queries and fetched rows of every batch of reports that the exchange settles, counted in its database threads."""
+    """Queries and fetched rows of every batch of reports that the report queue processes, counted in its database threads."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.batches: list[tuple[int, int]] = []
@@ -51,9 +51,9 @@ class Costs:
             return fetch
 
         monkeypatch.setattr(CursorWrapper, "__getattr__", attribute)
-        monkeypatch.setattr(report_queue, "process_reports", self._settle)
+        monkeypatch.setattr(report_queue, "process_reports", self._process)
 
-    def _settle(self, arrivals: Sequence[Arrival], **given: Any) -> list[Processed]:
+    def _process(self, arrivals: Sequence[Arrival], **given: Any) -> list[Processed]:
         self._counting.rows = []
         try:
             with CaptureQueriesContext(connection) as queries:

@@ -1,4 +1,4 @@
-"""The entry points, driven by an agent through the real ASGI application, exchange and database."""
+"""The entry points, driven by an agent through the real ASGI application, report queue and database."""
 
 from __future__ import annotations
 

@@ -286,7 +286,7 @@ class Convergence(RuleBasedStateMachine):
         if loses_numbers:
             presence = runtime.current().presence
             presence.take()
-            presence.written(frozenset())
+            presence.note_written(frozenset())
         await runtime.stop()
         await self._drop()
 

@@ -35,13 +35,13 @@ def batches_of(*, first_word: bool, batch_size: int = 200, reports: int = 240) -
 
     async def body() -> list[tuple[float, int]]:
         database = Database()
-        exchange = ReportQueue(database, batch_size=batch_size, queue_limit=1_000)  # type: ignore[arg-type]
-        worker = asyncio.create_task(exchange.work())
+        queue = ReportQueue(database, batch_size=batch_size, queue_limit=1_000)  # type: ignore[arg-type]
+        worker = asyncio.create_task(queue.work())
         answers = []
         for number in range(reports):
             uid = uuid4()
             arrival = Arrival(StatusReport(uid, 0, 1), lease, first_word=first_word)
-            answers.append(asyncio.create_task(exchange.submit(AgentSession(uid, None), arrival)))
+            answers.append(asyncio.create_task(queue.submit(AgentSession(uid, None), arrival)))
             if number % 12 == 11:
                 await asyncio.sleep(0.001)
         async with asyncio.timeout(10):

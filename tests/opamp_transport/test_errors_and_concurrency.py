@@ -96,8 +96,8 @@ class TestFailures:
             sick = opamp_pb2.ComponentHealth(healthy=False)
             async with Line(transport) as line:
                 await line.tell_all(agent)
-                exchange = runtime.current().report_queue
-                limit, exchange._queue_limit = exchange._queue_limit, 0
+                queue = runtime.current().report_queue
+                limit, queue._queue_limit = queue._queue_limit, 0
                 message = agent.message(health=sick)
                 if transport == "websocket":
                     refused = await line.exchange(message)
@@ -106,7 +106,7 @@ class TestFailures:
                 else:
                     answer = await post(message.SerializeToString())
                     assert (answer.status, int(answer.headers["retry-after"]) >= 30) == (503, True)
-                exchange._queue_limit = limit
+                queue._queue_limit = limit
                 row = await row_of(agent)
                 assert (row.healthy, row.presence.sequence_num) == (True, 0)
             async with Line(transport) as again:

@@ -44,7 +44,7 @@ def test_what_is_being_written_is_recalled_until_it_is_in_the_rows():
     presence.note(session)
     presence.take()
     assert presence.recall(session.uid) is session
-    presence.written(frozenset())
+    presence.note_written(frozenset())
     assert presence.recall(session.uid) is None
     assert numbers(presence) == {}
 
@@ -54,5 +54,5 @@ def test_only_the_displaced_are_due():
     presence.note(here)
     presence.note(displaced)
     presence.take()
-    presence.written(frozenset({2}))
+    presence.note_written(frozenset({2}))
     assert (here.due, displaced.due) == (False, True)

@@ -294,7 +294,7 @@ class TestEnd:
         run(body())
 
 
-def test_nobody_keeps_the_messages_of_a_batch_that_is_settled() -> None:
+def test_nobody_keeps_the_messages_of_a_batch_that_is_processed() -> None:
     """They may be large, and a server may be idle for long."""
 
     def kept() -> bool:

@@ -379,7 +379,7 @@ class TestSequence:
                     await line.exchange(agent.message())
                 lost = runtime.current().presence
                 lost.take()
-                lost.written(frozenset())
+                lost.note_written(frozenset())
             await lose_memory()
             async with Line(transport) as line:
                 assert (await line.exchange(agent.message())).flags & FULL_STATE

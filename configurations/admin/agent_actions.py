@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from agents.admin.bulk import BulkAction, register_bulk_action
+from agents.admin.bulk_actions import BulkAction, register_bulk_action
 from agents.models import Agent
 from configurations.outcome import AssignmentStatus
 from configurations.services import retrying

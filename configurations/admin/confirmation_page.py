@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from agents.admin import confirming
+from agents.admin import typed_count
 from agents.remote_config import RemoteConfig
 from agents.selectors import parse_selector
 from configurations.checks import Finding
@@ -104,5 +104,5 @@ def page_of(
         ),
         "targeting": targeting_changes(row, draft),
         "successors": sorted(successors(row.name).items()) if row and not draft.enabled else [],
-        "must_type": changing > confirming.TYPE_ABOVE,
+        "must_type": changing > typed_count.TYPE_ABOVE,
     }

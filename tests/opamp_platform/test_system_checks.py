@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_django import Settings
 
-from opamp_platform.checks import (
+from opamp_platform.system_checks import (
     agent_credentials_have_what_they_need,
     entry_points_are_closed,
     pool_holds_the_threads,

@@ -22,12 +22,12 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.models import User
 from accounts.services import one_entry
-from agents.admin import confirming
+from agents.admin import typed_count
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
 from agents.reports import AgentCapabilities
 from agents.services import commands, credentials, editing
-from agents.services.batches import batches
+from agents.services.bulk_requests import chunks
 from agents.services.label_previews import LabelPreview, preview_labels, set_and_remove
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -105,7 +105,7 @@ def _perform(
     form = action.form(request.POST if filled else None) if action.form else None
     refusal = None
     if answered and (form is None or form.is_valid()):
-        refusal = confirming.problem_of(request.POST, count)
+        refusal = typed_count.problem_of(request.POST, count)
         if refusal is None:
             values = form.cleaned_data if form is not None else {}
             done = _run(action, reached, cast("User", request.user), values)
@@ -138,8 +138,8 @@ def _perform(
         "typed": [(field.label, field.value()) for field in form if field.value()] if preview and form else [],
         "asks_preview": action.preview is not None and preview is None,
         "refusal": refusal,
-        "must_type": count > confirming.TYPE_ABOVE,
-        "carried": confirming.carried(request.POST, without=["confirmed", "preview", "edit", *kept]),
+        "must_type": count > typed_count.TYPE_ABOVE,
+        "carried": typed_count.carried(request.POST, without=["confirmed", "preview", "edit", *kept]),
         "submit": ngettext("%(verb)s (%(count)d agent)", "%(verb)s (%(count)d agents)", count)
         % {"verb": action.label, "count": count},
         "page": request.get_full_path(),
@@ -148,11 +148,11 @@ def _perform(
 
 
 def _run(action: BulkAction, reached: QuerySet[Agent], by: User, values: Mapping[str, Any]) -> int:
-    """All keys are read first, since acting may change who is eligible; then batches, so that no transaction grows large."""
+    """All keys are read first, since acting may change who is eligible; then chunks, so that no transaction grows large."""
     keys = list(reached.order_by("pk").values_list("pk", flat=True))
     at = clock.now()
     with one_entry():
-        return sum(action.run(some, by, at, values) for some in batches(keys))
+        return sum(action.run(some, by, at, values) for some in chunks(keys))
 
 
 # --- The actions of this app ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Work on many agents at one request: bounded, in batches that are a transaction each, with an outcome to report."""
+"""Work on many agents at one request: bounded, in chunks that are a transaction each, with an outcome to report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from foundation.messages import Message
 # What one request may touch. More would outlast the patience of clients and proxies.
 MOST = 10_000
 # Large enough for bulk statements, short enough not to keep agents' own reports waiting for row locks.
-BATCH = 500
+CHUNK = 500
 _SAMPLE = 100
 
 
@@ -30,8 +30,8 @@ class BulkOutcome:
             self.sample.append((instance_uid, reason))
 
 
-def batches(agent_ids: Sequence[int]) -> Iterator[list[int]]:
-    """The primary keys, `BATCH` at a time, in an order that keeps two requests from locking each other out."""
+def chunks(agent_ids: Sequence[int]) -> Iterator[list[int]]:
+    """The primary keys, `CHUNK` at a time, in an order that keeps two requests from locking each other out."""
     keys = sorted(agent_ids)
-    for start in range(0, len(keys), BATCH):
-        yield keys[start : start + BATCH]
+    for start in range(0, len(keys), CHUNK):
+        yield keys[start : start + CHUNK]
