@@ -6,19 +6,18 @@ import asyncio
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from opamp_transport import runtime
+from tests.databases import needs_several_processes
 from tests.fake_agent import FakeAgent, Socket, post, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+# SQLite has one writer, so there is one database thread.
+@needs_several_processes
 @pytest.mark.rule("S-107", transport="http")
 def test_a_message_waits_for_the_one_before_and_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one writer: there is one database thread")
-
     async def body() -> None:
         agent, other = FakeAgent(), FakeAgent()
         async with Socket() as second:
