@@ -69,7 +69,7 @@ def test_the_browsable_api_reads_writes_and_deletes(page, complaints, shared_por
     assert shared_portal.get(f"configurations/{name}")["description"] == "from a browser"
     page.get_by_role("button", name="DELETE").click()
     page.locator("#deleteModal").get_by_role("button", name="Delete", exact=True).click()
-    expect(page.locator(".response-info")).to_contain_text(re.compile("204"))
+    expect(page.locator(".response-info")).to_contain_text(re.compile("HTTP 204"))
     assert shared_portal.api("GET", f"configurations/{name}").status == 404
     assert complaints == []
 
