@@ -11,13 +11,13 @@ from foundation.clock import clock
 
 @pytest.fixture
 def later(monkeypatch):
-    """Let time pass."""
+    """Let time pass; by itself it stands still."""
     passed = timedelta()
-    now = clock.now
+    began = clock.now()
 
     def wait(seconds: float) -> None:
         nonlocal passed
         passed += timedelta(seconds=seconds)
 
-    monkeypatch.setattr(type(clock), "now", lambda _self: now() + passed)
+    monkeypatch.setattr(type(clock), "now", lambda _self: began + passed)
     return wait
