@@ -1,0 +1,27 @@
+"""The rows of this app, one file for each idea."""
+
+from configurations.models.configurations import (
+    NAME_PATTERN,
+    RELEASE_SUBJECT,
+    Assignment,
+    Configuration,
+    ConfigurationQuerySet,
+    Revision,
+    RevisionQuerySet,
+    TargetingGeneration,
+    files_from_json,
+    files_to_json,
+)
+
+__all__ = [
+    "NAME_PATTERN",
+    "RELEASE_SUBJECT",
+    "Assignment",
+    "Configuration",
+    "ConfigurationQuerySet",
+    "Revision",
+    "RevisionQuerySet",
+    "TargetingGeneration",
+    "files_from_json",
+    "files_to_json",
+]
