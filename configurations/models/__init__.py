@@ -1,6 +1,6 @@
 """The rows of this app, one file for each idea."""
 
-from configurations.models.configurations import (
+from configurations.models.revisions import (
     NAME_PATTERN,
     RELEASE_SUBJECT,
     Assignment,
