@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from foundation.api_input import NoBody, StrictSerializer, Text
+from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
 from foundation.messages import Message
 from rollouts.api_serializers import MemberSerializer, RolloutDetail, RolloutSerializer, StepSerializer
@@ -85,7 +86,7 @@ class MembersPage(serializers.Serializer[Any]):
     results = MemberSerializer(many=True)
 
 
-class RolloutViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
+class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
     """Rollouts, the newest first. One is started by publishing a configuration whose policy has stages."""
 
     queryset = Rollout.objects.all()
@@ -94,6 +95,7 @@ class RolloutViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
     lookup_value_regex = r"[0-9]{1,18}"
     # See `accounts.authentication.ModelPermissions`.
     right: str | None = None
+    further_rights: Sequence[str] = ()
 
     def get_queryset(self) -> QuerySet[Rollout]:
         """What the caller may see."""
@@ -131,18 +133,7 @@ class RolloutViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
             offset=asked.offset,
             limit=asked.limit,
         )
-        shown = [
-            {
-                "instance_uid": each.member.instance_uid,
-                "name": each.member.name,
-                "connected": each.member.connected,
-                "stage": each.stage,
-                "state_value": each.state_value,
-                "error_message": each.error_message,
-            }
-            for each in members
-        ]
-        return Response({"count": count, "results": MemberSerializer(shown, many=True).data})
+        return Response({"count": count, "results": [MemberSerializer().to_representation(each) for each in members]})
 
     @extend_schema(operation_id="rollouts_approve", request=None, responses=RolloutDetail)
     @action(detail=True, methods=["post"], right="approve", serializer_class=NoBody)
@@ -177,7 +168,9 @@ class RolloutViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
     def roll_back(self, request: Request, pk: str) -> Response:
         """Give each agent what it had before."""
         reasons = self._reasons(request)
-        return self._acted(request, pk, lambda *args, **named: rolling_out.roll_back(*args, reasons=reasons, **named))
+        return self._acted(
+            request, pk, lambda *args, **named: rolling_out.roll_back_rollout(*args, reasons=reasons, **named)
+        )
 
     # --- Shared ------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ from rest_framework import serializers
 from foundation.languages import in_readers_language
 from foundation.messages import Message
 from rollouts.models import Rollout, RolloutStep
-from rollouts.progress import StageProgress
-from rollouts.subjects import Member, MemberState, subject_of
+from rollouts.progress import StagedMember, StageProgress
+from rollouts.subjects import MemberState, subject_of
 
 
 @extend_schema_field(
@@ -161,12 +161,17 @@ class StepSerializer(serializers.ModelSerializer[RolloutStep]):
         return reasons_json(step.reasons)
 
 
-class MemberSerializer(serializers.Serializer[Member]):
+class MemberSerializer(serializers.Serializer[StagedMember]):
     """One agent of a rollout."""
 
-    instance_uid = serializers.UUIDField()
-    agent_name = serializers.CharField(source="name")
-    connected = serializers.BooleanField()
+    instance_uid = serializers.UUIDField(source="member.instance_uid")
+    agent_name = serializers.CharField(source="member.name")
+    connected = serializers.BooleanField(source="member.connected")
     stage = serializers.IntegerField(help_text="From 1.")
-    state = serializers.ChoiceField([item.value for item in MemberState], allow_null=True, source="state_value")
+    state = serializers.ChoiceField(
+        [item.value for item in MemberState],
+        allow_null=True,
+        source="state_value",
+        help_text="null: it has got to the agent, and something else is stronger there.",
+    )
     error_message = serializers.CharField(allow_blank=True)

@@ -48,7 +48,7 @@ class Counts:
         return asdict(self)
 
 
-class Verdict(enum.Enum):
+class GateVerdict(enum.Enum):
     """What a gate says of a stage now."""
 
     WAIT = "wait"
@@ -57,16 +57,16 @@ class Verdict(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class GateJudgement:
     """A verdict with what is missing, and since when everything has been met (``None``: it is not)."""
 
-    verdict: Verdict
+    verdict: GateVerdict
     reasons: tuple[Message, ...] = ()
     held_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class StageGate:
     """What must hold for ``dwell_seconds`` on end before the next stage begins.
 
     Percentages (0 to 100) are of the agents that count. More than ``max_failed`` failures fail it at once, everything else
@@ -80,20 +80,20 @@ class Gate:
     dwell_seconds: int = 0
     timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
 
-    def judge(self, counts: Counts, *, began_at: datetime, held_since: datetime | None, at: datetime) -> Judgement:
+    def judge(self, counts: Counts, *, began_at: datetime, held_since: datetime | None, at: datetime) -> GateJudgement:
         """The verdict at ``at`` on a stage whose agents have all been admitted since ``began_at``."""
         if counts.failed > self.max_failed:
-            return Judgement(Verdict.FAILED, (self._too_many_failed(counts),))
+            return GateJudgement(GateVerdict.FAILED, (self._too_many_failed(counts),))
         missing = self._missing(counts)
         if not missing:
             # A clock that was put back must not make anybody wait longer than was asked.
             since = at if held_since is None or held_since > at else held_since
             if at - since >= timedelta(seconds=self.dwell_seconds):
-                return Judgement(Verdict.PASSED, held_since=since)
-            return Judgement(Verdict.WAIT, (self._holding(),), since)
+                return GateJudgement(GateVerdict.PASSED, held_since=since)
+            return GateJudgement(GateVerdict.WAIT, (self._holding(),), since)
         if at - began_at >= timedelta(seconds=self.timeout_seconds):
-            return Judgement(Verdict.FAILED, (self._timed_out(), *missing))
-        return Judgement(Verdict.WAIT, missing)
+            return GateJudgement(GateVerdict.FAILED, (self._timed_out(), *missing))
+        return GateJudgement(GateVerdict.WAIT, missing)
 
     def _missing(self, counts: Counts) -> tuple[Message, ...]:
         found = []
@@ -160,8 +160,8 @@ _LIMITS: dict[str, tuple[int, int]] = {
 }
 
 
-def parse_gate(form: Any) -> Gate:
-    """From a map of some of `Gate`'s fields; the others have their defaults. Raises `InvalidPolicy`."""
+def parse_gate(form: Any) -> StageGate:
+    """From a map of some of `StageGate`'s fields; the others have their defaults. Raises `InvalidPolicy`."""
     values: dict[str, int] = {}
     for name, value in form.items() if isinstance(form, dict) else [("gate", form)]:
         limits = _LIMITS.get(name)
@@ -183,4 +183,4 @@ def parse_gate(form: Any) -> Gate:
                 )
             )
         values[name] = value
-    return Gate(**values)
+    return StageGate(**values)

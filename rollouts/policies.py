@@ -13,7 +13,7 @@ from agents.selectors import InvalidSelector, Selector, parse_selector
 from foundation.messages import Message
 from rollouts.audiences import EVERYONE, POSITIONS, Audience, First, Matching, Share, position
 from rollouts.errors import InvalidPolicy
-from rollouts.gates import Gate, parse_gate
+from rollouts.gates import StageGate, parse_gate
 from rollouts.windows import Window, parse_window
 
 MOST_STAGES = 20
@@ -38,7 +38,7 @@ class Stage:
     percent: int | None = None
     count: int | None = None
     selector: Selector | None = None
-    gate: Gate | None = None
+    gate: StageGate | None = None
 
     @property
     def is_everyone(self) -> bool:
@@ -71,13 +71,13 @@ class Policy:
     """
 
     stages: tuple[Stage, ...] = (EVERYBODY_ELSE,)
-    gate: Gate = field(default_factory=Gate)
+    gate: StageGate = field(default_factory=StageGate)
     max_in_flight: int = 0
     window: Window | None = None
     approval: bool = False
     on_failure: OnFailure = OnFailure.PAUSE
 
-    def gate_of(self, stage: int) -> Gate:
+    def gate_of(self, stage: int) -> StageGate:
         """The gate at the end of stage ``stage``, counted from 0."""
         return self.stages[stage].gate or self.gate
 
@@ -95,7 +95,7 @@ class Policy:
 
 CANARY = Policy(
     stages=(Stage(percent=5), Stage(percent=25), EVERYBODY_ELSE),
-    gate=Gate(applied_percent=95, healthy_percent=95, max_disconnected_percent=5, dwell_seconds=300),
+    gate=StageGate(applied_percent=95, healthy_percent=95, max_disconnected_percent=5, dwell_seconds=300),
 )
 """A careful rollout for whoever does not want to think about numbers."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from agents.shown import message_shown
 from rollouts.audiences import Audience
-from rollouts.gates import Counts, Gate
+from rollouts.gates import Counts, StageGate
 from rollouts.models import Rollout
 from rollouts.policies import Stage
 from rollouts.services.stages import audience_of
@@ -22,7 +22,7 @@ class StageProgress:
 
     number: int
     stage: Stage
-    gate: Gate
+    gate: StageGate
     state: str
     agents: int
     to_come: int

@@ -141,7 +141,7 @@ def abort(rollout_id: int, *, by: User | None, at: datetime) -> Rollout:
     return _acted(rollout_id, act)
 
 
-def roll_back(rollout_id: int, *, by: User | None, at: datetime, reasons: Sequence[Message] = ()) -> Rollout:
+def roll_back_rollout(rollout_id: int, *, by: User | None, at: datetime, reasons: Sequence[Message] = ()) -> Rollout:
     """Give each agent what it had before this rollout, maybe another thing's; who had nothing keeps what it runs.
 
     Those are listed in the step. An aborted rollout can be rolled back too, while its release is in force.
@@ -156,7 +156,7 @@ def roll_back(rollout_id: int, *, by: User | None, at: datetime, reasons: Sequen
 
 
 def withdraw(rollout: Rollout, *, by: User | None, at: datetime, reasons: Sequence[Message] = ()) -> None:
-    """`roll_back`, of a rollout that is held already and may be. Raises `NotPossible`, `Overtaken`."""
+    """`roll_back_rollout`, of a rollout that is held already and may be. Raises `NotPossible`, `Overtaken`."""
     subject, left = subject_of(rollout), list[Any]()
     if rollout.release is not None:
         if rollout.release.ended_at is not None:

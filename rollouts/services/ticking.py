@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 
 from foundation.messages import Message
-from rollouts.gates import Verdict
+from rollouts.gates import GateVerdict
 from rollouts.models import Release, Rollout, RolloutStep
 from rollouts.policies import OnFailure, Policy
 from rollouts.services.rolling_out import begin_if_open, withdraw
@@ -41,24 +41,24 @@ def tick(rollout: Rollout, at: datetime) -> None:
     is_open = policy.window is None or policy.window.is_open(at)
     if rollout.stage < 0 or rollout.admitted:
         if is_open:
-            _locked(rollout, lambda: _let_in(rollout, policy, at))
+            _take_held(rollout, lambda: _let_in(rollout, policy, at))
         return
     gate = policy.gate_of(rollout.stage)
     assert rollout.stage_began_at is not None  # noqa: S101  a stage has begun
     counts = subject_of(rollout).counts(rollout)
     judgement = gate.judge(counts, began_at=rollout.stage_began_at, held_since=rollout.held_since, at=at)
     reasons = [reason.as_json() for reason in judgement.reasons]
-    if judgement.verdict is Verdict.FAILED:
-        _locked(rollout, lambda: _fail(rollout, policy, judgement.reasons, counts.as_json(), at))
-    elif judgement.verdict is Verdict.PASSED and rollout.stage == len(rollout.stages) - 1:
-        _locked(rollout, lambda: _finish(rollout, counts.as_json(), at))
-    elif judgement.verdict is Verdict.PASSED and is_open:
-        _locked(rollout, lambda: _pass(rollout, policy, counts.as_json(), at))
+    if judgement.verdict is GateVerdict.FAILED:
+        _take_held(rollout, lambda: _fail(rollout, policy, judgement.reasons, counts.as_json(), at))
+    elif judgement.verdict is GateVerdict.PASSED and rollout.stage == len(rollout.stages) - 1:
+        _take_held(rollout, lambda: _finish(rollout, counts.as_json(), at))
+    elif judgement.verdict is GateVerdict.PASSED and is_open:
+        _take_held(rollout, lambda: _pass(rollout, policy, counts.as_json(), at))
     elif judgement.held_since != rollout.held_since or reasons != rollout.reasons:
         change(rollout, held_since=judgement.held_since, reasons=reasons)
 
 
-def _locked(rollout: Rollout, step: Callable[[], object]) -> None:
+def _take_held(rollout: Rollout, step: Callable[[], object]) -> None:
     with transaction.atomic():
         subject_of(rollout).hold()
         step()
@@ -80,7 +80,7 @@ def _finish(rollout: Rollout, counts: dict[str, int], at: datetime) -> None:
     """Only now what was released before is over: until the last gate has passed it can be given back."""
     take_step(rollout, _Kind.GATE_PASSED, by=None, at=at, data=counts)
     take_step(rollout, _Kind.FINISHED, by=None, at=at, state=_State.FINISHED, ended_at=at)
-    Release.objects.of(rollout.subject, rollout.subject_id).exclude(pk=rollout.release_id).end(at)
+    Release.objects.of(rollout.subject, rollout.subject_id).exclude(pk=rollout.release_id or 0).end(at)
 
 
 def _fail(rollout: Rollout, policy: Policy, reasons: tuple[Message, ...], counts: dict[str, int], at: datetime) -> None:

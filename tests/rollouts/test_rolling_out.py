@@ -124,7 +124,7 @@ def test_a_failure_pauses_and_roll_back_gives_what_was_before(fleet):
     ticked(rollout, AT + timedelta(days=1))
     fleet.wake()
     assert len(fleet.offered(NEW)) == 3
-    rolling_out.roll_back(rollout.pk, by=None, at=AT)
+    rolling_out.roll_back_rollout(rollout.pk, by=None, at=AT)
     fleet.wake()
     assert {agent.latest for agent in fleet.agents} == {OLD}
     assert set(Agent.objects.values_list("configuration_revision", flat=True)) == {1}
@@ -217,7 +217,7 @@ def test_agents_join_and_leave_with_their_stage(fleet):
         agent.uid for agent in fleet.agents[:10] if members[agent.uid] == 1
     }
     fleet.answer(outside)
-    rolling_out.roll_back(rollout.pk, by=None, at=AT)
+    rolling_out.roll_back_rollout(rollout.pk, by=None, at=AT)
     fleet.wake()
     assert {agent.latest for agent in outside} == {"other: {}\n"}
     assert Agent.objects.filter(configuration_name="c").count() == 10
@@ -232,7 +232,7 @@ def test_who_had_nothing_keeps_what_it_runs_and_is_listed(fleet):
     rollout = Rollout.objects.get()
     got = {str(agent.uid) for agent in lonely if agent.offers}
     assert len(got) == 2
-    rolling_out.roll_back(rollout.pk, by=None, at=AT)
+    rolling_out.roll_back_rollout(rollout.pk, by=None, at=AT)
     fleet.wake()
     step = rollout.steps.get(kind=Kind.ROLLED_BACK)
     assert set(step.data["unassigned_agents"]) == got
@@ -277,7 +277,7 @@ def test_an_urgent_publish_ends_a_rollout(fleet):
     assert {agent.latest for agent in fleet.agents} == {"now: {}\n"}
     assert ticked(first).state == State.REPLACED
     with pytest.raises(NotPossible):
-        rolling_out.roll_back(first.pk, by=None, at=AT)
+        rolling_out.roll_back_rollout(first.pk, by=None, at=AT)
 
 
 def test_a_deleted_configuration_ends_its_rollout(fleet):
@@ -295,7 +295,7 @@ def test_an_aborted_rollout_stays_where_it_is_and_can_be_rolled_back(fleet):
     ticked(rollout, AT + timedelta(days=1))
     fleet.wake()
     assert len(with_new(fleet)) == 3
-    rolling_out.roll_back(rollout.pk, by=None, at=AT)
+    rolling_out.roll_back_rollout(rollout.pk, by=None, at=AT)
     fleet.wake()
     assert with_new(fleet) == []
 
