@@ -15,9 +15,10 @@ class ConfigurationsConfig(AppConfig):
     def ready(self) -> None:
         from agents import extensions
         from agents.services.offers import register_offer
+        from agents.services.retention import register_pruned_kind
         from configurations import panels
         from configurations.opamp import ConfigurationOffer
-        from configurations.services import targeting
+        from configurations.services import overdue, targeting
 
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_after_relabelling(targeting.rematch_agents)
@@ -25,3 +26,5 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
         register_offer(ConfigurationOffer)
+        for kind in overdue.KINDS:
+            register_pruned_kind(kind)

@@ -5,10 +5,10 @@ Pure: who reads it, and in which language, is unknown here; entry points ask `fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 Parameter: TypeAlias = Union[str, int, "Message"]
 
@@ -62,6 +62,20 @@ class Message:
             for name, value in self._parameters
         }
         return Message(self.code, self.template, **parameters)
+
+    def as_json(self) -> dict[str, Any]:
+        """For rows that tell it later, in the language of whoever reads it then."""
+        said = {name: value.as_json() if isinstance(value, Message) else value for name, value in self._parameters}
+        return {"code": self.code, "template": self.template, "parameters": said}
+
+    @staticmethod
+    def from_json(stored: Mapping[str, Any]) -> Message:
+        """The inverse of `as_json`."""
+        parameters: dict[str, Parameter] = {
+            name: Message.from_json(value) if isinstance(value, Mapping) else value
+            for name, value in stored["parameters"].items()
+        }
+        return Message(stored["code"], stored["template"], **parameters)
 
     def __str__(self) -> str:
         """In English."""
