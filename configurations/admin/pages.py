@@ -28,9 +28,11 @@ from agents.selectors import InvalidSelector, Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
 from configurations.admin import confirmation_page
+from configurations.admin.draft_pages import DraftPages, draft_pill
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
     ADD_FILE,
+    DRAFT_STAGES,
     EDIT,
     ConfigurationForm,
     selector_of,
@@ -39,9 +41,10 @@ from configurations.admin.forms import (
 from configurations.admin.live import LivePreviews
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
-from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
+from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision, drafts_of_each
 from configurations.outcome import AssignmentStatus
 from configurations.services import publishing
+from configurations.services.draft_errors import DraftOutdated, StaleDraft
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.edit_errors import StaleEdition, StaleRevision
 from configurations.services.publishing import BasedOn
@@ -59,8 +62,9 @@ class ConfigurationList(PortalChangeList):
     """The list, which alone counts agents of every row."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Configuration]:
-        """With how far the agents are."""
-        return cast("ConfigurationQuerySet", super().get_queryset(request, exclude_parameters)).with_outcomes()
+        """With how far the agents are, and how many drafts there are."""
+        rows = cast("ConfigurationQuerySet", super().get_queryset(request, exclude_parameters)).with_outcomes()
+        return rows.annotate(draft_count=drafts_of_each())
 
     def get_results(self, request: HttpRequest) -> None:
         """With how many of the outcomes are those of agents that are not connected."""
@@ -69,7 +73,7 @@ class ConfigurationList(PortalChangeList):
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
+class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles):
     """What agents should run."""
 
     form = ConfigurationForm
@@ -117,8 +121,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
     def title(self, row: Configuration) -> SafeString:
         """Display name over name."""
         if row.display_name and row.display_name != row.name:
-            return format_html('{}<br><span class="quiet">{}</span>', row.display_name, row.name)
-        return format_html("{}", row.name)
+            return format_html('{}{}<br><span class="quiet">{}</span>', row.display_name, draft_pill(row), row.name)
+        return format_html("{}{}", row.name, draft_pill(row))
 
     @admin.display(description=_("enabled"), ordering="enabled")
     def state(self, row: Configuration) -> SafeString:
@@ -176,9 +180,13 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Should somebody publish between the form's checks and the saving, the checks run again and say so."""
+        if request.method == "POST" and request.POST.get("stage") in DRAFT_STAGES:
+            saved = self.save_typed(request, object_id)
+            if saved is not None:
+                return saved
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
-        except (StaleRevision, StaleEdition, InvalidConfiguration):
+        except (StaleRevision, StaleEdition, StaleDraft, DraftOutdated, InvalidConfiguration):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def render_change_form(
@@ -202,7 +210,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
                 "admin/configurations/configuration/live.html",
                 {"row": row, **_assignments_shown(request, row)},
             )
-        asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE)
+        asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE, *DRAFT_STAGES)
         if asked and not form.errors and form.found is not None:
             return self.confirmation(request, form, row)
         context |= self._editor_context(request, form, row)
@@ -211,9 +219,10 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
     def get_form(
         self, request: HttpRequest, obj: Configuration | None = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm[Configuration]]:
-        """A form that knows who fills it in."""
+        """A form that knows who fills it in, and which saved draft."""
         form = super().get_form(request, obj, change, **kwargs)
-        cast("type[ConfigurationForm]", form).editor = cast("User", request.user)
+        own = cast("type[ConfigurationForm]", form)
+        own.editor, own.saved = cast("User", request.user), self.open_draft(request)
         return form
 
     def _editor_context(
@@ -235,6 +244,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
             "check_now": row is not None or form.is_bound,
             "main_name": _("main file"),
             "example": collector_example() if row is None else "",
+            **self.drafts_shown(request, form, row),
         }
         if row is None:
             return context
@@ -285,7 +295,9 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
             "force": values.get("force", False),
         }
         draft = filled.draft()
-        if change:
+        if filled.saved is not None:
+            saved, findings = self.publish_typed(filled, obj.name, draft, **options)
+        elif change:
             edition = values.get("expected_edition")
             based_on = BasedOn(values.get("expected_revision"), None if edition is None else (edition,))
             saved, findings = publishing.update_configuration(obj.name, draft, based_on=based_on, **options)
@@ -324,6 +336,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         return [
             path("reach/", wrapped(require_POST(self.live_reach)), name="configuration_reach"),
             path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
+            *self.draft_urls(),
             path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
             path("<int:pk>/switch/", wrapped(self.switch), name="configuration_switch"),
             path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="configuration_secrets"),
