@@ -125,7 +125,7 @@ class TestTwoPeople:
         published()
         draft = saved()
         edited(draft, "a: 3\n", editions=[1], by=alice)
-        with pytest.raises(StaleDraft, match="alice saved this draft at .* UTC"):
+        with pytest.raises(StaleDraft, match=r"alice saved this draft at .* UTC"):
             edited(draft, "a: 4\n", editions=[1])
         assert ConfigurationDraft.objects.get().state["files"][""]["body"] == "a: 3\n"
 
