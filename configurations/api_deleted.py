@@ -52,9 +52,9 @@ class DeletedConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any])
 
     @extend_schema(operation_id="deleted_configurations_retrieve", parameters=[SECRETS])
     def retrieve(self, request: Request, pk: str) -> Response:
-        """One with its newest files. Secrets are hidden unless asked for."""
+        """One with the files that were live. Secrets are hidden unless asked for."""
         row = self.get_object()
-        shown = self.reveal_if_asked(row, f"revision {row.newest.get('number', 0)}")
+        shown = self.reveal_if_asked(row, f"revision {row.present.get('number', 0)}")
         return Response(DeletedSerializer(row, context={"secrets_shown": shown}).data)
 
     @extend_schema(operation_id="deleted_configurations_destroy")

@@ -19,6 +19,7 @@ from configurations.api_serializers import (
 )
 from configurations.models import ConfigurationDraft, DeletedConfiguration
 from foundation.api_input import Flag, StrictSerializer, Text, Whole
+from rollouts.api_serializers import PolicyField
 
 _LARGEST = 2**31 - 1
 _ON_EDITION = (
@@ -75,7 +76,8 @@ class DraftSerializer(ConfigurationEdit):
     blocked = serializers.BooleanField(read_only=True)
     findings = FindingSerializer(many=True, read_only=True)
     # Of published ones.
-    revision = force = config_hash = matched_agents = warnings = None  # type: ignore[assignment]
+    revision = force = release = replace_rollout = None  # type: ignore[assignment]
+    config_hash = matched_agents = rollout = warnings = None  # type: ignore[assignment]
 
     def to_representation(self, instance: ConfigurationDraft) -> dict[str, Any]:  # type: ignore[override]
         """Summary, columns, and files with their secrets hidden unless asked for."""
@@ -113,6 +115,10 @@ class PublishRequest(StrictSerializer):
     edition = Whole(required=False, min_value=1, max_value=_LARGEST, help_text=_ON_EDITION)
     note = Text(max_length=500, required=False, allow_blank=True, help_text="By default that of the draft.")
     force = Flag(required=False, help_text="Also when nothing stands in it, or `service` is misspelt.")
+    release = PolicyField(required=False, help_text="How it is released: a policy, or its name.")
+    replace_rollout = Flag(
+        required=False, help_text="End a rollout that has not ended, instead of being refused for it."
+    )
 
 
 class RebaseRequest(StrictSerializer):
@@ -143,8 +149,8 @@ class DeletedSummary(serializers.ModelSerializer[DeletedConfiguration]):
         read_only_fields = fields
 
     def get_revision(self, row: DeletedConfiguration) -> int:
-        """The number of its newest revision."""
-        return int(row.newest.get("number", 0))
+        """The number of the revision that was the present one."""
+        return int(row.present.get("number", 0))
 
     @extend_schema_field(RevisionSummary(many=True))
     def get_revisions(self, row: DeletedConfiguration) -> list[dict[str, Any]]:
@@ -153,7 +159,7 @@ class DeletedSummary(serializers.ModelSerializer[DeletedConfiguration]):
 
 
 class DeletedSerializer(DeletedSummary):
-    """A deleted configuration with its newest files."""
+    """A deleted configuration with the files of its present revision."""
 
     files = serializers.SerializerMethodField()
 
@@ -164,7 +170,7 @@ class DeletedSerializer(DeletedSummary):
     @extend_schema_field(serializers.DictField(child=FileSerializer()))
     def get_files(self, row: DeletedConfiguration) -> Any:
         """By config key, secrets hidden unless asked for."""
-        return row.newest_files if shows_secrets(self) else files_shown(row.newest_files)
+        return row.present_files if shows_secrets(self) else files_shown(row.present_files)
 
 
 class RestoreRequest(StrictSerializer):

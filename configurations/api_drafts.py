@@ -27,7 +27,7 @@ from configurations.api_draft_serializers import (
     edition_problem,
 )
 from configurations.api_preconditions import IF_MATCH, Preconditions, etag_of
-from configurations.api_serializers import ConfigurationSerializer, NewConfiguration, drafted, findings_json
+from configurations.api_serializers import ConfigurationSerializer, NewConfiguration, drafted, findings_json, plan_of
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import targeting_findings
 from configurations.services import draft_saving
@@ -136,6 +136,7 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
             editions=self._editions(values),
             note=values.get("note"),
             force=values.get("force", False),
+            plan=plan_of(values),
         )
         shown = Configuration.objects.select_related("current").with_matched_agents().get(pk=configuration.pk)
         body = dict(ConfigurationSerializer(shown).data)

@@ -19,6 +19,8 @@ class ConfigurationsConfig(AppConfig):
         from configurations import panels
         from configurations.opamp import ConfigurationOffer
         from configurations.services import overdue, targeting
+        from configurations.services.staging import ConfigurationSubject
+        from rollouts.subjects import register_subject
 
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_after_relabelling(targeting.rematch_agents)
@@ -26,5 +28,6 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
         register_offer(ConfigurationOffer)
+        register_subject(ConfigurationSubject())
         for kind in overdue.KINDS:
             register_pruned_kind(kind)

@@ -5,7 +5,7 @@ Pure: who reads it, and in which language, is unknown here; entry points ask `fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeAlias, Union
@@ -63,19 +63,19 @@ class Message:
         }
         return Message(self.code, self.template, **parameters)
 
-    def as_json(self) -> dict[str, Any]:
-        """For rows that tell it later, in the language of whoever reads it then."""
-        said = {name: value.as_json() if isinstance(value, Message) else value for name, value in self._parameters}
-        return {"code": self.code, "template": self.template, "parameters": said}
+    def as_json(self) -> dict[str, object]:
+        """For a row that is shown to readers of any language later; `from_json` reads it."""
+        values = {name: value.as_json() if isinstance(value, Message) else value for name, value in self._parameters}
+        return {"code": self.code, "template": self.template, "parameters": values}
 
-    @staticmethod
-    def from_json(stored: Mapping[str, Any]) -> Message:
-        """The inverse of `as_json`."""
-        parameters: dict[str, Parameter] = {
-            name: Message.from_json(value) if isinstance(value, Mapping) else value
-            for name, value in stored["parameters"].items()
+    @classmethod
+    def from_json(cls, form: Any) -> Message:
+        """The inverse of `as_json`; only for what it made."""
+        values = {
+            name: cls.from_json(value) if isinstance(value, dict) else value
+            for name, value in form["parameters"].items()
         }
-        return Message(stored["code"], stored["template"], **parameters)
+        return cls(form["code"], form["template"], **values)
 
     def __str__(self) -> str:
         """In English."""

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('configurations', '0004_releases'),
+        ('configurations', '0005_rollout_policy'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

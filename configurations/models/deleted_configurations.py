@@ -25,7 +25,7 @@ class DeletedConfigurationQuerySet(models.QuerySet["DeletedConfiguration"]):
 class DeletedConfiguration(models.Model):
     """A configuration as it was when it was deleted, with its newest revisions.
 
-    ``state`` holds its columns. ``revisions``, newest first, hold targeting, author, note and the hash of their files, which
+    ``state`` holds its columns, and as ``revision`` the number of the present one. ``revisions``, newest first, hold targeting, author, note and the hash of their files, which
     stand once under it in ``files``, in the form of `Revision.files`.
     """
 
@@ -57,11 +57,11 @@ class DeletedConfiguration(models.Model):
         return str(self.state.get("display_name", ""))
 
     @property
-    def newest(self) -> dict[str, Any]:
+    def present(self) -> dict[str, Any]:
         """The revision that was the present one; empty when there was none."""
-        return dict(self.revisions[0]) if self.revisions else {}
+        return next((dict(entry) for entry in self.revisions if entry["number"] == self.state["revision"]), {})
 
     @property
-    def newest_files(self) -> dict[str, Any]:
+    def present_files(self) -> dict[str, Any]:
         """Its files, true texts."""
-        return dict(self.files.get(self.newest.get("hash", ""), {}))
+        return dict(self.files.get(self.present.get("hash", ""), {}))

@@ -34,7 +34,7 @@ from configurations.services.draft_errors import (
 )
 from configurations.services.drafts import Draft, InvalidConfiguration, blocking, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision
-from configurations.services.publishing import ANYTHING, RESERVED_NAMES, BasedOn
+from configurations.services.publishing import ANYTHING, BY_DEFAULT, RESERVED_NAMES, BasedOn, ReleasePlan
 from configurations.services.targeting import hold_targeting
 from foundation.messages import Message
 
@@ -202,11 +202,12 @@ def publish_draft(
     name: str | None = None,
     note: str | None = None,
     force: bool = False,
+    plan: ReleasePlan = BY_DEFAULT,
 ) -> tuple[Configuration, list[Finding]]:
     """Make what the draft says the newest state of its configuration, or make that; the draft ends.
 
     ``wanted`` is published in place of what is stored, ``over`` is the state that it was compared with in place of the
-    draft's base, ``name`` that of a new configuration. Returns the configuration with the findings that do not block. Raises
+    draft's base, ``name`` that of a new configuration; ``plan`` says how it reaches agents. Returns the configuration with the findings that do not block. Raises
     `DraftGone`, `StaleDraft`, `DraftOutdated`, and what `publishing` raises; nothing is changed then.
     """
     hold_targeting(exclusive=True)
@@ -214,12 +215,11 @@ def publish_draft(
     if wanted is None:
         wanted = replace(draft_in(row), true_files=None)
     note = row.note if note is None else note
+    options: dict[str, Any] = {"by": by, "at": at, "note": note, "force": force, "plan": plan}
     if row.base_edition is None:
-        configuration, findings = publishing.create_configuration(
-            name or row.name, wanted, by=by, at=at, note=note, force=force
-        )
+        configuration, findings = publishing.create_configuration(name or row.name, wanted, **options)
     else:
-        configuration, findings = _publish_over(row, wanted, over, by=by, at=at, note=note, force=force)
+        configuration, findings = _publish_over(row, wanted, over, **options)
     _delete(row)
     data = {"revision": configuration.current.number if configuration.current else 0}
     row.configuration = configuration

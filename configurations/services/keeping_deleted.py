@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from django.db import transaction
@@ -14,10 +15,13 @@ from configurations.models import Configuration, DeletedConfiguration, Revision
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
 
-# Revisions of one configuration that are kept, and how many characters of files those before the newest may have.
+# Revisions of one configuration that are kept, and how many characters of files those beside the present one may have.
 MOST_REVISIONS = 20
 _MOST_FORMER = 8 * 1024 * 1024
-_COLUMNS = ("display_name", "description", "priority", "enabled", "selector", "match_all", "content_type", "config_key")
+_COLUMNS = (
+    "display_name", "description", "priority", "enabled", "selector", "match_all", "content_type", "config_key",
+    "rollout_policy",
+)  # fmt: skip
 
 
 class DeletedGone(DomainError):
@@ -39,7 +43,9 @@ def keep_deleted(configuration: Configuration, *, by: User | None, at: datetime)
     files: dict[str, Any] = {}
     revisions: list[dict[str, Any]] = []
     left = _MOST_FORMER
-    for row in Revision.objects.filter(configuration=configuration)[:MOST_REVISIONS].iterator(chunk_size=1):
+    present = configuration.current
+    others = Revision.objects.filter(configuration=configuration).exclude(pk=configuration.current_id)
+    for row in chain([] if present is None else [present], others[: MOST_REVISIONS - 1].iterator(chunk_size=1)):
         if row.hash not in files:
             size = len(json.dumps(row.files)) if revisions else 0
             if size > left:
@@ -61,7 +67,13 @@ def keep_deleted(configuration: Configuration, *, by: User | None, at: datetime)
             }
         )
     state = {name: getattr(configuration, name) for name in _COLUMNS}
-    state |= {"edition": configuration.edition, "created_at": configuration.created_at.isoformat()}
+    # After a rollout was rolled back the present one is not the newest.
+    revisions.sort(key=lambda entry: -entry["number"])
+    state |= {
+        "revision": present.number if present else 0,
+        "edition": configuration.edition,
+        "created_at": configuration.created_at.isoformat(),
+    }
     return DeletedConfiguration.objects.create(
         name=configuration.name,
         state=state,

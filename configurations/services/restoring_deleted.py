@@ -28,8 +28,8 @@ _TARGETING = ("selector", "match_all", "priority", "enabled")
 def restore_configuration(pk: int, *, by: User | None, at: datetime, name: str = "") -> Configuration:
     """Make a deleted configuration anew, under ``name`` or its own, disabled.
 
-    The revisions that were kept become its history, numbered from 1; the newest one's files are those of one more, which is
-    what whoever enables it will publish. Drafts of the deleted one stay what they are. Raises `DeletedGone`, `NameTaken`,
+    The revisions that were kept become its history, numbered from 1; the files of the one that was the present one are those
+    of one more, which whoever enables it publishes. Drafts of the deleted one stay what they are. Raises `DeletedGone`, `NameTaken`,
     `InvalidConfiguration` for a name that no configuration can have.
     """
     hold_targeting(exclusive=True)
@@ -44,7 +44,7 @@ def restore_configuration(pk: int, *, by: User | None, at: datetime, name: str =
     if rows:
         configuration.current = rows[-1]
         note = f"Restored; it was deleted by {kept.deleted_by_name}"
-        config = RemoteConfig(files_from_json(kept.newest_files))
+        config = RemoteConfig(files_from_json(kept.present_files))
         revision = add_revision(configuration, config, by=by, at=at, note=note)
         release(revision, to=EVERYONE, by=by, at=at)
     if not DeletedConfiguration.objects.filter(pk=pk).delete()[0]:
@@ -55,7 +55,8 @@ def restore_configuration(pk: int, *, by: User | None, at: datetime, name: str =
 
 
 def _made(name: str, state: Mapping[str, Any], at: datetime) -> Configuration:
-    columns = {key: value for key, value in state.items() if key != "edition"} | {"enabled": False, "updated_at": at}
+    columns = {key: value for key, value in state.items() if key not in ("edition", "revision")}
+    columns |= {"enabled": False, "updated_at": at}
     # ETags of what was deleted must not fit.
     configuration = Configuration(name=name, edition=int(state["edition"]) + 1, **columns)
     if name in RESERVED_NAMES:

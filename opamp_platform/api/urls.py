@@ -12,6 +12,7 @@ from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
+from rollouts.api import RolloutViewSet
 
 
 class SlashOrNot(SimpleRouter):
@@ -28,6 +29,7 @@ router.register("configurations", ConfigurationViewSet)
 router.register(r"configurations/(?P<name>[^/]+)/drafts", ConfigurationDraftViewSet, basename="configuration-draft")
 router.register("drafts", DraftViewSet, basename="draft")
 router.register("deleted-configurations", DeletedConfigurationViewSet, basename="deleted-configuration")
+router.register("rollouts", RolloutViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 

@@ -108,7 +108,7 @@ def test_large_files_leave_less_of_the_history(monkeypatch):
     publish_again("prod", "a: " + "4" * 500 + "\n")
     kept = deleted()
     assert [entry["number"] for entry in kept.revisions] == [4]
-    assert kept.newest_files[""]["body"].startswith("a: 4")
+    assert kept.present_files[""]["body"].startswith("a: 4")
 
 
 def test_deleted_for_good():
