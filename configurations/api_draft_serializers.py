@@ -100,7 +100,7 @@ class DraftOfConfiguration(DraftSerializer):
     """A draft to be, of the configuration in the URL; fields left out are as they are there."""
 
     edition = serializers.IntegerField(read_only=True)  # type: ignore[assignment]
-    base_revision = Whole(  # type: ignore[assignment]
+    base_revision = Whole(
         required=False,
         min_value=0,
         max_value=_LARGEST,

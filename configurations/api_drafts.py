@@ -127,22 +127,7 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     @action(detail=True, methods=["post"], serializer_class=PublishRequest)
     def publish(self, request: Request, **_kwargs: str) -> Response:
         """Make it the newest revision, or the configuration; the draft ends. 409 when the configuration moved on."""
-        row = self.get_object()
-        values = self._validated(PublishRequest)
-        configuration, findings = draft_saving.publish_draft(
-            row.pk,
-            by=signed_in(request),
-            at=clock.now(),
-            editions=self._editions(values),
-            note=values.get("note"),
-            force=values.get("force", False),
-            plan=plan_of(values),
-        )
-        shown = Configuration.objects.select_related("current").with_matched_agents().get(pk=configuration.pk)
-        body = dict(ConfigurationSerializer(shown).data)
-        body["warnings"] = findings_json([*findings, *targeting_findings(shown)])
-        status = 201 if row.base_edition is None else 200
-        return Response(body, status=status, headers={"ETag": etag_of(shown)})
+        return self._publish()
 
     @extend_schema(
         operation_id="drafts_rebase", parameters=[IF_MATCH], request=RebaseRequest, responses=DraftSerializer
@@ -150,16 +135,7 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     @action(detail=True, methods=["post"], serializer_class=RebaseRequest)
     def rebase(self, request: Request, **_kwargs: str) -> Response:
         """Take the newest revision as what the draft starts from; what it wants stays."""
-        row = self.get_object()
-        values = self._validated(RebaseRequest)
-        based = draft_saving.rebase_draft(
-            row.pk,
-            by=signed_in(request),
-            at=clock.now(),
-            editions=self._editions(values),
-            onto=BasedOn(values.get("revision")),
-        )
-        return self._shown(based)
+        return self._rebase()
 
     # --- Shared ------------------------------------------------------------------------------------------------
 
@@ -178,6 +154,36 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
             name=values.get("name"),
         )
         return self._shown(edited)
+
+    def _publish(self) -> Response:
+        row = self.get_object()
+        values = self._validated(PublishRequest)
+        configuration, findings = draft_saving.publish_draft(
+            row.pk,
+            by=signed_in(self.request),
+            at=clock.now(),
+            editions=self._editions(values),
+            note=values.get("note"),
+            force=values.get("force", False),
+            plan=plan_of(values),
+        )
+        shown = Configuration.objects.select_related("current").with_matched_agents().get(pk=configuration.pk)
+        body = dict(ConfigurationSerializer(shown).data)
+        body["warnings"] = findings_json([*findings, *targeting_findings(shown)])
+        status = 201 if row.base_edition is None else 200
+        return Response(body, status=status, headers={"ETag": etag_of(shown)})
+
+    def _rebase(self) -> Response:
+        row = self.get_object()
+        values = self._validated(RebaseRequest)
+        based = draft_saving.rebase_draft(
+            row.pk,
+            by=signed_in(self.request),
+            at=clock.now(),
+            editions=self._editions(values),
+            onto=BasedOn(values.get("revision")),
+        )
+        return self._shown(based)
 
     def _validated(self, kind: Any) -> dict[str, Any]:
         serializer = kind(data=self.request.data)
@@ -262,9 +268,9 @@ class ConfigurationDraftViewSet(DraftViewSet):
         responses={200: NewConfiguration, 201: NewConfiguration},
     )
     @action(detail=True, methods=["post"], serializer_class=PublishRequest)
-    def publish(self, request: Request, **_kwargs: str) -> Response:
+    def publish(self, request: Request, **_kwargs: str) -> Response:  # type: ignore[override]
         """Publish it, as under `/drafts`."""
-        return super().publish(request)
+        return self._publish()
 
     @extend_schema(
         operation_id="configurations_drafts_rebase",
@@ -273,9 +279,9 @@ class ConfigurationDraftViewSet(DraftViewSet):
         responses=DraftSerializer,
     )
     @action(detail=True, methods=["post"], serializer_class=RebaseRequest)
-    def rebase(self, request: Request, **_kwargs: str) -> Response:
+    def rebase(self, request: Request, **_kwargs: str) -> Response:  # type: ignore[override]
         """Base it on the newest revision, as under `/drafts`."""
-        return super().rebase(request)
+        return self._rebase()
 
     def _configuration(self, name: str) -> Configuration:
         """Raises `Configuration.DoesNotExist`."""

@@ -71,7 +71,7 @@ class DraftPages(PortalAdmin):
         cast("Any", request).draft_id = draft_id
         key = None if row.configuration_id is None else str(row.configuration_id)
         try:
-            return cast("HttpResponse", self.changeform_view(request, key))
+            return self.changeform_view(request, key)
         except DraftGone:
             return self._without_draft(request)
 
@@ -225,9 +225,9 @@ class DraftPages(PortalAdmin):
         key = whole_number(posted.get("configuration", ""))
         if key and Configuration.objects.filter(pk=key).exists():
             page = reverse("admin:configurations_configuration_change", args=[key])
-            return cast("HttpResponse", self.changeform_view(request, str(key), page))
+            return self.changeform_view(request, str(key), page)
         page = reverse("admin:configurations_configuration_add")
-        return cast("HttpResponse", self.changeform_view(request, None, page))
+        return self.changeform_view(request, None, page)
 
     def _draft_to_read(self, request: HttpRequest, row: ConfigurationDraft) -> HttpResponse:
         context = self._page_of(request, row, _("Draft of %(name)s"))
@@ -263,7 +263,7 @@ def _compared(saved: ConfigurationDraft) -> dict[str, Any]:
     files = saved.state["files"]
     base = None
     if moved and named is not None and named.pk == saved.configuration_id:
-        base = Revision.objects.filter(configuration=named, number=saved.base_revision).first()
+        base = Revision.objects.filter(configuration=named, number=saved.base_revision or 0).first()
     since: list[DiffLine] | None = None
     if base is not None and live is not None and base.pk != live.pk:
         since = confirmation_page.revision_difference(base, live)

@@ -157,8 +157,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         self.base = (present if self.saved is None else draft_in(self.saved)).edited_by(self.editor)
         self.file_forms = FileForms(data, self.base, more=self.stage == ADD_FILE)
         if self.instance.pk and "expected_revision" in self.fields:
-            present = self.instance.current
-            self.fields["expected_revision"].initial = present.number if present else 0
+            current = self.instance.current
+            self.fields["expected_revision"].initial = current.number if current else 0
             self.fields["expected_edition"].initial = self.instance.edition
         self.found: Preview | None = None
         self.changing = 0

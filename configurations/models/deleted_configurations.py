@@ -25,8 +25,8 @@ class DeletedConfigurationQuerySet(models.QuerySet["DeletedConfiguration"]):
 class DeletedConfiguration(models.Model):
     """A configuration as it was when it was deleted, with its newest revisions.
 
-    ``state`` holds its columns, and as ``revision`` the number of the present one. ``revisions``, newest first, hold targeting, author, note and the hash of their files, which
-    stand once under it in ``files``, in the form of `Revision.files`.
+    ``state`` holds its columns, and as ``revision`` the number of the present one. ``revisions``, newest first, hold
+    targeting, author, note and the hash of their files, which stand once under it in ``files``, in the form of `Revision.files`.
     """
 
     name = models.CharField(_("name"), max_length=100, db_index=True)

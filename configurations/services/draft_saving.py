@@ -207,8 +207,9 @@ def publish_draft(
     """Make what the draft says the newest state of its configuration, or make that; the draft ends.
 
     ``wanted`` is published in place of what is stored, ``over`` is the state that it was compared with in place of the
-    draft's base, ``name`` that of a new configuration; ``plan`` says how it reaches agents. Returns the configuration with the findings that do not block. Raises
-    `DraftGone`, `StaleDraft`, `DraftOutdated`, and what `publishing` raises; nothing is changed then.
+    draft's base, ``name`` that of a new configuration; ``plan`` says how it reaches agents. Returns the configuration with
+    the findings that do not block. Raises `DraftGone`, `StaleDraft`, `DraftOutdated`, and what `publishing` raises; nothing
+    is changed then.
     """
     hold_targeting(exclusive=True)
     row = locked_draft(pk, editions)
@@ -238,7 +239,7 @@ def _publish_over(
         based_on = BasedOn(editions=(row.base_edition,))
         return publishing.update_configuration(row.name, wanted, based_on=based_on, **options)
     except StaleEdition as error:
-        present = Configuration.objects.select_related("current").get(pk=row.configuration_id).current
+        present = Configuration.objects.select_related("current").get(pk=row.configuration.pk).current
         raise base_moved_on(
             base=row.base_revision or 0,
             present=present.number if present else 0,

@@ -44,7 +44,7 @@ def keep_deleted(configuration: Configuration, *, by: User | None, at: datetime)
     revisions: list[dict[str, Any]] = []
     left = _MOST_FORMER
     present = configuration.current
-    others = Revision.objects.filter(configuration=configuration).exclude(pk=configuration.current_id)
+    others = Revision.objects.filter(configuration=configuration).exclude(pk=present.pk if present else 0)
     for row in chain([] if present is None else [present], others[: MOST_REVISIONS - 1].iterator(chunk_size=1)):
         if row.hash not in files:
             size = len(json.dumps(row.files)) if revisions else 0

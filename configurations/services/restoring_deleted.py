@@ -28,8 +28,8 @@ _TARGETING = ("selector", "match_all", "priority", "enabled")
 def restore_configuration(pk: int, *, by: User | None, at: datetime, name: str = "") -> Configuration:
     """Make a deleted configuration anew, under ``name`` or its own, disabled.
 
-    The revisions that were kept become its history, numbered from 1; the files of the one that was the present one are those
-    of one more, which whoever enables it publishes. Drafts of the deleted one stay what they are. Raises `DeletedGone`, `NameTaken`,
+    The revisions that were kept become its history, numbered from 1; the files of the one that was live are those of one
+    more, which whoever enables it publishes. Drafts of the deleted one stay what they are. Raises `DeletedGone`, `NameTaken`,
     `InvalidConfiguration` for a name that no configuration can have.
     """
     hold_targeting(exclusive=True)

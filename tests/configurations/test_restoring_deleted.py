@@ -17,7 +17,7 @@ from configurations.services.drafts import InvalidConfiguration
 from configurations.services.edit_errors import NameTaken
 from configurations.services.keeping_deleted import DeletedGone, delete_for_good
 from configurations.services.restoring_deleted import restore_configuration
-from tests.configurations.drafts import publish_again, published, wanted
+from tests.configurations.drafts import WITH_SECRET, publish_again, published, wanted
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now
@@ -140,3 +140,67 @@ class TestPruning:
 
     def test_a_running_server_prunes_them_too(self):
         assert {kind.value for kind in retention.pruned_kinds()} >= {"events", "drafts", "deleted configurations"}
+
+
+class TestPages:
+    LIST = "/admin/configurations/deletedconfiguration/"
+
+    def test_looked_at_and_restored(self, client, alice):
+        client.force_login(alice)
+        published("prod", WITH_SECRET, display_name="Production")
+        publish_again("prod", WITH_SECRET + "a: 1\n", display_name="Production")
+        kept = deleted()
+        assert "Production" in client.get(self.LIST).content.decode()
+        page = f"{self.LIST}{kept.pk}/change/"
+        body = client.get(page).content.decode()
+        assert "a: 1" in body
+        assert "s3cr3t" not in body
+        restore = f"{self.LIST}{kept.pk}/restore/"
+        assert restore in body
+        assert 'value="prod"' in client.get(restore).content.decode()
+        answer = client.post(restore, {"name": "prod"}, follow=True)
+        assert "restored, and disabled" in answer.content.decode()
+        assert Configuration.objects.get().enabled is False
+        assert client.get(page).status_code == client.get(restore).status_code == 404
+
+    def test_a_taken_name_is_said_before_and_after(self, client, alice):
+        client.force_login(alice)
+        published()
+        restore = f"{self.LIST}{deleted().pk}/restore/"
+        published()
+        assert "choose another one" in client.get(restore).content.decode()
+        assert "under another name" in client.post(restore, {"name": "prod"}).content.decode()
+        assert client.post(restore, {"name": "prod-2"}).status_code == 302
+
+    def test_deleted_for_good(self, client, alice):
+        client.force_login(alice)
+        published()
+        page = f"{self.LIST}{deleted().pk}/delete/"
+        assert "Delete it for good?" in client.get(page).content.decode()
+        assert client.post(page, {"post": "yes"}).status_code == 302
+        assert not DeletedConfiguration.objects.exists()
+        assert AuditEntry.objects.latest("id").verb == "configuration.delete_for_good"
+
+    def test_a_viewer_looks_and_nobody_else_does(self, client, bob, charlie):
+        published()
+        kept = deleted()
+        client.force_login(bob)
+        body = client.get(f"{self.LIST}{kept.pk}/change/").content.decode()
+        assert "Restore…" not in body
+        assert client.get(f"{self.LIST}{kept.pk}/restore/").status_code == 403
+        assert client.post(f"{self.LIST}{kept.pk}/restore/", {"name": "x"}).status_code == 403
+        assert client.post(f"{self.LIST}{kept.pk}/delete/", {"post": "yes"}).status_code == 403
+        client.force_login(charlie)
+        assert client.get(self.LIST).status_code == 403
+
+
+def test_what_was_live_comes_back_and_not_what_is_newest():
+    row = published()
+    publish_again("prod", "a: 2\n")
+    # As after a rollout that was rolled back.
+    Configuration.objects.update(current=row.revisions.get(number=1))
+    kept = deleted()
+    assert (kept.present["number"], [entry["number"] for entry in kept.revisions]) == (1, [2, 1])
+    again = restore_configuration(kept.pk, by=None, at=NOW())
+    again.refresh_from_db()
+    assert (again.current.number, again.current.files[""]["body"]) == (3, "a: 1\n")
