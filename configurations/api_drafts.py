@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -127,40 +127,11 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     @action(detail=True, methods=["post"], serializer_class=PublishRequest)
     def publish(self, request: Request, **_kwargs: str) -> Response:
         """Make it the newest revision, or the configuration; the draft ends. 409 when the configuration moved on."""
-        return self._publish()
-
-    @extend_schema(
-        operation_id="drafts_rebase", parameters=[IF_MATCH], request=RebaseRequest, responses=DraftSerializer
-    )
-    @action(detail=True, methods=["post"], serializer_class=RebaseRequest)
-    def rebase(self, request: Request, **_kwargs: str) -> Response:
-        """Take the newest revision as what the draft starts from; what it wants stays."""
-        return self._rebase()
-
-    # --- Shared ------------------------------------------------------------------------------------------------
-
-    def _edit(self, *, keep: bool) -> Response:
-        row = self.get_object()
-        values = self._validated(DraftSerializer)
-        by = signed_in(self.request)
-        base = draft_in(row).edited_by(by)
-        edited = draft_saving.edit_draft(
-            row.pk,
-            drafted(values, base if keep else blank_over(base)),
-            by=by,
-            at=clock.now(),
-            editions=self._editions(values),
-            note=values.get("note"),
-            name=values.get("name"),
-        )
-        return self._shown(edited)
-
-    def _publish(self) -> Response:
         row = self.get_object()
         values = self._validated(PublishRequest)
         configuration, findings = draft_saving.publish_draft(
             row.pk,
-            by=signed_in(self.request),
+            by=signed_in(request),
             at=clock.now(),
             editions=self._editions(values),
             note=values.get("note"),
@@ -173,17 +144,42 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         status = 201 if row.base_edition is None else 200
         return Response(body, status=status, headers={"ETag": etag_of(shown)})
 
-    def _rebase(self) -> Response:
+    @extend_schema(
+        operation_id="drafts_rebase", parameters=[IF_MATCH], request=RebaseRequest, responses=DraftSerializer
+    )
+    @action(detail=True, methods=["post"], serializer_class=RebaseRequest)
+    def rebase(self, request: Request, **_kwargs: str) -> Response:
+        """Take the newest revision as what the draft starts from; what it wants stays."""
         row = self.get_object()
         values = self._validated(RebaseRequest)
         based = draft_saving.rebase_draft(
             row.pk,
-            by=signed_in(self.request),
+            by=signed_in(request),
             at=clock.now(),
             editions=self._editions(values),
             onto=BasedOn(values.get("revision")),
         )
         return self._shown(based)
+
+    # --- Shared ------------------------------------------------------------------------------------------------
+
+    def _edit(self, *, keep: bool) -> Response:
+        row = self.get_object()
+        values = self._validated(DraftSerializer)
+        by = signed_in(self.request)
+        base = draft_in(row).edited_by(by)
+        editions = self._editions(values)
+        edited = draft_saving.edit_draft(
+            row.pk,
+            drafted(values, base if keep else blank_over(base)),
+            by=by,
+            at=clock.now(),
+            # Whatever it is meant for, it is made of what was just read.
+            editions={row.edition} if editions is None else editions,
+            note=values.get("note"),
+            name=values.get("name"),
+        )
+        return self._shown(edited)
 
     def _validated(self, kind: Any) -> dict[str, Any]:
         serializer = kind(data=self.request.data)
@@ -206,8 +202,14 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         return Response(body, status=status, headers={"ETag": etag_of(row, secrets_shown=self.secrets_shown)})
 
 
+@extend_schema_view(
+    **{
+        name: extend_schema(exclude=True)
+        for name in ("retrieve", "update", "partial_update", "destroy", "publish", "rebase")
+    }
+)
 class ConfigurationDraftViewSet(DraftViewSet):
-    """The drafts of one configuration, by its name."""
+    """The drafts of one configuration, by its name; single ones as under ``/drafts``, where they are documented."""
 
     right_to_create = "change"
 
@@ -220,11 +222,6 @@ class ConfigurationDraftViewSet(DraftViewSet):
     def list(self, request: Request, **_kwargs: str) -> Response:
         """The newest first, without what they want; none when there is no such configuration."""
         return super().list(request)
-
-    @extend_schema(operation_id="configurations_drafts_retrieve", parameters=[SECRETS])
-    def retrieve(self, request: Request, **_kwargs: str) -> Response:
-        """One draft, as under `/drafts`."""
-        return super().retrieve(request)
 
     @extend_schema(
         operation_id="configurations_drafts_create", request=DraftOfConfiguration, responses={201: DraftSerializer}
@@ -246,54 +243,20 @@ class ConfigurationDraftViewSet(DraftViewSet):
         )
         return self._shown(row, status=201)
 
-    @extend_schema(operation_id="configurations_drafts_update", parameters=[IF_MATCH])
-    def update(self, request: Request, **_kwargs: str) -> Response:
-        """Replace it, as under `/drafts`."""
-        return super().update(request)
-
-    @extend_schema(operation_id="configurations_drafts_partial_update", parameters=[IF_MATCH])
-    def partial_update(self, request: Request, **_kwargs: str) -> Response:
-        """Change it, as under `/drafts`."""
-        return super().partial_update(request)
-
-    @extend_schema(operation_id="configurations_drafts_destroy", parameters=[IF_MATCH])
-    def destroy(self, request: Request, **_kwargs: str) -> Response:
-        """Discard it."""
-        return super().destroy(request)
-
-    @extend_schema(
-        operation_id="configurations_drafts_publish",
-        parameters=[IF_MATCH],
-        request=PublishRequest,
-        responses={200: NewConfiguration, 201: NewConfiguration},
-    )
-    @action(detail=True, methods=["post"], serializer_class=PublishRequest)
-    def publish(self, request: Request, **_kwargs: str) -> Response:  # type: ignore[override]
-        """Publish it, as under `/drafts`."""
-        return self._publish()
-
-    @extend_schema(
-        operation_id="configurations_drafts_rebase",
-        parameters=[IF_MATCH],
-        request=RebaseRequest,
-        responses=DraftSerializer,
-    )
-    @action(detail=True, methods=["post"], serializer_class=RebaseRequest)
-    def rebase(self, request: Request, **_kwargs: str) -> Response:  # type: ignore[override]
-        """Base it on the newest revision, as under `/drafts`."""
-        return self._rebase()
-
     def _configuration(self, name: str) -> Configuration:
         """Raises `Configuration.DoesNotExist`."""
         visible = Configuration.objects.visible_to(self.request.user).select_related("current")
         return visible.get(name=name.replace("\x00", "\ufffd"))
 
 
-def _base(configuration: Configuration, revision: int | None) -> Base | None:
-    """What a draft that was written over ``revision`` starts from. Raises `StaleRevision` for one that never was."""
+def _base(configuration: Configuration, revision: int | None) -> Base:
+    """What a draft that was written over ``revision`` starts from, by default what was just read.
+
+    Raises `StaleRevision` for one that never was.
+    """
     present = Base.of(configuration)
     if revision is None or revision == present.revision:
-        return None
+        return present
     if revision > present.revision:
         raise StaleRevision(expected=revision, current=present.revision)
     # Which edition that was is not known; it is not the present one.

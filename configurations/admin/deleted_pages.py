@@ -46,16 +46,11 @@ class DeletedConfigurationAdmin(PortalAdmin):
     search_fields = ["name"]
     search_help_text = _("Name")
     list_per_page = 50
-    fields = [
-        "name",
-        "display_name_then",
-        "revision_then",
-        "deleted_by_name",
-        "deleted_at",
-        "revisions_then",
-        "files_then",
-    ]
-    readonly_fields = fields
+    # fmt: off
+    fields = readonly_fields = (
+        "name", "display_name_then", "revision_then", "deleted_by_name", "deleted_at", "revisions_then", "files_then",
+    )
+    # fmt: on
     actions = None
     change_form_template = "admin/configurations/deletedconfiguration/change_form.html"
     delete_confirmation_template = "admin/configurations/deletedconfiguration/delete.html"
@@ -125,7 +120,7 @@ class DeletedConfigurationAdmin(PortalAdmin):
     ) -> HttpResponse:
         """With the button that restores it, for those who may."""
         context = {"may_restore": self._may_restore(request), **(extra_context or {})}
-        return cast("HttpResponse", super().changeform_view(request, object_id, form_url, context))
+        return super().changeform_view(request, object_id, form_url, context)
 
     def restore(self, request: HttpRequest, pk: int) -> HttpResponse:
         """GET asks for the name, POST restores."""

@@ -37,11 +37,10 @@ _BODIES: dict[str, Any] = {
     "PUT /api/v1/configurations/{name}": {"raw_config": "a: 1\n", "match_all": True, "priority": -1},
     "POST /api/v1/configurations/{name}/rollback": {"revision": 1},
     "POST /api/v1/configurations/{name}/drafts": {"raw_config": "a: 1\n"},
-    **{
-        f"{method} /api/v1{above}/drafts/{{id}}{below}": {"edition": 1}
-        for above in ("", "/configurations/{name}")
-        for method, below in (("PUT", ""), ("PATCH", ""), ("POST", "/publish"), ("POST", "/rebase"))
-    },
+    "PUT /api/v1/drafts/{id}": {"raw_config": "a: 1\n", "edition": 1},
+    "PATCH /api/v1/drafts/{id}": {"edition": 1},
+    "POST /api/v1/drafts/{id}/publish": {"edition": 1},
+    "POST /api/v1/drafts/{id}/rebase": {"edition": 1},
     "POST /api/v1/drafts": {"name": "made-later", "raw_config": "a: 1\n"},
     "POST /api/v1/deleted-configurations/{id}/restore": {},
     "POST /api/v1/tokens": {"name": "made", "expires": "30d"},
