@@ -145,7 +145,7 @@ class DraftPages(PortalAdmin):
         name = saved.name if saved is not None else row.name if row is not None else ""
         others = ConfigurationDraft.objects.filter(name=name).listed() if name else []
         context: dict[str, Any] = {"saved": saved, "drafts": [each for each in others if each != saved]}
-        return context if saved is None else context | _compared(saved)
+        return context if saved is None else {**context, "check_now": True, **_compared(saved)}
 
     # --- Beside the form -----------------------------------------------------------------------------------------------
 
