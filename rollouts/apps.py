@@ -9,3 +9,10 @@ class RolloutsConfig(AppConfig):
 
     name = "rollouts"
     verbose_name = _("Rollouts")
+
+    def ready(self) -> None:
+        from agents.extensions import register_timeline_kind
+        from rollouts.timeline_kinds import PAUSE_KINDS
+
+        for kind in PAUSE_KINDS:
+            register_timeline_kind(kind)
