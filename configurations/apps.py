@@ -19,6 +19,7 @@ class ConfigurationsConfig(AppConfig):
         from configurations.opamp import ConfigurationOffer
         from configurations.services import targeting
         from configurations.services.staging import ConfigurationSubject
+        from configurations.timeline_kinds import PIN_KINDS
         from rollouts.subjects import register_subject
 
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
@@ -26,5 +27,7 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_placing(targeting.names_for)
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
+        for kind in PIN_KINDS:
+            extensions.register_timeline_kind(kind)
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())

@@ -80,7 +80,7 @@ class ConfigurationOffer(Offer):
                 # Before anything else is desired: it is about what was offered.
                 assigned.book(said, newest_revisions)
             if member.relabelled and targeting is not None:
-                event = assigned.assign(targeting.winner(member.agent.instance_uid, member.agent.labels))
+                event = assigned.assign(targeting.target_of(member.agent))
                 if event is not None:
                     member.events.append(event)
             if member.gained_capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:

@@ -24,6 +24,7 @@ from agents.services.arrivals import Lease
 from agents.services.leases import Claim
 from agents.services.processes import ProcessWatch
 from agents.services.quotas import Quotas
+from configurations.services import pinning
 from foundation import wakeups
 from foundation.clock import clock, read_database_clock
 from opamp_transport import metrics
@@ -281,9 +282,9 @@ class Runtime:
             await self.chore_threads.run(ticking.tick_all, clock.now())
 
     async def end_freezes(self) -> None:
-        """The leading process ends freezes and pauses whose time is over."""
-        if self.leads:
-            while await self.chore_threads.run(freezing.end_expired, clock.now()):
+        """The leading process ends freezes, pauses and pins whose time is over."""
+        for end in (freezing.end_expired, pinning.end_expired) if self.leads else ():
+            while await self.chore_threads.run(end, clock.now()):
                 pass
 
     async def collect_garbage(self) -> None:

@@ -1,5 +1,6 @@
 """The rows of this app, one file for each idea."""
 
+from configurations.models.pins import Pin, PinQuerySet, is_pinned, pinned_elsewhere
 from configurations.models.revisions import (
     NAME_PATTERN,
     RELEASE_SUBJECT,
@@ -19,9 +20,13 @@ __all__ = [
     "Assignment",
     "Configuration",
     "ConfigurationQuerySet",
+    "Pin",
+    "PinQuerySet",
     "Revision",
     "RevisionQuerySet",
     "TargetingGeneration",
     "files_from_json",
     "files_to_json",
+    "is_pinned",
+    "pinned_elsewhere",
 ]

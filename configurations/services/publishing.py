@@ -22,11 +22,20 @@ from agents.remote_config import RemoteConfig
 from agents.reports import AgentCapabilities
 from agents.shown import value_shown
 from configurations.checks import Finding, line_problem
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision, files_from_json, files_to_json
+from configurations.models import (
+    RELEASE_SUBJECT,
+    Assignment,
+    Configuration,
+    Revision,
+    files_from_json,
+    files_to_json,
+    is_pinned,
+)
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import NEVER_OFFERED
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import AlreadyReleased, NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from configurations.services.pinning import require_unpinned
 from configurations.services.targeting import (
     bump_generation,
     fresh_targeting,
@@ -261,10 +270,11 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: 
     """Delete a configuration with its revisions; returns how many agents that concerned.
 
     They get what matches them next, or keep what they run and show "unassigned".
-    Raises `Configuration.DoesNotExist`, `StaleRevision`, `StaleEdition`.
+    Raises `Configuration.DoesNotExist`, `StaleRevision`, `StaleEdition`, `StillPinned`.
     """
     hold_targeting(exclusive=True)
     configuration = _locked(name, based_on)
+    require_unpinned(configuration)
     concerned = lock_agents_of(configuration)
     accounts.record(
         by=by, verb="configuration.delete", target=configuration, name=name, data={"agents": len(concerned)}
@@ -397,7 +407,8 @@ def retarget(revision: Revision, at: datetime, *, to: Audience = EVERYONE, forme
 
 
 def concerned_by(revision: Revision) -> list[QuerySet[Agent]]:
-    """Sets of agents, which may overlap: those that run the configuration, and those that it may win now or could before.
+    """Sets of agents, which may overlap: those that run the configuration or are pinned to it, and those that it may win now or
+    could before.
 
     Before is what its other releases in force say: nobody else can be concerned.
     """
@@ -406,18 +417,19 @@ def concerned_by(revision: Revision) -> list[QuerySet[Agent]]:
     ]
     others = Revision.objects.released().filter(configuration=revision.configuration_id).exclude(pk=revision.pk)
     selectors = {each.parsed_selector() for each in (revision, *others) if each.enabled}
+    found.append(Agent.objects.filter(pin__configuration=revision.configuration_id).order_by())
     return found + [Agent.objects.filter(selector_condition(selector)).order_by() for selector in selectors]
 
 
 def _renew(revision: Revision, at: datetime) -> None:
     """New files for the agents that run this configuration already: set statements, whatever the size of the fleet.
 
-    Those for whom the general rule says something else than "pending" (they report this hash already, or cannot be
-    configured) are placed one by one.
+    Those for whom the general rule says something else than "pending" (they report this hash already, cannot be configured,
+    or are pinned, perhaps to another revision) are placed one by one.
     """
     everybody = lock_agents_of(revision.configuration)
     assigned = Agent.objects.filter(assignment__configuration=revision.configuration_id)
-    special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash)
+    special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash) | is_pinned()
     capable = list(
         assigned.exclude(special)
         .annotate(accepts=_bit(AgentCapabilities.ACCEPTS_REMOTE_CONFIG))

@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 
 from accounts import services as accounts
 from accounts.models import User
@@ -26,7 +26,7 @@ from foundation.messages import Message
 from rollouts.audiences import EVERYONE, Audience, Everyone, Instances, Matching, stored
 from rollouts.errors import FreezeRefused, NotFrozen
 from rollouts.events import FreezeEvent
-from rollouts.models import Freeze, FreezeGeneration
+from rollouts.models import Freeze, FreezeGeneration, Rollout
 from rollouts.reasons import checked_expiry, checked_reason
 
 # Of the fleet and of selectors; pauses are bounded by the number of agents.
@@ -72,7 +72,7 @@ class Freezes:
                 return freeze
         return None
 
-    def of_several(self, at: datetime) -> tuple[ActiveFreeze, ...]:
+    def shown(self, at: datetime) -> tuple[ActiveFreeze, ...]:
         """Those of the fleet or a selector at ``at``."""
         return tuple(freeze for freeze in self.several if not freeze.is_over(at))
 
@@ -97,9 +97,9 @@ def holding(agent: Agent, at: datetime) -> ActiveFreeze | None:
     return current_freezes().holding(agent, at)
 
 
-def active(at: datetime) -> tuple[ActiveFreeze, ...]:
-    """The freezes of the fleet and of selectors; while there is one, rollouts stay where they are."""
-    return current_freezes().of_several(at)
+def active() -> tuple[ActiveFreeze, ...]:
+    """The freezes of the fleet and of selectors that have not been ended; while there is one, rollouts stay where they are."""
+    return tuple(current_freezes().several)
 
 
 def _read(generation: UUID | None) -> Freezes:
@@ -271,9 +271,9 @@ def resume_agent(agent: Agent, *, by: User | None, at: datetime) -> None:
         raise NotFrozen(outcome.sample[0][1])
 
 
-def is_paused() -> Q:
-    """The agents that are paused, as a condition."""
-    return Q(pk__in=Freeze.objects.active().exclude(agent=None).values("agent"))
+def paused_keys() -> QuerySet[Freeze, int]:
+    """The keys of the agents that are paused, for a condition."""
+    return Freeze.objects.active().exclude(agent=None).order_by().values_list("agent_id", flat=True)
 
 
 # --- Shared --------------------------------------------------------------------------------------------------------
@@ -320,6 +320,10 @@ def _end(keys: Sequence[int], *, by: User | None, at: datetime) -> list[Freeze]:
             name_of = audience_name(row.parsed_audience())
             accounts.record(by=by, verb="freeze.end", target=row, name=name_of, data=_said(row))
     publish(FreezeEvent, [_event(row, ended=True, by=name, at=at) for row in rows])
+    if len(pauses) < len(rows):
+        # Rollouts stood still: the time that a gate allows begins anew.
+        running = Rollout.objects.filter(state=Rollout.State.RUNNING, stage_began_at__isnull=False)
+        running.update(stage_began_at=at, held_since=None, turn=F("turn") + 1)
     for agents in _held_by(rows):
         wakeups.wake(offers.pending_among(agents))
     return rows

@@ -11,15 +11,18 @@ from accounts.models import AuditEntry
 from agents.models import Agent, AgentEvent
 from agents.selectors import parse_label_query
 from configurations import opamp as offering
-from configurations.services.publishing import AT_ONCE, create_configuration, update_configuration
+from configurations.services.publishing import AT_ONCE, ReleasePlan, create_configuration, update_configuration
 from configurations.services.retrying import retry_offer
 from foundation import wakeups
+from foundation.messages import Message
 from rollouts.audiences import EVERYONE, Matching
 from rollouts.errors import FreezeRefused, NotFrozen
 from rollouts.events import FreezeEvent
-from rollouts.models import Freeze
+from rollouts.models import Freeze, Rollout
+from rollouts.policies import parse_policy
 from rollouts.reasons import InvalidExpiry, InvalidReason
-from rollouts.services import freezing
+from rollouts.services import freezing, ticking
+from rollouts.subjects import MemberState, subject_of
 from tests.rollouts.fleet import Fleet
 from tests.rollouts.test_rolling_out import AT, NEW, OLD, draft
 from tests.subscriptions import calls_with
@@ -124,7 +127,6 @@ def test_an_expired_freeze_holds_nobody_and_its_end_wakes_who_waited(fleet, woke
     assert woken == []
     after = AT + timedelta(minutes=5)
     # By the clock, before anybody ended it.
-    assert freezing.active(after) == ()
     fleet.at = after
     fleet.wake([fleet.agents[0]])
     assert fleet.agents[0].latest == NEW
@@ -155,11 +157,11 @@ def test_the_same_agents_are_frozen_once(fleet, alice):
     freeze()
     with pytest.raises(FreezeRefused):
         freeze()
-    assert [each.audience for each in freezing.active(AT)] == [EVERYONE, EUROPE]
+    assert [each.audience for each in freezing.active()] == [EVERYONE, EUROPE]
     assert freezing.end_all(by=alice, at=AT) == 2
     with pytest.raises(NotFrozen):
         freezing.end_freeze(first.pk, by=alice, at=AT)
-    assert freezing.active(AT) == ()
+    assert freezing.active() == ()
 
 
 def test_there_are_two_hundred_at_most(monkeypatch):
@@ -211,3 +213,37 @@ def test_a_batch_that_has_nothing_to_offer_does_not_ask_for_freezes(fleet, monke
     fleet.wake()
     assert asked == [None]
     assert fleet.offered(NEWEST) == {agent.uid for agent in fleet.agents}
+
+
+def test_a_rollout_stands_still_in_a_freeze_and_its_gate_gets_its_time_anew(fleet):
+    policy = parse_policy({"stages": [{"count": 1}], "gate": {"timeout_seconds": 60}})
+    update_configuration("c", draft(NEW), by=None, at=AT, force=True, plan=ReleasePlan(policy))
+    frozen = freeze(EUROPE, expires_at=AT + timedelta(minutes=10))
+    much_later = AT + timedelta(minutes=10)
+    for at in (AT, much_later):
+        ticking.tick_all(at)
+        rollout = Rollout.objects.get()
+        assert (rollout.state, rollout.stage) == ("running", 0)
+        assert "release party" in str(Message.from_json(rollout.reasons[0]))
+    assert freezing.end_expired(much_later) == 1
+    ticking.tick_all(much_later + timedelta(seconds=59))
+    assert Rollout.objects.get().state == "running"
+    assert not Freeze.objects.get(pk=frozen.pk).is_active
+    ticking.tick_all(much_later + timedelta(seconds=61))
+    assert Rollout.objects.get().state == "paused"
+
+
+def test_a_paused_agent_does_not_hold_a_rollout_up(fleet):
+    policy = parse_policy({"stages": [{"count": 4}]})
+    held = fleet.agents[0]
+    freezing.pause_agent(row(held), reason="r", by=None, at=AT)
+    update_configuration("c", draft(NEW), by=None, at=AT, force=True, plan=ReleasePlan(policy))
+    fleet.wake()
+    fleet.answer(fleet.agents[1:])
+    rollout = Rollout.objects.get()
+    members = {member.instance_uid: member.state for member in subject_of(rollout).members(rollout)}
+    assert members[held.uid] is MemberState.HELD
+    assert subject_of(rollout).counts(rollout).held == 1
+    ticking.tick_all(AT)
+    ticking.tick_all(AT + timedelta(hours=1))
+    assert Rollout.objects.get().state == "finished"
