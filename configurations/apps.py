@@ -14,8 +14,10 @@ class ConfigurationsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import extensions
+        from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
-        from configurations import panels
+        from configurations import panels, pins_shown
+        from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
         from configurations.services import targeting
         from configurations.services.staging import ConfigurationSubject
@@ -29,5 +31,8 @@ class ConfigurationsConfig(AppConfig):
         panels.register()
         for kind in PIN_KINDS:
             extensions.register_timeline_kind(kind)
+        extensions.register_marking(pins_shown.pin_marks)
+        extensions.register_heading(pins_shown.pin_heading)
+        register_agent_filter("pinned", pinned_keys, help_text="Pinned: they run what a person chose for them.")
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())

@@ -1,6 +1,6 @@
 """The rows of this app, one file for each idea."""
 
-from configurations.models.pins import Pin, PinQuerySet, is_pinned, pinned_elsewhere
+from configurations.models.pins import Pin, PinQuerySet, pinned_elsewhere, pinned_keys
 from configurations.models.revisions import (
     NAME_PATTERN,
     RELEASE_SUBJECT,
@@ -27,6 +27,6 @@ __all__ = [
     "TargetingGeneration",
     "files_from_json",
     "files_to_json",
-    "is_pinned",
     "pinned_elsewhere",
+    "pinned_keys",
 ]

@@ -60,9 +60,9 @@ class Pin(models.Model):
         return f"{self.agent_id}: {self.configuration_id} {self.revision_id or ''}".strip()
 
 
-def is_pinned() -> Q:
-    """The agents that are pinned, as a condition."""
-    return Q(pk__in=Pin.objects.order_by().values("agent"))
+def pinned_keys() -> models.QuerySet[Pin, int]:
+    """The keys of the agents that are pinned, for a condition."""
+    return Pin.objects.order_by().values_list("agent_id", flat=True)
 
 
 def pinned_elsewhere(name: str) -> Q:

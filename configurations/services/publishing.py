@@ -29,7 +29,7 @@ from configurations.models import (
     Revision,
     files_from_json,
     files_to_json,
-    is_pinned,
+    pinned_keys,
 )
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import NEVER_OFFERED
@@ -429,7 +429,7 @@ def _renew(revision: Revision, at: datetime) -> None:
     """
     everybody = lock_agents_of(revision.configuration)
     assigned = Agent.objects.filter(assignment__configuration=revision.configuration_id)
-    special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash) | is_pinned()
+    special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash) | Q(pk__in=pinned_keys())
     capable = list(
         assigned.exclude(special)
         .annotate(accepts=_bit(AgentCapabilities.ACCEPTS_REMOTE_CONFIG))
