@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from agents.models import Agent
-from configurations.models import Pin
+from configurations.api_desired import PinSerializer
 from configurations.services import pinning
 from foundation.api_input import NoBody, StrictSerializer, Text, Whole
 from foundation.api_query import DeclaredQuery
@@ -24,19 +24,6 @@ from foundation.clock import clock
 from rollouts.reasons import LONGEST_REASON
 
 _INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
-
-
-class PinSerializer(serializers.ModelSerializer[Pin]):
-    """What an agent is pinned to; ``revision`` is ``null`` when it follows the configuration."""
-
-    configuration = serializers.CharField(source="configuration.name")
-    revision = serializers.IntegerField(source="revision.number", allow_null=True, default=None)
-    pinned_by = serializers.CharField(source="pinned_by_name")
-
-    class Meta:
-        model = Pin
-        fields = ["configuration", "revision", "reason", "pinned_by", "pinned_at", "expires_at"]
-        read_only_fields = fields
 
 
 class PinRequest(StrictSerializer):
