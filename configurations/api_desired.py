@@ -119,7 +119,7 @@ class DesiredSerializer(AssignmentSerializer):
     candidates = serializers.SerializerMethodField()
 
     class Meta(AssignmentSerializer.Meta):
-        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "advice", "pin", "held", "candidates"]
+        fields = [*AssignmentSerializer.Meta.fields, "name", "reason", "running", "advice", "pin", "held", "candidates"]
         read_only_fields = fields
 
     @extend_schema_field(RunningSerializer(allow_null=True))

@@ -12,9 +12,11 @@ from django.utils.translation import gettext_lazy
 
 from agents.extensions import Mark, PagePart
 from agents.models import Agent
-from configurations.models import Pin
+from configurations.models import Configuration, Pin
 from rollouts.freezes_shown import moment, until_words
 
+# Of a configuration's pinned agents so many are shown.
+_MOST = 50
 # As over REST.
 PIN_RIGHTS = ("agents.change_agent", "configurations.view_configuration")
 
@@ -22,6 +24,12 @@ PIN_RIGHTS = ("agents.change_agent", "configurations.view_configuration")
 def pin_of(agent: Agent) -> Pin | None:
     """The agent's pin."""
     return Pin.objects.filter(agent=agent).select_related("configuration", "revision").defer("revision__files").first()
+
+
+def pins_to(configuration: Configuration) -> list[tuple[Agent, str]]:
+    """Some of the agents that are pinned to a configuration or a revision of it, each with why."""
+    rows = configuration.pins.select_related("agent", "configuration", "revision").defer("revision__files")
+    return [(pin.agent, pin_words(pin)) for pin in rows[:_MOST]]
 
 
 def pinned_to(pin: Pin) -> str:

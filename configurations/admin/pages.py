@@ -41,6 +41,7 @@ from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
 from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
 from configurations.outcome import AssignmentStatus
+from configurations.pins_shown import pins_to
 from configurations.services import publishing
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.edit_errors import StaleEdition, StaleRevision
@@ -367,6 +368,7 @@ def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, An
     """What changes by itself on the page."""
     return {
         "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
+        "pins": pins_to(row) if request.user.has_perm("agents.view_agent") else [],
         "most_agents": _AGENTS,
     }
 
