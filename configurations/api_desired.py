@@ -10,6 +10,7 @@ from rest_framework import serializers
 from agents.api_serializers import ReportedText
 from configurations.advice import advice_on
 from configurations.models import Assignment, Pin, Revision
+from configurations.pending_stages import WaitsFor, waits_for
 from configurations.pins_shown import pin_of
 from configurations.targets import running, why
 from foundation.api_input import Said
@@ -79,6 +80,16 @@ class RunningSerializer(serializers.ModelSerializer[Revision]):
         read_only_fields = fields
 
 
+class WaitsForSerializer(serializers.Serializer[WaitsFor]):
+    """A rollout that has yet to come to the agent."""
+
+    rollout = serializers.IntegerField(source="rollout.pk")
+    configuration = serializers.CharField(source="rollout.name")
+    revision = serializers.IntegerField(source="rollout.version_number")
+    state = serializers.CharField(source="rollout.state")
+    stage = serializers.IntegerField(help_text="The agent's, from 1.")
+
+
 class PinSerializer(serializers.ModelSerializer[Pin]):
     """What an agent is pinned to; ``revision`` is ``null`` when it follows the configuration."""
 
@@ -117,9 +128,12 @@ class DesiredSerializer(AssignmentSerializer):
     pin = serializers.SerializerMethodField()
     held = serializers.SerializerMethodField()
     candidates = serializers.SerializerMethodField()
+    waits_for = serializers.SerializerMethodField()
 
     class Meta(AssignmentSerializer.Meta):
-        fields = [*AssignmentSerializer.Meta.fields, "name", "reason", "running", "advice", "pin", "held", "candidates"]
+        fields = [
+            *AssignmentSerializer.Meta.fields, "name", "reason", "running", "advice", "pin", "held", "waits_for", "candidates",
+        ]  # fmt: skip
         read_only_fields = fields
 
     @extend_schema_field(RunningSerializer(allow_null=True))
@@ -144,6 +158,11 @@ class DesiredSerializer(AssignmentSerializer):
         """What keeps offers back now."""
         held = holding(assignment.agent, clock.now())
         return None if held is None else dict(HeldSerializer(held).data)
+
+    @extend_schema_field(WaitsForSerializer(many=True))
+    def get_waits_for(self, assignment: Assignment) -> list[dict[str, Any]]:
+        """Rollouts that have yet to come to it, each with the agent's stage."""
+        return [dict(WaitsForSerializer(each).data) for each in waits_for(assignment.agent)]
 
     @extend_schema_field(CandidateSerializer(many=True))
     def get_candidates(self, assignment: Assignment) -> list[dict[str, Any]]:

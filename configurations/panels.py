@@ -14,6 +14,7 @@ from configurations.advice import advice_on
 from configurations.differences import compared_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
+from configurations.pending_stages import waits_for
 from configurations.pins_shown import pin_of, pin_words
 from configurations.targets import running, why
 from foundation.clock import clock
@@ -38,6 +39,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "candidates": why(agent),
         "pin": pin_words(pin) if pin else "",
         "held": held_words(held) if held else "",
+        "waits": waits_for(agent),
         "may_retry": request.user.has_perms(RETRY_RIGHTS),
     }
 

@@ -39,7 +39,7 @@ from configurations.admin.forms import (
 from configurations.admin.live import LivePreviews
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
-from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
+from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, ConfigurationQuerySet, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.pins_shown import pins_to
 from configurations.services import publishing
@@ -49,6 +49,8 @@ from configurations.services.publishing import BasedOn
 from foundation.clock import clock
 from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself
+from rollouts.errors import RolloutRunning
+from rollouts.models import Rollout
 
 _REVISIONS = 20
 _AGENTS = 100
@@ -179,7 +181,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         """Should somebody publish between the form's checks and the saving, the checks run again and say so."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
-        except (StaleRevision, StaleEdition, InvalidConfiguration):
+        except (StaleRevision, StaleEdition, InvalidConfiguration, RolloutRunning):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def render_change_form(
@@ -203,6 +205,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
                 "admin/configurations/configuration/live.html",
                 {"row": row, **_assignments_shown(request, row)},
             )
+        # A rollout that stands in the way is said on the confirmation page, where it can be ended.
         asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE)
         if asked and not form.errors and form.found is not None:
             return self.confirmation(request, form, row)
@@ -262,7 +265,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         )
         context |= {
             "title": _("Publish %(name)s?") % {"name": row or form.cleaned_data["name"]},
-            "carried": typed_count.carried(request.POST, without=["stage"]),
+            "carried": typed_count.carried(request.POST, without=["stage", *form.release.sent_names()]),
             "stage_field": "stage",
             "back": True,
             "refusal": form.refusal,
@@ -271,6 +274,10 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
             "submit": ngettext("Publish (%(count)d agent)", "Publish (%(count)d agents)", form.changing)
             % {"count": form.changing},
         }
+        if form.effect is None or form.effect.makes_revision:
+            context |= confirmation_page.release_context(
+                form.release, draft, row=row, name=row.name if row else form.cleaned_data["name"]
+            )
         return self.confirm_page(request, row, context)
 
     def save_model(
@@ -284,6 +291,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
             "at": clock.now(),
             "note": values.get("note") or "",
             "force": values.get("force", False),
+            "plan": filled.plan(),
         }
         draft = filled.draft()
         if change:
@@ -302,6 +310,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
     def _say_saved(self, request: HttpRequest, row: Configuration, form: ConfigurationForm) -> None:
         number = row.current.number if row.current else 0
         text = _("Revision %(number)d of %(name)s is published.")
+        if form.release.policy is not None:
+            text = _("Revision %(number)d of %(name)s is rolled out in stages.")
         if form.effect is not None and not form.effect.makes_revision:
             text = _("%(name)s is saved; its revision is still %(number)d.")
         self.message_user(request, text % {"number": number, "name": row}, messages.SUCCESS)
@@ -367,6 +377,7 @@ def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
 def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, Any]:
     """What changes by itself on the page."""
     return {
+        "rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
         "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
         "pins": pins_to(row) if request.user.has_perm("agents.view_agent") else [],
         "most_agents": _AGENTS,

@@ -1,8 +1,12 @@
-"""The admin of what this app keeps: `freezes` is the page that freezes and pauses, `holding_forms` why and until when."""
+"""Rollouts in the admin: `rollout_pages` is the list and the page of one, `forms` the question how something goes out.
+
+`freezes` is the page that freezes and pauses, `holding_forms` asks why and for how long.
+"""
 
 from rollouts.admin import agent_actions
 from rollouts.admin.freezes import FreezeAdmin
+from rollouts.admin.rollout_pages import RolloutAdmin
 
-__all__ = ["FreezeAdmin"]
+__all__ = ["FreezeAdmin", "RolloutAdmin"]
 
 agent_actions.register()
