@@ -16,10 +16,11 @@ class ConfigurationsConfig(AppConfig):
         from agents import extensions
         from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
+        from agents.services.retention import register_pruned_kind
         from configurations import panels, pins_shown
         from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
-        from configurations.services import targeting
+        from configurations.services import overdue, targeting
         from configurations.services.staging import ConfigurationSubject
         from configurations.timeline_kinds import PIN_KINDS
         from rollouts.subjects import register_subject
@@ -36,3 +37,5 @@ class ConfigurationsConfig(AppConfig):
         register_agent_filter("pinned", pinned_keys, help_text="Pinned: they run what a person chose for them.")
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())
+        for kind in overdue.KINDS:
+            register_pruned_kind(kind)

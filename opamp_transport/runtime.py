@@ -283,7 +283,7 @@ class Runtime:
 
     async def end_freezes(self) -> None:
         """The leading process ends freezes, pauses and pins whose time is over."""
-        for end in (freezing.end_expired, pinning.end_expired) if self.leads else ():
+        for end in (freezing.end_expired, pinning.end_expired_pins) if self.leads else ():
             while await self.chore_threads.run(end, clock.now()):
                 pass
 
@@ -307,7 +307,7 @@ class Runtime:
                 "nothing is pruned: the clock is in doubt", extra={"clock": at.isoformat(), "jumped": jumped}
             )
             return
-        for kind in retention.PrunedKind:
+        for kind in retention.pruned_kinds():
             steps = retention.prune(kind, at=at)
             while True:
                 deleted: int = await self.chore_threads.run(next, steps, 0)

@@ -128,7 +128,7 @@ def unpin_agent(agent: Agent, *, by: User | None, at: datetime) -> None:
         raise PinRefused(outcome.sample[0][1])
 
 
-def end_expired(at: datetime) -> int:
+def end_expired_pins(at: datetime) -> int:
     """End the pins whose time is over; returns how many. The leading process calls it now and then."""
     if not Pin.objects.expired(at).exists():
         return 0

@@ -3,10 +3,10 @@
 `freezes` is the page that freezes and pauses, `holding_forms` asks why and for how long.
 """
 
-from rollouts.admin import agent_actions
+from rollouts.admin import pausing
 from rollouts.admin.freezes import FreezeAdmin
 from rollouts.admin.rollout_pages import RolloutAdmin
 
 __all__ = ["FreezeAdmin", "RolloutAdmin"]
 
-agent_actions.register()
+pausing.register()

@@ -157,8 +157,8 @@ def test_a_pin_ends_by_itself(fleet, monkeypatch):
     fleet.answer(fleet.agents)
     woken: list[Any] = []
     monkeypatch.setattr(wakeups, "wake", woken.extend)
-    assert pinning.end_expired(AT + timedelta(minutes=59)) == 0
-    assert pinning.end_expired(AT + timedelta(hours=1)) == 1
+    assert pinning.end_expired_pins(AT + timedelta(minutes=59)) == 0
+    assert pinning.end_expired_pins(AT + timedelta(hours=1)) == 1
     assert woken == [fleet.agents[0].uid]
     fleet.wake()
     assert fleet.agents[0].latest == NEW
