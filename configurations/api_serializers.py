@@ -25,6 +25,7 @@ from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
 from configurations.services.publishing import ReleasePlan
 from configurations.targets import running, why
+from configurations.waiting import WaitsFor, waits_for
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
 from foundation.languages import in_readers_language
 from rollouts.api_serializers import PolicyField, RolloutSummary
@@ -294,6 +295,16 @@ class RunningSerializer(serializers.ModelSerializer[Revision]):
         read_only_fields = fields
 
 
+class WaitsForSerializer(serializers.Serializer[WaitsFor]):
+    """A rollout that has yet to come to the agent."""
+
+    rollout = serializers.IntegerField(source="rollout.pk")
+    configuration = serializers.CharField(source="rollout.name")
+    revision = serializers.IntegerField(source="rollout.version_number")
+    state = serializers.CharField(source="rollout.state")
+    stage = serializers.IntegerField(help_text="The agent's, from 1.")
+
+
 class DesiredSerializer(AssignmentSerializer):
     """What an agent should run, and why."""
 
@@ -301,9 +312,10 @@ class DesiredSerializer(AssignmentSerializer):
     running = serializers.SerializerMethodField()
     advice = serializers.SerializerMethodField()
     candidates = serializers.SerializerMethodField()
+    waits_for = serializers.SerializerMethodField()
 
     class Meta(AssignmentSerializer.Meta):
-        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "advice", "candidates"]
+        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "advice", "candidates", "waits_for"]
         read_only_fields = fields
 
     @extend_schema_field(RunningSerializer(allow_null=True))
@@ -316,6 +328,11 @@ class DesiredSerializer(AssignmentSerializer):
         """What may be done about the agent's answer, in the reader's language."""
         advice = advice_on(assignment.agent, assignment)
         return None if advice is None else in_readers_language(advice)
+
+    @extend_schema_field(WaitsForSerializer(many=True))
+    def get_waits_for(self, assignment: Assignment) -> list[dict[str, Any]]:
+        """Rollouts that have yet to come to it, each with the agent's stage."""
+        return [dict(WaitsForSerializer(each).data) for each in waits_for(assignment.agent)]
 
     @extend_schema_field(CandidateSerializer(many=True))
     def get_candidates(self, assignment: Assignment) -> list[dict[str, Any]]:

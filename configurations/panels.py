@@ -15,6 +15,7 @@ from configurations.differences import compared_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
 from configurations.targets import running, why
+from configurations.waiting import waits_for
 
 # As over REST.
 RETRY_RIGHTS = ("agents.change_agent", "configurations.view_configuration")
@@ -31,6 +32,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "running": running(agent) if agent.config_failed else None,
         "advice": advice_on(agent, assignment),
         "candidates": why(agent),
+        "waits": waits_for(agent),
         "may_retry": request.user.has_perms(RETRY_RIGHTS),
     }
 

@@ -23,11 +23,12 @@ from configurations.previewing import Preview, preview
 from configurations.services.draft_errors import StaleDraft, configuration_deleted
 from configurations.services.draft_saving import draft_in, savable
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
-from configurations.services.publishing import Effect, effect_of
+from configurations.services.publishing import Effect, ReleasePlan, default_policy, effect_of
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message
 from foundation.nesting import MAX_DEPTH, NestedTooDeep, check_json, check_yaml
+from rollouts.admin.forms import AT_ONCE, ReleaseForm
 
 _MAX_SELECTOR = 65_536
 EDIT, PUBLISH, ADD_FILE = "edit", "publish", "add_file"
@@ -155,6 +156,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         self.stage = "" if data is None else data.get("stage", "")
         present = draft_of(self.instance) if self.instance.pk else Draft()
         self.base = (present if self.saved is None else draft_in(self.saved)).edited_by(self.editor)
+        self.release = ReleaseForm(data, default=default_policy(self.instance))
         self.file_forms = FileForms(data, self.base, more=self.stage == ADD_FILE)
         if self.instance.pk and "expected_revision" in self.fields:
             current = self.instance.current
@@ -176,7 +178,12 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             return False
         posted = self.data if isinstance(self.data, QueryDict) else QueryDict()
         self.refusal = typed_count.problem_of(posted, self.changing)
-        return self.refusal is None
+        return self.release.is_usable and self.refusal is None
+
+    def plan(self) -> ReleasePlan:
+        """How it is to be released; the form has been found valid."""
+        replace = self.release.is_bound and self.release.cleaned_data["replace"]
+        return ReleasePlan(self.release.policy, replace=replace)
 
     @property
     def new_files(self) -> bool:
@@ -205,7 +212,15 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             enabled=bool(values.get("enabled")),
             selector=values.get("selector") or {},
             match_all=bool(values.get("match_all")),
+            rollout_policy=self._policy_to_keep(),
         )
+
+    def _policy_to_keep(self) -> Any:
+        """What later revisions go out by: the way that was chosen now, if it is to be remembered."""
+        chosen = self.release
+        if not (chosen.is_bound and chosen.is_valid() and chosen.cleaned_data["remember"]):
+            return self.base.rollout_policy
+        return AT_ONCE if chosen.policy is None else chosen.policy.as_json()
 
     def clean(self) -> dict[str, Any]:
         """Have the service judge the draft; its messages go to their fields."""

@@ -28,6 +28,7 @@ from agents.selectors import InvalidSelector, Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
 from configurations.admin import confirmation_page
+from configurations.admin.below_form import assignments_shown, revisions_shown
 from configurations.admin.draft_pages import DraftPages, draft_pill
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
@@ -41,8 +42,12 @@ from configurations.admin.forms import (
 from configurations.admin.live import LivePreviews
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
-from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision, drafts_of_each
-from configurations.outcome import AssignmentStatus
+from configurations.models import (
+    Configuration,
+    ConfigurationQuerySet,
+    Revision,
+    drafts_of_each,
+)
 from configurations.services import publishing
 from configurations.services.draft_errors import DraftOutdated, StaleDraft
 from configurations.services.drafts import InvalidConfiguration
@@ -51,9 +56,8 @@ from configurations.services.publishing import BasedOn
 from foundation.clock import clock
 from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself
+from rollouts.errors import RolloutRunning
 
-_REVISIONS = 20
-_AGENTS = 100
 _SAMPLED_FOR_KEYS = 200
 _MESSAGES = 20
 
@@ -186,7 +190,7 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
                 return saved
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
-        except (StaleRevision, StaleEdition, StaleDraft, DraftOutdated, InvalidConfiguration):
+        except (StaleRevision, StaleEdition, StaleDraft, DraftOutdated, InvalidConfiguration, RolloutRunning):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def render_change_form(
@@ -208,8 +212,9 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
             return TemplateResponse(
                 request,
                 "admin/configurations/configuration/live.html",
-                {"row": row, **_assignments_shown(request, row)},
+                {"row": row, **assignments_shown(request, row)},
             )
+        # A rollout that stands in the way is said on the confirmation page, where it can be ended.
         asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE, *DRAFT_STAGES)
         if asked and not form.errors and form.found is not None:
             return self.confirmation(request, form, row)
@@ -253,8 +258,8 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
             if base is not None:
                 context["meanwhile"] = confirmation_page.revision_difference(base, row.current)
         return context | {
-            "revisions": _revisions_of(row),
-            **_assignments_shown(request, row),
+            "revisions": revisions_shown(row),
+            **assignments_shown(request, row),
             "may_reveal": row.current is not None and may_reveal(request.user),
         }
 
@@ -271,7 +276,7 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
         )
         context |= {
             "title": _("Publish %(name)s?") % {"name": row or form.cleaned_data["name"]},
-            "carried": typed_count.carried(request.POST, without=["stage"]),
+            "carried": typed_count.carried(request.POST, without=["stage", *form.release.sent_names()]),
             "stage_field": "stage",
             "back": True,
             "refusal": form.refusal,
@@ -280,6 +285,10 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
             "submit": ngettext("Publish (%(count)d agent)", "Publish (%(count)d agents)", form.changing)
             % {"count": form.changing},
         }
+        if form.effect is None or form.effect.makes_revision:
+            context |= confirmation_page.release_context(
+                form.release, draft, row=row, name=row.name if row else form.cleaned_data["name"]
+            )
         return self.confirm_page(request, row, context)
 
     def save_model(
@@ -293,6 +302,7 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
             "at": clock.now(),
             "note": values.get("note") or "",
             "force": values.get("force", False),
+            "plan": filled.plan(),
         }
         draft = filled.draft()
         if filled.saved is not None:
@@ -313,6 +323,8 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
     def _say_saved(self, request: HttpRequest, row: Configuration, form: ConfigurationForm) -> None:
         number = row.current.number if row.current else 0
         text = _("Revision %(number)d of %(name)s is published.")
+        if form.release.policy is not None:
+            text = _("Revision %(number)d of %(name)s is rolled out in stages.")
         if form.effect is not None and not form.effect.makes_revision:
             text = _("%(name)s is saved; its revision is still %(number)d.")
         self.message_user(request, text % {"number": number, "name": row}, messages.SUCCESS)
@@ -365,29 +377,3 @@ def _rows_typed(form: ConfigurationForm) -> list[dict[str, Any]] | None:
         return selector_rows(selector_of(shown if isinstance(shown, str) else json.dumps(shown), match_all=False))
     except InvalidSelector:
         return None
-
-
-def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
-    """The newest revisions, each with its difference to the one before."""
-    rows = list(row.revisions.defer("files")[: _REVISIONS + 1])
-    return [
-        {"revision": new, "difference": confirmation_page.revision_difference(old, new)}
-        for new, old in zip(rows, [*rows[1:], None], strict=True)
-    ][:_REVISIONS]
-
-
-def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, Any]:
-    """What changes by itself on the page."""
-    return {
-        "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
-        "most_agents": _AGENTS,
-    }
-
-
-def _assignments_of(row: Configuration) -> list[Assignment]:
-    """Some of the agents that should run it, failures first."""
-    rows = row.assignments.select_related("agent").order_by("agent_id")
-    failed = AssignmentStatus.FAILED.value
-    found = list(rows.filter(status=failed)[:_AGENTS])
-    found += rows.exclude(status=failed)[: _AGENTS - len(found)]
-    return found

@@ -16,7 +16,8 @@ from configurations.models import Configuration, DeletedConfiguration, Revision,
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.edit_errors import NameTaken
 from configurations.services.keeping_deleted import DeletedGone
-from configurations.services.publishing import RESERVED_NAMES, add_revision, release
+from configurations.services.publishing import RESERVED_NAMES, add_revision
+from configurations.services.releasing import release
 from configurations.services.targeting import hold_targeting
 from foundation.messages import Message
 from rollouts.audiences import EVERYONE
