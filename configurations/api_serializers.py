@@ -20,15 +20,15 @@ from agents.shown import files_shown
 from configurations.advice import advice_on
 from configurations.checks import Finding
 from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
+from configurations.pending_stages import WaitsFor, waits_for
 from configurations.previewing import Preview, PreviewAgent, Rival, Taken
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
 from configurations.services.publishing import ReleasePlan
 from configurations.targets import running, why
-from configurations.waiting import WaitsFor, waits_for
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
 from foundation.languages import in_readers_language
-from rollouts.api_serializers import PolicyField, RolloutSummary
+from rollouts.api_serializers import PolicyField, RolloutSummary, active_rollouts
 from rollouts.policies import parse_policy
 
 
@@ -125,6 +125,10 @@ class ConfigurationSerializer(StrictSerializer):
     def to_representation(self, instance: Configuration) -> dict[str, Any]:
         """The contract's fields."""
         current = instance.current
+        # A list asks for those of all its rows at once.
+        known = self.context.get("rollouts")
+        rollouts = active_rollouts(RELEASE_SUBJECT, [instance.pk]) if known is None else known
+        rollout = rollouts.get(instance.pk)
         files = dict(current.files) if current else {}
         if not shows_secrets(self):
             files = files_shown(files)
@@ -141,7 +145,7 @@ class ConfigurationSerializer(StrictSerializer):
             "priority": instance.priority,
             "enabled": instance.enabled,
             "rollout_policy": instance.rollout_policy,
-            "rollout": RolloutSummary.of(RELEASE_SUBJECT, instance.pk),
+            "rollout": None if rollout is None else dict(RolloutSummary(rollout).data),
             "revision": current.number if current else 0,
             "config_hash": current.hash if current else "",
             "matched_agents": getattr(instance, "matched_agents", 0),

@@ -14,8 +14,8 @@ from configurations.advice import advice_on
 from configurations.differences import compared_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
+from configurations.pending_stages import waits_for
 from configurations.targets import running, why
-from configurations.waiting import waits_for
 
 # As over REST.
 RETRY_RIGHTS = ("agents.change_agent", "configurations.view_configuration")

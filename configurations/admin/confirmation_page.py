@@ -17,8 +17,8 @@ from configurations.previewing import Preview, planned, successors
 from configurations.services.drafts import Draft, InvalidConfiguration
 from foundation.languages import in_readers_language
 from foundation.messages import Message
+from rollouts.admin.descriptions import stage_words
 from rollouts.admin.forms import ReleaseForm
-from rollouts.admin.words import stage_words
 from rollouts.models import Rollout
 
 _MOST_SOURCES = 5

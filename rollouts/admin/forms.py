@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from foundation.languages import in_readers_language
-from rollouts.admin.words import policy_words, stage_typed, stages_typed
+from rollouts.admin.descriptions import policy_words, stage_typed, stages_typed
 from rollouts.errors import InvalidPolicy
 from rollouts.gates import StageGate
 from rollouts.policies import CANARY, OnFailure, Policy, parse_policy

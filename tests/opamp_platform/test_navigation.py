@@ -19,12 +19,6 @@ LISTS = {
 }
 
 
-@pytest.fixture
-def signed_in(client: Any, alice: Any) -> Any:
-    client.force_login(alice)
-    return client
-
-
 def shown(client: Any, path: str, **extra: Any) -> str:
     answer = client.get(path, **extra)
     assert answer.status_code == 200

@@ -23,7 +23,7 @@ from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message
 from foundation.refreshing import refreshes_itself
-from rollouts.admin.words import gate_words, policy_words, stage_words
+from rollouts.admin.descriptions import gate_words, policy_words, stage_words
 from rollouts.models import Rollout
 from rollouts.progress import StagedMember, StageProgress, members_page, progress_of, staged_members
 from rollouts.services import rolling_out
