@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from agents.admin import typed_count
 from agents.remote_config import RemoteConfig
-from agents.selectors import InvalidSelector, Selector, parse_selector
+from agents.selectors import InvalidSelector, Operator, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import Preview, preview
@@ -154,9 +154,9 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             kwargs["initial"] = {**(kwargs.get("initial") or {}), **_as_saved(self.saved)}
         super().__init__(data, *args, **kwargs)
         self.stage = "" if data is None else data.get("stage", "")
+        self.release = ReleaseForm(data, default=default_policy(self.instance))
         present = draft_of(self.instance) if self.instance.pk else Draft()
         self.base = (present if self.saved is None else draft_in(self.saved)).edited_by(self.editor)
-        self.release = ReleaseForm(data, default=default_policy(self.instance))
         self.file_forms = FileForms(data, self.base, more=self.stage == ADD_FILE)
         if self.instance.pk and "expected_revision" in self.fields:
             current = self.instance.current
@@ -318,3 +318,24 @@ def whole_number(text: str) -> int:
         return max(min(int(text), 2**31 - 1), -(2**31))
     except ValueError:
         return 0
+
+
+OPERATOR_WORDS = {
+    Operator.IN: _("is one of"),
+    Operator.NOT_IN: _("is none of"),
+    Operator.EXISTS: _("exists"),
+    Operator.DOES_NOT_EXIST: _("does not exist"),
+    Operator.GT: _("is a later version than"),
+    Operator.LT: _("is an earlier version than"),
+}
+
+
+def rows_typed(form: ConfigurationForm) -> list[dict[str, Any]] | None:
+    """The clauses of what the form shows; ``None`` when that is no selector, so that it stays raw text."""
+    if "selector" not in form.fields:
+        return None
+    shown = form["selector"].value()
+    try:
+        return selector_rows(selector_of(shown if isinstance(shown, str) else json.dumps(shown), match_all=False))
+    except InvalidSelector:
+        return None

@@ -24,30 +24,32 @@ from accounts.base_admin import PortalChangeList
 from accounts.models import User
 from agents.admin import facets, typed_count
 from agents.models import Agent
-from agents.selectors import InvalidSelector, Operator
+from agents.selectors import Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
 from configurations.admin import confirmation_page
-from configurations.admin.below_form import assignments_shown, revisions_shown
 from configurations.admin.draft_pages import DraftPages, draft_pill
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
     ADD_FILE,
     DRAFT_STAGES,
     EDIT,
+    OPERATOR_WORDS,
     ConfigurationForm,
-    selector_of,
-    selector_rows,
+    rows_typed,
 )
 from configurations.admin.live import LivePreviews
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
 from configurations.models import (
+    RELEASE_SUBJECT,
+    Assignment,
     Configuration,
     ConfigurationQuerySet,
     Revision,
     drafts_of_each,
 )
+from configurations.outcome import AssignmentStatus
 from configurations.services import publishing
 from configurations.services.draft_errors import DraftOutdated, StaleDraft
 from configurations.services.drafts import InvalidConfiguration
@@ -57,7 +59,10 @@ from foundation.clock import clock
 from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself
 from rollouts.errors import RolloutRunning
+from rollouts.models import Rollout
 
+_REVISIONS = 20
+_AGENTS = 100
 _SAMPLED_FOR_KEYS = 200
 _MESSAGES = 20
 
@@ -212,7 +217,7 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
             return TemplateResponse(
                 request,
                 "admin/configurations/configuration/live.html",
-                {"row": row, **assignments_shown(request, row)},
+                {"row": row, **_assignments_shown(request, row)},
             )
         # A rollout that stands in the way is said on the confirmation page, where it can be ended.
         asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE, *DRAFT_STAGES)
@@ -242,8 +247,8 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
             "editable": self.may_edit(request, row),
             "row": row,
             "label_keys": sorted(keys),
-            "operators": [(item.value, _OPERATOR_WORDS[item]) for item in Operator],
-            "rows_json": json.dumps(_rows_typed(form)),
+            "operators": [(item.value, OPERATOR_WORDS[item]) for item in Operator],
+            "rows_json": json.dumps(rows_typed(form)),
             "stale": form.stale,
             "files": form.file_forms,
             "check_now": row is not None or form.is_bound,
@@ -258,8 +263,8 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
             if base is not None:
                 context["meanwhile"] = confirmation_page.revision_difference(base, row.current)
         return context | {
-            "revisions": revisions_shown(row),
-            **assignments_shown(request, row),
+            "revisions": _revisions_of(row),
+            **_assignments_shown(request, row),
             "may_reveal": row.current is not None and may_reveal(request.user),
         }
 
@@ -358,22 +363,28 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
         ]
 
 
-_OPERATOR_WORDS = {
-    Operator.IN: _("is one of"),
-    Operator.NOT_IN: _("is none of"),
-    Operator.EXISTS: _("exists"),
-    Operator.DOES_NOT_EXIST: _("does not exist"),
-    Operator.GT: _("is a later version than"),
-    Operator.LT: _("is an earlier version than"),
-}
+def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
+    """The newest revisions, each with its difference to the one before."""
+    rows = list(row.revisions.defer("files")[: _REVISIONS + 1])
+    return [
+        {"revision": new, "difference": confirmation_page.revision_difference(old, new)}
+        for new, old in zip(rows, [*rows[1:], None], strict=True)
+    ][:_REVISIONS]
 
 
-def _rows_typed(form: ConfigurationForm) -> list[dict[str, Any]] | None:
-    """The clauses of what the form shows; ``None`` when that is no selector, so that it stays raw text."""
-    if "selector" not in form.fields:
-        return None
-    shown = form["selector"].value()
-    try:
-        return selector_rows(selector_of(shown if isinstance(shown, str) else json.dumps(shown), match_all=False))
-    except InvalidSelector:
-        return None
+def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, Any]:
+    """What changes by itself on the page."""
+    return {
+        "rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
+        "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
+        "most_agents": _AGENTS,
+    }
+
+
+def _assignments_of(row: Configuration) -> list[Assignment]:
+    """Some of the agents that should run it, failures first."""
+    rows = row.assignments.select_related("agent").order_by("agent_id")
+    failed = AssignmentStatus.FAILED.value
+    found = list(rows.filter(status=failed)[:_AGENTS])
+    found += rows.exclude(status=failed)[: _AGENTS - len(found)]
+    return found
