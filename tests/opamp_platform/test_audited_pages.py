@@ -160,6 +160,7 @@ ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "revoke": ("agent.revoke_credential", {}),
     "allow_enrolment": ("agent.allow_enrolment", {}),
     "forget": ("agent.forget", {}),
+    "offer_again": ("configuration.retry", {}),
 }
 
 
@@ -172,9 +173,3 @@ def test_a_bulk_action_leaves_one_entry_that_lists_its_agents(scene: Scene, acti
     assert entry.data["count"] == 2
     for agent in scene.agents:
         assert str(agent.pk) in str(entry.data)
-
-
-def test_offering_anew_leaves_an_entry_for_each_agent(scene: Scene) -> None:
-    assert scene.act("offer_again").status_code == 302
-    named = zip(("otelcol (one)", "otelcol (two)"), scene.agents, strict=True)
-    assert entries() == [("configuration.retry", "alice", name, str(row.pk)) for name, row in named]
