@@ -18,7 +18,8 @@ from agents.credentials import new_number
 from agents.models import Agent, ReportedState
 from agents.remote_config import ConfigFile
 from configurations.models import Configuration
-from configurations.services.publishing import Draft, create_configuration, update_configuration
+from configurations.services.drafts import Draft
+from configurations.services.publishing import create_configuration, update_configuration
 
 pytestmark = pytest.mark.django_db
 AGENTS = "/admin/agents/agent/"

@@ -127,7 +127,7 @@ class TestPresence:
 
         @sync_to_async
         def number(agent: FakeAgent) -> int:
-            return AgentPresence.objects.get(agent__instance_uid=agent.uid).sequence_num
+            return int(AgentPresence.objects.get(agent__instance_uid=agent.uid).sequence_num)
 
         async def body() -> None:
             here = await beating()
