@@ -14,12 +14,13 @@ from datetime import datetime
 
 from django.db import transaction
 
+from accounts import services as accounts
 from accounts.models import User
 from agents.services.revealing import may_reveal
 from configurations.checks import Finding, line_problem
-from configurations.models import Configuration
-from configurations.services import publishing
-from configurations.services.drafts import Draft, InvalidConfiguration, checked, draft_of
+from configurations.models import Configuration, ConfigurationDraft
+from configurations.services import draft_saving, publishing
+from configurations.services.drafts import Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision
 from configurations.services.publishing import BY_DEFAULT, BasedOn, ReleasePlan
 from configurations.services.targeting import hold_targeting
@@ -193,10 +194,12 @@ def apply_configurations(
     allow_empty: bool = False,
     permitted: Permitted | None = None,
     shown: str | None = None,
+    as_drafts: bool = False,
 ) -> list[Step]:
     """Make everything as wanted, in one transaction, by the services that single edits go through; returns the plan.
 
-    What is as wanted already is not written. ``permitted`` is asked about the actions and raises what it likes.
+    What is as wanted already is not written. ``as_drafts``: what would be created or updated is kept as drafts instead, one for
+    each, which take the place of those kept before; nothing is deleted. ``permitted`` is asked about the actions and raises what it likes.
     ``shown``: the `fingerprint` of the plan that somebody agreed to. Raises what `planned` does, and `Outpaced` also when
     another plan than the one shown would be carried out, or a rollout stands in the way.
     """
@@ -207,7 +210,7 @@ def apply_configurations(
         if shown is not None and shown != fingerprint(steps):
             raise Outpaced({"": {"": [_ANOTHER_PLAN]}}, {})
         try:
-            _carry_out(steps, by=by, at=at)
+            _carry_out(steps, by=by, at=at, as_drafts=as_drafts)
         except _Moved as error:
             # What they were compared with is no more.
             if attempt == _ATTEMPTS:
@@ -241,14 +244,46 @@ class _Moved(Exception):
 
 
 @transaction.atomic
-def _carry_out(steps: Sequence[Step], *, by: User | None, at: datetime) -> None:
+def _carry_out(steps: Sequence[Step], *, by: User | None, at: datetime, as_drafts: bool) -> None:
     """Raises `_Moved`, `Outpaced`. Deletions come last, so that their agents move once and are not without any in between."""
     changing = [step for step in steps if step.action is not Action.UNCHANGED]
-    if changing:
+    if changing and not as_drafts:
         hold_targeting(exclusive=True)
     for step in sorted(changing, key=lambda step: step.action is Action.DELETE):
         with _under_its_name(step.name):
-            _take(step, by=by, at=at)
+            if not as_drafts:
+                _take(step, by=by, at=at)
+            elif step.wanted is not None:
+                _keep_draft(step.wanted, step.present, by=by, at=at)
+    if by is None:
+        kept = {step.name for step in changing} if as_drafts else set()
+        for row in _drafts_of_ours({step.name for step in steps} - kept):
+            draft_saving.discard_draft(row.pk, by=by)
+
+
+def _drafts_of_ours(names: Collection[str]) -> list[ConfigurationDraft]:
+    """Those that no person saved: a former run did."""
+    return list(ConfigurationDraft.objects.filter(name__in=names, author=None, saved_by_name=accounts.SYSTEM))
+
+
+def _keep_draft(item: Wanted, present: Configuration | None, *, by: User | None, at: datetime) -> None:
+    """Unless there is one like it already."""
+    edition = None if present is None else present.edition
+    state = (columns_of(item.draft), dict(item.draft.files))
+    found = False
+    for row in _drafts_of_ours([item.name]) if by is None else ():
+        kept = draft_saving.draft_in(row)
+        if row.base_edition == edition and (columns_of(kept), dict(kept.files)) == state:
+            found = True
+        else:
+            draft_saving.discard_draft(row.pk, by=by)
+    if found:
+        return
+    if present is None:
+        draft_saving.save_new_draft(item.name, item.draft, by=by, at=at, note=item.note)
+    else:
+        based_on = BasedOn(item.revision, (present.edition,))
+        draft_saving.save_draft(item.name, item.draft, by=by, at=at, based_on=based_on, note=item.note)
 
 
 def _take(step: Step, *, by: User | None, at: datetime) -> None:

@@ -9,6 +9,8 @@ from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_applying import ApplyView
+from configurations.api_deleted import DeletedConfigurationViewSet
+from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
 from rollouts.api import RolloutViewSet
@@ -25,6 +27,9 @@ class SlashOrNot(SimpleRouter):
 router = SlashOrNot()
 router.register("agents", AgentViewSet)
 router.register("configurations", ConfigurationViewSet)
+router.register(r"configurations/(?P<name>[^/]+)/drafts", ConfigurationDraftViewSet, basename="configuration-draft")
+router.register("drafts", DraftViewSet, basename="draft")
+router.register("deleted-configurations", DeletedConfigurationViewSet, basename="deleted-configuration")
 router.register("rollouts", RolloutViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")

@@ -13,14 +13,15 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from agents.remote_config import ConfigFile
 from configurations import file_trees
 from configurations.file_trees import FolderTree, UnusableTree, ZipTree
 from configurations.manifest_text import manifest_text, read_manifest
 from configurations.manifests import MANIFEST, UnusableManifests, wanted_in, written
-from configurations.models import Configuration, Revision, files_to_json
-from configurations.services.drafts import Draft
+from configurations.models import Configuration, ConfigurationDraft, Revision, files_to_json
+from configurations.services.draft_saving import save_draft
+from configurations.services.drafts import Draft, draft_of
 from configurations.services.publishing import create_configuration
 
 TEXT = "receivers:\n  otlp: {}\n"
@@ -40,6 +41,10 @@ def run(command, folder, *options):
 
 def tree_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def person():
+    return User.objects.create_user("somebody")
 
 
 def rows():
@@ -80,7 +85,7 @@ def test_what_is_exported_is_unchanged_and_makes_the_same_elsewhere(tmp_path):
     kept = {row.name: (row.current.hash, row.selector, row.priority) for row in Configuration.objects.all()}
     Configuration.objects.update(current=None)
     Configuration.objects.all().delete()
-    out, _err = run("apply_configurations", tmp_path)
+    out, _err = run("apply_configurations", tmp_path, "--dry-run")
     assert ("3 create" in out, Configuration.objects.count()) == (True, 0)
     run("apply_configurations", tmp_path, "--publish")
     assert {row.name: (row.current.hash, row.selector, row.priority) for row in Configuration.objects.all()} == kept
@@ -305,14 +310,35 @@ def test_pruning_by_an_empty_folder_is_asked_twice(tmp_path):
 
 
 @pytest.mark.django_db
-def test_only_publish_changes_anything_and_findings_are_printed(tmp_path):
+def test_without_publish_there_are_drafts_once(tmp_path):
+    make("old")
     manifest_in(tmp_path, "name: web\nselector: {env: prod}\nfiles: {'': {path: main.yaml}}\n")
-    (tmp_path / "web" / "main.yaml").write_text("service:\n  pipelines: {}\n  nonsense: 1\n")
-    out, _err = run("apply_configurations", tmp_path)
+    text = tmp_path / "web" / "main.yaml"
+    text.write_text("service:\n  pipelines: {}\n  nonsense: 1\n")
+    out, _err = run("apply_configurations", tmp_path, "--dry-run")
     assert out.startswith("create     web\n")
-    assert "Nothing was changed" in out
     assert "line " in out
-    assert Configuration.objects.count() == 0
+    assert "Nothing was changed" in out
+    assert not ConfigurationDraft.objects.exists()
+    out, _err = run("apply_configurations", tmp_path, "--prune")
+    assert "Kept as drafts" in out
+    assert [row.name for row in Configuration.objects.all()] == ["old"]
+    first = ConfigurationDraft.objects.get()
+    before = rows()
+    run("apply_configurations", tmp_path)
+    assert (ConfigurationDraft.objects.get().pk, rows()) == (first.pk, before)
+    text.write_text("receivers:\n  otlp:\n")
+    run("apply_configurations", tmp_path)
+    assert "otlp" in str(ConfigurationDraft.objects.get().state)
+    run("apply_configurations", tmp_path, "--publish")
+    assert not ConfigurationDraft.objects.exists()
+    text.write_text("receivers:\n  zipkin:\n")
+    run("apply_configurations", tmp_path)
+    assert ConfigurationDraft.objects.get().base_revision == 1
+    mine = save_draft("web", draft_of(Configuration.objects.get(name="web")), by=person(), at=timezone.now())
+    text.write_text("receivers:\n  otlp:\n")
+    assert "1 unchanged" in run("apply_configurations", tmp_path)[0]
+    assert ConfigurationDraft.objects.get() == mine
 
 
 def test_folders_are_bounded(tmp_path, monkeypatch):

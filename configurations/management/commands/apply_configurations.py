@@ -1,4 +1,4 @@
-"""``manage.py apply_configurations DIR``: make configurations as manifests in a folder say; by itself it only plans."""
+"""``manage.py apply_configurations DIR``: make configurations as manifests in a folder say, or keep drafts of that."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from foundation.errors import DomainError
 class Command(BaseCommand):
     """All of it or nothing; what is so already is not touched."""
 
-    help = "Compare configurations with the manifests in a folder; with --publish make them so, all or none."
+    help = "Make configurations as the manifests in a folder say, all or none: as drafts, or with --publish for agents."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The folder and what may be done."""
         parser.add_argument("folder", metavar="DIR", type=Path)
         parser.add_argument(
-            "--publish", action="store_true", help="Carry the plan out; without it, it is only printed."
+            "--publish", action="store_true", help="Make it what agents run, instead of keeping drafts."
         )
-        parser.add_argument("--dry-run", action="store_true", help="Only print the plan, also with --publish.")
-        parser.add_argument("--prune", action="store_true", help="Delete configurations that have no manifest.")
+        parser.add_argument("--dry-run", action="store_true", help="Only print the plan.")
+        parser.add_argument(
+            "--prune", action="store_true", help="With --publish: delete configurations that have no manifest."
+        )
         parser.add_argument(
             "--allow-empty", action="store_true", help="With --prune: also when there is no manifest at all."
         )
@@ -45,13 +47,17 @@ class Command(BaseCommand):
                 "prune": options["prune"],
                 "allow_empty": options["allow_empty"],
             }
-            publish = options["publish"] and not options["dry_run"]
-            steps = (apply_configurations if publish else plan_configurations)(wanted, **values)
+            if options["dry_run"]:
+                steps = plan_configurations(wanted, **values)
+            else:
+                steps = apply_configurations(wanted, **values, as_drafts=not options["publish"])
         except DomainError as error:
             raise CommandError("\n".join([str(error), *_reasons(error)])) from error
         self.stdout.write(table_of(steps))
-        if not publish:
-            self.stdout.write("Nothing was changed; --publish carries it out.")
+        if options["dry_run"]:
+            self.stdout.write("Nothing was changed.")
+        elif not options["publish"]:
+            self.stdout.write("Kept as drafts, and nothing is deleted; --publish carries it out.")
 
 
 def _reasons(error: DomainError) -> list[str]:
