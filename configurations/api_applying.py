@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
-from accounts.models import User
 from configurations.api_serializers import ConfigurationSerializer, FindingSerializer
 from configurations.models import Configuration
-from configurations.services.applying import Action, Permitted, Step, apply_configurations, plan_configurations
+from configurations.services.applying import Action, Step, apply_configurations, plan_configurations
 from configurations.wanted_json import wanted_of
 from foundation.api_input import Flag, StrictSerializer
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
-
-_RIGHTS = {Action.CREATE: "add", Action.UPDATE: "change", Action.DELETE: "delete"}
 
 
 @extend_schema_field(ConfigurationSerializer(many=True))
@@ -53,19 +47,6 @@ class ApplyAnswer(serializers.Serializer[Any]):
     plan = StepSerializer(many=True)
 
 
-def permitted_to(person: User) -> Permitted:
-    """For `apply_configurations`: raises `PermissionDenied` unless ``person`` has the rights that the single edits need."""
-
-    def require(actions: Collection[Action]) -> None:
-        for action, right in _RIGHTS.items():
-            if action in actions and not person.has_perm(f"configurations.{right}_configuration"):
-                raise PermissionDenied(
-                    _("The plan needs the right %(right)s configuration; nothing was changed.") % {"right": right}
-                )
-
-    return require
-
-
 class ApplyView(DeclaredQuery, GenericAPIView[Any]):
     """Many configurations at once."""
 
@@ -90,5 +71,5 @@ class ApplyView(DeclaredQuery, GenericAPIView[Any]):
         if values.get("dry_run", False):
             steps = plan_configurations(wanted, by=person, at=clock.now(), prune=prune)
         else:
-            steps = apply_configurations(wanted, by=person, at=clock.now(), prune=prune, permitted=permitted_to(person))
+            steps = apply_configurations(wanted, by=person, at=clock.now(), prune=prune)
         return Response(ApplyAnswer({"plan": steps}).data)

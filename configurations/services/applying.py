@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -41,6 +41,9 @@ class Action(enum.StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     UNCHANGED = "unchanged"
+
+
+_RIGHTS = {Action.CREATE: "add", Action.UPDATE: "change", Action.DELETE: "delete"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,24 @@ class TooMany(DomainError):
     """More configurations than are taken at once."""
 
 
-Permitted = Callable[[Collection[Action]], None]
+class NotPermitted(DomainError):
+    """The plan needs a right that the person has not; nothing was changed."""
+
+    category = Category.FORBIDDEN
+
+
+def require_rights(steps: Sequence[Step], person: User) -> None:
+    """Those that the single edits need. Raises `NotPermitted`."""
+    actions = {step.action for step in steps}
+    for action, right in _RIGHTS.items():
+        if action in actions and not person.has_perm(f"configurations.{right}_configuration"):
+            raise NotPermitted(
+                Message(
+                    "plan-needs-right",
+                    "The plan needs the right configurations.{right}_configuration; nothing was changed.",
+                    right=right,
+                )
+            )
 
 
 def planned(
@@ -192,21 +212,20 @@ def apply_configurations(
     at: datetime,
     prune: bool = False,
     allow_empty: bool = False,
-    permitted: Permitted | None = None,
     shown: str | None = None,
     as_drafts: bool = False,
 ) -> list[Step]:
     """Make everything as wanted, in one transaction, by the services that single edits go through; returns the plan.
 
     What is as wanted already is not written. ``as_drafts``: what would be created or updated is kept as drafts instead, one for
-    each, which take the place of those kept before; nothing is deleted. ``permitted`` is asked about the actions and raises what it likes.
-    ``shown``: the `fingerprint` of the plan that somebody agreed to. Raises what `planned` does, and `Outpaced` also when
-    another plan than the one shown would be carried out, or a rollout stands in the way.
+    each, which take the place of those kept before; nothing is deleted. ``shown``: the `fingerprint` of the plan that somebody
+    agreed to. Raises what `planned` does, `NotPermitted`, and `Outpaced` also when another plan than the one shown would be
+    carried out, or a rollout stands in the way.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         steps = plan_configurations(wanted, by=by, at=at, prune=prune, allow_empty=allow_empty)
-        if permitted is not None:
-            permitted({step.action for step in steps})
+        if by is not None:
+            require_rights(steps, by)
         if shown is not None and shown != fingerprint(steps):
             raise Outpaced({"": {"": [_ANOTHER_PLAN]}}, {})
         try:
