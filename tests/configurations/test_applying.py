@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -210,3 +213,31 @@ def test_the_schema_says_what_it_takes(api_of, alice):
     assert {"200", "400", "403", "409", "413"} <= set(operation["responses"])
     page = api_of(alice).get(APPLY, HTTP_ACCEPT="text/html")
     assert page.status_code == 405
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_that_apply_at_once_make_everything_once():
+    now = timezone.now()
+    publishing.create_configuration("old", draft(), by=None, at=now)
+    wanted = [Wanted(name, draft(priority=2)) for name in ("a", "b", "old")]
+    barrier = threading.Barrier(2)
+    raised = []
+
+    def one(names):
+        try:
+            barrier.wait(timeout=30)
+            apply_configurations(names, by=None, at=now)
+        except Exception as error:  # noqa: BLE001  whatever it is, the test says it
+            raised.append(repr(error))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=one, args=[names]) for names in (wanted, wanted[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    assert not any(thread.is_alive() for thread in threads)
+    assert raised == []
+    revisions = Revision.objects.order_by("configuration__name").values_list("configuration__name", "number")
+    assert sorted(revisions) == [("a", 1), ("b", 1), ("old", 1), ("old", 2)]
