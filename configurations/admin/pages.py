@@ -51,6 +51,7 @@ from configurations.models import (
     drafts_of_each,
 )
 from configurations.outcome import AssignmentStatus
+from configurations.pins_shown import pins_to
 from configurations.services import publishing
 from configurations.services.draft_errors import DraftOutdated, StaleDraft
 from configurations.services.drafts import InvalidConfiguration
@@ -379,6 +380,7 @@ def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, An
     return {
         "rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
         "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
+        "pins": pins_to(row) if request.user.has_perm("agents.view_agent") else [],
         "most_agents": _AGENTS,
     }
 
