@@ -15,7 +15,7 @@ _LINE_BREAK = re.compile("\r\n|\r|\n")
 
 
 class Severity(enum.StrEnum):
-    """Whether the file cannot work, or only looks wrong."""
+    """*Error*: agents refuse it, and so it blocks. *Warning*: they accept it, but hardly anybody means it."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -54,19 +54,18 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """True when no agent could read the file or would run nothing of it, or a secret would be lost or let out.
+        """True when agents would refuse it, run nothing of it, or a secret would be lost or let out."""
+        return self.severity is Severity.ERROR
 
-        Collector rules never block: agents may add files of their own.
-        """
-        return (
-            self.kind in (FindingKind.SYNTAX, FindingKind.DOCUMENT, FindingKind.HIDDEN)
-            and self.severity is Severity.ERROR
-        )
+    @property
+    def is_unreadable(self) -> bool:
+        """True when nothing can be known of what else stands in the file."""
+        return self.kind is FindingKind.SYNTAX and self.severity is Severity.ERROR
 
     @property
     def can_be_forced(self) -> bool:
-        """True when a person may mean it nevertheless: agents other than Collectors read what they like."""
-        return self.kind is FindingKind.DOCUMENT
+        """True when a person may mean it nevertheless: other agents, and other Collectors, read what they like."""
+        return self.kind in (FindingKind.DOCUMENT, FindingKind.COLLECTOR)
 
     def as_warning(self) -> Finding:
         """The same, not blocking."""

@@ -57,7 +57,7 @@ def judge_files(files: Mapping[str, tuple[str, str]], *, max_bytes: int = MAX_BY
         if holds_nothing or not body.strip() or any(item.message == EMPTY for item in findings[key]):
             empty.add(key)
     # What is missing elsewhere may stand in a file that cannot be read.
-    unread = any(item.blocks for found in findings.values() for item in found)
+    unread = any(item.is_unreadable for found in findings.values() for item in found)
     for finding in check_collector(roots, whole=not unread):
         findings[finding.file].append(finding)
     return Judgement({key: _in_file_order(key, found) for key, found in findings.items()}, frozenset(empty))

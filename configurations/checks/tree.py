@@ -16,11 +16,12 @@ MAX_VALUES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """A single value as text."""
+    """A single value as text. ``is_bare``: without quotes and tag, so that it may be a number, true or false."""
 
     place: Place
     text: str
     is_null: bool = False
+    is_bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
