@@ -102,7 +102,8 @@ class ConfigurationSerializer(StrictSerializer):
     force = Flag(
         required=False,
         write_only=True,
-        help_text="Save it although nothing stands in it, it is wrapped in another format, or `service` is misspelt.",
+        help_text="Publish it although nothing stands in it, it is wrapped in another format, or a Collector would refuse it. "
+        "Needs the right `configurations.publish_with_errors`.",
     )
     rollout_policy = PolicyField(
         required=False,

@@ -21,6 +21,7 @@ from configurations.admin.file_forms import FileForms, as_shown
 from configurations.models import Configuration
 from configurations.previewing import Preview, preview
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
+from configurations.services.forcing import may_force
 from configurations.services.publishing import Effect, effect_of
 from foundation.languages import in_readers_language
 from foundation.messages import Message
@@ -205,9 +206,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         try:
             draft = self._typed()
             draft = draft.restored()
-            self.found = preview(
-                draft, name=name, present=self.base if name else None, force=values.get("force", False)
-            )
+            values["force"] = bool(values.get("force")) and may_force(self.editor)
+            self.found = preview(draft, name=name, present=self.base if name else None, force=values["force"])
         except InvalidConfiguration as error:
             self._tell(error, draft)
             return values
@@ -219,7 +219,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         return values
 
     def _tell(self, error: InvalidConfiguration, draft: Draft) -> None:
-        self.can_be_forced = error.can_be_forced
+        self.can_be_forced = error.can_be_forced and may_force(self.editor)
         said = {field: [in_readers_language(text) for text in texts] for field, texts in error.errors.items()}
         for field, texts in self.file_forms.tell(said, draft).items():
             if field in self.fields:

@@ -18,6 +18,7 @@ from configurations.checks import Finding
 from configurations.models import Configuration
 from configurations.previewing import reach
 from configurations.services.drafts import Draft, InvalidConfiguration, blocking, checked, draft_of
+from configurations.services.forcing import may_force
 from foundation.languages import in_readers_language
 
 
@@ -75,7 +76,7 @@ class LivePreviews(PortalAdmin):
             try:
                 draft = dataclasses.replace(files.drafted(base), selector={})
                 draft = draft.restored()
-                force = "force" in request.POST
+                force = "force" in request.POST and may_force(cast("User", request.user))
                 findings = checked(draft, present=base if row else None, force=force).findings
             except InvalidConfiguration as error:
                 findings = error.findings

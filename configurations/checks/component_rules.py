@@ -83,10 +83,10 @@ def telemetry_problems(entry: MergedEntry) -> Iterator[Fault]:
     yield from _level(settings, ("traces", "level"), _LEVELS)
     yield from _level(settings, ("logs", "level"), _LOG_LEVELS, empty=True)
     readers = settings.at("metrics", "readers")
-    if readers is not None and isinstance(readers.value, SequenceNode) and not readers.value.items:
-        if (settings.text("metrics", "level") or "normal").lower() != "none":
-            message = Message("telemetry-without-reader", "readers is empty: name one, or set the level to none.")
-            yield ("metrics", "readers"), message
+    is_empty = readers is not None and isinstance(readers.value, SequenceNode) and not readers.value.items
+    if is_empty and (settings.text("metrics", "level") or "normal").lower() != "none":
+        message = Message("telemetry-without-reader", "readers is empty: name one, or set the level to none.")
+        yield ("metrics", "readers"), message
 
 
 Rule = Callable[[_Settings], Iterator[Fault]]

@@ -27,6 +27,7 @@ from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import NEVER_OFFERED
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import AlreadyReleased, NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from configurations.services.forcing import refuse_force
 from configurations.services.targeting import (
     bump_generation,
     fresh_targeting,
@@ -148,6 +149,7 @@ def create_configuration(
         )
         raise InvalidConfiguration({"name": [taken]})
     wanted = checked(draft, force=force)
+    refuse_force(wanted.forced, by)
     note = _note(note)
     configuration = Configuration(name=name, created_at=at, updated_at=at, **wanted.columns)
     try:
@@ -187,6 +189,7 @@ def update_configuration(
     """
     present = draft_of(Configuration.objects.select_related("current").get(name=name))
     wanted = checked(draft, present=present, force=force)
+    refuse_force(wanted.forced, by)
     note = _note(note)
     hold_targeting(exclusive=True)
     configuration = _locked(name, based_on)
@@ -233,6 +236,7 @@ def rolled_back(configuration: Configuration, number: int) -> Draft:
         files=files,
         # Texts of an older revision are true ones, whatever they say.
         true_files=None,
+        proven=True,
     )
 
 
