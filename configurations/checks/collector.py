@@ -85,6 +85,8 @@ class _CollectorCheck:
             if section in COMPONENT_SECTIONS:
                 self._read_components(section, entry)
             elif section != "service" and entry is not misspelt and "service" in self._whole.entries:
+                if shown_value(section) in {finding.path for finding in self._misspelt}:
+                    continue
                 problem = Message(
                     "unknown-section", "The Collector has no section of this name; it has {known}.", known=_SECTION_LIST
                 )

@@ -162,7 +162,7 @@ class _Composer:
                 entries.append((key.node, value.node))
                 if isinstance(key.node, ScalarNode):
                     self._judge_repeat(first_places, key.node.text, _place(event))
-                elif not any(item.message.code == "yaml-key-not-text" for item in self._findings):
+                elif isinstance(key.node, MappingNode) and not self._has_found("yaml-key-not-text"):
                     # The second of two braces is the key of the first: once is enough.
                     self._findings.append(_key_without_text(event, path_of(self._path[:-1])))
             self._path.pop()
@@ -170,6 +170,9 @@ class _Composer:
             (key, value) for key, value in merged if isinstance(key, ScalarNode) and key.text not in first_places
         ]
         return measured(MappingNode(_place(opening), (*inherited, *entries)), children)
+
+    def _has_found(self, code: str) -> bool:
+        return any(item.message.code == code for item in self._findings)
 
     def _judge_repeat(self, first_places: dict[str, Place], text: str, place: Place) -> None:
         first = first_places.setdefault(text, place)
@@ -190,7 +193,7 @@ def _key_without_text(event: yaml.Event, path: str) -> Finding:
     place = _place(event)
     message = Message(
         "yaml-key-not-text",
-        "A key is text, and here it is an object or a list. Put {braces} of a template in quotes.",
+        "A key is text, and here it is an object. Put {braces} of a template in quotes.",
         braces="{{ … }}",
     )
     return Finding(Severity.ERROR, FindingKind.SYNTAX, message, place.line, place.column, path)
