@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -345,7 +346,10 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     def _shown(self, row: Configuration, findings: Sequence[Finding] | None = None, *, status: int = 200) -> Response:
         body = dict(ConfigurationSerializer(row, context={"secrets_shown": self.secrets_shown}).data)
         if findings is not None:
-            body["warnings"] = findings_json([*findings, *targeting_findings(row)])
+            told = [*findings, *targeting_findings(row)]
+            if not self.request.user.has_perms(SEES_AGENTS):
+                told = [replace(item, agents=()) for item in told]
+            body["warnings"] = findings_json(told)
         return Response(body, status=status, headers={"ETag": etag_of(row, secrets_shown=self.secrets_shown)})
 
 

@@ -74,6 +74,19 @@ class FindingSerializer(serializers.Serializer[Finding]):
     line = serializers.IntegerField(help_text="From 1; 0 for what stands in no text.")
     column = serializers.IntegerField()
     path = serializers.CharField(allow_blank=True)
+    agents = serializers.SerializerMethodField(help_text="Some of the agents concerned; left out where none are named.")
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField(child=serializers.CharField())))
+    def get_agents(self, finding: Finding) -> list[dict[str, str]]:
+        """Uid and name of each."""
+        return [{"instance_uid": uid, "name": name} for _row, uid, name in finding.agents]
+
+    def to_representation(self, instance: Finding) -> dict[str, Any]:
+        """Agents only where some are named."""
+        found: dict[str, Any] = super().to_representation(instance)
+        if not instance.agents:
+            del found["agents"]
+        return found
 
 
 def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:

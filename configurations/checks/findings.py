@@ -41,7 +41,7 @@ class Finding:
     """One problem. ``line`` and ``column`` (characters) count from 1, and are 0 for what stands in no text.
 
     ``path`` leads to the value (``""``: the file) and is written ``service.pipelines.traces.receivers[0]``; ``file`` is the
-    config key of the file.
+    config key of the file. ``agents`` are some of those concerned, as row, uid and name.
     """
 
     severity: Severity
@@ -51,6 +51,7 @@ class Finding:
     column: int
     path: str = ""
     file: str = ""
+    agents: tuple[tuple[int, str, str], ...] = ()
 
     @property
     def blocks(self) -> bool:
@@ -97,9 +98,9 @@ def path_of(steps: Sequence[str | int]) -> str:
     return path.removeprefix(".")
 
 
-def shown_value(text: str) -> str:
-    """``text`` for a message or a path: one line, at most 80 characters, always writable as UTF-8."""
-    cut = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+def shown_value(text: str, most: int = _MAX_SHOWN) -> str:
+    """``text`` for a message or a path: one line, at most ``most`` characters, always writable as UTF-8."""
+    cut = text if len(text) <= most else text[: most - 1] + "…"
     return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cut)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.conf import settings
+
 from accounts.models import User
 from agents.remote_config import ConfigFile, RemoteConfig
 from agents.reports import Json
@@ -26,6 +28,7 @@ from configurations.checks import (
 )
 from configurations.models import Configuration, files_from_json
 from configurations.placeholders import HiddenValues, with_secrets_restored
+from configurations.services.collector_verdict import collector_verdict
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
 from rollouts.errors import InvalidPolicy
@@ -251,8 +254,11 @@ def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> 
     """What the checks say of all files. When they are ``complete`` and nothing stands in any of them, that blocks."""
     # Opaque bytes are legal (S-68) and not read.
     texts = {key: (text, file.content_type) for key, file in files.items() if (text := _text_of(file)) is not None}
-    judged = judge_files(texts)
-    findings = [_without_secrets(item) for key in files for item in judged.findings.get(key, ())]
+    judged = judge_files(texts, allowed=settings.COMPONENTS_ALLOWED, denied=settings.COMPONENTS_DENIED)
+    found = [item for key in files for item in judged.findings.get(key, ())]
+    if complete and judged.uses and not any(item.blocks for item in found):
+        found += collector_verdict(texts)
+    findings = [_without_secrets(item) for item in found]
     if not (complete and files and judged.empty == set(files)):
         return findings
     message = Message(
