@@ -21,12 +21,10 @@ def missing_components(files: Mapping[str, ConfigFile], agents: QuerySet[Agent])
 
     Agents with the same distribution share one report, so the cost is that of the distributions.
     """
-    uses = _uses(files)
-    if not uses:
-        return []
     states = ReportedState.objects.filter(agent__in=agents.order_by(), components__isnull=False)
     counts = dict(states.order_by().values_list("components_id").annotate(number=Count("pk")))
-    if not counts:
+    uses = _uses(files) if counts else ()
+    if not uses:
         return []
     contents = ReportedDocument.objects.filter(hash__in=counts).values_list("hash", "content")
     lacking: dict[int, list[str]] = {}

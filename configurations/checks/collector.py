@@ -14,15 +14,15 @@ from configurations.checks.documents import (
     COMPONENT_SECTIONS,
     SECTIONS,
     SERVICE_KEYS,
+    Misread,
     is_collectors,
     misspellings,
     misspelt_service,
-    wrapped_files,
 )
 from configurations.checks.expansion import reference_problems
 from configurations.checks.findings import Finding, Place, Severity, shown_value
 from configurations.checks.key_paths import keys_read_as_paths
-from configurations.checks.merging import Merged, MergedEntry, merged_files
+from configurations.checks.merging import Merged, MergedEntry
 from configurations.checks.pipelines import Name, Pipeline
 from configurations.checks.ports import port_problems
 from configurations.checks.references import Picture, ReferenceCheck, collector_finding
@@ -37,15 +37,11 @@ _SIGNAL_LIST = "traces, metrics, logs"
 _SECTION_LIST = ", ".join(SECTIONS)
 
 
-def check_collector(files: Mapping[str, MappingNode], *, whole: bool = True) -> list[Finding]:
+def check_collector(files: Mapping[str, MappingNode], misread: Misread, document: Merged) -> list[Finding]:
     """Findings that name their file; none when the files are not meant for a Collector.
 
-    Unless these are ``whole``, nothing is said of what they have or lack together.
+    ``document`` is made of the ``files`` that are not ``misread``.
     """
-    misread = wrapped_files(files)
-    if not whole:
-        return misread.findings
-    document = merged_files({file: root for file, root in files.items() if file not in misread.wrapped})
     if not is_collectors(document):
         return misread.findings
     misspelt = misspellings(document)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from configurations.checks.component_ids import id_problem, type_of
-from configurations.checks.documents import COMPONENT_SECTIONS, is_collectors, wrapped_files
+from configurations.checks.documents import COMPONENT_SECTIONS, is_collectors
 from configurations.checks.findings import Finding, Place, Severity, shown_value
-from configurations.checks.merging import Merged, merged_files
+from configurations.checks.merging import Merged
 from configurations.checks.references import collector_finding
-from configurations.checks.tree import MappingNode
 from foundation.messages import Message
 
 
@@ -26,10 +25,8 @@ class ComponentUse:
     path: str
 
 
-def component_uses(files: Mapping[str, MappingNode]) -> list[ComponentUse]:
+def component_uses(whole: Merged) -> list[ComponentUse]:
     """One for each type that is defined, whether started or not; none of what is not meant for a Collector."""
-    misread = wrapped_files(files)
-    whole = merged_files({file: root for file, root in files.items() if file not in misread.wrapped})
     if not is_collectors(whole):
         return []
     found: dict[tuple[str, str], ComponentUse] = {}

@@ -23,4 +23,5 @@ def keys_read_as_paths(file: str, node: Node, path: tuple[str | int, ...] = ()) 
                     delimiter=KEY_DELIMITER,
                 )
                 yield collector_finding(Severity.WARNING, file, key.place, path_of((*path, key.text)), message)
-            yield from keys_read_as_paths(file, value, (*path, key.text))
+            if isinstance(value, MappingNode):
+                yield from keys_read_as_paths(file, value, (*path, key.text))

@@ -77,12 +77,14 @@ def _merge(into: Merged, file: str, node: MappingNode) -> None:
 
 def _opened(into: Merged, file: str, key: ScalarNode) -> tuple[Merged, ScalarNode]:
     """Where the value of ``key`` belongs, and under which name: ``a::b`` is ``b`` within ``a``, as the Collector reads it."""
+    if KEY_DELIMITER not in key.text:
+        return into, key
     steps = key.text.split(KEY_DELIMITER, _MOST_STEPS)
     for step in steps[:-1]:
         inner = _copied(into, step)
         into.entries[step] = MergedEntry(file, replace(key, text=step), inner, key.place)
         into = inner
-    return into, key if len(steps) == 1 else replace(key, text=steps[-1])
+    return into, replace(key, text=steps[-1])
 
 
 def _copied(within: Merged, name: str) -> Merged:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from configurations.checks.collector import check_collector
 from configurations.checks.component_uses import ComponentUse, component_uses, list_problems
 from configurations.checks.content_types import is_json, is_toml, is_yaml
+from configurations.checks.documents import wrapped_files
 from configurations.checks.findings import START, Finding, FindingKind, Severity, SyntaxProblem
 from configurations.checks.json_text import read_json
+from configurations.checks.merging import merged_files
 from configurations.checks.other_kinds import other_kind
 from configurations.checks.toml_text import toml_findings
 from configurations.checks.tree import MappingNode, is_empty
@@ -70,8 +72,11 @@ def judge_files(
             empty.add(key)
     # What is missing elsewhere may stand in a file that cannot be read.
     unread = any(item.is_unreadable for found in findings.values() for item in found)
-    uses = component_uses(roots)
-    for finding in (*check_collector(roots, whole=not unread), *list_problems(uses, allowed, denied)):
+    misread = wrapped_files(roots)
+    document = merged_files({key: root for key, root in roots.items() if key not in misread.wrapped})
+    uses = component_uses(document)
+    rules = misread.findings if unread else check_collector(roots, misread, document)
+    for finding in (*rules, *list_problems(uses, allowed, denied)):
         findings[finding.file].append(finding)
     ordered = {key: _in_file_order(key, found) for key, found in findings.items()}
     return Judgement(ordered, frozenset(empty), tuple(uses))

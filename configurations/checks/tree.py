@@ -97,6 +97,8 @@ def too_deep(place: Place) -> SyntaxProblem:
 
 def measured(node: Node, children: Sequence[Measured] = ()) -> Measured:
     """``node`` with height and size from those of its children."""
+    if not children:
+        return Measured(node, 1, 1)
     return Measured(
         node=node,
         height=1 + max((child.height for child in children), default=0),

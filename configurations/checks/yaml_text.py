@@ -96,16 +96,17 @@ class _Composer:
     def _node(self, event: yaml.Event, *, depth: int) -> Measured:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth=depth)
-        self._limits.admit(_place(event), depth=depth)
+        place = _place(event)
+        self._limits.admit(place, depth=depth)
         anchor: str | None = event.anchor if isinstance(event, yaml.NodeEvent) else None
         if anchor is not None:
             self._anchors[anchor] = None
         if isinstance(event, yaml.SequenceStartEvent):
-            composed = self._sequence(event, depth=depth)
+            composed = self._sequence(place, depth=depth)
         elif isinstance(event, yaml.MappingStartEvent):
-            composed = self._mapping(event, depth=depth)
+            composed = self._mapping(place, depth=depth)
         else:
-            composed = measured(self._scalar(event))
+            composed = Measured(self._scalar(event, place), 1, 1)
         if anchor is not None:
             self._anchors[anchor] = composed
         return composed
@@ -130,19 +131,19 @@ class _Composer:
         self._limits.admit(_place(event), depth=depth, height=composed.height, size=composed.size)
         return composed
 
-    def _scalar(self, event: yaml.Event) -> ScalarNode:
+    def _scalar(self, event: yaml.Event, place: Place) -> ScalarNode:
         bare = isinstance(event, yaml.ScalarEvent) and event.implicit[0]
-        return ScalarNode(place=_place(event), text=_text(event), is_null=_is_plain(event, _NULLS), is_bare=bare)
+        return ScalarNode(place=place, text=_text(event), is_null=_is_plain(event, _NULLS), is_bare=bare)
 
-    def _sequence(self, opening: yaml.Event, *, depth: int) -> Measured:
+    def _sequence(self, opening: Place, *, depth: int) -> Measured:
         items: list[Measured] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             self._path.append(len(items))
             items.append(self._node(event, depth=depth + 1))
             self._path.pop()
-        return measured(SequenceNode(_place(opening), tuple(item.node for item in items)), items)
+        return measured(SequenceNode(opening, tuple(item.node for item in items)), items)
 
-    def _mapping(self, opening: yaml.Event, *, depth: int) -> Measured:
+    def _mapping(self, opening: Place, *, depth: int) -> Measured:
         entries: list[tuple[Node, Node]] = []
         merged: list[tuple[Node, Node]] = []
         children: list[Measured] = []
@@ -161,7 +162,7 @@ class _Composer:
             else:
                 entries.append((key.node, value.node))
                 if isinstance(key.node, ScalarNode):
-                    self._judge_repeat(first_places, key.node.text, _place(event))
+                    self._judge_repeat(first_places, key.node.text, key.node.place)
                 elif isinstance(key.node, MappingNode) and not self._has_found("yaml-key-not-text"):
                     # The second of two braces is the key of the first: once is enough.
                     self._findings.append(_key_without_text(event, path_of(self._path[:-1])))
@@ -169,7 +170,7 @@ class _Composer:
         inherited = [
             (key, value) for key, value in merged if isinstance(key, ScalarNode) and key.text not in first_places
         ]
-        return measured(MappingNode(_place(opening), (*inherited, *entries)), children)
+        return measured(MappingNode(opening, (*inherited, *entries)), children)
 
     def _has_found(self, code: str) -> bool:
         return any(item.message.code == code for item in self._findings)
