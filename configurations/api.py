@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,13 +23,12 @@ from accounts.authentication import signed_in
 from agents.api_secrets import SECRETS, SecretsOnDemand
 from agents.filters import FactFilter
 from agents.models import Agent
+from configurations.api_desired import AssignmentSerializer, DesiredSerializer
 from configurations.api_force import FORCE, FORCING_ACTIONS, forced
 from configurations.api_preconditions import IF_MATCH, IF_NONE_MATCH, Preconditions, etag_of
 from configurations.api_serializers import (
-    AssignmentSerializer,
     ConfigurationEdit,
     ConfigurationSerializer,
-    DesiredSerializer,
     NewConfiguration,
     PreviewSerializer,
     RevisionSerializer,
@@ -42,7 +40,7 @@ from configurations.api_serializers import (
 )
 from configurations.checks import Finding
 from configurations.filters import AssignedAgentFilter, ConfigurationFilter
-from configurations.models import Assignment, Configuration
+from configurations.models import RELEASE_SUBJECT, Assignment, Configuration
 from configurations.previewing import preview, targeting_findings
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, blank_over, draft_of
@@ -51,6 +49,7 @@ from configurations.services.publishing import BasedOn
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
+from rollouts.api_serializers import active_rollouts
 
 T = TypeVar("T")
 
@@ -94,8 +93,12 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
 
     def list(self, request: Request) -> Response:
         """Configurations, by name unless told otherwise."""
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        context = {
+            **self.get_serializer_context(),
+            "rollouts": active_rollouts(RELEASE_SUBJECT, [row.pk for row in page]),
+        }
+        return self.get_paginated_response(ConfigurationSerializer(page, many=True, context=context).data)
 
     @extend_schema(parameters=[SECRETS])
     def retrieve(self, request: Request, name: str) -> Response:
@@ -347,9 +350,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         body = dict(ConfigurationSerializer(row, context={"secrets_shown": self.secrets_shown}).data)
         if findings is not None:
             told = [*findings, *targeting_findings(row)]
-            if not self.request.user.has_perms(SEES_AGENTS):
-                told = [replace(item, agents=()) for item in told]
-            body["warnings"] = findings_json(told)
+            body["warnings"] = findings_json(told, name_agents=self.request.user.has_perms(SEES_AGENTS))
         return Response(body, status=status, headers={"ETag": etag_of(row, secrets_shown=self.secrets_shown)})
 
 

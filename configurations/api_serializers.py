@@ -6,6 +6,7 @@ import base64
 import binascii
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -13,21 +14,18 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from agents.api_serializers import ReportedText, shows_secrets
+from agents.api_serializers import shows_secrets
 from agents.redaction import HIDDEN
 from agents.remote_config import ConfigFile
 from agents.shown import files_shown
-from configurations.advice import advice_on
 from configurations.checks import Finding
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
+from configurations.models import RELEASE_SUBJECT, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent, Rival, Taken
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
 from configurations.services.publishing import ReleasePlan
-from configurations.targets import running, why
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
-from foundation.languages import in_readers_language
-from rollouts.api_serializers import PolicyField, RolloutSummary
+from rollouts.api_serializers import PolicyField, RolloutSummary, active_rollouts
 from rollouts.policies import parse_policy
 
 
@@ -89,9 +87,10 @@ class FindingSerializer(serializers.Serializer[Finding]):
         return found
 
 
-def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings as the API says them, in answers and in problems."""
-    return [dict(FindingSerializer(finding).data) for finding in findings]
+def findings_json(findings: Sequence[Finding], *, name_agents: bool = False) -> list[dict[str, Any]]:
+    """Findings as the API says them, in answers and in problems; ``name_agents``: to somebody who may see them."""
+    told = findings if name_agents else [replace(finding, agents=()) for finding in findings]
+    return [dict(FindingSerializer(finding).data) for finding in told]
 
 
 class ConfigurationSerializer(StrictSerializer):
@@ -138,6 +137,10 @@ class ConfigurationSerializer(StrictSerializer):
     def to_representation(self, instance: Configuration) -> dict[str, Any]:
         """The contract's fields."""
         current = instance.current
+        # A list asks for those of all its rows at once.
+        known = self.context.get("rollouts")
+        rollouts = active_rollouts(RELEASE_SUBJECT, [instance.pk]) if known is None else known
+        rollout = rollouts.get(instance.pk)
         files = dict(current.files) if current else {}
         if not shows_secrets(self):
             files = files_shown(files)
@@ -154,7 +157,7 @@ class ConfigurationSerializer(StrictSerializer):
             "priority": instance.priority,
             "enabled": instance.enabled,
             "rollout_policy": instance.rollout_policy,
-            "rollout": RolloutSummary.of(RELEASE_SUBJECT, instance.pk),
+            "rollout": None if rollout is None else dict(RolloutSummary(rollout).data),
             "revision": current.number if current else 0,
             "config_hash": current.hash if current else "",
             "matched_agents": getattr(instance, "matched_agents", 0),
@@ -250,91 +253,6 @@ class RollbackRequest(StrictSerializer):
     revision = Whole(min_value=1, max_value=2**31 - 1)
     note = Text(max_length=500, required=False, allow_blank=True)
     force = Flag(required=False, help_text="Also when nothing stands in that revision.")
-
-
-class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
-    """How one agent stands to its configuration."""
-
-    instance_uid = serializers.UUIDField(source="agent.instance_uid", read_only=True)
-    agent_name = serializers.CharField(source="agent.name", read_only=True)
-    connected = serializers.BooleanField(source="agent.connected", read_only=True)
-    in_sync = serializers.BooleanField(source="agent.in_sync", read_only=True, allow_null=True)
-    revision = serializers.IntegerField(source="agent.configuration_revision", read_only=True, allow_null=True)
-    error_message = ReportedText(read_only=True)
-
-    class Meta:
-        model = Assignment
-        fields = [
-            "instance_uid", "agent_name", "connected", "in_sync", "revision", "status", "status_at", "error_message",
-            "assigned_at", "offered_at", "offer_count",
-        ]  # fmt: skip
-        read_only_fields = fields
-
-
-class ClauseSerializer(serializers.Serializer[Any]):
-    """How one clause of a selector did."""
-
-    clause = Said()
-    key = serializers.CharField()
-    satisfied = serializers.BooleanField()
-    actual = serializers.CharField(allow_null=True, allow_blank=True)
-    asserted = serializers.CharField(
-        allow_null=True,
-        allow_blank=True,
-        help_text="What the agent says under the key when only an operator's label counts for it, else null.",
-    )
-
-
-class CandidateSerializer(serializers.Serializer[Any]):
-    """One configuration that the agent might run."""
-
-    name = serializers.CharField()
-    priority = serializers.IntegerField()
-    enabled = serializers.BooleanField()
-    matches = serializers.BooleanField()
-    wins = serializers.BooleanField()
-    clauses = ClauseSerializer(many=True)
-
-
-class RunningSerializer(serializers.ModelSerializer[Revision]):
-    """What an agent says is applied: files of ours."""
-
-    name = serializers.CharField(source="configuration.name")
-    revision = serializers.IntegerField(source="number")
-
-    class Meta:
-        model = Revision
-        fields = ["name", "revision", "hash"]
-        read_only_fields = fields
-
-
-class DesiredSerializer(AssignmentSerializer):
-    """What an agent should run, and why."""
-
-    name = serializers.CharField(source="agent.configuration_name", allow_blank=True)
-    running = serializers.SerializerMethodField()
-    advice = serializers.SerializerMethodField()
-    candidates = serializers.SerializerMethodField()
-
-    class Meta(AssignmentSerializer.Meta):
-        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "advice", "candidates"]
-        read_only_fields = fields
-
-    @extend_schema_field(RunningSerializer(allow_null=True))
-    def get_running(self, assignment: Assignment) -> dict[str, Any] | None:
-        """What it says it runs, ``null`` for nothing of ours; after a failure mostly the configuration before."""
-        revision = running(assignment.agent)
-        return None if revision is None else RunningSerializer(revision).data
-
-    def get_advice(self, assignment: Assignment) -> str | None:
-        """What may be done about the agent's answer, in the reader's language."""
-        advice = advice_on(assignment.agent, assignment)
-        return None if advice is None else in_readers_language(advice)
-
-    @extend_schema_field(CandidateSerializer(many=True))
-    def get_candidates(self, assignment: Assignment) -> list[dict[str, Any]]:
-        """By priority, with the clauses of their selectors."""
-        return why(assignment.agent)
 
 
 def plan_of(values: dict[str, Any]) -> ReleasePlan:

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import Q
 
 from agents.label_conditions import selector_condition
 from agents.models import Agent
@@ -15,9 +16,12 @@ from agents.reports import AgentCapabilities
 from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
 from configurations.checks import Finding, FindingKind, Severity
 from configurations.missing_components import missing_components
-from configurations.models import Configuration, files_from_json
+from configurations.models import RELEASE_SUBJECT, Configuration, Pin, files_from_json, pinned_elsewhere
 from configurations.services.drafts import Draft, checked
 from foundation.messages import Message
+from rollouts.policies import Policy
+from rollouts.progress import PlannedStage, planned_stages
+from rollouts.services.rolling_out import salt_of
 
 SAMPLE = 20
 _DRAFT = "draft"
@@ -122,10 +126,16 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     former: Counter[str] = Counter()
     contested: Counter[tuple[Hashable, bool]] = Counter()
     columns = ("instance_uid", "name", "hostname", "connected", "capabilities", "labels", "configuration_name")
-    candidates = Agent.objects.filter(selector_condition(selector)).in_order("name").values_list(*columns)
+    following = Agent.objects.filter(pin__in=Pin.objects.following(name or ""))
+    followers = set(following.values_list("instance_uid", flat=True))
+    condition = selector_condition(selector)
+    if followers:
+        condition |= Q(instance_uid__in=followers)
+    reached = Agent.objects.filter(condition).exclude(pinned_elsewhere(name or ""))
+    candidates = reached.in_order("name").values_list(*columns)
     for uid, agent_name, hostname, connected, capabilities, labels, present in candidates.iterator(chunk_size=2_000):
         matched += 1
-        rival = others.winner(labels)
+        rival = None if uid in followers else others.winner(labels)
         wins = draft.enabled and (rival is None or not _is_stronger(rival, own))
         if rival is not None:
             contested[rival.key, not wins] += 1
@@ -142,7 +152,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         for some in (sample, newcomers) if new else (sample,):
             if len(some) < SAMPLE:
                 some.append(PreviewAgent(str(uid), agent_name, hostname, connected))
-    holds = Agent.objects.filter(configuration_name=name).count() if name else 0
+    holds = Agent.objects.filter(configuration_name=name).exclude(pinned_elsewhere(name)).count() if name else 0
     rivals = [
         Rival(entries[key].name, entries[key].priority, number, wins, entries[key].priority == draft.priority)
         for (key, wins), number in contested.most_common()
@@ -165,6 +175,16 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         rivals=rivals,
         findings=findings,
     )
+
+
+def planned(draft: Draft, policy: Policy, *, name: str) -> list[PlannedStage]:
+    """The stages of a rollout of ``draft`` as ``name``: of the agents it matches, and of those that run the configuration now."""
+    condition = Q(configuration_name=name)
+    if draft.enabled:
+        condition |= selector_condition(parse_selector(draft.selector, match_all=draft.match_all))
+    rows = Agent.objects.filter(condition).in_order("name").values_list("instance_uid", "labels", "hostname", "name")
+    agents = [(uid, labels, hostname or called) for uid, labels, hostname, called in rows.iterator(chunk_size=2_000)]
+    return planned_stages(policy, salt_of(RELEASE_SUBJECT, name), agents)
 
 
 def _unproven(selector: Selector) -> int:

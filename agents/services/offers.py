@@ -7,6 +7,7 @@ registration, and know no kind by name.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from agents.replies import SERVER_CAPABILITIES, Reply, ServerCapabilities
 from agents.reply_parts import Part
 
 if TYPE_CHECKING:
+    from agents.models import AgentQuerySet
     from agents.services.batch import Batch, BatchAgent
 
 # Agents that one look for missed changes takes from one kind of offer.
@@ -27,7 +29,7 @@ class LockMissed(Exception):
     """An agent needs a lock that nobody expected when the batch began: it begins anew and takes all of them."""
 
 
-class Offer:
+class Offer(ABC):
     """One kind of thing that the server may tell an agent, for the agents of one ``batch``.
 
     Called in this order: `lock`, `read`, `note_reports`, then for each agent `part`, `note_sent`, `is_left`,
@@ -54,9 +56,9 @@ class Offer:
     def note_reports(self) -> None:
         """Work in what the agents have just said; their reports are merged. Raises `LockMissed`."""
 
+    @abstractmethod
     def part(self, agent: BatchAgent) -> Part | None:
         """What is wanted of this agent now, ``None`` for nothing; whether to say so is decided by the part."""
-        raise NotImplementedError
 
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """Remember what of this kind ``reply`` carries, if anything."""
@@ -74,6 +76,14 @@ class Offer:
         """Connected agents for whom something came up since ``at`` and has not gone out, at most `MOST_PENDING`.
 
         Processes look there now and then, in case a wake-up was lost.
+        """
+        return ()
+
+    @classmethod
+    def pending_among(cls, agents: AgentQuerySet) -> Iterable[UUID]:
+        """Of these the connected agents for whom something has not gone out, whenever it came up.
+
+        Asked when what held it back is over.
         """
         return ()
 
@@ -95,6 +105,11 @@ def registered_offers() -> tuple[type[Offer], ...]:
 def pending_since(at: datetime) -> list[UUID]:
     """Connected agents for whom any kind of offer has something pending since ``at``."""
     return [uid for kind in _registered for uid in kind.pending_since(at)]
+
+
+def pending_among(agents: AgentQuerySet) -> set[UUID]:
+    """Of these the connected agents for whom any kind of offer has something pending."""
+    return {uid for kind in _registered for uid in kind.pending_among(agents)}
 
 
 def server_capabilities() -> int:

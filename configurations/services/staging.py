@@ -15,13 +15,14 @@ from django.urls import reverse
 
 from accounts.models import User
 from agents.models import Agent
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
+from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision, pinned_elsewhere
 from configurations.outcome import AssignmentStatus
-from configurations.services.publishing import concerned_by, release, retarget
+from configurations.services.releasing import TARGETING_COLUMNS, concerned_by, release, retarget
 from configurations.services.targeting import bump_generation, hold_targeting
 from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
+from rollouts.services.freezing import paused_keys
 from rollouts.subjects import Member, MemberState
 
 _WAITING = {AssignmentStatus.PENDING.value, AssignmentStatus.OFFERED.value, AssignmentStatus.APPLYING.value}
@@ -42,7 +43,7 @@ class ConfigurationSubject:
         revision = Revision.objects.filter(pk=rollout.version_id).first()
         if revision is None:
             return
-        columns = ("pk", "instance_uid", "labels", "name", "connected", "healthy", "configuration_name")
+        columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy")
         assigned = (
             "assignment__revision_id",
             "assignment__status",
@@ -50,10 +51,13 @@ class ConfigurationSubject:
             "assignment__error_message",
         )
         seen: set[int] = set()
+        paused = set(paused_keys())
         rows = (
             row
             for agents in concerned_by(revision)
-            for row in agents.values(*columns, *assigned).iterator(chunk_size=_CHUNK)
+            for row in agents.exclude(pinned_elsewhere(rollout.name))
+            .values(*columns, *assigned)
+            .iterator(chunk_size=_CHUNK)
         )
         for row in rows:
             if row["pk"] in seen:
@@ -63,13 +67,14 @@ class ConfigurationSubject:
             if row["assignment__revision_id"] == revision.pk:
                 state = _state(
                     row["assignment__status"], connected=row["connected"], healthy=row["healthy"],
-                    offered=row["assignment__offered_at"] is not None,
+                    offered=row["assignment__offered_at"] is not None, paused=row["pk"] in paused,
                 )  # fmt: skip
             yield Member(
                 agent_id=row["pk"],
                 instance_uid=row["instance_uid"],
                 labels=row["labels"],
                 name=row["name"],
+                hostname=row["hostname"],
                 connected=row["connected"],
                 state=state,
                 error=row["assignment__error_message"] if state is MemberState.FAILED else "",
@@ -80,12 +85,21 @@ class ConfigurationSubject:
         rows = (
             Assignment.objects.filter(configuration=rollout.subject_id, revision=rollout.version_id)
             .order_by()
-            .values("status", connected=F("agent__connected"), healthy=F("agent__healthy"), never=Q(offered_at=None))
+            .values(
+                "status",
+                connected=F("agent__connected"),
+                healthy=F("agent__healthy"),
+                never=Q(offered_at=None),
+                paused=Q(agent__in=paused_keys()),
+            )
             .annotate(number=Count("*"))
         )
         found = dict.fromkeys(MemberState, 0)
         for row in rows:
-            state = _state(row["status"], connected=row["connected"], healthy=row["healthy"], offered=not row["never"])
+            state = _state(
+                row["status"], connected=row["connected"], healthy=row["healthy"], offered=not row["never"],
+                paused=row["paused"],
+            )  # fmt: skip
             found[state] += row["number"]
         return Counts(
             applied=found[MemberState.APPLIED] + found[MemberState.UNHEALTHY],
@@ -99,7 +113,7 @@ class ConfigurationSubject:
         )
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
-        """As `publishing.release`."""
+        """As `releasing.release`."""
         revision = Revision.objects.select_related("configuration").get(pk=rollout.version_id)
         return release(revision, to=to, by=by, at=at, keep_former=True)
 
@@ -133,7 +147,7 @@ class ConfigurationSubject:
         newest = Revision.objects.released().filter(configuration=configuration).first()
         if newest is None or configuration.current_id == newest.pk:
             return
-        for name in ("selector", "match_all", "priority", "enabled"):
+        for name in TARGETING_COLUMNS:
             setattr(configuration, name, getattr(newest, name))
         configuration.current = newest
         configuration.edition += 1
@@ -151,12 +165,14 @@ class ConfigurationSubject:
         return {"configuration": rollout.name, "revision": rollout.version_number}
 
 
-def _state(status: str, *, connected: bool, healthy: bool | None, offered: bool) -> MemberState:
+def _state(status: str, *, connected: bool, healthy: bool | None, offered: bool, paused: bool) -> MemberState:
     """How an agent stands to the revision that it should run."""
     if status == AssignmentStatus.INCAPABLE.value:
         return MemberState.INCAPABLE
     if status == AssignmentStatus.FAILED.value:
         return MemberState.FAILED
+    if paused and status == AssignmentStatus.PENDING.value:
+        return MemberState.HELD
     if not connected:
         return MemberState.LOST if offered or status == AssignmentStatus.APPLIED.value else MemberState.OFFLINE
     if status in _WAITING:

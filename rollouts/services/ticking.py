@@ -12,6 +12,7 @@ from foundation.messages import Message
 from rollouts.gates import GateVerdict
 from rollouts.models import Release, Rollout, RolloutStep
 from rollouts.policies import OnFailure, Policy
+from rollouts.services import freezing
 from rollouts.services.rolling_out import begin_if_open, withdraw
 from rollouts.services.stages import admit, begin_stage
 from rollouts.services.steps import Overtaken, change, take_step
@@ -23,11 +24,18 @@ _Kind, _State = RolloutStep.Kind, Rollout.State
 
 
 def tick_all(at: datetime) -> int:
-    """Take the steps that are due of every running rollout; returns how many rollouts run. One that fails harms no other."""
+    """Take the steps that are due of every running rollout; returns how many rollouts run. One that fails harms no other.
+
+    While a freeze of the fleet or of a selector is in force none goes on.
+    """
     rollouts = list(Rollout.objects.filter(state=_State.RUNNING).order_by("pk"))
+    frozen = freezing.active() if rollouts else ()
     for rollout in rollouts:
         try:
-            tick(rollout, at)
+            if frozen:
+                _stand_still(rollout, frozen[0])
+            else:
+                tick(rollout, at)
         except Overtaken:
             continue
         except Exception:
@@ -56,6 +64,19 @@ def tick(rollout: Rollout, at: datetime) -> None:
         _take_held(rollout, lambda: _pass(rollout, policy, counts.as_json(), at))
     elif judgement.held_since != rollout.held_since or reasons != rollout.reasons:
         change(rollout, held_since=judgement.held_since, reasons=reasons)
+
+
+def _stand_still(rollout: Rollout, freeze: freezing.ActiveFreeze) -> None:
+    """Say why it does not go on, once."""
+    said = Message(
+        "rollout-frozen",
+        "Freeze {number} of {by} is in force: {reason}",
+        number=freeze.id,
+        by=freeze.by,
+        reason=freeze.reason,
+    )
+    if rollout.reasons != [said.as_json()]:
+        change(rollout, reasons=[said.as_json()], held_since=None)
 
 
 def _take_held(rollout: Rollout, step: Callable[[], object]) -> None:

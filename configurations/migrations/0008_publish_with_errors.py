@@ -4,7 +4,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('configurations', '0005_rollout_policy'),
+        ('configurations', '0007_drafts'),
     ]
 
     operations = [
