@@ -6,9 +6,11 @@ other than to the environment are not given to it, since it would follow them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -80,6 +82,7 @@ def _asked(program: str, bodies: Mapping[str, str]) -> str:
             except OSError as error:
                 log.warning("OTELCOL_BINARY cannot be run: %s", error)
                 return ""
+            _limit(running.pid)
             try:
                 status = running.wait(_SECONDS)
             except subprocess.TimeoutExpired:
@@ -91,6 +94,13 @@ def _asked(program: str, bodies: Mapping[str, str]) -> str:
             return ""
         with output.open("rb") as source:
             return source.read(_MOST_BYTES).decode(errors="replace").replace(folder, "")
+
+
+def _limit(pid: int) -> None:
+    """What it writes and how long it computes; it may be gone already."""
+    with contextlib.suppress(OSError):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4 * _MOST_BYTES, 4 * _MOST_BYTES))
+        resource.prlimit(pid, resource.RLIMIT_CPU, (int(_SECONDS) + 1, int(_SECONDS) + 1))
 
 
 def _path_in(words: str) -> list[str]:
