@@ -11,7 +11,6 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.services import draft_saving, publishing
-from configurations.services.edit_errors import StaleEdition
 from tests.configurations.drafts import WITH_SECRET, publish_again, published, wanted
 from tests.html_forms import fields_of
 
@@ -223,14 +222,18 @@ class TestTwoPeople:
         draft = kept()
         mine = typed(portal_of_alice, draft_url(draft)) | {"stage": "publish", "shown_count": "0"}
 
-        def overtaken(*_args: Any, **_options: Any) -> None:
+        publish = draft_saving.publish_draft
+
+        def overtaken(*args: Any, **options: Any) -> Any:
             monkeypatch.undo()
-            raise StaleEdition
+            publish_again("prod", "a: 9\n")
+            return publish(*args, **options)
 
         monkeypatch.setattr(draft_saving, "publish_draft", overtaken)
-        publish = portal_of_alice.post(draft_url(draft), mine)
-        assert publish.status_code == 302
-        assert text_of(row) == "a: 2\n"
+        answer = portal_of_alice.post(draft_url(draft), mine)
+        assert "Publish mine over revision 2" in answer.content.decode()
+        assert text_of(row) == "a: 9\n"
+        assert ConfigurationDraft.objects.exists()
 
     def test_what_was_typed_over_a_draft_that_is_gone_is_not_lost(self, portal_of_alice):
         row = published()

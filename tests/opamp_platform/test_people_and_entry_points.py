@@ -1,7 +1,7 @@
 """People × entry points: for every URL, every method and every kind of caller, whether it lets them in.
 
-`ENTRY_POINTS` declares the right that each URL needs; `PEOPLE` what each person has. The expected verdict follows from these
-two and from nothing the code does. A URL that is not declared fails the first test: who adds one says here whose it is.
+`ENTRY_POINTS` declares the right that each URL needs, `rights_of_roles` what each person has. The expected verdict follows from
+these two and from nothing the code does. A URL that is not declared fails the first test: who adds one says here whose it is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,11 +19,12 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from accounts.services import OPERATOR, VIEWER, ensure_roles, issue_token, revoke_token
+from accounts.services import issue_token
 from agents.remote_config import ConfigFile
 from configurations.models import DeletedConfiguration
 from configurations.services.draft_saving import save_draft
 from configurations.services.publishing import Draft, create_configuration, delete_configuration
+from tests.opamp_platform.callers import NOBODY, Caller, all_callers
 
 pytestmark = pytest.mark.django_db
 
@@ -81,7 +81,6 @@ def crud(model: str) -> dict[str, EntryPoint]:
     }
 
 
-NOBODY = "nobody.may"
 SEE_A, EDIT_A, DROP_A = "agents.view_agent", "agents.change_agent", "agents.delete_agent"
 SEE_C, EDIT_C = "configurations.view_configuration", "configurations.change_configuration"
 ADD_C, DROP_C = "configurations.add_configuration", "configurations.delete_configuration"
@@ -230,75 +229,10 @@ def test_every_url_says_whose_it_is():
 # --- Who calls -------------------------------------------------------------------------------------------------------
 
 
-Rights = Callable[[str], bool]
-
-
-def rights_of_roles() -> dict[str, Rights]:
-    """Which rights each role has, by name: a viewer sees the fleet, an operator changes it, an administrator all."""
-    fleet = re.compile(r"(agents|configurations)\.")
-    return {
-        "no role": lambda _right: False,
-        "viewer": lambda right: bool(fleet.match(right)) and ".view_" in right,
-        "operator": lambda right: bool(fleet.match(right)),
-        "administrator": lambda right: right != NOBODY,
-    }
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Somebody at the entry point, and what they may on pages and over REST; ``None`` where they are nobody."""
-
-    name: str
-    client: Client
-    pages: Rights | None = None
-    rest: Rights | None = None
-
-
 @pytest.fixture
 def everybody(db: None) -> list[Caller]:
     """Each role by session and by token; and those whom nothing lets in."""
-    ensure_roles()
-    callers = [Caller("anonymous", Client())]
-    for role, may in rights_of_roles().items():
-        user = User.objects.create_user(role.replace(" ", "-"), is_staff=True, is_superuser=role == "administrator")
-        if role in {VIEWER, OPERATOR}:
-            user.groups.add(Group.objects.get(name=role))
-        callers.append(Caller(f"{role}, session", with_session(user), pages=may, rest=may))
-        callers.append(Caller(f"{role}, token", with_token(issue_token(user, name=role, by=None)[1]), rest=may))
-    now, everything = timezone.now(), rights_of_roles()["administrator"]
-    admin = User.objects.get(username="administrator")
-    row, revoked = issue_token(admin, name="revoked", by=None)
-    revoke_token(row, by=None, at=now)
-    _row, expired = issue_token(admin, name="expired", by=None, expires_at=now - timedelta(seconds=1))
-    # A dead token is not made up for by a session beside it.
-    beside = with_session(admin, HTTP_AUTHORIZATION=f"Bearer {revoked}")
-    program = User.objects.create_user("program", is_superuser=True)
-    switched_off = User.objects.create_user("switched-off", is_superuser=True, is_staff=True)
-    _row, of_nobody = issue_token(switched_off, name="of nobody", by=None)
-    gone = with_session(switched_off)
-    User.objects.filter(pk=switched_off.pk).update(is_active=False)
-    return [
-        *callers,
-        Caller("expired token", with_token(expired)),
-        Caller("revoked token", with_token(revoked)),
-        Caller("no such token", with_token(f"{revoked}x")),
-        Caller("token of somebody switched off", with_token(of_nobody)),
-        Caller("session of somebody switched off", gone),
-        Caller("administrator with a revoked token, session", beside, pages=everything),
-        Caller("administrator who is not staff, session", with_session(program), rest=everything),
-    ]
-
-
-def with_session(user: User, **headers: str) -> Client:
-    """A person in a browser."""
-    client = Client(**headers)
-    client.force_login(user)
-    return client
-
-
-def with_token(text: str) -> Client:
-    """A program."""
-    return Client(HTTP_AUTHORIZATION=f"Bearer {text}")
+    return all_callers()
 
 
 def expected(entry: EntryPoint, method: str, caller: Caller) -> str:
