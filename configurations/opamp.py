@@ -23,6 +23,7 @@ from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import AssignedAgent, assigned_agents
 from configurations.services.files_by_hash import remote_config_of
+from configurations.services.rendering import Renderer, rendered_config
 from configurations.services.targeting import current_targeting, hold_targeting
 from foundation.clock import is_ahead
 
@@ -58,6 +59,7 @@ class ConfigurationOffer(Offer):
         assigned = assigned_agents([member.agent for member in members], self.batch)
         self._assigned = {each.agent.pk: each for each in assigned}
         self._files: dict[str, RemoteConfig | None] = {}
+        self._renderer = Renderer()
 
     def note_reports(self) -> None:
         """Match the relabelled agents and book what was said of configurations.
@@ -77,7 +79,8 @@ class ConfigurationOffer(Offer):
                 # Before anything else is desired: it is about what was offered.
                 assigned.book(said, newest_revisions)
             if member.relabelled and targeting is not None:
-                event = assigned.assign(targeting.winner(member.agent.instance_uid, member.agent.labels))
+                winner = targeting.winner(member.agent.instance_uid, member.agent.labels)
+                event = assigned.assign(self._renderer.for_agent(winner, member.agent.labels))
                 if event is not None:
                     member.events.append(event)
             if member.gained_capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
@@ -91,13 +94,15 @@ class ConfigurationOffer(Offer):
                 _update_status(member, assigned)
 
     def part(self, agent: BatchAgent) -> DesiredConfig | None:
-        """``None`` for an agent that should run nothing of ours, or whose files have just been deleted."""
+        """``None`` for an agent that should run nothing of ours, or for which there is nothing to send."""
         assigned, row = self._assigned[agent.agent.pk], agent.agent
         assignment, failure = assigned.assignment, assigned.failure
-        if not assignment.revision_id:
+        if not assignment.revision_id or assignment.rendering_error:
             return None
         if row.configuration_hash not in self._files:
-            self._files[row.configuration_hash] = remote_config_of(row.configuration_hash)
+            self._files[row.configuration_hash] = remote_config_of(row.configuration_hash) or rendered_config(
+                assignment.revision_id, row.configuration_hash, row.labels, self._renderer
+            )
         config = self._files[row.configuration_hash]
         if config is None:
             return None

@@ -26,6 +26,7 @@ from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import NEVER_OFFERED
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import AlreadyReleased, NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from configurations.services.rendering import uses_of
 from configurations.services.targeting import (
     bump_generation,
     fresh_targeting,
@@ -266,11 +267,14 @@ def add_revision(
     In the caller's transaction, which holds targeting. The unique constraint holds even where row locks do not exist.
     """
     former = configuration.current.number if configuration.current else 0
+    uses = uses_of(config.files)
     revision = Revision.objects.create(
         configuration=configuration,
         number=former + 1,
         files=files_to_json(config.files),
         hash=config.config_hash().hex(),
+        templated=uses is not None,
+        uses=uses or {},
         selector=configuration.selector,
         match_all=configuration.match_all,
         priority=configuration.priority,
@@ -302,7 +306,8 @@ def release(revision: Revision, *, to: Audience, by: User | None, at: datetime) 
     revision.save(update_fields=["release"])
     bump_generation()
     same_agents = len(former) == 1 and all(getattr(former[0], key) == getattr(revision, key) for key in _TARGETING)
-    if to == EVERYONE and same_agents:
+    # Of templates each agent gets a result of its own.
+    if to == EVERYONE and same_agents and not revision.templated:
         _renew(revision, at)
     else:
         _retarget(revision, at)
@@ -344,6 +349,7 @@ def _renew(revision: Revision, at: datetime) -> None:
             status=AssignmentStatus.PENDING,
             status_at=at,
             error_message="",
+            rendering_error="",
             **NEVER_OFFERED,
             retry_requested=False,
         )
