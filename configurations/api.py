@@ -36,6 +36,7 @@ from configurations.api_serializers import (
     RollbackRequest,
     drafted,
     findings_json,
+    plan_of,
 )
 from configurations.checks import Finding
 from configurations.filters import AssignedAgentFilter, ConfigurationFilter
@@ -286,6 +287,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
             at=clock.now(),
             note=values.get("note", ""),
             force=values.get("force", False),
+            plan=plan_of(values),
         )
         return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
 
@@ -301,6 +303,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
                 based_on=based_on,
                 note=values.get("note", ""),
                 force=values.get("force", False),
+                plan=plan_of(values),
             )
 
         based_on = BasedOn(values.get("revision"), wanted.editions)

@@ -19,13 +19,16 @@ from agents.remote_config import ConfigFile
 from agents.shown import files_shown
 from configurations.advice import advice_on
 from configurations.checks import Finding
-from configurations.models import Assignment, Configuration, Revision
+from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent, Rival, Taken
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
+from configurations.services.publishing import ReleasePlan
 from configurations.targets import running, why
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
 from foundation.languages import in_readers_language
+from rollouts.api_serializers import PolicyField, RolloutSummary
+from rollouts.policies import parse_policy
 
 
 class FileSerializer(StrictSerializer):
@@ -101,6 +104,18 @@ class ConfigurationSerializer(StrictSerializer):
         write_only=True,
         help_text="Save it although nothing stands in it, it is wrapped in another format, or `service` is misspelt.",
     )
+    rollout_policy = PolicyField(
+        required=False,
+        allow_null=True,
+        help_text="How revisions are released unless an edit says; null: as the site has it.",
+    )
+    release = PolicyField(
+        required=False, write_only=True, help_text="How this edit is released: a policy, or its name."
+    )
+    replace_rollout = Flag(
+        required=False, write_only=True, help_text="End a rollout that has not ended, instead of being refused for it."
+    )
+    rollout = RolloutSummary(read_only=True, allow_null=True, help_text="The rollout that is on its way.")
     config_hash = serializers.CharField(read_only=True)
     matched_agents = serializers.IntegerField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
@@ -124,6 +139,8 @@ class ConfigurationSerializer(StrictSerializer):
             "match_all": instance.match_all,
             "priority": instance.priority,
             "enabled": instance.enabled,
+            "rollout_policy": instance.rollout_policy,
+            "rollout": RolloutSummary.of(RELEASE_SUBJECT, instance.pk),
             "revision": current.number if current else 0,
             "config_hash": current.hash if current else "",
             "matched_agents": getattr(instance, "matched_agents", 0),
@@ -306,13 +323,21 @@ class DesiredSerializer(AssignmentSerializer):
         return why(assignment.agent)
 
 
+def plan_of(values: dict[str, Any]) -> ReleasePlan:
+    """How the edit is to be released, by the validated fields of a request. Raises `InvalidPolicy`."""
+    replace = values.get("replace_rollout", False)
+    if "release" not in values:
+        return ReleasePlan(by_default=True, replace=replace)
+    return ReleasePlan(parse_policy(values["release"]), replace=replace)
+
+
 def drafted(values: dict[str, Any], base: Draft) -> Draft:
     """``base`` changed by the validated fields of a request.
 
     ``files`` replaces the whole map; ``raw_config`` the file under ``config_key``, and must not contradict ``files``.
     An empty ``raw_config`` beside ``files`` says nothing: that is how a file that is no text is shown.
     """
-    columns = ("display_name", "description", "priority", "enabled", "selector", "match_all")
+    columns = ("display_name", "description", "priority", "enabled", "selector", "match_all", "rollout_policy")
     draft = dataclasses.replace(base, **{key: values[key] for key in columns if key in values})
     if "content_type" in values:
         draft = dataclasses.replace(draft, content_type=mime_type(values["content_type"]))

@@ -18,6 +18,8 @@ class ConfigurationsConfig(AppConfig):
         from configurations import panels
         from configurations.opamp import ConfigurationOffer
         from configurations.services import targeting
+        from configurations.services.staging import ConfigurationSubject
+        from rollouts.subjects import register_subject
 
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_after_relabelling(targeting.rematch_agents)
@@ -25,3 +27,4 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
         register_offer(ConfigurationOffer)
+        register_subject(ConfigurationSubject())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 Parameter: TypeAlias = Union[str, int, "Message"]
 
@@ -62,6 +62,20 @@ class Message:
             for name, value in self._parameters
         }
         return Message(self.code, self.template, **parameters)
+
+    def as_json(self) -> dict[str, object]:
+        """For a row that is shown to readers of any language later; `from_json` reads it."""
+        values = {name: value.as_json() if isinstance(value, Message) else value for name, value in self._parameters}
+        return {"code": self.code, "template": self.template, "parameters": values}
+
+    @classmethod
+    def from_json(cls, form: Any) -> Message:
+        """The inverse of `as_json`; only for what it made."""
+        values = {
+            name: cls.from_json(value) if isinstance(value, dict) else value
+            for name, value in form["parameters"].items()
+        }
+        return cls(form["code"], form["template"], **values)
 
     def __str__(self) -> str:
         """In English."""

@@ -7,8 +7,10 @@ that file with surrounding white space removed (mounted secrets end in a newline
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
@@ -82,6 +84,16 @@ class Environment:
         if size < least:
             raise StrangeValue(f"{name}={value} is too small: at least {least} bytes.")
         return size
+
+    def json(self, name: str, default: str) -> Any:
+        """A word as it is, or an object as JSON. Raises `StrangeValue`."""
+        said = self.text(name) or default
+        if not said.lstrip().startswith("{"):
+            return said
+        try:
+            return json.loads(said)
+        except ValueError as error:
+            raise StrangeValue(f"{name} is no JSON: {error}") from None
 
     def items(self, name: str, default: str = "") -> list[str]:
         """A comma-separated list without empty items."""

@@ -20,6 +20,8 @@ from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
 from opamp_platform.operations.databases import database
 from opamp_platform.operations.logs import logging_config
 from opamp_transport.origins import parse_origin
+from rollouts.errors import InvalidPolicy
+from rollouts.policies import parse_policy
 
 # Lets classes such as ModelAdmin be written with their model, ModelAdmin[Agent], as their type stubs have them.
 django_stubs_ext.monkeypatch()
@@ -84,6 +86,14 @@ OPAMP_TRUSTED_LABEL_KEYS = env.items("OPAMP_TRUSTED_LABEL_KEYS")
 for _item in OPAMP_TRUSTED_LABEL_KEYS:
     if _problem := operator_key_problem(_item):
         raise StrangeValue(f"OPAMP_TRUSTED_LABEL_KEYS: {_item!r} is no label key. {_problem!s}")
+# How revisions are released where neither the configuration nor the edit says: at_once, canary, or a policy as JSON.
+ROLLOUT_POLICY = env.json("ROLLOUT_POLICY", "at_once")
+try:
+    parse_policy(ROLLOUT_POLICY)
+except InvalidPolicy as _error:
+    raise StrangeValue(f"ROLLOUT_POLICY: {_error!s}") from None
+# How often rollouts look whether a gate is met.
+ROLLOUT_SECONDS = env.integer("ROLLOUT_SECONDS", 2, least=1, most=3_600)
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)
 OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, most=24 * 3600)
 # The port of the specification, for agents alone (S-02). Unset: opened when nobody else has it; 0: not opened.

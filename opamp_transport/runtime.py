@@ -36,6 +36,7 @@ from opamp_transport.protocol.messages import assert_fast_protobuf
 from opamp_transport.report_queue import ReportQueue
 from opamp_transport.sessions import Connection, Sessions
 from opamp_transport.threads import DatabaseThreads
+from rollouts.services import ticking
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class Runtime:
             _every(settings.OPAMP_PRESENCE_SECONDS, "presence", self.flush_presence),
             _every(EXPIRE_SECONDS, "expiry", self.expire),
             _every(PRUNE_SECONDS, "retention", self.prune),
+            _every(settings.ROLLOUT_SECONDS, "rollouts", self.roll_out),
             _every(MISSED_CHANGE_SECONDS, "missed changes", self.find_missed_changes),
             _every(GARBAGE_SECONDS, "garbage", self.collect_garbage),
         ]
@@ -272,6 +274,11 @@ class Runtime:
         if leads != self.leads:
             logger.info("this process leads" if leads else "another process leads")
         self.leads = leads
+
+    async def roll_out(self) -> None:
+        """The leading process takes the steps that are due of rollouts; each is a compare-and-set, should two lead for a moment."""
+        if self.leads:
+            await self.chore_threads.run(ticking.tick_all, clock.now())
 
     async def collect_garbage(self) -> None:
         """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.

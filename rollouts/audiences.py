@@ -13,13 +13,22 @@ from foundation.errors import DomainError
 from foundation.messages import Message
 
 FORM = 1
+# Of 64 bits of a hash.
+POSITIONS = 1 << 64
 MOST_PARTS = 50
+_DEEPEST = 2
 MOST_INSTANCES = 10_000
 LONGEST_SALT = 100
 
 
 class InvalidAudience(DomainError):
     """What was given is no audience; the text says why."""
+
+
+def position(instance_uid: UUID, salt: str) -> int:
+    """Where an agent stands in the order of a salt, from 0 below `POSITIONS`: the same for ever, and for everybody who asks."""
+    digest = hashlib.sha256(salt.encode() + b"\0" + instance_uid.bytes).digest()
+    return int.from_bytes(digest[:8], "big")
 
 
 class Audience(Protocol):
@@ -57,12 +66,30 @@ class Share:
 
     def includes(self, instance_uid: UUID, labels: Mapping[str, str]) -> bool:
         """Whether the hash of the uid falls into the share."""
-        digest = hashlib.sha256(self.salt.encode() + b"\0" + instance_uid.bytes).digest()
-        return int.from_bytes(digest[:8], "big") * 100 < self.percent << 64
+        return position(instance_uid, self.salt) * 100 < self.percent * POSITIONS
 
     def as_json(self) -> dict[str, Any]:
         """``{"kind": "share", "percent", "salt"}``."""
         return {"kind": "share", "percent": self.percent, "salt": self.salt}
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The agents whose `position` under ``salt`` is below ``limit`` (0 to `POSITIONS`): a share as fine as one agent.
+
+    A larger limit includes every smaller one, and every `Share` of the same salt up to it.
+    """
+
+    limit: int
+    salt: str = ""
+
+    def includes(self, instance_uid: UUID, labels: Mapping[str, str]) -> bool:
+        """Whether the agent is among the first."""
+        return position(instance_uid, self.salt) < self.limit
+
+    def as_json(self) -> dict[str, Any]:
+        """``{"kind": "first", "limit", "salt"}``; the limit in hexadecimal, for it is more than JSON readers' numbers hold."""
+        return {"kind": "first", "limit": f"{self.limit:x}", "salt": self.salt}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +137,21 @@ class AnyOf:
         return {"kind": "any_of", "parts": [part.as_json() for part in self.parts]}
 
 
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """The agents that are in each of the ``parts``: those of a stage who have been admitted so far."""
+
+    parts: tuple[Audience, ...]
+
+    def includes(self, instance_uid: UUID, labels: Mapping[str, str]) -> bool:
+        """Whether every part includes it."""
+        return all(part.includes(instance_uid, labels) for part in self.parts)
+
+    def as_json(self) -> dict[str, Any]:
+        """``{"kind": "all_of", "parts"}``."""
+        return {"kind": "all_of", "parts": [part.as_json() for part in self.parts]}
+
+
 EVERYONE = Everyone()
 
 
@@ -124,10 +166,10 @@ def parse_audience(form: Any) -> Audience:
         raise InvalidAudience(
             Message("audience-version", "An audience is an object with version {version}.", version=FORM)
         )
-    return _parse(form, nested=False)
+    return _parse(form, depth=0)
 
 
-def _parse(form: Any, *, nested: bool) -> Audience:
+def _parse(form: Any, *, depth: int) -> Audience:
     kind = form.get("kind") if isinstance(form, Mapping) else None
     if kind == "everyone":
         return EVERYONE
@@ -140,16 +182,20 @@ def _parse(form: Any, *, nested: bool) -> Audience:
             raise InvalidAudience(Message.listed(error.problems)) from error
     if kind == "instances":
         return _instances(form.get("uids"))
-    parts = form.get("parts") if kind == "any_of" and not nested else None
+    if kind == "first":
+        return _first(form.get("limit"), form.get("salt", ""))
+    parts = form.get("parts") if kind in ("any_of", "all_of") and depth < _DEEPEST else None
     if not isinstance(parts, list) or len(parts) > MOST_PARTS:
         raise InvalidAudience(
             Message(
                 "audience-kind",
-                "The kind of an audience is everyone, share, matching, instances, or any_of with at most {most} others.",
+                "The kind of an audience is everyone, share, first, matching, instances, or any_of or all_of with at most {most} "
+                "others.",
                 most=MOST_PARTS,
             )
         )
-    return AnyOf(tuple(_parse(part, nested=True) for part in parts))
+    members = tuple(_parse(part, depth=depth + 1) for part in parts)
+    return AnyOf(members) if kind == "any_of" else AllOf(members)
 
 
 def _share(percent: Any, salt: Any) -> Share:
@@ -162,6 +208,29 @@ def _share(percent: Any, salt: Any) -> Share:
             )
         )
     return Share(percent, salt)
+
+
+def _first(limit: Any, salt: Any) -> First:
+    if (
+        isinstance(limit, str)
+        and len(limit) <= len(f"{POSITIONS:x}")
+        and isinstance(salt, str)
+        and len(salt) <= LONGEST_SALT
+    ):
+        try:
+            number = int(limit, 16)
+        except ValueError:
+            number = -1
+        if 0 <= number <= POSITIONS:
+            return First(number, salt)
+    raise InvalidAudience(
+        Message(
+            "audience-first",
+            "The first agents are those below a limit, a hexadecimal number of 64 bits, under a salt of at most {most} "
+            "characters.",
+            most=LONGEST_SALT,
+        )
+    )
 
 
 def _instances(uids: Any) -> Instances:

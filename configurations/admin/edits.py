@@ -79,7 +79,9 @@ class ConfirmedEdits(PortalAdmin):
 
         def act(based_on: BasedOn, *, force: bool) -> None:
             by, at = cast("User", request.user), clock.now()
-            publishing.update_configuration(row.name, draft, by=by, at=at, based_on=based_on, force=force)
+            # Whoever switches off wants it off.
+            plan = publishing.BY_DEFAULT if draft.enabled else publishing.AT_ONCE
+            publishing.update_configuration(row.name, draft, by=by, at=at, based_on=based_on, force=force, plan=plan)
             said = _("%(name)s is enabled.") if draft.enabled else _("%(name)s is disabled.")
             self.message_user(request, said % {"name": row}, messages.SUCCESS)
 

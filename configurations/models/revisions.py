@@ -93,6 +93,8 @@ class Configuration(models.Model):
     match_all = models.BooleanField(_("match all agents"), default=False)
     content_type = models.CharField(_("content type"), max_length=100, default="text/yaml")
     config_key = models.CharField(_("config key"), max_length=255, blank=True)
+    # How revisions are released unless somebody says otherwise; none: as the site has it.
+    rollout_policy = models.JSONField(_("rollout policy"), null=True, blank=True)
     current = models.ForeignKey(
         "Revision", on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("current revision")
     )

@@ -28,6 +28,8 @@ from configurations.models import Configuration, files_from_json
 from configurations.placeholders import HiddenValues, with_secrets_restored
 from foundation.errors import DomainError
 from foundation.messages import Message
+from rollouts.errors import InvalidPolicy
+from rollouts.policies import parse_policy
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64
@@ -82,6 +84,7 @@ class Draft:
     match_all: bool = False
     content_type: str = "text/yaml"
     config_key: str = ""
+    rollout_policy: Json | None = None
     files: Mapping[str, ConfigFile] = field(default_factory=dict)
     true_files: Mapping[str, ConfigFile] | None = field(default_factory=dict)
     trusted: bool = False
@@ -114,14 +117,18 @@ def draft_of(configuration: Configuration) -> Draft:
         match_all=configuration.match_all,
         content_type=configuration.content_type,
         config_key=configuration.config_key,
+        rollout_policy=configuration.rollout_policy,
         files=files,
         true_files=files,
     )
 
 
 def blank_over(draft: Draft) -> Draft:
-    """Defaults in place of everything in ``draft``, for an edit that replaces all but hidden values."""
-    return Draft(true_files=draft.true_files, trusted=draft.trusted)
+    """Defaults in place of everything in ``draft``, for an edit that replaces all but hidden values.
+
+    How revisions are released stays: a program that never heard of it must not make a careful configuration a hasty one.
+    """
+    return Draft(rollout_policy=draft.rollout_policy, true_files=draft.true_files, trusted=draft.trusted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +201,7 @@ def columns_of(draft: Draft) -> dict[str, Any]:
         "match_all": draft.match_all,
         "content_type": normalise_content_type(draft.content_type),
         "config_key": draft.config_key,
+        "rollout_policy": draft.rollout_policy,
     }
 
 
@@ -207,6 +215,11 @@ def _column_errors(draft: Draft, before: Draft) -> dict[str, list[Message | str]
     for name, problem in problems.items():
         if problem is not None and getattr(draft, name) != getattr(before, name):
             errors[name] = [problem]
+    if draft.rollout_policy is not None:
+        try:
+            parse_policy(draft.rollout_policy)
+        except InvalidPolicy as error:
+            errors["rollout_policy"] = [error.message]
     if not -(2**31) <= draft.priority < 2**31:
         errors["priority"] = [Message("priority-out-of-range", "The priority must fit 32 bits.")]
     return errors

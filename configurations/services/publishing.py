@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Max, Q, QuerySet
 
 from accounts import services as accounts
 from accounts.models import User
@@ -38,9 +39,12 @@ from foundation import wakeups
 from foundation.messages import Message
 from rollouts.audiences import EVERYONE, Audience
 from rollouts.models import Release, add_release
+from rollouts.policies import Policy, parse_policy
+from rollouts.services.rolling_out import require_none, start_rollout
 
 # Names that would stand in the place of something else in URLs.
 RESERVED_NAMES = frozenset({"preview"})
+_CHUNK = 2_000
 _TARGETING = frozenset({"selector", "match_all", "priority", "enabled"})
 
 
@@ -61,6 +65,33 @@ class BasedOn:
 
 
 ANYTHING = BasedOn()
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePlan:
+    """How a new revision reaches agents: by ``policy``, at once without one; ``by_default``: by the configuration's own.
+
+    ``replace``: a rollout of the configuration that has not ended is ended for it, instead of being in its way.
+    """
+
+    policy: Policy | None = None
+    by_default: bool = False
+    replace: bool = False
+
+    def policy_for(self, configuration: Configuration) -> Policy | None:
+        """The policy, `None` for at once."""
+        return default_policy(configuration) if self.by_default else self.policy
+
+
+BY_DEFAULT = ReleasePlan(by_default=True)
+AT_ONCE = ReleasePlan(replace=True)
+"""For what is urgent: undoing, and switching off."""
+
+
+def default_policy(configuration: Configuration) -> Policy | None:
+    """The configuration's own policy, else the site's (``ROLLOUT_POLICY``)."""
+    own = configuration.rollout_policy
+    return parse_policy(settings.ROLLOUT_POLICY if own is None else own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +130,16 @@ def _effect(configuration: Configuration, columns: Mapping[str, Any], config: Re
 
 @transaction.atomic
 def create_configuration(
-    name: str, draft: Draft, *, by: User | None, at: datetime, note: str = "", force: bool = False
+    name: str,
+    draft: Draft,
+    *,
+    by: User | None,
+    at: datetime,
+    note: str = "",
+    force: bool = False,
+    plan: ReleasePlan = BY_DEFAULT,
 ) -> tuple[Configuration, list[Finding]]:
-    """Make a configuration with revision 1 and assign it to the agents it matches.
+    """Make a configuration with revision 1 and release it to the agents it matches, by ``plan``.
 
     Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
     """
@@ -124,8 +162,7 @@ def create_configuration(
     except IntegrityError as error:
         taken = Message("configuration-exists", "There is a configuration named {name} already.", name=repr(name))
         raise NameTaken({"name": [taken]}) from error
-    revision = add_revision(configuration, wanted.config, by=by, at=at, note=note)
-    release(revision, to=EVERYONE, by=by, at=at)
+    revision = _publish(configuration, wanted, plan, by=by, at=at, note=note)
     data = {"revision": revision.number, **_forced(wanted)}
     accounts.record(by=by, verb="configuration.create", target=configuration, name=name, data=data)
     return configuration, wanted.findings
@@ -141,11 +178,13 @@ def update_configuration(
     based_on: BasedOn = ANYTHING,
     note: str = "",
     force: bool = False,
+    plan: ReleasePlan = BY_DEFAULT,
 ) -> tuple[Configuration, list[Finding]]:
     """Make ``draft`` the new state, as a new revision; one that changes only how it is called makes none.
 
-    Every edit that changes something is counted as an edition. Raises `Configuration.DoesNotExist`,
-    `InvalidConfiguration`, and `StaleRevision` or `StaleEdition` when it is not based on the present state.
+    The revision is released by ``plan``. Every edit that changes something is counted as an edition. Raises
+    `Configuration.DoesNotExist`, `InvalidConfiguration`, `RolloutRunning`, and `StaleRevision` or `StaleEdition` when it is
+    not based on the present state.
     """
     present = draft_of(Configuration.objects.select_related("current").get(name=name))
     wanted = checked(draft, present=present, force=force)
@@ -163,8 +202,7 @@ def update_configuration(
     configuration.save(update_fields=[*effect.columns, "updated_at", "edition"])
     revision = configuration.current
     if effect.makes_revision or revision is None:
-        revision = add_revision(configuration, wanted.config, by=by, at=at, note=note)
-        release(revision, to=EVERYONE, by=by, at=at)
+        revision = _publish(configuration, wanted, plan, by=by, at=at, note=note)
     data = {
         "revision": revision.number,
         "files_changed": effect.files,
@@ -209,13 +247,14 @@ def roll_back(
     note: str = "",
     force: bool = False,
 ) -> tuple[Configuration, list[Finding]]:
-    """Make the files and the targeting of revision ``number`` the newest revision; nothing is rewritten.
+    """Make the files and the targeting of revision ``number`` the newest revision, at once; nothing is rewritten.
 
+    It ends a rollout that is on its way.
     Raises `Configuration.DoesNotExist`, `InvalidConfiguration`, `UnknownRevision`, `StaleRevision`, `StaleEdition`.
     """
     draft = rolled_back(Configuration.objects.select_related("current").get(name=name), number)
     note = note or f"Roll back to revision {number}"
-    return update_configuration(name, draft, by=by, at=at, based_on=based_on, note=note, force=force)
+    return update_configuration(name, draft, by=by, at=at, based_on=based_on, note=note, force=force, plan=AT_ONCE)
 
 
 @transaction.atomic
@@ -231,6 +270,7 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: 
     accounts.record(
         by=by, verb="configuration.delete", target=configuration, name=name, data={"agents": len(concerned)}
     )
+    require_none(RELEASE_SUBJECT, configuration.pk, replace=True, by=by, at=at)
     Release.objects.of(RELEASE_SUBJECT, configuration.pk).end(at)
     Configuration.objects.filter(pk=configuration.pk).update(current=None)
     configuration.delete()
@@ -238,6 +278,31 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: 
     # The deletion set the assignments' references to NULL; re-matching then sees by the name that they moved.
     wakeups.wake(rematch(concerned, fresh_targeting(), at))
     return len(concerned)
+
+
+def _publish(
+    configuration: Configuration, wanted: Checked, plan: ReleasePlan, *, by: User | None, at: datetime, note: str
+) -> Revision:
+    """Make a revision of what is wanted and let it out as planned. Raises `RolloutRunning`."""
+    require_none(RELEASE_SUBJECT, configuration.pk, replace=plan.replace, by=by, at=at)
+    revision = add_revision(configuration, wanted.config, by=by, at=at, note=note)
+    policy = plan.policy_for(configuration)
+    if policy is None:
+        release(revision, to=EVERYONE, by=by, at=at)
+        return revision
+    start_rollout(
+        RELEASE_SUBJECT,
+        configuration.pk,
+        revision.pk,
+        name=configuration.name,
+        version_number=revision.number,
+        policy=policy,
+        by=by,
+        at=at,
+    )
+    # The rollout has released it by now, unless it waits.
+    revision.refresh_from_db(fields=["release"])
+    return revision
 
 
 def _locked(name: str, based_on: BasedOn) -> Configuration:
@@ -266,11 +331,12 @@ def add_revision(
 
     In the caller's transaction, which holds targeting. The unique constraint holds even where row locks do not exist.
     """
-    former = configuration.current.number if configuration.current else 0
+    # Not the present one's: after a rollout was rolled back that is an older one.
+    newest = configuration.revisions.aggregate(newest=Max("number"))["newest"] or 0
     uses = uses_of(config.files)
     revision = Revision.objects.create(
         configuration=configuration,
-        number=former + 1,
+        number=newest + 1,
         files=files_to_json(config.files),
         hash=config.config_hash().hex(),
         templated=uses is not None,
@@ -290,10 +356,11 @@ def add_revision(
 
 
 @transaction.atomic
-def release(revision: Revision, *, to: Audience, by: User | None, at: datetime) -> Release:
+def release(revision: Revision, *, to: Audience, by: User | None, at: datetime, keep_former: bool = False) -> Release:
     """Make ``revision`` what the agents of ``to`` should run, and re-match exactly the agents concerned.
 
-    Agents outside the audience keep what the former release gives them. Raises `AlreadyReleased`.
+    Agents outside the audience keep what the former release gives them; ``keep_former`` as in `add_release`. Raises
+    `AlreadyReleased`.
     """
     if revision.release_id is not None:
         raise AlreadyReleased(
@@ -301,7 +368,8 @@ def release(revision: Revision, *, to: Audience, by: User | None, at: datetime) 
         )
     hold_targeting(exclusive=True)
     former = list(Revision.objects.released().filter(configuration=revision.configuration_id))
-    made = add_release(RELEASE_SUBJECT, revision.configuration_id, revision.pk, to=to, by=by, at=at)
+    subject_id = revision.configuration_id
+    made = add_release(RELEASE_SUBJECT, subject_id, revision.pk, to=to, by=by, at=at, keep_former=keep_former)
     revision.release = made
     revision.save(update_fields=["release"])
     bump_generation()
@@ -310,18 +378,40 @@ def release(revision: Revision, *, to: Audience, by: User | None, at: datetime) 
     if to == EVERYONE and same_agents and not revision.templated:
         _renew(revision, at)
     else:
-        _retarget(revision, at)
+        retarget(revision, at, to=to)
     return made
 
 
-def _retarget(revision: Revision, at: datetime) -> None:
-    """Re-match the agents that run the configuration and those it may win now: nobody else can be concerned."""
-    assigned = Assignment.objects.filter(configuration=revision.configuration_id)
-    concerned = set(assigned.values_list("agent_id", flat=True))
-    if revision.enabled:
-        matching = selector_condition(revision.parsed_selector())
-        concerned |= set(Agent.objects.filter(matching).order_by().values_list("pk", flat=True))
+def retarget(revision: Revision, at: datetime, *, to: Audience = EVERYONE, former: Audience | None = None) -> None:
+    """Re-match the agents that ``revision`` concerns, of these only who is in ``to`` and was not in ``former``.
+
+    For the others nothing was released. In the caller's transaction, which holds targeting.
+    """
+    concerned: set[int] = set()
+    for agents in concerned_by(revision):
+        if to == EVERYONE and former is None:
+            concerned.update(agents.values_list("pk", flat=True))
+            continue
+        rows = agents.values_list("pk", "instance_uid", "labels")
+        concerned.update(
+            key
+            for key, uid, labels in rows.iterator(chunk_size=_CHUNK)
+            if to.includes(uid, labels) and (former is None or not former.includes(uid, labels))
+        )
     wakeups.wake(rematch(concerned, fresh_targeting(), at))
+
+
+def concerned_by(revision: Revision) -> list[QuerySet[Agent]]:
+    """Sets of agents, which may overlap: those that run the configuration, and those that it may win now or could before.
+
+    Before is what its other releases in force say: nobody else can be concerned.
+    """
+    found: list[QuerySet[Agent]] = [
+        Agent.objects.filter(assignment__configuration=revision.configuration_id).order_by()
+    ]
+    others = Revision.objects.released().filter(configuration=revision.configuration_id).exclude(pk=revision.pk)
+    selectors = {each.parsed_selector() for each in (revision, *others) if each.enabled}
+    return found + [Agent.objects.filter(selector_condition(selector)).order_by() for selector in selectors]
 
 
 def _renew(revision: Revision, at: datetime) -> None:

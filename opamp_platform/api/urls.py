@@ -10,6 +10,7 @@ from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
+from rollouts.api import RolloutViewSet
 
 
 class SlashOrNot(SimpleRouter):
@@ -23,6 +24,7 @@ class SlashOrNot(SimpleRouter):
 router = SlashOrNot()
 router.register("agents", AgentViewSet)
 router.register("configurations", ConfigurationViewSet)
+router.register("rollouts", RolloutViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 

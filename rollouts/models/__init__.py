@@ -1,5 +1,6 @@
 """The rows of this app, one file for each idea."""
 
 from rollouts.models.releases import Release, ReleaseQuerySet, add_release
+from rollouts.models.rollout import ACTIVE, Rollout, RolloutQuerySet, RolloutStep
 
-__all__ = ["Release", "ReleaseQuerySet", "add_release"]
+__all__ = ["ACTIVE", "Release", "ReleaseQuerySet", "Rollout", "RolloutQuerySet", "RolloutStep", "add_release"]

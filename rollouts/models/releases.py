@@ -64,10 +64,20 @@ class Release(models.Model):
 
 
 def add_release(
-    subject: str, subject_id: int, version_id: int, *, to: Audience, by: User | None, at: datetime
+    subject: str,
+    subject_id: int,
+    version_id: int,
+    *,
+    to: Audience,
+    by: User | None,
+    at: datetime,
+    keep_former: bool = False,
 ) -> Release:
-    """Store a release, in the caller's transaction; one to everyone ends those before it."""
-    if to == EVERYONE:
+    """Store a release, in the caller's transaction; one to everyone ends those before it.
+
+    ``keep_former``: it does not, for it may be taken back and they hold again then.
+    """
+    if to == EVERYONE and not keep_former:
         Release.objects.of(subject, subject_id).end(at)
     return Release.objects.create(
         subject=subject,

@@ -7,7 +7,18 @@ from uuid import UUID
 import pytest
 
 from agents.selectors import parse_selector
-from rollouts.audiences import EVERYONE, AnyOf, Instances, InvalidAudience, Matching, Share, parse_audience, stored
+from rollouts.audiences import (
+    EVERYONE,
+    AllOf,
+    AnyOf,
+    First,
+    Instances,
+    InvalidAudience,
+    Matching,
+    Share,
+    parse_audience,
+    stored,
+)
 
 UIDS = [UUID(int=number << 64 | number) for number in range(2_000)]
 PROD = Matching(parse_selector({"env": "prod"}))
@@ -42,7 +53,16 @@ def test_matching_instances_and_any_of():
 
 
 @pytest.mark.parametrize(
-    "audience", [EVERYONE, Share(7, "s"), PROD, Instances(frozenset(UIDS[:3])), AnyOf((PROD, Share(1)))]
+    "audience",
+    [
+        EVERYONE,
+        Share(7, "s"),
+        PROD,
+        Instances(frozenset(UIDS[:3])),
+        AnyOf((PROD, Share(1))),
+        AnyOf((PROD, AllOf((Share(1), First(1 << 64, "s"))))),
+        First(0),
+    ],
 )
 def test_the_stored_form_comes_back(audience):
     assert parse_audience(stored(audience)) == audience
@@ -64,7 +84,12 @@ def test_the_stored_form_comes_back(audience):
         {"version": 1, "kind": "instances", "uids": ["x"]},
         {"version": 1, "kind": "instances", "uids": [str(UIDS[0])] * 10_001},
         {"version": 1, "kind": "any_of", "parts": [{"kind": "everyone"}] * 51},
-        {"version": 1, "kind": "any_of", "parts": [{"kind": "any_of", "parts": []}]},
+        {"version": 1, "kind": "any_of", "parts": [{"kind": "all_of", "parts": [{"kind": "any_of", "parts": []}]}]},
+        {"version": 1, "kind": "first", "limit": 3},
+        {"version": 1, "kind": "first", "limit": "-1"},
+        {"version": 1, "kind": "first", "limit": "10000000000000001"},
+        {"version": 1, "kind": "first", "limit": "x"},
+        {"version": 1, "kind": "first", "limit": "1", "salt": 1},
     ],
 )
 def test_what_is_no_audience_is_refused(form):

@@ -1,0 +1,140 @@
+"""How far a rollout is, stage by stage and agent by agent: reads rows, changes none."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from agents.shown import message_shown
+from rollouts.audiences import Audience
+from rollouts.gates import Counts, StageGate
+from rollouts.models import Rollout
+from rollouts.policies import Stage
+from rollouts.services.stages import audience_of
+from rollouts.subjects import Member, MemberState, subject_of
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """One stage with the agents that none of the former stages includes; ``number`` counts from 1."""
+
+    number: int
+    stage: Stage
+    gate: StageGate
+    state: str
+    agents: int
+    to_come: int
+    counts: Counts
+
+    @property
+    def reached(self) -> int:
+        """Agents that have it, or are about to."""
+        return self.agents - self.to_come
+
+
+@dataclass(frozen=True, slots=True)
+class StagedMember:
+    """An agent with its stage, counted from 1."""
+
+    member: Member
+    stage: int
+
+    @property
+    def state_value(self) -> str | None:
+        """Its state as a word."""
+        return None if self.member.state is None else self.member.state.value
+
+    @property
+    def error_message(self) -> str:
+        """What it said of its failure, secrets hidden."""
+        return message_shown(self.member.error)
+
+
+def stage_of(audiences: list[Audience], member: Member) -> int:
+    """The first stage that includes the agent, counted from 0: the last includes everybody."""
+    for number, audience in enumerate(audiences):
+        if audience.includes(member.instance_uid, member.labels):
+            return number
+    return len(audiences) - 1
+
+
+def staged_members(rollout: Rollout) -> Iterator[StagedMember]:
+    """All agents whom the rollout concerns, in no order."""
+    audiences = rollout.stage_audiences()
+    reached = audience_of(rollout)
+    for member in subject_of(rollout).members(rollout):
+        stage = stage_of(audiences, member) + 1
+        passed_over = (
+            member.state is MemberState.TO_COME
+            and reached is not None
+            and reached.includes(member.instance_uid, member.labels)
+        )
+        yield StagedMember(replace(member, state=None) if passed_over else member, stage)
+
+
+def progress_of(rollout: Rollout) -> list[StageProgress]:
+    """Each stage, counted. Reads every agent whom the rollout concerns, a few thousand at a time."""
+    policy = rollout.parsed_policy()
+    found = [Counter[MemberState | None]() for _stage in policy.stages]
+    for staged in staged_members(rollout):
+        found[staged.stage - 1][staged.member.state] += 1
+    return [
+        StageProgress(
+            number=number,
+            stage=stage,
+            gate=policy.gate_of(number - 1),
+            state=_state_of(rollout, number - 1),
+            agents=sum(counted.values()),
+            to_come=counted[MemberState.TO_COME],
+            counts=_counts(counted),
+        )
+        for number, (stage, counted) in enumerate(zip(policy.stages, found, strict=True), start=1)
+    ]
+
+
+def members_page(
+    staged: Iterable[StagedMember], *, stage: int | None, states: frozenset[str], offset: int, limit: int
+) -> tuple[int, list[StagedMember]]:
+    """How many agents there are of a stage and of these states, and ``limit`` of them by stage and name."""
+    count = 0
+
+    def wanted() -> Iterator[StagedMember]:
+        nonlocal count
+        for each in staged:
+            if stage in (None, each.stage) and (not states or each.state_value in states):
+                count += 1
+                yield each
+
+    # Failures come first within a stage: they are what is looked for.
+    ordered = heapq.nsmallest(
+        offset + limit,
+        wanted(),
+        key=lambda each: (
+            each.stage,
+            each.member.state is not MemberState.FAILED,
+            each.member.name,
+            each.member.agent_id,
+        ),
+    )
+    return count, ordered[offset:]
+
+
+def _state_of(rollout: Rollout, stage: int) -> str:
+    if stage < rollout.stage or rollout.state == Rollout.State.FINISHED:
+        return "done"
+    return "present" if stage == rollout.stage else "to_come"
+
+
+def _counts(counted: Counter[MemberState | None]) -> Counts:
+    return Counts(
+        applied=counted[MemberState.APPLIED] + counted[MemberState.UNHEALTHY],
+        unhealthy=counted[MemberState.UNHEALTHY],
+        failed=counted[MemberState.FAILED],
+        waiting=counted[MemberState.WAITING],
+        lost=counted[MemberState.LOST],
+        offline=counted[MemberState.OFFLINE],
+        held=counted[MemberState.HELD],
+        incapable=counted[MemberState.INCAPABLE],
+    )

@@ -1,0 +1,91 @@
+"""What rollouts do by themselves: the leading process looks at each that runs, now and then, and takes the step that is due."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import transaction
+
+from foundation.messages import Message
+from rollouts.gates import GateVerdict
+from rollouts.models import Release, Rollout, RolloutStep
+from rollouts.policies import OnFailure, Policy
+from rollouts.services.rolling_out import begin_if_open, withdraw
+from rollouts.services.stages import admit, begin_stage
+from rollouts.services.steps import Overtaken, change, take_step
+from rollouts.subjects import subject_of
+
+logger = logging.getLogger(__name__)
+
+_Kind, _State = RolloutStep.Kind, Rollout.State
+
+
+def tick_all(at: datetime) -> int:
+    """Take the steps that are due of every running rollout; returns how many rollouts run. One that fails harms no other."""
+    rollouts = list(Rollout.objects.filter(state=_State.RUNNING).order_by("pk"))
+    for rollout in rollouts:
+        try:
+            tick(rollout, at)
+        except Overtaken:
+            continue
+        except Exception:
+            logger.exception("a rollout could not go on", extra={"rollout": rollout.pk})
+    return len(rollouts)
+
+
+def tick(rollout: Rollout, at: datetime) -> None:
+    """Take the step of ``rollout`` that is due at ``at``, if one is. Raises `Overtaken` when it is not as it was read."""
+    policy = rollout.parsed_policy()
+    is_open = policy.window is None or policy.window.is_open(at)
+    if rollout.stage < 0 or rollout.admitted:
+        if is_open:
+            _take_held(rollout, lambda: _let_in(rollout, policy, at))
+        return
+    gate = policy.gate_of(rollout.stage)
+    assert rollout.stage_began_at is not None  # noqa: S101  a stage has begun
+    counts = subject_of(rollout).counts(rollout)
+    judgement = gate.judge(counts, began_at=rollout.stage_began_at, held_since=rollout.held_since, at=at)
+    reasons = [reason.as_json() for reason in judgement.reasons]
+    if judgement.verdict is GateVerdict.FAILED:
+        _take_held(rollout, lambda: _fail(rollout, policy, judgement.reasons, counts.as_json(), at))
+    elif judgement.verdict is GateVerdict.PASSED and rollout.stage == len(rollout.stages) - 1:
+        _take_held(rollout, lambda: _finish(rollout, counts.as_json(), at))
+    elif judgement.verdict is GateVerdict.PASSED and is_open:
+        _take_held(rollout, lambda: _pass(rollout, policy, counts.as_json(), at))
+    elif judgement.held_since != rollout.held_since or reasons != rollout.reasons:
+        change(rollout, held_since=judgement.held_since, reasons=reasons)
+
+
+def _take_held(rollout: Rollout, step: Callable[[], object]) -> None:
+    with transaction.atomic():
+        subject_of(rollout).hold()
+        step()
+
+
+def _let_in(rollout: Rollout, policy: Policy, at: datetime) -> None:
+    if rollout.stage < 0:
+        begin_if_open(rollout, policy, by=None, at=at)
+    else:
+        admit(rollout, policy, by=None, at=at)
+
+
+def _pass(rollout: Rollout, policy: Policy, counts: dict[str, int], at: datetime) -> None:
+    take_step(rollout, _Kind.GATE_PASSED, by=None, at=at, data=counts)
+    begin_stage(rollout, rollout.stage + 1, policy, by=None, at=at)
+
+
+def _finish(rollout: Rollout, counts: dict[str, int], at: datetime) -> None:
+    """Only now what was released before is over: until the last gate has passed it can be given back."""
+    take_step(rollout, _Kind.GATE_PASSED, by=None, at=at, data=counts)
+    take_step(rollout, _Kind.FINISHED, by=None, at=at, state=_State.FINISHED, ended_at=at)
+    Release.objects.of(rollout.subject, rollout.subject_id).exclude(pk=rollout.release_id or 0).end(at)
+
+
+def _fail(rollout: Rollout, policy: Policy, reasons: tuple[Message, ...], counts: dict[str, int], at: datetime) -> None:
+    take_step(rollout, _Kind.GATE_FAILED, by=None, at=at, reasons=reasons, data=counts)
+    if policy.on_failure is OnFailure.ROLL_BACK:
+        withdraw(rollout, by=None, at=at, reasons=reasons)
+    else:
+        take_step(rollout, _Kind.PAUSED, by=None, at=at, reasons=reasons, state=_State.PAUSED, held_since=None)
