@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.recent import Recent
-from agents.redaction import known
-from agents.redaction import HIDDEN, redacted, redacted_json, redacted_message
+from agents.redaction import HIDDEN, known, redacted, redacted_json, redacted_message
 from agents.reports import Json, JsonObject
 
 MOST_SHOWN = 512 * 1024

@@ -18,8 +18,10 @@ class ConfigurationsConfig(AppConfig):
         from configurations import panels
         from configurations.opamp import ConfigurationOffer
         from configurations.services import targeting
+        from configurations.services.rerendering import ConfigurationConsumer
         from configurations.services.staging import ConfigurationSubject
         from rollouts.subjects import register_subject
+        from variables.extensions import register_consumer
 
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_after_relabelling(targeting.rematch_agents)
@@ -28,3 +30,4 @@ class ConfigurationsConfig(AppConfig):
         panels.register()
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())
+        register_consumer(ConfigurationConsumer())

@@ -206,7 +206,9 @@ class _Check:
 
     # Expressions.
 
-    def _expression(self, node: nodes.Node, depth: int, *, may_be_missing: bool = False, bare_secret: bool = True) -> None:
+    def _expression(
+        self, node: nodes.Node, depth: int, *, may_be_missing: bool = False, bare_secret: bool = True
+    ) -> None:
         """``bare_secret``: a secret may stand here, for nothing is done with it."""
         if depth > DEEPEST:
             raise TemplateProblem(_too_complex(), node.lineno)

@@ -87,9 +87,7 @@ class Template:
         left = MOST_RENDERED
         try:
             for piece in self._template.root_render_func(context):
-                left -= len(piece)
-                if left < 0:
-                    raise RenderingFailure(_too_long())
+                left -= len(_allowed(piece, left))
                 pieces.append(piece)
         except RenderingFailure as failure:
             raise RenderingFailure(failure.message, self._line_of(failure)) from None
@@ -170,6 +168,12 @@ def _refers(name: str) -> Message:
 # --- Filters -------------------------------------------------------------------------------------------------------
 
 
+def _allowed(piece: str, left: int) -> str:
+    if len(piece) > left:
+        raise RenderingFailure(_too_long())
+    return piece
+
+
 def _bounded(value: str) -> str:
     if len(value) > MOST_VALUE:
         raise RenderingFailure(_too_long())
@@ -218,10 +222,10 @@ def _yaml(value: Any) -> str:
 
 
 def _replace(value: Any, old: Any, new: Any) -> str:
-    text, old, new = _text(value), _text(old), _text(new)
-    if len(text) + text.count(old) * max(len(new) - len(old), 0) > MOST_VALUE:
+    text, before, after = _text(value), _text(old), _text(new)
+    if len(text) + text.count(before) * max(len(after) - len(before), 0) > MOST_VALUE:
         raise RenderingFailure(_too_long())
-    return text.replace(old, new)
+    return text.replace(before, after)
 
 
 def _split(value: Any, separator: Any = ",") -> list[str]:
@@ -231,10 +235,10 @@ def _split(value: Any, separator: Any = ",") -> list[str]:
 def _join(value: Any, separator: Any = "") -> str:
     if not isinstance(value, list | tuple):
         return _text(value)
-    texts, separator = [_text(item) for item in value], _text(separator)
-    if sum(map(len, texts)) + len(texts) * len(separator) > MOST_VALUE:
+    texts, between = [_text(item) for item in value], _text(separator)
+    if sum(map(len, texts)) + len(texts) * len(between) > MOST_VALUE:
         raise RenderingFailure(_too_long())
-    return separator.join(texts)
+    return between.join(texts)
 
 
 def _default(value: Any, other: Any = "") -> Any:

@@ -62,6 +62,8 @@ class Renderer:
 
     def __init__(self, values: Values | None = None) -> None:
         self._values = values
+        # Of revisions by their keys, of this transaction: a key may be given again after a rollback, a hash says everything.
+        self._hashes: dict[int, str] = {}
 
     @property
     def values(self) -> Values:
@@ -74,6 +76,7 @@ class Renderer:
         """``target`` as it is for an agent with these labels: with the hash of its files, or with the error."""
         if target is None or not target.templated:
             return target
+        self._hashes[target.revision_id] = target.hash
         try:
             found = self.render(target.revision_id, labels)
         except RenderingFailure as failure:
@@ -83,7 +86,12 @@ class Renderer:
 
     def render(self, revision_id: int, labels: Mapping[str, str]) -> Rendered:
         """Raises `RenderingFailure`, which names the file and its line. In the text nothing secret stands."""
-        return self._rendered(_compiled_of(revision_id), labels)
+        config_hash = self._hashes.get(revision_id)
+        if config_hash is None:
+            config_hash = self._hashes[revision_id] = Revision.objects.values_list("hash", flat=True).get(
+                pk=revision_id
+            )
+        return self._rendered(_compiled_of(revision_id, config_hash), labels)
 
     def render_files(self, files: Mapping[str, ConfigFile], labels: Mapping[str, str]) -> Rendered:
         """`render` for files that are no revision yet; raises `TemplateProblem` too."""
@@ -161,7 +169,7 @@ def forget_renderings() -> None:
     _compiled.clear()
 
 
-def _compiled_of(revision_id: int) -> _Compiled:
+def _compiled_of(revision_id: int, config_hash: str) -> _Compiled:
     def read() -> _Compiled:
         stored = Revision.objects.values_list("files", flat=True).get(pk=revision_id)
         try:
@@ -170,7 +178,7 @@ def _compiled_of(revision_id: int) -> _Compiled:
             # Published by a version that knew a larger language.
             raise RenderingFailure(problem.message, problem.line) from problem
 
-    return _compiled.found(str(revision_id), read)
+    return _compiled.found(config_hash, read)
 
 
 def _compile(files: Mapping[str, ConfigFile]) -> _Compiled:

@@ -37,6 +37,7 @@ from foundation.languages import in_readers_language
 from foundation.messages import Message
 from opamp_platform import refusal
 from opamp_platform.operations import unavailable
+from variables.services.editing import InvalidValue
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"
@@ -166,6 +167,8 @@ def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
     match error:
         case InvalidConfiguration():
             return problem(status, error.message, errors=error.errors, findings=findings_json(error.findings))
+        case InvalidValue():
+            return problem(status, error.message, errors=error.errors)
         case StaleRevision():
             return problem(status, error.message, errors={"revision": [error.message]})
         case InvalidLabels():

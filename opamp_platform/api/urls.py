@@ -11,6 +11,7 @@ from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
 from rollouts.api import RolloutViewSet
+from variables.api import SecretViewSet, VariableViewSet
 
 
 class SlashOrNot(SimpleRouter):
@@ -25,6 +26,8 @@ router = SlashOrNot()
 router.register("agents", AgentViewSet)
 router.register("configurations", ConfigurationViewSet)
 router.register("rollouts", RolloutViewSet)
+router.register("variables", VariableViewSet)
+router.register("secrets", SecretViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,10 +54,6 @@ class Change:
     def agents(self) -> int:
         """For how many something changes."""
         return sum(effect.changes for effect in self.effects)
-
-
-class _Undo(Exception):
-    """Ends a transaction whose effects were only counted."""
 
 
 def save_variable(
@@ -182,7 +177,7 @@ def _changed(write: Callable[[], _Row | None], uses: set[str], at: datetime, *, 
     """``write``, and all that uses it rendered anew; with ``dry_run`` only counted, and nothing stays."""
     effects: list[Rerendering] = []
     written: _Row | None = None
-    with _undone(dry_run), transaction.atomic():
+    with transaction.atomic():
         for consumer in consumers():
             consumer.hold()
         written = write()
@@ -193,20 +188,12 @@ def _changed(write: Callable[[], _Row | None], uses: set[str], at: datetime, *, 
                 if not dry_run:
                     consumer.release(use, at)
         if dry_run:
-            raise _Undo
+            transaction.set_rollback(True)
         transaction.on_commit(know_secrets)
     if dry_run:
         # What was only tried is no secret of ours.
         know_secrets()
     return Change(None if dry_run else written, effects)
-
-
-@contextmanager
-def _undone(dry_run: bool) -> Iterator[None]:
-    try:
-        yield
-    except _Undo:
-        assert dry_run  # noqa: S101  nothing else raises it
 
 
 def _refuse_in_use(group: str, name: str) -> None:
@@ -237,7 +224,7 @@ def _check_variable(row: Variable) -> None:
 
 def _check_secret(row: Secret, value: str | None, *, is_new: bool) -> None:
     errors = _model_errors(row)
-    if value is None and is_new or value == "":
+    if (value is None and is_new) or value == "":
         errors["value"] = [Message("secret-empty", "A secret needs a value.")]
     elif value is not None and (problem := _value_problem(value)):
         errors["value"] = [problem]
