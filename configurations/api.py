@@ -31,7 +31,6 @@ from configurations.api_serializers import (
     DesiredSerializer,
     NewConfiguration,
     PreviewSerializer,
-    RenderedSerializer,
     RevisionSerializer,
     RevisionSummary,
     RollbackRequest,
@@ -43,7 +42,6 @@ from configurations.checks import Finding
 from configurations.filters import AssignedAgentFilter, ConfigurationFilter
 from configurations.models import Assignment, Configuration
 from configurations.previewing import preview, targeting_findings
-from configurations.rendered_files import shown_for
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, blank_over, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision, UnknownRevision
@@ -63,7 +61,6 @@ ASSIGNED_PARAMETERS = [
     ),
     OpenApiParameter("connected", enum=[*FactFilter.VALUES]),
 ]
-RENDERED_FOR = OpenApiParameter("agent", OpenApiTypes.UUID, required=True, description="The instance uid of an agent.")
 # An edit without If-Match that meets another one is based on the newest state again, this often at most.
 _ATTEMPTS = 5
 
@@ -225,15 +222,6 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         page = [agent.assignment for agent in self.paginate_queryset(found.qs.in_order("name")) or ()]
         return self.get_paginated_response(AssignmentSerializer(page, many=True).data)
 
-    @extend_schema(operation_id="configurations_rendered", parameters=[RENDERED_FOR], responses=RenderedSerializer)
-    @action(detail=True, url_path="rendered", further_rights=SEES_AGENTS, query=[RENDERED_FOR.name])
-    def rendered(self, request: Request, name: str) -> Response:
-        """The newest files as one agent would get them, secrets hidden. `error` says why there are none."""
-        uid = request.query_params.get("agent", "")
-        row = self.get_object()
-        agent = Agent.objects.visible_to(request.user).get(instance_uid=agent_uid(uid))
-        return Response(RenderedSerializer(shown_for(row, agent.labels)).data)
-
     @extend_schema(operation_id="configurations_preview", request=ConfigurationEdit, responses=PreviewSerializer)
     @action(detail=True, methods=["post"], right="view", further_rights=SEES_AGENTS, serializer_class=ConfigurationEdit)
     def preview(self, request: Request, name: str) -> Response:
@@ -343,14 +331,6 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         if findings is not None:
             body["warnings"] = findings_json([*findings, *targeting_findings(row)])
         return Response(body, status=status, headers={"ETag": etag_of(row, secrets_shown=self.secrets_shown)})
-
-
-def agent_uid(text: str) -> UUID:
-    """Raises `ValidationError`."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ValidationError({"agent": [_("Name an agent by its instance uid.")]}) from None
 
 
 class _AgentView(DeclaredQuery, GenericAPIView[Any]):

@@ -21,7 +21,6 @@ from configurations.advice import advice_on
 from configurations.checks import Finding
 from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent, Rival, Taken
-from configurations.rendered_files import RenderedFiles
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
 from configurations.services.publishing import ReleasePlan
@@ -208,15 +207,6 @@ class PreviewSerializer(serializers.Serializer[Preview]):
     taken = TakenSerializer(many=True, help_text="What the gained agents should run now.")
     rivals = RivalSerializer(many=True)
     findings = FindingSerializer(many=True)
-
-
-class RenderedSerializer(serializers.Serializer[RenderedFiles]):
-    """What one agent would get, for people: secrets are hidden."""
-
-    revision = serializers.IntegerField()
-    config_hash = serializers.CharField(allow_blank=True, help_text="What the agent is offered it under.")
-    files = serializers.DictField(child=FileSerializer())
-    error = Said(allow_null=True, help_text="Why there is nothing for this agent; it keeps what it runs.")
 
 
 class RevisionSummary(serializers.ModelSerializer[Revision]):

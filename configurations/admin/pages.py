@@ -37,6 +37,7 @@ from configurations.admin.forms import (
     selector_rows,
 )
 from configurations.admin.live import LivePreviews
+from configurations.admin.rendered_pages import RenderedPages, rendered_form
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
 from configurations.models import Assignment, Configuration, ConfigurationQuerySet, Revision
@@ -69,7 +70,7 @@ class ConfigurationList(PortalChangeList):
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
+class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles, RenderedPages):
     """What agents should run."""
 
     form = ConfigurationForm
@@ -245,6 +246,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         return context | {
             "revisions": _revisions_of(row),
             **_assignments_shown(request, row),
+            **rendered_form(request, row),
             "may_reveal": row.current is not None and may_reveal(request.user),
         }
 
@@ -326,6 +328,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
             path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
             path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
             path("<int:pk>/switch/", wrapped(self.switch), name="configuration_switch"),
+            path("<int:pk>/rendered/", wrapped(self.rendered), name="configuration_rendered"),
             path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="configuration_secrets"),
             path("<int:pk>/secrets/file/", wrapped(require_POST(self.reveal_file)), name="configuration_secrets_file"),
             path("retry/<int:agent_id>/", wrapped(require_POST(self.retry)), name="configuration_retry"),

@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
+from configurations.api_rendered import RenderedView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
 from rollouts.api import RolloutViewSet
@@ -36,6 +37,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^docs/?$", DocsView.as_view(url_name="schema"), name="docs"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/?$", DesiredView.as_view(), name="agent-configuration"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/retry/?$", RetryView.as_view(), name="agent-retry"),
+    re_path(r"^configurations/(?P<name>[^/]+)/rendered/?$", RenderedView.as_view(), name="configuration-rendered"),
     *router.urls,
     re_path(r"^", NoSuchUrl.as_view()),
 ]
