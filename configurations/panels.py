@@ -14,6 +14,7 @@ from configurations.advice import advice_on
 from configurations.differences import compared_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
+from configurations.rendered_files import rendered_for
 from configurations.targets import running, why
 
 # As over REST.
@@ -43,11 +44,12 @@ def difference_panel(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
     context: dict[str, Any] = {"agent": agent, "desired": revision is not None, "effective": effective is not None}
     if revision is None or effective is None:
         return context
-    found = compared_once(revision.files, effective.content, hashes=(revision.hash, effective.hash))
-    return context | {
-        "comparison": found,
-        "files": sorted(files_shown(revision.files, most=MOST_SHOWN).items()),
-    }
+    files = rendered_for(revision, agent)
+    if files is None:
+        return context
+    # What reported documents have of known secrets was replaced when they were stored; the same is done on this side.
+    found = compared_once(files, effective.content, hashes=(agent.configuration_hash, effective.hash))
+    return context | {"comparison": found, "files": sorted(files_shown(files, most=MOST_SHOWN).items())}
 
 
 def register() -> None:

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agents.models import Agent
 from agents.redaction import HIDDEN
+from agents.redaction.known import known_hidden
 from agents.remote_config import RemoteConfig
 from agents.shown import files_shown
 from configurations.models import Configuration, Revision, files_to_json
 from configurations.services.rendering import Renderer
 from foundation.messages import Message
-from variables.services.values import Values, current_values
+from variables.services.known_values import Values, current_values
 from variables.templating import RenderingFailure
 
 # In place of a secret while it is rendered: letters alone stay one word in any format.
@@ -46,6 +48,25 @@ def revision_shown_for(revision: Revision, labels: Mapping[str, str]) -> Rendere
     except RenderingFailure as failure:
         return RenderedFiles(revision.number, "", {}, failure.message)
     return RenderedFiles(revision.number, config_hash, files_shown(_stored(config)))
+
+
+def rendered_for(revision: Revision, agent: Agent) -> Mapping[str, Mapping[str, Any]] | None:
+    """What the agent should run, true but for known secrets, as its effective configuration is stored.
+
+    ``None`` where its templates have no result.
+    """
+    files: Mapping[str, Mapping[str, Any]] = revision.files
+    if not revision.templated:
+        return files
+    try:
+        config = Renderer().render(revision.pk, agent.labels).config
+    except RenderingFailure:
+        return None
+    stored = files_to_json(config.files)
+    for entry in stored.values():
+        if "body" in entry:
+            entry["body"] = known_hidden(str(entry["body"]))
+    return stored
 
 
 def _without_secrets(values: Values) -> Values:

@@ -10,7 +10,7 @@ from agents.remote_config import ConfigFile
 from configurations.checks.findings import START, Finding, FindingKind, Place, Severity, path_of
 from configurations.checks.leaves import leaves_of
 from foundation.messages import Message
-from variables.services.values import Values
+from variables.services.known_values import Values
 from variables.template_language import Uses
 from variables.templating import RenderingFailure, Scope, Template, TemplateProblem
 

@@ -20,10 +20,10 @@ from foundation.api_input import Flag, StrictSerializer, Text, Whole
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
 from foundation.secrecy import showing_secret
-from variables.extensions import Rerendering
+from variables.consumers import Rerendering
 from variables.models import NAME_PATTERN, Secret, Variable
-from variables.services import editing
-from variables.services.editing import LONGEST_VALUE, Change
+from variables.services import value_edits
+from variables.services.value_edits import LONGEST_VALUE, Change
 
 DRY_RUN = OpenApiParameter(
     "dry_run",
@@ -34,7 +34,7 @@ DRY_RUN = OpenApiParameter(
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
-class SelectorField(serializers.JSONField):
+class LabelsField(serializers.JSONField):
     """A map, or Kubernetes' matchLabels and matchExpressions; judged by the service."""
 
 
@@ -68,7 +68,7 @@ class VariableSerializer(_ValueSerializer):
     id = serializers.IntegerField(read_only=True)
     name = Text(max_length=100, help_text=f"`{NAME_PATTERN}`; in files `{{{{ vars.name }}}}`.")
     value = Text(required=False, allow_blank=True, trim_whitespace=False, max_length=LONGEST_VALUE)
-    selector = SelectorField(required=False)
+    selector = LabelsField(required=False)
     match_all = Flag(required=False)
     priority = Whole(required=False, min_value=-(2**31), max_value=2**31 - 1)
 
@@ -161,7 +161,7 @@ class _ValueViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         return super().known_query() | ({"dry_run"} if self.request.method not in ("GET", "HEAD", "OPTIONS") else set())
 
     def _with_users(self, rows: Sequence[Any]) -> Sequence[Any]:
-        users = editing.users_of([f"{self.group}.{row.name}" for row in rows])
+        users = value_edits.users_of([f"{self.group}.{row.name}" for row in rows])
         for row in rows:
             row.used_by = users[f"{self.group}.{row.name}"]
         return rows
@@ -192,7 +192,7 @@ class _ValueViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _deleted(self, row: Any, request: Request) -> Response:
         dry_run = self._is_dry_run()
-        change = editing.delete(row, by=signed_in(request), at=clock.now(), dry_run=dry_run)
+        change = value_edits.delete(row, by=signed_in(request), at=clock.now(), dry_run=dry_run)
         return self._said(change) if dry_run else Response(status=204)
 
 
@@ -218,7 +218,9 @@ class VariableViewSet(_ValueViewSet):
     def create(self, request: Request) -> Response:
         """Make one; agents whose files change with it get them."""
         values = self._validated(request)
-        change = editing.save_variable(None, values, by=signed_in(request), at=clock.now(), dry_run=self._is_dry_run())
+        change = value_edits.save_variable(
+            None, values, by=signed_in(request), at=clock.now(), dry_run=self._is_dry_run()
+        )
         return self._said(change, status=201)
 
     @extend_schema(parameters=[DRY_RUN], responses=ChangedVariable)
@@ -240,7 +242,7 @@ class VariableViewSet(_ValueViewSet):
         return self._deleted(self.get_object(), request)
 
     def _saved(self, row: Variable, values: dict[str, Any], request: Request) -> Change:
-        return editing.save_variable(row, values, by=signed_in(request), at=clock.now(), dry_run=self._is_dry_run())
+        return value_edits.save_variable(row, values, by=signed_in(request), at=clock.now(), dry_run=self._is_dry_run())
 
 
 class SecretViewSet(_ValueViewSet):
@@ -296,9 +298,9 @@ class SecretViewSet(_ValueViewSet):
         return showing_secret(super().finalize_response(request, response, *args, **kwargs))
 
     def _saved(self, row: Secret | None, values: dict[str, Any], request: Request) -> Change:
-        return editing.save_secret(row, values, by=signed_in(request), at=clock.now(), dry_run=self._is_dry_run())
+        return value_edits.save_secret(row, values, by=signed_in(request), at=clock.now(), dry_run=self._is_dry_run())
 
 
 def _used_by(serializer: serializers.BaseSerializer[Any], use: str) -> list[str]:
     known: list[str] | None = getattr(serializer.instance, "used_by", None)
-    return editing.users_of([use])[use] if known is None else known
+    return value_edits.users_of([use])[use] if known is None else known

@@ -5,14 +5,14 @@ from django.utils.translation import gettext_lazy as _
 
 
 class VariablesConfig(AppConfig):
-    """Stands on agents; whatever uses variables registers itself (`variables.extensions`)."""
+    """Stands on agents; whatever uses variables registers itself (`variables.consumers`)."""
 
     name = "variables"
     verbose_name = _("Variables and secrets")
 
     def ready(self) -> None:
         from agents.extensions import register_known_secrets
-        from variables import system_checks  # noqa: F401  registers itself
-        from variables.services.values import know_secrets
+        from variables import key_checks  # noqa: F401  registers itself
+        from variables.services.known_values import know_stored_secrets
 
-        register_known_secrets(know_secrets)
+        register_known_secrets(know_stored_secrets)

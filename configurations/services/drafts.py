@@ -31,7 +31,7 @@ from foundation.errors import DomainError
 from foundation.messages import Message
 from rollouts.errors import InvalidPolicy
 from rollouts.policies import parse_policy
-from variables.services.values import current_values
+from variables.services.known_values import current_values
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64

@@ -20,7 +20,7 @@ from configurations.recent_configs import RecentConfigs
 from configurations.services.assigning import Target
 from foundation.messages import Message
 from variables.encryption import keyed_hash
-from variables.services.values import Values, current_values
+from variables.services.known_values import Values, current_values
 from variables.templating import RenderingFailure, Template, TemplateProblem, Uses
 
 # Of each process: texts of templates, some of the files rendered last, and which of them were found readable.

@@ -11,13 +11,13 @@ from configurations.models import Assignment, Revision, RevisionQuerySet
 from configurations.services.rendering import Renderer
 from configurations.services.targeting import fresh_targeting, hold_targeting, rematch
 from foundation import wakeups
-from variables.extensions import Rerendering
-from variables.services.values import Values, fresh_values
+from variables.consumers import Rerendering
+from variables.services.known_values import Values, fresh_values
 from variables.templating import RenderingFailure
 
 
 class ConfigurationConsumer:
-    """Configurations as something that uses variables and secrets (`variables.extensions.Consumer`)."""
+    """Configurations as something that uses variables and secrets (`variables.consumers.Consumer`)."""
 
     def hold(self) -> None:
         """Targeting, before agents are locked: whoever matches agents renders for them as well."""

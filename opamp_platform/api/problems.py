@@ -37,7 +37,7 @@ from foundation.languages import in_readers_language
 from foundation.messages import Message
 from opamp_platform import refusal
 from opamp_platform.operations import unavailable
-from variables.services.editing import InvalidValue
+from variables.services.value_edits import InvalidValue
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"

@@ -18,7 +18,7 @@ from configurations.services.publishing import create_configuration, update_conf
 from tests.fake_agent import APPLIED, FAILED, FakeAgent, run
 from tests.opamp_transport.conversations import BOTH, PROD, Line, events_of, lose_memory, retry, row_of
 from variables.models import Secret, Variable
-from variables.services import editing
+from variables.services import value_edits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TEXT = 'exporters:\n  otlp:\n    endpoint: {{ vars.endpoint }}\n    headers: {host: "{{ labels.host }}"}\n'
@@ -47,13 +47,13 @@ def variable(name, value, **columns):
     row = Variable.objects.filter(name=name, **columns).first()
     if columns.get("selector"):
         columns = {"match_all": False, **columns}
-    return editing.save_variable(row, {"name": name, "value": value, **columns}, by=None, at=timezone.now())
+    return value_edits.save_variable(row, {"name": name, "value": value, **columns}, by=None, at=timezone.now())
 
 
 @sync_to_async
 def secret(value, name="token", *, dry_run=False):
     row = Secret.objects.filter(name=name).first()
-    return editing.save_secret(row, {"name": name, "value": value}, by=None, at=timezone.now(), dry_run=dry_run)
+    return value_edits.save_secret(row, {"name": name, "value": value}, by=None, at=timezone.now(), dry_run=dry_run)
 
 
 def text_of(reply):
@@ -224,10 +224,10 @@ async def test_after_a_restart_the_same_files_are_offered_under_the_same_hash(tr
 
 def _forget():
     from configurations.services import rendering
-    from variables.services import values
+    from variables.services import known_values
 
     rendering.forget_renderings()
-    values._known = None
+    known_values._known = None
 
 
 @_run

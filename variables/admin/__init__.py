@@ -1,5 +1,5 @@
 """Variables and secrets in the admin; importing it registers the pages."""
 
-from variables.admin.pages import SecretAdmin, VariableAdmin
+from variables.admin.value_pages import SecretAdmin, VariableAdmin
 
 __all__ = ["SecretAdmin", "VariableAdmin"]

@@ -15,8 +15,8 @@ from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from variables.models import Secret, Variable
-from variables.services import editing
-from variables.services.editing import Change, InvalidValue
+from variables.services import value_edits
+from variables.services.value_edits import Change, InvalidValue
 
 SEEN = "seen"
 
@@ -110,7 +110,7 @@ class VariableForm(ValueForm):
     def save_through_service(self, *, dry_run: bool) -> Change:
         """See `ValueForm`."""
         row = self.instance if self.instance.pk else None
-        return editing.save_variable(row, self.values(), by=self.actor, at=clock.now(), dry_run=dry_run)
+        return value_edits.save_variable(row, self.values(), by=self.actor, at=clock.now(), dry_run=dry_run)
 
 
 class SecretForm(ValueForm):
@@ -145,4 +145,4 @@ class SecretForm(ValueForm):
     def save_through_service(self, *, dry_run: bool) -> Change:
         """See `ValueForm`."""
         row = self.instance if self.instance.pk else None
-        return editing.save_secret(row, self.values(), by=self.actor, at=clock.now(), dry_run=dry_run)
+        return value_edits.save_secret(row, self.values(), by=self.actor, at=clock.now(), dry_run=dry_run)

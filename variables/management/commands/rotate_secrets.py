@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from variables.services.editing import rotate
+from foundation.clock import clock
+from variables.services.value_edits import rotate
 
 
 class Command(BaseCommand):
@@ -15,7 +16,7 @@ class Command(BaseCommand):
     help = "Encrypt all stored secrets under the newest key in SECRETS_KEYS; after it the older keys can be removed."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        count, lost = rotate(by=None)
+        count, lost = rotate(at=clock.now())
         self.stdout.write(f"Secrets under the newest key: {count}.")
         if lost:
             raise CommandError(

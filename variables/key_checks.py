@@ -14,7 +14,7 @@ def secrets_can_be_read(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Every stored secret is readable by one of the keys. Runs where the database is asked: ``check --database default``."""
-    from variables.services.editing import unreadable_secrets
+    from variables.services.value_edits import unreadable_secrets
 
     if not databases:
         return []

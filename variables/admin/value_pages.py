@@ -21,8 +21,8 @@ from foundation.languages import in_readers_language
 from foundation.secrecy import showing_secret
 from variables.admin.forms import SEEN, SecretForm, ValueForm, VariableForm
 from variables.models import Secret, Variable
-from variables.services import editing
-from variables.services.editing import Change, InUse
+from variables.services import value_edits
+from variables.services.value_edits import Change, InUse
 
 
 class ValueList(PortalChangeList):
@@ -33,7 +33,7 @@ class ValueList(PortalChangeList):
         super().get_results(request)
         group = cast("ValueAdmin", self.model_admin).group
         rows = list(self.result_list)
-        users = editing.users_of([f"{group}.{row.name}" for row in rows])
+        users = value_edits.users_of([f"{group}.{row.name}" for row in rows])
         for row in rows:
             row.users = users[f"{group}.{row.name}"]
         self.result_list = rows
@@ -58,7 +58,7 @@ class ValueAdmin(PortalAdmin):
             return "–"
         known = getattr(row, "users", None)
         use = f"{self.group}.{row.name}"
-        users = editing.users_of([use])[use] if known is None else known
+        users = value_edits.users_of([use])[use] if known is None else known
         return format_html_join(", ", "<code>{}</code>", ((name,) for name in users)) or "–"
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -104,7 +104,7 @@ class ValueAdmin(PortalAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Through the service. Raises `InUse`."""
-        editing.delete(obj, by=cast("User", request.user), at=clock.now())
+        value_edits.delete(obj, by=cast("User", request.user), at=clock.now())
 
     def _say(self, request: HttpRequest, change: Change) -> None:
         if change.agents:

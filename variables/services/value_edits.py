@@ -15,10 +15,10 @@ from accounts.models import User
 from agents.selectors import InvalidSelector, parse_selector
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
+from variables.consumers import Rerendering, consumers
 from variables.encryption import Unreadable, decrypted, encrypted, rotated
-from variables.extensions import Rerendering, consumers
 from variables.models import Secret, Variable
-from variables.services.values import bump_generation, know_secrets
+from variables.services.known_values import bump_values, know_stored_secrets
 
 LONGEST_VALUE = 64 * 1024
 # Former values of a secret that agents may still run.
@@ -142,12 +142,15 @@ def users_of(uses: Sequence[str]) -> dict[str, list[str]]:
 
 
 @transaction.atomic
-def rotate(*, by: User | None) -> tuple[int, list[str]]:
+def rotate(*, at: datetime) -> tuple[int, list[str]]:
     """Encrypt all secrets under the newest key; returns how many that were, and the names of those that no key reads.
 
-    Values stay as they are, so nothing is released. Former values that cannot be read are dropped.
+    Values stay as they are, but what was rendered with them may have another hash, if its key changed, or a result at last.
+    Former values that cannot be read are dropped.
     """
     count, lost = 0, []
+    for consumer in consumers():
+        consumer.hold()
     for row in Secret.objects.select_for_update().order_by("pk"):
         try:
             row.encrypted = rotated(row.encrypted)
@@ -157,7 +160,10 @@ def rotate(*, by: User | None) -> tuple[int, list[str]]:
         row.former = [rotated(item) for item in row.former if _readable(item)]
         row.save(update_fields=["encrypted", "former"])
         count += 1
-    bump_generation()
+    bump_values()
+    for name in Secret.objects.order_by("name").values_list("name", flat=True):
+        for consumer in consumers():
+            consumer.release(f"secrets.{name}", at)
     return count, lost
 
 
@@ -181,7 +187,7 @@ def _changed(write: Callable[[], _Row | None], uses: set[str], at: datetime, *, 
         for consumer in consumers():
             consumer.hold()
         written = write()
-        bump_generation()
+        bump_values()
         for use in sorted(uses):
             for consumer in consumers():
                 effects += consumer.preview(use)
@@ -189,10 +195,10 @@ def _changed(write: Callable[[], _Row | None], uses: set[str], at: datetime, *, 
                     consumer.release(use, at)
         if dry_run:
             transaction.set_rollback(True)
-        transaction.on_commit(know_secrets)
+        transaction.on_commit(know_stored_secrets)
     if dry_run:
         # What was only tried is no secret of ours.
-        know_secrets()
+        know_stored_secrets()
     return Change(None if dry_run else written, effects)
 
 

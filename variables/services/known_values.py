@@ -45,7 +45,7 @@ _known: Values | None = None
 _hidden: list[UUID | None] = []
 
 
-def bump_generation() -> None:
+def bump_values() -> None:
     """Tell every process to read the values anew; inside the transaction that changed them."""
     ValuesGeneration.objects.update_or_create(pk=1, defaults={"token": uuid4()})
 
@@ -68,7 +68,7 @@ def fresh_values() -> Values:
     return _read(None)
 
 
-def know_secrets() -> None:
+def know_stored_secrets() -> None:
     """Hide what is secret now wherever texts are shown or stored by this process."""
     token = ValuesGeneration.objects.filter(pk=1).values_list("token", flat=True).first()
     if _hidden == [token]:
@@ -85,7 +85,7 @@ def know_secrets() -> None:
 
 
 def _read(generation: UUID | None) -> Values:
-    know_secrets()
+    know_stored_secrets()
     rows = Variable.objects.order_by("name", "-priority", "pk")
     variables = {
         name: [Choice(row.parsed_selector(), row.value) for row in several]
