@@ -21,7 +21,7 @@ class ConfigurationsConfig(AppConfig):
         from configurations.services.rerendering import ConfigurationConsumer
         from configurations.services.staging import ConfigurationSubject
         from rollouts.subjects import register_subject
-        from variables.consumers import register_consumer
+        from variables.value_users import register_consumer
 
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_after_relabelling(targeting.rematch_agents)

@@ -20,10 +20,10 @@ from foundation.api_input import Flag, StrictSerializer, Text, Whole
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
 from foundation.secrecy import showing_secret
-from variables.consumers import Rerendering
 from variables.models import NAME_PATTERN, Secret, Variable
 from variables.services import value_edits
 from variables.services.value_edits import LONGEST_VALUE, Change
+from variables.value_users import Rerendering
 
 DRY_RUN = OpenApiParameter(
     "dry_run",

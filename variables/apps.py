@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class VariablesConfig(AppConfig):
-    """Stands on agents; whatever uses variables registers itself (`variables.consumers`)."""
+    """Stands on agents; whatever uses variables registers itself (`variables.value_users`)."""
 
     name = "variables"
     verbose_name = _("Variables and secrets")

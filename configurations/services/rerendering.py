@@ -11,13 +11,13 @@ from configurations.models import Assignment, Revision, RevisionQuerySet
 from configurations.services.rendering import Renderer
 from configurations.services.targeting import fresh_targeting, hold_targeting, rematch
 from foundation import wakeups
-from variables.consumers import Rerendering
 from variables.services.known_values import Values, fresh_values
 from variables.templating import RenderingFailure
+from variables.value_users import Rerendering
 
 
 class ConfigurationConsumer:
-    """Configurations as something that uses variables and secrets (`variables.consumers.Consumer`)."""
+    """Configurations as something that uses variables and secrets (`variables.value_users.Consumer`)."""
 
     def hold(self) -> None:
         """Targeting, before agents are locked: whoever matches agents renders for them as well."""

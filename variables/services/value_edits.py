@@ -15,10 +15,10 @@ from accounts.models import User
 from agents.selectors import InvalidSelector, parse_selector
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
-from variables.consumers import Rerendering, consumers
 from variables.encryption import Unreadable, decrypted, encrypted, rotated
 from variables.models import Secret, Variable
 from variables.services.known_values import bump_values, know_stored_secrets
+from variables.value_users import Rerendering, consumers
 
 LONGEST_VALUE = 64 * 1024
 # Former values of a secret that agents may still run.
