@@ -23,6 +23,7 @@ from agents.services.timeline import write_line
 from agents.shown import event_shown, files_shown, message_shown, pair_shown, text_shown, tree_shown, value_shown
 from variables.encryption import Unreadable, decrypted, encrypted
 from variables.models import Secret
+from variables.services import known_values, value_edits
 
 pytestmark = pytest.mark.django_db
 VALUE = "unsuspicious words"
