@@ -40,7 +40,7 @@ from configurations.api_serializers import (
 )
 from configurations.checks import Finding
 from configurations.filters import AssignedAgentFilter, ConfigurationFilter
-from configurations.models import Assignment, Configuration
+from configurations.models import RELEASE_SUBJECT, Assignment, Configuration
 from configurations.previewing import preview, targeting_findings
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, blank_over, draft_of
@@ -49,6 +49,7 @@ from configurations.services.publishing import BasedOn
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
+from rollouts.api_serializers import active_rollouts
 
 T = TypeVar("T")
 
@@ -92,8 +93,12 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
 
     def list(self, request: Request) -> Response:
         """Configurations, by name unless told otherwise."""
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        context = {
+            **self.get_serializer_context(),
+            "rollouts": active_rollouts(RELEASE_SUBJECT, [row.pk for row in page]),
+        }
+        return self.get_paginated_response(ConfigurationSerializer(page, many=True, context=context).data)
 
     @extend_schema(parameters=[SECRETS])
     def retrieve(self, request: Request, name: str) -> Response:

@@ -20,6 +20,7 @@ from agents.shown import files_shown
 from configurations.advice import advice_on
 from configurations.checks import Finding
 from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
+from configurations.pending_stages import WaitsFor, waits_for
 from configurations.previewing import Preview, PreviewAgent, Rival, Taken
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
@@ -27,7 +28,7 @@ from configurations.services.publishing import ReleasePlan
 from configurations.targets import running, why
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
 from foundation.languages import in_readers_language
-from rollouts.api_serializers import PolicyField, RolloutSummary
+from rollouts.api_serializers import PolicyField, RolloutSummary, active_rollouts
 from rollouts.policies import parse_policy
 
 
@@ -128,6 +129,10 @@ class ConfigurationSerializer(StrictSerializer):
     def to_representation(self, instance: Configuration) -> dict[str, Any]:
         """The contract's fields."""
         current = instance.current
+        # A list asks for those of all its rows at once.
+        known = self.context.get("rollouts")
+        rollouts = active_rollouts(RELEASE_SUBJECT, [instance.pk]) if known is None else known
+        rollout = rollouts.get(instance.pk)
         files = dict(current.files) if current else {}
         if not shows_secrets(self):
             files = files_shown(files)
@@ -145,7 +150,7 @@ class ConfigurationSerializer(StrictSerializer):
             "priority": instance.priority,
             "enabled": instance.enabled,
             "rollout_policy": instance.rollout_policy,
-            "rollout": RolloutSummary.of(RELEASE_SUBJECT, instance.pk),
+            "rollout": None if rollout is None else dict(RolloutSummary(rollout).data),
             "revision": current.number if current else 0,
             "config_hash": current.hash if current else "",
             "matched_agents": getattr(instance, "matched_agents", 0),
@@ -299,6 +304,16 @@ class RunningSerializer(serializers.ModelSerializer[Revision]):
         read_only_fields = fields
 
 
+class WaitsForSerializer(serializers.Serializer[WaitsFor]):
+    """A rollout that has yet to come to the agent."""
+
+    rollout = serializers.IntegerField(source="rollout.pk")
+    configuration = serializers.CharField(source="rollout.name")
+    revision = serializers.IntegerField(source="rollout.version_number")
+    state = serializers.CharField(source="rollout.state")
+    stage = serializers.IntegerField(help_text="The agent's, from 1.")
+
+
 class DesiredSerializer(AssignmentSerializer):
     """What an agent should run, and why."""
 
@@ -306,9 +321,10 @@ class DesiredSerializer(AssignmentSerializer):
     running = serializers.SerializerMethodField()
     advice = serializers.SerializerMethodField()
     candidates = serializers.SerializerMethodField()
+    waits_for = serializers.SerializerMethodField()
 
     class Meta(AssignmentSerializer.Meta):
-        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "advice", "candidates"]
+        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "advice", "candidates", "waits_for"]
         read_only_fields = fields
 
     @extend_schema_field(RunningSerializer(allow_null=True))
@@ -321,6 +337,11 @@ class DesiredSerializer(AssignmentSerializer):
         """What may be done about the agent's answer, in the reader's language."""
         advice = advice_on(assignment.agent, assignment)
         return None if advice is None else in_readers_language(advice)
+
+    @extend_schema_field(WaitsForSerializer(many=True))
+    def get_waits_for(self, assignment: Assignment) -> list[dict[str, Any]]:
+        """Rollouts that have yet to come to it, each with the agent's stage."""
+        return [dict(WaitsForSerializer(each).data) for each in waits_for(assignment.agent)]
 
     @extend_schema_field(CandidateSerializer(many=True))
     def get_candidates(self, assignment: Assignment) -> list[dict[str, Any]]:

@@ -15,9 +15,10 @@ class ConfigurationsConfig(AppConfig):
     def ready(self) -> None:
         from agents import extensions
         from agents.services.offers import register_offer
+        from agents.services.retention import register_pruned_kind
         from configurations import panels
         from configurations.opamp import ConfigurationOffer
-        from configurations.services import targeting
+        from configurations.services import overdue, targeting
         from configurations.services.rerendering import ConfigurationConsumer
         from configurations.services.staging import ConfigurationSubject
         from rollouts.subjects import register_subject
@@ -31,3 +32,5 @@ class ConfigurationsConfig(AppConfig):
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())
         register_consumer(ConfigurationConsumer())
+        for kind in overdue.KINDS:
+            register_pruned_kind(kind)

@@ -14,6 +14,7 @@ from configurations.advice import advice_on
 from configurations.differences import compared_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
+from configurations.pending_stages import waits_for
 from configurations.rendered_files import rendered_for
 from configurations.targets import running, why
 
@@ -32,6 +33,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "running": running(agent) if agent.config_failed else None,
         "advice": advice_on(agent, assignment),
         "candidates": why(agent),
+        "waits": waits_for(agent),
         "may_retry": request.user.has_perms(RETRY_RIGHTS),
     }
 

@@ -8,15 +8,19 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import Q
 
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
 from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
 from configurations.checks import Finding, FindingKind, Severity
-from configurations.models import Configuration
+from configurations.models import RELEASE_SUBJECT, Configuration
 from configurations.services.drafts import Draft, checked
 from foundation.messages import Message
+from rollouts.policies import Policy
+from rollouts.progress import PlannedStage, planned_stages
+from rollouts.services.rolling_out import salt_of
 
 SAMPLE = 20
 _DRAFT = "draft"
@@ -156,6 +160,16 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         rivals=rivals,
         findings=findings,
     )
+
+
+def planned(draft: Draft, policy: Policy, *, name: str) -> list[PlannedStage]:
+    """The stages of a rollout of ``draft`` as ``name``: of the agents it matches, and of those that run the configuration now."""
+    condition = Q(configuration_name=name)
+    if draft.enabled:
+        condition |= selector_condition(parse_selector(draft.selector, match_all=draft.match_all))
+    rows = Agent.objects.filter(condition).in_order("name").values_list("instance_uid", "labels", "hostname", "name")
+    agents = [(uid, labels, hostname or called) for uid, labels, hostname, called in rows.iterator(chunk_size=2_000)]
+    return planned_stages(policy, salt_of(RELEASE_SUBJECT, name), agents)
 
 
 def _unproven(selector: Selector) -> int:

@@ -32,8 +32,8 @@ from opamp_platform.operations.exposure import exposures
 _ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTED)
 _EVENTS = 12
 # Order of the menu's headings, and apps whose models stand under another one's.
-_PLACES = {"agents": 0, "configurations": 1, "variables": 2, "accounts": 3}
-_UNDER = {"configurations": "agents", "variables": "agents", "auth": "accounts"}
+_PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
+_UNDER = {"configurations": "agents", "rollouts": "agents", "variables": "agents", "auth": "accounts"}
 _CONFIGURATIONS = 20
 
 

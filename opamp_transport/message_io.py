@@ -78,7 +78,7 @@ async def process_report(
     report: StatusReport,
     lease: Lease,
     body: Body,
-    heartbeat: OpampSettings | None,
+    settings_offer: OpampSettings | None,
     credential: AgentCredential | None,
 ) -> Processed:
     """What became of a report that memory could not answer; remembers what the agent is known by from now on.
@@ -102,7 +102,7 @@ async def process_report(
         first_word=session.connection is not None and not session.connection.claimed,
         credential=credential,
         size=len(body),
-        settings=heartbeat,
+        settings=settings_offer,
         told_capabilities=session.told_capabilities,
     )
     if session.connection is not None and not report.requests_instance_uid:

@@ -300,7 +300,7 @@ class Runtime:
                 "nothing is pruned: the clock is in doubt", extra={"clock": at.isoformat(), "jumped": jumped}
             )
             return
-        for kind in retention.PrunedKind:
+        for kind in retention.pruned_kinds():
             steps = retention.prune(kind, at=at)
             while True:
                 deleted: int = await self.chore_threads.run(next, steps, 0)

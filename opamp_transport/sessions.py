@@ -24,7 +24,6 @@ Push = Callable[[Reply], Awaitable[bool]]
 CloseConnection = Callable[[], Awaitable[None]]
 """Closes the connection in order, because the server stops. Raises what a lost connection raises."""
 
-
 RejectConnection = Callable[[Reply], Awaitable[None]]
 """Sends a last reply and closes the connection, because its agent may not connect."""
 
@@ -32,7 +31,7 @@ RejectConnection = Callable[[Reply], Awaitable[None]]
 class Connection:
     """One live WebSocket. Several agents may share it (S-33); ``lease.id`` is unique to it.
 
-    ``heartbeat`` is what is offered to its agents. ``reassigned`` holds the uids that belong to another agent, and what
+    ``settings_offer`` is what is offered to its agents. ``reassigned`` holds the uids that belong to another agent, and what
     to use instead (S-31). ``credential`` is the agent's own that opened it, if one did.
     """
 
@@ -40,13 +39,13 @@ class Connection:
         "claimed",
         "close",
         "credential",
-        "heartbeat",
         "lease",
         "number",
         "push",
         "reassigned",
         "reject",
         "sessions",
+        "settings_offer",
     )
     _numbers = itertools.count()
 
@@ -56,7 +55,7 @@ class Connection:
         push: Push,
         close: CloseConnection,
         reject: RejectConnection,
-        heartbeat: OpampSettings | None = None,
+        settings_offer: OpampSettings | None = None,
         credential: AgentCredential | None = None,
     ) -> None:
         self.number = next(self._numbers)
@@ -64,7 +63,7 @@ class Connection:
         self.push = push
         self.close = close
         self.reject = reject
-        self.heartbeat = heartbeat
+        self.settings_offer = settings_offer
         self.credential = credential
         self.reassigned: dict[UUID, UUID] = {}
         # True once any agent was seen on it: then the lease must be released at the end.

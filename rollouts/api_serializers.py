@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -65,11 +65,11 @@ class RolloutSummary(serializers.ModelSerializer[Rollout]):
         """In the reader's language."""
         return reasons_json(rollout.reasons)
 
-    @classmethod
-    def of(cls, subject: str, subject_id: int) -> dict[str, Any] | None:
-        """The active rollout of a thing as JSON."""
-        rollout = Rollout.objects.active().of(subject, subject_id).first()
-        return None if rollout is None else dict(cls(rollout).data)
+
+def active_rollouts(subject: str, subject_ids: Collection[int]) -> dict[int, Rollout]:
+    """The active rollout of each of these things that has one, by the thing's key."""
+    rows = Rollout.objects.active().filter(subject=subject, subject_id__in=subject_ids)
+    return {rollout.subject_id: rollout for rollout in rows}
 
 
 class CountsSerializer(serializers.Serializer[Any]):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from agents.shown import message_shown
 from rollouts.audiences import Audience
 from rollouts.gates import Counts, StageGate
 from rollouts.models import Rollout
-from rollouts.policies import Stage
+from rollouts.policies import Policy, Stage, audiences_of
 from rollouts.services.stages import audience_of
 from rollouts.subjects import Member, MemberState, subject_of
+
+_SAMPLE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,17 @@ class StageProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """One stage before the start: how many agents it has beyond the former ones, and some of their names."""
+
+    number: int
+    stage: Stage
+    gate: StageGate
+    agents: int
+    sample: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StagedMember:
     """An agent with its stage, counted from 1."""
 
@@ -52,12 +66,26 @@ class StagedMember:
         return message_shown(self.member.error)
 
 
-def stage_of(audiences: list[Audience], member: Member) -> int:
+def stage_of(audiences: Sequence[Audience], instance_uid: UUID, labels: Mapping[str, str]) -> int:
     """The first stage that includes the agent, counted from 0: the last includes everybody."""
-    for number, audience in enumerate(audiences):
-        if audience.includes(member.instance_uid, member.labels):
-            return number
-    return len(audiences) - 1
+    return next(number for number, audience in enumerate(audiences) if audience.includes(instance_uid, labels))
+
+
+def planned_stages(
+    policy: Policy, salt: str, agents: Sequence[tuple[UUID, Mapping[str, str], str]]
+) -> list[PlannedStage]:
+    """The stages that a rollout to these agents (uid, labels, name) would have: exactly those it gets when it starts now."""
+    audiences = audiences_of(policy.stages, salt, (uid for uid, _labels, _name in agents))
+    counts, samples = [0] * len(audiences), [list[str]() for _stage in audiences]
+    for uid, labels, name in agents:
+        number = stage_of(audiences, uid, labels)
+        counts[number] += 1
+        if len(samples[number]) < _SAMPLE:
+            samples[number].append(name)
+    return [
+        PlannedStage(number + 1, stage, policy.gate_of(number), counts[number], tuple(samples[number]))
+        for number, stage in enumerate(policy.stages)
+    ]
 
 
 def staged_members(rollout: Rollout) -> Iterator[StagedMember]:
@@ -65,7 +93,7 @@ def staged_members(rollout: Rollout) -> Iterator[StagedMember]:
     audiences = rollout.stage_audiences()
     reached = audience_of(rollout)
     for member in subject_of(rollout).members(rollout):
-        stage = stage_of(audiences, member) + 1
+        stage = stage_of(audiences, member.instance_uid, member.labels) + 1
         passed_over = (
             member.state is MemberState.TO_COME
             and reached is not None

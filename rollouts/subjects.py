@@ -43,6 +43,7 @@ class Member:
     instance_uid: UUID
     labels: Mapping[str, str]
     name: str
+    hostname: str
     connected: bool
     state: MemberState | None
     error: str

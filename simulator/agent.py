@@ -93,6 +93,7 @@ class SimulatedAgent:
         "headers",
         "heartbeat_seconds",
         "instance_uid",
+        "received",
     )
 
     def __init__(
@@ -112,6 +113,8 @@ class SimulatedAgent:
         self.fails = fails
         self._running = run(())
         self._config_hash = b""
+        # Every hash it was ever sent, the first time.
+        self.received: set[bytes] = set()
         self._applying: Files = ()
         self.config_status = RemoteConfigStatuses.UNSET
         self.config_error = ""
@@ -252,6 +255,7 @@ class SimulatedAgent:
             raise UnusableReply("a configuration was offered without a hash (S-59)")
         if offer.config_hash != self._config_hash:
             self._config_hash = offer.config_hash
+            self.received.add(offer.config_hash)
             self._applying = tuple(sorted((key, file.body) for key, file in offer.config.config_map.items()))
             self.config_status, self.config_error = RemoteConfigStatuses.APPLYING, ""
             self.due_at = at + round(self.apply_seconds * NANOSECONDS)

@@ -15,11 +15,11 @@ from django.utils import translation
 from tests import not_run
 from tests.conformance.plugin import Conformance
 from tests.live_server import LiveServer
-from tests.people import alice, api_of, bob, charlie, report
+from tests.people import alice, api_of, bob, charlie, report, signed_in
 
 pytest_plugins = ["pytester"]
 
-__all__ = ["alice", "api_of", "bob", "charlie", "portal", "report", "shared_portal"]
+__all__ = ["alice", "api_of", "bob", "charlie", "portal", "report", "shared_portal", "signed_in"]
 
 
 # How long one example takes says something about the machine, not about the code. CI tries the same examples each time,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -40,6 +41,13 @@ CAPABLE = int(
 def alice(db: None) -> User:
     """An administrator."""
     return User.objects.create_superuser("alice", password="alice-password")
+
+
+@pytest.fixture
+def signed_in(client: Client, alice: User) -> Client:
+    """The administrator's browser."""
+    client.force_login(alice)
+    return client
 
 
 @pytest.fixture

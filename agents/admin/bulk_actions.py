@@ -225,36 +225,9 @@ def forget(agent_ids: Sequence[int], by: User, _at: datetime, _values: Mapping[s
     return editing.forget_agents(agent_ids, by=by)
 
 
-register_bulk_action(
-    BulkAction(
-        name="restart",
-        label=gettext_lazy("Restart"),
-        permission="agents.change_agent",
-        run=restart,
-        done=gettext_lazy("Agents asked to restart: %(count)d."),
-        eligible=Q(accepts_restart=_RESTART),
-        skipped=gettext_lazy("the agent does not accept the restart command"),
-        offline=gettext_lazy("Those offline restart when they connect."),
-    )
-)
-
-
 def preview_relabel(agents: AgentQuerySet, values: Mapping[str, Any]) -> LabelPreview:
     """Who would get or lose which configuration."""
     return preview_labels(agents, set_and_remove(values["put"], values["remove"]))
-
-
-register_bulk_action(
-    BulkAction(
-        name="relabel",
-        label=gettext_lazy("Set or remove labels"),
-        permission="agents.change_agent",
-        run=relabel,
-        done=gettext_lazy("Agents with changed labels: %(count)d."),
-        form=LabelsForm,
-        preview=preview_relabel,
-    )
-)
 
 
 def agents_get_credentials() -> bool:
@@ -272,7 +245,26 @@ def allow_enrolment(agent_ids: Sequence[int], by: User, at: datetime, _values: M
     return credentials.allow_enrolment(agent_ids, by=by, at=at)
 
 
-register_bulk_action(
+for _action in (
+    BulkAction(
+        name="restart",
+        label=gettext_lazy("Restart"),
+        permission="agents.change_agent",
+        run=restart,
+        done=gettext_lazy("Agents asked to restart: %(count)d."),
+        eligible=Q(accepts_restart=_RESTART),
+        skipped=gettext_lazy("the agent does not accept the restart command"),
+        offline=gettext_lazy("Those offline restart when they connect."),
+    ),
+    BulkAction(
+        name="relabel",
+        label=gettext_lazy("Set or remove labels"),
+        permission="agents.change_agent",
+        run=relabel,
+        done=gettext_lazy("Agents with changed labels: %(count)d."),
+        form=LabelsForm,
+        preview=preview_relabel,
+    ),
     BulkAction(
         name="revoke",
         label=gettext_lazy("Revoke credentials"),
@@ -283,9 +275,7 @@ register_bulk_action(
         skipped=gettext_lazy("its credential is revoked already"),
         danger=True,
         available=agents_get_credentials,
-    )
-)
-register_bulk_action(
+    ),
     BulkAction(
         name="allow_enrolment",
         label=gettext_lazy("Allow enrolment"),
@@ -295,9 +285,7 @@ register_bulk_action(
         eligible=Q(credential_revoked_at__isnull=False) | Q(credential_issued_at__isnull=False),
         skipped=gettext_lazy("the shared secret is enough for it already"),
         available=agents_get_credentials,
-    )
-)
-register_bulk_action(
+    ),
     BulkAction(
         name="forget",
         label=gettext_lazy("Forget"),
@@ -311,5 +299,6 @@ register_bulk_action(
             "credential of their own."
         ),
         danger=True,
-    )
-)
+    ),
+):
+    register_bulk_action(_action)

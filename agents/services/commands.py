@@ -17,6 +17,7 @@ from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
 from agents.reports import AgentCapabilities, CustomMessage
 from agents.services.batch import Batch
 from agents.services.bulk_requests import BulkOutcome, chunks
+from agents.services.offers import MOST_PENDING
 from agents.services.timeline import write_line, write_lines
 from foundation import wakeups
 from foundation.bulk_sql import bulk_read
@@ -303,7 +304,7 @@ def _tell_outcomes(commands: Sequence[AgentCommand], outcome: AgentCommand.Outco
     )
 
 
-def pending_uids(limit: int = 5_000) -> list[UUID]:
+def pending_uids(limit: int = MOST_PENDING) -> list[UUID]:
     """Connected agents with commands not sent yet: what a process looks at again in case the wake-up was lost."""
     return list(
         AgentCommand.objects.filter(outcome=AgentCommand.Outcome.PENDING, agent__connected=True)

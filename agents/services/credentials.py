@@ -1,7 +1,7 @@
 """Each agent's own credential (S-115): who may speak for an agent, what it is offered, revoking and enrolling again.
 
-What a credential is, `agents.credentials` says; the entry points check that it is a true one, and how it travels to the agent
-is `opamp_transport`'s business.
+What a credential is, `agents.credentials` says; the entry points check that it is a true one, and it travels to the agent with
+the settings of `agents.opamp.connection_settings`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from agents.reports import AgentCapabilities
 from agents.services.arrivals import Arrival
 from agents.services.batch import ReportingAgent
 from agents.services.leases import disconnect
+from agents.services.offers import MOST_PENDING
 from agents.services.timeline import write_lines
 from foundation import wakeups
 
@@ -156,7 +157,7 @@ def _tell(rows: Sequence[Agent], step: str, *, verb: str, by: User | None, at: d
     wakeups.wake([row.instance_uid for row in rows])
 
 
-def shut_out_uids(limit: int = 5_000) -> list[UUID]:
+def shut_out_uids(limit: int = MOST_PENDING) -> list[UUID]:
     """Agents that are connected although they were shut out: what a process looks at in case the wake-up was lost."""
     rows = Agent.objects.filter(credential_revoked_at__isnull=False, connected=True)
     return list(rows.values_list("instance_uid", flat=True)[:limit])

@@ -16,6 +16,7 @@ from agents.models import Agent, AgentEvent, DuplicateUid
 from agents.services import duplicate_uids
 from agents.services.arrivals import Arrival, http_expiry
 from agents.services.batch import ReportingAgent
+from agents.services.offers import MOST_PENDING
 from agents.services.timeline import write_line
 from foundation import wakeups
 from foundation.clock import is_ahead
@@ -42,7 +43,7 @@ def assign_instance_uid(agent: Agent, *, by: User | None, at: datetime) -> UUID:
     return row.next_instance_uid
 
 
-def untold_uids(limit: int = 5_000) -> list[UUID]:
+def untold_uids(limit: int = MOST_PENDING) -> list[UUID]:
     """Connected agents not told their new uid on this connection: what a process looks at in case the wake-up was lost."""
     waiting = Agent.objects.filter(next_instance_uid__isnull=False, connected=True)
     return list(waiting.exclude(next_uid_lease=F("lease_id")).values_list("instance_uid", flat=True)[:limit])

@@ -1,6 +1,6 @@
 """Merges one report into the rows of its agent: capabilities and every *present* part overwrite (S-39, S-40).
 
-Works on rows that `recording` has loaded and will save; reads the database only for component maps known by hash.
+Works on rows and component maps that `recording` has loaded, and whose changes it will save; the database is not asked here.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ registration, and know no kind by name.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -27,7 +28,7 @@ class LockMissed(Exception):
     """An agent needs a lock that nobody expected when the batch began: it begins anew and takes all of them."""
 
 
-class Offer:
+class Offer(ABC):
     """One kind of thing that the server may tell an agent, for the agents of one ``batch``.
 
     Called in this order: `lock`, `read`, `note_reports`, then for each agent `part`, `note_sent`, `is_left`,
@@ -54,9 +55,9 @@ class Offer:
     def note_reports(self) -> None:
         """Work in what the agents have just said; their reports are merged. Raises `LockMissed`."""
 
+    @abstractmethod
     def part(self, agent: BatchAgent) -> Part | None:
         """What is wanted of this agent now, ``None`` for nothing; whether to say so is decided by the part."""
-        raise NotImplementedError
 
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """Remember what of this kind ``reply`` carries, if anything."""

@@ -1,11 +1,13 @@
 """Configurations in the admin: list and editor (`pages`, `forms`), previews while typing (`live`), other edits (`edits`).
 
-`confirmation_page` says what any of them would change before it does.
+`confirmation_page` says what any of them would change before it does; saved drafts (`draft_pages`) change nothing. Deleted ones
+have pages of their own (`deleted_pages`).
 """
 
 from configurations.admin import agent_actions
+from configurations.admin.deleted_pages import DeletedConfigurationAdmin
 from configurations.admin.pages import ConfigurationAdmin
 
-__all__ = ["ConfigurationAdmin"]
+__all__ = ["ConfigurationAdmin", "DeletedConfigurationAdmin"]
 
 agent_actions.register()

@@ -12,11 +12,14 @@ from agents.remote_config import RemoteConfig
 from agents.selectors import parse_selector
 from configurations.checks import Finding
 from configurations.line_differences import DiffLine, difference, remembered
-from configurations.models import Configuration, Revision, files_to_json
-from configurations.previewing import Preview, successors
+from configurations.models import RELEASE_SUBJECT, Configuration, Revision, files_to_json
+from configurations.previewing import Preview, planned, successors
 from configurations.services.drafts import Draft, InvalidConfiguration
 from foundation.languages import in_readers_language
 from foundation.messages import Message
+from rollouts.admin.descriptions import stage_words
+from rollouts.admin.forms import ReleaseForm
+from rollouts.models import Rollout
 
 _MOST_SOURCES = 5
 
@@ -81,6 +84,19 @@ def sources(found: Preview, draft: Draft) -> list[dict[str, Any]]:
         return None if row is None or row.current is None else difference(row.current.files, files)
 
     return [{"name": taken.name, "agents": taken.agents, "change": change(taken.name)} for taken in found.taken]
+
+
+def release_context(chosen: ReleaseForm, draft: Draft, *, row: Configuration | None, name: str) -> dict[str, Any]:
+    """How it goes out: the question, what is on its way already, and the stages that were chosen."""
+    policy = chosen.policy if chosen.is_usable else None
+    return {
+        "release": chosen,
+        "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first() if row else None,
+        "planned": [
+            {"planned": stage, "words": stage_words(stage.stage)}
+            for stage in (planned(draft, policy, name=name) if policy is not None else ())
+        ],
+    }
 
 
 def page_of(

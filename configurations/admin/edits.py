@@ -101,7 +101,8 @@ class ConfirmedEdits(PortalAdmin):
         def act(based_on: BasedOn, *, force: bool) -> None:
             by, at = cast("User", request.user), clock.now()
             publishing.delete_configuration(row.name, by=by, at=at, based_on=based_on)
-            self.message_user(request, _("%(name)s is deleted.") % {"name": row}, messages.SUCCESS)
+            said = _("%(name)s is deleted; for a while it can be restored from the deleted configurations.")
+            self.message_user(request, said % {"name": row}, messages.SUCCESS)
 
         draft = dataclasses.replace(draft_of(row), enabled=False)
         title = _("Delete %(name)s with all its revisions?") % {"name": row}

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('configurations', '0005_rollout_policy'),
+        ('configurations', '0007_drafts'),
     ]
 
     operations = [

@@ -17,7 +17,7 @@ from accounts.models import User
 from agents.models import Agent
 from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
 from configurations.outcome import AssignmentStatus
-from configurations.services.publishing import concerned_by, release, retarget
+from configurations.services.releasing import TARGETING_COLUMNS, concerned_by, release, retarget
 from configurations.services.targeting import bump_generation, hold_targeting
 from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
@@ -42,7 +42,7 @@ class ConfigurationSubject:
         revision = Revision.objects.filter(pk=rollout.version_id).first()
         if revision is None:
             return
-        columns = ("pk", "instance_uid", "labels", "name", "connected", "healthy", "configuration_name")
+        columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy")
         assigned = (
             "assignment__revision_id",
             "assignment__status",
@@ -70,6 +70,7 @@ class ConfigurationSubject:
                 instance_uid=row["instance_uid"],
                 labels=row["labels"],
                 name=row["name"],
+                hostname=row["hostname"],
                 connected=row["connected"],
                 state=state,
                 error=row["assignment__error_message"] if state is MemberState.FAILED else "",
@@ -99,7 +100,7 @@ class ConfigurationSubject:
         )
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
-        """As `publishing.release`."""
+        """As `releasing.release`."""
         revision = Revision.objects.select_related("configuration").get(pk=rollout.version_id)
         return release(revision, to=to, by=by, at=at, keep_former=True)
 
@@ -133,7 +134,7 @@ class ConfigurationSubject:
         newest = Revision.objects.released().filter(configuration=configuration).first()
         if newest is None or configuration.current_id == newest.pk:
             return
-        for name in ("selector", "match_all", "priority", "enabled"):
+        for name in TARGETING_COLUMNS:
             setattr(configuration, name, getattr(newest, name))
         configuration.current = newest
         configuration.edition += 1

@@ -8,6 +8,8 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
+from configurations.api_deleted import DeletedConfigurationViewSet
+from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_rendered import RenderedView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
@@ -26,6 +28,9 @@ class SlashOrNot(SimpleRouter):
 router = SlashOrNot()
 router.register("agents", AgentViewSet)
 router.register("configurations", ConfigurationViewSet)
+router.register(r"configurations/(?P<name>[^/]+)/drafts", ConfigurationDraftViewSet, basename="configuration-draft")
+router.register("drafts", DraftViewSet, basename="draft")
+router.register("deleted-configurations", DeletedConfigurationViewSet, basename="deleted-configuration")
 router.register("rollouts", RolloutViewSet)
 router.register("variables", VariableViewSet)
 router.register("secrets", SecretViewSet)

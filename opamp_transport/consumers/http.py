@@ -131,7 +131,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         session: AgentSession | None,
         report: StatusReport,
         body: framing.Body,
-        heartbeat: OpampSettings | None,
+        settings_offer: OpampSettings | None,
         credential: AgentCredential | None,
     ) -> Reply:
         """The reply to a message with news. Raises `Denied`."""
@@ -140,7 +140,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
             session.inherit(here.presence.recall(report.instance_uid))
             session.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
         lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope))
-        processed = await process_report(here, session, report, lease, body, heartbeat, credential)
+        processed = await process_report(here, session, report, lease, body, settings_offer, credential)
         if processed.denial is not None:
             raise Denied(report.instance_uid, processed.denial)
         reply = processed.reply or Reply(instance_uid=report.instance_uid.bytes)

@@ -59,7 +59,6 @@ _CLOSE_TRY_LATER = 1013
 # So long an agent that is rejected with its first words keeps its connection, and does not come back.
 _DENIED_SECONDS = 5.0
 
-
 _UNSENDABLE = ErrorResponse(ErrorType.UNKNOWN, "The answer is larger than the server's OPAMP_MAX_MESSAGE_SIZE allows.")
 
 
@@ -194,7 +193,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
                 here.sessions.attach_newest(session)
         try:
             processed = await process_report(
-                here, session, report, connection.lease, body, connection.heartbeat, connection.credential
+                here, session, report, connection.lease, body, connection.settings_offer, connection.credential
             )
         except Overloaded as error:
             # The reference client does not act on the answer by itself, but it does on the closed connection (S-102).

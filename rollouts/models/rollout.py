@@ -33,7 +33,7 @@ class Rollout(models.Model):
     """One release on its way to its audience, stage by stage.
 
     ``version_id`` of ``subject_id`` is what is rolled out, as in `Release`; ``name`` and ``version_number`` say it to people
-    when those rows are gone. ``stages`` holds the audience of each stage as it was at the start (`Audience.as_json`), so
+    when those rows are gone. ``stages`` holds the audience of each stage as it was at the start (`rollouts.audiences.stored`), so
     membership is stable; ``stage`` counts from 0, -1 before the first. ``admitted`` is how far the limit of agents in
     flight has let the present stage come: a place in the order of ``salt``, empty when the whole stage is in.
     ``turn`` counts the changes: every change compares it, so that two processes never make the same step.
@@ -66,7 +66,7 @@ class Rollout(models.Model):
     admitted = models.CharField(max_length=20, blank=True)
     stage_began_at = models.DateTimeField(_("stage began"), null=True)
     held_since = models.DateTimeField(_("gate met since"), null=True)
-    # Why it is where it is, in English: what a gate lacks, what a person wrote.
+    # Why it is where it is, as `Message.as_json`: what a gate lacks, what a person wrote.
     reasons = models.JSONField(_("reasons"), default=list)
     turn = models.PositiveIntegerField(default=0)
     started_by = models.ForeignKey(

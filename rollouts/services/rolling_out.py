@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts.models import User
 from foundation.messages import Message
-from rollouts.audiences import stored
+from rollouts.audiences import LONGEST_SALT, stored
 from rollouts.errors import NotPossible, RolloutRunning, SamePerson
 from rollouts.models import Rollout, RolloutStep
 from rollouts.policies import Policy, audiences_of
@@ -26,9 +26,9 @@ _LISTED = 200
 _State, _Kind = Rollout.State, RolloutStep.Kind
 
 
-def salt_of(subject: str, subject_id: int) -> str:
+def salt_of(subject: str, name: str) -> str:
     """The order of agents for one thing: always the same ones are first, so that they can be shown before the start."""
-    return f"{subject}:{subject_id}"
+    return f"{subject}:{name}"[:LONGEST_SALT]
 
 
 def require_none(subject: str, subject_id: int, *, replace: bool, by: User | None, at: datetime) -> None:
@@ -66,7 +66,7 @@ def start_rollout(
         name=name,
         version_number=version_number,
         policy=policy.as_json(),
-        salt=salt_of(subject, subject_id),
+        salt=salt_of(subject, name),
         stages=[],
         state=_State.PENDING_APPROVAL if policy.approval else _State.RUNNING,
         started_by=by,

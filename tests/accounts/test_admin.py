@@ -15,12 +15,6 @@ pytestmark = pytest.mark.django_db
 TOKENS, TRAIL = "/admin/accounts/apitoken/", "/admin/accounts/auditentry/"
 
 
-@pytest.fixture
-def signed_in(client, alice):
-    client.force_login(alice)
-    return client
-
-
 def test_a_token_is_shown_once_and_works(signed_in, alice):
     form = {"name": "ci", "user": alice.pk, "expires_at_0": "", "expires_at_1": ""}
     body = signed_in.post(TOKENS + "add/", form, follow=True).content.decode()

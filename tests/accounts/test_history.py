@@ -9,7 +9,6 @@ import pytest
 from django.utils import timezone
 
 from accounts import history
-from accounts.models import User
 from accounts.services import issue_token, record
 from agents.remote_config import ConfigFile
 from agents.services import editing
@@ -18,12 +17,6 @@ from configurations.services.publishing import Draft
 
 pytestmark = pytest.mark.django_db
 ZH = {"HTTP_ACCEPT_LANGUAGE": "zh-CN,zh;q=0.9"}
-
-
-@pytest.fixture
-def signed_in(client: Any, alice: User) -> Any:
-    client.force_login(alice)
-    return client
 
 
 def said(client: Any, url: str, **extra: Any) -> list[tuple[str, str]]:

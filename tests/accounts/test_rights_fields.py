@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 
-from accounts.models import User
-
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def signed_in(client: Any, alice: User) -> Any:
-    client.force_login(alice)
-    return client
 
 
 def boxes(page: str, name: str) -> list[str]:

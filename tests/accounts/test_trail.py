@@ -18,13 +18,6 @@ PAGE, URL = "/admin/accounts/auditentry/", "/api/v1/audit"
 
 
 @pytest.fixture
-def signed_in(client, alice):
-    """The administrator's browser."""
-    client.force_login(alice)
-    return client
-
-
-@pytest.fixture
 def trail(alice, bob) -> list[AuditEntry]:
     """Four entries, a day apart, of two people and the portal."""
     rows = [

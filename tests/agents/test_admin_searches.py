@@ -17,21 +17,9 @@ from agents.remote_config import ConfigFile
 from agents.reports import RemoteConfigStatus, RemoteConfigStatuses
 from configurations.models import Assignment, Configuration
 from configurations.services.publishing import Draft, create_configuration
+from tests.agents.admin_pages import LIST
 
-pytestmark = pytest.mark.django_db
-LIST = "/admin/agents/agent/"
-
-
-@pytest.fixture(autouse=True)
-def counted_anew(monkeypatch: Any) -> None:
-    monkeypatch.setattr("agents.admin.facets._KEEP_FACTOR", 0)
-    monkeypatch.setattr("agents.admin.facets._kept", (0.0, []))
-
-
-@pytest.fixture
-def signed_in(client: Any, alice: Any) -> Any:
-    client.force_login(alice)
-    return client
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counted_anew")]
 
 
 def shown(client: Any, **query: str) -> str:

@@ -161,13 +161,8 @@ def test_facets_are_counted_within_an_index(fleet: list[Agent], large_tables: No
     assert re.search(covered_by("agent_facts"), plan)
 
 
+@pytest.mark.usefixtures("counted_anew")
 class TestAdminList:
-    @pytest.fixture(autouse=True)
-    def counted_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A busy machine must not make one test's counts those of the next."""
-        monkeypatch.setattr("agents.admin.facets._KEEP_FACTOR", 0)
-        monkeypatch.setattr("agents.admin.facets._kept", (0.0, []))
-
     @pytest.fixture
     def queries(self, client: Any, alice: Any, fleet: list[Agent]) -> Iterator[Any]:
         client.force_login(alice)

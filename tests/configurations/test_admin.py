@@ -37,12 +37,6 @@ CONFIRMED = {**FORM, "stage": "publish", "shown_count": "0"}
 
 
 @pytest.fixture
-def signed_in(client: Any, alice: Any) -> Any:
-    client.force_login(alice)
-    return client
-
-
-@pytest.fixture
 def published(signed_in: Any) -> Configuration:
     answer = signed_in.post(LIST + "add/", CONFIRMED)
     assert answer.status_code == 302, answer.content.decode()

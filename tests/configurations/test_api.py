@@ -271,8 +271,8 @@ def test_a_list_of_revisions_leaves_the_files_to_each(api_of, alice):
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        ("", 2),
-        ("/prod-config", 1),
+        ("", 3),
+        ("/prod-config", 2),
         ("/prod-config/revisions", 2),
         ("/prod-config/revisions/1", 2),
         ("/prod-config/agents", 3),

@@ -19,12 +19,6 @@ LIST = "/admin/configurations/configuration/"
 FORM = {"name": "new", "enabled": "on", "priority": "5", "selector": '{"env": "prod"}', "raw_config": "a: 2\n"}
 
 
-@pytest.fixture
-def signed_in(client: Any, alice: Any) -> Any:
-    client.force_login(alice)
-    return client
-
-
 def published(name: str, body: bytes = b"a: 1\n", priority: int = 0, **selector: str) -> Configuration:
     draft = Draft(selector=selector, priority=priority, files={"": ConfigFile(body, "text/yaml")})
     return publishing.create_configuration(name, draft, by=None, at=timezone.now())[0]

@@ -26,7 +26,14 @@ class FaultFleet:
     """``with FaultFleet(endpoint, count=200) as fleet``: connects at once, says goodbye at the end."""
 
     def __init__(
-        self, endpoint: str, *, count: int, seed: int = 7, labels: dict[str, str] | None = None, heartbeat: float = 2.0
+        self,
+        endpoint: str,
+        *,
+        count: int,
+        seed: int = 7,
+        labels: dict[str, str] | None = None,
+        heartbeat: float = 2.0,
+        fail_share: float = 0.0,
     ) -> None:
         self.plan = FleetPlan(
             server=Server(endpoint, {}),
@@ -36,7 +43,7 @@ class FaultFleet:
             seed=seed,
             heartbeat_seconds=heartbeat,
             apply_seconds=0.2,
-            fail_share=0.0,
+            fail_share=fail_share,
             connects_per_second=500.0,
         )
         self._fleet = SimulatedFleet(self.plan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.corpus.build import load
+from tests.corpus.cases import load
 
 _LARGEST = 4096
 

@@ -11,17 +11,12 @@ pytestmark = pytest.mark.django_db
 LISTS = {
     "/admin/agents/agent/": "Agents",
     "/admin/configurations/configuration/": "Configurations",
+    "/admin/configurations/deletedconfiguration/": "Deleted configurations",
     "/admin/accounts/user/": "Users",
     "/admin/accounts/apitoken/": "API tokens",
     "/admin/accounts/auditentry/": "Audit trail",
     "/admin/auth/group/": "Groups",
 }
-
-
-@pytest.fixture
-def signed_in(client: Any, alice: Any) -> Any:
-    client.force_login(alice)
-    return client
 
 
 def shown(client: Any, path: str, **extra: Any) -> str:

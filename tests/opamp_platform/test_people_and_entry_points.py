@@ -22,7 +22,9 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from accounts.services import OPERATOR, VIEWER, ensure_roles, issue_token, revoke_token
 from agents.remote_config import ConfigFile
-from configurations.services.publishing import Draft, create_configuration
+from configurations.models import DeletedConfiguration
+from configurations.services.draft_saving import save_draft
+from configurations.services.publishing import Draft, create_configuration, delete_configuration
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +88,7 @@ ADD_C, DROP_C = "configurations.add_configuration", "configurations.delete_confi
 
 AGENT, CONFIGURATION = "api/v1/^agents/(?P<instance_uid>[^/]+)", "api/v1/^configurations/(?P<name>[^/]+)"
 A_PAGE, C_PAGE = "admin/agents/agent/<int:pk>", "admin/configurations/configuration"
+D_PAGE, KEY = "admin/configurations/deletedconfiguration", "(?P<pk>[0-9]{1,18})"
 
 ENTRY_POINTS: dict[str, EntryPoint] = {
     "": EntryPoint({None: PUBLIC}),
@@ -134,11 +137,22 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     # For who writes a configuration; here a new one.
     f"{C_PAGE}/reach/": page(ADD_C),
     f"{C_PAGE}/problems/": page(ADD_C),
+    f"{C_PAGE}/drafts/<int:draft_id>/": page(SEE_C, post=EDIT_C),
+    f"{C_PAGE}/drafts/<int:draft_id>/rebase/": page(EDIT_C),
+    f"{C_PAGE}/drafts/<int:draft_id>/discard/": page(EDIT_C),
     f"{C_PAGE}/<int:pk>/rollback/<int:number>/": page(EDIT_C),
     f"{C_PAGE}/<int:pk>/switch/": page(EDIT_C),
     f"{C_PAGE}/<int:pk>/secrets/": page(SEE_C, "agents.reveal_secrets"),
     f"{C_PAGE}/<int:pk>/secrets/file/": page(SEE_C, "agents.reveal_secrets"),
     f"{C_PAGE}/retry/<int:agent_id>/": page(EDIT_A, SEE_C),
+    # Deleted ones: rights are those on configurations.
+    f"{D_PAGE}/": page(SEE_C),
+    f"{D_PAGE}/add/": page(NOBODY),
+    f"{D_PAGE}/<path:object_id>/history/": page(SEE_C),
+    f"{D_PAGE}/<path:object_id>/delete/": page(DROP_C),
+    f"{D_PAGE}/<path:object_id>/change/": page(SEE_C, post=NOBODY),
+    f"{D_PAGE}/<path:object_id>/": page(),
+    f"{D_PAGE}/<int:pk>/restore/": page(ADD_C),
     # REST.
     "api/v1": EntryPoint({None: SIGNED_IN}),
     "api/v1/^": EntryPoint({None: SIGNED_IN}),
@@ -171,6 +185,21 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{CONFIGURATION}/revisions/(?P<number>[0-9]{{1,9}})/?$": rest(get=SEE_C),
     f"{CONFIGURATION}/revisions/?$": rest(get=SEE_C),
     f"{CONFIGURATION}/rollback/?$": rest(post=EDIT_C),
+    # The draft of a new configuration needs the right to add one.
+    "api/v1/^drafts/?$": rest(get=SEE_C, post=ADD_C),
+    f"{CONFIGURATION}/drafts/?$": rest(get=SEE_C, post=EDIT_C),
+    **{
+        f"{drafts}/{KEY}{what}/?$": rest(**needs)
+        for drafts in ("api/v1/^drafts", f"{CONFIGURATION}/drafts")
+        for what, needs in {
+            "": {"get": SEE_C, "put": EDIT_C, "patch": EDIT_C, "delete": EDIT_C},
+            "/publish": {"post": EDIT_C},
+            "/rebase": {"post": EDIT_C},
+        }.items()
+    },
+    "api/v1/^deleted-configurations/?$": rest(get=SEE_C),
+    f"api/v1/^deleted-configurations/{KEY}/?$": rest(get=SEE_C, delete=DROP_C),
+    f"api/v1/^deleted-configurations/{KEY}/restore/?$": rest(post=ADD_C),
     "api/v1/^audit/?$": rest(get="accounts.view_auditentry"),
     "api/v1/^audit/(?P<pk>[0-9]{1,18})/?$": rest(get="accounts.view_auditentry"),
     "api/v1/^tokens/?$": rest(get="accounts.view_apitoken", post="accounts.add_apitoken"),
@@ -293,6 +322,10 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     """Something of each kind, by what it is called in patterns."""
     draft = Draft(selector={"env": "prod"}, files={"": ConfigFile(b"receivers: {}\n", "text/yaml")})
     configuration, _findings = create_configuration("c", draft, by=None, at=timezone.now())
+    kept = save_draft("c", draft, by=None, at=timezone.now())
+    create_configuration("gone", draft, by=None, at=timezone.now())
+    delete_configuration("gone", by=None, at=timezone.now())
+    deleted = DeletedConfiguration.objects.get()
     agent = report(env="prod")
     victim = User.objects.create_user("victim", password="x")
     token, _text = issue_token(victim, name="victim's", by=None)
@@ -302,6 +335,11 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     return {
         "agents/agent": str(agent.pk),
         "configurations/configuration": str(configuration.pk),
+        "configurations/deletedconfiguration": str(deleted.pk),
+        "deleted-configurations": str(deleted.pk),
+        "drafts": str(kept.pk),
+        # Of URLs below one configuration, which its name stands in.
+        "configurations": str(kept.pk),
         "accounts/user": str(victim.pk),
         "accounts/apitoken": str(token.pk),
         "accounts/auditentry": str(entry.pk),
@@ -317,7 +355,11 @@ def address(pattern: str, things: dict[str, str]) -> str:
     model = "/".join(pattern.split("/")[1:3])
     known = things.get(model, things.get(pattern.removeprefix("api/v1/^").split("/")[0], "1"))
     url = pattern.replace("(?P<instance_uid>[^/]+)", things["instance_uid"]).replace("(?P<name>[^/]+)", "c")
-    url = url.replace("<int:agent_id>", things["agents/agent"]).replace("<int:number>", "1")
+    url = (
+        url.replace("<int:draft_id>", things["drafts"])
+        .replace("<int:agent_id>", things["agents/agent"])
+        .replace("<int:number>", "1")
+    )
     url = re.sub(r"<path:content_type_id>/<path:object_id>", "1/1", url)
     url = re.sub(r"<(path:)?(object_)?id>|<int:pk>|\(\?P<pk>\[0-9\]\{1,18\}\)", known, url)
     url = url.replace("(?P<number>[0-9]{1,9})", "1").replace("(?P<app_label>…)", "agents")

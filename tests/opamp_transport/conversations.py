@@ -1,14 +1,16 @@
-"""What the tests of the protocol share: one way to talk over either transport, and what an operator does meanwhile."""
+"""What the tests of the protocol share: one way to talk over either transport, what an operator does, what is counted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
 from agents.models import Agent, AgentEvent
 from agents.remote_config import ConfigFile
@@ -24,6 +26,9 @@ COMPONENTS = opamp_pb2.ServerToAgentFlags_ReportAvailableComponents
 BOTH = pytest.mark.parametrize("transport", ["websocket", "http"])
 PROD = {"env": "prod"}
 GOODBYE = {"agent_disconnect": opamp_pb2.AgentDisconnect()}
+UNHEALTHY = opamp_pb2.ComponentHealth(healthy=False, last_error="disk full")
+# What a reply that says nothing is made of.
+BARE = {"instance_uid", "capabilities"}
 
 
 class Line:
@@ -73,7 +78,7 @@ class Line:
         if self.socket is not None:
             return await self.socket.nothing_comes()
         reply = await self.exchange(agent.message())
-        return {field.name for field, _ in reply.ListFields()} <= {"instance_uid", "capabilities"}
+        return parts_of(reply) <= BARE
 
     async def tell_all(self, agent: FakeAgent, **parts: Any) -> opamp_pb2.ServerToAgent:
         """A complete report; ``parts`` replace and extend it."""
@@ -92,10 +97,17 @@ async def lose_memory() -> None:
 
 @sync_to_async
 def publish(
-    name: str = "prod-config", body: str = "a: 1\n", *, selector: object = PROD, files: Mapping[str, ConfigFile] | None = None
-) -> bytes:  # fmt: skip
+    name: str = "prod-config",
+    body: str = "a: 1\n",
+    *,
+    selector: object = PROD,
+    files: Mapping[str, ConfigFile] | None = None,
+    priority: int = 0,
+) -> bytes:
     """Create or update a configuration; returns its hash."""
-    draft = Draft(selector=selector, files=files if files is not None else {"": ConfigFile(body.encode(), "text/yaml")})
+    if files is None:
+        files = {"": ConfigFile(body.encode(), "text/yaml")}
+    draft = Draft(selector=selector, files=files, priority=priority)
     verb = update_configuration if Configuration.objects.filter(name=name).exists() else create_configuration
     configuration, _ = verb(name, draft, by=None, at=timezone.now(), force=True)
     assert configuration.current is not None
@@ -130,6 +142,21 @@ def events_of(agent: FakeAgent, kind: str = "") -> list[tuple[str, dict[str, Any
     """The timeline, oldest first: kind and details."""
     events = AgentEvent.objects.filter(agent__instance_uid=agent.uid, **({"kind": kind} if kind else {}))
     return list(events.order_by("id").values_list("kind", "data"))
+
+
+async def event_kinds(agent: FakeAgent) -> list[str]:
+    """The timeline without details, oldest first."""
+    return [kind for kind, _ in await events_of(agent)]
+
+
+def new_uid(reply: opamp_pb2.ServerToAgent) -> UUID:
+    """The uid that a reply assigns."""
+    return UUID(bytes=reply.agent_identification.new_instance_uid)
+
+
+def refusals(transport: str, reason: str) -> float:
+    """How many were counted so far, as /metrics tells."""
+    return REGISTRY.get_sample_value("opamp_refusals_total", {"transport": transport, "reason": reason}) or 0.0
 
 
 def parts_of(reply: opamp_pb2.ServerToAgent) -> set[str]:

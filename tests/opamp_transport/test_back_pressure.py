@@ -1,13 +1,11 @@
-"""Limits at the entry points, driven through the real application: overload, too many agents, too large replies, log lines."""
+"""Limits at the entry points, driven through the real application: overload, too many agents, floods, log lines."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
 import threading
 from typing import Self
-from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -15,7 +13,6 @@ from channels.testing import HttpCommunicator
 from django.utils import timezone
 from prometheus_client import REGISTRY
 
-from agents.models import Agent
 from agents.remote_config import ConfigFile
 from configurations.services.publishing import Draft, create_configuration, update_configuration
 from opamp_platform.asgi import application
@@ -23,24 +20,11 @@ from opamp_transport import runtime
 from opamp_transport.limits import INBOUND
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import PATH, TIMEOUT, FakeAgent, Socket, eventually, poll, post, run
-from tests.opamp_transport.conversations import Line
+from tests.opamp_transport.conversations import Line, is_known, refusals
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
 UNAVAILABLE = opamp_pb2.ServerErrorResponseType_Unavailable
 BAD_REQUEST = opamp_pb2.ServerErrorResponseType_BadRequest
-
-
-def counted(transport: str, reason: str) -> float:
-    """Refusals so far."""
-    labels = {"transport": transport, "reason": reason}
-    return REGISTRY.get_sample_value("opamp_refusals_total", labels) or 0.0
-
-
-@sync_to_async
-def exists(agent: FakeAgent) -> bool:
-    """True when the agent has a row."""
-    return Agent.objects.filter(instance_uid=agent.uid).exists()
 
 
 class BusyDatabase:
@@ -102,8 +86,8 @@ class TestOverload:
                     assert int(answer.headers["retry-after"]) >= 30
                 for socket, agent in senders:
                     assert (await socket.receive()).instance_uid == agent.uid.bytes
-                assert not await exists(refused)
-                assert not await exists(outside)
+                assert not await is_known(refused)
+                assert not await is_known(outside)
                 # The numbers that were refused do not count: the next message is a first one.
                 async with Socket() as again:
                     back = await again.exchange(refused.message())
@@ -163,14 +147,14 @@ class TestSecret:
                     await peer.communicator.send_input({"type": "websocket.connect"})
                     status = (await peer.communicator.receive_output(TIMEOUT))["status"]
                 assert status == 401
-                assert not await exists(agent)
+                assert not await is_known(agent)
             right = {"authorization": "Bearer the-secret"}
             if transport == "http":
                 assert (await post(message.SerializeToString(), right)).status == 200
             else:
                 async with Socket(right) as socket:
                     assert (await socket.exchange(message)).instance_uid == agent.uid.bytes
-            assert await exists(agent)
+            assert await is_known(agent)
 
         run(body())
 
@@ -189,7 +173,7 @@ class TestOneConnection:
                 assert reply.instance_uid == agents[3].uid.bytes
                 assert reply.error_response.type == BAD_REQUEST
                 assert "OPAMP_AGENTS_PER_CONNECTION" in reply.error_response.error_message
-                assert not await exists(agents[3])
+                assert not await is_known(agents[3])
                 assert not (await socket.exchange(agents[0].message())).HasField("error_response")
                 await socket.exchange(agents[0].message(agent_disconnect=opamp_pb2.AgentDisconnect()))
                 assert not (await socket.exchange(agents[3].message())).HasField("error_response")
@@ -334,112 +318,6 @@ async def _newest(peer: StuckPeer, content: bytes) -> bool:
     return bool(peer.got) and peer.got[-1].remote_config.config.config_map[""].body == content
 
 
-class TestOwnReplies:
-    """A reply above the limit is never sent, and is recorded (S-11, S-19)."""
-
-    @staticmethod
-    @sync_to_async
-    def publish() -> None:
-        """A configuration of incompressible 5,000 characters for everybody in prod."""
-        files = {"": ConfigFile(b"a: " + b"x" * 5_000 + b"\n", "text/yaml")}
-        draft = Draft(selector={"env": "prod"}, files=files)
-        create_configuration("large", draft, by=None, at=timezone.now())
-
-    @pytest.mark.rule("S-11", "S-12", transport="websocket")
-    def test_on_a_websocket(self, settings) -> None:  # type: ignore[no-untyped-def]
-        settings.OPAMP_MAX_MESSAGE_SIZE = 4096
-
-        async def body() -> None:
-            await self.publish()
-            before = counted("websocket", "reply too large")
-            agent = FakeAgent(env="prod")
-            async with Socket() as socket:
-                reply = await socket.exchange(agent.message(**agent.full_parts()))
-                assert reply.error_response.type == opamp_pb2.ServerErrorResponseType_Unknown
-                assert "OPAMP_MAX_MESSAGE_SIZE" in reply.error_response.error_message
-                assert not reply.HasField("remote_config")
-                assert counted("websocket", "reply too large") == before + 1
-                reply = await socket.exchange(agent.message())
-                assert reply.instance_uid == agent.uid.bytes
-
-        run(body())
-
-    @pytest.mark.rule("S-12", "S-19", transport="http")
-    def test_over_http(self, settings) -> None:  # type: ignore[no-untyped-def]
-        settings.OPAMP_MAX_MESSAGE_SIZE = 4096
-
-        async def body() -> None:
-            await self.publish()
-            before = counted("http", "reply too large")
-            agent = FakeAgent(env="prod")
-            # The limit counts before compression.
-            for accepted in ("", "gzip"):
-                message = agent.message(**agent.full_parts()).SerializeToString()
-                answer = await post(message, {"accept-encoding": accepted})
-                assert answer.status == 500
-                agent = FakeAgent(env="prod")
-            assert counted("http", "reply too large") == before + 2
-
-        run(body())
-
-
-class TestHttpHeaders:
-    @pytest.mark.rule("S-17", transport="http")
-    @pytest.mark.parametrize(
-        ("accepted", "packed"),
-        [
-            ("", False),
-            ("gzip", True),
-            ("gzip;q=0", False),
-            ("gzip; q=0.0, *;q=1", False),
-            ("*", True),
-            ("*;q=0", False),
-            ("identity, gzip;q=0.1", True),
-            ("br, deflate", False),
-            ("gzip;q=nonsense", False),
-            ("GZIP", True),
-        ],
-    )
-    def test_an_answer_is_compressed_only_for_those_who_accept_it(self, accepted: str, packed: bool) -> None:
-        async def body() -> None:
-            agent = FakeAgent()
-            message = agent.message(**agent.full_parts()).SerializeToString()
-            answer = await post(message, {"accept-encoding": accepted})
-            assert (answer.headers.get("content-encoding") == "gzip") is packed
-            assert answer.reply.instance_uid == agent.uid.bytes
-
-        run(body())
-
-    @pytest.mark.rule("S-16", "S-20", "S-24", transport="http")
-    @pytest.mark.parametrize("encoding", ["", "identity", "gzip"])
-    @pytest.mark.parametrize("header_uid", ["", "same", "other", "nonsense"])
-    def test_the_uid_header_decides_nothing(self, encoding: str, header_uid: str) -> None:
-        async def body() -> None:
-            agent = FakeAgent()
-            message = agent.message(**agent.full_parts()).SerializeToString()
-            value = {"": "", "same": str(agent.uid), "other": str(uuid4()), "nonsense": "\u00ff;drop"}[header_uid]
-            headers = {"content-encoding": encoding, "opamp-instance-uid": value}
-            answer = await post(gzip.compress(message) if encoding == "gzip" else message, headers)
-            assert (answer.status, answer.headers["content-type"]) == (200, "application/x-protobuf")
-            assert answer.reply.instance_uid == agent.uid.bytes
-            assert await exists(agent)
-
-        run(body())
-
-    @pytest.mark.rule("S-18", transport="http")
-    @pytest.mark.parametrize("packed", [False, True])
-    def test_the_limit_counts_after_inflating(self, settings, packed: bool) -> None:  # type: ignore[no-untyped-def]
-        settings.OPAMP_MAX_MESSAGE_SIZE = 4096
-
-        async def body() -> None:
-            for size, status in ((4097, 413), (100_000, 413)):
-                content = gzip.compress(bytes(size)) if packed else bytes(size)
-                answer = await post(content, {"content-encoding": "gzip" if packed else ""})
-                assert answer.status == status
-
-        run(body())
-
-
 class TestLog:
     def test_a_flood_of_bad_messages_is_counted_but_fills_no_log(
         self, caplog: pytest.LogCaptureFixture, settings
@@ -447,7 +325,7 @@ class TestLog:
         settings.OPAMP_REQUESTS_PER_SECOND = 0
 
         async def body() -> None:
-            before = counted("http", "malformed") + counted("websocket", "MalformedMessage")
+            before = refusals("http", "malformed") + refusals("websocket", "MalformedMessage")
             for _ in range(300):
                 assert (await post(b"\xff")).status == 400
             for _ in range(10):
@@ -455,7 +333,7 @@ class TestLog:
                     for _ in range(15):
                         await socket.communicator.send_to(bytes_data=b"\x07")
                         await socket.receive()
-            assert counted("http", "malformed") + counted("websocket", "MalformedMessage") == before + 450
+            assert refusals("http", "malformed") + refusals("websocket", "MalformedMessage") == before + 450
 
         with caplog.at_level(logging.INFO):
             run(body())

@@ -17,7 +17,8 @@ from asgiref.sync import sync_to_async
 
 from agents.models import Agent
 from opamp_transport.proto import opamp_pb2
-from tests.corpus.build import ACCEPTED, BAD_UID, MALFORMED, REFUSED, TOO_LARGE, UNSUPPORTED, Case, build, load, stale
+from tests.corpus.build import build, stale
+from tests.corpus.cases import ACCEPTED, BAD_UID, MALFORMED, REFUSED, TOO_LARGE, UNSUPPORTED, Case, load
 from tests.fake_agent import FakeAgent, Socket, post, run
 from tests.live_server import LiveServer
 from tests.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket, frame

@@ -8,11 +8,10 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from agents.models import Agent
-from opamp_transport import metrics
 from opamp_transport.consumers import websocket
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import FakeAgent, Socket, post, run
-from tests.opamp_transport.conversations import BOTH, Line, lose_memory
+from tests.opamp_transport.conversations import BOTH, Line, lose_memory, refusals
 
 pytestmark = pytest.mark.django_db(transaction=True)
 UNAVAILABLE = opamp_pb2.ServerErrorResponseType_Unavailable
@@ -20,10 +19,6 @@ UNAVAILABLE = opamp_pb2.ServerErrorResponseType_Unavailable
 
 def first_word(agent: FakeAgent) -> opamp_pb2.AgentToServer:
     return agent.message(**agent.full_parts())
-
-
-def refusals(transport: str, reason: str) -> float:
-    return float(metrics.REFUSALS.labels(transport, reason)._value.get())
 
 
 @sync_to_async

@@ -16,7 +16,8 @@ from agents.models import Agent
 from agents.remote_config import ConfigFile, RemoteConfig
 from configurations.models import Configuration, Revision
 from configurations.services.edit_errors import AlreadyReleased
-from configurations.services.publishing import add_revision, release
+from configurations.services.publishing import add_revision
+from configurations.services.releasing import release
 from configurations.services.targeting import hold_targeting
 from rollouts.audiences import EVERYONE, Instances
 from rollouts.models import Release

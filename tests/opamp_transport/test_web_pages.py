@@ -10,10 +10,9 @@ from channels.testing import HttpCommunicator, WebsocketCommunicator
 
 from agents.models import Agent
 from opamp_platform.asgi import application
-from opamp_transport import metrics
 from opamp_transport.consumers import websocket
 from tests.fake_agent import PATH, FakeAgent, run
-from tests.opamp_transport.conversations import BOTH, is_known
+from tests.opamp_transport.conversations import BOTH, is_known, refusals
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "fleet-secret-9f1c"
@@ -48,11 +47,6 @@ async def status_of(
     await handshake.send_input({"type": "websocket.disconnect", "code": 1000})
     await handshake.wait()
     return 101
-
-
-def refusals(transport: str, reason: str) -> float:
-    """What /metrics counts."""
-    return float(metrics.REFUSALS.labels(transport, reason)._value.get())
 
 
 SERVED = {101, 200}

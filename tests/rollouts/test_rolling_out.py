@@ -359,10 +359,13 @@ def test_pausing_keeps_the_next_stage_back(fleet):
 
 def test_a_new_configuration_can_be_staged_by_default(fleet, settings):
     settings.ROLLOUT_POLICY = "canary"
-    fleet.join(40, env="test")
+    joined = fleet.join(40, env="test")
     create_configuration("n", draft(NEW, selector={"env": "test"}), by=None, at=AT, force=True)
     fleet.wake()
-    assert 0 < len(fleet.offered(NEW)) < 20
+    # How many these are depends on the key of the configuration; of 40 it may be none.
+    canaries = Rollout.objects.get(name="n").stage_audiences()[0]
+    assert fleet.offered(NEW) == {agent.uid for agent in joined if canaries.includes(agent.uid, agent.labels)}
+    assert len(fleet.offered(NEW)) < 20
     update_configuration("c", draft("now: {}\n", rollout_policy="at_once"), by=None, at=AT, force=True)
     fleet.wake()
     assert len(fleet.offered("now: {}\n")) == 10

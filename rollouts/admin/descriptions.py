@@ -1,0 +1,97 @@
+"""Stages and gates in the reader's words, and stages from what a person typed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from agents.selectors import InvalidSelector, parse_label_query
+from foundation.languages import in_readers_language
+from foundation.messages import Message
+from rollouts.errors import InvalidPolicy
+from rollouts.gates import StageGate
+from rollouts.policies import MOST_STAGES, Policy, Stage
+
+
+def stage_words(stage: Stage) -> str:
+    """Whom a stage is for."""
+    if stage.is_everyone:
+        return _("everybody")
+    if stage.percent is not None:
+        return _("%(percent)d %% of the agents") % {"percent": stage.percent}
+    if stage.count is not None:
+        return ngettext("%(count)d agent", "%(count)d agents", stage.count) % {"count": stage.count}
+    assert stage.selector is not None  # noqa: S101  one of the three
+    return in_readers_language(stage.selector.words)
+
+
+def gate_words(gate: StageGate) -> list[str]:
+    """What a gate asks for, one condition each."""
+    said = [_("%(percent)d %% have applied it") % {"percent": gate.applied_percent}]
+    said.append(
+        ngettext("at most %(count)d failure", "at most %(count)d failures", gate.max_failed)
+        % {"count": gate.max_failed}
+        if gate.max_failed
+        else _("no failure")
+    )
+    if gate.healthy_percent:
+        said.append(_("%(percent)d %% of them are healthy") % {"percent": gate.healthy_percent})
+    if gate.max_disconnected_percent < 100:
+        said.append(_("at most %(percent)d %% disconnected") % {"percent": gate.max_disconnected_percent})
+    if gate.dwell_seconds:
+        said.append(_("all that for %(time)s") % {"time": _duration(gate.dwell_seconds)})
+    said.append(_("within %(time)s") % {"time": _duration(gate.timeout_seconds)})
+    return said
+
+
+def _duration(seconds: int) -> str:
+    if seconds % 60:
+        return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
+    minutes = seconds // 60
+    if minutes % 60:
+        return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
+    return ngettext("%(count)d hour", "%(count)d hours", minutes // 60) % {"count": minutes // 60}
+
+
+def policy_words(policy: Policy | None) -> str:
+    """A policy in a line."""
+    if policy is None:
+        return _("at once")
+    return _("in stages: %(stages)s") % {"stages": " → ".join(stage_words(stage) for stage in policy.stages)}
+
+
+def stages_typed(text: str) -> list[dict[str, Any]]:
+    """From lines such as ``5%``, ``10`` or ``env=canary`` to stages as `parse_policy` takes them. Raises `InvalidPolicy`."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > MOST_STAGES:
+        raise InvalidPolicy(Message("rollout-stages", "stages is a list of at most {most} stages.", most=MOST_STAGES))
+    return [_stage_typed(line) for line in lines]
+
+
+def _stage_typed(line: str) -> dict[str, Any]:
+    number = line.removesuffix("%").strip()
+    # Also of digits that `int` takes and nobody means, and of numbers with thousands of them.
+    if number.isascii() and number.isdigit() and len(number) < 10:
+        return {"percent" if line.endswith("%") else "count": int(number)}
+    try:
+        return {"selector": parse_label_query(line).as_json()}
+    except InvalidSelector as error:
+        raise InvalidPolicy(
+            Message(
+                "rollout-stage-typed",
+                "“{line}” is no stage: write 5%, a number of agents, or labels such as env=canary. {problem}",
+                line=line[:100],
+                problem=error.message,
+            )
+        ) from error
+
+
+def stage_typed(stage: Stage) -> str:
+    """The inverse of `stages_typed` for one stage."""
+    if stage.percent is not None:
+        return f"{stage.percent}%"
+    if stage.count is not None:
+        return str(stage.count)
+    return str(stage.selector.words) if stage.selector is not None else ""
