@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core import checks
+from django.core.checks import CheckMessage, Tags, register
 
 
 @register(Tags.database)
@@ -22,9 +23,9 @@ def secrets_can_be_read(
     if not lost:
         return []
     return [
-        Error(
+        checks.Warning(
             f"Secrets that no key reads: {', '.join(lost[:20])}. Agents whose files use them keep what they run.",
             hint="Put the key they were stored under into SECRETS_KEYS (behind the newest), or enter the secrets anew.",
-            id="opamp.E010",
+            id="opamp.W010",
         )
     ]

@@ -168,6 +168,21 @@ def test_a_template_that_cannot_work_is_refused_at_its_line(portal):
     assert not Configuration.objects.exists()
 
 
+def test_problems_of_a_template_are_shown_while_it_is_typed(portal):
+    fields = {
+        "raw_config": "a: {{ labels.env }}\nb: {{ range(2) }}\n",
+        "template": "on",
+        "template_asked": "1",
+        "file_count": "1",
+    }
+    body = portal.post(EDITOR + "problems/", fields).content.decode()
+    assert "no part of the language" in body
+    fields["raw_config"] = "a: {{ labels.env }}\n"
+    assert "A label stands here without quotes" in portal.post(EDITOR + "problems/", fields).content.decode()
+    del fields["template"]
+    assert "A label stands here" not in portal.post(EDITOR + "problems/", fields).content.decode()
+
+
 def test_what_an_agent_gets_is_a_page(portal, client, bob, charlie, report):
     agent = report("web-1", env="prod")
     portal.post(SECRETS + "add/", {"name": "token", "value": VALUE, "description": ""})

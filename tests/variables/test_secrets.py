@@ -71,12 +71,12 @@ def test_a_lost_key_is_told_and_breaks_nothing(api_of, alice):
     assert known_values.fresh_values().secrets == {"token": None, "other": "another value"}
     with pytest.raises(CommandError, match="token"):
         call_command("rotate_secrets", stdout=StringIO())
-    (error,) = [item for item in checks.run_checks(databases=["default"]) if item.id == "opamp.E010"]
+    (error,) = [item for item in checks.run_checks(databases=["default"]) if item.id == "opamp.W010"]
     assert "token" in error.msg
     assert "other" not in error.msg
     assert api_of(alice).get("/api/v1/secrets").status_code == 200
     make("entered anew")
-    assert [item for item in checks.run_checks(databases=["default"]) if item.id == "opamp.E010"] == []
+    assert [item for item in checks.run_checks(databases=["default"]) if item.id == "opamp.W010"] == []
 
 
 def test_former_values_stay_hidden():

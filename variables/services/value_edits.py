@@ -13,6 +13,7 @@ from django.db import DatabaseError, IntegrityError, models, transaction
 from accounts import services as accounts
 from accounts.models import User
 from agents.selectors import InvalidSelector, parse_selector
+from agents.shown import value_shown
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
 from variables.encryption import Unreadable, decrypted, encrypted, rotated
@@ -75,7 +76,8 @@ def save_variable(
             _refuse_in_use("vars", former)
         present.save()
         verb = "variable.create" if row is None else "variable.update"
-        data = {"changed": {key: [before[key] if row is not None else None, getattr(present, key)] for key in changed}}
+        pairs = {key: [None if row is None else before[key], getattr(present, key)] for key in changed}
+        data = {"changed": {key: value_shown(pair) for key, pair in pairs.items()}}
         accounts.record(by=by, verb=verb, target=present, name=present.name, data=data)
         return present
 
