@@ -13,12 +13,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from agents.api_serializers import ReportedText, shows_secrets
+from agents.api_serializers import shows_secrets
 from agents.redaction import HIDDEN
 from agents.remote_config import ConfigFile
 from agents.shown import files_shown
 from configurations.checks import Finding
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
+from configurations.models import RELEASE_SUBJECT, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent, Rival, Taken
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
@@ -242,25 +242,6 @@ class RollbackRequest(StrictSerializer):
     revision = Whole(min_value=1, max_value=2**31 - 1)
     note = Text(max_length=500, required=False, allow_blank=True)
     force = Flag(required=False, help_text="Also when nothing stands in that revision.")
-
-
-class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
-    """How one agent stands to its configuration."""
-
-    instance_uid = serializers.UUIDField(source="agent.instance_uid", read_only=True)
-    agent_name = serializers.CharField(source="agent.name", read_only=True)
-    connected = serializers.BooleanField(source="agent.connected", read_only=True)
-    in_sync = serializers.BooleanField(source="agent.in_sync", read_only=True, allow_null=True)
-    revision = serializers.IntegerField(source="agent.configuration_revision", read_only=True, allow_null=True)
-    error_message = ReportedText(read_only=True)
-
-    class Meta:
-        model = Assignment
-        fields = [
-            "instance_uid", "agent_name", "connected", "in_sync", "revision", "status", "status_at", "error_message",
-            "assigned_at", "offered_at", "offer_count",
-        ]  # fmt: skip
-        read_only_fields = fields
 
 
 def plan_of(values: dict[str, Any]) -> ReleasePlan:

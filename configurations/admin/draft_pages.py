@@ -251,7 +251,7 @@ def draft_pill(row: Configuration) -> SafeString | str:
     count = getattr(row, "draft_count", 0)
     if not count:
         return ""
-    said = ngettext("draft", "%(count)d drafts", count) % {"count": count}
+    said = ngettext("%(count)d draft", "%(count)d drafts", count) % {"count": count}
     return format_html(' <span class="chip">✎ {}</span>', said)
 
 

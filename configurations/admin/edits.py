@@ -25,7 +25,7 @@ from configurations.panels import RETRY_RIGHTS
 from configurations.previewing import Preview, preview, reach
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
-from configurations.services.edit_errors import StaleEdition, UnknownRevision
+from configurations.services.edit_errors import StaleEdition, StillPinned, UnknownRevision
 from configurations.services.publishing import BasedOn
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -143,6 +143,8 @@ class ConfirmedEdits(PortalAdmin):
                     act(BasedOn(editions=(whole_number(request.POST.get("expected_edition", "")),)), force=force)
                 except StaleEdition:
                     refusal = gettext("Somebody published another revision meanwhile: look again.")
+                except StillPinned as error:
+                    refusal = in_readers_language(error)
                 else:
                     page = reverse("admin:configurations_configuration_change", args=[row.pk])
                     return redirect(after or f"{page}#progress")

@@ -28,6 +28,7 @@ from agents.selectors import Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
 from configurations.admin import confirmation_page
+from configurations.admin.archive_pages import Archives
 from configurations.admin.draft_pages import DraftPages, draft_pill
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
@@ -51,6 +52,7 @@ from configurations.models import (
     drafts_of_each,
 )
 from configurations.outcome import AssignmentStatus
+from configurations.pins_shown import pins_to
 from configurations.services import publishing
 from configurations.services.draft_errors import DraftOutdated, StaleDraft
 from configurations.services.drafts import InvalidConfiguration
@@ -83,7 +85,7 @@ class ConfigurationList(PortalChangeList):
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles, RenderedPages):
+class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles, RenderedPages):
     """What agents should run."""
 
     form = ConfigurationForm
@@ -355,6 +357,7 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
         return [
             path("reach/", wrapped(require_POST(self.live_reach)), name="configuration_reach"),
             path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
+            *self.archive_urls(),
             *self.draft_urls(),
             path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
             path("<int:pk>/switch/", wrapped(self.switch), name="configuration_switch"),
@@ -380,6 +383,7 @@ def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, An
     return {
         "rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
         "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
+        "pins": pins_to(row) if request.user.has_perm("agents.view_agent") else [],
         "most_agents": _AGENTS,
     }
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('configurations', '0005_rollout_policy'),
+        ('configurations', '0006_pins'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,6 +1,7 @@
 """The rows of this app, one file for each idea."""
 
 from configurations.models.deleted_configurations import DeletedConfiguration, DeletedConfigurationQuerySet
+from configurations.models.pins import Pin, PinQuerySet, pinned_elsewhere, pinned_keys
 from configurations.models.revisions import (
     NAME_PATTERN,
     RELEASE_SUBJECT,
@@ -31,6 +32,8 @@ __all__ = [
     "ConfigurationQuerySet",
     "DeletedConfiguration",
     "DeletedConfigurationQuerySet",
+    "Pin",
+    "PinQuerySet",
     "Revision",
     "RevisionQuerySet",
     "TargetingGeneration",
@@ -39,4 +42,6 @@ __all__ = [
     "files_to_json",
     "findings_from_json",
     "findings_to_json",
+    "pinned_elsewhere",
+    "pinned_keys",
 ]

@@ -23,7 +23,7 @@ NEVER_OFFERED: Mapping[str, Any] = {"offered_hash": "", "offered_lease": "", "of
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an agent may be assigned to: one revision of one configuration.
+    """What an agent may be assigned to: one revision of one configuration; ``pinned``: by a person, whatever selectors say.
 
     Of a ``templated`` one ``hash`` is of the templates until `rendering.Renderer` says what it is for an agent; where there
     is no result for it, ``error`` says why and ``hash`` stays.
@@ -36,6 +36,12 @@ class Target:
     hash: str
     templated: bool = False
     error: str = ""
+    pinned: bool = False
+
+    @property
+    def reason(self) -> Assignment.Reason:
+        """Why the agent should run it."""
+        return Assignment.Reason.PINNED if self.pinned else Assignment.Reason.SELECTOR
 
 
 @dataclass(slots=True)
@@ -62,12 +68,14 @@ class AssignedAgent:
             and same_rendering
             and assignment.rendering_error == error
         ):
+            if target is not None:
+                self.work.change(assignment, "reason", target.reason)
             return None
         former_hash, former_name, failure = agent.configuration_hash, agent.configuration_name, self.failure
         values: dict[str, Any] = {
             "configuration_id": target.configuration_id if target else None,
             "revision_id": target.revision_id if target else None,
-            "reason": Assignment.Reason.SELECTOR if target else Assignment.Reason.NONE,
+            "reason": target.reason if target else Assignment.Reason.NONE,
             "assigned_at": self.work.at,
             "rendering_error": error,
         }

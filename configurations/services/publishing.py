@@ -22,6 +22,7 @@ from configurations.models import RELEASE_SUBJECT, Configuration, Revision, file
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision, UnknownRevision
 from configurations.services.keeping_deleted import keep_deleted
+from configurations.services.pinning import require_unpinned
 from configurations.services.releasing import TARGETING_COLUMNS, release
 from configurations.services.rendering import uses_of
 from configurations.services.targeting import (
@@ -122,6 +123,21 @@ def _effect(configuration: Configuration, columns: Mapping[str, Any], config: Re
     return Effect(changed, current is None or current.hash != config.config_hash().hex())
 
 
+def new_row(name: str, wanted: Checked, at: datetime) -> Configuration:
+    """The row of a configuration to be made; it is not saved. Raises `InvalidConfiguration` for a name that none may have."""
+    if name in RESERVED_NAMES:
+        taken = Message(
+            "reserved-name", "The name {name} is taken by a URL of the API; choose another one.", name=repr(name)
+        )
+        raise InvalidConfiguration({"name": [taken]})
+    configuration = Configuration(name=name, created_at=at, updated_at=at, **wanted.columns)
+    try:
+        configuration.clean_fields(exclude=["current"])
+    except ValidationError as error:
+        raise InvalidConfiguration({key: list(texts) for key, texts in error.message_dict.items()}) from error
+    return configuration
+
+
 @transaction.atomic
 def create_configuration(
     name: str,
@@ -137,18 +153,9 @@ def create_configuration(
 
     Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
     """
-    if name in RESERVED_NAMES:
-        taken = Message(
-            "reserved-name", "The name {name} is taken by a URL of the API; choose another one.", name=repr(name)
-        )
-        raise InvalidConfiguration({"name": [taken]})
     wanted = checked(draft, force=force)
     note = _note(note)
-    configuration = Configuration(name=name, created_at=at, updated_at=at, **wanted.columns)
-    try:
-        configuration.clean_fields(exclude=["current"])
-    except ValidationError as error:
-        raise InvalidConfiguration({key: list(texts) for key, texts in error.message_dict.items()}) from error
+    configuration = new_row(name, wanted, at)
     hold_targeting(exclusive=True)
     try:
         with transaction.atomic():
@@ -256,10 +263,11 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: 
     """Delete a configuration with its revisions, the newest of which are kept apart; returns how many agents that concerned.
 
     They get what matches them next, or keep what they run and show "unassigned".
-    Raises `Configuration.DoesNotExist`, `StaleRevision`, `StaleEdition`.
+    Raises `Configuration.DoesNotExist`, `StaleRevision`, `StaleEdition`, `StillPinned`.
     """
     hold_targeting(exclusive=True)
     configuration = _locked(name, based_on)
+    require_unpinned(configuration)
     concerned = lock_agents_of(configuration)
     accounts.record(
         by=by, verb="configuration.delete", target=configuration, name=name, data={"agents": len(concerned)}

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import F, Q
 
-from configurations.models import Assignment, Revision, RevisionQuerySet
+from configurations.models import Assignment, Pin, Revision, RevisionQuerySet
 from configurations.services.rendering import Renderer
 from configurations.services.targeting import fresh_targeting, hold_targeting, rematch
 from foundation import wakeups
@@ -24,7 +24,7 @@ class ConfigurationConsumer:
         hold_targeting(exclusive=True)
 
     def users(self, uses: Collection[str]) -> dict[str, list[str]]:
-        """Those with a revision in force, or a newest one, that has the use."""
+        """Those with a revision in force, or pinned, or a newest one, that has the use."""
         found: dict[str, set[str]] = {use: set() for use in uses}
         for name, own in _templated().values_list("configuration__name", "uses"):
             for use in found.keys() & _written(own):
@@ -68,6 +68,7 @@ def release_rendering(revisions: Iterable[Sequence[int]], values: Values, at: da
 
 def _templated() -> RevisionQuerySet:
     in_force = Q(release__isnull=False, release__ended_at=None) | Q(pk=F("configuration__current_id"))
+    in_force |= Q(pk__in=Pin.objects.filter(revision__isnull=False).values("revision"))
     return Revision.objects.filter(in_force, templated=True).order_by()
 
 

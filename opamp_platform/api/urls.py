@@ -8,12 +8,15 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
+from configurations.api_applying import ApplyView
 from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
+from configurations.api_pins import PinView, UnpinView
 from configurations.api_rendered import RenderedView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
 from rollouts.api import RolloutViewSet
+from rollouts.api_freezes import FreezeViewSet, PauseView, ResumeView
 from variables.api import SecretViewSet, VariableViewSet
 
 
@@ -34,6 +37,7 @@ router.register("deleted-configurations", DeletedConfigurationViewSet, basename=
 router.register("rollouts", RolloutViewSet)
 router.register("variables", VariableViewSet)
 router.register("secrets", SecretViewSet)
+router.register("freezes", FreezeViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 
@@ -43,6 +47,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/?$", DesiredView.as_view(), name="agent-configuration"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/retry/?$", RetryView.as_view(), name="agent-retry"),
     re_path(r"^configurations/(?P<name>[^/]+)/rendered/?$", RenderedView.as_view(), name="configuration-rendered"),
+    re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/pause/?$", PauseView.as_view(), name="agent-pause"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/resume/?$", ResumeView.as_view(), name="agent-resume"),
     *router.urls,
     re_path(r"^", NoSuchUrl.as_view()),
 ]

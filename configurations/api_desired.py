@@ -1,4 +1,4 @@
-"""How what one agent should run, and why, looks as JSON."""
+"""How it looks as JSON what agents should run, why, and what keeps it back."""
 
 from __future__ import annotations
 
@@ -7,13 +7,35 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agents.api_serializers import ReportedText
 from configurations.advice import advice_on
-from configurations.api_serializers import AssignmentSerializer
-from configurations.models import Assignment, Revision
+from configurations.models import Assignment, Pin, Revision
 from configurations.pending_stages import WaitsFor, waits_for
+from configurations.pins_shown import pin_of
 from configurations.targets import running, why
 from foundation.api_input import Said
+from foundation.clock import clock
 from foundation.languages import in_readers_language
+from rollouts.services.freezing import ActiveFreeze, holding
+
+
+class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
+    """How one agent stands to its configuration."""
+
+    instance_uid = serializers.UUIDField(source="agent.instance_uid", read_only=True)
+    agent_name = serializers.CharField(source="agent.name", read_only=True)
+    connected = serializers.BooleanField(source="agent.connected", read_only=True)
+    in_sync = serializers.BooleanField(source="agent.in_sync", read_only=True, allow_null=True)
+    revision = serializers.IntegerField(source="agent.configuration_revision", read_only=True, allow_null=True)
+    error_message = ReportedText(read_only=True)
+
+    class Meta:
+        model = Assignment
+        fields = [
+            "instance_uid", "agent_name", "connected", "in_sync", "revision", "status", "status_at", "error_message",
+            "assigned_at", "offered_at", "offer_count",
+        ]  # fmt: skip
+        read_only_fields = fields
 
 
 class ClauseSerializer(serializers.Serializer[Any]):
@@ -34,10 +56,15 @@ class CandidateSerializer(serializers.Serializer[Any]):
     """One configuration that the agent might run."""
 
     name = serializers.CharField()
+    revision = serializers.IntegerField(allow_null=True, help_text="What is released to this agent, or pinned.")
     priority = serializers.IntegerField()
     enabled = serializers.BooleanField()
     matches = serializers.BooleanField()
     wins = serializers.BooleanField()
+    pinned = serializers.BooleanField()
+    waiting_for = serializers.IntegerField(
+        allow_null=True, help_text="A newer revision whose release has not come to this agent."
+    )
     clauses = ClauseSerializer(many=True)
 
 
@@ -63,17 +90,50 @@ class WaitsForSerializer(serializers.Serializer[WaitsFor]):
     stage = serializers.IntegerField(help_text="The agent's, from 1.")
 
 
+class PinSerializer(serializers.ModelSerializer[Pin]):
+    """What an agent is pinned to; ``revision`` is ``null`` when it follows the configuration."""
+
+    configuration = serializers.CharField(source="configuration.name")
+    revision = serializers.IntegerField(source="revision.number", allow_null=True, default=None)
+    pinned_by = serializers.CharField(source="pinned_by_name")
+
+    class Meta:
+        model = Pin
+        fields = ["configuration", "revision", "reason", "pinned_by", "pinned_at", "expires_at"]
+        read_only_fields = fields
+
+
+class HeldSerializer(serializers.Serializer[ActiveFreeze]):
+    """The freeze or the pause that keeps offers back."""
+
+    freeze = serializers.IntegerField(source="id")
+    kind = serializers.SerializerMethodField()
+    reason = serializers.CharField()
+    by = serializers.CharField()
+    since = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema_field({"type": "string", "enum": ["freeze", "pause"]})
+    def get_kind(self, freeze: ActiveFreeze) -> str:
+        """Of this agent alone, or of several."""
+        return "freeze" if freeze.agent_id is None else "pause"
+
+
 class DesiredSerializer(AssignmentSerializer):
     """What an agent should run, and why."""
 
     name = serializers.CharField(source="agent.configuration_name", allow_blank=True)
     running = serializers.SerializerMethodField()
     advice = serializers.SerializerMethodField()
+    pin = serializers.SerializerMethodField()
+    held = serializers.SerializerMethodField()
     candidates = serializers.SerializerMethodField()
     waits_for = serializers.SerializerMethodField()
 
     class Meta(AssignmentSerializer.Meta):
-        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "advice", "candidates", "waits_for"]
+        fields = [
+            *AssignmentSerializer.Meta.fields, "name", "reason", "running", "advice", "pin", "held", "waits_for", "candidates",
+        ]  # fmt: skip
         read_only_fields = fields
 
     @extend_schema_field(RunningSerializer(allow_null=True))
@@ -86,6 +146,18 @@ class DesiredSerializer(AssignmentSerializer):
         """What may be done about the agent's answer, in the reader's language."""
         advice = advice_on(assignment.agent, assignment)
         return None if advice is None else in_readers_language(advice)
+
+    @extend_schema_field(PinSerializer(allow_null=True))
+    def get_pin(self, assignment: Assignment) -> dict[str, Any] | None:
+        """What a person pinned it to."""
+        pin = pin_of(assignment.agent)
+        return None if pin is None else dict(PinSerializer(pin).data)
+
+    @extend_schema_field(HeldSerializer(allow_null=True))
+    def get_held(self, assignment: Assignment) -> dict[str, Any] | None:
+        """What keeps offers back now."""
+        held = holding(assignment.agent, clock.now())
+        return None if held is None else dict(HeldSerializer(held).data)
 
     @extend_schema_field(WaitsForSerializer(many=True))
     def get_waits_for(self, assignment: Assignment) -> list[dict[str, Any]]:
