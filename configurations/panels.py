@@ -16,6 +16,7 @@ from configurations.failures import failure_of
 from configurations.models import Assignment
 from configurations.pending_stages import waits_for
 from configurations.pins_shown import pin_of, pin_words
+from configurations.rendered_files import rendered_for
 from configurations.targets import running, why
 from foundation.clock import clock
 from rollouts.freezes_shown import held_words
@@ -52,11 +53,12 @@ def difference_panel(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
     context: dict[str, Any] = {"agent": agent, "desired": revision is not None, "effective": effective is not None}
     if revision is None or effective is None:
         return context
-    found = compared_once(revision.files, effective.content, hashes=(revision.hash, effective.hash))
-    return context | {
-        "comparison": found,
-        "files": sorted(files_shown(revision.files, most=MOST_SHOWN).items()),
-    }
+    files = rendered_for(revision, agent)
+    if files is None:
+        return context
+    # What reported documents have of known secrets was replaced when they were stored; the same is done on this side.
+    found = compared_once(files, effective.content, hashes=(agent.configuration_hash, effective.hash))
+    return context | {"comparison": found, "files": sorted(files_shown(files, most=MOST_SHOWN).items())}
 
 
 def register() -> None:
