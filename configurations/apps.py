@@ -37,5 +37,5 @@ class ConfigurationsConfig(AppConfig):
         register_agent_filter("pinned", pinned_keys, help_text="Pinned: they run what a person chose for them.")
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())
-        for kind in overdue.KINDS:
-            register_pruned_kind(kind)
+        for pruned in overdue.KINDS:
+            register_pruned_kind(pruned)
