@@ -21,6 +21,7 @@ from configurations.checks import Finding, line_problem
 from configurations.models import RELEASE_SUBJECT, Configuration, Revision, files_from_json, files_to_json
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from configurations.services.forcing import refuse_force
 from configurations.services.keeping_deleted import keep_deleted
 from configurations.services.pinning import require_unpinned
 from configurations.services.releasing import TARGETING_COLUMNS, release
@@ -122,6 +123,21 @@ def _effect(configuration: Configuration, columns: Mapping[str, Any], config: Re
     return Effect(changed, current is None or current.hash != config.config_hash().hex())
 
 
+def new_row(name: str, wanted: Checked, at: datetime) -> Configuration:
+    """The row of a configuration to be made; it is not saved. Raises `InvalidConfiguration` for a name that none may have."""
+    if name in RESERVED_NAMES:
+        taken = Message(
+            "reserved-name", "The name {name} is taken by a URL of the API; choose another one.", name=repr(name)
+        )
+        raise InvalidConfiguration({"name": [taken]})
+    configuration = Configuration(name=name, created_at=at, updated_at=at, **wanted.columns)
+    try:
+        configuration.clean_fields(exclude=["current"])
+    except ValidationError as error:
+        raise InvalidConfiguration({key: list(texts) for key, texts in error.message_dict.items()}) from error
+    return configuration
+
+
 @transaction.atomic
 def create_configuration(
     name: str,
@@ -137,18 +153,10 @@ def create_configuration(
 
     Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
     """
-    if name in RESERVED_NAMES:
-        taken = Message(
-            "reserved-name", "The name {name} is taken by a URL of the API; choose another one.", name=repr(name)
-        )
-        raise InvalidConfiguration({"name": [taken]})
     wanted = checked(draft, force=force)
+    refuse_force(wanted.forced, by)
     note = _note(note)
-    configuration = Configuration(name=name, created_at=at, updated_at=at, **wanted.columns)
-    try:
-        configuration.clean_fields(exclude=["current"])
-    except ValidationError as error:
-        raise InvalidConfiguration({key: list(texts) for key, texts in error.message_dict.items()}) from error
+    configuration = new_row(name, wanted, at)
     hold_targeting(exclusive=True)
     try:
         with transaction.atomic():
@@ -182,6 +190,7 @@ def update_configuration(
     """
     present = draft_of(Configuration.objects.select_related("current").get(name=name))
     wanted = checked(draft, present=present, force=force)
+    refuse_force(wanted.forced, by)
     note = _note(note)
     hold_targeting(exclusive=True)
     configuration = _locked(name, based_on)
@@ -228,6 +237,7 @@ def rolled_back(configuration: Configuration, number: int) -> Draft:
         files=files,
         # Texts of an older revision are true ones, whatever they say.
         true_files=None,
+        proven=True,
     )
 
 

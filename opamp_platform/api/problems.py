@@ -30,8 +30,10 @@ from agents.labels import InvalidLabels
 from agents.selectors import InvalidSelector
 from agents.services.offers import registered_offers
 from configurations.api_serializers import findings_json
+from configurations.services.applying import NotApplicable
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.edit_errors import StaleRevision
+from configurations.wanted_json import UnreadableConfigurations
 from foundation.errors import Category, DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message
@@ -47,6 +49,7 @@ _STATUS = {
     Category.NOT_FOUND: 404,
     Category.CONFLICT: 409,
     Category.OUTDATED: 409,
+    Category.REFUSED_BY_AGENTS: 422,
 }
 _AWAY = Message("database-unreachable", "The database is out of reach; try again later.")
 _TOO_LARGE = Message("body-too-large", "The request body is too large.")
@@ -166,6 +169,13 @@ def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
     match error:
         case InvalidConfiguration():
             return problem(status, error.message, errors=error.errors, findings=findings_json(error.findings))
+        case NotApplicable():
+            found = [
+                {"name": name, **item} for name, several in error.findings.items() for item in findings_json(several)
+            ]
+            return problem(status, error.message, errors={"configurations": error.errors}, findings=found)
+        case UnreadableConfigurations():
+            return problem(status, error.message, errors={"configurations": error.errors})
         case StaleRevision():
             return problem(status, error.message, errors={"revision": [error.message]})
         case InvalidLabels():

@@ -24,18 +24,11 @@ _Kind, _State = RolloutStep.Kind, Rollout.State
 
 
 def tick_all(at: datetime) -> int:
-    """Take the steps that are due of every running rollout; returns how many rollouts run. One that fails harms no other.
-
-    While a freeze of the fleet or of a selector is in force none goes on.
-    """
+    """Take the steps that are due of every running rollout; returns how many rollouts run. One that fails harms no other."""
     rollouts = list(Rollout.objects.filter(state=_State.RUNNING).order_by("pk"))
-    frozen = freezing.active() if rollouts else ()
     for rollout in rollouts:
         try:
-            if frozen:
-                _stand_still(rollout, frozen[0])
-            else:
-                tick(rollout, at)
+            tick(rollout, at)
         except Overtaken:
             continue
         except Exception:
@@ -44,7 +37,14 @@ def tick_all(at: datetime) -> int:
 
 
 def tick(rollout: Rollout, at: datetime) -> None:
-    """Take the step of ``rollout`` that is due at ``at``, if one is. Raises `Overtaken` when it is not as it was read."""
+    """Take the step of ``rollout`` that is due at ``at``, if one is; none while a freeze of the fleet or a selector is in force.
+
+    Raises `Overtaken` when it is not as it was read.
+    """
+    frozen = freezing.active()
+    if frozen:
+        _stand_still(rollout, frozen[0])
+        return
     policy = rollout.parsed_policy()
     is_open = policy.window is None or policy.window.is_open(at)
     if rollout.stage < 0 or rollout.admitted:
@@ -53,7 +53,7 @@ def tick(rollout: Rollout, at: datetime) -> None:
         return
     gate = policy.gate_of(rollout.stage)
     assert rollout.stage_began_at is not None  # noqa: S101  a stage has begun
-    counts = subject_of(rollout).counts(rollout)
+    counts = subject_of(rollout).counts(rollout, at)
     judgement = gate.judge(counts, began_at=rollout.stage_began_at, held_since=rollout.held_since, at=at)
     reasons = [reason.as_json() for reason in judgement.reasons]
     if judgement.verdict is GateVerdict.FAILED:
@@ -67,7 +67,7 @@ def tick(rollout: Rollout, at: datetime) -> None:
 
 
 def _stand_still(rollout: Rollout, freeze: freezing.ActiveFreeze) -> None:
-    """Say why it does not go on, once."""
+    """Say why it does not go on, once; `freezing` gives the gate its time anew at the end."""
     said = Message(
         "rollout-frozen",
         "Freeze {number} of {by} is in force: {reason}",
