@@ -20,9 +20,9 @@ class ConfigurationsConfig(AppConfig):
         from configurations import panels, pins_shown
         from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
+        from configurations.pin_lines import PIN_KINDS
         from configurations.services import overdue, targeting
         from configurations.services.staging import ConfigurationSubject
-        from configurations.timeline_kinds import PIN_KINDS
         from rollouts.subjects import register_subject
 
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from accounts.models import AuditEntry
 from agents.models import Agent, AgentEvent
@@ -118,7 +119,8 @@ def test_a_pin_survives_other_labels_a_new_connection_and_matching_anew(fleet):
     fleet.relabel(pinned, env="prod")
     fleet.leave(pinned)
     fleet.relabel(pinned)
-    rematch_agents([row(pinned).pk], AT)
+    with transaction.atomic():
+        rematch_agents([row(pinned).pk], AT)
     fleet.wake()
     assert pinned.offers == [NEW, SPECIAL]
     assert row(pinned).assignment.reason == Assignment.Reason.PINNED
@@ -130,7 +132,8 @@ def test_a_pin_follows_the_agent_to_another_uid(fleet):
     pin(pinned, "s", 2)
     key = row(pinned).pk
     Agent.objects.filter(pk=key).update(instance_uid="01890000-0000-7000-8000-000000000001")
-    rematch_agents([key], AT)
+    with transaction.atomic():
+        rematch_agents([key], AT)
     assert Agent.objects.get(pk=key).configuration_name == "s"
 
 

@@ -118,6 +118,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{C_PAGE}/<int:pk>/secrets/": page(SEE_C, "agents.reveal_secrets"),
     f"{C_PAGE}/<int:pk>/secrets/file/": page(SEE_C, "agents.reveal_secrets"),
     f"{C_PAGE}/retry/<int:agent_id>/": page(EDIT_A, SEE_C),
+    f"{C_PAGE}/export/": page(SEE_C),
+    f"{C_PAGE}/import/": page(SEE_C, EDIT_C),
     # Deleted ones: rights are those on configurations.
     f"{D_PAGE}/": page(SEE_C),
     f"{D_PAGE}/add/": page(NOBODY),
@@ -164,6 +166,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
         f"api/v1/^rollouts/{KEY}/{act}/?$": rest(post="rollouts.change_rollout")
         for act in ("pause", "resume", "abort", "roll_back")
     },
+    # Whoever sees may plan; carrying out asks for the right of each step.
+    "api/v1/^configurations:apply/?$": rest(post=SEE_C),
     "api/v1": EntryPoint({None: SIGNED_IN}),
     "api/v1/^": EntryPoint({None: SIGNED_IN}),
     "api/v1/^schema/?$": rest(get=""),
