@@ -22,6 +22,7 @@ from configurations.desired_config import DesiredConfig
 from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import AssignedAgent, assigned_agents
+from configurations.services.drifting import note_drift
 from configurations.services.files_by_hash import remote_config_of
 from configurations.services.targeting import current_targeting, hold_targeting
 from foundation.clock import is_ahead
@@ -89,6 +90,7 @@ class ConfigurationOffer(Offer):
                 or member.changed("capabilities")
             ):
                 _update_status(member, assigned)
+        note_drift(reporting, self._assigned)
 
     def part(self, agent: BatchAgent) -> DesiredConfig | None:
         """``None`` for an agent that should run nothing of ours, or whose files have just been deleted."""

@@ -11,6 +11,7 @@ from agents.extensions import Panel, register_panel
 from agents.models import Agent
 from agents.shown import MOST_SHOWN, files_shown
 from configurations.advice import advice_on
+from configurations.drift import drift_once
 from configurations.differences import compared_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
@@ -37,7 +38,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     }
 
 
-def difference_panel(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
+def difference_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """What is desired against what the agent says it runs; secrets hidden on both sides."""
     assignment = Assignment.objects.filter(agent=agent).select_related("revision").first()
     revision = assignment.revision if assignment else None
@@ -46,8 +47,13 @@ def difference_panel(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
     if revision is None or effective is None:
         return context
     found = compared_once(revision.files, effective.content, hashes=(revision.hash, effective.hash))
+    drift = None
+    if agent.config_drifted:
+        drift = drift_once(revision.files, effective.content, hashes=(revision.hash, effective.hash))
     return context | {
         "comparison": found,
+        "drift": drift,
+        "may_retry": request.user.has_perms(RETRY_RIGHTS),
         "files": sorted(files_shown(revision.files, most=MOST_SHOWN).items()),
     }
 

@@ -113,6 +113,7 @@ class PortalSite(admin.AdminSite):
             context |= {
                 "statuses": [(status.value, counts[status]) for status in _ORDER],
                 "total_agents": counts.total(),
+                "drifted_agents": Agent.objects.drifted().count(),
                 "lines": [line_of(event) for event in AgentEvent.objects.select_related("agent")[:_EVENTS]],
                 **_connecting(request),
             }
