@@ -58,7 +58,7 @@ for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]{1,5})?$", "-+.0123456789"),
     ("tag:yaml.org,2002:merge", r"<<$", "<"),
 ):
-    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))  # type: ignore[no-untyped-call]
+    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,19 +277,20 @@ def _pipelines(left: Mapping[str, Value], right: Mapping[str, Value]) -> Iterato
 
 
 def _settings(left: Mapping[str, Value], right: Mapping[str, Value], shown: Shown) -> Iterator[ValueDifference]:
-    sides = [
-        {key: value for key, value in side.items() if key not in (*COMPONENT_SECTIONS, "service")}
-        for side in (left, right)
-    ]
-    yield from _differences(*sides, (), shown)
-    services = [_object(side.get("service")) for side in (left, right)]
-    extensions = [sorted(map(str, _items(service.get("extensions")))) for service in services]
+    yield from _differences(
+        _without(left, *COMPONENT_SECTIONS, "service"), _without(right, *COMPONENT_SECTIONS, "service"), (), shown
+    )
+    former, latter = _object(left.get("service")), _object(right.get("service"))
+    extensions = [sorted(map(str, _items(service.get("extensions")))) for service in (former, latter)]
     if extensions[0] != extensions[1]:
-        yield ValueDifference("service.extensions", *(", ".join(names)[:_LONGEST] for names in extensions))
-    rest = [
-        {key: value for key, value in service.items() if key not in ("pipelines", "extensions")} for service in services
-    ]
-    yield from _differences(*rest, ("service",), shown)
+        before, after = (", ".join(names)[:_LONGEST] for names in extensions)
+        yield ValueDifference("service.extensions", before, after)
+    rest = ("pipelines", "extensions")
+    yield from _differences(_without(former, *rest), _without(latter, *rest), ("service",), shown)
+
+
+def _without(value: Mapping[str, Value], *names: str) -> dict[str, Value]:
+    return {key: item for key, item in value.items() if key not in names}
 
 
 def _differences(left: Value, right: Value, steps: tuple[str | int, ...], shown: Shown) -> Iterator[ValueDifference]:

@@ -11,8 +11,8 @@ from agents.extensions import Panel, register_panel
 from agents.models import Agent
 from agents.shown import MOST_SHOWN, files_shown
 from configurations.advice import advice_on
-from configurations.drift import drift_once
 from configurations.differences import compared_once
+from configurations.drift import drift_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
 from configurations.pending_stages import waits_for
@@ -53,6 +53,7 @@ def difference_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     return context | {
         "comparison": found,
         "drift": drift,
+        "may_compare": request.user.has_perm("configurations.view_configuration"),
         "may_retry": request.user.has_perms(RETRY_RIGHTS),
         "files": sorted(files_shown(revision.files, most=MOST_SHOWN).items()),
     }
