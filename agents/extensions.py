@@ -52,11 +52,34 @@ class TimelineKind(NamedTuple):
     tone: str = ""
 
 
+class Mark(NamedTuple):
+    """What another app has to say of an agent in lists, in a word; ``title`` says more."""
+
+    word: Any
+    title: str
+
+
+Marking = Callable[[Sequence[int]], Mapping[int, Mark]]
+"""From the keys of some agents to the marks of those that have one; a query for all of them."""
+
+
+class PagePart(NamedTuple):
+    """What another app adds to the head of an agent's page: ``notes`` and ``tools``, which are links as (URL, text)."""
+
+    notes: Sequence[Any] = ()
+    tools: Sequence[tuple[str, Any]] = ()
+
+
+Heading = Callable[[HttpRequest, Any], PagePart]
+"""Given the request and the `agents.models.Agent`."""
+
 _before_relabelling: list[BeforeRelabelling] = []
 _after_relabelling: list[AfterRelabelling] = []
 _placing: Placing | None = None
 _panels: list[Panel] = []
 _timeline_kinds: dict[str, TimelineKind] = {}
+_markings: list[Marking] = []
+_headings: list[Heading] = []
 _configuration_error = "remote_config_error"
 _receivers: dict[str, CustomMessageReceiver] = {}
 _custom_capabilities: tuple[str, ...] = ()
@@ -106,6 +129,33 @@ def register_panel(panel: Panel) -> None:
 def panels() -> tuple[Panel, ...]:
     """The registered panels, in order of registration."""
     return tuple(_panels)
+
+
+def register_marking(callback: Marking) -> None:
+    """Have lists of agents show the marks that ``callback`` gives them."""
+    if callback not in _markings:
+        _markings.append(callback)
+
+
+def marks_of(agent_ids: Sequence[int]) -> dict[int, list[Mark]]:
+    """The marks of those of these agents that have any."""
+    found: dict[int, list[Mark]] = {}
+    for callback in _markings:
+        for key, mark in callback(agent_ids).items():
+            found.setdefault(key, []).append(mark)
+    return found
+
+
+def register_heading(callback: Heading) -> None:
+    """Add what ``callback`` says to the head of every agent's page."""
+    if callback not in _headings:
+        _headings.append(callback)
+
+
+def heading_of(request: HttpRequest, agent: Any) -> PagePart:
+    """What all of them add, in order of registration."""
+    parts = [callback(request, agent) for callback in _headings]
+    return PagePart([note for part in parts for note in part.notes], [tool for part in parts for tool in part.tools])
 
 
 def register_timeline_kind(kind: TimelineKind) -> None:

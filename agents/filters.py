@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import django_filters
 from django import forms
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django_filters.fields import MultipleChoiceField
@@ -51,6 +51,20 @@ class AnyOfFilter(django_filters.MultipleChoiceFilter):
     """Any of the choices."""
 
     field_class = AnyOfField
+
+
+class AmongFilter(django_filters.ChoiceFilter):
+    """``true``: the agents that ``keys`` has, ``false``: the others; anything else is an error, not "all"."""
+
+    def __init__(self, keys: Callable[[], QuerySet[Any]], **kwargs: Any) -> None:
+        self._keys = keys
+        super().__init__(choices=[(value, value) for value in ("true", "false")], **kwargs)
+
+    def filter(self, qs: AgentQuerySet, value: str) -> AgentQuerySet:
+        """The agents asked for."""
+        if not value:
+            return qs
+        return qs.filter(pk__in=self._keys()) if value == "true" else qs.exclude(pk__in=self._keys())
 
 
 class StableOrdering(django_filters.OrderingFilter):
@@ -116,6 +130,13 @@ class AgentFilter(django_filters.FilterSet):
     def by_text(self, queryset: AgentQuerySet, _name: str, value: str) -> AgentQuerySet:
         """A part of a name, or a whole uid."""
         return queryset.filter(text_condition(value))
+
+
+def register_agent_filter(name: str, keys: Callable[[], QuerySet[Any]], *, help_text: str) -> None:
+    """Have lists of agents take ``name`` too: the agents whose keys an app above this one keeps. In ``AppConfig.ready``."""
+    made = AmongFilter(keys, help_text=help_text)
+    kept: Any = AgentFilter  # what its metaclass made is not in its type stub
+    kept.declared_filters[name] = kept.base_filters[name] = made
 
 
 def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQuerySet:

@@ -23,12 +23,11 @@ from accounts.authentication import signed_in
 from agents.api_secrets import SECRETS, SecretsOnDemand
 from agents.filters import FactFilter
 from agents.models import Agent
+from configurations.api_desired import AssignmentSerializer, DesiredSerializer
 from configurations.api_preconditions import IF_MATCH, IF_NONE_MATCH, Preconditions, etag_of
 from configurations.api_serializers import (
-    AssignmentSerializer,
     ConfigurationEdit,
     ConfigurationSerializer,
-    DesiredSerializer,
     NewConfiguration,
     PreviewSerializer,
     RevisionSerializer,

@@ -1,4 +1,4 @@
-"""If-Match and If-None-Match: which editions of a configuration a request is meant for (RFC 9110 section 13.1)."""
+"""If-Match and If-None-Match: which editions of a configuration or a draft a request is meant for (RFC 9110 section 13.1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from configurations.models import Configuration
+from configurations.models import Configuration, ConfigurationDraft
 
 IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -83,9 +83,9 @@ class Preconditions:
             raise Exists
 
 
-def etag_of(configuration: Configuration, *, secrets_shown: bool = False) -> str:
+def etag_of(row: Configuration | ConfigurationDraft, *, secrets_shown: bool = False) -> str:
     """Another one with every edit, and for the representation with secrets."""
-    return f'"{configuration.edition}{_SHOWN if secrets_shown else ""}"'
+    return f'"{row.edition}{_SHOWN if secrets_shown else ""}"'
 
 
 def _editions(header: str) -> frozenset[int]:

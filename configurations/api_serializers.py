@@ -13,21 +13,17 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from agents.api_serializers import ReportedText, shows_secrets
+from agents.api_serializers import shows_secrets
 from agents.redaction import HIDDEN
 from agents.remote_config import ConfigFile
 from agents.shown import files_shown
-from configurations.advice import advice_on
 from configurations.checks import Finding
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
-from configurations.pending_stages import WaitsFor, waits_for
+from configurations.models import RELEASE_SUBJECT, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent, Rival, Taken
 from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
 from configurations.services.publishing import ReleasePlan
-from configurations.targets import running, why
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
-from foundation.languages import in_readers_language
 from rollouts.api_serializers import PolicyField, RolloutSummary, active_rollouts
 from rollouts.policies import parse_policy
 
@@ -241,107 +237,6 @@ class RollbackRequest(StrictSerializer):
     revision = Whole(min_value=1, max_value=2**31 - 1)
     note = Text(max_length=500, required=False, allow_blank=True)
     force = Flag(required=False, help_text="Also when nothing stands in that revision.")
-
-
-class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
-    """How one agent stands to its configuration."""
-
-    instance_uid = serializers.UUIDField(source="agent.instance_uid", read_only=True)
-    agent_name = serializers.CharField(source="agent.name", read_only=True)
-    connected = serializers.BooleanField(source="agent.connected", read_only=True)
-    in_sync = serializers.BooleanField(source="agent.in_sync", read_only=True, allow_null=True)
-    revision = serializers.IntegerField(source="agent.configuration_revision", read_only=True, allow_null=True)
-    error_message = ReportedText(read_only=True)
-
-    class Meta:
-        model = Assignment
-        fields = [
-            "instance_uid", "agent_name", "connected", "in_sync", "revision", "status", "status_at", "error_message",
-            "assigned_at", "offered_at", "offer_count",
-        ]  # fmt: skip
-        read_only_fields = fields
-
-
-class ClauseSerializer(serializers.Serializer[Any]):
-    """How one clause of a selector did."""
-
-    clause = Said()
-    key = serializers.CharField()
-    satisfied = serializers.BooleanField()
-    actual = serializers.CharField(allow_null=True, allow_blank=True)
-    asserted = serializers.CharField(
-        allow_null=True,
-        allow_blank=True,
-        help_text="What the agent says under the key when only an operator's label counts for it, else null.",
-    )
-
-
-class CandidateSerializer(serializers.Serializer[Any]):
-    """One configuration that the agent might run."""
-
-    name = serializers.CharField()
-    priority = serializers.IntegerField()
-    enabled = serializers.BooleanField()
-    matches = serializers.BooleanField()
-    wins = serializers.BooleanField()
-    clauses = ClauseSerializer(many=True)
-
-
-class RunningSerializer(serializers.ModelSerializer[Revision]):
-    """What an agent says is applied: files of ours."""
-
-    name = serializers.CharField(source="configuration.name")
-    revision = serializers.IntegerField(source="number")
-
-    class Meta:
-        model = Revision
-        fields = ["name", "revision", "hash"]
-        read_only_fields = fields
-
-
-class WaitsForSerializer(serializers.Serializer[WaitsFor]):
-    """A rollout that has yet to come to the agent."""
-
-    rollout = serializers.IntegerField(source="rollout.pk")
-    configuration = serializers.CharField(source="rollout.name")
-    revision = serializers.IntegerField(source="rollout.version_number")
-    state = serializers.CharField(source="rollout.state")
-    stage = serializers.IntegerField(help_text="The agent's, from 1.")
-
-
-class DesiredSerializer(AssignmentSerializer):
-    """What an agent should run, and why."""
-
-    name = serializers.CharField(source="agent.configuration_name", allow_blank=True)
-    running = serializers.SerializerMethodField()
-    advice = serializers.SerializerMethodField()
-    candidates = serializers.SerializerMethodField()
-    waits_for = serializers.SerializerMethodField()
-
-    class Meta(AssignmentSerializer.Meta):
-        fields = [*AssignmentSerializer.Meta.fields, "name", "running", "advice", "candidates", "waits_for"]
-        read_only_fields = fields
-
-    @extend_schema_field(RunningSerializer(allow_null=True))
-    def get_running(self, assignment: Assignment) -> dict[str, Any] | None:
-        """What it says it runs, ``null`` for nothing of ours; after a failure mostly the configuration before."""
-        revision = running(assignment.agent)
-        return None if revision is None else RunningSerializer(revision).data
-
-    def get_advice(self, assignment: Assignment) -> str | None:
-        """What may be done about the agent's answer, in the reader's language."""
-        advice = advice_on(assignment.agent, assignment)
-        return None if advice is None else in_readers_language(advice)
-
-    @extend_schema_field(WaitsForSerializer(many=True))
-    def get_waits_for(self, assignment: Assignment) -> list[dict[str, Any]]:
-        """Rollouts that have yet to come to it, each with the agent's stage."""
-        return [dict(WaitsForSerializer(each).data) for each in waits_for(assignment.agent)]
-
-    @extend_schema_field(CandidateSerializer(many=True))
-    def get_candidates(self, assignment: Assignment) -> list[dict[str, Any]]:
-        """By priority, with the clauses of their selectors."""
-        return why(assignment.agent)
 
 
 def plan_of(values: dict[str, Any]) -> ReleasePlan:

@@ -14,11 +14,15 @@ class ConfigurationsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import extensions
+        from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
-        from configurations import panels
+        from agents.services.retention import register_pruned_kind
+        from configurations import panels, pins_shown
+        from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
-        from configurations.services import targeting
+        from configurations.services import overdue, targeting
         from configurations.services.staging import ConfigurationSubject
+        from configurations.timeline_kinds import PIN_KINDS
         from rollouts.subjects import register_subject
 
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
@@ -26,5 +30,12 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_placing(targeting.names_for)
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
+        for kind in PIN_KINDS:
+            extensions.register_timeline_kind(kind)
+        extensions.register_marking(pins_shown.pin_marks)
+        extensions.register_heading(pins_shown.pin_heading)
+        register_agent_filter("pinned", pinned_keys, help_text="Pinned: they run what a person chose for them.")
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())
+        for pruned in overdue.KINDS:
+            register_pruned_kind(pruned)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Max, Q
 
-from agents.models import AgentEvent
+from agents.models import AgentEvent, AgentQuerySet
 from agents.remote_config import RemoteConfig
 from agents.replies import Reply
 from agents.reports import AgentCapabilities, RemoteConfigStatus, RemoteConfigStatuses
@@ -26,11 +26,13 @@ from configurations.services.drifting import note_drift
 from configurations.services.files_by_hash import remote_config_of
 from configurations.services.targeting import current_targeting, hold_targeting
 from foundation.clock import is_ahead
+from rollouts.services.freezing import Freezes, current_freezes
 
 # An agent whose answers never name the hash it was sent is offered it again with doubling pauses, this often at most (S-63).
 FIRST_RETRY = timedelta(seconds=30)
 MAX_OFFERS = 5
 
+_WAITING = Q(status=AssignmentStatus.PENDING.value) | Q(retry_requested=True)
 _EVENT_OF_STATUS = {
     AssignmentStatus.APPLYING.value: AgentEvent.Kind.APPLYING,
     AssignmentStatus.APPLIED.value: AgentEvent.Kind.APPLIED,
@@ -59,6 +61,7 @@ class ConfigurationOffer(Offer):
         assigned = assigned_agents([member.agent for member in members], self.batch)
         self._assigned = {each.agent.pk: each for each in assigned}
         self._files: dict[str, RemoteConfig | None] = {}
+        self._freezes: Freezes | None = None
 
     def note_reports(self) -> None:
         """Match the relabelled agents and book what was said of configurations.
@@ -78,7 +81,7 @@ class ConfigurationOffer(Offer):
                 # Before anything else is desired: it is about what was offered.
                 assigned.book(said, newest_revisions)
             if member.relabelled and targeting is not None:
-                event = assigned.assign(targeting.winner(member.agent.instance_uid, member.agent.labels))
+                event = assigned.assign(targeting.target_of(member.agent))
                 if event is not None:
                     member.events.append(event)
             if member.gained_capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
@@ -93,10 +96,10 @@ class ConfigurationOffer(Offer):
         note_drift(reporting, self._assigned)
 
     def part(self, agent: BatchAgent) -> DesiredConfig | None:
-        """``None`` for an agent that should run nothing of ours, or whose files have just been deleted."""
+        """``None`` for an agent that should run nothing of ours, whose files have just been deleted, or that is held."""
         assigned, row = self._assigned[agent.agent.pk], agent.agent
         assignment, failure = assigned.assignment, assigned.failure
-        if not assignment.revision_id:
+        if not assignment.revision_id or self._is_held(agent, assigned):
             return None
         if row.configuration_hash not in self._files:
             self._files[row.configuration_hash] = remote_config_of(row.configuration_hash)
@@ -118,6 +121,14 @@ class ConfigurationOffer(Offer):
             forced=assignment.retry_requested,
         )
 
+    def _is_held(self, agent: BatchAgent, assigned: AssignedAgent) -> bool:
+        """Whether a freeze or a pause keeps the files back; looked up only where there may be something to offer."""
+        if assigned.assignment.status == AssignmentStatus.APPLIED.value and not assigned.assignment.retry_requested:
+            return False
+        if self._freezes is None:
+            self._freezes = current_freezes()
+        return self._freezes.holding(agent.agent, self.batch.at) is not None
+
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """The desired configuration goes out on the agent's present connection."""
         if reply.remote_config is None:
@@ -134,9 +145,14 @@ class ConfigurationOffer(Offer):
     @classmethod
     def pending_since(cls, at: datetime) -> Iterable[UUID]:
         """Agents assigned since ``at`` to whom nothing was offered yet."""
-        waiting = Q(status=AssignmentStatus.PENDING.value) | Q(retry_requested=True)
-        rows = Assignment.objects.filter(waiting, assigned_at__gte=at, agent__connected=True)
+        rows = Assignment.objects.filter(_WAITING, assigned_at__gte=at, agent__connected=True)
         return rows.values_list("agent__instance_uid", flat=True)[:MOST_PENDING]
+
+    @classmethod
+    def pending_among(cls, agents: AgentQuerySet) -> Iterable[UUID]:
+        """Of these the connected ones that were offered nothing yet, whenever they were assigned."""
+        rows = Assignment.objects.filter(_WAITING, agent__in=agents.filter(connected=True).order_by().values("pk"))
+        return rows.values_list("agent__instance_uid", flat=True)
 
 
 def _fresh_answer(member: ReportingAgent) -> RemoteConfigStatus | None:

@@ -16,7 +16,11 @@ from configurations.drift import drift_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
 from configurations.pending_stages import waits_for
+from configurations.pins_shown import pin_of, pin_words
 from configurations.targets import running, why
+from foundation.clock import clock
+from rollouts.freezes_shown import held_words
+from rollouts.services.freezing import holding
 
 # As over REST.
 RETRY_RIGHTS = ("agents.change_agent", "configurations.view_configuration")
@@ -25,6 +29,7 @@ RETRY_RIGHTS = ("agents.change_agent", "configurations.view_configuration")
 def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """The assignment and all candidates, strongest first; after a failure also what runs instead."""
     assignment = Assignment.objects.filter(agent=agent).first()
+    pin, held = pin_of(agent), holding(agent, clock.now())
     failure = assignment and failure_of(assignment.failures, agent.configuration_hash, assignment.revision_id)
     return {
         "agent": agent,
@@ -33,6 +38,8 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "running": running(agent) if agent.config_failed else None,
         "advice": advice_on(agent, assignment),
         "candidates": why(agent),
+        "pin": pin_words(pin) if pin else "",
+        "held": held_words(held) if held else "",
         "waits": waits_for(agent),
         "may_retry": request.user.has_perms(RETRY_RIGHTS),
     }

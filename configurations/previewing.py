@@ -15,7 +15,7 @@ from agents.models import Agent
 from agents.reports import AgentCapabilities
 from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
 from configurations.checks import Finding, FindingKind, Severity
-from configurations.models import RELEASE_SUBJECT, Configuration
+from configurations.models import RELEASE_SUBJECT, Configuration, Pin, pinned_elsewhere
 from configurations.services.drafts import Draft, checked
 from foundation.messages import Message
 from rollouts.policies import Policy
@@ -117,10 +117,16 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     former: Counter[str] = Counter()
     contested: Counter[tuple[Hashable, bool]] = Counter()
     columns = ("instance_uid", "name", "hostname", "connected", "capabilities", "labels", "configuration_name")
-    candidates = Agent.objects.filter(selector_condition(selector)).in_order("name").values_list(*columns)
+    following = Agent.objects.filter(pin__in=Pin.objects.following(name or ""))
+    followers = set(following.values_list("instance_uid", flat=True))
+    condition = selector_condition(selector)
+    if followers:
+        condition |= Q(instance_uid__in=followers)
+    reached = Agent.objects.filter(condition).exclude(pinned_elsewhere(name or ""))
+    candidates = reached.in_order("name").values_list(*columns)
     for uid, agent_name, hostname, connected, capabilities, labels, present in candidates.iterator(chunk_size=2_000):
         matched += 1
-        rival = others.winner(labels)
+        rival = None if uid in followers else others.winner(labels)
         wins = draft.enabled and (rival is None or not _is_stronger(rival, own))
         if rival is not None:
             contested[rival.key, not wins] += 1
@@ -137,7 +143,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         for some in (sample, newcomers) if new else (sample,):
             if len(some) < SAMPLE:
                 some.append(PreviewAgent(str(uid), agent_name, hostname, connected))
-    holds = Agent.objects.filter(configuration_name=name).count() if name else 0
+    holds = Agent.objects.filter(configuration_name=name).exclude(pinned_elsewhere(name)).count() if name else 0
     rivals = [
         Rival(entries[key].name, entries[key].priority, number, wins, entries[key].priority == draft.priority)
         for (key, wins), number in contested.most_common()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from agents.models import Agent
 from agents.reports import RemoteConfigStatuses
-from agents.selectors import ClauseResult, Entry, SelectorIndex
+from agents.selectors import ClauseResult
 from agents.shown import pair_shown
 from configurations.models import Configuration, Revision
+from configurations.services.assigning import Target
+from configurations.services.targeting import current_targeting
 
 _MOST = 100
 
@@ -23,25 +27,45 @@ def running(agent: Agent) -> Revision | None:
 
 
 def why(agent: Agent) -> list[dict[str, Any]]:
-    """JSON-ready candidates: the matching ones first, each with whether it wins and how its clauses did; at most 100."""
-    rows = list(Configuration.objects.all())
-    entries = {row.pk: Entry(row.pk, row.name, row.priority, row.parsed_selector()) for row in rows}
-    winner = SelectorIndex.build(entries[row.pk] for row in rows if row.enabled).winner(agent.labels)
-    matching = {row.pk: entries[row.pk].selector.matches(agent.labels) for row in rows}
-    ordered = sorted(rows, key=lambda row: (not matching[row.pk], -row.priority, row.name))
-    return [
-        {
-            "name": row.name,
-            "priority": row.priority,
-            "enabled": row.enabled,
-            "matches": matching[row.pk],
-            "wins": winner is not None and winner.key == row.pk,
-            "clauses": [
-                _said(clause) for clause in entries[row.pk].selector.explain(agent.labels, agent.asserted_labels)
-            ],
-        }
-        for row in ordered[:_MOST]
-    ]
+    """JSON-ready candidates, the winner and then the matching ones first; at most 100.
+
+    Of each configuration what is released to this agent counts (``revision``, ``None`` when nothing is), with that revision's
+    selector, priority and clauses. ``waiting_for`` is the number of a newer revision whose release has not come to the agent.
+    """
+    released: dict[int, list[Revision]] = defaultdict(list)
+    for revision in Revision.objects.released():
+        released[revision.configuration_id].append(revision)
+    target = current_targeting().target_of(agent)
+    candidates = [_candidate(agent, row, released[row.pk], target) for row in Configuration.objects.all()]
+    candidates.sort(key=lambda each: (not each["wins"], not each["matches"], -each["priority"], each["name"]))
+    return candidates[:_MOST]
+
+
+def _candidate(agent: Agent, row: Configuration, live: Sequence[Revision], target: Target | None) -> dict[str, Any]:
+    """How ``row``, whose releases in force are ``live``, newest first, stands to the agent, which should run ``target``."""
+    counts = next((each for each in live if _is_for(each, agent)), None)
+    newest = live[0] if live else None
+    shown = counts or newest or row
+    selector = shown.parsed_selector()
+    matches = selector.matches(agent.labels)
+    wins = target is not None and target.configuration_id == row.pk
+    waits = newest is not None and newest is not counts and (matches or newest.parsed_selector().matches(agent.labels))
+    return {
+        "name": row.name,
+        "revision": target.number if target is not None and wins else counts and counts.number,
+        "priority": shown.priority,
+        "enabled": shown.enabled,
+        "matches": matches,
+        "wins": wins,
+        "pinned": target is not None and wins and target.pinned,
+        "waiting_for": newest.number if newest is not None and waits else None,
+        "clauses": [_said(clause) for clause in selector.explain(agent.labels, agent.asserted_labels)],
+    }
+
+
+def _is_for(revision: Revision, agent: Agent) -> bool:
+    release = revision.release
+    return release is not None and release.parsed_audience().includes(agent.instance_uid, agent.labels)
 
 
 def _said(clause: ClauseResult) -> dict[str, Any]:

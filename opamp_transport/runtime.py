@@ -24,6 +24,7 @@ from agents.services.arrivals import Lease
 from agents.services.leases import Claim
 from agents.services.processes import ProcessWatch
 from agents.services.quotas import Quotas
+from configurations.services import pinning
 from foundation import wakeups
 from foundation.clock import clock, read_database_clock
 from opamp_transport import metrics
@@ -35,13 +36,14 @@ from opamp_transport.protocol.messages import assert_fast_protobuf
 from opamp_transport.report_queue import ReportQueue
 from opamp_transport.sessions import Connection, Sessions
 from opamp_transport.threads import DatabaseThreads
-from rollouts.services import ticking
+from rollouts.services import freezing, ticking
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 5.0
 MISSED_CHANGE_SECONDS = 3.0
 EXPIRE_SECONDS = 5.0
+FREEZE_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
 GARBAGE_SECONDS = 10.0
 # A change is looked for again this long after its time stamp: its transaction may have committed late.
@@ -116,6 +118,7 @@ class Runtime:
             _every(EXPIRE_SECONDS, "expiry", self.expire),
             _every(PRUNE_SECONDS, "retention", self.prune),
             _every(settings.ROLLOUT_SECONDS, "rollouts", self.roll_out),
+            _every(FREEZE_SECONDS, "freezes", self.end_freezes),
             _every(MISSED_CHANGE_SECONDS, "missed changes", self.find_missed_changes),
             _every(GARBAGE_SECONDS, "garbage", self.collect_garbage),
         ]
@@ -212,7 +215,7 @@ class Runtime:
         """Wake-ups may get lost; what changed since the last look, and was not offered yet, is looked for here."""
         now = clock.now()
         if self.sessions.by_uid:
-            self.on_wakeup(await self.chore_threads.run(offers.pending_since, min(self._looked_at, now) - _LOOK_BACK))
+            self.on_wakeup(await self.chore_threads.run(_missed_since, min(self._looked_at, now) - _LOOK_BACK))
         self._looked_at = now
 
     # --- Chores ----------------------------------------------------------------------------------------------------
@@ -278,6 +281,12 @@ class Runtime:
         if self.leads:
             await self.chore_threads.run(ticking.tick_all, clock.now())
 
+    async def end_freezes(self) -> None:
+        """The leading process ends freezes, pauses and pins whose time is over."""
+        for end in (freezing.end_expired, pinning.end_expired_pins) if self.leads else ():
+            while await self.chore_threads.run(end, clock.now()):
+                pass
+
     async def collect_garbage(self) -> None:
         """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.
 
@@ -298,13 +307,18 @@ class Runtime:
                 "nothing is pruned: the clock is in doubt", extra={"clock": at.isoformat(), "jumped": jumped}
             )
             return
-        for kind in retention.PrunedKind:
+        for kind in retention.pruned_kinds():
             steps = retention.prune(kind, at=at)
             while True:
                 deleted: int = await self.chore_threads.run(next, steps, 0)
                 if not deleted:
                     break
                 await asyncio.sleep(retention.PAUSE_SECONDS)
+
+
+def _missed_since(at: datetime) -> list[UUID]:
+    """In a database thread: who was not told of something new, or of what a freeze held back."""
+    return [*offers.pending_since(at), *freezing.released_since(at)]
 
 
 async def _close(connection: Connection) -> None:

@@ -127,7 +127,7 @@ class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewS
         """The agents that it concerns, each with its stage and how it stands."""
         asked = MemberQuerySerializer.asked(request)
         count, members = members_page(
-            staged_members(self._rollout(pk)),
+            staged_members(self._rollout(pk), clock.now()),
             stage=asked.stage,
             states=asked.states,
             offset=asked.offset,
@@ -190,5 +190,5 @@ class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewS
 
     def _shown(self, rollout: Rollout) -> Response:
         body = {**RolloutSerializer(rollout).data}
-        body["progress"] = RolloutDetail().fields["progress"].to_representation(progress_of(rollout))
+        body["progress"] = RolloutDetail().fields["progress"].to_representation(progress_of(rollout, clock.now()))
         return Response(body)

@@ -9,3 +9,16 @@ class RolloutsConfig(AppConfig):
 
     name = "rollouts"
     verbose_name = _("Rollouts")
+
+    def ready(self) -> None:
+        from agents.extensions import register_heading, register_marking, register_timeline_kind
+        from agents.filters import register_agent_filter
+        from rollouts import freezes_shown
+        from rollouts.services import freezing
+        from rollouts.timeline_kinds import PAUSE_KINDS
+
+        for kind in PAUSE_KINDS:
+            register_timeline_kind(kind)
+        register_marking(freezes_shown.pause_marks)
+        register_heading(freezes_shown.pause_heading)
+        register_agent_filter("paused", freezing.paused_keys, help_text="Paused: nothing is offered to them.")

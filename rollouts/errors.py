@@ -38,3 +38,15 @@ class SamePerson(DomainError):
     """Whoever started a rollout does not approve it."""
 
     category = Category.FORBIDDEN
+
+
+class FreezeRefused(DomainError):
+    """There is such a freeze already, or there are too many."""
+
+    category = Category.CONFLICT
+
+
+class NotFrozen(DomainError):
+    """What should go on is not held."""
+
+    category = Category.CONFLICT

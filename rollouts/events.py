@@ -31,3 +31,21 @@ class RolloutEvent(Event):
     by: str
     reasons: Sequence[Message]
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeEvent(Event):
+    """A freeze, or the pause of one agent, began or ended.
+
+    ``ended`` says which. ``audience`` is its stored form, ``agent_id`` the key of a paused agent. ``by`` names a person, or the
+    portal itself.
+    """
+
+    freeze_id: int
+    ended: bool
+    audience: Mapping[str, Any]
+    agent_id: int | None
+    reason: str
+    expires_at: datetime | None
+    at: datetime
+    by: str

@@ -6,6 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from agents.shown import message_shown
@@ -88,11 +89,11 @@ def planned_stages(
     ]
 
 
-def staged_members(rollout: Rollout) -> Iterator[StagedMember]:
+def staged_members(rollout: Rollout, at: datetime) -> Iterator[StagedMember]:
     """All agents whom the rollout concerns, in no order."""
     audiences = rollout.stage_audiences()
     reached = audience_of(rollout)
-    for member in subject_of(rollout).members(rollout):
+    for member in subject_of(rollout).members(rollout, at):
         stage = stage_of(audiences, member.instance_uid, member.labels) + 1
         passed_over = (
             member.state is MemberState.TO_COME
@@ -102,11 +103,11 @@ def staged_members(rollout: Rollout) -> Iterator[StagedMember]:
         yield StagedMember(replace(member, state=None) if passed_over else member, stage)
 
 
-def progress_of(rollout: Rollout) -> list[StageProgress]:
+def progress_of(rollout: Rollout, at: datetime) -> list[StageProgress]:
     """Each stage, counted. Reads every agent whom the rollout concerns, a few thousand at a time."""
     policy = rollout.parsed_policy()
     found = [Counter[MemberState | None]() for _stage in policy.stages]
-    for staged in staged_members(rollout):
+    for staged in staged_members(rollout, at):
         found[staged.stage - 1][staged.member.state] += 1
     return [
         StageProgress(

@@ -57,10 +57,10 @@ class Subject(Protocol):
     def hold(self) -> None:
         """Keep everybody else from changing what agents should run, until the transaction ends; before any other lock."""
 
-    def members(self, rollout: Rollout) -> Iterator[Member]:
-        """All agents whom it concerns, in no order."""
+    def members(self, rollout: Rollout, at: datetime) -> Iterator[Member]:
+        """All agents whom it concerns, in no order; at ``at`` some may be held by a freeze or a pause."""
 
-    def counts(self, rollout: Rollout) -> Counts:
+    def counts(self, rollout: Rollout, at: datetime) -> Counts:
         """The agents that should run its version now, by how far they are."""
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:

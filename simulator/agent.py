@@ -80,7 +80,6 @@ class SimulatedAgent:
         "_collector",
         "_complete",
         "_config_hash",
-        "received",
         "_running",
         "_sequence_num",
         "_settings_error",
@@ -94,6 +93,7 @@ class SimulatedAgent:
         "headers",
         "heartbeat_seconds",
         "instance_uid",
+        "received",
     )
 
     def __init__(

@@ -5,6 +5,7 @@ The words are those of the templates that other pages use.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext as _
 
+from agents.extensions import Mark
 from agents.models import Agent
 from agents.shown import pair_shown
 
@@ -37,9 +39,11 @@ def checkbox(agent: Agent) -> SafeString:
     )
 
 
-def pill(agent: Agent, reason: str | None = None) -> SafeString:
-    """The status: text, sign and colour; ``reason``: of an error."""
+def pill(agent: Agent, reason: str | None = None, marks: Sequence[Mark] = ()) -> SafeString:
+    """The status: text, sign and colour; ``reason``: of an error; ``marks``: of other apps."""
     drawn = _drawn("admin/pill.html", get_language(), ("status", agent.status.value))
+    for mark in marks:
+        drawn += format_html(' <span class="pill pill-mark" title="{}">{}</span>', mark.title, mark.word)
     if not reason:
         return drawn
     short = reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…"

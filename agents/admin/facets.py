@@ -281,6 +281,38 @@ class TransportFacet(Facet):
     words = dict(Transport.choices)
 
 
+class AmongFacet(Facet):
+    """Agents whose ``keys`` an app above this one keeps, or the others; without counts, for no column of agents says it."""
+
+    words = {"true": _("yes"), "false": _("no")}
+
+    def keys(self) -> QuerySet[Any]:
+        """The keys of the agents that are meant."""
+        raise NotImplementedError
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Without counts."""
+        return ({**row, "count": None} for row in super().choices(changelist))
+
+    def condition(self, value: str) -> Q:
+        """These agents, or the others."""
+        return Q(pk__in=self.keys()) if value == "true" else ~Q(pk__in=self.keys())
+
+
+_registered: list[type[Facet]] = []
+
+
+def register_facet(facet: type[Facet]) -> None:
+    """Offer a filter of an app above this one in the list; a second registration of the same parameter replaces the first."""
+    _registered[:] = [known for known in _registered if known.parameter_name != facet.parameter_name]
+    _registered.append(facet)
+
+
+def all_facets() -> tuple[type[Facet], ...]:
+    """The filters of this app, then those registered."""
+    return (*FACETS, *_registered)
+
+
 COUNTED: tuple[type[Facet], ...] = (
     StatusFacet,
     SyncFacet,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
+from agents import extensions
 from agents.admin import bulk_actions, cells, error_groups, facets, typed_count
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
@@ -92,8 +93,9 @@ class FleetList(PortalChangeList):
             return
         self.result_list = list(self.result_list)
         reasons = error_groups.reasons_of(self.result_list)
+        marks = extensions.marks_of([agent.pk for agent in self.result_list])
         for agent in self.result_list:
-            agent.reason = reasons.get(agent.pk)
+            agent.reason, agent.marks = reasons.get(agent.pk), marks.get(agent.pk, ())
         if request.GET.get("status") == Status.ERROR.value:
             self.errors = error_groups.errors_among(self.queryset)
 
@@ -122,7 +124,6 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     form = AgentForm
     list_display = ["title", "pill", "service", "os_type", "running", "seen", "chips"]
-    list_filter: ClassVar[tuple[type[admin.ListFilter], ...]] = facets.FACETS
     list_per_page = 50
     show_full_result_count = False
     # `facets` counts by itself.
@@ -140,6 +141,11 @@ class AgentAdmin(WindowPaging, AgentPages):
         js = [script for script in inherited._js if script != _DJANGO_SELECTION]  # type: ignore[attr-defined]  # noqa: SLF001  it has no other entry point
         own: list[Any] = [forms.Script(f"portal/{name}.js", type="module") for name in ("agent", "selection")]
         return forms.Media(css=inherited._css, js=[*js, *own])  # type: ignore[attr-defined]  # noqa: SLF001
+
+    @property
+    def list_filter(self) -> tuple[type[admin.ListFilter], ...]:  # type: ignore[override]  # the base has a plain attribute
+        """Those of other apps too."""
+        return facets.all_facets()
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """Viewers get no field that only a form has."""
@@ -271,8 +277,8 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     @admin.display(description=_("status"))
     def pill(self, agent: Agent) -> SafeString:
-        """Text, sign and colour; of an error also why."""
-        return cells.pill(agent, getattr(agent, "reason", None))
+        """Text, sign and colour; of an error also why; and what other apps have to say."""
+        return cells.pill(agent, getattr(agent, "reason", None), getattr(agent, "marks", ()))
 
     @admin.display(description=_("service"), ordering="version")
     def service(self, agent: Agent) -> SafeString:

@@ -153,6 +153,7 @@ class AgentPages(PortalAdmin):
             "message_form": MessageForm(capabilities=custom) if custom and changes else None,
             "commands": agent.commands.order_by("-id")[:_COMMANDS],
             "connections": [(row, reason_words(row.reason)) for row in agent.connections.all()[:_CONNECTIONS]],
+            "heading": extensions.heading_of(request, agent),
             "panels": [
                 {
                     "name": panel.name,

@@ -18,6 +18,7 @@ from agents.replies import SERVER_CAPABILITIES, Reply, ServerCapabilities
 from agents.reply_parts import Part
 
 if TYPE_CHECKING:
+    from agents.models import AgentQuerySet
     from agents.services.batch import Batch, BatchAgent
 
 # Agents that one look for missed changes takes from one kind of offer.
@@ -78,6 +79,14 @@ class Offer(ABC):
         """
         return ()
 
+    @classmethod
+    def pending_among(cls, agents: AgentQuerySet) -> Iterable[UUID]:
+        """Of these the connected agents for whom something has not gone out, whenever it came up.
+
+        Asked when what held it back is over.
+        """
+        return ()
+
 
 _registered: list[type[Offer]] = []
 
@@ -96,6 +105,11 @@ def registered_offers() -> tuple[type[Offer], ...]:
 def pending_since(at: datetime) -> list[UUID]:
     """Connected agents for whom any kind of offer has something pending since ``at``."""
     return [uid for kind in _registered for uid in kind.pending_since(at)]
+
+
+def pending_among(agents: AgentQuerySet) -> set[UUID]:
+    """Of these the connected agents for whom any kind of offer has something pending."""
+    return {uid for kind in _registered for uid in kind.pending_among(agents)}
 
 
 def server_capabilities() -> int:

@@ -7,7 +7,8 @@ time: what is deleted is selected under lock in the same transaction.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
@@ -53,13 +54,34 @@ class PrunedKind(StrEnum):
     DOCUMENTS = "documents"
 
 
+@dataclass(frozen=True, slots=True)
+class RegisteredKind:
+    """What another app has pruned, by its word; ``overdue`` says which rows are, to which nothing else may refer."""
+
+    value: str
+    overdue: Callable[[datetime], QuerySet[Any]]
+
+
+_registered: dict[str, RegisteredKind] = {}
+
+
+def register_pruned_kind(kind: RegisteredKind) -> None:
+    """Have it pruned with the rest; a second registration of the same word replaces the first. In ``AppConfig.ready``."""
+    _registered[kind.value] = kind
+
+
+def pruned_kinds() -> tuple[PrunedKind | RegisteredKind, ...]:
+    """All that is pruned, in this order."""
+    return (*PrunedKind, *_registered.values())
+
+
 def is_clock_behind(at: datetime) -> bool:
     """True when the event that was written last is ahead of ``at``: either clock is wrong, that of then or that of now."""
     written_last: datetime | None = AgentEvent.objects.order_by("-pk").values_list("at", flat=True).first()
     return is_ahead(written_last, at)
 
 
-def prune(kind: PrunedKind, *, at: datetime) -> Iterator[int]:
+def prune(kind: PrunedKind | RegisteredKind, *, at: datetime) -> Iterator[int]:
     """Delete all that is overdue at ``at``, one small transaction a step; each step yields how many rows it deleted.
 
     Whoever steps pauses for `PAUSE_SECONDS` between two steps.
@@ -70,7 +92,7 @@ def prune(kind: PrunedKind, *, at: datetime) -> Iterator[int]:
             yield deleted
 
 
-def count_overdue(kind: PrunedKind, *, at: datetime) -> int:
+def count_overdue(kind: PrunedKind | RegisteredKind, *, at: datetime) -> int:
     """How many rows `prune` would delete now."""
     return sum(rows.count() for rows in _parts(kind, at))
 
@@ -78,25 +100,27 @@ def count_overdue(kind: PrunedKind, *, at: datetime) -> int:
 # --- What is overdue -------------------------------------------------------------------------------------------------
 
 
-def _parts(kind: PrunedKind, at: datetime) -> Iterator[QuerySet[Any]]:
+def _parts(kind: PrunedKind | RegisteredKind, at: datetime) -> Iterator[QuerySet[Any]]:
     """What is overdue, each row once."""
     match kind:
+        case RegisteredKind():
+            yield kind.overdue(at)
         case PrunedKind.EVENTS:
-            limit = _before(at, settings.OPAMP_KEEP_EVENTS_DAYS)
+            limit = before_days(at, settings.OPAMP_KEEP_EVENTS_DAYS)
             # A line is as old as what was folded into it last.
             yield AgentEvent.objects.filter(Q(last_at=None) | Q(last_at__lt=limit), at__lt=limit)
             recent = AgentEvent.objects.filter(Q(at__gte=limit) | Q(last_at__gte=limit))
             yield from _surplus(recent, AgentEvent.objects.filter(at__gte=max(limit, at - _BUSY_DAY)))
         case PrunedKind.CONNECTIONS:
-            limit = _before(at, settings.OPAMP_KEEP_CONNECTIONS_DAYS)
+            limit = before_days(at, settings.OPAMP_KEEP_CONNECTIONS_DAYS)
             yield ConnectionRecord.objects.filter(disconnected_at__lt=limit)
             ended = ConnectionRecord.objects.filter(disconnected_at__gte=limit)
             yield from _surplus(ended, ended.filter(disconnected_at__gte=at - _BUSY_DAY))
         case PrunedKind.COMMANDS:
             finished = AgentCommand.objects.exclude(outcome=AgentCommand.Outcome.PENDING)
-            yield finished.filter(requested_at__lt=_before(at, settings.OPAMP_KEEP_EVENTS_DAYS))
+            yield finished.filter(requested_at__lt=before_days(at, settings.OPAMP_KEEP_EVENTS_DAYS))
         case PrunedKind.AGENTS:
-            limit = _before(at, settings.OPAMP_FORGET_AGENTS_DAYS)
+            limit = before_days(at, settings.OPAMP_FORGET_AGENTS_DAYS)
             # A silent WebSocket agent was last heard long before it left.
             gone = Q(disconnected_at__lt=limit) | Q(disconnected_at=None)
             # Those that are shut out stay known, or they would come back as new ones.
@@ -108,7 +132,7 @@ def _parts(kind: PrunedKind, at: datetime) -> Iterator[QuerySet[Any]]:
             yield ReportedDocument.objects.filter(~Exists(used), stored_at__lt=at - DOCUMENT_GRACE)
 
 
-def _before(at: datetime, days: int) -> datetime:
+def before_days(at: datetime, days: int) -> datetime:
     """The moment before which things are too old; for 0 days, which means for ever, one before all of them."""
     return at - timedelta(days=days or 36_500)
 
@@ -127,7 +151,7 @@ def _surplus(rows: QuerySet[Any], lately: QuerySet[Any]) -> Iterator[QuerySet[An
 # --- Deleting ----------------------------------------------------------------------------------------------------------
 
 
-def _delete_batch(kind: PrunedKind, rows: QuerySet[Any]) -> int:
+def _delete_batch(kind: PrunedKind | RegisteredKind, rows: QuerySet[Any]) -> int:
     """Delete some of ``rows`` in one transaction; the condition is asked again under the locks."""
     try:
         with transaction.atomic(durable=True):

@@ -25,7 +25,7 @@ from configurations.panels import RETRY_RIGHTS
 from configurations.previewing import Preview, preview, reach
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
-from configurations.services.edit_errors import StaleEdition, UnknownRevision
+from configurations.services.edit_errors import StaleEdition, StillPinned, UnknownRevision
 from configurations.services.publishing import BasedOn
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -101,7 +101,8 @@ class ConfirmedEdits(PortalAdmin):
         def act(based_on: BasedOn, *, force: bool) -> None:
             by, at = cast("User", request.user), clock.now()
             publishing.delete_configuration(row.name, by=by, at=at, based_on=based_on)
-            self.message_user(request, _("%(name)s is deleted.") % {"name": row}, messages.SUCCESS)
+            said = _("%(name)s is deleted; for a while it can be restored from the deleted configurations.")
+            self.message_user(request, said % {"name": row}, messages.SUCCESS)
 
         draft = dataclasses.replace(draft_of(row), enabled=False)
         title = _("Delete %(name)s with all its revisions?") % {"name": row}
@@ -142,6 +143,8 @@ class ConfirmedEdits(PortalAdmin):
                     act(BasedOn(editions=(whole_number(request.POST.get("expected_edition", "")),)), force=force)
                 except StaleEdition:
                     refusal = gettext("Somebody published another revision meanwhile: look again.")
+                except StillPinned as error:
+                    refusal = in_readers_language(error)
                 else:
                     page = reverse("admin:configurations_configuration_change", args=[row.pk])
                     return redirect(after or f"{page}#progress")

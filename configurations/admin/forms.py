@@ -16,12 +16,15 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from agents.admin import typed_count
 from agents.remote_config import RemoteConfig
-from agents.selectors import InvalidSelector, Selector, parse_selector
+from agents.selectors import InvalidSelector, Operator, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
-from configurations.models import Configuration
+from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import Preview, preview
+from configurations.services.draft_errors import StaleDraft, configuration_deleted
+from configurations.services.draft_saving import draft_in, savable
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.publishing import Effect, ReleasePlan, default_policy, effect_of
+from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message
 from foundation.nesting import MAX_DEPTH, NestedTooDeep, check_json, check_yaml
@@ -29,6 +32,9 @@ from rollouts.admin.forms import AT_ONCE, ReleaseForm
 
 _MAX_SELECTOR = 65_536
 EDIT, PUBLISH, ADD_FILE = "edit", "publish", "add_file"
+# Save what was typed: as a draft or in the one that is open, over what somebody else saved in it, or as another one.
+SAVE_DRAFT, SAVE_OVER, SAVE_OTHER = "save_draft", "save_draft_over", "save_draft_other"
+DRAFT_STAGES = frozenset({SAVE_DRAFT, SAVE_OVER, SAVE_OTHER})
 
 
 class SelectorFormField(forms.CharField):
@@ -101,6 +107,8 @@ def new_files(draft: Draft, current_hash: str) -> bool:
 class ConfigurationForm(forms.ModelForm[Configuration]):
     """The draft, in three stages: sent first it only asks for confirmation, ``edit`` comes back from there, ``publish`` saves.
 
+    `DRAFT_STAGES` keep it as a saved draft instead. ``saved`` is the one that is open in the form.
+
     After validation ``found`` is what publishing would do, ``changing`` the number of agents for whom something changes.
     """
 
@@ -121,8 +129,9 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
     )
     expected_revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
     expected_edition = forms.IntegerField(required=False, widget=forms.HiddenInput)
-    # Who fills it in; each request has a class of its own.
+    # Who fills it in, and which saved draft; each request has a class of its own.
     editor: User | None = None
+    saved: ConfigurationDraft | None = None
 
     class Meta:
         model = Configuration
@@ -141,14 +150,17 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             data = data.copy()
             data["expected_revision"] = data.get("rebase", "")
             data["expected_edition"] = data.get("present_edition", "")
+        if self.saved is not None:
+            kwargs["initial"] = {**(kwargs.get("initial") or {}), **_as_saved(self.saved)}
         super().__init__(data, *args, **kwargs)
         self.stage = "" if data is None else data.get("stage", "")
-        self.base = draft_of(self.instance).edited_by(self.editor) if self.instance.pk else Draft()
         self.release = ReleaseForm(data, default=default_policy(self.instance))
+        present = draft_of(self.instance) if self.instance.pk else Draft()
+        self.base = (present if self.saved is None else draft_in(self.saved)).edited_by(self.editor)
         self.file_forms = FileForms(data, self.base, more=self.stage == ADD_FILE)
         if self.instance.pk and "expected_revision" in self.fields:
-            present = self.instance.current
-            self.fields["expected_revision"].initial = present.number if present else 0
+            current = self.instance.current
+            self.fields["expected_revision"].initial = current.number if current else 0
             self.fields["expected_edition"].initial = self.instance.edition
         self.found: Preview | None = None
         self.changing = 0
@@ -157,6 +169,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         self.present_edition = 0
         self.refusal: str | None = None
         self.can_be_forced = False
+        self.draft_edition = self._draft_edition()
+        self.draft_overtaken = False
 
     def is_valid(self) -> bool:
         """Only a confirmed form is saved; a complete one that is not gets its confirmation page."""
@@ -216,13 +230,16 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         if self.errors or self.stage == ADD_FILE:
             return values
         name = self.instance.name if self.instance.pk else None
+        present = draft_of(self.instance) if name else None
         draft = self.base
+        self._refuse_overtaken()
         try:
             draft = self._typed()
             draft = draft.restored()
-            self.found = preview(
-                draft, name=name, present=self.base if name else None, force=values.get("force", False)
-            )
+            if self.stage in DRAFT_STAGES:
+                savable(draft, present=present)
+                return values
+            self.found = preview(draft, name=name, present=present, force=values.get("force", False))
         except InvalidConfiguration as error:
             self._tell(error, draft)
             return values
@@ -232,6 +249,25 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         if row is not None:
             self._refuse_stale(row, values)
         return values
+
+    def _draft_edition(self) -> int | None:
+        """Of the saved draft that is open: the edition that this form was filled in over."""
+        if self.saved is None:
+            return None
+        field = "present_draft_edition" if self.stage == SAVE_OVER else "draft_edition"
+        posted = self.data.get(field, "") if self.is_bound else ""
+        return whole_number(posted) if posted else self.saved.edition
+
+    def _refuse_overtaken(self) -> None:
+        """Say who saved the open draft since, or that its configuration is gone."""
+        if self.saved is None or self.stage == SAVE_OTHER:
+            return
+        if self.draft_edition != self.saved.edition:
+            self.draft_overtaken = True
+            said: DomainError = StaleDraft(by=self.saved.saved_by_name, at=self.saved.updated_at)
+            self.add_error(None, in_readers_language(said))
+        elif self.saved.is_of_deleted and self.stage not in DRAFT_STAGES:
+            self.add_error(None, in_readers_language(configuration_deleted(self.saved.name)))
 
     def _tell(self, error: InvalidConfiguration, draft: Draft) -> None:
         self.can_be_forced = error.can_be_forced
@@ -264,6 +300,13 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         self.add_error(None, said)
 
 
+def _as_saved(saved: ConfigurationDraft) -> dict[str, Any]:
+    """What the form shows of a saved draft, beside its files."""
+    columns = {key: value for key, value in saved.state.items() if key != "files"}
+    base = {"expected_revision": saved.base_revision, "expected_edition": saved.base_edition}
+    return {**columns, **base, "name": saved.name, "note": saved.note}
+
+
 def selector_of(text: str, *, match_all: bool) -> Selector:
     """The selector that was typed. Raises `InvalidSelector`."""
     return parse_selector(read_selector(text.strip()) if text.strip() else {}, match_all=match_all)
@@ -275,3 +318,24 @@ def whole_number(text: str) -> int:
         return max(min(int(text), 2**31 - 1), -(2**31))
     except ValueError:
         return 0
+
+
+OPERATOR_WORDS = {
+    Operator.IN: _("is one of"),
+    Operator.NOT_IN: _("is none of"),
+    Operator.EXISTS: _("exists"),
+    Operator.DOES_NOT_EXIST: _("does not exist"),
+    Operator.GT: _("is a later version than"),
+    Operator.LT: _("is an earlier version than"),
+}
+
+
+def rows_typed(form: ConfigurationForm) -> list[dict[str, Any]] | None:
+    """The clauses of what the form shows; ``None`` when that is no selector, so that it stays raw text."""
+    if "selector" not in form.fields:
+        return None
+    shown = form["selector"].value()
+    try:
+        return selector_rows(selector_of(shown if isinstance(shown, str) else json.dumps(shown), match_all=False))
+    except InvalidSelector:
+        return None

@@ -15,8 +15,9 @@ from agents.selectors import InvalidSelector
 from configurations.admin.file_forms import FileForms
 from configurations.admin.forms import new_files, selector_of, selector_rows, whole_number
 from configurations.checks import Finding
-from configurations.models import Configuration
+from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import reach
+from configurations.services.draft_saving import draft_in
 from configurations.services.drafts import Draft, InvalidConfiguration, blocking, checked, draft_of
 from foundation.languages import in_readers_language
 
@@ -64,7 +65,8 @@ class LivePreviews(PortalAdmin):
     def live_problems(self, request: HttpRequest) -> HttpResponse:
         """What is wrong with the typed text, with places; and whether it differs from what agents have."""
         row = self._edited(request)
-        base = draft_of(row).edited_by(cast("User", request.user)) if row else Draft()
+        present = draft_of(row) if row else None
+        base = (self._saved_base(request) or present or Draft()).edited_by(cast("User", request.user))
         files = FileForms(request.POST, base)
         findings: list[Finding] = []
         others: list[str] = []
@@ -76,7 +78,7 @@ class LivePreviews(PortalAdmin):
                 draft = dataclasses.replace(files.drafted(base), selector={})
                 draft = draft.restored()
                 force = "force" in request.POST
-                findings = checked(draft, present=base if row else None, force=force).findings
+                findings = checked(draft, present=present, force=force).findings
             except InvalidConfiguration as error:
                 findings = error.findings
                 told = {str(blocking(item)) for item in findings}
@@ -103,6 +105,12 @@ class LivePreviews(PortalAdmin):
                 "new_files": current is None or new_files(draft, current.hash),
             }
         )
+
+    def _saved_base(self, request: HttpRequest) -> Draft | None:
+        """What the saved draft says that is open in the form, if one is."""
+        key = whole_number(request.POST.get("draft", ""))
+        saved = ConfigurationDraft.objects.filter(pk=key).first() if key else None
+        return None if saved is None else draft_in(saved)
 
     def _edited(self, request: HttpRequest) -> Configuration | None:
         """The configuration the form is about, ``None`` for a new one; only for those who may edit it."""

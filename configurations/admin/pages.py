@@ -24,24 +24,35 @@ from accounts.base_admin import PortalChangeList
 from accounts.models import User
 from agents.admin import facets, typed_count
 from agents.models import Agent
-from agents.selectors import InvalidSelector, Operator
+from agents.selectors import Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
 from configurations.admin import confirmation_page
+from configurations.admin.draft_pages import DraftPages, draft_pill
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
     ADD_FILE,
+    DRAFT_STAGES,
     EDIT,
+    OPERATOR_WORDS,
     ConfigurationForm,
-    selector_of,
-    selector_rows,
+    rows_typed,
 )
 from configurations.admin.live import LivePreviews
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, ConfigurationQuerySet, Revision
+from configurations.models import (
+    RELEASE_SUBJECT,
+    Assignment,
+    Configuration,
+    ConfigurationQuerySet,
+    Revision,
+    drafts_of_each,
+)
 from configurations.outcome import AssignmentStatus
+from configurations.pins_shown import pins_to
 from configurations.services import publishing
+from configurations.services.draft_errors import DraftOutdated, StaleDraft
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.edit_errors import StaleEdition, StaleRevision
 from configurations.services.publishing import BasedOn
@@ -61,8 +72,9 @@ class ConfigurationList(PortalChangeList):
     """The list, which alone counts agents of every row."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Configuration]:
-        """With how far the agents are."""
-        return cast("ConfigurationQuerySet", super().get_queryset(request, exclude_parameters)).with_outcomes()
+        """With how far the agents are, and how many drafts there are."""
+        rows = cast("ConfigurationQuerySet", super().get_queryset(request, exclude_parameters)).with_outcomes()
+        return rows.annotate(draft_count=drafts_of_each())
 
     def get_results(self, request: HttpRequest) -> None:
         """With how many of the outcomes are those of agents that are not connected."""
@@ -71,7 +83,7 @@ class ConfigurationList(PortalChangeList):
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
+class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles):
     """What agents should run."""
 
     form = ConfigurationForm
@@ -119,8 +131,8 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
     def title(self, row: Configuration) -> SafeString:
         """Display name over name."""
         if row.display_name and row.display_name != row.name:
-            return format_html('{}<br><span class="quiet">{}</span>', row.display_name, row.name)
-        return format_html("{}", row.name)
+            return format_html('{}{}<br><span class="quiet">{}</span>', row.display_name, draft_pill(row), row.name)
+        return format_html("{}{}", row.name, draft_pill(row))
 
     @admin.display(description=_("enabled"), ordering="enabled")
     def state(self, row: Configuration) -> SafeString:
@@ -178,9 +190,13 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Should somebody publish between the form's checks and the saving, the checks run again and say so."""
+        if request.method == "POST" and request.POST.get("stage") in DRAFT_STAGES:
+            saved = self.save_typed(request, object_id)
+            if saved is not None:
+                return saved
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
-        except (StaleRevision, StaleEdition, InvalidConfiguration, RolloutRunning):
+        except (StaleRevision, StaleEdition, StaleDraft, DraftOutdated, InvalidConfiguration, RolloutRunning):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def render_change_form(
@@ -205,7 +221,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
                 {"row": row, **_assignments_shown(request, row)},
             )
         # A rollout that stands in the way is said on the confirmation page, where it can be ended.
-        asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE)
+        asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE, *DRAFT_STAGES)
         if asked and not form.errors and form.found is not None:
             return self.confirmation(request, form, row)
         context |= self._editor_context(request, form, row)
@@ -214,9 +230,10 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
     def get_form(
         self, request: HttpRequest, obj: Configuration | None = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm[Configuration]]:
-        """A form that knows who fills it in."""
+        """A form that knows who fills it in, and which saved draft."""
         form = super().get_form(request, obj, change, **kwargs)
-        cast("type[ConfigurationForm]", form).editor = cast("User", request.user)
+        own = cast("type[ConfigurationForm]", form)
+        own.editor, own.saved = cast("User", request.user), self.open_draft(request)
         return form
 
     def _editor_context(
@@ -231,13 +248,14 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
             "editable": self.may_edit(request, row),
             "row": row,
             "label_keys": sorted(keys),
-            "operators": [(item.value, _OPERATOR_WORDS[item]) for item in Operator],
-            "rows_json": json.dumps(_rows_typed(form)),
+            "operators": [(item.value, OPERATOR_WORDS[item]) for item in Operator],
+            "rows_json": json.dumps(rows_typed(form)),
             "stale": form.stale,
             "files": form.file_forms,
             "check_now": row is not None or form.is_bound,
             "main_name": _("main file"),
             "example": collector_example() if row is None else "",
+            **self.drafts_shown(request, form, row),
         }
         if row is None:
             return context
@@ -293,7 +311,9 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
             "plan": filled.plan(),
         }
         draft = filled.draft()
-        if change:
+        if filled.saved is not None:
+            saved, findings = self.publish_typed(filled, obj.name, draft, **options)
+        elif change:
             edition = values.get("expected_edition")
             based_on = BasedOn(values.get("expected_revision"), None if edition is None else (edition,))
             saved, findings = publishing.update_configuration(obj.name, draft, based_on=based_on, **options)
@@ -334,6 +354,7 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
         return [
             path("reach/", wrapped(require_POST(self.live_reach)), name="configuration_reach"),
             path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
+            *self.draft_urls(),
             path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
             path("<int:pk>/switch/", wrapped(self.switch), name="configuration_switch"),
             path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="configuration_secrets"),
@@ -341,27 +362,6 @@ class ConfigurationAdmin(LivePreviews, ConfirmedEdits, RevealedFiles):
             path("retry/<int:agent_id>/", wrapped(require_POST(self.retry)), name="configuration_retry"),
             *super().get_urls(),
         ]
-
-
-_OPERATOR_WORDS = {
-    Operator.IN: _("is one of"),
-    Operator.NOT_IN: _("is none of"),
-    Operator.EXISTS: _("exists"),
-    Operator.DOES_NOT_EXIST: _("does not exist"),
-    Operator.GT: _("is a later version than"),
-    Operator.LT: _("is an earlier version than"),
-}
-
-
-def _rows_typed(form: ConfigurationForm) -> list[dict[str, Any]] | None:
-    """The clauses of what the form shows; ``None`` when that is no selector, so that it stays raw text."""
-    if "selector" not in form.fields:
-        return None
-    shown = form["selector"].value()
-    try:
-        return selector_rows(selector_of(shown if isinstance(shown, str) else json.dumps(shown), match_all=False))
-    except InvalidSelector:
-        return None
 
 
 def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
@@ -378,6 +378,7 @@ def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, An
     return {
         "rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
         "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
+        "pins": pins_to(row) if request.user.has_perm("agents.view_agent") else [],
         "most_agents": _AGENTS,
     }
 

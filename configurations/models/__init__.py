@@ -1,5 +1,7 @@
 """The rows of this app, one file for each idea."""
 
+from configurations.models.deleted_configurations import DeletedConfiguration, DeletedConfigurationQuerySet
+from configurations.models.pins import Pin, PinQuerySet, pinned_elsewhere, pinned_keys
 from configurations.models.revisions import (
     NAME_PATTERN,
     RELEASE_SUBJECT,
@@ -12,16 +14,34 @@ from configurations.models.revisions import (
     files_from_json,
     files_to_json,
 )
+from configurations.models.saved_drafts import (
+    ConfigurationDraft,
+    ConfigurationDraftQuerySet,
+    drafts_of_each,
+    findings_from_json,
+    findings_to_json,
+)
 
 __all__ = [
     "NAME_PATTERN",
     "RELEASE_SUBJECT",
     "Assignment",
     "Configuration",
+    "ConfigurationDraft",
+    "ConfigurationDraftQuerySet",
     "ConfigurationQuerySet",
+    "DeletedConfiguration",
+    "DeletedConfigurationQuerySet",
+    "Pin",
+    "PinQuerySet",
     "Revision",
     "RevisionQuerySet",
     "TargetingGeneration",
+    "drafts_of_each",
     "files_from_json",
     "files_to_json",
+    "findings_from_json",
+    "findings_to_json",
+    "pinned_elsewhere",
+    "pinned_keys",
 ]

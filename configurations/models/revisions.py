@@ -223,6 +223,7 @@ class Assignment(models.Model):
         """Why this revision."""
 
         SELECTOR = "selector", _("Its labels match the selector")
+        PINNED = "pinned", _("It is pinned to it")
         NONE = "none", _("No configuration matches")
 
     class Status(models.TextChoices):

@@ -23,13 +23,19 @@ NEVER_OFFERED: Mapping[str, Any] = {"offered_hash": "", "offered_lease": "", "of
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an agent may be assigned to: one revision of one configuration."""
+    """What an agent may be assigned to: one revision of one configuration; ``pinned``: by a person, whatever selectors say."""
 
     configuration_id: int
     name: str
     revision_id: int
     number: int
     hash: str
+    pinned: bool = False
+
+    @property
+    def reason(self) -> Assignment.Reason:
+        """Why the agent should run it."""
+        return Assignment.Reason.PINNED if self.pinned else Assignment.Reason.SELECTOR
 
 
 @dataclass(slots=True)
@@ -50,12 +56,14 @@ class AssignedAgent:
         if assignment.revision_id == (target.revision_id if target else None) and agent.configuration_name == (
             target.name if target else ""
         ):
+            if target is not None:
+                self.work.change(assignment, "reason", target.reason)
             return None
         former_hash, former_name, failure = agent.configuration_hash, agent.configuration_name, self.failure
         values: dict[str, Any] = {
             "configuration_id": target.configuration_id if target else None,
             "revision_id": target.revision_id if target else None,
-            "reason": Assignment.Reason.SELECTOR if target else Assignment.Reason.NONE,
+            "reason": target.reason if target else Assignment.Reason.NONE,
             "assigned_at": self.work.at,
         }
         if not target or target.hash != former_hash:

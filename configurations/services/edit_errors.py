@@ -63,3 +63,22 @@ class AlreadyReleased(DomainError):
     """A revision is released once; what it says can be released again as a new revision."""
 
     category = Category.CONFLICT
+
+
+class StillPinned(DomainError):
+    """Agents are pinned to what was to be deleted."""
+
+    category = Category.CONFLICT
+
+
+class PinRefused(DomainError):
+    """No agent can be pinned to this; the text says why."""
+
+    category = Category.CONFLICT
+
+
+class UnknownConfiguration(DomainError):
+    """There is no configuration of the name that was given."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(Message("no-such-configuration", "There is no configuration named {name}.", name=repr(name)))

@@ -21,6 +21,8 @@ from configurations.checks import Finding, line_problem
 from configurations.models import RELEASE_SUBJECT, Configuration, Revision, files_from_json, files_to_json
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from configurations.services.keeping_deleted import keep_deleted
+from configurations.services.pinning import require_unpinned
 from configurations.services.releasing import TARGETING_COLUMNS, release
 from configurations.services.targeting import (
     bump_generation,
@@ -251,17 +253,19 @@ def roll_back(
 
 @transaction.atomic
 def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: BasedOn = ANYTHING) -> int:
-    """Delete a configuration with its revisions; returns how many agents that concerned.
+    """Delete a configuration with its revisions, the newest of which are kept apart; returns how many agents that concerned.
 
     They get what matches them next, or keep what they run and show "unassigned".
-    Raises `Configuration.DoesNotExist`, `StaleRevision`, `StaleEdition`.
+    Raises `Configuration.DoesNotExist`, `StaleRevision`, `StaleEdition`, `StillPinned`.
     """
     hold_targeting(exclusive=True)
     configuration = _locked(name, based_on)
+    require_unpinned(configuration)
     concerned = lock_agents_of(configuration)
     accounts.record(
         by=by, verb="configuration.delete", target=configuration, name=name, data={"agents": len(concerned)}
     )
+    keep_deleted(configuration, by=by, at=at)
     require_none(RELEASE_SUBJECT, configuration.pk, replace=True, by=by, at=at)
     Release.objects.of(RELEASE_SUBJECT, configuration.pk).end(at)
     Configuration.objects.filter(pk=configuration.pk).update(current=None)

@@ -13,7 +13,7 @@ from accounts.models import User
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
-from configurations.models import RELEASE_SUBJECT, Assignment, Revision
+from configurations.models import RELEASE_SUBJECT, Assignment, Revision, pinned_keys
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import NEVER_OFFERED
 from configurations.services.edit_errors import AlreadyReleased
@@ -82,7 +82,8 @@ def retarget(revision: Revision, at: datetime, *, to: Audience = EVERYONE, forme
 
 
 def concerned_by(revision: Revision) -> list[QuerySet[Agent]]:
-    """Sets of agents, which may overlap: those that run the configuration, and those that it may win now or could before.
+    """Sets of agents, which may overlap: those that run the configuration or are pinned to it, and those that it may win now or
+    could before.
 
     Before is what its other releases in force say: nobody else can be concerned.
     """
@@ -91,18 +92,19 @@ def concerned_by(revision: Revision) -> list[QuerySet[Agent]]:
     ]
     others = Revision.objects.released().filter(configuration=revision.configuration_id).exclude(pk=revision.pk)
     selectors = {each.parsed_selector() for each in (revision, *others) if each.enabled}
+    found.append(Agent.objects.filter(pin__configuration=revision.configuration_id).order_by())
     return found + [Agent.objects.filter(selector_condition(selector)).order_by() for selector in selectors]
 
 
 def _renew(revision: Revision, at: datetime) -> None:
     """New files for the agents that run this configuration already: set statements, whatever the size of the fleet.
 
-    Those for whom the general rule says something else than "pending" (they report this hash already, or cannot be
-    configured) are placed one by one.
+    Those for whom the general rule says something else than "pending" (they report this hash already, cannot be configured,
+    or are pinned, perhaps to another revision) are placed one by one.
     """
     everybody = lock_agents_of(revision.configuration)
     assigned = Agent.objects.filter(assignment__configuration=revision.configuration_id)
-    special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash)
+    special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash) | Q(pk__in=pinned_keys())
     capable = list(
         assigned.exclude(special)
         .annotate(accepts=_bit(AgentCapabilities.ACCEPTS_REMOTE_CONFIG))

@@ -15,13 +15,14 @@ from django.urls import reverse
 
 from accounts.models import User
 from agents.models import Agent
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision
+from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision, pinned_elsewhere
 from configurations.outcome import AssignmentStatus
 from configurations.services.releasing import TARGETING_COLUMNS, concerned_by, release, retarget
 from configurations.services.targeting import bump_generation, hold_targeting
 from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
+from rollouts.services.freezing import current_freezes, paused_keys
 from rollouts.subjects import Member, MemberState
 
 _WAITING = {AssignmentStatus.PENDING.value, AssignmentStatus.OFFERED.value, AssignmentStatus.APPLYING.value}
@@ -37,7 +38,7 @@ class ConfigurationSubject:
         """Targeting, as every edit holds it."""
         hold_targeting(exclusive=True)
 
-    def members(self, rollout: Rollout) -> Iterator[Member]:
+    def members(self, rollout: Rollout, at: datetime) -> Iterator[Member]:
         """Those that its selector matches and those that run the configuration now, with what became of them."""
         revision = Revision.objects.filter(pk=rollout.version_id).first()
         if revision is None:
@@ -50,11 +51,15 @@ class ConfigurationSubject:
             "assignment__error_message",
         )
         seen: set[int] = set()
+        paused = set(paused_keys())
         rows = (
             row
             for agents in concerned_by(revision)
-            for row in agents.values(*columns, *assigned).iterator(chunk_size=_CHUNK)
+            for row in agents.exclude(pinned_elsewhere(rollout.name))
+            .values(*columns, *assigned)
+            .iterator(chunk_size=_CHUNK)
         )
+        freezes = current_freezes()
         for row in rows:
             if row["pk"] in seen:
                 continue
@@ -63,8 +68,11 @@ class ConfigurationSubject:
             if row["assignment__revision_id"] == revision.pk:
                 state = _state(
                     row["assignment__status"], connected=row["connected"], healthy=row["healthy"],
-                    offered=row["assignment__offered_at"] is not None,
+                    offered=row["assignment__offered_at"] is not None, paused=row["pk"] in paused,
                 )  # fmt: skip
+            if state is MemberState.WAITING and row["assignment__status"] == AssignmentStatus.PENDING.value:
+                agent = Agent(pk=row["pk"], instance_uid=row["instance_uid"], labels=row["labels"])
+                state = MemberState.HELD if freezes.holding(agent, at) is not None else state
             yield Member(
                 agent_id=row["pk"],
                 instance_uid=row["instance_uid"],
@@ -76,28 +84,52 @@ class ConfigurationSubject:
                 error=row["assignment__error_message"] if state is MemberState.FAILED else "",
             )
 
-    def counts(self, rollout: Rollout) -> Counts:
+    def counts(self, rollout: Rollout, at: datetime) -> Counts:
         """In one statement, within the index on configuration and status."""
         rows = (
             Assignment.objects.filter(configuration=rollout.subject_id, revision=rollout.version_id)
             .order_by()
-            .values("status", connected=F("agent__connected"), healthy=F("agent__healthy"), never=Q(offered_at=None))
+            .values(
+                "status",
+                connected=F("agent__connected"),
+                healthy=F("agent__healthy"),
+                never=Q(offered_at=None),
+                paused=Q(agent__in=paused_keys()),
+            )
             .annotate(number=Count("*"))
         )
         found = dict.fromkeys(MemberState, 0)
         for row in rows:
-            state = _state(row["status"], connected=row["connected"], healthy=row["healthy"], offered=not row["never"])
+            state = _state(
+                row["status"], connected=row["connected"], healthy=row["healthy"], offered=not row["never"],
+                paused=row["paused"],
+            )  # fmt: skip
             found[state] += row["number"]
+        held = self._held(rollout, at) if found[MemberState.WAITING] else 0
         return Counts(
             applied=found[MemberState.APPLIED] + found[MemberState.UNHEALTHY],
             unhealthy=found[MemberState.UNHEALTHY],
             failed=found[MemberState.FAILED],
-            waiting=found[MemberState.WAITING],
+            waiting=found[MemberState.WAITING] - held,
             lost=found[MemberState.LOST],
             offline=found[MemberState.OFFLINE],
-            held=found[MemberState.HELD],
+            held=held,
             incapable=found[MemberState.INCAPABLE],
         )
+
+    def _held(self, rollout: Rollout, at: datetime) -> int:
+        """Of the agents that are about to be offered it, those that a freeze or a pause keeps it from."""
+        freezes = current_freezes()
+        if not freezes.several and not freezes.pauses:
+            return 0
+        waiting = Agent.objects.filter(
+            connected=True,
+            assignment__configuration=rollout.subject_id,
+            assignment__revision=rollout.version_id,
+            assignment__status=AssignmentStatus.PENDING.value,
+        )
+        rows = waiting.order_by().only("pk", "instance_uid", "labels")
+        return sum(freezes.holding(agent, at) is not None for agent in rows.iterator(chunk_size=_CHUNK))
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
         """As `releasing.release`."""
@@ -152,12 +184,14 @@ class ConfigurationSubject:
         return {"configuration": rollout.name, "revision": rollout.version_number}
 
 
-def _state(status: str, *, connected: bool, healthy: bool | None, offered: bool) -> MemberState:
+def _state(status: str, *, connected: bool, healthy: bool | None, offered: bool, paused: bool) -> MemberState:
     """How an agent stands to the revision that it should run."""
     if status == AssignmentStatus.INCAPABLE.value:
         return MemberState.INCAPABLE
     if status == AssignmentStatus.FAILED.value:
         return MemberState.FAILED
+    if paused and status == AssignmentStatus.PENDING.value:
+        return MemberState.HELD
     if not connected:
         return MemberState.LOST if offered or status == AssignmentStatus.APPLIED.value else MemberState.OFFLINE
     if status in _WAITING:

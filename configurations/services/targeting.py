@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ from django.db import connection
 from agents.models import Agent, AgentEvent
 from agents.selectors import Entry, Selector, SelectorIndex
 from agents.services.timeline import write_lines
-from configurations.models import Configuration, Revision, TargetingGeneration
+from configurations.models import Assignment, Configuration, Pin, Revision, TargetingGeneration
 from configurations.services.assigning import Target, assigned_agents
 from foundation.unit_of_work import UnitOfWork
 from rollouts.audiences import EVERYONE, Audience
@@ -35,20 +35,42 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """What one agent is pinned to: the ``fixed`` revision, or the newest of a configuration's ``releases`` for the agent."""
+
+    fixed: Target | None
+    releases: Sequence[Released] = ()
+
+    def target(self, instance_uid: UUID, labels: Mapping[str, str]) -> Target | None:
+        """The target; ``None`` while nothing enabled of the configuration is released to the agent."""
+        if self.fixed is not None:
+            return self.fixed
+        newest = next((each for each in self.releases if each.audience.includes(instance_uid, labels)), None)
+        return replace(newest.target, pinned=True) if newest is not None and newest.enabled else None
+
+
+@dataclass(frozen=True, slots=True)
 class Targeting:
     """All that is released, compiled, as of one generation.
 
     ``index`` and ``targets``, by key of the configuration, hold what is released to everyone; ``staged`` the releases of
-    each other configuration, newest first.
+    each other configuration, newest first. ``pins`` are by the agent's key, since uids change.
     """
 
     generation: UUID | None
     index: SelectorIndex
     targets: Mapping[int, Released]
     staged: Sequence[Sequence[Released]] = ()
+    pins: Mapping[int, Pinned] = field(default_factory=dict)
+
+    def target_of(self, agent: Agent) -> Target | None:
+        """What this agent is pinned to, else the `winner`."""
+        pinned = self.pins.get(agent.pk)
+        chosen = None if pinned is None else pinned.target(agent.instance_uid, agent.labels)
+        return chosen or self.winner(agent.instance_uid, agent.labels)
 
     def winner(self, instance_uid: UUID, labels: Mapping[str, str]) -> Target | None:
-        """The target for this agent: highest priority, then name. Of a configuration the newest release for it counts."""
+        """The target by selectors: highest priority, then name. Of a configuration the newest release for the agent counts."""
         entry = self.index.winner(labels)
         best = None if entry is None else self.targets[int(str(entry.key))]
         for releases in self.staged:
@@ -96,7 +118,16 @@ def current_targeting() -> Targeting:
 def names_for(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> list[str]:
     """The names of what agents with these uids and labels should run, ``""`` for nothing."""
     targeting = current_targeting()
-    return [target.name if (target := targeting.winner(*each)) else "" for each in agents]
+    # Labels place pinned agents nowhere else.
+    held = _names_of_pinned([uid for uid, _labels in agents]) if targeting.pins else {}
+    return [held.get(each[0]) or (target.name if (target := targeting.winner(*each)) else "") for each in agents]
+
+
+def _names_of_pinned(uids: Sequence[UUID]) -> dict[UUID, str]:
+    """What those of these agents run that run what they are pinned to."""
+    rows = Agent.objects.filter(assignment__reason=Assignment.Reason.PINNED)
+    names = dict(rows.values_list("instance_uid", "configuration_name"))
+    return {uid: names[uid] for uid in uids if uid in names}
 
 
 def fresh_targeting() -> Targeting:
@@ -108,15 +139,29 @@ def _build(generation: UUID | None) -> Targeting:
     entries: list[Entry] = []
     targets: dict[int, Released] = {}
     staged: list[list[Released]] = []
+    pins = list(Pin.objects.select_related("configuration", "revision").defer("revision__files"))
+    followed: dict[int, list[Released]] = {pin.configuration_id: [] for pin in pins if pin.revision_id is None}
     for key, revisions in groupby(Revision.objects.released(), lambda revision: revision.configuration_id):
         releases = [_released(revision) for revision in revisions]
         newest = releases[0]
+        if key in followed:
+            followed[key] = releases
         if newest.audience != EVERYONE:
             staged.append(releases)
         elif newest.enabled:
             entries.append(Entry(key, newest.target.name, newest.priority, newest.selector))
             targets[key] = newest
-    return Targeting(generation, SelectorIndex.build(entries), targets, staged)
+    pinned = {
+        pin.agent_id: Pinned(_fixed(pin.configuration, pin.revision))
+        if pin.revision is not None
+        else Pinned(None, followed[pin.configuration_id])
+        for pin in pins
+    }
+    return Targeting(generation, SelectorIndex.build(entries), targets, staged, pinned)
+
+
+def _fixed(configuration: Configuration, revision: Revision) -> Target:
+    return Target(configuration.pk, configuration.name, revision.pk, revision.number, revision.hash, pinned=True)
 
 
 def _released(revision: Revision) -> Released:
@@ -163,7 +208,7 @@ def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> lis
         work = UnitOfWork(at)
         events: list[AgentEvent] = []
         for assigned in assigned_agents(agents, work):
-            event = assigned.assign(targeting.winner(assigned.agent.instance_uid, assigned.agent.labels))
+            event = assigned.assign(targeting.target_of(assigned.agent))
             if event is not None:
                 events.append(event)
                 moved.append(assigned.agent.instance_uid)

@@ -9,9 +9,13 @@ from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_compare import CompareView
+from configurations.api_deleted import DeletedConfigurationViewSet
+from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
+from configurations.api_pins import PinView, UnpinView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
 from rollouts.api import RolloutViewSet
+from rollouts.api_freezes import FreezeViewSet, PauseView, ResumeView
 
 
 class SlashOrNot(SimpleRouter):
@@ -25,7 +29,11 @@ class SlashOrNot(SimpleRouter):
 router = SlashOrNot()
 router.register("agents", AgentViewSet)
 router.register("configurations", ConfigurationViewSet)
+router.register(r"configurations/(?P<name>[^/]+)/drafts", ConfigurationDraftViewSet, basename="configuration-draft")
+router.register("drafts", DraftViewSet, basename="draft")
+router.register("deleted-configurations", DeletedConfigurationViewSet, basename="deleted-configuration")
 router.register("rollouts", RolloutViewSet)
+router.register("freezes", FreezeViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 
@@ -35,6 +43,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/?$", DesiredView.as_view(), name="agent-configuration"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/retry/?$", RetryView.as_view(), name="agent-retry"),
     re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/pause/?$", PauseView.as_view(), name="agent-pause"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/resume/?$", ResumeView.as_view(), name="agent-resume"),
     *router.urls,
     re_path(r"^", NoSuchUrl.as_view()),
 ]

@@ -155,13 +155,15 @@ def _page_of(request: HttpRequest, row: Rollout) -> dict[str, Any]:
     may_change = request.user.has_perm("rollouts.change_rollout")
     count, members = 0, list[StagedMember]()
     if request.user.has_perm("agents.view_agent"):
-        count, members = members_page(staged_members(row), stage=None, states=frozenset(), offset=0, limit=_AGENTS)
+        count, members = members_page(
+            staged_members(row, clock.now()), stage=None, states=frozenset(), offset=0, limit=_AGENTS
+        )
     return {
         "subtitle": None,
         "pill": state_pill(row),
         "subject_page": subject_of(row).page_of(row),
         "reasons": [in_readers_language(Message.from_json(reason)) for reason in row.reasons],
-        "stages": [_stage_shown(progress) for progress in progress_of(row)],
+        "stages": [_stage_shown(progress) for progress in progress_of(row, clock.now())],
         "policy": row.parsed_policy(),
         "window": row.parsed_policy().window,
         "members": members,

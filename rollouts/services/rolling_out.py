@@ -14,6 +14,7 @@ from rollouts.audiences import LONGEST_SALT, stored
 from rollouts.errors import NotPossible, RolloutRunning, SamePerson
 from rollouts.models import Rollout, RolloutStep
 from rollouts.policies import Policy, audiences_of
+from rollouts.services.freezing import current_freezes
 from rollouts.services.stages import begin_stage
 from rollouts.services.steps import Overtaken, take_step
 from rollouts.subjects import subject_of
@@ -73,7 +74,7 @@ def start_rollout(
         started_by_name=by.get_username() if by else "system",
         started_at=at,
     )
-    members = [member.instance_uid for member in subject_of(rollout).members(rollout)]
+    members = [member.instance_uid for member in subject_of(rollout).members(rollout, at)]
     rollout.stages = [stored(audience) for audience in audiences_of(policy.stages, rollout.salt, members)]
     rollout.save(force_insert=True)
     take_step(rollout, _Kind.STARTED, by=by, at=at, data={"policy": policy.as_json(), "agents": len(members)})
@@ -83,8 +84,8 @@ def start_rollout(
 
 
 def begin_if_open(rollout: Rollout, policy: Policy, *, by: User | None, at: datetime) -> bool:
-    """Begin the first stage unless the maintenance window is closed."""
-    if policy.window is not None and not policy.window.is_open(at):
+    """Begin the first stage unless the maintenance window is closed, or a freeze is in force."""
+    if current_freezes().shown(at) or (policy.window is not None and not policy.window.is_open(at)):
         return False
     begin_stage(rollout, 0, policy, by=by, at=at)
     return True
@@ -178,7 +179,7 @@ def _require(rollout: Rollout, *states: Rollout.State) -> None:
             Message(
                 "rollout-not-possible",
                 "That cannot be done with a rollout that is {state}.",
-                state=str(Rollout.State(rollout.state).label),
+                state=rollout.state.replace("_", " "),
             )
         )
 

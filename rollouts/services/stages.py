@@ -56,10 +56,10 @@ def admit(rollout: Rollout, policy: Policy, *, by: User | None, at: datetime) ->
     The caller holds what agents should run. Raises `Overtaken`.
     """
     subject = subject_of(rollout)
-    free = policy.max_in_flight - (subject.counts(rollout).waiting if rollout.release_id else 0)
+    free = policy.max_in_flight - (subject.counts(rollout, at).waiting if rollout.release_id else 0)
     if free <= 0:
         return False
-    limit = _next_limit(rollout, list(subject.members(rollout)), free)
+    limit = _next_limit(rollout, list(subject.members(rollout, at)), free)
     if limit is None:
         change(rollout, admitted="", stage_began_at=at)
     else:

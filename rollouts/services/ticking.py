@@ -12,6 +12,8 @@ from foundation.messages import Message
 from rollouts.gates import GateVerdict
 from rollouts.models import Release, Rollout, RolloutStep
 from rollouts.policies import OnFailure, Policy
+from rollouts.services import freezing
+from rollouts.services.freezing import current_freezes
 from rollouts.services.rolling_out import begin_if_open, withdraw
 from rollouts.services.stages import admit, begin_stage
 from rollouts.services.steps import Overtaken, change, take_step
@@ -23,11 +25,18 @@ _Kind, _State = RolloutStep.Kind, Rollout.State
 
 
 def tick_all(at: datetime) -> int:
-    """Take the steps that are due of every running rollout; returns how many rollouts run. One that fails harms no other."""
+    """Take the steps that are due of every running rollout; returns how many rollouts run. One that fails harms no other.
+
+    While a freeze of the fleet or of a selector is in force none goes on.
+    """
     rollouts = list(Rollout.objects.filter(state=_State.RUNNING).order_by("pk"))
+    frozen = freezing.active() if rollouts else ()
     for rollout in rollouts:
         try:
-            tick(rollout, at)
+            if frozen:
+                _stand_still(rollout, frozen[0])
+            else:
+                tick(rollout, at)
         except Overtaken:
             continue
         except Exception:
@@ -37,6 +46,8 @@ def tick_all(at: datetime) -> int:
 
 def tick(rollout: Rollout, at: datetime) -> None:
     """Take the step of ``rollout`` that is due at ``at``, if one is. Raises `Overtaken` when it is not as it was read."""
+    if _is_frozen(rollout, at):
+        return
     policy = rollout.parsed_policy()
     is_open = policy.window is None or policy.window.is_open(at)
     if rollout.stage < 0 or rollout.admitted:
@@ -45,7 +56,7 @@ def tick(rollout: Rollout, at: datetime) -> None:
         return
     gate = policy.gate_of(rollout.stage)
     assert rollout.stage_began_at is not None  # noqa: S101  a stage has begun
-    counts = subject_of(rollout).counts(rollout)
+    counts = subject_of(rollout).counts(rollout, at)
     judgement = gate.judge(counts, began_at=rollout.stage_began_at, held_since=rollout.held_since, at=at)
     reasons = [reason.as_json() for reason in judgement.reasons]
     if judgement.verdict is GateVerdict.FAILED:
@@ -56,6 +67,31 @@ def tick(rollout: Rollout, at: datetime) -> None:
         _take_held(rollout, lambda: _pass(rollout, policy, counts.as_json(), at))
     elif judgement.held_since != rollout.held_since or reasons != rollout.reasons:
         change(rollout, held_since=judgement.held_since, reasons=reasons)
+
+
+def _stand_still(rollout: Rollout, freeze: freezing.ActiveFreeze) -> None:
+    """Say why it does not go on, once."""
+    said = Message(
+        "rollout-frozen",
+        "Freeze {number} of {by} is in force: {reason}",
+        number=freeze.id,
+        by=freeze.by,
+        reason=freeze.reason,
+    )
+    if rollout.reasons != [said.as_json()]:
+        change(rollout, reasons=[said.as_json()], held_since=None)
+
+
+def _is_frozen(rollout: Rollout, at: datetime) -> bool:
+    """Whether a freeze keeps it where it is, which it says; afterwards the time of its stage begins anew."""
+    frozen = Message("rollout-frozen", "A freeze is in force: nothing goes on.").as_json()
+    if current_freezes().shown(at):
+        if rollout.reasons != [frozen]:
+            change(rollout, reasons=[frozen], held_since=None)
+        return True
+    if rollout.reasons == [frozen]:
+        change(rollout, reasons=[], stage_began_at=at if rollout.stage >= 0 else None)
+    return False
 
 
 def _take_held(rollout: Rollout, step: Callable[[], object]) -> None:

@@ -273,7 +273,7 @@ def test_nothing_of_an_agent_that_is_not_there(api_of, alice):
     ("path", "most"),
     [
         ("", 3), ("/timeline", 2), ("/commands", 3), ("/connections", 2), ("/components", 2), ("/packages", 1),
-        ("/effective-config", 1), ("/configuration", 3),
+        ("/effective-config", 1), ("/configuration", 6),
     ],
 )  # fmt: skip
 def test_pages_of_one_agent_cost_a_fixed_number_of_queries(

@@ -35,6 +35,9 @@ def pages(shared_portal: LiveServer, fleet: Callable[..., Any]) -> Places:
     hostile = f'exporters:\n  debug: {{verbosity: "{ATTACK}"}}\n'
     body = configuration("pages", {"env": "pages"}, hostile, display_name=ATTACK, description=ATTACK)
     server.post("configurations", body)
+    server.post("configurations/pages/drafts", {"note": ATTACK, "raw_config": f"a: [{ATTACK}"})
+    server.post("configurations", {**body, "name": "gone-page", "selector": {"env": "nowhere"}})
+    assert server.api("DELETE", "configurations/gone-page").status == 204
     server.eventually(lambda: server.get("agents?label=env%3Dpages&status=error")["count"] == 1, 40)
     uid = server.get("agents?label=env%3Dpages&status=connected")["results"][0]["instance_uid"]
     answer = server.api(
@@ -49,8 +52,10 @@ class Places:
 
     def __init__(self, server: LiveServer, uid: str) -> None:
         found = "from agents.models import Agent; from configurations.models import Configuration; "
-        found += f"print(Agent.objects.get(instance_uid='{uid}').pk, Configuration.objects.get(name='pages').pk)"
-        agent, configuration = server.manage("shell", "-v0", "-c", found).split()
+        found += "from configurations.models import ConfigurationDraft, DeletedConfiguration; "
+        found += f"print(Agent.objects.get(instance_uid='{uid}').pk, Configuration.objects.get(name='pages').pk, "
+        found += "ConfigurationDraft.objects.get().pk, DeletedConfiguration.objects.get().pk)"
+        agent, configuration, draft, deleted = server.manage("shell", "-v0", "-c", found).split()
         self.agent = f"/admin/agents/agent/{agent}/"
         self.configuration = f"/admin/configurations/configuration/{configuration}/"
         fleet, configurations = "/admin/agents/agent/", "/admin/configurations/configuration/"
@@ -58,7 +63,11 @@ class Places:
             "/admin/",
             *(fleet + end for end in ("", "?status=error", "?q=nothing-like-it", "?q=evn%3Dx")),
             *(self.agent + end for end in ("change/", "timeline/", "restart/", "delete/", "history/")),
-            *(configurations + end for end in ("", "add/")),
+            *(configurations + end for end in ("", "add/", f"drafts/{draft}/", f"drafts/{draft}/discard/")),
+            *(
+                f"/admin/configurations/deletedconfiguration/{end}"
+                for end in ("", *(f"{deleted}/{what}/" for what in ("change", "restore", "delete")))
+            ),
             *(self.configuration + end for end in ("change/", "switch/", "delete/", "rollback/1/", "history/")),
             *(f"/admin/accounts/{end}" for end in ("apitoken/", "apitoken/add/", "auditentry/", "user/", "user/add/")),
             *(

@@ -1,4 +1,4 @@
-"""docs/api.md and the API itself name the same endpoints."""
+"""The documents of the REST API and the API itself name the same endpoints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+DOCS = sorted((Path(__file__).resolve().parents[2] / "docs").glob("api*.md"))
 
 pytestmark = pytest.mark.django_db
 
@@ -17,8 +17,11 @@ def test_every_endpoint_is_documented_with_an_example_and_no_other_one(api_of, a
     offered = {
         f"{method.upper()} {path.removeprefix('/api/v1')}" for path, methods in paths.items() for method in methods
     }
-    parts = re.split(r"^`((?:GET|POST|PUT|PATCH|DELETE) \S+)`", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    documented = dict(zip(parts[1::2], parts[2::2], strict=True))
+    documented: dict[str, str] = {}
+    for document in DOCS:
+        text = document.read_text(encoding="utf-8")
+        parts = re.split(r"^`((?:GET|POST|PUT|PATCH|DELETE) \S+)`", text, flags=re.MULTILINE)
+        documented |= dict(zip(parts[1::2], parts[2::2], strict=True))
     assert set(documented) == offered
     for endpoint, text in documented.items():
         method, _, path = endpoint.partition(" ")
@@ -30,7 +33,7 @@ def test_every_endpoint_is_documented_with_an_example_and_no_other_one(api_of, a
 
 
 def test_the_documented_limits_are_the_real_ones(api_of, alice, settings):
-    text = DOCS.read_text(encoding="utf-8")
+    text = "".join(document.read_text(encoding="utf-8") for document in DOCS)
     assert f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024**2} MiB" in text
     parameters = api_of(alice).get("/api/v1/schema?format=json").json()["paths"]["/api/v1/agents"]["get"]["parameters"]
     for parameter in parameters:

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.django_db
 LISTS = {
     "/admin/agents/agent/": "Agents",
     "/admin/configurations/configuration/": "Configurations",
+    "/admin/configurations/deletedconfiguration/": "Deleted configurations",
     "/admin/accounts/user/": "Users",
     "/admin/accounts/apitoken/": "API tokens",
     "/admin/accounts/auditentry/": "Audit trail",

@@ -1,7 +1,7 @@
 """People × entry points: for every URL, every method and every kind of caller, whether it lets them in.
 
-`ENTRY_POINTS` declares the right that each URL needs; `PEOPLE` what each person has. The expected verdict follows from these
-two and from nothing the code does. A URL that is not declared fails the first test: who adds one says here whose it is.
+`ENTRY_POINTS` declares the right that each URL needs, `rights_of_roles` what each person has. The expected verdict follows from
+these two and from nothing the code does. A URL that is not declared fails the first test: who adds one says here whose it is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,9 +19,12 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from accounts.services import OPERATOR, VIEWER, ensure_roles, issue_token, revoke_token
+from accounts.services import issue_token
 from agents.remote_config import ConfigFile
-from configurations.services.publishing import Draft, create_configuration
+from configurations.models import DeletedConfiguration
+from configurations.services.draft_saving import save_draft
+from configurations.services.publishing import Draft, create_configuration, delete_configuration
+from tests.opamp_platform.callers import NOBODY, Caller, all_callers
 
 pytestmark = pytest.mark.django_db
 
@@ -79,13 +81,13 @@ def crud(model: str) -> dict[str, EntryPoint]:
     }
 
 
-NOBODY = "nobody.may"
 SEE_A, EDIT_A, DROP_A = "agents.view_agent", "agents.change_agent", "agents.delete_agent"
 SEE_C, EDIT_C = "configurations.view_configuration", "configurations.change_configuration"
 ADD_C, DROP_C = "configurations.add_configuration", "configurations.delete_configuration"
 
 AGENT, CONFIGURATION = "api/v1/^agents/(?P<instance_uid>[^/]+)", "api/v1/^configurations/(?P<name>[^/]+)"
 A_PAGE, C_PAGE = "admin/agents/agent/<int:pk>", "admin/configurations/configuration"
+D_PAGE, KEY = "admin/configurations/deletedconfiguration", "(?P<pk>[0-9]{1,18})"
 
 ENTRY_POINTS: dict[str, EntryPoint] = {
     "": EntryPoint({None: PUBLIC}),
@@ -134,11 +136,22 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     # For who writes a configuration; here a new one.
     f"{C_PAGE}/reach/": page(ADD_C),
     f"{C_PAGE}/problems/": page(ADD_C),
+    f"{C_PAGE}/drafts/<int:draft_id>/": page(SEE_C, post=EDIT_C),
+    f"{C_PAGE}/drafts/<int:draft_id>/rebase/": page(EDIT_C),
+    f"{C_PAGE}/drafts/<int:draft_id>/discard/": page(EDIT_C),
     f"{C_PAGE}/<int:pk>/rollback/<int:number>/": page(EDIT_C),
     f"{C_PAGE}/<int:pk>/switch/": page(EDIT_C),
     f"{C_PAGE}/<int:pk>/secrets/": page(SEE_C, "agents.reveal_secrets"),
     f"{C_PAGE}/<int:pk>/secrets/file/": page(SEE_C, "agents.reveal_secrets"),
     f"{C_PAGE}/retry/<int:agent_id>/": page(EDIT_A, SEE_C),
+    # Deleted ones: rights are those on configurations.
+    f"{D_PAGE}/": page(SEE_C),
+    f"{D_PAGE}/add/": page(NOBODY),
+    f"{D_PAGE}/<path:object_id>/history/": page(SEE_C),
+    f"{D_PAGE}/<path:object_id>/delete/": page(DROP_C),
+    f"{D_PAGE}/<path:object_id>/change/": page(SEE_C, post=NOBODY),
+    f"{D_PAGE}/<path:object_id>/": page(),
+    f"{D_PAGE}/<int:pk>/restore/": page(ADD_C),
     # REST.
     "api/v1": EntryPoint({None: SIGNED_IN}),
     "api/v1/^": EntryPoint({None: SIGNED_IN}),
@@ -171,6 +184,21 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{CONFIGURATION}/revisions/(?P<number>[0-9]{{1,9}})/?$": rest(get=SEE_C),
     f"{CONFIGURATION}/revisions/?$": rest(get=SEE_C),
     f"{CONFIGURATION}/rollback/?$": rest(post=EDIT_C),
+    # The draft of a new configuration needs the right to add one.
+    "api/v1/^drafts/?$": rest(get=SEE_C, post=ADD_C),
+    f"{CONFIGURATION}/drafts/?$": rest(get=SEE_C, post=EDIT_C),
+    **{
+        f"{drafts}/{KEY}{what}/?$": rest(**needs)
+        for drafts in ("api/v1/^drafts", f"{CONFIGURATION}/drafts")
+        for what, needs in {
+            "": {"get": SEE_C, "put": EDIT_C, "patch": EDIT_C, "delete": EDIT_C},
+            "/publish": {"post": EDIT_C},
+            "/rebase": {"post": EDIT_C},
+        }.items()
+    },
+    "api/v1/^deleted-configurations/?$": rest(get=SEE_C),
+    f"api/v1/^deleted-configurations/{KEY}/?$": rest(get=SEE_C, delete=DROP_C),
+    f"api/v1/^deleted-configurations/{KEY}/restore/?$": rest(post=ADD_C),
     "api/v1/^audit/?$": rest(get="accounts.view_auditentry"),
     "api/v1/^audit/(?P<pk>[0-9]{1,18})/?$": rest(get="accounts.view_auditentry"),
     "api/v1/^tokens/?$": rest(get="accounts.view_apitoken", post="accounts.add_apitoken"),
@@ -201,75 +229,10 @@ def test_every_url_says_whose_it_is():
 # --- Who calls -------------------------------------------------------------------------------------------------------
 
 
-Rights = Callable[[str], bool]
-
-
-def rights_of_roles() -> dict[str, Rights]:
-    """Which rights each role has, by name: a viewer sees the fleet, an operator changes it, an administrator all."""
-    fleet = re.compile(r"(agents|configurations)\.")
-    return {
-        "no role": lambda _right: False,
-        "viewer": lambda right: bool(fleet.match(right)) and ".view_" in right,
-        "operator": lambda right: bool(fleet.match(right)),
-        "administrator": lambda right: right != NOBODY,
-    }
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Somebody at the entry point, and what they may on pages and over REST; ``None`` where they are nobody."""
-
-    name: str
-    client: Client
-    pages: Rights | None = None
-    rest: Rights | None = None
-
-
 @pytest.fixture
 def everybody(db: None) -> list[Caller]:
     """Each role by session and by token; and those whom nothing lets in."""
-    ensure_roles()
-    callers = [Caller("anonymous", Client())]
-    for role, may in rights_of_roles().items():
-        user = User.objects.create_user(role.replace(" ", "-"), is_staff=True, is_superuser=role == "administrator")
-        if role in {VIEWER, OPERATOR}:
-            user.groups.add(Group.objects.get(name=role))
-        callers.append(Caller(f"{role}, session", with_session(user), pages=may, rest=may))
-        callers.append(Caller(f"{role}, token", with_token(issue_token(user, name=role, by=None)[1]), rest=may))
-    now, everything = timezone.now(), rights_of_roles()["administrator"]
-    admin = User.objects.get(username="administrator")
-    row, revoked = issue_token(admin, name="revoked", by=None)
-    revoke_token(row, by=None, at=now)
-    _row, expired = issue_token(admin, name="expired", by=None, expires_at=now - timedelta(seconds=1))
-    # A dead token is not made up for by a session beside it.
-    beside = with_session(admin, HTTP_AUTHORIZATION=f"Bearer {revoked}")
-    program = User.objects.create_user("program", is_superuser=True)
-    switched_off = User.objects.create_user("switched-off", is_superuser=True, is_staff=True)
-    _row, of_nobody = issue_token(switched_off, name="of nobody", by=None)
-    gone = with_session(switched_off)
-    User.objects.filter(pk=switched_off.pk).update(is_active=False)
-    return [
-        *callers,
-        Caller("expired token", with_token(expired)),
-        Caller("revoked token", with_token(revoked)),
-        Caller("no such token", with_token(f"{revoked}x")),
-        Caller("token of somebody switched off", with_token(of_nobody)),
-        Caller("session of somebody switched off", gone),
-        Caller("administrator with a revoked token, session", beside, pages=everything),
-        Caller("administrator who is not staff, session", with_session(program), rest=everything),
-    ]
-
-
-def with_session(user: User, **headers: str) -> Client:
-    """A person in a browser."""
-    client = Client(**headers)
-    client.force_login(user)
-    return client
-
-
-def with_token(text: str) -> Client:
-    """A program."""
-    return Client(HTTP_AUTHORIZATION=f"Bearer {text}")
+    return all_callers()
 
 
 def expected(entry: EntryPoint, method: str, caller: Caller) -> str:
@@ -293,6 +256,10 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     """Something of each kind, by what it is called in patterns."""
     draft = Draft(selector={"env": "prod"}, files={"": ConfigFile(b"receivers: {}\n", "text/yaml")})
     configuration, _findings = create_configuration("c", draft, by=None, at=timezone.now())
+    kept = save_draft("c", draft, by=None, at=timezone.now())
+    create_configuration("gone", draft, by=None, at=timezone.now())
+    delete_configuration("gone", by=None, at=timezone.now())
+    deleted = DeletedConfiguration.objects.get()
     agent = report(env="prod")
     victim = User.objects.create_user("victim", password="x")
     token, _text = issue_token(victim, name="victim's", by=None)
@@ -302,6 +269,11 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     return {
         "agents/agent": str(agent.pk),
         "configurations/configuration": str(configuration.pk),
+        "configurations/deletedconfiguration": str(deleted.pk),
+        "deleted-configurations": str(deleted.pk),
+        "drafts": str(kept.pk),
+        # Of URLs below one configuration, which its name stands in.
+        "configurations": str(kept.pk),
         "accounts/user": str(victim.pk),
         "accounts/apitoken": str(token.pk),
         "accounts/auditentry": str(entry.pk),
@@ -317,7 +289,11 @@ def address(pattern: str, things: dict[str, str]) -> str:
     model = "/".join(pattern.split("/")[1:3])
     known = things.get(model, things.get(pattern.removeprefix("api/v1/^").split("/")[0], "1"))
     url = pattern.replace("(?P<instance_uid>[^/]+)", things["instance_uid"]).replace("(?P<name>[^/]+)", "c")
-    url = url.replace("<int:agent_id>", things["agents/agent"]).replace("<int:number>", "1")
+    url = (
+        url.replace("<int:draft_id>", things["drafts"])
+        .replace("<int:agent_id>", things["agents/agent"])
+        .replace("<int:number>", "1")
+    )
     url = re.sub(r"<path:content_type_id>/<path:object_id>", "1/1", url)
     url = re.sub(r"<(path:)?(object_)?id>|<int:pk>|\(\?P<pk>\[0-9\]\{1,18\}\)", known, url)
     url = url.replace("(?P<number>[0-9]{1,9})", "1").replace("(?P<app_label>…)", "agents")

@@ -20,7 +20,8 @@ from accounts.models import ApiToken, AuditEntry, User
 from accounts.services import issue_token
 from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
-from configurations.services import publishing
+from configurations.models import DeletedConfiguration
+from configurations.services import draft_saving, publishing
 
 # A valid call may still be refused, for what the document cannot say (one of three members; a selector's grammar). And
 # `ignored_auth` cannot tell a generated header from the token that replaces it: a test of its own is exact.
@@ -35,6 +36,13 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/configurations/preview": {"raw_config": "a: 1\n", "selector": {"env": "prod"}},
     "PUT /api/v1/configurations/{name}": {"raw_config": "a: 1\n", "match_all": True, "priority": -1},
     "POST /api/v1/configurations/{name}/rollback": {"revision": 1},
+    "POST /api/v1/configurations/{name}/drafts": {"raw_config": "a: 1\n"},
+    "PUT /api/v1/drafts/{id}": {"raw_config": "a: 1\n", "edition": 1},
+    "PATCH /api/v1/drafts/{id}": {"edition": 1},
+    "POST /api/v1/drafts/{id}/publish": {"edition": 1},
+    "POST /api/v1/drafts/{id}/rebase": {"edition": 1},
+    "POST /api/v1/drafts": {"name": "made-later", "raw_config": "a: 1\n"},
+    "POST /api/v1/deleted-configurations/{id}/restore": {},
     "POST /api/v1/tokens": {"name": "made", "expires": "30d"},
 }
 _WRITES = {"post", "put", "patch", "delete"}
@@ -86,9 +94,16 @@ class LiveApi:
         agent = self._report("known", env="prod")
         name = f"known-{agent.pk}"
         draft = publishing.Draft(selector={"env": "prod"}, files={"": ConfigFile(b"a: 1\n", "text/yaml")})
-        publishing.create_configuration(name, draft, by=self.person, at=agent.first_seen_at)
+        at = agent.first_seen_at
+        publishing.create_configuration(name, draft, by=self.person, at=at)
         token, _text = issue_token(self.person, name=name, by=None)
         found = token.pk if "/tokens/" in label else AuditEntry.objects.latest("id").pk
+        if "/drafts/" in label:
+            found = draft_saving.save_draft(name, draft, by=self.person, at=at).pk
+        elif "/deleted-configurations/" in label:
+            publishing.create_configuration(f"gone-{name}", draft, by=self.person, at=at)
+            publishing.delete_configuration(f"gone-{name}", by=self.person, at=at)
+            found = DeletedConfiguration.objects.latest("id").pk
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found}
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:

@@ -14,7 +14,7 @@ from foundation.clock import read_database_clock
 class Command(BaseCommand):
     """May run beside a server, and several at once."""
 
-    help = "Delete history, gone agents and documents that are older than the OPAMP_KEEP_… and OPAMP_FORGET_… settings."
+    help = "Delete what is older than the OPAMP_KEEP_…, OPAMP_FORGET_… and …_RETENTION_DAYS settings."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Whether to delete at all."""
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         """One line for each kind: what was deleted, or would be."""
         at = read_database_clock().at
         verb = "would be deleted" if options["dry_run"] else "deleted"
-        for kind in retention.PrunedKind:
+        for kind in retention.pruned_kinds():
             if options["dry_run"]:
                 count = retention.count_overdue(kind, at=at)
             else:
