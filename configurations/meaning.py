@@ -54,8 +54,12 @@ class _Loader(yaml.CSafeLoader):
 for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:bool", r"(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
     ("tag:yaml.org,2002:null", r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("tag:yaml.org,2002:int", r"(?:[-+]?[0-9]{1,300}|0x[0-9a-fA-F]{1,300})$", "-+0123456789"),
-    ("tag:yaml.org,2002:float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]{1,5})?$", "-+.0123456789"),
+    ("tag:yaml.org,2002:int", r"(?:[-+]?(?:0|[1-9][0-9]{0,300})|0x[0-9a-fA-F]{1,300})$", "-+0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]{1,5})?|[0-9]+[eE][-+]?[0-9]{1,5})$",
+        "-+.0123456789",
+    ),
     ("tag:yaml.org,2002:merge", r"<<$", "<"),
 ):
     _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
