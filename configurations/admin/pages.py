@@ -28,6 +28,7 @@ from agents.selectors import Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
 from configurations.admin import confirmation_page
+from configurations.admin.archive_pages import Archives
 from configurations.admin.draft_pages import DraftPages, draft_pill
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
@@ -83,7 +84,7 @@ class ConfigurationList(PortalChangeList):
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles):
+class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles):
     """What agents should run."""
 
     form = ConfigurationForm
@@ -354,6 +355,7 @@ class ConfigurationAdmin(LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles
         return [
             path("reach/", wrapped(require_POST(self.live_reach)), name="configuration_reach"),
             path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
+            *self.archive_urls(),
             *self.draft_urls(),
             path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
             path("<int:pk>/switch/", wrapped(self.switch), name="configuration_switch"),

@@ -122,6 +122,21 @@ def _effect(configuration: Configuration, columns: Mapping[str, Any], config: Re
     return Effect(changed, current is None or current.hash != config.config_hash().hex())
 
 
+def new_row(name: str, wanted: Checked, at: datetime) -> Configuration:
+    """The row of a configuration to be made; it is not saved. Raises `InvalidConfiguration` for a name that none may have."""
+    if name in RESERVED_NAMES:
+        taken = Message(
+            "reserved-name", "The name {name} is taken by a URL of the API; choose another one.", name=repr(name)
+        )
+        raise InvalidConfiguration({"name": [taken]})
+    configuration = Configuration(name=name, created_at=at, updated_at=at, **wanted.columns)
+    try:
+        configuration.clean_fields(exclude=["current"])
+    except ValidationError as error:
+        raise InvalidConfiguration({key: list(texts) for key, texts in error.message_dict.items()}) from error
+    return configuration
+
+
 @transaction.atomic
 def create_configuration(
     name: str,
@@ -137,18 +152,9 @@ def create_configuration(
 
     Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
     """
-    if name in RESERVED_NAMES:
-        taken = Message(
-            "reserved-name", "The name {name} is taken by a URL of the API; choose another one.", name=repr(name)
-        )
-        raise InvalidConfiguration({"name": [taken]})
     wanted = checked(draft, force=force)
     note = _note(note)
-    configuration = Configuration(name=name, created_at=at, updated_at=at, **wanted.columns)
-    try:
-        configuration.clean_fields(exclude=["current"])
-    except ValidationError as error:
-        raise InvalidConfiguration({key: list(texts) for key, texts in error.message_dict.items()}) from error
+    configuration = new_row(name, wanted, at)
     hold_targeting(exclusive=True)
     try:
         with transaction.atomic():

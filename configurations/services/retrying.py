@@ -50,5 +50,5 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
             data={"command": "retry", **said, "by": by.get_username() if by else ""},
         )
     )
-    accounts.record(by=by, verb="configuration.retry", target=agent, name=agent.name_and_host(), data=said)
+    accounts.record_all([(agent, agent.name_and_host(), said)], by=by, verb="configuration.retry")
     wakeups.wake([agent.instance_uid])

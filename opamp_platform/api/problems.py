@@ -30,8 +30,10 @@ from agents.labels import InvalidLabels
 from agents.selectors import InvalidSelector
 from agents.services.offers import registered_offers
 from configurations.api_serializers import findings_json
+from configurations.services.applying import NotApplicable
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.edit_errors import StaleRevision
+from configurations.wanted_json import UnreadableConfigurations
 from foundation.errors import Category, DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message
@@ -166,6 +168,13 @@ def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
     match error:
         case InvalidConfiguration():
             return problem(status, error.message, errors=error.errors, findings=findings_json(error.findings))
+        case NotApplicable():
+            found = [
+                {"name": name, **item} for name, several in error.findings.items() for item in findings_json(several)
+            ]
+            return problem(status, error.message, errors={"configurations": error.errors}, findings=found)
+        case UnreadableConfigurations():
+            return problem(status, error.message, errors={"configurations": error.errors})
         case StaleRevision():
             return problem(status, error.message, errors={"revision": [error.message]})
         case InvalidLabels():

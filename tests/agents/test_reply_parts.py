@@ -123,3 +123,8 @@ class TestConnectionSettings:
     def test_they_go_with_an_answer_only(self) -> None:
         part = SettingsPart(OFFER, answered=False, offered=False, offered_lately=False)
         assert part.add_to(BARE, Known(1, TAKES | BEATS), None) == BARE
+
+    def test_a_long_interval_is_compared_by_its_value(self) -> None:
+        offer = replace(OFFER, interval_seconds=int("86400"))
+        part = SettingsPart(offer, answered=False, offered=False, offered_lately=False, interval_in_use=86_400)
+        assert part.add_to(BARE, Known(1, TAKES | BEATS), HEARTBEAT) == BARE

@@ -16,6 +16,7 @@ from configurations.desired_config import DesiredConfig
 UID = UUID(int=7)
 FILES = RemoteConfig({"": ConfigFile(b"a: 1\n", "text/yaml")})
 ACCEPTS = int(AgentCapabilities.ACCEPTS_REMOTE_CONFIG)
+REPORTS = int(AgentCapabilities.REPORTS_REMOTE_CONFIG)
 BOTH = int(ACCEPTS | AgentCapabilities.REPORTS_REMOTE_CONFIG)
 LOST = {"repeated": True, "over_http": True}
 
@@ -47,6 +48,13 @@ class TestConfiguration:
                 False,
                 False,
                 id="S-65 an agent that never answers",
+            ),
+            pytest.param(
+                {"offered": True, "retry_due": True},
+                {"over_http": True, "capabilities": ~REPORTS & 0xFFFF},
+                False,
+                False,
+                id="S-65 all but an answer",
             ),
             pytest.param({"refused": True}, {}, True, False, id="refused without a hash on another connection"),
             pytest.param({"refused": True, "offered": True}, LOST, False, False, id="refused, and repeated"),

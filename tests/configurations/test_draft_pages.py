@@ -11,6 +11,8 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.services import draft_saving, publishing
+from configurations.services.edit_errors import StaleEdition
+from configurations.services.publishing import BasedOn
 from tests.configurations.drafts import WITH_SECRET, publish_again, published, wanted
 from tests.html_forms import fields_of
 
@@ -217,23 +219,34 @@ class TestTwoPeople:
         assert answer.status_code == 302, answer.content.decode()
         assert text_of(row) == "a: 2\n"
 
+    def test_it_is_published_over_what_the_form_was_compared_with(self, portal_of_alice, monkeypatch):
+        row = published()
+        draft = kept()
+        mine = typed(portal_of_alice, draft_url(draft)) | {"stage": "publish", "shown_count": "0"}
+        publish = draft_saving.publish_draft
+        given: list[Any] = []
+
+        def noting(*args: Any, **options: Any) -> Any:
+            given.append((options["over"], options["editions"]))
+            return publish(*args, **options)
+
+        monkeypatch.setattr(draft_saving, "publish_draft", noting)
+        assert portal_of_alice.post(draft_url(draft), mine).status_code == 302
+        assert given == [(BasedOn(1, (1,)), [1])]
+        assert text_of(row) == "a: 2\n"
+
     def test_somebody_publishes_between_the_checks_and_the_saving(self, portal_of_alice, monkeypatch):
         row = published()
         draft = kept()
         mine = typed(portal_of_alice, draft_url(draft)) | {"stage": "publish", "shown_count": "0"}
 
-        publish = draft_saving.publish_draft
-
-        def overtaken(*args: Any, **options: Any) -> Any:
+        def overtaken(*_args: Any, **_options: Any) -> None:
             monkeypatch.undo()
-            publish_again("prod", "a: 9\n")
-            return publish(*args, **options)
+            raise StaleEdition
 
         monkeypatch.setattr(draft_saving, "publish_draft", overtaken)
-        answer = portal_of_alice.post(draft_url(draft), mine)
-        assert "Publish mine over revision 2" in answer.content.decode()
-        assert text_of(row) == "a: 9\n"
-        assert ConfigurationDraft.objects.exists()
+        assert portal_of_alice.post(draft_url(draft), mine).status_code == 302
+        assert text_of(row) == "a: 2\n"
 
     def test_what_was_typed_over_a_draft_that_is_gone_is_not_lost(self, portal_of_alice):
         row = published()

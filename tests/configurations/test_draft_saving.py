@@ -166,6 +166,16 @@ class TestTwoPeople:
             "configuration.update", "draft.publish",
         ]  # fmt: skip
 
+    def test_nor_over_another_state_than_the_one_it_was_compared_with(self):
+        row = published()
+        draft = saved()
+        publish_again("prod", "a: 9\n")
+        with pytest.raises(StaleEdition):
+            publish(draft, over=BasedOn(editions=(1,)))
+        assert text_of(row) == "a: 9\n"
+        publish(draft, over=BasedOn(editions=(2,)))
+        assert text_of(row) == "a: 2\n"
+
     def test_another_description_moves_the_base_too(self):
         published()
         draft = saved()

@@ -7,10 +7,12 @@ import gc
 import time
 import weakref
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 from django.utils import timezone
 
 from agents.models import Agent, AgentEvent, AgentPresence, ServerProcess
@@ -104,6 +106,49 @@ class TestTakenForDead:
             await poll(agent.message(agent_disconnect=opamp_pb2.AgentDisconnect()))
             await here.flush_presence()
             assert not await is_connected(agent)
+
+        run(body())
+
+
+class TestPresence:
+    @pytest.mark.parametrize("meanwhile", [False, True], ids=["silent", "heard again"])
+    def test_a_batch_that_could_not_be_written_is_written_with_the_next(
+        self, monkeypatch: pytest.MonkeyPatch, meanwhile: bool
+    ) -> None:
+        """Nothing is lost and nothing comes twice, whatever was heard in between."""
+        batches: list[list[int]] = []
+        really = leases.note_sightings
+
+        def first_fails(sightings: Sequence[leases.Sighting], *, at: datetime) -> leases.WrittenSightings:
+            batches.append([item.sequence_num for item in sightings])
+            if len(batches) == 1:
+                raise OperationalError("the connection is gone")
+            return really(sightings, at=at)
+
+        @sync_to_async
+        def number(agent: FakeAgent) -> int:
+            return int(AgentPresence.objects.get(agent__instance_uid=agent.uid).sequence_num)
+
+        async def body() -> None:
+            here = await beating()
+            agent = FakeAgent()
+            async with Socket() as socket:
+                await socket.exchange(agent.message(**agent.full_parts()))
+                await here.report_queue.drain()
+                await here.flush_presence()
+                monkeypatch.setattr(leases, "note_sightings", first_fails)
+                recorded = await number(agent)
+                await socket.exchange(agent.message())
+                with pytest.raises(OperationalError):
+                    await here.flush_presence()
+                assert await number(agent) == recorded
+                if meanwhile:
+                    await socket.exchange(agent.message())
+                await here.flush_presence()
+                await here.flush_presence()
+                last = recorded + 1 + meanwhile
+                assert await number(agent) == last
+                assert batches == [[recorded + 1], [last]]
 
         run(body())
 

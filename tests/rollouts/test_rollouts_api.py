@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from rollouts.models import Rollout
 from tests.rollouts.fleet import Fleet
@@ -127,3 +128,16 @@ def test_what_is_no_policy_is_refused_and_changes_nothing(api, policy, code):
     assert code in str(answer.data)
     assert api.get(URL).data["revision"] == 1
     assert not Rollout.objects.exists()
+
+
+def test_from_a_script(api, capsys):
+    number = api.put(URL, body("new: {}\n", release=CANARY), format="json").data["rollout"]["id"]
+    call_command("rollouts", "list")
+    assert f"{number}\tc r2\trunning\tstage 1 of 2" in capsys.readouterr().out
+    call_command("rollouts", "pause", str(number), reason="a\nb")
+    assert api.get(f"/api/v1/rollouts/{number}").data["reasons"][0]["message"] == "a b"
+    for refused in (["pause", str(number)], ["pause"], ["approve", str(number)], ["abort", "999999"]):
+        with pytest.raises(CommandError):
+            call_command("rollouts", *refused)
+    call_command("rollouts", "roll_back", str(number))
+    assert Rollout.objects.get(pk=number).state == "rolled_back"

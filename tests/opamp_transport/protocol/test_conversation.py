@@ -38,6 +38,12 @@ class TestHeartbeat:
         """S-37, S-57."""
         assert continues(Heartbeat(UID.bytes, number, capabilities), sequence_num=5, capabilities=3) is same
 
+    def test_numbers_are_compared_by_their_value(self) -> None:
+        """Long connections count far, and no two messages share an integer."""
+        number, capabilities = 1_000_000, 0xFFFF
+        heartbeat = Heartbeat(UID.bytes, number + 1, int(str(capabilities)))
+        assert continues(heartbeat, sequence_num=number, capabilities=capabilities)
+
 
 class TestAgentStatusCompression:
     """ "Agent Status Compression"."""
@@ -65,6 +71,12 @@ class TestAgentStatusCompression:
         report = StatusReport(UID, number, HEALTH, custom_capabilities=("a",) if news else None)
         assert full_state_due(state, report) is due
         assert answer(state, report, []) == replace(BARE, report_full_state=due)
+
+    @pytest.mark.parametrize(("step", "due"), [(0, False), (1, False), (2, True)])
+    def test_high_numbers_are_compared_by_their_value(self, step: int, due: bool) -> None:
+        """S-42, S-46: after a million messages as at the first."""
+        number = 1_000_000
+        assert full_state_due(Known(number, HEALTH), StatusReport(UID, int(str(number + step)), HEALTH)) is due
 
     def test_a_message_that_carries_everything_needs_no_request(self) -> None:
         """S-47: all that the capabilities in force imply, not those that the report leaves out."""
@@ -130,3 +142,12 @@ class TestServerToAgent:
         """S-66."""
         assert unsolicited(UID, Known(5, 0), self.PARTS) == replace(BARE, custom_message=MESSAGE)
         assert unsolicited(UID, Known(None, 0), [CustomCapabilitiesPart(("a.b",)), RestartPart()]) is None
+
+    def test_a_part_that_says_nothing_new_is_no_reason_to_push(self) -> None:
+        """S-66: what matters is what the reply says, not whether it was made anew."""
+
+        class Silent:
+            def add_to(self, reply: Reply, known: Known, report: StatusReport | None) -> Reply:
+                return replace(reply)
+
+        assert unsolicited(UID, Known(5, 0), [Silent()]) is None

@@ -1,0 +1,226 @@
+"""The right that each URL needs, and each method of it; `test_people_and_entry_points` holds everybody to it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tests.opamp_platform.callers import NOBODY
+
+PUBLIC: frozenset[str] = frozenset({"public"})
+SIGNED_IN: frozenset[str] = frozenset()
+"""Anybody who is signed in: no right beside that."""
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """What each method needs; ``None`` stands for all that are not named. ``staff``: a page of the portal."""
+
+    needs: dict[str | None, frozenset[str]]
+    staff: bool = False
+
+
+def page(*rights: str, post: str = "") -> EntryPoint:
+    """A page; ``post`` is the right to send its form, where that is not the same as to see it."""
+    needs: dict[str | None, frozenset[str]] = {None: frozenset(rights)}
+    if post:
+        needs |= {method: frozenset(post.split()) for method in ("POST", "PUT", "PATCH", "DELETE")}
+    return EntryPoint(needs, staff=True)
+
+
+def rest(**needs: str) -> EntryPoint:
+    """A REST URL: the rights of each method that there is."""
+    rights: dict[str | None, frozenset[str]] = {
+        method.upper(): frozenset(text.split()) for method, text in needs.items()
+    }
+    if "GET" in rights:
+        return EntryPoint(rights | {"HEAD": rights["GET"], "OPTIONS": rights["GET"]})
+    # Whoever may see the things may ask what can be done to them.
+    seeing = {re.sub(r"\.[a-z]+_", ".view_", right) for needed in rights.values() for right in needed}
+    return EntryPoint(rights | {"OPTIONS": frozenset(seeing)})
+
+
+def crud(model: str) -> dict[str, EntryPoint]:
+    """The stock pages of a ModelAdmin at ``app/model``."""
+    app, name = model.split("/")
+    right = f"{app}.{{}}_{name}".format
+    return {
+        f"admin/{model}/": page(right("view")),
+        f"admin/{model}/add/": page(right("add")),
+        f"admin/{model}/<path:object_id>/history/": page(right("view")),
+        f"admin/{model}/<path:object_id>/delete/": page(right("delete")),
+        f"admin/{model}/<path:object_id>/change/": page(right("view"), post=right("change")),
+        # Leads to the one before, which asks.
+        f"admin/{model}/<path:object_id>/": page(),
+    }
+
+
+SEE_A, EDIT_A, DROP_A = "agents.view_agent", "agents.change_agent", "agents.delete_agent"
+SEE_C, EDIT_C = "configurations.view_configuration", "configurations.change_configuration"
+ADD_C, DROP_C = "configurations.add_configuration", "configurations.delete_configuration"
+
+AGENT, CONFIGURATION = "api/v1/^agents/(?P<instance_uid>[^/]+)", "api/v1/^configurations/(?P<name>[^/]+)"
+A_PAGE, C_PAGE = "admin/agents/agent/<int:pk>", "admin/configurations/configuration"
+D_PAGE, KEY = "admin/configurations/deletedconfiguration", "(?P<pk>[0-9]{1,18})"
+
+ENTRY_POINTS: dict[str, EntryPoint] = {
+    "": EntryPoint({None: PUBLIC}),
+    "i18n/setlang/": EntryPoint({None: PUBLIC}),
+    "^health/live/?$": EntryPoint({None: PUBLIC}),
+    "^health(?:/ready)?/?$": EntryPoint({None: PUBLIC}),
+    "^metrics/?$": EntryPoint({None: PUBLIC}),
+    # The portal itself.
+    "admin/": page(),
+    "admin/login/": EntryPoint({None: PUBLIC}),
+    # Whoever is not in leaves without having been.
+    "admin/logout/": EntryPoint({None: PUBLIC}),
+    "admin/password_change/": page(),
+    "admin/password_change/done/": page(),
+    "admin/connect/": page(SEE_A),
+    # Of agents what somebody may see.
+    "admin/compare/": page(SEE_C),
+    "admin/autocomplete/": page("accounts.view_user"),
+    "admin/jsi18n/": page(),
+    "admin/r/<path:content_type_id>/<path:object_id>/": page(),
+    # What of it somebody may see; 404 when that is nothing.
+    "admin/^(?P<app_label>…)/$": page(),
+    "admin/(?P<url>.*)$": page(),
+    # People. Only an administrator has any of these rights here.
+    **crud("auth/group"),
+    **crud("accounts/user"),
+    **crud("accounts/apitoken"),
+    **crud("accounts/auditentry"),
+    "admin/accounts/user/<id>/password/": page("accounts.change_user"),
+    # Tokens and the trail are seen and never changed.
+    "admin/accounts/apitoken/<path:object_id>/change/": page("accounts.view_apitoken", post=NOBODY),
+    "admin/accounts/auditentry/<path:object_id>/change/": page("accounts.view_auditentry", post=NOBODY),
+    "admin/accounts/auditentry/add/": page(NOBODY),
+    "admin/accounts/auditentry/<path:object_id>/delete/": page(NOBODY),
+    # Agents.
+    **crud("agents/agent"),
+    "admin/agents/agent/add/": page(NOBODY),
+    f"{A_PAGE}/timeline/": page(SEE_A),
+    f"{A_PAGE}/restart/": page(EDIT_A),
+    f"{A_PAGE}/uid/": page(EDIT_A),
+    f"{A_PAGE}/revoke/": page(EDIT_A),
+    f"{A_PAGE}/enrolment/": page(EDIT_A),
+    f"{A_PAGE}/message/": page(EDIT_A),
+    f"{A_PAGE}/secrets/": page(SEE_A, "agents.reveal_secrets"),
+    f"{A_PAGE}/secrets/file/": page(SEE_A, "agents.reveal_secrets"),
+    # Configurations.
+    **crud("configurations/configuration"),
+    # For who writes a configuration; here a new one.
+    f"{C_PAGE}/reach/": page(ADD_C),
+    f"{C_PAGE}/problems/": page(ADD_C),
+    f"{C_PAGE}/drafts/<int:draft_id>/": page(SEE_C, post=EDIT_C),
+    f"{C_PAGE}/drafts/<int:draft_id>/rebase/": page(EDIT_C),
+    f"{C_PAGE}/drafts/<int:draft_id>/discard/": page(EDIT_C),
+    f"{C_PAGE}/<int:pk>/rollback/<int:number>/": page(EDIT_C),
+    f"{C_PAGE}/<int:pk>/switch/": page(EDIT_C),
+    f"{C_PAGE}/<int:pk>/secrets/": page(SEE_C, "agents.reveal_secrets"),
+    f"{C_PAGE}/<int:pk>/secrets/file/": page(SEE_C, "agents.reveal_secrets"),
+    f"{C_PAGE}/retry/<int:agent_id>/": page(EDIT_A, SEE_C),
+    f"{C_PAGE}/export/": page(SEE_C),
+    f"{C_PAGE}/import/": page(SEE_C, EDIT_C),
+    # Deleted ones: rights are those on configurations.
+    f"{D_PAGE}/": page(SEE_C),
+    f"{D_PAGE}/add/": page(NOBODY),
+    f"{D_PAGE}/<path:object_id>/history/": page(SEE_C),
+    f"{D_PAGE}/<path:object_id>/delete/": page(DROP_C),
+    f"{D_PAGE}/<path:object_id>/change/": page(SEE_C, post=NOBODY),
+    f"{D_PAGE}/<path:object_id>/": page(),
+    f"{D_PAGE}/<int:pk>/restore/": page(ADD_C),
+    # Pins have no list of their own, but for Django's.
+    **crud("configurations/pin"),
+    "admin/configurations/pin/add/": page(NOBODY),
+    "admin/configurations/pin/<path:object_id>/delete/": page(NOBODY),
+    "admin/configurations/pin/<path:object_id>/change/": page("configurations.view_pin", post=NOBODY),
+    "admin/configurations/pin/pin/<int:agent_id>/": page(EDIT_A, SEE_C),
+    "admin/configurations/pin/unpin/<int:agent_id>/": page(EDIT_A, SEE_C),
+    # Rollouts and freezes are started by publishing and by a switch, and stay as what happened.
+    **crud("rollouts/rollout"),
+    "admin/rollouts/rollout/add/": page(NOBODY),
+    "admin/rollouts/rollout/<path:object_id>/delete/": page(NOBODY),
+    "admin/rollouts/rollout/<path:object_id>/change/": page("rollouts.view_rollout"),
+    "admin/rollouts/rollout/<int:pk>/act/<slug:name>/": page("rollouts.change_rollout"),
+    **crud("rollouts/freeze"),
+    "admin/rollouts/freeze/add/": page(NOBODY),
+    "admin/rollouts/freeze/<path:object_id>/delete/": page(NOBODY),
+    "admin/rollouts/freeze/<path:object_id>/change/": page("rollouts.view_freeze", post=NOBODY),
+    "admin/rollouts/freeze/start/": page("rollouts.add_freeze"),
+    "admin/rollouts/freeze/<int:pk>/end/": page("rollouts.change_freeze"),
+    "admin/rollouts/freeze/pause/<int:agent_id>/": page(EDIT_A),
+    "admin/rollouts/freeze/resume/<int:agent_id>/": page(EDIT_A),
+    # REST.
+    f"{AGENT}/pause/?$": rest(post=EDIT_A),
+    f"{AGENT}/resume/?$": rest(post=EDIT_A),
+    f"{AGENT}/pin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
+    f"{AGENT}/unpin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
+    "api/v1/^freezes/?$": rest(get="rollouts.view_freeze", post="rollouts.add_freeze"),
+    f"api/v1/^freezes/{KEY}/?$": rest(get="rollouts.view_freeze"),
+    f"api/v1/^freezes/{KEY}/end/?$": rest(post="rollouts.change_freeze"),
+    "api/v1/^rollouts/?$": rest(get="rollouts.view_rollout"),
+    f"api/v1/^rollouts/{KEY}/?$": rest(get="rollouts.view_rollout"),
+    f"api/v1/^rollouts/{KEY}/steps/?$": rest(get="rollouts.view_rollout"),
+    f"api/v1/^rollouts/{KEY}/agents/?$": rest(get=f"rollouts.view_rollout {SEE_A}"),
+    f"api/v1/^rollouts/{KEY}/approve/?$": rest(post="rollouts.approve_rollout"),
+    **{
+        f"api/v1/^rollouts/{KEY}/{act}/?$": rest(post="rollouts.change_rollout")
+        for act in ("pause", "resume", "abort", "roll_back")
+    },
+    # Whoever sees may plan; carrying out asks for the right of each step.
+    "api/v1/^configurations:apply/?$": rest(post=SEE_C),
+    "api/v1": EntryPoint({None: SIGNED_IN}),
+    "api/v1/^": EntryPoint({None: SIGNED_IN}),
+    "api/v1/^schema/?$": rest(get=""),
+    "api/v1/^docs/?$": rest(get=""),
+    "api/v1/^agents/?$": rest(get=SEE_A),
+    "api/v1/^agents/summary/?$": rest(get=SEE_A),
+    "api/v1/^agents/labels/?$": rest(post=EDIT_A),
+    "api/v1/^agents/labels/preview/?$": rest(post=EDIT_A),
+    "api/v1/^agents/restart/?$": rest(post=EDIT_A),
+    f"{AGENT}/?$": rest(get=SEE_A, patch=EDIT_A, delete=DROP_A),
+    f"{AGENT}/allow-enrolment/?$": rest(post=EDIT_A),
+    f"{AGENT}/commands/?$": rest(get=SEE_A),
+    f"{AGENT}/components/?$": rest(get=SEE_A),
+    f"{AGENT}/configuration/?$": rest(get=f"{SEE_A} {SEE_C}"),
+    f"{AGENT}/configuration/retry/?$": rest(post=f"{EDIT_A} {SEE_C}"),
+    f"{AGENT}/connections/?$": rest(get=SEE_A),
+    f"{AGENT}/custom-message/?$": rest(post=EDIT_A),
+    f"{AGENT}/effective-config/?$": rest(get=SEE_A),
+    f"{AGENT}/new-instance-uid/?$": rest(post=EDIT_A),
+    f"{AGENT}/packages/?$": rest(get=SEE_A),
+    f"{AGENT}/restart/?$": rest(post=EDIT_A),
+    f"{AGENT}/revoke-credential/?$": rest(post=EDIT_A),
+    f"{AGENT}/timeline/?$": rest(get=SEE_A),
+    "api/v1/^compare/?$": rest(get=SEE_C),
+    "api/v1/^configurations/?$": rest(get=SEE_C, post=ADD_C),
+    "api/v1/^configurations/preview/?$": rest(post=f"{SEE_C} {SEE_A}"),
+    f"{CONFIGURATION}/?$": rest(get=SEE_C, put=EDIT_C, patch=EDIT_C, delete=DROP_C),
+    f"{CONFIGURATION}/agents/?$": rest(get=f"{SEE_C} {SEE_A}"),
+    f"{CONFIGURATION}/preview/?$": rest(post=f"{SEE_C} {SEE_A}"),
+    f"{CONFIGURATION}/revisions/(?P<number>[0-9]{{1,9}})/?$": rest(get=SEE_C),
+    f"{CONFIGURATION}/revisions/?$": rest(get=SEE_C),
+    f"{CONFIGURATION}/rollback/?$": rest(post=EDIT_C),
+    # The draft of a new configuration needs the right to add one.
+    "api/v1/^drafts/?$": rest(get=SEE_C, post=ADD_C),
+    f"{CONFIGURATION}/drafts/?$": rest(get=SEE_C, post=EDIT_C),
+    **{
+        f"{drafts}/{KEY}{what}/?$": rest(**needs)
+        for drafts in ("api/v1/^drafts", f"{CONFIGURATION}/drafts")
+        for what, needs in {
+            "": {"get": SEE_C, "put": EDIT_C, "patch": EDIT_C, "delete": EDIT_C},
+            "/publish": {"post": EDIT_C},
+            "/rebase": {"post": EDIT_C},
+        }.items()
+    },
+    "api/v1/^deleted-configurations/?$": rest(get=SEE_C),
+    f"api/v1/^deleted-configurations/{KEY}/?$": rest(get=SEE_C, delete=DROP_C),
+    f"api/v1/^deleted-configurations/{KEY}/restore/?$": rest(post=ADD_C),
+    "api/v1/^audit/?$": rest(get="accounts.view_auditentry"),
+    "api/v1/^audit/(?P<pk>[0-9]{1,18})/?$": rest(get="accounts.view_auditentry"),
+    "api/v1/^tokens/?$": rest(get="accounts.view_apitoken", post="accounts.add_apitoken"),
+    "api/v1/^tokens/(?P<pk>[0-9]{1,18})/?$": rest(
+        get="accounts.view_apitoken", delete="accounts.delete_apitoken"
+    ),
+}  # fmt: skip
