@@ -8,8 +8,8 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
-from configurations.api_compare import CompareView
 from configurations.api_applying import ApplyView
+from configurations.api_compare import CompareView
 from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_pins import PinView, UnpinView
