@@ -77,6 +77,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
     "admin/connect/": page(SEE_A),
+    # Of agents what somebody may see.
+    "admin/compare/": page(SEE_C),
     "admin/autocomplete/": page("accounts.view_user"),
     "admin/jsi18n/": page(),
     "admin/r/<path:content_type_id>/<path:object_id>/": page(),
@@ -206,6 +208,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{AGENT}/restart/?$": rest(post=EDIT_A),
     f"{AGENT}/revoke-credential/?$": rest(post=EDIT_A),
     f"{AGENT}/timeline/?$": rest(get=SEE_A),
+    "api/v1/^compare/?$": rest(get=SEE_C),
     "api/v1/^configurations/?$": rest(get=SEE_C, post=ADD_C),
     "api/v1/^configurations/preview/?$": rest(post=f"{SEE_C} {SEE_A}"),
     f"{CONFIGURATION}/?$": rest(get=SEE_C, put=EDIT_C, patch=EDIT_C, delete=DROP_C),
