@@ -96,7 +96,7 @@ class ConfigurationOffer(Offer):
                 or member.changed("capabilities")
             ):
                 _update_status(member, assigned)
-        note_drift(reporting, self._assigned)
+        note_drift(reporting, self._assigned, self._renderer)
 
     def part(self, agent: BatchAgent) -> DesiredConfig | None:
         """``None`` for an agent that should run nothing of ours, for which there is nothing to send, or that is held."""
