@@ -33,7 +33,7 @@ class ApplyRequest(StrictSerializer):
     prune = Flag(required=False, help_text="Delete configurations that are not in the list, which then is not empty.")
 
 
-class StepSerializer(serializers.Serializer[Step]):
+class PlannedStepSerializer(serializers.Serializer[Step]):
     """One line of the plan."""
 
     name = serializers.CharField()
@@ -44,7 +44,7 @@ class StepSerializer(serializers.Serializer[Step]):
 class ApplyAnswer(serializers.Serializer[Any]):
     """The plan: carried out, or only made with ``dry_run``."""
 
-    plan = StepSerializer(many=True)
+    plan = PlannedStepSerializer(many=True)
 
 
 class ApplyView(DeclaredQuery, GenericAPIView[Any]):

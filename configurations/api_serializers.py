@@ -64,6 +64,15 @@ class SelectorField(serializers.JSONField):
     """A map, or Kubernetes' matchLabels and matchExpressions; judged by the service."""
 
 
+@extend_schema_field(serializers.ListField(child=serializers.DictField(child=serializers.CharField())))
+class ConcernedAgents(serializers.Field[Any, Any, Any, Any]):
+    """Uid and name of each agent that a finding names."""
+
+    def to_representation(self, value: Sequence[tuple[int, str, str]]) -> list[dict[str, str]]:
+        """Without the keys of their rows."""
+        return [{"instance_uid": uid, "name": name} for _row, uid, name in value]
+
+
 class FindingSerializer(serializers.Serializer[Finding]):
     """One problem of a text, at its place."""
 
@@ -75,12 +84,7 @@ class FindingSerializer(serializers.Serializer[Finding]):
     line = serializers.IntegerField(help_text="From 1; 0 for what stands in no text.")
     column = serializers.IntegerField()
     path = serializers.CharField(allow_blank=True)
-    agents = serializers.SerializerMethodField(help_text="Some of the agents concerned; left out where none are named.")
-
-    @extend_schema_field(serializers.ListField(child=serializers.DictField(child=serializers.CharField())))
-    def get_agents(self, finding: Finding) -> list[dict[str, str]]:
-        """Uid and name of each."""
-        return [{"instance_uid": uid, "name": name} for _row, uid, name in finding.agents]
+    agents = ConcernedAgents(required=False, help_text="Some of the agents concerned; left out where none are named.")
 
     def to_representation(self, instance: Finding) -> dict[str, Any]:
         """Agents only where some are named."""

@@ -177,7 +177,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     )
 
 
-def planned(draft: Draft, policy: Policy, *, name: str) -> list[PlannedStage]:
+def stages_of_draft(draft: Draft, policy: Policy, *, name: str) -> list[PlannedStage]:
     """The stages of a rollout of ``draft`` as ``name``: of the agents it matches, and of those that run the configuration now."""
     condition = Q(configuration_name=name)
     if draft.enabled:

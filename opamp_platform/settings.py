@@ -371,6 +371,8 @@ SPECTACULAR_SETTINGS = {
         "AssignmentStatus": "configurations.models.Assignment.Status",
         "EventKind": "agents.models.AgentEvent.Kind",
         "CommandKind": "agents.models.AgentCommand.Kind",
+        "RolloutState": "rollouts.models.Rollout.State",
+        "RolloutMemberState": "rollouts.subjects.MemberState",
     },
 }
 

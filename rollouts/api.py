@@ -182,7 +182,7 @@ class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewS
         asked = ReasonRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         said = asked.validated_data.get("reason", "")
-        return [Message("rollout-reason", "{reason}", reason=said)] if said else []
+        return [Message("rollout-reason", "Reason given: {reason}", reason=said)] if said else []
 
     def _acted(self, request: Request, pk: str, act: Callable[..., Rollout]) -> Response:
         act(self._rollout(pk).pk, by=signed_in(request), at=clock.now())

@@ -77,7 +77,10 @@ IRREGULAR = frozenset({
 # A dotted name in the texts of the code.
 REFERENCE = re.compile(r"`((?:" + "|".join(PACKAGES) + r")\.[\w.]+)`")
 # What Django writes so too: rights, and the kinds of objects in the audit trail.
-NO_MODULES = {"agents.view_agent", "agents.reveal_secrets", "agents.agent"}
+NO_MODULES = {
+    "configurations.publish_with_errors",
+    "rollouts.approve_rollout",
+    "agents.view_agent", "agents.reveal_secrets", "agents.agent"}
 # Public names that several modules have on purpose, with the reason.
 ONE_MEANING = {
     "Command": "what Django calls a management command",

@@ -13,7 +13,7 @@ from agents.selectors import parse_selector
 from configurations.checks import Finding
 from configurations.line_differences import DiffLine, difference, remembered
 from configurations.models import RELEASE_SUBJECT, Configuration, Revision, files_to_json
-from configurations.previewing import Preview, planned, successors
+from configurations.previewing import Preview, stages_of_draft, successors
 from configurations.services.drafts import Draft, InvalidConfiguration
 from foundation.languages import in_readers_language
 from foundation.messages import Message
@@ -94,7 +94,7 @@ def release_context(chosen: ReleaseForm, draft: Draft, *, row: Configuration | N
         "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first() if row else None,
         "planned": [
             {"planned": stage, "words": stage_words(stage.stage)}
-            for stage in (planned(draft, policy, name=name) if policy is not None else ())
+            for stage in (stages_of_draft(draft, policy, name=name) if policy is not None else ())
         ],
     }
 

@@ -26,7 +26,7 @@ from configurations.checks.merging import Merged, MergedEntry
 from configurations.checks.pipelines import Name, Pipeline
 from configurations.checks.ports import port_problems
 from configurations.checks.references import Picture, ReferenceCheck, collector_finding
-from configurations.checks.settings import SLIPPED, Problem, settings_problems, telemetry_problems
+from configurations.checks.component_settings import SLIPPED, Problem, settings_problems, telemetry_problems
 from configurations.checks.spelling import meant
 from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
 from foundation.messages import Message

@@ -76,7 +76,7 @@ def problems(section: str, kind: str, entry: MergedEntry) -> Iterator[Fault]:
         yield from rule(settings)
 
 
-def telemetry_problems(entry: MergedEntry) -> Iterator[Fault]:
+def telemetry_faults(entry: MergedEntry) -> Iterator[Fault]:
     """The same of ``service.telemetry``."""
     settings = _Settings(entry)
     yield from _level(settings, ("metrics", "level"), _LEVELS)

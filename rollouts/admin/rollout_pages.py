@@ -139,7 +139,7 @@ class RolloutAdmin(PortalAdmin):
         options: dict[str, Any] = {"by": cast("User", request.user), "at": clock.now()}
         reason = request.POST.get("reason", "").replace("\0", "").strip()[:_LONGEST_REASON]
         if reason and name in _WITH_REASON:
-            options["reasons"] = [Message("rollout-reason", "{reason}", reason=" ".join(reason.split()))]
+            options["reasons"] = [Message("rollout-reason", "Reason given: {reason}", reason=" ".join(reason.split()))]
         try:
             act(row.pk, **options)
         except DomainError as error:

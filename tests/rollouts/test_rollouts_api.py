@@ -72,7 +72,7 @@ def test_acts(api):
     url = f"/api/v1/rollouts/{number}"
     paused = api.post(f"{url}/pause", {"reason": "lunch"}, format="json")
     assert paused.data["state"] == "paused"
-    assert paused.data["reasons"] == [{"code": "rollout-reason", "message": "lunch"}]
+    assert paused.data["reasons"] == [{"code": "rollout-reason", "message": "Reason given: lunch"}]
     assert api.post(f"{url}/pause", {}, format="json").status_code == 409
     assert api.post(f"{url}/resume", {}, format="json").data["state"] == "running"
     assert api.post(f"{url}/approve", {}, format="json").status_code == 409
@@ -132,12 +132,12 @@ def test_what_is_no_policy_is_refused_and_changes_nothing(api, policy, code):
 
 def test_from_a_script(api, capsys):
     number = api.put(URL, body("new: {}\n", release=CANARY), format="json").data["rollout"]["id"]
-    call_command("rollouts", "list")
+    call_command("control_rollouts", "list")
     assert f"{number}\tc r2\trunning\tstage 1 of 2" in capsys.readouterr().out
-    call_command("rollouts", "pause", str(number), reason="a\nb")
-    assert api.get(f"/api/v1/rollouts/{number}").data["reasons"][0]["message"] == "a b"
+    call_command("control_rollouts", "pause", str(number), reason="a\nb")
+    assert api.get(f"/api/v1/rollouts/{number}").data["reasons"][0]["message"] == "Reason given: a b"
     for refused in (["pause", str(number)], ["pause"], ["approve", str(number)], ["abort", "999999"]):
         with pytest.raises(CommandError):
-            call_command("rollouts", *refused)
-    call_command("rollouts", "roll_back", str(number))
+            call_command("control_rollouts", *refused)
+    call_command("control_rollouts", "roll_back", str(number))
     assert Rollout.objects.get(pk=number).state == "rolled_back"

@@ -158,7 +158,7 @@ def telemetry_problems(telemetry: MergedEntry) -> Iterator[Problem]:
     yield from shapes[:_MOST_PROBLEMS]
     if shapes:
         return
-    for path, message in component_rules.telemetry_problems(telemetry):
+    for path, message in component_rules.telemetry_faults(telemetry):
         at = _at(telemetry, path)
         if at is not None:
             yield Problem(Severity.ERROR, at.file, at.place, f"service.telemetry.{'.'.join(path)}", message)

@@ -1,4 +1,4 @@
-"""``manage.py rollouts list|pause|resume|approve|abort|roll_back [ID]``: rollouts from a script on the server."""
+"""``manage.py control_rollouts list|pause|resume|approve|abort|roll_back [ID]``: rollouts from a script on the server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         named: dict[str, Any] = {"by": self._person(options), "at": clock.now()}
         reason = " ".join(options["reason"].split())[:_LONGEST_REASON]
         if reason and options["act"] in _WITH_REASON:
-            named["reasons"] = [Message("rollout-reason", "{reason}", reason=reason)]
+            named["reasons"] = [Message("rollout-reason", "Reason given: {reason}", reason=reason)]
         try:
             rollout = _ACTS[options["act"]](options["id"], **named)
         except Rollout.DoesNotExist:
