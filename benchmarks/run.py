@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import (
     admin_pages,
     batches,
+    checks,
     connect_storm,
     fan_out,
     heartbeats,
@@ -33,6 +34,7 @@ Scenario = tuple[str, Callable[[], dict[str, Any]]]
 
 SHORT: tuple[Scenario, ...] = (
     ("selector matching", selector_matching.measure),
+    ("checks", checks.measure),
     ("batches", batches.measure),
     ("heartbeats", lambda: heartbeats.measure(seconds=4, rounds=1)),
     ("registration", lambda: registration.measure(agents=500, rounds=1)),
@@ -48,6 +50,7 @@ SHORT: tuple[Scenario, ...] = (
 )
 FULL: tuple[Scenario, ...] = (
     ("selector matching", selector_matching.measure),
+    ("checks", checks.measure),
     ("batches", batches.measure),
     ("heartbeats", lambda: heartbeats.measure(seconds=8, rounds=3)),
     ("registration", lambda: registration.measure(rounds=3)),

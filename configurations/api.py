@@ -24,6 +24,7 @@ from agents.api_secrets import SECRETS, SecretsOnDemand
 from agents.filters import FactFilter
 from agents.models import Agent
 from configurations.api_desired import AssignmentSerializer, DesiredSerializer
+from configurations.api_force import FORCE, FORCING_ACTIONS, forced
 from configurations.api_preconditions import IF_MATCH, IF_NONE_MATCH, Preconditions, etag_of
 from configurations.api_serializers import (
     ConfigurationEdit,
@@ -106,14 +107,14 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         self.reveal_if_asked(row, f"revision {row.current.number if row.current else 0}")
         return self._shown(row)
 
-    @extend_schema(request=NewConfiguration, responses={201: NewConfiguration})
+    @extend_schema(parameters=[FORCE], request=NewConfiguration, responses={201: NewConfiguration})
     def create(self, request: Request) -> Response:
         """Make a configuration and assign it to the agents it matches."""
         values = self._validated(request, NewConfiguration)
         return self._made(request, values["name"], values)
 
     @extend_schema(
-        parameters=[IF_MATCH, IF_NONE_MATCH],
+        parameters=[IF_MATCH, IF_NONE_MATCH, FORCE],
         request=ConfigurationEdit,
         responses={200: NewConfiguration, 201: NewConfiguration},
     )
@@ -134,7 +135,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    @extend_schema(parameters=[IF_MATCH], request=ConfigurationEdit, responses=NewConfiguration)
+    @extend_schema(parameters=[IF_MATCH, FORCE], request=ConfigurationEdit, responses=NewConfiguration)
     def partial_update(self, request: Request, name: str) -> Response:
         """Change a configuration: fields left out stay."""
         present = self.get_object()
@@ -176,7 +177,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
 
     @extend_schema(
         operation_id="configurations_rollback",
-        parameters=[IF_MATCH],
+        parameters=[IF_MATCH, FORCE],
         request=RollbackRequest,
         responses=NewConfiguration,
     )
@@ -197,7 +198,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
                 at=clock.now(),
                 based_on=based_on,
                 note=asked.validated_data.get("note", ""),
-                force=asked.validated_data.get("force", False),
+                force=forced(request, asked.validated_data),
             )
 
         _configuration, findings = self._on_the_newest(BasedOn(editions=wanted.editions), go_back)
@@ -226,17 +227,27 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         page = [agent.assignment for agent in self.paginate_queryset(found.qs.in_order("name")) or ()]
         return self.get_paginated_response(AssignmentSerializer(page, many=True).data)
 
-    @extend_schema(operation_id="configurations_preview", request=ConfigurationEdit, responses=PreviewSerializer)
+    @extend_schema(
+        operation_id="configurations_preview",
+        parameters=[FORCE],
+        request=ConfigurationEdit,
+        responses=PreviewSerializer,
+    )
     @action(detail=True, methods=["post"], right="view", further_rights=SEES_AGENTS, serializer_class=ConfigurationEdit)
     def preview(self, request: Request, name: str) -> Response:
         """What an edit would change; nothing is saved. Fields left out stay as they are."""
         values = self._edit(request, name)
         row = self.get_object()
         draft, present = self._draft(values, row), draft_of(row)
-        found = preview(draft, name=name, present=present, force=values.get("force", False))
+        found = preview(draft, name=name, present=present, force=values["force"])
         return Response(PreviewSerializer(found).data)
 
-    @extend_schema(operation_id="configurations_preview_new", request=ConfigurationEdit, responses=PreviewSerializer)
+    @extend_schema(
+        operation_id="configurations_preview_new",
+        parameters=[FORCE],
+        request=ConfigurationEdit,
+        responses=PreviewSerializer,
+    )
     @action(
         detail=False,
         methods=["post"],
@@ -248,7 +259,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     def preview_new(self, request: Request) -> Response:
         """What a configuration that does not exist yet would change; nothing is saved."""
         values = self._validated(request, ConfigurationEdit)
-        found = preview(drafted(values, Draft()), name=values.get("name"), force=values.get("force", False))
+        found = preview(drafted(values, Draft()), name=values.get("name"), force=values["force"])
         return Response(PreviewSerializer(found).data)
 
     # --- Shared ------------------------------------------------------------------------------------------------
@@ -257,7 +268,12 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         serializer = kind(data=request.data)
         serializer.is_valid(raise_exception=True)
         values: dict[str, Any] = serializer.validated_data
+        values["force"] = forced(self.request, values)
         return values
+
+    def known_query(self) -> set[str]:
+        """With ``force`` where it means something."""
+        return super().known_query() | ({"force"} if self.action in FORCING_ACTIONS else set())
 
     def _draft(self, values: dict[str, Any], present: Configuration, *, keep: bool = True) -> Draft:
         """The edit of ``present``; with ``keep`` fields left out stay, else they get their defaults."""
@@ -290,7 +306,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
             by=signed_in(request),
             at=clock.now(),
             note=values.get("note", ""),
-            force=values.get("force", False),
+            force=values["force"],
             plan=plan_of(values),
         )
         return self._shown(self.get_queryset().get(pk=configuration.pk), findings, status=201)
@@ -306,7 +322,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
                 at=clock.now(),
                 based_on=based_on,
                 note=values.get("note", ""),
-                force=values.get("force", False),
+                force=values["force"],
                 plan=plan_of(values),
             )
 
@@ -333,7 +349,8 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     def _shown(self, row: Configuration, findings: Sequence[Finding] | None = None, *, status: int = 200) -> Response:
         body = dict(ConfigurationSerializer(row, context={"secrets_shown": self.secrets_shown}).data)
         if findings is not None:
-            body["warnings"] = findings_json([*findings, *targeting_findings(row)])
+            told = [*findings, *targeting_findings(row)]
+            body["warnings"] = findings_json(told, name_agents=self.request.user.has_perms(SEES_AGENTS))
         return Response(body, status=status, headers={"ETag": etag_of(row, secrets_shown=self.secrets_shown)})
 
 

@@ -114,7 +114,7 @@ class PublishRequest(StrictSerializer):
 
     edition = Whole(required=False, min_value=1, max_value=_LARGEST, help_text=_ON_EDITION)
     note = Text(max_length=500, required=False, allow_blank=True, help_text="By default that of the draft.")
-    force = Flag(required=False, help_text="Also when nothing stands in it, or `service` is misspelt.")
+    force = Flag(required=False, help_text="Also when nothing stands in it, or a Collector would refuse it.")
     release = PolicyField(required=False, help_text="How it is released: a policy, or its name.")
     replace_rollout = Flag(
         required=False, help_text="End a rollout that has not ended, instead of being refused for it."

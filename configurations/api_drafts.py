@@ -26,6 +26,7 @@ from configurations.api_draft_serializers import (
     RebaseRequest,
     edition_problem,
 )
+from configurations.api_force import FORCE, forced
 from configurations.api_preconditions import IF_MATCH, Preconditions, etag_of
 from configurations.api_serializers import ConfigurationSerializer, NewConfiguration, drafted, findings_json, plan_of
 from configurations.models import Configuration, ConfigurationDraft
@@ -120,11 +121,11 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
 
     @extend_schema(
         operation_id="drafts_publish",
-        parameters=[IF_MATCH],
+        parameters=[IF_MATCH, FORCE],
         request=PublishRequest,
         responses={200: NewConfiguration, 201: NewConfiguration},
     )
-    @action(detail=True, methods=["post"], serializer_class=PublishRequest)
+    @action(detail=True, methods=["post"], serializer_class=PublishRequest, query=["force"])
     def publish(self, request: Request, **_kwargs: str) -> Response:
         """Make it the newest revision, or the configuration; the draft ends. 409 when the configuration moved on."""
         row = self.get_object()
@@ -135,12 +136,13 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
             at=clock.now(),
             editions=self._editions(values),
             note=values.get("note"),
-            force=values.get("force", False),
+            force=forced(request, values),
             plan=plan_of(values),
         )
         shown = Configuration.objects.select_related("current").with_matched_agents().get(pk=configuration.pk)
         body = dict(ConfigurationSerializer(shown).data)
-        body["warnings"] = findings_json([*findings, *targeting_findings(shown)])
+        told = [*findings, *targeting_findings(shown)]
+        body["warnings"] = findings_json(told, name_agents=request.user.has_perm("agents.view_agent"))
         status = 201 if row.base_edition is None else 200
         return Response(body, status=status, headers={"ETag": etag_of(shown)})
 

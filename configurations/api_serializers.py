@@ -6,6 +6,7 @@ import base64
 import binascii
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -74,11 +75,25 @@ class FindingSerializer(serializers.Serializer[Finding]):
     line = serializers.IntegerField(help_text="From 1; 0 for what stands in no text.")
     column = serializers.IntegerField()
     path = serializers.CharField(allow_blank=True)
+    agents = serializers.SerializerMethodField(help_text="Some of the agents concerned; left out where none are named.")
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField(child=serializers.CharField())))
+    def get_agents(self, finding: Finding) -> list[dict[str, str]]:
+        """Uid and name of each."""
+        return [{"instance_uid": uid, "name": name} for _row, uid, name in finding.agents]
+
+    def to_representation(self, instance: Finding) -> dict[str, Any]:
+        """Agents only where some are named."""
+        found: dict[str, Any] = super().to_representation(instance)
+        if not instance.agents:
+            del found["agents"]
+        return found
 
 
-def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings as the API says them, in answers and in problems."""
-    return [dict(FindingSerializer(finding).data) for finding in findings]
+def findings_json(findings: Sequence[Finding], *, name_agents: bool = False) -> list[dict[str, Any]]:
+    """Findings as the API says them, in answers and in problems; ``name_agents``: to somebody who may see them."""
+    told = findings if name_agents else [replace(finding, agents=()) for finding in findings]
+    return [dict(FindingSerializer(finding).data) for finding in told]
 
 
 class ConfigurationSerializer(StrictSerializer):
@@ -103,7 +118,8 @@ class ConfigurationSerializer(StrictSerializer):
     force = Flag(
         required=False,
         write_only=True,
-        help_text="Save it although nothing stands in it, it is wrapped in another format, or `service` is misspelt.",
+        help_text="Publish it although nothing stands in it, it is wrapped in another format, or a Collector would refuse it. "
+        "Needs the right `configurations.publish_with_errors`.",
     )
     rollout_policy = PolicyField(
         required=False,

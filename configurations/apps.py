@@ -20,10 +20,10 @@ class ConfigurationsConfig(AppConfig):
         from configurations import panels, pins_shown
         from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
+        from configurations.pin_lines import PIN_KINDS
         from configurations.services import overdue, targeting
         from configurations.services.rerendering import ConfigurationConsumer
         from configurations.services.staging import ConfigurationSubject
-        from configurations.timeline_kinds import PIN_KINDS
         from rollouts.subjects import register_subject
         from variables.value_users import register_consumer
 

@@ -22,6 +22,7 @@ from configurations.desired_config import DesiredConfig
 from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import AssignedAgent, assigned_agents
+from configurations.services.drifting import note_drift
 from configurations.services.files_by_hash import remote_config_of
 from configurations.services.rendering import Renderer, rendered_config
 from configurations.services.targeting import current_targeting, hold_targeting
@@ -95,6 +96,7 @@ class ConfigurationOffer(Offer):
                 or member.changed("capabilities")
             ):
                 _update_status(member, assigned)
+        note_drift(reporting, self._assigned, self._renderer)
 
     def part(self, agent: BatchAgent) -> DesiredConfig | None:
         """``None`` for an agent that should run nothing of ours, for which there is nothing to send, or that is held."""

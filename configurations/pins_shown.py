@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from agents.extensions import Mark, PagePart
 from agents.models import Agent
 from configurations.models import Configuration, Pin
-from rollouts.freezes_shown import moment, until_words
+from rollouts.freezes_shown import end_words, time_words
 
 # Of a configuration's pinned agents so many are shown.
 _MOST = 50
@@ -39,9 +39,9 @@ def pinned_to(pin: Pin) -> str:
 
 def pin_words(pin: Pin) -> str:
     """To what, by whom, why and until when, in the reader's language."""
-    said = {"what": pinned_to(pin), "by": pin.pinned_by_name, "reason": pin.reason, "since": moment(pin.pinned_at)}
+    said = {"what": pinned_to(pin), "by": pin.pinned_by_name, "reason": pin.reason, "since": time_words(pin.pinned_at)}
     text = _("Pinned to %(what)s by %(by)s since %(since)s: %(reason)s") % said
-    return f"{text} {until_words(pin.expires_at)}".strip()
+    return f"{text} {end_words(pin.expires_at)}".strip()
 
 
 def pin_marks(agent_ids: Sequence[int]) -> Mapping[int, Mark]:

@@ -15,7 +15,8 @@ from agents.models import Agent
 from agents.reports import AgentCapabilities
 from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
 from configurations.checks import Finding, FindingKind, Severity
-from configurations.models import RELEASE_SUBJECT, Configuration, Pin, pinned_elsewhere
+from configurations.missing_components import missing_components
+from configurations.models import RELEASE_SUBJECT, Configuration, Pin, files_from_json, pinned_elsewhere
 from configurations.services.drafts import Draft, checked
 from foundation.messages import Message
 from rollouts.policies import Policy
@@ -99,7 +100,15 @@ def preview(draft: Draft, *, name: str | None, present: Draft | None = None, for
     """
     findings = checked(draft, present=present, force=force).findings
     found = reach(draft, name=name)
-    return dataclasses.replace(found, findings=[*findings, *found.findings])
+    return dataclasses.replace(found, findings=[*findings, *_lacking(draft), *found.findings])
+
+
+def _lacking(draft: Draft) -> list[Finding]:
+    """Components that agents the draft reaches do not have; ``files`` may hide values, but no types."""
+    if not draft.enabled:
+        return []
+    selector = parse_selector(draft.selector, match_all=draft.match_all)
+    return missing_components(draft.files, Agent.objects.filter(selector_condition(selector)))
 
 
 def reach(draft: Draft, *, name: str | None) -> Preview:
@@ -193,8 +202,11 @@ def _unproven(selector: Selector) -> int:
 
 def targeting_findings(row: Configuration) -> list[Finding]:
     """What is to be told of whom a configuration reaches as it is."""
-    draft = Draft(selector=row.selector, match_all=row.match_all, priority=row.priority, enabled=row.enabled)
-    return reach(draft, name=row.name).findings
+    files = files_from_json(row.current.files) if row.current else {}
+    draft = Draft(
+        selector=row.selector, match_all=row.match_all, priority=row.priority, enabled=row.enabled, files=files
+    )
+    return [*_lacking(draft), *reach(draft, name=row.name).findings]
 
 
 def _is_stronger(one: Entry, other: Entry) -> bool:

@@ -16,6 +16,7 @@ class Category(enum.Enum):
     NOT_FOUND = "not found"
     CONFLICT = "conflict"
     OUTDATED = "outdated"
+    REFUSED_BY_AGENTS = "refused by agents"
 
 
 class DomainError(Exception):

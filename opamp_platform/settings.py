@@ -86,6 +86,12 @@ OPAMP_TRUSTED_LABEL_KEYS = env.items("OPAMP_TRUSTED_LABEL_KEYS")
 for _item in OPAMP_TRUSTED_LABEL_KEYS:
     if _problem := operator_key_problem(_item):
         raise StrangeValue(f"OPAMP_TRUSTED_LABEL_KEYS: {_item!r} is no label key. {_problem!s}")
+# Types of components that configurations may have, and must not have: globs such as file* or receivers/file*.
+COMPONENTS_ALLOWED = env.items("COMPONENTS_ALLOWED")
+COMPONENTS_DENIED = env.items("COMPONENTS_DENIED")
+# A Collector that judges configurations as well, with ``validate``.
+OTELCOL_BINARY = env.text("OTELCOL_BINARY")
+
 # How revisions are released where neither the configuration nor the edit says: at_once, canary, or a policy as JSON.
 ROLLOUT_POLICY = env.json("ROLLOUT_POLICY", "at_once")
 try:

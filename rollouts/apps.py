@@ -14,8 +14,8 @@ class RolloutsConfig(AppConfig):
         from agents.extensions import register_heading, register_marking, register_timeline_kind
         from agents.filters import register_agent_filter
         from rollouts import freezes_shown
+        from rollouts.pause_lines import PAUSE_KINDS
         from rollouts.services import freezing
-        from rollouts.timeline_kinds import PAUSE_KINDS
 
         for kind in PAUSE_KINDS:
             register_timeline_kind(kind)

@@ -23,7 +23,7 @@ from rollouts.services import freezing
 from rollouts.services.freezing import ActiveFreeze
 
 
-def moment(at: datetime) -> str:
+def time_words(at: datetime) -> str:
     """A time in the reader's language and the portal's zone."""
     return date_format(localtime(at), "DATETIME_FORMAT")
 
@@ -37,17 +37,17 @@ def audience_words(audience: Audience) -> str:
 
 def held_words(freeze: ActiveFreeze) -> str:
     """What holds an agent back, by whom, why and until when, in the reader's language."""
-    said = {"by": freeze.by, "reason": freeze.reason, "since": moment(freeze.since)}
+    said = {"by": freeze.by, "reason": freeze.reason, "since": time_words(freeze.since)}
     if freeze.agent_id is not None:
         text = _("Paused by %(by)s since %(since)s: %(reason)s") % said
     else:
         text = _("Frozen by %(by)s since %(since)s: %(reason)s") % said
-    return f"{text} {until_words(freeze.expires_at)}".strip()
+    return f"{text} {end_words(freeze.expires_at)}".strip()
 
 
-def until_words(at: datetime | None) -> str:
+def end_words(at: datetime | None) -> str:
     """Until when, in the reader's language; empty without an end."""
-    return _("(until %(until)s)") % {"until": moment(at)} if at else ""
+    return _("(until %(until)s)") % {"until": time_words(at)} if at else ""
 
 
 def pause_marks(agent_ids: Sequence[int]) -> Mapping[int, Mark]:

@@ -1,15 +1,15 @@
 """Configurations in the admin: list and editor (`pages`, `forms`), previews while typing (`live`), other edits (`edits`).
 
 `confirmation_page` says what any of them would change before it does; saved drafts (`draft_pages`) change nothing. Deleted ones
-have pages of their own (`deleted_pages`); `pins` is about single agents.
+have pages of their own (`deleted_pages`); `pin_pages` is about single agents.
 """
 
-from configurations.admin import agent_actions, pins
+from configurations.admin import agent_actions, pin_pages
 from configurations.admin.deleted_pages import DeletedConfigurationAdmin
 from configurations.admin.pages import ConfigurationAdmin
-from configurations.admin.pins import PinAdmin
+from configurations.admin.pin_pages import PinAdmin
 
 __all__ = ["ConfigurationAdmin", "DeletedConfigurationAdmin", "PinAdmin"]
 
 agent_actions.register()
-pins.register()
+pin_pages.register()

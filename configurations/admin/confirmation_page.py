@@ -108,7 +108,10 @@ def page_of(
     present: Revision | None = row.current if row else None
     return {
         "found": found,
-        "warnings": said_of(found.findings, several=len(draft.files) > 1),
+        "warnings": [
+            (_said_of(item, several=len(draft.files) > 1), item.agents if show_agents else ())
+            for item in found.findings
+        ],
         "changing": changing,
         "sample": sample if show_agents else [],
         "more": max(getting - len(sample), 0) if show_agents else 0,

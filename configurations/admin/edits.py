@@ -26,6 +26,7 @@ from configurations.previewing import Preview, preview, reach
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.edit_errors import StaleEdition, StillPinned, UnknownRevision
+from configurations.services.forcing import may_force
 from configurations.services.publishing import BasedOn
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -128,7 +129,8 @@ class ConfirmedEdits(PortalAdmin):
         danger: bool = False,
     ) -> HttpResponse:
         """Show what ``draft`` would change; act when that page was answered for the state it showed."""
-        force = "force" in request.POST
+        may_be_forced = may_force(cast("User", request.user))
+        force = may_be_forced and "force" in request.POST
         found, blocked = _judged(draft, row, force=force)
         current = row.current
         renewed = current is None or new_files(draft, current.hash)
@@ -157,7 +159,7 @@ class ConfirmedEdits(PortalAdmin):
             "carried": [("expected_edition", str(row.edition))],
             "refusal": refusal,
             "blocked": confirmation_page.said_of_errors(blocked) if blocked else [],
-            "can_be_forced": force or (blocked is not None and blocked.can_be_forced),
+            "can_be_forced": force or (may_be_forced and blocked is not None and blocked.can_be_forced),
             "force": force,
             "danger": danger,
             "submit": submit % {"verb": verb, "count": changing},

@@ -23,6 +23,7 @@ from configurations.previewing import Preview, preview
 from configurations.services.draft_errors import StaleDraft, configuration_deleted
 from configurations.services.draft_saving import draft_in, savable
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
+from configurations.services.forcing import may_force
 from configurations.services.publishing import Effect, ReleasePlan, default_policy, effect_of
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -239,7 +240,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             if self.stage in DRAFT_STAGES:
                 savable(draft, present=present)
                 return values
-            self.found = preview(draft, name=name, present=present, force=values.get("force", False))
+            values["force"] = bool(values.get("force")) and may_force(self.editor)
+            self.found = preview(draft, name=name, present=present, force=values["force"])
         except InvalidConfiguration as error:
             self._tell(error, draft)
             return values
@@ -270,7 +272,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             self.add_error(None, in_readers_language(configuration_deleted(self.saved.name)))
 
     def _tell(self, error: InvalidConfiguration, draft: Draft) -> None:
-        self.can_be_forced = error.can_be_forced
+        self.can_be_forced = error.can_be_forced and may_force(self.editor)
         said = {field: [in_readers_language(text) for text in texts] for field, texts in error.errors.items()}
         for field, texts in self.file_forms.tell(said, draft).items():
             if field in self.fields:

@@ -19,6 +19,7 @@ from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import reach
 from configurations.services.draft_saving import draft_in
 from configurations.services.drafts import Draft, InvalidConfiguration, blocking, checked, draft_of
+from configurations.services.forcing import may_force
 from foundation.languages import in_readers_language
 
 
@@ -77,7 +78,7 @@ class LivePreviews(PortalAdmin):
             try:
                 draft = dataclasses.replace(files.drafted(base), selector={})
                 draft = draft.restored()
-                force = "force" in request.POST
+                force = "force" in request.POST and may_force(cast("User", request.user))
                 findings = checked(draft, present=present, force=force).findings
             except InvalidConfiguration as error:
                 findings = error.findings

@@ -9,48 +9,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from configurations.checks.components import (
-    component_id,
-    environment_problems,
-    id_problem,
-    settings_problems,
-    telemetry_problems,
-    type_of,
-)
+from configurations.checks.component_ids import component_id, id_problem, type_of
 from configurations.checks.documents import (
     COMPONENT_SECTIONS,
     SECTIONS,
     SERVICE_KEYS,
+    Misread,
     is_collectors,
     misspellings,
     misspelt_service,
-    wrapped_files,
 )
+from configurations.checks.expansion import reference_problems
 from configurations.checks.findings import Finding, Place, Severity, shown_value
-from configurations.checks.merging import Merged, MergedEntry, merged_files
-from configurations.checks.references import Name, Picture, ReferenceCheck, collector_finding
+from configurations.checks.key_paths import keys_read_as_paths
+from configurations.checks.merging import Merged, MergedEntry
+from configurations.checks.pipelines import Name, Pipeline
+from configurations.checks.ports import port_problems
+from configurations.checks.references import Picture, ReferenceCheck, collector_finding
+from configurations.checks.settings import SLIPPED, Problem, settings_problems, telemetry_problems
+from configurations.checks.spelling import meant
 from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
 from foundation.messages import Message
 
 _PIPELINE_MEMBERS = ("receivers", "processors", "exporters")
 _SIGNALS = ("traces", "metrics", "logs", "profiles")
-_SIGNAL_LIST = ", ".join(_SIGNALS)
+_SIGNAL_LIST = "traces, metrics, logs"
 _SECTION_LIST = ", ".join(SECTIONS)
 
 
-def check_collector(files: Mapping[str, MappingNode], *, whole: bool = True) -> list[Finding]:
+def check_collector(files: Mapping[str, MappingNode], misread: Misread, document: Merged) -> list[Finding]:
     """Findings that name their file; none when the files are not meant for a Collector.
 
-    Unless these are ``whole``, nothing is said of what they have or lack together.
+    ``document`` is made of the ``files`` that are not ``misread``.
     """
-    misread = wrapped_files(files)
-    if not whole:
-        return misread.findings
-    document = merged_files({file: root for file, root in files.items() if file not in misread.wrapped})
     if not is_collectors(document):
         return misread.findings
     misspelt = misspellings(document)
-    found = _CollectorCheck(document, misspelt).findings()
+    found = [
+        *(finding for file, root in files.items() for finding in keys_read_as_paths(file, root)),
+        *_CollectorCheck(document, misspelt).findings(),
+    ]
     if "service" not in document.entries:
         found = [finding.as_warning() for finding in found]
     return [*misread.findings, *misspelt, *found]
@@ -66,10 +64,13 @@ class _CollectorCheck:
 
     def findings(self) -> list[Finding]:
         self._read_sections()
-        self._judge_environment("", self._whole)
-        if self._read_service():
-            self._references.judge()
+        self._judge_references("", self._whole, set())
+        has_pipelines = self._read_service()
         self._judge_settings()
+        if has_pipelines:
+            self._references.judge()
+            self._judge_ports()
+            self._judge_presence()
         return self._findings
 
     # Reading: shapes are judged here.
@@ -80,10 +81,14 @@ class _CollectorCheck:
             if section in COMPONENT_SECTIONS:
                 self._read_components(section, entry)
             elif section != "service" and entry is not misspelt and "service" in self._whole.entries:
+                if shown_value(section) in {finding.path for finding in self._misspelt}:
+                    continue
                 problem = Message(
                     "unknown-section", "The Collector has no section of this name; it has {known}.", known=_SECTION_LIST
                 )
-                self._warn(
+                # What was meant may hold what pipelines name.
+                self._picture.open_sections.add(meant(section, COMPONENT_SECTIONS) or "")
+                self._refuse(
                     entry.file,
                     entry.key.place,
                     shown_value(section),
@@ -102,15 +107,17 @@ class _CollectorCheck:
                 "{name} must be an object: each component's name, then its settings.",
                 name=section,
             )
+            self._picture.open_sections.add(section)
             self._refuse(entry.file, entry.place, section, message)
 
     def _read_component(self, section: str, text: str, component: MergedEntry) -> None:
         path = f"{section}.{shown_value(text)}"
-        if "${" in text:
-            self._picture.open_sections.add(section)
-        elif (problem := id_problem(text)) is not None:
+        if (problem := id_problem(text)) is not None:
+            self._picture.unclear_roles.update(_roles_of(section))
             self._refuse(component.file, component.key.place, path, problem)
         name = Name(component_id(text), component.file, component.key.place, path, component)
+        if (former := self._picture.defined[section].get(name.text)) is not None:
+            self._refuse(component.file, component.key.place, path, _twice(name, former))
         self._picture.defined[section][name.text] = name
         if not (isinstance(component.value, Merged) or component.is_null or component.is_expanded_by_agent):
             message = Message(
@@ -154,12 +161,11 @@ class _CollectorCheck:
                 problem = Message(
                     "service-unknown-key", "service has nothing of this name; it has {known}.", known=known
                 )
-                self._warn(entry.file, entry.key.place, path, self._references.suggest(problem, name, SERVICE_KEYS))
+                self._refuse(entry.file, entry.key.place, path, self._references.suggest(problem, name, SERVICE_KEYS))
         telemetry = service.get("telemetry")
-        if telemetry is not None and isinstance(telemetry.value, Merged):
-            for path, part, message in telemetry_problems(telemetry.value):
-                where = part or telemetry
-                self._warn(where.file, where.key.place, f"service.telemetry.{path}", message)
+        if telemetry is not None:
+            for problem_found in telemetry_problems(telemetry):
+                self._add(problem_found)
 
     def _say_nothing_runs(self) -> None:
         """Once, at the first section; a misspelt service is told by its own finding."""
@@ -187,9 +193,16 @@ class _CollectorCheck:
                 "pipelines-not-an-object", "pipelines must be an object: each pipeline's name, then its members."
             )
             self._refuse(pipelines.file, pipelines.place, path, message)
+            return False
         else:
+            first: dict[str, Name] = {}
             for name, pipeline in pipelines.value.entries.items():
-                self._read_pipeline(name, pipeline, f"{path}.{shown_value(name)}")
+                below = f"{path}.{shown_value(name)}"
+                self._read_pipeline(name, pipeline, below)
+                here = Name(component_id(name), pipeline.file, pipeline.key.place, below)
+                former = first.setdefault(here.text, here)
+                if former is not here:
+                    self._refuse(here.file, here.place, below, _twice(here, former))
         return True
 
     def _read_pipeline(self, text: str, pipeline: MergedEntry, path: str) -> None:
@@ -201,7 +214,14 @@ class _CollectorCheck:
                 signals=_SIGNAL_LIST,
             )
             said = self._references.suggest(problem, type_of(text), _SIGNALS)
-            self._warn(pipeline.file, pipeline.key.place, path, said)
+            self._refuse(pipeline.file, pipeline.key.place, path, said)
+        elif type_of(text) == "profiles":
+            message = Message(
+                "pipeline-signal-gated",
+                "The Collector refuses pipelines of profiles unless it is started with the feature gate {gate}.",
+                gate="service.profilesSupport",
+            )
+            self._refuse(pipeline.file, pipeline.key.place, path, message)
         elif (wrong := id_problem(text)) is not None:
             self._refuse(pipeline.file, pipeline.key.place, path, wrong)
         if pipeline.is_expanded_by_agent:
@@ -212,8 +232,12 @@ class _CollectorCheck:
             message = Message(
                 "pipeline-not-an-object", "A pipeline must be an object with receivers, processors and exporters."
             )
+            self._picture.unclear_roles.update(_PIPELINE_MEMBERS)
             self._refuse(pipeline.file, place, path, message)
             return
+        line = Pipeline(component_id(text))
+        self._picture.pipelines.append(line)
+        misnamed = set()
         for member, entry in pipeline.value.entries.items():
             if member not in _PIPELINE_MEMBERS:
                 problem = Message(
@@ -221,10 +245,14 @@ class _CollectorCheck:
                     "A pipeline has only receivers, processors and exporters; a connector is listed as one of these.",
                 )
                 message = self._references.suggest(problem, member, _PIPELINE_MEMBERS)
+                misnamed.add(meant(member, _PIPELINE_MEMBERS) or "")
+                self._picture.unclear_roles.update(_PIPELINE_MEMBERS)
                 self._refuse(entry.file, entry.key.place, f"{path}.{shown_value(member)}", message)
         for role in _PIPELINE_MEMBERS:
             names = self._read_references(role, pipeline.value.get(role), f"{path}.{role}")
-            if names == [] and role != "processors":
+            line.members(role).extend(names or ())
+            if names == [] and role != "processors" and role not in misnamed:
+                self._picture.unclear_roles.add(role)
                 message = Message(
                     "pipeline-without-members",
                     "The pipeline {name} has no {role}; name at least one.",
@@ -244,6 +272,7 @@ class _CollectorCheck:
             message = Message(
                 "pipeline-members-not-a-list", "{role} must be a list of names, such as [otlp].", role=role
             )
+            self._picture.unclear_roles.add(role)
             self._refuse(entry.file, entry.place, path, message)
             return None
         names: list[Name] = []
@@ -256,6 +285,7 @@ class _CollectorCheck:
                 names.append(Name(component_id(item.text), entry.file, item.place, f"{path}[{place}]"))
             else:
                 message = Message("pipeline-member-not-text", "Name one of the {role} here, as text.", role=role)
+                self._picture.unclear_roles.add(role)
                 self._refuse(entry.file, item.place, f"{path}[{place}]", message)
                 known = False
         self._picture.used[role] += names
@@ -266,27 +296,62 @@ class _CollectorCheck:
     # Judging: what stands within components, as far as it is known.
 
     def _judge_settings(self) -> None:
-        """Of components that a pipeline uses, or might: the others are told to be unused."""
-        judged = "service" not in self._whole.entries
         for section, defined in self._picture.defined.items():
-            used = {name.text for name in self._picture.used[section]}
-            for text, name in defined.items():
-                if name.entry is None or not (judged or text in used):
-                    continue
-                for path, entry, message in settings_problems(section, text, name.entry):
-                    where = name.entry if entry is None else entry
-                    place = where.key.place if entry is None else where.place
-                    self._warn(where.file, place, f"{name.path}.{path}" if path else name.path, message)
+            problems = [
+                (name, problem)
+                for text, name in defined.items()
+                if name.entry is not None and id_problem(text) is None
+                for problem in settings_problems(section, text, name)
+            ]
+            # Where settings slipped a level up, the components above them only seem to lack them.
+            slipped = any(problem.message.code == SLIPPED for _name, problem in problems)
+            for name, problem in problems:
+                self._picture.mistaken.add(name.path)
+                if not slipped or problem.message.code == SLIPPED:
+                    self._add(problem)
 
-    def _judge_environment(self, path: str, within: Merged) -> None:
+    def _judge_ports(self) -> None:
+        started = [
+            (section, name)
+            for section, defined in self._picture.defined.items()
+            for text, name in defined.items()
+            if any(used.text == text for role in _roles_of(section) for used in self._picture.used[role])
+        ]
+        for file, place, path, message in port_problems(started):
+            self._warn(file, place, path, message)
+
+    def _judge_presence(self) -> None:
+        """At last: what pipelines name is there, or told to be missing."""
+        if any(finding.severity is Severity.ERROR for finding in self._findings):
+            return
+        for section in ("receivers", "exporters"):
+            if not self._picture.defined[section] and section not in self._picture.open_sections:
+                service = self._whole.entries["service"]
+                message = Message(
+                    "section-missing",
+                    "There are no {section}; the Collector needs at least one besides its connectors.",
+                    section=section,
+                )
+                self._refuse(service.file, service.key.place, section, message)
+
+    def _judge_references(self, path: str, within: Merged, seen: set[str]) -> None:
+        """Of one variable without a default one warning is enough."""
         for key, entry in within.entries.items():
             below = f"{path}.{shown_value(key)}".removeprefix(".")
             if isinstance(entry.value, Merged):
-                self._judge_environment(below, entry.value)
+                self._judge_references(below, entry.value, seen)
                 continue
             for place, text in _scalars(entry.value):
-                for message in environment_problems(text):
-                    self._refuse(entry.file, place, below, message)
+                for severity, name, message in reference_problems(text):
+                    if severity is Severity.ERROR or not name or name not in seen:
+                        self._findings.append(collector_finding(severity, entry.file, place, below, message))
+                    if severity is Severity.WARNING:
+                        seen.add(name)
+
+    def _add(self, problem: Problem) -> None:
+        self._findings.append(
+            collector_finding(problem.severity, problem.file, problem.place, problem.path, problem.message)
+        )
 
     def _refuse(self, file: str, place: Place, path: str, message: Message) -> None:
         self._findings.append(collector_finding(Severity.ERROR, file, place, path, message))
@@ -295,10 +360,23 @@ class _CollectorCheck:
         self._findings.append(collector_finding(Severity.WARNING, file, place, path, message))
 
 
+def _roles_of(section: str) -> tuple[str, ...]:
+    return ("receivers", "exporters") if section == "connectors" else (section,)
+
+
+def _twice(name: Name, former: Name) -> Message:
+    return Message(
+        "component-id-twice",
+        "{name} already stands in line {line}: blanks around type and name do not count. Remove one of the two.",
+        name=shown_value(name.text),
+        line=former.place.line,
+    )
+
+
 def _scalars(node: Node) -> Iterator[tuple[Place, str]]:
-    """Every text in it that refers to the environment, with its place."""
+    """Every text in it that refers to something, with its place."""
     if isinstance(node, ScalarNode):
-        if "${env:" in node.text:
+        if "${" in node.text:
             yield node.place, node.text
     elif isinstance(node, SequenceNode):
         for item in node.items:

@@ -7,9 +7,11 @@ import re
 from foundation.errors import DomainError
 from foundation.messages import Message
 
-_ALIASES = {"yaml": "text/yaml", "yml": "text/yaml", "json": "application/json"}
+_ALIASES = {"yaml": "text/yaml", "yml": "text/yaml", "json": "application/json", "toml": "application/toml"}
 _YAML = frozenset({"text/yaml", "text/x-yaml", "application/yaml", "application/x-yaml"})
 _JSON = frozenset({"application/json", "text/json"})
+
+_TOML = frozenset({"application/toml", "text/toml", "text/x-toml"})
 
 _MAX_LENGTH = 255
 # RFC 6838 section 4.2 names and RFC 9110 section 5.6.6 parameters.
@@ -23,7 +25,9 @@ class InvalidContentType(DomainError):
 
     def __init__(self) -> None:
         super().__init__(
-            Message("invalid-content-type", "Use yaml, json or a MIME type such as text/yaml or application/json.")
+            Message(
+                "invalid-content-type", "Use yaml, json, toml or a MIME type such as text/yaml or application/json."
+            )
         )
 
 
@@ -51,6 +55,11 @@ def is_json(content_type: str) -> bool:
     """Whether files of this type, alias or MIME type, are JSON."""
     name = _type_name(content_type)
     return name in _JSON or name.endswith("+json")
+
+
+def is_toml(content_type: str) -> bool:
+    """Whether files of this type, alias or MIME type, are TOML."""
+    return _type_name(content_type) in _TOML
 
 
 def _type_name(content_type: str) -> str:

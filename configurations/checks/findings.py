@@ -15,7 +15,7 @@ _LINE_BREAK = re.compile("\r\n|\r|\n")
 
 
 class Severity(enum.StrEnum):
-    """Whether the file cannot work, or only looks wrong."""
+    """*Error*: agents refuse it, and so it blocks. *Warning*: they accept it, but hardly anybody means it."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -43,7 +43,7 @@ class Finding:
     """One problem. ``line`` and ``column`` (characters) count from 1, and are 0 for what stands in no text.
 
     ``path`` leads to the value (``""``: the file) and is written ``service.pipelines.traces.receivers[0]``; ``file`` is the
-    config key of the file.
+    config key of the file. ``agents`` are some of those concerned, as row, uid and name.
     """
 
     severity: Severity
@@ -53,22 +53,22 @@ class Finding:
     column: int
     path: str = ""
     file: str = ""
+    agents: tuple[tuple[int, str, str], ...] = ()
 
     @property
     def blocks(self) -> bool:
-        """True when no agent could read the file or would run nothing of it, or a secret would be lost or let out.
+        """True when agents would refuse it, run nothing of it, or a secret would be lost or let out."""
+        return self.severity is Severity.ERROR
 
-        Collector rules never block: agents may add files of their own.
-        """
-        return (
-            self.kind in (FindingKind.SYNTAX, FindingKind.DOCUMENT, FindingKind.HIDDEN, FindingKind.TEMPLATE)
-            and self.severity is Severity.ERROR
-        )
+    @property
+    def is_unreadable(self) -> bool:
+        """True when nothing can be known of what else stands in the file."""
+        return self.kind is FindingKind.SYNTAX and self.severity is Severity.ERROR
 
     @property
     def can_be_forced(self) -> bool:
-        """True when a person may mean it nevertheless: agents other than Collectors read what they like."""
-        return self.kind is FindingKind.DOCUMENT
+        """True when a person may mean it nevertheless: other agents, and other Collectors, read what they like."""
+        return self.kind in (FindingKind.DOCUMENT, FindingKind.COLLECTOR)
 
     def as_warning(self) -> Finding:
         """The same, not blocking."""
@@ -100,9 +100,9 @@ def path_of(steps: Sequence[str | int]) -> str:
     return path.removeprefix(".")
 
 
-def shown_value(text: str) -> str:
-    """``text`` for a message or a path: one line, at most 80 characters, always writable as UTF-8."""
-    cut = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+def shown_value(text: str, most: int = _MAX_SHOWN) -> str:
+    """``text`` for a message or a path: one line, at most ``most`` characters, always writable as UTF-8."""
+    cut = text if len(text) <= most else text[: most - 1] + "…"
     return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", cut)
 
 

@@ -95,7 +95,7 @@ class _Composer:
                 ),
                 place,
             )
-        return measured(ScalarNode(place, text=token.text, is_null=token.text == "null"))
+        return measured(ScalarNode(place, text=token.text, is_null=token.text == "null", is_bare=True))
 
     def _sequence(self, opening: _Token) -> Measured:
         items: list[Measured] = []

@@ -7,11 +7,14 @@ key by key, anything else (lists and null too) takes the place of what earlier f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from configurations.checks.findings import Place
 from configurations.checks.tree import MappingNode, ScalarNode, SequenceNode
+
+KEY_DELIMITER = "::"
+_MOST_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,29 @@ def merged_files(files: Mapping[str, MappingNode]) -> Merged:
 
 
 def _merge(into: Merged, file: str, node: MappingNode) -> None:
-    for key, value in node.named():
+    for written, value in node.named():
+        target, key = _opened(into, file, written)
         if not isinstance(value, MappingNode):
-            into.entries[key.text] = MergedEntry(file, key, value, value.place)
+            target.entries[key.text] = MergedEntry(file, key, value, value.place)
             continue
-        former = into.entries.get(key.text)
-        inner = Merged(dict(former.value.entries)) if former and isinstance(former.value, Merged) else Merged()
+        inner = _copied(target, key.text)
         _merge(inner, file, value)
-        into.entries[key.text] = MergedEntry(file, key, inner, value.place)
+        target.entries[key.text] = MergedEntry(file, key, inner, value.place)
+
+
+def _opened(into: Merged, file: str, key: ScalarNode) -> tuple[Merged, ScalarNode]:
+    """Where the value of ``key`` belongs, and under which name: ``a::b`` is ``b`` within ``a``, as the Collector reads it."""
+    if KEY_DELIMITER not in key.text:
+        return into, key
+    steps = key.text.split(KEY_DELIMITER, _MOST_STEPS)
+    for step in steps[:-1]:
+        inner = _copied(into, step)
+        into.entries[step] = MergedEntry(file, replace(key, text=step), inner, key.place)
+        into = inner
+    return into, replace(key, text=steps[-1])
+
+
+def _copied(within: Merged, name: str) -> Merged:
+    """What stands there so far, to be added to."""
+    former = within.entries.get(name)
+    return Merged(dict(former.value.entries)) if former and isinstance(former.value, Merged) else Merged()

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from configurations.checks.connectors import connector_problems
 from configurations.checks.documents import COMPONENT_SECTIONS
 from configurations.checks.findings import Finding, FindingKind, Place, Severity, shown_value
-from configurations.checks.merging import MergedEntry
+from configurations.checks.pipelines import Name, Pipeline
 from configurations.checks.spelling import with_suggestion
 from foundation.messages import Message
 
@@ -24,17 +25,6 @@ _SINGULAR = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A component named somewhere: in its section (then with its ``entry``), or by a pipeline. ``text`` is the id."""
-
-    text: str
-    file: str
-    place: Place
-    path: str
-    entry: MergedEntry | None = None
-
-
 @dataclass(slots=True)
 class Picture:
     """All that the files define and refer to. ``open_sections`` are those the agent alone can expand."""
@@ -44,6 +34,11 @@ class Picture:
     # Role (receivers, processors, exporters of a pipeline; extensions of the service) to what is named there.
     used: dict[str, list[Name]] = field(default_factory=lambda: {role: [] for role in COMPONENT_SECTIONS})
     open_roles: set[str] = field(default_factory=set)
+    # Roles of which something is wrong already: what seems unused there is a consequence.
+    unclear_roles: set[str] = field(default_factory=set)
+    pipelines: list[Pipeline] = field(default_factory=list)
+    # Paths of components of which something is said already.
+    mistaken: set[str] = field(default_factory=set)
 
 
 class ReferenceCheck:
@@ -78,7 +73,15 @@ class ReferenceCheck:
                 continue
             for name in names:
                 if not any(name.text in self._picture.defined[section] for section in sections):
+                    self._picture.unclear_roles.update(self._roles_meant(name, role))
                     self._refuse(name.file, name.place, name.path, self._undefined(name, role))
+
+    def _roles_meant(self, name: Name, role: str) -> Iterator[str]:
+        """The role, and those in which what is named here could stand."""
+        yield role
+        for section in COMPONENT_SECTIONS:
+            if name.text in self._picture.defined[section]:
+                yield from ("receivers", "exporters") if section == "connectors" else (section,)
 
     def _undefined(self, name: Name, role: str) -> Message:
         elsewhere = [section for section in COMPONENT_SECTIONS if name.text in self._picture.defined[section]]
@@ -110,40 +113,35 @@ class ReferenceCheck:
             yield from self._picture.defined[section]
 
     def _judge_connectors(self) -> None:
-        exported = {name.text for name in self._picture.used["exporters"]}
-        received = {name.text for name in self._picture.used["receivers"]}
-        for text, name in self._picture.defined["connectors"].items():
+        picture = self._picture
+        ambiguous = set()
+        for text, name in picture.defined["connectors"].items():
             for section in ("receivers", "exporters"):
-                if text in self._picture.defined[section]:
+                if text in picture.defined[section]:
                     message = Message(
                         "component-name-ambiguous",
                         "{name} is defined under {section} as well; give one of the two another name.",
                         name=shown_value(text),
                         section=section,
                     )
+                    ambiguous.add(text)
                     self._refuse(name.file, name.place, name.path, message)
-            if text in exported and text not in received and "receivers" not in self._picture.open_roles:
-                message = Message(
-                    "connector-without-receiver",
-                    "The connector {name} is an exporter but nowhere a receiver: what it gets is lost.",
-                    name=shown_value(text),
-                )
-                self._refuse(name.file, name.place, name.path, message)
-            if text in received and text not in exported and "exporters" not in self._picture.open_roles:
-                message = Message(
-                    "connector-without-exporter",
-                    "The connector {name} is a receiver but nowhere an exporter: nothing reaches it.",
-                    name=shown_value(text),
-                )
-                self._refuse(name.file, name.place, name.path, message)
+        unknown = picture.open_roles | picture.unclear_roles
+        for severity, name, message in connector_problems(
+            picture.pipelines,
+            {text: name for text, name in picture.defined["connectors"].items() if text not in ambiguous},
+            feeds_known="exporters" not in unknown,
+            takers_known="receivers" not in unknown,
+        ):
+            self._findings.append(collector_finding(severity, name.file, name.place, name.path, message))
 
     def _judge_unused(self) -> None:
         for section, role_names in self._roles_by_section():
-            if self._picture.open_roles.intersection(role_names):
+            if (self._picture.open_roles | self._picture.unclear_roles).intersection(role_names):
                 continue
             used = {name.text for role in role_names for name in self._picture.used[role]}
             for text, name in self._picture.defined[section].items():
-                if text not in used:
+                if text not in used and name.path not in self._picture.mistaken:
                     self._warn(name.file, name.place, name.path, self._unused(section, text))
 
     def _unused(self, section: str, text: str) -> Message:

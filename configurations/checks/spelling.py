@@ -13,8 +13,8 @@ _LONGEST = 40
 _MOST_WORDS = 200
 
 
-def meant(text: str, words: Iterable[str]) -> str | None:
-    """The word nearest to ``text``: but for case and blanks the same, or at most two typing mistakes away.
+def meant(text: str, words: Iterable[str], *, most: int = 2) -> str | None:
+    """The word nearest to ``text``: but for case and blanks the same, or at most ``most`` typing mistakes away, two or one.
 
     Two mistakes count only in words of five letters and more that begin alike: ``device`` is not ``service``.
     """
@@ -30,7 +30,7 @@ def meant(text: str, words: Iterable[str]) -> str | None:
         if len(letters.difference(known)) > 2:
             continue
         mistakes = _mistakes(given, known)
-        far = 2 if len(known) >= 5 and given[:1] == known[:1] else 1
+        far = most if len(known) >= 5 and given[:1] == known[:1] else 1
         if mistakes <= far and (best is None or (mistakes, word) < best):
             best = mistakes, word
     return None if best is None else best[1]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from configurations.checks.collector import check_collector
-from configurations.checks.content_types import is_json, is_yaml
+from configurations.checks.component_uses import ComponentUse, component_uses, list_problems
+from configurations.checks.content_types import is_json, is_toml, is_yaml
+from configurations.checks.documents import wrapped_files
 from configurations.checks.findings import START, Finding, FindingKind, Severity, SyntaxProblem
 from configurations.checks.json_text import read_json
+from configurations.checks.merging import merged_files
+from configurations.checks.other_kinds import other_kind
+from configurations.checks.toml_text import toml_findings
 from configurations.checks.tree import MappingNode, is_empty
 from configurations.checks.yaml_text import read_yaml
 from foundation.messages import Message
@@ -35,14 +40,23 @@ def check_files(files: Mapping[str, tuple[str, str]], *, max_bytes: int = MAX_BY
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The findings per config key, keys as given, and the keys of files in which nothing stands."""
+    """The findings per config key, keys as given, the keys of files in which nothing stands, and the types of components."""
 
     findings: dict[str, list[Finding]]
     empty: frozenset[str]
+    uses: tuple[ComponentUse, ...] = ()
 
 
-def judge_files(files: Mapping[str, tuple[str, str]], *, max_bytes: int = MAX_BYTES) -> Judgement:
+def judge_files(
+    files: Mapping[str, tuple[str, str]],
+    *,
+    max_bytes: int = MAX_BYTES,
+    allowed: Sequence[str] = (),
+    denied: Sequence[str] = (),
+) -> Judgement:
     """What is wrong with files given as (body, content type). Never raises.
+
+    ``allowed`` and ``denied`` are an operator's lists of components (`component_uses.list_problems`).
 
     Agents merge the files of one configuration, so a pipeline may use what another file defines.
     """
@@ -57,10 +71,15 @@ def judge_files(files: Mapping[str, tuple[str, str]], *, max_bytes: int = MAX_BY
         if holds_nothing or not body.strip() or any(item.message == EMPTY for item in findings[key]):
             empty.add(key)
     # What is missing elsewhere may stand in a file that cannot be read.
-    unread = any(item.blocks for found in findings.values() for item in found)
-    for finding in check_collector(roots, whole=not unread):
+    unread = any(item.is_unreadable for found in findings.values() for item in found)
+    misread = wrapped_files(roots)
+    document = merged_files({key: root for key, root in roots.items() if key not in misread.wrapped})
+    uses = component_uses(document)
+    rules = misread.findings if unread else check_collector(roots, misread, document)
+    for finding in (*rules, *list_problems(uses, allowed, denied)):
         findings[finding.file].append(finding)
-    return Judgement({key: _in_file_order(key, found) for key, found in findings.items()}, frozenset(empty))
+    ordered = {key: _in_file_order(key, found) for key, found in findings.items()}
+    return Judgement(ordered, frozenset(empty), tuple(uses))
 
 
 def _in_file_order(file: str, findings: list[Finding]) -> list[Finding]:
@@ -70,7 +89,7 @@ def _in_file_order(file: str, findings: list[Finding]) -> list[Finding]:
 
 
 def _read(body: str, content_type: str, max_bytes: int) -> tuple[MappingNode | None, list[Finding]]:
-    if not (is_yaml(content_type) or is_json(content_type)):
+    if not (is_yaml(content_type) or is_json(content_type) or is_toml(content_type)):
         return None, []
     size = len(body) if len(body) > max_bytes else len(body.encode(errors="surrogatepass"))
     if size > max_bytes:
@@ -80,13 +99,18 @@ def _read(body: str, content_type: str, max_bytes: int) -> tuple[MappingNode | N
             most=max_bytes,
         )
         return None, [Finding(Severity.ERROR, FindingKind.SYNTAX, message, START.line, START.column)]
+    if is_toml(content_type):
+        return None, toml_findings(body)
+    other = other_kind(body) if is_yaml(content_type) else None
     try:
         root, findings = read_yaml(body) if is_yaml(content_type) else read_json(body)
     except SyntaxProblem as problem:
-        return None, [problem.finding]
+        return None, [other or problem.finding]
     if root is None or is_empty(root):
         return None, [*findings, Finding(Severity.WARNING, FindingKind.DOCUMENT, EMPTY, START.line, START.column)]
     if not isinstance(root, MappingNode):
+        if other is not None:
+            return None, [*findings, other]
         message = Message(
             "file-not-an-object",
             "The file must be an object of named sections at its top, such as receivers: and service:.",

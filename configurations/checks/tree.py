@@ -16,11 +16,12 @@ MAX_VALUES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """A single value as text."""
+    """A single value as text. ``is_bare``: without quotes and tag, so that it may be a number, true or false."""
 
     place: Place
     text: str
     is_null: bool = False
+    is_bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ def too_deep(place: Place) -> SyntaxProblem:
 
 def measured(node: Node, children: Sequence[Measured] = ()) -> Measured:
     """``node`` with height and size from those of its children."""
+    if not children:
+        return Measured(node, 1, 1)
     return Measured(
         node=node,
         height=1 + max((child.height for child in children), default=0),

@@ -10,7 +10,18 @@ from collections.abc import Iterator
 
 import yaml
 
-from configurations.checks.findings import START, Finding, Place, SyntaxProblem, place_at, repeated_key, shown_value
+from configurations.checks.findings import (
+    START,
+    Finding,
+    FindingKind,
+    Place,
+    Severity,
+    SyntaxProblem,
+    path_of,
+    place_at,
+    repeated_key,
+    shown_value,
+)
 from configurations.checks.syntax_advice import yaml_advice
 from configurations.checks.tree import (
     Limits,
@@ -75,13 +86,9 @@ class _Composer:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if started:
-                    raise SyntaxProblem(
-                        Message(
-                            "yaml-second-document",
-                            "A second document begins here; agents read only one. Remove this line, or make two files.",
-                        ),
-                        _place(event),
-                    )
+                    # Agents read no further, so what is wrong below keeps nobody from reading what is above.
+                    self._findings.append(_second_document(_place(event)))
+                    break
                 started = True
                 root = self._node(next(self._events), depth=0).node
         return root, self._findings
@@ -89,16 +96,17 @@ class _Composer:
     def _node(self, event: yaml.Event, *, depth: int) -> Measured:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth=depth)
-        self._limits.admit(_place(event), depth=depth)
+        place = _place(event)
+        self._limits.admit(place, depth=depth)
         anchor: str | None = event.anchor if isinstance(event, yaml.NodeEvent) else None
         if anchor is not None:
             self._anchors[anchor] = None
         if isinstance(event, yaml.SequenceStartEvent):
-            composed = self._sequence(event, depth=depth)
+            composed = self._sequence(place, depth=depth)
         elif isinstance(event, yaml.MappingStartEvent):
-            composed = self._mapping(event, depth=depth)
+            composed = self._mapping(place, depth=depth)
         else:
-            composed = measured(self._scalar(event))
+            composed = Measured(self._scalar(event, place), 1, 1)
         if anchor is not None:
             self._anchors[anchor] = composed
         return composed
@@ -123,18 +131,19 @@ class _Composer:
         self._limits.admit(_place(event), depth=depth, height=composed.height, size=composed.size)
         return composed
 
-    def _scalar(self, event: yaml.Event) -> ScalarNode:
-        return ScalarNode(place=_place(event), text=_text(event), is_null=_is_plain(event, _NULLS))
+    def _scalar(self, event: yaml.Event, place: Place) -> ScalarNode:
+        bare = isinstance(event, yaml.ScalarEvent) and event.implicit[0]
+        return ScalarNode(place=place, text=_text(event), is_null=_is_plain(event, _NULLS), is_bare=bare)
 
-    def _sequence(self, opening: yaml.Event, *, depth: int) -> Measured:
+    def _sequence(self, opening: Place, *, depth: int) -> Measured:
         items: list[Measured] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             self._path.append(len(items))
             items.append(self._node(event, depth=depth + 1))
             self._path.pop()
-        return measured(SequenceNode(_place(opening), tuple(item.node for item in items)), items)
+        return measured(SequenceNode(opening, tuple(item.node for item in items)), items)
 
-    def _mapping(self, opening: yaml.Event, *, depth: int) -> Measured:
+    def _mapping(self, opening: Place, *, depth: int) -> Measured:
         entries: list[tuple[Node, Node]] = []
         merged: list[tuple[Node, Node]] = []
         children: list[Measured] = []
@@ -146,19 +155,59 @@ class _Composer:
             value = self._node(next(self._events), depth=depth + 1)
             children += (key, value)
             if _is_plain(event, _MERGE):
+                self._judge_repeat(first_places, "<<", _place(event))
+                if not _can_be_merged(value.node):
+                    self._findings.append(_unmergeable(value.node.place, path_of(self._path)))
                 merged += _merged_entries(value.node)
             else:
                 entries.append((key.node, value.node))
                 if isinstance(key.node, ScalarNode):
-                    place = _place(event)
-                    first = first_places.setdefault(key.node.text, place)
-                    if first is not place:
-                        self._findings.append(repeated_key(self._path, place, first))
+                    self._judge_repeat(first_places, key.node.text, key.node.place)
+                elif isinstance(key.node, MappingNode) and not self._has_found("yaml-key-not-text"):
+                    # The second of two braces is the key of the first: once is enough.
+                    self._findings.append(_key_without_text(event, path_of(self._path[:-1])))
             self._path.pop()
         inherited = [
             (key, value) for key, value in merged if isinstance(key, ScalarNode) and key.text not in first_places
         ]
-        return measured(MappingNode(_place(opening), (*inherited, *entries)), children)
+        return measured(MappingNode(opening, (*inherited, *entries)), children)
+
+    def _has_found(self, code: str) -> bool:
+        return any(item.message.code == code for item in self._findings)
+
+    def _judge_repeat(self, first_places: dict[str, Place], text: str, place: Place) -> None:
+        first = first_places.setdefault(text, place)
+        if first is not place:
+            self._findings.append(repeated_key(self._path, place, first))
+
+
+def _second_document(place: Place) -> Finding:
+    message = Message(
+        "yaml-second-document",
+        "A second document begins here; agents read only the first. Remove this line, or make two files.",
+    )
+    return Finding(Severity.WARNING, FindingKind.SYNTAX, message, place.line, place.column)
+
+
+def _key_without_text(event: yaml.Event, path: str) -> Finding:
+    """Mostly a placeholder of a template: two braces open an object that is the key of another."""
+    place = _place(event)
+    message = Message(
+        "yaml-key-not-text",
+        "A key is text, and here it is an object. Put {braces} of a template in quotes.",
+        braces="{{ … }}",
+    )
+    return Finding(Severity.ERROR, FindingKind.SYNTAX, message, place.line, place.column, path)
+
+
+def _can_be_merged(node: Node) -> bool:
+    items = node.items if isinstance(node, SequenceNode) else (node,)
+    return all(isinstance(item, MappingNode) for item in items)
+
+
+def _unmergeable(place: Place, path: str) -> Finding:
+    message = Message("yaml-merge-without-object", "Behind << stands an object, or a list of some: mostly an alias.")
+    return Finding(Severity.ERROR, FindingKind.SYNTAX, message, place.line, place.column, path)
 
 
 def _merged_entries(node: Node) -> list[tuple[Node, Node]]:

@@ -108,6 +108,7 @@ class Configuration(models.Model):
         verbose_name = _("configuration")
         verbose_name_plural = _("configurations")
         ordering = ["name"]
+        permissions = [("publish_with_errors", _("Can publish what checks block"))]
 
     # Of the agents that applied it, how many are not connected; lists that show it count them.
     last_known_count = 0

@@ -160,6 +160,9 @@ class AssignedAgent:
         self.work.change(agent, "in_sync", outcome.in_sync)
         self.work.change(agent, "config_failed", outcome.failed)
         self.work.change(agent, "config_applying", outcome.status is AssignmentStatus.APPLYING)
+        if outcome.status is not AssignmentStatus.APPLIED:
+            # Only from what was applied an agent can drift.
+            self.work.change(agent, "config_drifted", False)
         error = assignment.rendering_error or (failure.error if failure is not None else "")
         error = error if outcome.failed else ""
         self.work.change(assignment, "error_message", error)

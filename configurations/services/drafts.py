@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.conf import settings
+
 from accounts.models import User
 from agents.remote_config import ConfigFile, RemoteConfig
 from agents.reports import Json
@@ -26,8 +28,9 @@ from configurations.checks import (
 )
 from configurations.models import Configuration, files_from_json
 from configurations.placeholders import HiddenValues, with_secrets_restored
+from configurations.services.collector_verdict import collector_verdict
 from configurations.template_findings import propose_secrets, try_templates
-from foundation.errors import DomainError
+from foundation.errors import Category, DomainError
 from foundation.messages import Message
 from rollouts.errors import InvalidPolicy
 from rollouts.policies import parse_policy
@@ -35,6 +38,7 @@ from variables.services.known_values import current_values
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64
+_EMPTY = "all-files-empty"
 
 
 class InvalidConfiguration(DomainError):
@@ -70,12 +74,26 @@ class InvalidConfiguration(DomainError):
         return "; ".join(f"{name}: {' '.join(str(text) for text in texts)}" for name, texts in self.errors.items())
 
 
+class RefusedByAgents(InvalidConfiguration):
+    """It can be read, but a Collector would refuse it; nothing was saved."""
+
+    category = Category.REFUSED_BY_AGENTS
+
+    @staticmethod
+    def said(*, can_be_forced: bool) -> Message:
+        """What was refused, as a whole."""
+        return Message(
+            "configuration-refused-by-agents",
+            "A Collector would refuse this configuration; with force it is published nevertheless.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What an edit wants a configuration to be; every field complete. ``files`` holds ``config_key`` too.
 
     A `[redacted]` in ``files`` stands for what ``true_files`` have there; ``None`` when ``files`` are true texts themselves.
-    ``trusted``: whoever edits may see secrets.
+    ``trusted``: whoever edits may see secrets. ``proven``: the files were published before, and go back.
     """
 
     display_name: str = ""
@@ -90,6 +108,7 @@ class Draft:
     files: Mapping[str, ConfigFile] = field(default_factory=dict)
     true_files: Mapping[str, ConfigFile] | None = field(default_factory=dict)
     trusted: bool = False
+    proven: bool = False
 
     def edited_by(self, person: User | None) -> Draft:
         """For an edit by ``person``."""
@@ -147,8 +166,9 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
     """Judge ``draft``, its hidden values put back. Raises `InvalidConfiguration`.
 
     What ``present`` has already is not judged anew: a configuration can be switched off whatever stands in it, also after
-    an upgrade whose checks are stricter. ``force`` saves what is readable and blocked only because hardly anybody means it:
-    nothing but empty files, another format around the configuration, a misspelt ``service``.
+    an upgrade whose checks are stricter. What is ``proven`` is blocked only where nothing at all stands in it. ``force``
+    saves what is readable: nothing but empty files, another format around the configuration, a misspelt ``service``, and what
+    a Collector would refuse.
     """
     draft = draft.restored()
     before = present or Draft()
@@ -177,8 +197,7 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
         if not problems:
             legible[key] = file
     findings = _findings(legible, draft.config_key, complete=len(legible) == len(draft.files))
-    if dict(draft.files) == dict(known):
-        findings = [item.as_warning() for item in findings]
+    findings = [item.as_warning() if _is_known(item, draft, known) else item for item in findings]
     forced = [item for item in findings if item.blocks and item.can_be_forced] if force else []
     if force:
         findings = [item.as_warning() if item.can_be_forced else item for item in findings]
@@ -188,8 +207,14 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
         if said:
             errors[_field_of(key, draft)] = said
     if errors:
-        raise InvalidConfiguration(errors, findings, can_be_forced=can_be_forced)
+        refused = can_be_forced and all(item.kind is FindingKind.COLLECTOR for item in findings if item.blocks)
+        raise (RefusedByAgents if refused else InvalidConfiguration)(errors, findings, can_be_forced=can_be_forced)
     return Checked(columns_of(draft), RemoteConfig(dict(draft.files)), findings, forced)
+
+
+def _is_known(item: Finding, draft: Draft, known: Mapping[str, ConfigFile]) -> bool:
+    """Whether the finding is of what agents have, or had: that blocks nothing, but for files in which nothing stands."""
+    return dict(draft.files) == dict(known) or (draft.proven and item.message.code != _EMPTY)
 
 
 def columns_of(draft: Draft) -> dict[str, Any]:
@@ -238,9 +263,12 @@ def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> 
     tried = try_templates(files, current_values()) if any(file.template for file in files.values()) else None
     if tried is not None:
         texts |= {key: (text, files[key].content_type) for key, text in tried.texts.items()}
-    judged = judge_files(texts)
+    judged = judge_files(texts, allowed=settings.COMPONENTS_ALLOWED, denied=settings.COMPONENTS_DENIED)
+    found = [item for key in files for item in judged.findings.get(key, ())]
+    if complete and judged.uses and not any(item.blocks for item in found):
+        found += collector_verdict(texts)
     findings = [] if tried is None else list(tried.findings)
-    findings += [_without_secrets(item) for key in files for item in judged.findings.get(key, ())]
+    findings += [_without_secrets(item) for item in found]
     broken = {item.file for item in findings if item.blocks}
     findings += propose_secrets({key: text for key, (text, _kind) in texts.items() if key not in broken})
     if not (complete and files and judged.empty == set(files)):

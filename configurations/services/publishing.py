@@ -21,6 +21,7 @@ from configurations.checks import Finding, line_problem
 from configurations.models import RELEASE_SUBJECT, Configuration, Revision, files_from_json, files_to_json
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision, UnknownRevision
+from configurations.services.forcing import refuse_force
 from configurations.services.keeping_deleted import keep_deleted
 from configurations.services.pinning import require_unpinned
 from configurations.services.releasing import TARGETING_COLUMNS, release
@@ -154,6 +155,7 @@ def create_configuration(
     Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
     """
     wanted = checked(draft, force=force)
+    refuse_force(wanted.forced, by)
     note = _note(note)
     configuration = new_row(name, wanted, at)
     hold_targeting(exclusive=True)
@@ -189,6 +191,7 @@ def update_configuration(
     """
     present = draft_of(Configuration.objects.select_related("current").get(name=name))
     wanted = checked(draft, present=present, force=force)
+    refuse_force(wanted.forced, by)
     note = _note(note)
     hold_targeting(exclusive=True)
     configuration = _locked(name, based_on)
@@ -235,6 +238,7 @@ def rolled_back(configuration: Configuration, number: int) -> Draft:
         files=files,
         # Texts of an older revision are true ones, whatever they say.
         true_files=None,
+        proven=True,
     )
 
 

@@ -132,6 +132,7 @@ def _renew(revision: Revision, at: datetime) -> None:
             in_sync=False,
             config_failed=False,
             config_applying=False,
+            config_drifted=False,
         )
     others = set(everybody) - set(keys)
     moved: list[UUID] = rematch(others, fresh_targeting(), at)

@@ -22,7 +22,7 @@ from configurations.services.targeting import bump_generation, hold_targeting
 from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.freezing import current_freezes, paused_keys
+from rollouts.services.freezing import current_freezes
 from rollouts.subjects import Member, MemberState
 
 _WAITING = {AssignmentStatus.PENDING.value, AssignmentStatus.OFFERED.value, AssignmentStatus.APPLYING.value}
@@ -51,7 +51,6 @@ class ConfigurationSubject:
             "assignment__error_message",
         )
         seen: set[int] = set()
-        paused = set(paused_keys())
         rows = (
             row
             for agents in concerned_by(revision)
@@ -68,7 +67,7 @@ class ConfigurationSubject:
             if row["assignment__revision_id"] == revision.pk:
                 state = _state(
                     row["assignment__status"], connected=row["connected"], healthy=row["healthy"],
-                    offered=row["assignment__offered_at"] is not None, paused=row["pk"] in paused,
+                    offered=row["assignment__offered_at"] is not None,
                 )  # fmt: skip
             if state is MemberState.WAITING and row["assignment__status"] == AssignmentStatus.PENDING.value:
                 agent = Agent(pk=row["pk"], instance_uid=row["instance_uid"], labels=row["labels"])
@@ -94,7 +93,6 @@ class ConfigurationSubject:
                 connected=F("agent__connected"),
                 healthy=F("agent__healthy"),
                 never=Q(offered_at=None),
-                paused=Q(agent__in=paused_keys()),
             )
             .annotate(number=Count("*"))
         )
@@ -102,7 +100,6 @@ class ConfigurationSubject:
         for row in rows:
             state = _state(
                 row["status"], connected=row["connected"], healthy=row["healthy"], offered=not row["never"],
-                paused=row["paused"],
             )  # fmt: skip
             found[state] += row["number"]
         held = self._held(rollout, at) if found[MemberState.WAITING] else 0
@@ -184,14 +181,12 @@ class ConfigurationSubject:
         return {"configuration": rollout.name, "revision": rollout.version_number}
 
 
-def _state(status: str, *, connected: bool, healthy: bool | None, offered: bool, paused: bool) -> MemberState:
+def _state(status: str, *, connected: bool, healthy: bool | None, offered: bool) -> MemberState:
     """How an agent stands to the revision that it should run."""
     if status == AssignmentStatus.INCAPABLE.value:
         return MemberState.INCAPABLE
     if status == AssignmentStatus.FAILED.value:
         return MemberState.FAILED
-    if paused and status == AssignmentStatus.PENDING.value:
-        return MemberState.HELD
     if not connected:
         return MemberState.LOST if offered or status == AssignmentStatus.APPLIED.value else MemberState.OFFLINE
     if status in _WAITING:

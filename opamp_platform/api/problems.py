@@ -50,6 +50,7 @@ _STATUS = {
     Category.NOT_FOUND: 404,
     Category.CONFLICT: 409,
     Category.OUTDATED: 409,
+    Category.REFUSED_BY_AGENTS: 422,
 }
 _AWAY = Message("database-unreachable", "The database is out of reach; try again later.")
 _TOO_LARGE = Message("body-too-large", "The request body is too large.")

@@ -9,6 +9,7 @@ from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_applying import ApplyView
+from configurations.api_compare import CompareView
 from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_pins import PinView, UnpinView
@@ -47,6 +48,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/?$", DesiredView.as_view(), name="agent-configuration"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/retry/?$", RetryView.as_view(), name="agent-retry"),
     re_path(r"^configurations/(?P<name>[^/]+)/rendered/?$", RenderedView.as_view(), name="configuration-rendered"),
+    re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),

@@ -27,14 +27,14 @@ class PausedFacet(AmongFacet):
         return freezing.paused_keys()
 
 
-def pause(agent_ids: Sequence[int], by: User, at: datetime, values: Mapping[str, Any]) -> int:
+def pause_chosen(agent_ids: Sequence[int], by: User, at: datetime, values: Mapping[str, Any]) -> int:
     """Offer each nothing more; returns how many were not paused."""
     return freezing.pause_agents(
         agent_ids, reason=values["reason"], by=by, at=at, expires_at=expiry_of(values, at)
     ).asked
 
 
-def resume(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
+def resume_chosen(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
     """Go on; returns how many were paused."""
     return freezing.resume_agents(agent_ids, by=by, at=at).asked
 
@@ -47,7 +47,7 @@ def register() -> None:
             name="pause",
             label=_("Pause"),
             permission="agents.change_agent",
-            run=pause,
+            run=pause_chosen,
             done=_("Agents paused: %(count)d."),
             eligible=~Q(pk__in=freezing.paused_keys()),
             skipped=_("it is paused already"),
@@ -59,7 +59,7 @@ def register() -> None:
             name="resume",
             label=_("End the pause"),
             permission="agents.change_agent",
-            run=resume,
+            run=resume_chosen,
             done=_("Pauses ended: %(count)d."),
             eligible=Q(pk__in=freezing.paused_keys()),
             skipped=_("it is not paused"),

@@ -322,8 +322,9 @@ def _end(keys: Sequence[int], *, by: User | None, at: datetime) -> list[Freeze]:
     publish(FreezeEvent, [_event(row, ended=True, by=name, at=at) for row in rows])
     if len(pauses) < len(rows):
         # Rollouts stood still: the time that a gate allows begins anew.
-        running = Rollout.objects.filter(state=Rollout.State.RUNNING, stage_began_at__isnull=False)
-        running.update(stage_began_at=at, held_since=None, turn=F("turn") + 1)
+        running = Rollout.objects.filter(state=Rollout.State.RUNNING)
+        running.exclude(stage_began_at=None).update(stage_began_at=at)
+        running.update(held_since=None, reasons=[], turn=F("turn") + 1)
     for agents in _held_by(rows):
         wakeups.wake(offers.pending_among(agents))
     return rows

@@ -13,7 +13,6 @@ from rollouts.gates import GateVerdict
 from rollouts.models import Release, Rollout, RolloutStep
 from rollouts.policies import OnFailure, Policy
 from rollouts.services import freezing
-from rollouts.services.freezing import current_freezes
 from rollouts.services.rolling_out import begin_if_open, withdraw
 from rollouts.services.stages import admit, begin_stage
 from rollouts.services.steps import Overtaken, change, take_step
@@ -25,18 +24,11 @@ _Kind, _State = RolloutStep.Kind, Rollout.State
 
 
 def tick_all(at: datetime) -> int:
-    """Take the steps that are due of every running rollout; returns how many rollouts run. One that fails harms no other.
-
-    While a freeze of the fleet or of a selector is in force none goes on.
-    """
+    """Take the steps that are due of every running rollout; returns how many rollouts run. One that fails harms no other."""
     rollouts = list(Rollout.objects.filter(state=_State.RUNNING).order_by("pk"))
-    frozen = freezing.active() if rollouts else ()
     for rollout in rollouts:
         try:
-            if frozen:
-                _stand_still(rollout, frozen[0])
-            else:
-                tick(rollout, at)
+            tick(rollout, at)
         except Overtaken:
             continue
         except Exception:
@@ -45,8 +37,13 @@ def tick_all(at: datetime) -> int:
 
 
 def tick(rollout: Rollout, at: datetime) -> None:
-    """Take the step of ``rollout`` that is due at ``at``, if one is. Raises `Overtaken` when it is not as it was read."""
-    if _is_frozen(rollout, at):
+    """Take the step of ``rollout`` that is due at ``at``, if one is; none while a freeze of the fleet or a selector is in force.
+
+    Raises `Overtaken` when it is not as it was read.
+    """
+    frozen = freezing.active()
+    if frozen:
+        _stand_still(rollout, frozen[0])
         return
     policy = rollout.parsed_policy()
     is_open = policy.window is None or policy.window.is_open(at)
@@ -70,7 +67,7 @@ def tick(rollout: Rollout, at: datetime) -> None:
 
 
 def _stand_still(rollout: Rollout, freeze: freezing.ActiveFreeze) -> None:
-    """Say why it does not go on, once."""
+    """Say why it does not go on, once; `freezing` gives the gate its time anew at the end."""
     said = Message(
         "rollout-frozen",
         "Freeze {number} of {by} is in force: {reason}",
@@ -80,18 +77,6 @@ def _stand_still(rollout: Rollout, freeze: freezing.ActiveFreeze) -> None:
     )
     if rollout.reasons != [said.as_json()]:
         change(rollout, reasons=[said.as_json()], held_since=None)
-
-
-def _is_frozen(rollout: Rollout, at: datetime) -> bool:
-    """Whether a freeze keeps it where it is, which it says; afterwards the time of its stage begins anew."""
-    frozen = Message("rollout-frozen", "A freeze is in force: nothing goes on.").as_json()
-    if current_freezes().shown(at):
-        if rollout.reasons != [frozen]:
-            change(rollout, reasons=[frozen], held_since=None)
-        return True
-    if rollout.reasons == [frozen]:
-        change(rollout, reasons=[], stage_began_at=at if rollout.stage >= 0 else None)
-    return False
 
 
 def _take_held(rollout: Rollout, step: Callable[[], object]) -> None:

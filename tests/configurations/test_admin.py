@@ -141,7 +141,10 @@ class TestPublishing:
         assert not Configuration.objects.exists()
 
     def test_findings_that_do_not_stop_it_are_shown_before_and_after(self, signed_in):
-        text = "receivers: {otlp: }\nservice: {pipelines: {traces: {receivers: [otlp, gone]}}}\n"
+        text = (
+            "receivers: {nop: ,\n  nop/idle: }\nexporters: {nop: }\n"
+            "service: {pipelines: {traces: {receivers: [nop], exporters: [nop]}}}\n"
+        )
         page = signed_in.post(LIST + "add/", {**FORM, "raw_config": text}).content.decode()
         assert "Problems that do not stop it" in page
         after = signed_in.post(LIST + "add/", {**CONFIRMED, "raw_config": text}, follow=True).content.decode()

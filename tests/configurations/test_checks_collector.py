@@ -9,7 +9,7 @@ from configurations.checks import Finding, FindingKind, Severity, check_files, c
 GOOD = """\
 receivers:
   otlp:
-    protocols: {grpc: {endpoint: "${env:HOST}:4317"}}
+    protocols: {grpc: {endpoint: "${env:HOST:-localhost}:4317"}}
 processors:
   batch:
 exporters:
@@ -35,7 +35,7 @@ def only(body: str, content_type: str = "yaml") -> Finding:
     findings = check_text(body, content_type)
     assert len(findings) == 1, findings
     assert findings[0].kind is FindingKind.COLLECTOR
-    assert not findings[0].blocks
+    assert findings[0].blocks is (findings[0].severity is Severity.ERROR)
     return findings[0]
 
 
@@ -88,7 +88,7 @@ class TestReferences:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ("[debug, count]", "[debug, count, '${env:EXPORTER}']"),
+            ("[debug, count]", "[debug, count, '${env:EXPORTER:-debug}']"),
             ("receivers: [otlp]", "receivers: ${file:receivers.yaml}"),
             ("processors:\n  batch:\n", "processors: ${file:processors.yaml}\n"),
         ],
@@ -98,7 +98,7 @@ class TestReferences:
 
     @pytest.mark.parametrize("pipelines", ["'${file:pipelines.yaml}'", "{logs: '${file:logs.yaml}'}"])
     def test_pipelines_only_the_agent_can_expand_use_what_they_like(self, pipelines: str) -> None:
-        body = f"receivers: {{otlp: }}\nconnectors: {{count: }}\nservice: {{pipelines: {pipelines}}}\n"
+        body = f"receivers: {{nop: }}\nexporters: {{nop: }}\nconnectors: {{count: }}\nservice: {{pipelines: {pipelines}}}\n"
         assert check_text(body, "yaml") == []
 
     def test_merge_keys_are_followed(self) -> None:
@@ -115,8 +115,8 @@ class TestUnused:
     @pytest.mark.parametrize(
         ("old", "new", "line"),
         [
-            ("  otlp:\n", "  hostmetrics:\n  otlp:\n", 2),
-            ("  batch:\n", "  batch:\n  memory_limiter:\n", 6),
+            ("  otlp:\n", "  nop:\n  otlp:\n", 2),
+            ("  batch:\n", "  batch:\n  groupbyattrs:\n", 6),
             ("  debug:\n", "  debug:\n  file:\n", 8),
             ("  count:\n", "  count:\n  forward:\n", 10),
             ("  health_check:\n", "  health_check:\n  pprof:\n", 12),
@@ -133,9 +133,9 @@ class TestPipelines:
     @pytest.mark.parametrize(
         ("old", "new", "severity", "line", "says"),
         [
-            ("      receivers: [count]\n", "", "error", 9, "nowhere a receiver"),
-            ("    metrics/counted:", "    spans:", "warning", 19, "named after its signal"),
-            ("    metrics/counted:", "    metrics/:", "warning", 19, "named after its signal"),
+            ("      receivers: [count]\n", "", "error", 19, "has no receivers"),
+            ("    metrics/counted:", "    spans:", "error", 19, "named after its signal"),
+            ("    metrics/counted:", "    metrics/:", "error", 19, "named after its signal"),
             ("processors: [batch]", "processors: [batch, batch]", "error", 17, "twice"),
             ("processors: [batch]", "processors: [batch]\n      connectors: []", "error", 18, "has only receivers"),
             ("[debug, count]", "[debug, count, {a: b}]", "error", 18, "as text"),
@@ -173,9 +173,9 @@ class TestPipelines:
 
 
 class TestSections:
-    def test_an_unknown_one_is_a_warning(self) -> None:
+    def test_an_unknown_one_is_an_error(self) -> None:
         finding = only(GOOD + "reciever: {}\n")
-        assert finding.severity is Severity.WARNING
+        assert finding.severity is Severity.ERROR
         assert (finding.line, finding.column, finding.path) == (22, 1, "reciever")
 
     def test_one_that_is_no_object_is_an_error(self) -> None:

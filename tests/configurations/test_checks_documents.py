@@ -55,11 +55,11 @@ class TestMisspelt:
         ],
     )
     def test_what_only_looks_alike_does_not_block(self, body: str) -> None:
-        assert not any(finding.blocks for finding in check_text(body, "yaml"))
+        assert not any(finding.blocks and finding.kind is FindingKind.DOCUMENT for finding in check_text(body, "yaml"))
 
-    def test_what_another_file_says_right_does_not_block(self) -> None:
+    def test_beside_what_another_file_says_right_it_is_one_unknown_section(self) -> None:
         found = check_files({"a": (f"{PARTS}sevice: {{}}\n", "yaml"), "b": (f"service: {{{PIPELINES}}}\n", "yaml")})
-        assert [finding.severity for finding in found["a"]] == [Severity.WARNING]
+        assert [finding.severity for finding in found["a"]] == [Severity.ERROR]
         assert "Did you mean service?" in str(found["a"][0].message)
         assert found["b"] == []
 
@@ -131,7 +131,7 @@ class TestWrapped:
         ],
     )
     def test_what_has_such_words_for_something_else(self, body: str) -> None:
-        assert not any(finding.blocks for finding in check_text(body, "yaml"))
+        assert not any(finding.blocks and finding.kind is FindingKind.DOCUMENT for finding in check_text(body, "yaml"))
 
     def test_it_names_its_file_and_the_others_are_judged(self) -> None:
         found = check_files({"a": ("kind: ConfigMap\n", "yaml"), "b": ("receivers: {nop: }\n", "yaml")})
@@ -166,9 +166,9 @@ class TestFragments:
 
 class TestWithoutPipelines:
     @pytest.mark.parametrize("service", ["", "{}", "{pipelines: }", "{pipelines: {}}", "{telemetry: {}}"])
-    def test_it_is_an_error_but_another_file_of_the_agent_may_have_them(self, service: str) -> None:
+    def test_it_is_an_error_that_blocks(self, service: str) -> None:
         findings = check_text(f"{PARTS}service: {service}\n", "yaml")
-        assert [(finding.severity, finding.blocks) for finding in findings] == [(Severity.ERROR, False)]
+        assert [(finding.severity, finding.blocks) for finding in findings] == [(Severity.ERROR, True)]
         assert "no pipeline" in str(findings[0].message)
 
     @pytest.mark.parametrize("body", [f"{PARTS}service: ${{file:service.yaml}}\n", "service: ${env:SERVICE}\n"])

@@ -29,7 +29,8 @@ exporters:
     endpoint: https://user:pa55-of-url@a.example.org
     timeout: 1s
     headers: {api-key: hunter2-first}
-service: {pipelines: {traces: {receivers: [otlp], exporters: [otlp]}}}
+service: {pipelines: {traces: {receivers: [nop], exporters: [otlp]}}}
+receivers: {nop: }
 """
 MORE = "extensions: {bearertokenauth: {token: hunter2-file}}\n"
 SECRETS = ("pa55-of-url", "hunter2-first", "hunter2-second", "hunter2-file")

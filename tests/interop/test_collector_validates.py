@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pytest_django.fixtures import SettingsWrapper
 
+from configurations.checks import Severity
+from configurations.services.collector_verdict import collector_verdict
 from tests import not_run
+from tests.configurations.collector_corpus import cases
 from tests.configurations.test_collector_cases import FOLDER, SEVERAL, VERDICTS
 from tests.examples import Example, examples
 from tests.interop import collectors
@@ -54,3 +58,30 @@ def test_so_is_that_of_several_files(name: str) -> None:
     accepted, _findings = SEVERAL[name]
     files = [FOLDER / "several" / f"{name}_{part}.yaml" for part in "ab"]
     assert (collectors.validation_error(*files) == "") is accepted
+
+
+def test_so_are_those_of_the_corpus(tmp_path: Path) -> None:
+    """Those that this Collector has the components for."""
+    file = tmp_path / "case.yaml"
+    differing = []
+    for case in cases():
+        if case.collector == "small":
+            file.write_text(case.text, encoding="utf-8")
+            if (collectors.validation_error(file) == "") is not case.accepted:
+                differing.append(case.name)
+    assert differing == []
+
+
+def test_its_words_are_mapped_to_lines(settings: SettingsWrapper) -> None:
+    settings.OTELCOL_BINARY = str(collectors.COLLECTOR)
+    text = (
+        "receivers: {nop: }\nexporters:\n  nop:\n  otlp:\n    endpoint: a:1\n    balancer_name: loud\n"
+        "service: {pipelines: {traces: {receivers: [nop], exporters: [nop, otlp]}}}\n"
+    )
+    (finding,) = collector_verdict({"": (text, "yaml")})
+    assert (finding.severity, finding.message.code) == (Severity.ERROR, "collector-refuses")
+    assert (finding.line, finding.path) == (4, "exporters.otlp")
+    assert "balancer_name" in str(finding.message)
+    part = "exporters: {otlp: {endpoint: 'a:1'}}\n"
+    assert [item.severity for item in collector_verdict({"": (part, "yaml")})] == [Severity.WARNING]
+    assert collector_verdict({"": (text.replace("loud", "round_robin"), "yaml")}) == []

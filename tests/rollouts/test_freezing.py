@@ -241,9 +241,9 @@ def test_a_paused_agent_does_not_hold_a_rollout_up(fleet):
     fleet.wake()
     fleet.answer(fleet.agents[1:])
     rollout = Rollout.objects.get()
-    members = {member.instance_uid: member.state for member in subject_of(rollout).members(rollout)}
+    members = {member.instance_uid: member.state for member in subject_of(rollout).members(rollout, AT)}
     assert members[held.uid] is MemberState.HELD
-    assert subject_of(rollout).counts(rollout).held == 1
+    assert subject_of(rollout).counts(rollout, AT).held == 1
     ticking.tick_all(AT)
     ticking.tick_all(AT + timedelta(hours=1))
     assert Rollout.objects.get().state == "finished"

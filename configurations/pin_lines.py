@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.extensions import TimelineKind
-from rollouts.timeline_kinds import until_words
+from rollouts.pause_lines import until_words
 
 
 def _pinned(data: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from rollouts.admin.holding_forms import HoldingForm, SelectorFreezeForm
 from rollouts.audiences import EVERYONE
-from rollouts.freezes_shown import audience_words, moment
+from rollouts.freezes_shown import audience_words, time_words
 from rollouts.models import Freeze
 from rollouts.services import freezing
 
@@ -221,16 +221,16 @@ class FreezeAdmin(PortalAdmin):
     @admin.display(description=_("since"))
     def since(self, row: Freeze) -> str:
         """The beginning."""
-        return moment(row.started_at)
+        return time_words(row.started_at)
 
     @admin.display(description=_("until"))
     def until(self, row: Freeze) -> str:
         """The end that was set."""
-        return moment(row.expires_at) if row.expires_at else "–"
+        return time_words(row.expires_at) if row.expires_at else "–"
 
     @admin.display(description=_("ended"))
     def ended(self, row: Freeze) -> SafeString | str:
         """When and by whom; or that it is in force."""
         if row.ended_at is None:
             return format_html('<span class="pill pill-mark">{}</span>', _("in force"))
-        return f"{moment(row.ended_at)} ({row.ended_by_name})"
+        return f"{time_words(row.ended_at)} ({row.ended_by_name})"

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('configurations', '0007_drafts'),
+        ('configurations', '0008_publish_with_errors'),
     ]
 
     operations = [
