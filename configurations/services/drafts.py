@@ -269,7 +269,8 @@ def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> 
         found += collector_verdict(texts)
     findings = [] if tried is None else list(tried.findings)
     findings += [_without_secrets(item) for item in found]
-    findings += propose_secrets({key: text for key, (text, _kind) in texts.items()})
+    broken = {item.file for item in findings if item.blocks}
+    findings += propose_secrets({key: text for key, (text, _kind) in texts.items() if key not in broken})
     if not (complete and files and judged.empty == set(files)):
         return findings
     message = Message(

@@ -140,13 +140,13 @@ def test_a_file_is_a_template_only_where_it_says_so(api):
     assert "template" not in plain.json()["files"][""]
     assert "template" not in Revision.objects.get().files[""]
     api.post(VARIABLES, {"name": "a", "value": "1"})
-    body = api.post(CONFIGURATIONS, template(files={"x": {"body": "b: {{ vars.a }}\n"}})).json()
+    body = api.post(CONFIGURATIONS, template(files={"x": {"body": "b: '{{ vars.a }}'\n"}})).json()
     assert body["template"] is True
     assert (body["files"][""]["template"], "template" in body["files"]["x"]) == (True, False)
     same = api.get(f"{CONFIGURATIONS}/t").json()
     assert api.patch(f"{CONFIGURATIONS}/t", {"description": "x"}).json()["template"] is True
     changed = api.patch(
-        f"{CONFIGURATIONS}/t", {"files": {**same["files"], "x": {"body": "b: {{ vars.a }}\n", "template": True}}}
+        f"{CONFIGURATIONS}/t", {"files": {**same["files"], "x": {"body": "b: '{{ vars.a }}'\n", "template": True}}}
     )
     assert changed.status_code == 200, changed.json()
     assert (changed.json()["revision"], changed.json()["config_hash"] != same["config_hash"]) == (2, True)

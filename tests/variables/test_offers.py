@@ -275,3 +275,35 @@ async def test_new_files_in_place_of_templates_and_back():
         False,
         True,
     ]
+
+
+@sync_to_async
+def pin(agent, name, revision):
+    from agents.models import Agent
+    from configurations.services import pinning
+
+    pinning.pin_agent(
+        Agent.objects.get(instance_uid=agent.uid).pk,
+        configuration=name,
+        revision=revision,
+        reason="a test",
+        expires_at=None,
+        by=None,
+        at=timezone.now(),
+    )
+
+
+@_run
+async def test_a_pinned_agent_gets_the_changed_value_in_the_files_it_is_pinned_to():
+    await variable("endpoint", "one:1")
+    await publish(TEXT)
+    agent = FakeAgent(**PROD, host="web-1")
+    async with Line("http") as line:
+        await apply(line, agent, await line.tell_all(agent))
+        await pin(agent, "prod-config", 1)
+        await publish("b: 2\n", template=False)
+        assert await line.nothing_comes(agent)
+        with pytest.raises(value_edits.InUse):
+            await sync_to_async(lambda: value_edits.delete(Variable.objects.get(), by=None, at=timezone.now()))()
+        await variable("endpoint", "two:2")
+        assert "two:2" in text_of(await line.hear(agent))
