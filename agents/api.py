@@ -274,6 +274,7 @@ class AgentViewSet(
         return Response(
             {
                 "total": by_status.total(),
+                "drifted": agents.drifted().count(),
                 "status": {status.value: number for status, number in by_status.items()},
                 "version": dict(agents.values_list("version").annotate(number=Count("*"))),
                 "os_type": dict(agents.values_list("os_type").annotate(number=Count("*"))),

@@ -85,6 +85,10 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     health = ReportedTree(source="reported.health", allow_null=True)
     configuration = serializers.SerializerMethodField()
     remote_config_status = serializers.SerializerMethodField()
+    drifted = serializers.BooleanField(
+        source="config_drifted",
+        help_text="It applied what it should run, and reports another effective configuration since.",
+    )
     sequence_num = serializers.IntegerField(source="presence.sequence_num")
     last_seen_at = serializers.DateTimeField(source="presence.last_seen_at")
 
@@ -92,7 +96,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         model = Agent
         fields = [
             "instance_uid", "name", "notes", "service_name", "version", "hostname", "os_type", "architecture", "status",
-            "connected", "healthy", "in_sync", "transport", "remote_address", "labels", "operator_labels",
+            "connected", "healthy", "in_sync", "drifted", "transport", "remote_address", "labels", "operator_labels",
             "asserted_labels", "identifying_attributes", "non_identifying_attributes", "capabilities", "health", "configuration",
             "remote_config_status", "sequence_num", "first_seen_at", "connected_at", "last_seen_at",
         ]  # fmt: skip
@@ -233,6 +237,7 @@ class SummarySerializer(serializers.Serializer[Any]):
     """Counts of agents."""
 
     total = serializers.IntegerField()
+    drifted = serializers.IntegerField(help_text="Agents that run something else than they applied.")
     status = serializers.DictField(child=serializers.IntegerField())
     version = serializers.DictField(child=serializers.IntegerField())
     os_type = serializers.DictField(child=serializers.IntegerField())

@@ -254,6 +254,13 @@ _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.APPLIED: lambda data: _("Configuration %(configuration)s applied") % {"configuration": _configuration(data)},
     Kind.FAILED: _failed,
     Kind.ROLLED_BACK: lambda _data: _("Went back by itself: what it ran before runs again"),
+    Kind.DRIFTED: lambda data: (
+        _("Runs something else than configuration %(configuration)s, which it applied")
+        % {"configuration": _configuration(data)}
+    ),
+    Kind.DRIFT_ENDED: lambda data: (
+        _("Runs configuration %(configuration)s again as it was given") % {"configuration": _configuration(data)}
+    ),
     Kind.LABELS: _labels,
     Kind.EDITED: _edited,
     Kind.FULL_STATE: lambda _data: _("Messages were missed: its full state was asked for"),

@@ -27,6 +27,9 @@ What it returns is sent to the agent. Kept short: reports wait for the same data
 Placing = Callable[[Sequence[tuple[UUID, Mapping[str, str]]]], Sequence[str]]
 """From the instance uids and labels of some agents to the names of what each should run; changes nothing."""
 
+KnownSecrets = Callable[[], None]
+"""Makes the values of secrets known that are to be hidden wherever they turn up (`agents.redaction.known`); reads rows."""
+
 BeforeRelabelling = Callable[[], None]
 """Called at the beginning of a transaction that is going to change labels, before any agent's row is locked."""
 
@@ -73,6 +76,7 @@ class PagePart(NamedTuple):
 Heading = Callable[[HttpRequest, Any], PagePart]
 """Given the request and the `agents.models.Agent`."""
 
+_known_secrets: KnownSecrets | None = None
 _before_relabelling: list[BeforeRelabelling] = []
 _after_relabelling: list[AfterRelabelling] = []
 _placing: Placing | None = None
@@ -118,6 +122,18 @@ def register_placing(callback: Placing) -> None:
 def placed(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> Sequence[str]:
     """The names of the configurations that agents with these uids and labels should run, ``""`` for none."""
     return _placing(agents) if _placing is not None else [""] * len(agents)
+
+
+def register_known_secrets(callback: KnownSecrets) -> None:
+    """Have ``callback`` make secrets known by their values; it is called with every beat, and before documents are stored."""
+    global _known_secrets  # noqa: PLW0603  set once, when Django is ready
+    _known_secrets = callback
+
+
+def know_secrets() -> None:
+    """Have this process know the values of secrets as they are now."""
+    if _known_secrets is not None:
+        _known_secrets()
 
 
 def register_panel(panel: Panel) -> None:

@@ -87,6 +87,10 @@ class AgentFilter(django_filters.FilterSet):
     healthy = FactFilter(field_name="healthy", help_text=_LAST_KNOWN)
     in_sync = FactFilter(field_name="in_sync", help_text=_LAST_KNOWN)
     connected = FactFilter(field_name="connected")
+    drifted = FactFilter(
+        field_name="config_drifted",
+        help_text="Runs something else than it applied. " + _LAST_KNOWN,
+    )
     label = django_filters.CharFilter(method="by_label", help_text="env=prod,tier!=front,os.type in (linux,windows)")
     search = django_filters.CharFilter(
         method="by_text",

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.recent import Recent
-from agents.redaction import HIDDEN, redacted, redacted_json, redacted_message
+from agents.redaction import HIDDEN, known, redacted, redacted_json, redacted_message
 from agents.reports import Json, JsonObject
 
 MOST_SHOWN = 512 * 1024
@@ -41,12 +41,12 @@ _texts: Recent[str] = Recent(_KEPT_BYTES, lambda text: _OVERHEAD_BYTES + 4 * len
 def text_shown(text: str) -> str:
     """A whole document with its secrets hidden; worked out once while it is remembered."""
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-    return _texts.found(digest, lambda: redacted(text))
+    return _texts.found(f"{known.version()} {digest}", lambda: redacted(text))
 
 
 def message_shown(text: str) -> str:
     """An error message or another single text, which is in no cache; of a long one the beginning."""
-    return text if _HARMLESS.fullmatch(text) else redacted_message(_bounded_text(text))
+    return text if _HARMLESS.fullmatch(text) and not known.has_known(text) else redacted_message(_bounded_text(text))
 
 
 def files_shown(files: Mapping[str, JsonObject], *, most: int | None = None) -> dict[str, dict[str, Json]]:

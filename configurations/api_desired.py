@@ -167,4 +167,4 @@ class DesiredSerializer(AssignmentSerializer):
     @extend_schema_field(CandidateSerializer(many=True))
     def get_candidates(self, assignment: Assignment) -> list[dict[str, Any]]:
         """By priority, with the clauses of their selectors."""
-        return why(assignment.agent)
+        return list(CandidateSerializer(why(assignment.agent), many=True).data)

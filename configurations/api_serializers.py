@@ -36,6 +36,9 @@ class FileSerializer(StrictSerializer):
     body_base64 = Text(required=False)
     content_type = Text(required=False, allow_blank=True, max_length=100)
     role = Text(required=False, allow_blank=True, max_length=255, trim_whitespace=False)
+    template = Flag(
+        required=False, help_text="The text is a template, rendered for each agent; left out where it is false."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """One body, and that one whole."""
@@ -102,6 +105,7 @@ class ConfigurationSerializer(StrictSerializer):
     content_type = Text(max_length=100, required=False)
     config_key = Text(max_length=255, required=False, allow_blank=True, trim_whitespace=False)
     raw_config = Text(required=False, allow_blank=True, trim_whitespace=False)
+    template = Flag(required=False, help_text="The text under `config_key` is a template, rendered for each agent.")
     files = serializers.DictField(child=FileSerializer(), required=False)
     selector = SelectorField(required=False)
     match_all = Flag(required=False)
@@ -151,6 +155,7 @@ class ConfigurationSerializer(StrictSerializer):
             "content_type": instance.content_type,
             "config_key": instance.config_key,
             "raw_config": files.get(instance.config_key, {}).get("body", ""),
+            "template": bool(files.get(instance.config_key, {}).get("template", False)),
             "files": files,
             "selector": instance.selector,
             "match_all": instance.match_all,
@@ -276,7 +281,7 @@ def drafted(values: dict[str, Any], base: Draft) -> Draft:
     if "files" in values:
         key = values.get("config_key", draft.config_key)
         files = {name: _file(entry, draft.content_type) for name, entry in values["files"].items()}
-        return _with_raw_config(values, dataclasses.replace(draft, config_key=key, files=files))
+        return _with_template(values, _with_raw_config(values, dataclasses.replace(draft, config_key=key, files=files)))
     if "config_key" in values:
         draft = with_main_file(draft, values["config_key"])
     main = draft.files.get(draft.config_key)
@@ -284,10 +289,20 @@ def drafted(values: dict[str, Any], base: Draft) -> Draft:
     if "raw_config" in values:
         body = values["raw_config"].encode()
         former = None if main is None else draft.config_key
-        return edit_files(draft, [FileEdit(draft.config_key, former, body, kind)])
-    if main is not None and kind is not None:
-        return edit_files(draft, [FileEdit(draft.config_key, draft.config_key, content_type=kind)])
-    return draft
+        draft = edit_files(draft, [FileEdit(draft.config_key, former, body, kind)])
+    elif main is not None and kind is not None:
+        draft = edit_files(draft, [FileEdit(draft.config_key, draft.config_key, content_type=kind)])
+    return _with_template(values, draft)
+
+
+def _with_template(values: dict[str, Any], draft: Draft) -> Draft:
+    """The main file a template or none, where the request says so. Raises `ValidationError` where ``files`` say the opposite."""
+    if "template" not in values or draft.config_key not in draft.files:
+        return draft
+    said = values.get("files", {}).get(draft.config_key, {}).get("template")
+    if said is not None and said != values["template"]:
+        raise serializers.ValidationError({"template": [_("template and files say the opposite of each other.")]})
+    return edit_files(draft, [FileEdit(draft.config_key, draft.config_key, template=values["template"])])
 
 
 def _with_raw_config(values: dict[str, Any], draft: Draft) -> Draft:
@@ -307,4 +322,4 @@ def _with_raw_config(values: dict[str, Any], draft: Draft) -> Draft:
 
 def _file(entry: dict[str, Any], content_type: str) -> ConfigFile:
     kind = mime_type(entry["content_type"]) if "content_type" in entry else content_type
-    return ConfigFile(entry["bytes"], kind, entry.get("role", ""))
+    return ConfigFile(entry["bytes"], kind, entry.get("role", ""), entry.get("template", False))

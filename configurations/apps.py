@@ -22,8 +22,10 @@ class ConfigurationsConfig(AppConfig):
         from configurations.opamp import ConfigurationOffer
         from configurations.pin_lines import PIN_KINDS
         from configurations.services import overdue, targeting
+        from configurations.services.rerendering import ConfigurationConsumer
         from configurations.services.staging import ConfigurationSubject
         from rollouts.subjects import register_subject
+        from variables.value_users import register_consumer
 
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_after_relabelling(targeting.rematch_agents)
@@ -37,5 +39,6 @@ class ConfigurationsConfig(AppConfig):
         register_agent_filter("pinned", pinned_keys, help_text="Pinned: they run what a person chose for them.")
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())
+        register_consumer(ConfigurationConsumer())
         for pruned in overdue.KINDS:
             register_pruned_kind(pruned)

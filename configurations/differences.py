@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agents.recent import Recent
-from agents.redaction import HIDDEN
+from agents.redaction import HIDDEN, known
 from agents.reports import JsonObject
 from agents.shown import MOST_SHOWN, files_shown
 from configurations.checks.findings import SyntaxProblem, path_of
@@ -64,7 +64,8 @@ def compared_once(
     desired: Mapping[str, JsonObject], effective: Mapping[str, JsonObject], *, hashes: tuple[str, str]
 ) -> Comparison:
     """`compared`, found once while it is remembered; ``hashes`` name the two sides for good."""
-    return _comparisons.found(":".join(hashes), lambda: compared(desired, effective))
+    # What is shown of them changes with the secrets that are known.
+    return _comparisons.found(":".join((*hashes, str(known.version()))), lambda: compared(desired, effective))
 
 
 def compared(desired: Mapping[str, JsonObject], effective: Mapping[str, JsonObject]) -> Comparison:

@@ -38,7 +38,7 @@ Component = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class KeptSecret:
     """A hidden value that stays: the path in the file ``key``."""
 
     key: str
@@ -60,7 +60,7 @@ class Moved:
     ``component`` has the secret; it is ``""`` where everything counts as one.
     """
 
-    secret: Secret
+    secret: KeptSecret
     component: str
     key: str
     path: str
@@ -87,7 +87,7 @@ def hidden_paths(text: str, token: str) -> list[Path]:
 def moved(
     before: Mapping[str, SecretText | None],
     after: Mapping[str, SecretText | None],
-    kept: Collection[Secret],
+    kept: Collection[KeptSecret],
     token: str,
 ) -> Iterator[Moved]:
     """The secrets of ``kept`` that would go elsewhere, one for each component. ``None`` is what is no text."""

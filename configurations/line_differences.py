@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from agents.recent import Recent
-from agents.redaction import HIDDEN
+from agents.redaction import HIDDEN, known
 from agents.reports import JsonObject
 from agents.shown import text_shown
 from foundation.messages import Message
@@ -53,7 +53,8 @@ _differences: Recent[list[DiffLine]] = Recent(
 
 def remembered(former: str, present: str, make: Callable[[], list[DiffLine]]) -> list[DiffLine]:
     """What ``make`` finds between the files of these two hashes, found once while it is remembered."""
-    return _differences.found(f"{former}:{present}", make)
+    # What is hidden of them changes with the secrets that are known.
+    return _differences.found(f"{former}:{present}:{known.version()}", make)
 
 
 def difference(before: Mapping[str, JsonObject], after: Mapping[str, JsonObject]) -> list[DiffLine]:
@@ -102,6 +103,8 @@ def _facts(file: JsonObject | None, other: JsonObject | None) -> Iterator[Messag
         yield Message("content-type-is", "content type: {value}", value=content_type)
     if role and role != other.get("role"):
         yield Message("role-is", "role: {value}", value=role)
+    if file.get("template") and not other.get("template"):
+        yield Message("is-template", "template")
     if "body_base64" in file and file["body_base64"] != other.get("body_base64"):
         yield Message("bytes-without-text", "{count} bytes that are no text", count=_size(str(file["body_base64"])))
 

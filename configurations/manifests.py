@@ -191,7 +191,9 @@ def written(row: Configuration, files: Mapping[str, JsonObject], *, former: Mapp
     bodies: dict[str, bytes] = {}
     for key in sorted(files):
         entry = files[key]
-        kinds = {"content_type": entry.get("content_type", ""), "role": entry.get("role", "")}
+        kinds: dict[str, Any] = {"content_type": entry.get("content_type", ""), "role": entry.get("role", "")}
+        if entry.get("template"):
+            kinds["template"] = True
         body = _stored_body(entry)
         if body is None:
             entries[key] = {"body_base64": entry["body_base64"], **kinds}

@@ -22,7 +22,9 @@ from configurations.desired_config import DesiredConfig
 from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import AssignedAgent, assigned_agents
+from configurations.services.drifting import note_drift
 from configurations.services.files_by_hash import remote_config_of
+from configurations.services.rendering import Renderer, rendered_config
 from configurations.services.targeting import current_targeting, hold_targeting
 from foundation.clock import is_ahead
 from rollouts.services.freezing import Freezes, current_freezes
@@ -60,6 +62,7 @@ class ConfigurationOffer(Offer):
         assigned = assigned_agents([member.agent for member in members], self.batch)
         self._assigned = {each.agent.pk: each for each in assigned}
         self._files: dict[str, RemoteConfig | None] = {}
+        self._renderer = Renderer()
         self._freezes: Freezes | None = None
 
     def note_reports(self) -> None:
@@ -80,7 +83,8 @@ class ConfigurationOffer(Offer):
                 # Before anything else is desired: it is about what was offered.
                 assigned.book(said, newest_revisions)
             if member.relabelled and targeting is not None:
-                event = assigned.assign(targeting.target_of(member.agent))
+                target = self._renderer.for_agent(targeting.target_of(member.agent), member.agent.labels)
+                event = assigned.assign(target)
                 if event is not None:
                     member.events.append(event)
             if member.gained_capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
@@ -92,15 +96,18 @@ class ConfigurationOffer(Offer):
                 or member.changed("capabilities")
             ):
                 _update_status(member, assigned)
+        note_drift(reporting, self._assigned, self._renderer)
 
     def part(self, agent: BatchAgent) -> DesiredConfig | None:
-        """``None`` for an agent that should run nothing of ours, whose files have just been deleted, or that is held."""
+        """``None`` for an agent that should run nothing of ours, for which there is nothing to send, or that is held."""
         assigned, row = self._assigned[agent.agent.pk], agent.agent
         assignment, failure = assigned.assignment, assigned.failure
-        if not assignment.revision_id or self._is_held(agent, assigned):
+        if not assignment.revision_id or assignment.rendering_error or self._is_held(agent, assigned):
             return None
         if row.configuration_hash not in self._files:
-            self._files[row.configuration_hash] = remote_config_of(row.configuration_hash)
+            self._files[row.configuration_hash] = remote_config_of(row.configuration_hash) or rendered_config(
+                assignment.revision_id, row.configuration_hash, row.labels, self._renderer
+            )
         config = self._files[row.configuration_hash]
         if config is None:
             return None

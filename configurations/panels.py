@@ -12,10 +12,12 @@ from agents.models import Agent
 from agents.shown import MOST_SHOWN, files_shown
 from configurations.advice import advice_on
 from configurations.differences import compared_once
+from configurations.drift import drift_once
 from configurations.failures import failure_of
 from configurations.models import Assignment
 from configurations.pending_stages import waits_for
 from configurations.pins_shown import pin_of, pin_words
+from configurations.rendered_files import rendered_for
 from configurations.targets import running, why
 from foundation.clock import clock
 from rollouts.freezes_shown import held_words
@@ -44,7 +46,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     }
 
 
-def difference_panel(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
+def difference_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """What is desired against what the agent says it runs; secrets hidden on both sides."""
     assignment = Assignment.objects.filter(agent=agent).select_related("revision").first()
     revision = assignment.revision if assignment else None
@@ -52,10 +54,18 @@ def difference_panel(_request: HttpRequest, agent: Agent) -> dict[str, Any]:
     context: dict[str, Any] = {"agent": agent, "desired": revision is not None, "effective": effective is not None}
     if revision is None or effective is None:
         return context
-    found = compared_once(revision.files, effective.content, hashes=(revision.hash, effective.hash))
+    files = rendered_for(revision, agent)
+    if files is None:
+        return context
+    # What reported documents have of known secrets was replaced when they were stored; the same is done on this side.
+    hashes = (agent.configuration_hash, effective.hash)
+    found = compared_once(files, effective.content, hashes=hashes)
     return context | {
         "comparison": found,
-        "files": sorted(files_shown(revision.files, most=MOST_SHOWN).items()),
+        "drift": drift_once(files, effective.content, hashes=hashes) if agent.config_drifted else None,
+        "may_compare": request.user.has_perm("configurations.view_configuration"),
+        "may_retry": request.user.has_perms(RETRY_RIGHTS),
+        "files": sorted(files_shown(files, most=MOST_SHOWN).items()),
     }
 
 

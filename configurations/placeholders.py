@@ -16,7 +16,7 @@ from agents.remote_config import ConfigFile
 from agents.shown import text_shown
 from configurations.checks.findings import Finding, FindingKind, Place, Severity, place_at, shown_value
 from configurations.checks.leaves import Leaf, Path, leaves_of
-from configurations.kept_secrets import Secret, SecretText, hidden_paths, moved
+from configurations.kept_secrets import KeptSecret, SecretText, hidden_paths, moved
 from foundation.messages import Message
 
 _NOTHING_HIDDEN = Message(
@@ -68,7 +68,7 @@ class _Edit:
         self._present = present
         # Of each file, by the key that it had: a file may have got another one.
         self._origins = {key: origin for key in files if (origin := self._origin(key)) is not None}
-        self._kept: list[Secret] = []
+        self._kept: list[KeptSecret] = []
         self._token = _token([_text(file) or "" for file in (*files.values(), *present.values())])
 
     def restore(self, key: str, *, trusted: bool) -> None:
@@ -119,7 +119,7 @@ class _Edit:
     def _keep_all(self, origin: str, file: ConfigFile) -> None:
         seen = self._seen(file)
         paths: list[Path] = [()] if seen is None else hidden_paths(seen.shown, self._token)
-        self._kept += [Secret(origin, path) for path in paths]
+        self._kept += [KeptSecret(origin, path) for path in paths]
 
     def _restore_values(self, key: str, origin: str, text: str, known: str, *, trusted: bool) -> None:
         typed = leaves_of(text.replace(HIDDEN, self._token))
@@ -149,7 +149,7 @@ class _Edit:
             self._refuse(key, _ANOTHER_TEXT, place_at(text, text.index(HIDDEN)))
             return
         self.files[key] = replace(self.files[key], body=result.text.encode(errors="surrogatepass"))
-        self._kept += [Secret(origin, path) for path in paths]
+        self._kept += [KeptSecret(origin, path) for path in paths]
 
     def _refuse_missing(self, key: str, missing: Sequence[str | int], typed: list[Leaf], text: str) -> None:
         """What has no path is named by its line; of a path the first step is the number of the document."""

@@ -11,7 +11,7 @@ from agents.models import Agent
 from agents.reports import RemoteConfigStatuses
 from agents.selectors import ClauseResult
 from agents.shown import pair_shown
-from configurations.models import Configuration, Revision
+from configurations.models import Assignment, Configuration, Revision
 from configurations.services.assigning import Target
 from configurations.services.targeting import current_targeting
 
@@ -22,8 +22,13 @@ def running(agent: Agent) -> Revision | None:
     """The newest revision with the files that the agent says are applied; ``None`` when they are none of ours."""
     if agent.remote_config_status != RemoteConfigStatuses.APPLIED or not agent.remote_config_hash:
         return None
-    known = Revision.objects.filter(hash=agent.remote_config_hash).select_related("configuration")
-    return known.order_by("-pk").first()
+    known = Revision.objects.select_related("configuration")
+    if agent.remote_config_hash == agent.configuration_hash:
+        # Of templates an agent names the hash of what it got, which no revision has.
+        assigned = known.filter(pk__in=Assignment.objects.filter(agent=agent).values("revision")).first()
+        if assigned is not None:
+            return assigned
+    return known.filter(hash=agent.remote_config_hash, templated=False).order_by("-pk").first()
 
 
 def why(agent: Agent) -> list[dict[str, Any]]:

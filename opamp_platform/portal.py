@@ -33,7 +33,7 @@ _ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTE
 _EVENTS = 12
 # Order of the menu's headings, and apps whose models stand under another one's.
 _PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
-_UNDER = {"configurations": "agents", "rollouts": "agents", "auth": "accounts"}
+_UNDER = {"configurations": "agents", "rollouts": "agents", "variables": "agents", "auth": "accounts"}
 _CONFIGURATIONS = 20
 
 
@@ -59,8 +59,14 @@ class PortalSite(admin.AdminSite):
         return sorted(found.values(), key=lambda app: _PLACES.get(app["app_label"], len(_PLACES)))
 
     def get_urls(self) -> list[Any]:
-        """With the page about connecting agents, before what takes any address."""
-        own = [path("connect/", self.admin_view(self.connect), name="connect")]
+        """With the pages about connecting agents and comparing, before what takes any address."""
+        # Not above: its package registers an admin here, for which this class must be whole.
+        from configurations.admin.compare import compare_page
+
+        own = [
+            path("connect/", self.admin_view(self.connect), name="connect"),
+            path("compare/", self.admin_view(compare_page), name="compare"),
+        ]
         return [*own, *super().get_urls()]
 
     def connect(self, request: HttpRequest) -> TemplateResponse:
@@ -113,6 +119,7 @@ class PortalSite(admin.AdminSite):
             context |= {
                 "statuses": [(status.value, counts[status]) for status in _ORDER],
                 "total_agents": counts.total(),
+                "drifted_agents": Agent.objects.drifted().count(),
                 "lines": [line_of(event) for event in AgentEvent.objects.select_related("agent")[:_EVENTS]],
                 **_connecting(request),
             }

@@ -45,6 +45,11 @@ if _static_root:
 DEBUG = env.flag("DEBUG")
 SECRET_KEY = secret_key(env.text("SECRET_KEY"), DATA_DIR)
 
+# What stored secrets are encrypted with, the newest first; the others are for reading. Without any it is derived from SECRET_KEY.
+SECRETS_KEYS = env.items("SECRETS_KEYS")
+if any(len(_item) < 32 for _item in SECRETS_KEYS):
+    raise StrangeValue("SECRETS_KEYS: a key has fewer than 32 characters.")
+
 # --- Who may call ---------------------------------------------------------------------------------------------------
 # Agents reach the same host by many names; hosts of pages are checked by CSRF and cookies. Restrict it in production.
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "*")
@@ -179,6 +184,7 @@ INSTALLED_APPS = [
     "csp",
     "agents",
     "rollouts",
+    "variables",
     "configurations",
     "opamp_transport",
     # Brings its command alone.

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import DatabaseError
 
+from agents.extensions import know_secrets
 from agents.services import commands, leases, offers, processes, retention
 from agents.services.arrivals import Lease
 from agents.services.leases import Claim
@@ -233,6 +234,7 @@ class Runtime:
             logger.warning("the clock jumped: deadlines begin anew", extra={"seconds": moved.total_seconds()})
             self.watch.note_jump(time.monotonic())
         self.newcomers.tell(clock.now())
+        know_secrets()
         return processes.beat(self.process_id, started_at=self.started_at, at=clock.now())
 
     async def flush_presence(self) -> None:

@@ -80,9 +80,9 @@ def with_last_known(configurations: Iterable[Any]) -> list[Any]:
 
 
 def _grouped(agents: QuerySet[Agent]) -> list[Group]:
-    columns = (*FACT_NAMES, "os_type", "version", "transport", "configuration_name")
+    columns = (*FACT_NAMES, "config_drifted", "os_type", "version", "transport", "configuration_name")
     found = []
-    for *facts, os_type, version, transport, configuration, number in (
+    for *facts, drifted, os_type, version, transport, configuration, number in (
         agents.order_by().values_list(*columns).annotate(number=Count("*"))
     ):
         known = Facts(*facts)
@@ -90,6 +90,7 @@ def _grouped(agents: QuerySet[Agent]) -> list[Group]:
             "status": derived_status(known).value,
             "healthy": _FACTS[known.healthy],
             "in_sync": _FACTS[known.in_sync],
+            "drifted": _FACTS[drifted],
             "os_type": os_type,
             "version": version,
             "transport": transport,
@@ -213,6 +214,18 @@ class SyncFacet(FactFacet):
     words = {"true": _("in sync"), "false": _("not in sync"), "unknown": _("nothing desired")}
 
 
+class DriftFacet(Facet):
+    """Whether agents run something else than they applied."""
+
+    title = _("drift")
+    parameter_name = "drifted"
+    words = {"true": _("runs something else than it applied"), "false": _("no drift seen")}
+
+    def condition(self, value: str) -> Q:
+        """Of one value."""
+        return Q(config_drifted=value == "true")
+
+
 class ConfigurationFacet(Facet):
     """By what they should run."""
 
@@ -303,6 +316,7 @@ def all_facets() -> tuple[type[Facet], ...]:
 COUNTED: tuple[type[Facet], ...] = (
     StatusFacet,
     SyncFacet,
+    DriftFacet,
     HealthFacet,
     ConfigurationFacet,
     OsFacet,

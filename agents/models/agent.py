@@ -99,6 +99,10 @@ class AgentQuerySet(models.QuerySet["Agent"]):
         """
         return self.select_for_update(of=("self",)).order_by("id")
 
+    def drifted(self) -> Self:
+        """Agents that run something else than they applied; of those that are not connected the last known fact."""
+        return self.filter(config_drifted=True)
+
     def with_status(self, status: Status) -> Self:
         """Agents whose derived status is ``status``; the same rule as `agents.reports.derived_status`, as a condition."""
         return self.filter(status_condition(status))
@@ -179,6 +183,8 @@ class Agent(models.Model):
     in_sync = models.BooleanField(_("in sync"), null=True, blank=True)
     config_failed = models.BooleanField(_("configuration failed"), default=False)
     config_applying = models.BooleanField(_("configuration is being applied"), default=False)
+    # It applied what it should run, and says now that it runs something else.
+    config_drifted = models.BooleanField(_("runs something else than it applied"), default=False)
 
     objects = AgentQuerySet.as_manager()
 
@@ -199,6 +205,7 @@ class Agent(models.Model):
                     "in_sync",
                     "config_failed",
                     "config_applying",
+                    "config_drifted",
                     "os_type",
                     "version",
                     "transport",
@@ -215,6 +222,7 @@ class Agent(models.Model):
             models.Index(fields=["configuration_name", "name", "hostname", "id"], name="agent_configuration"),
             models.Index(fields=["lease_process"], name="agent_lease_process", condition=~Q(lease_process="")),
             models.Index(fields=["lease_id"], name="agent_lease", condition=~Q(lease_id="")),
+            models.Index(fields=["id"], name="agent_drifted", condition=Q(config_drifted=True)),
             models.Index(fields=["first_seen_at", "id"], name="agent_first_seen"),
             models.Index(fields=["connected_at", "id"], name="agent_connected_at"),
             models.Index(

@@ -34,6 +34,8 @@ class AgentEvent(models.Model):
         APPLIED = "applied", _("Configuration applied")
         FAILED = "failed", _("Configuration failed")
         ROLLED_BACK = "rolled_back", _("Former configuration runs again")
+        DRIFTED = "drifted", _("Runs something else than it applied")
+        DRIFT_ENDED = "drift_ended", _("Runs what it applied again")
         LABELS = "labels", _("Labels changed")
         EDITED = "edited", _("Edited")
         FULL_STATE = "full_state", _("Full state requested")

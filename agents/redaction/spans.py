@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from agents.redaction.known import known_places
 from agents.redaction.pairs import default_spans, pair_spans
 from agents.redaction.tokens import token_spans
 from agents.redaction.url_secrets import address_spans
@@ -45,10 +46,10 @@ def with_spans_hidden(text: str, spans: Sequence[Span], begin: int = 0, end: int
 
 
 def shape_spans(text: str) -> list[Span]:
-    """What is secret by its own shape, wherever it stands: tokens, keys, parts of URLs."""
+    """What is secret by its own shape, wherever it stands: tokens, keys, parts of URLs; and what is known to be secret."""
     return merged_spans(
         Span(begin, end)
-        for found in (token_spans(text), address_spans(text))
+        for found in (token_spans(text), address_spans(text), known_places(text))
         for begin, end in found
         if text[begin:end] != HIDDEN
     )

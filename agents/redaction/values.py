@@ -33,6 +33,8 @@ _AROUND = re.compile(
 _ALREADY = re.compile(
     r"\[redacted\]|<redacted>|\(redacted\)|redacted|\*{3,}|x{4,}|<hidden>|<masked>|\[filtered\]", re.IGNORECASE
 )
+# What stands within the braces of a template, where YAML takes those for its own.
+_TEMPLATE = re.compile(r"(?:secrets|vars|labels)(?:\.\w{1,100}|\[['\"][^'\"]{1,300}['\"]\])(?: ?\| ?\w{1,20}){0,5}")
 _SWITCH = re.compile(r"true|false|yes|no|on|off|null|none|~", re.IGNORECASE)
 _FILE = re.compile(
     r"(?:\.{0,2}/|~/|[A-Za-z]:[\\/]|\$\{?\w+\}?/)(?:[\w.@${}: -]+[/\\])*[\w.@${}-]*\.(?:pem|key|crt|cer"
@@ -73,9 +75,11 @@ def worth_hiding(value: str, verdict: Verdict, name: str = "") -> bool:
 
 def is_reference(text: str) -> bool:
     """Whether ``text`` is made of references alone, such as ``Bearer ${env:TOKEN}``."""
-    if "${" not in text and "$(" not in text and "{{" not in text and ".Values" not in text:
-        return False
     if len(text) > _LONGEST_REFERENCE:
+        return False
+    if _TEMPLATE.fullmatch(text):
+        return True
+    if "${" not in text and "$(" not in text and "{{" not in text and ".Values" not in text:
         return False
     rest, count = REFERENCE.subn("", text)
     return count > 0 and _AROUND.fullmatch(rest) is not None

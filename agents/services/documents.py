@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from agents.models import ReportedDocument
+from agents.redaction.known import known_hidden
 from agents.reports import Json, StatusReport
 from agents.services.batch import ReportingAgent
 
@@ -21,10 +22,10 @@ DOCUMENT_GRACE = timedelta(hours=1)
 
 
 def documents_of(report: StatusReport) -> dict[str, ReportedDocument]:
-    """The documents that a report brings whole, by its members' names; unsaved."""
+    """The documents that a report brings whole, by its members' names; unsaved. Values known as secrets are replaced."""
     found: dict[str, ReportedDocument] = {}
     if report.effective_config is not None:
-        files = {key: dict(file) for key, file in report.effective_config.files.items()}
+        files = {key: _without_known(file) for key, file in report.effective_config.files.items()}
         found["effective_config"] = _document(ReportedDocument.Kind.EFFECTIVE_CONFIG, files)
     components = report.available_components
     if components is not None and components.components is not None:
@@ -73,6 +74,13 @@ def store_documents(recorded: Iterable[ReportingAgent], stored: Mapping[str, dat
         ReportedDocument.objects.bulk_create(
             [documents[key] for key in sorted(documents)], ignore_conflicts=True, batch_size=100
         )
+
+
+def _without_known(file: Mapping[str, Json]) -> dict[str, Json]:
+    kept = dict(file)
+    if isinstance(body := kept.get("body"), str):
+        kept["body"] = known_hidden(body)
+    return kept
 
 
 def _document(kind: ReportedDocument.Kind, content: Mapping[str, Json]) -> ReportedDocument:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from agents.extensions import know_secrets
 from agents.models import (
     Agent,
     AgentEvent,
@@ -111,6 +112,9 @@ def _load(batch: Batch[ReportingAgent], arrivals: Sequence[Arrival]) -> list[Rep
 
 def _merge(admitted: Sequence[ReportingAgent], quotas: Quotas | None, at: datetime) -> None:
     speaking = [entry for entry in admitted if entry.speaks]
+    if any(entry.arrival.report.effective_config is not None for entry in speaking):
+        # None of the values that may stand in it is stored in clear text.
+        know_secrets()
     for entry in speaking:
         entry.documents = documents_of(entry.arrival.report)
     stored = stored_of(speaking)

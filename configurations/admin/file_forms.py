@@ -27,6 +27,8 @@ _FIRST = {
     "key": "config_key",
     "content_type": "content_type",
     "role": "role",
+    "template": "template",
+    "template_asked": "template_asked",
     "body": "raw_config",
     "removed": "main_removed",
 }
@@ -64,6 +66,13 @@ class FileForm(forms.Form):
         help_text=_("What the agent is to do with it; most know none."),
         widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false", "autocomplete": "off"}),
     )
+    template = forms.BooleanField(
+        label=_("Template: filled in for each agent"),
+        required=False,
+        help_text=_('{{ labels["host.name"] | yaml }}, {{ vars.name }} and {{ secrets.name }} stand for values.'),
+    )
+    # An empty box is not posted, so this says that there was one.
+    template_asked = forms.CharField(required=False, initial="1", widget=forms.HiddenInput)
     body = forms.CharField(
         label=_("Text"),
         required=False,
@@ -99,12 +108,14 @@ class FileForm(forms.Form):
 
     def _initial(self) -> dict[str, Any]:
         if self.former_key is None or self.file is None:
-            return {"content_type": _USUAL_TYPE} if self.place == 0 else {}
+            return {"template_asked": "1", **({"content_type": _USUAL_TYPE} if self.place == 0 else {})}
         return {
             "former": _MARK + self.former_key,
             "key": self.former_key,
             "content_type": self.file.content_type,
             "role": self.file.role,
+            "template": self.file.template,
+            "template_asked": "1",
             "body": text_shown(self.file.text or ""),
         }
 
@@ -122,6 +133,7 @@ class FileForm(forms.Form):
             if new or self._is_posted("content_type")
             else None,
             role=values["role"] if self._is_posted("role") else None,
+            template=values["template"] if self._is_posted("template_asked") or values["template"] else None,
             removed=values["removed"],
         )
 

@@ -40,6 +40,7 @@ from configurations.admin.forms import (
     rows_typed,
 )
 from configurations.admin.live import LivePreviews
+from configurations.admin.rendered_pages import RenderedPages, rendered_form
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
 from configurations.models import (
@@ -84,7 +85,7 @@ class ConfigurationList(PortalChangeList):
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles):
+class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, RevealedFiles, RenderedPages):
     """What agents should run."""
 
     form = ConfigurationForm
@@ -267,6 +268,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         return context | {
             "revisions": _revisions_of(row),
             **_assignments_shown(request, row),
+            **rendered_form(request, row),
             "may_reveal": row.current is not None and may_reveal(request.user),
         }
 
@@ -359,6 +361,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             *self.draft_urls(),
             path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),
             path("<int:pk>/switch/", wrapped(self.switch), name="configuration_switch"),
+            path("<int:pk>/rendered/", wrapped(self.rendered), name="configuration_rendered"),
             path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="configuration_secrets"),
             path("<int:pk>/secrets/file/", wrapped(require_POST(self.reveal_file)), name="configuration_secrets_file"),
             path("retry/<int:agent_id>/", wrapped(require_POST(self.retry)), name="configuration_retry"),

@@ -26,7 +26,8 @@ class FindingKind(enum.StrEnum):
     that hidden values stay where they are.
 
     A document is wrong as a whole when it is empty, wrapped in another format, or when ``service`` is misspelt: what is
-    in it may be right, but no Collector would run it.
+    in it may be right, but no Collector would run it. A template is wrong before anything comes of it, or has a password in
+    clear text.
     """
 
     SYNTAX = "syntax"
@@ -34,6 +35,7 @@ class FindingKind(enum.StrEnum):
     COLLECTOR = "collector"
     TARGETING = "targeting"
     HIDDEN = "hidden"
+    TEMPLATE = "template"
 
 
 @dataclass(frozen=True, slots=True)

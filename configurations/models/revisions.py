@@ -140,7 +140,8 @@ class RevisionQuerySet(models.QuerySet["Revision"]):
 class Revision(models.Model):
     """One immutable state of a configuration: files and targeting, numbered from 1.
 
-    ``hash`` covers the files alone (S-59), so a change of targeting offers nothing anew to those who already run them.
+    ``hash`` covers the files alone (S-59), so a change of targeting offers nothing anew to those who already run them. Of
+    templates it covers the templates; what agents are offered has a hash of its own (`configurations.services.rendering`).
     ``release`` made it what an audience should run, at most once: a revision without one reaches nobody. It stands here and
     not on `Assignment`, since an assigned revision names its release already and the rows of agents stay as narrow as
     they are; so the agents of a release are those assigned to its revision.
@@ -160,6 +161,9 @@ class Revision(models.Model):
     author_name = models.CharField(_("author"), max_length=150, blank=True)
     note = models.CharField(_("note"), max_length=500, blank=True)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
+    # Whether files are templates, and the labels, vars and secrets in those: ``{"vars": [name, …], …}``.
+    templated = models.BooleanField(default=False)
+    uses = models.JSONField(default=dict)
     release = models.OneToOneField(
         Release, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("release")
     )
@@ -184,11 +188,16 @@ class Revision(models.Model):
         return RemoteConfig(files_from_json(self.files))
 
 
-def files_to_json(files: Mapping[str, ConfigFile]) -> dict[str, dict[str, str]]:
-    """The stored form: ``{key: {"body": text, "content_type", "role"}}``, ``body_base64`` where the body is not UTF-8."""
-    stored: dict[str, dict[str, str]] = {}
+def files_to_json(files: Mapping[str, ConfigFile]) -> dict[str, dict[str, Any]]:
+    """The stored form: ``{key: {"body": text, "content_type", "role"}}``, ``body_base64`` where the body is not UTF-8.
+
+    Of a template it has ``"template": true`` too.
+    """
+    stored: dict[str, dict[str, Any]] = {}
     for key, file in files.items():
-        entry = {"content_type": file.content_type, "role": file.role}
+        entry: dict[str, Any] = {"content_type": file.content_type, "role": file.role}
+        if file.template:
+            entry["template"] = True
         text = file.text
         # PostgreSQL's jsonb refuses NUL, so such a body travels as base64 too.
         if text is None:
@@ -199,13 +208,14 @@ def files_to_json(files: Mapping[str, ConfigFile]) -> dict[str, dict[str, str]]:
     return stored
 
 
-def files_from_json(stored: Mapping[str, Mapping[str, str]]) -> dict[str, ConfigFile]:
+def files_from_json(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, ConfigFile]:
     """The inverse of `files_to_json`."""
     return {
         key: ConfigFile(
             body=base64.b64decode(entry["body_base64"]) if "body_base64" in entry else entry["body"].encode(),
             content_type=entry.get("content_type", ""),
             role=entry.get("role", ""),
+            template=bool(entry.get("template", False)),
         )
         for key, entry in stored.items()
     }
@@ -251,6 +261,8 @@ class Assignment(models.Model):
     status_at = models.DateTimeField(_("status at"), null=True)
     error_message = models.TextField(_("error"), blank=True)
     failures = models.JSONField(default=dict, blank=True)
+    # Why there is nothing to offer: the templates of the revision have no result for this agent.
+    rendering_error = models.TextField(blank=True)
     offered_hash = models.CharField(max_length=64, blank=True)
     offered_lease = models.CharField(max_length=64, blank=True)
     offered_at = models.DateTimeField(_("offered at"), null=True)

@@ -23,13 +23,19 @@ NEVER_OFFERED: Mapping[str, Any] = {"offered_hash": "", "offered_lease": "", "of
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an agent may be assigned to: one revision of one configuration; ``pinned``: by a person, whatever selectors say."""
+    """What an agent may be assigned to: one revision of one configuration; ``pinned``: by a person, whatever selectors say.
+
+    Of a ``templated`` one ``hash`` is of the templates until `rendering.Renderer` says what it is for an agent; where there
+    is no result for it, ``error`` says why and ``hash`` stays.
+    """
 
     configuration_id: int
     name: str
     revision_id: int
     number: int
     hash: str
+    templated: bool = False
+    error: str = ""
     pinned: bool = False
 
     @property
@@ -53,8 +59,14 @@ class AssignedAgent:
         another one begins anew, whatever was offered before, and is not offered when it failed here already.
         """
         assignment, agent = self.assignment, self.agent
-        if assignment.revision_id == (target.revision_id if target else None) and agent.configuration_name == (
-            target.name if target else ""
+        error = target.error if target else ""
+        same_revision = assignment.revision_id == (target.revision_id if target else None)
+        same_rendering = target is None or not target.templated or target.hash == agent.configuration_hash
+        if (
+            same_revision
+            and agent.configuration_name == (target.name if target else "")
+            and same_rendering
+            and assignment.rendering_error == error
         ):
             if target is not None:
                 self.work.change(assignment, "reason", target.reason)
@@ -65,6 +77,7 @@ class AssignedAgent:
             "revision_id": target.revision_id if target else None,
             "reason": target.reason if target else Assignment.Reason.NONE,
             "assigned_at": self.work.at,
+            "rendering_error": error,
         }
         if not target or target.hash != former_hash:
             values |= {**NEVER_OFFERED, "retry_requested": False}
@@ -80,12 +93,11 @@ class AssignedAgent:
             return AgentEvent(
                 agent=agent, at=self.work.at, kind=AgentEvent.Kind.UNASSIGNED, data={"former": former_name}
             )
-        return AgentEvent(
-            agent=agent,
-            at=self.work.at,
-            kind=AgentEvent.Kind.ASSIGNED,
-            data={"configuration": target.name, "revision": target.number},
-        )
+        said = {"configuration": target.name, "revision": target.number}
+        if error:
+            data = {**said, "error": error}
+            return AgentEvent(agent=agent, at=self.work.at, kind=AgentEvent.Kind.FAILED, data=data)
+        return AgentEvent(agent=agent, at=self.work.at, kind=AgentEvent.Kind.ASSIGNED, data=said)
 
     def forget_offer(self) -> None:
         """The offer sent last did not reach the agent."""
@@ -143,12 +155,16 @@ class AssignedAgent:
             reported_hash=agent.remote_config_hash,
             reported_status=agent.remote_config_status,
             capabilities=agent.capabilities,
-            failed=failure is not None,
+            failed=failure is not None or bool(assignment.rendering_error),
         )
         self.work.change(agent, "in_sync", outcome.in_sync)
         self.work.change(agent, "config_failed", outcome.failed)
         self.work.change(agent, "config_applying", outcome.status is AssignmentStatus.APPLYING)
-        error = failure.error if failure is not None and outcome.failed else ""
+        if outcome.status is not AssignmentStatus.APPLIED:
+            # Only from what was applied an agent can drift.
+            self.work.change(agent, "config_drifted", False)
+        error = assignment.rendering_error or (failure.error if failure is not None else "")
+        error = error if outcome.failed else ""
         self.work.change(assignment, "error_message", error)
         if not self.work.change(assignment, "status", outcome.status.value):
             return False

@@ -29,10 +29,12 @@ from configurations.checks import (
 from configurations.models import Configuration, files_from_json
 from configurations.placeholders import HiddenValues, with_secrets_restored
 from configurations.services.collector_verdict import collector_verdict
+from configurations.template_findings import propose_secrets, try_templates
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
 from rollouts.errors import InvalidPolicy
 from rollouts.policies import parse_policy
+from variables.services.known_values import current_values
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64
@@ -253,12 +255,21 @@ def _column_errors(draft: Draft, before: Draft) -> dict[str, list[Message | str]
 def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> list[Finding]:
     """What the checks say of all files. When they are ``complete`` and nothing stands in any of them, that blocks."""
     # Opaque bytes are legal (S-68) and not read.
-    texts = {key: (text, file.content_type) for key, file in files.items() if (text := _text_of(file)) is not None}
+    texts = {
+        key: (text, file.content_type)
+        for key, file in files.items()
+        if not file.template and (text := _text_of(file)) is not None
+    }
+    tried = try_templates(files, current_values()) if any(file.template for file in files.values()) else None
+    if tried is not None:
+        texts |= {key: (text, files[key].content_type) for key, text in tried.texts.items()}
     judged = judge_files(texts, allowed=settings.COMPONENTS_ALLOWED, denied=settings.COMPONENTS_DENIED)
     found = [item for key in files for item in judged.findings.get(key, ())]
     if complete and judged.uses and not any(item.blocks for item in found):
         found += collector_verdict(texts)
-    findings = [_without_secrets(item) for item in found]
+    findings = [] if tried is None else list(tried.findings)
+    findings += [_without_secrets(item) for item in found]
+    findings += propose_secrets({key: text for key, (text, _kind) in texts.items()})
     if not (complete and files and judged.empty == set(files)):
         return findings
     message = Message(

@@ -20,6 +20,7 @@ class FileEdit:
     body: bytes | None = None
     content_type: str | None = None
     role: str | None = None
+    template: bool | None = None
     removed: bool = False
 
 
@@ -75,4 +76,6 @@ def _edited(before: ConfigFile, edit: FileEdit, base: Draft) -> ConfigFile:
         file = replace(file, content_type=mime_type(edit.content_type))
     elif edit.former is None and edit.content_type is None:
         file = replace(file, content_type=base.content_type)
-    return file if edit.role is None else replace(file, role=edit.role)
+    if edit.role is not None:
+        file = replace(file, role=edit.role)
+    return file if edit.template is None else replace(file, template=edit.template)

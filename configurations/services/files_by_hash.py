@@ -13,10 +13,10 @@ _recent = RecentConfigs(_KEPT_BYTES)
 
 
 def remote_config_of(config_hash: str) -> RemoteConfig | None:
-    """The files with this hash (hex); ``None`` when they were deleted with their configuration."""
+    """The files with this hash (hex), which are no templates; ``None`` when they were deleted with their configuration."""
     config = _recent.get(config_hash)
     if config is None:
-        revision = Revision.objects.filter(hash=config_hash).order_by("-id").first()
+        revision = Revision.objects.filter(hash=config_hash, templated=False).order_by("-id").first()
         if revision is None:
             return None
         config = revision.remote_config()

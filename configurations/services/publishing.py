@@ -25,6 +25,7 @@ from configurations.services.forcing import refuse_force
 from configurations.services.keeping_deleted import keep_deleted
 from configurations.services.pinning import require_unpinned
 from configurations.services.releasing import TARGETING_COLUMNS, release
+from configurations.services.rendering import uses_of
 from configurations.services.targeting import (
     bump_generation,
     fresh_targeting,
@@ -339,11 +340,14 @@ def add_revision(
     """
     # Not the present one's: after a rollout was rolled back that is an older one.
     newest = configuration.revisions.aggregate(newest=Max("number"))["newest"] or 0
+    uses = uses_of(config.files)
     revision = Revision.objects.create(
         configuration=configuration,
         number=newest + 1,
         files=files_to_json(config.files),
         hash=config.config_hash().hex(),
+        templated=uses is not None,
+        uses=uses or {},
         selector=configuration.selector,
         match_all=configuration.match_all,
         priority=configuration.priority,

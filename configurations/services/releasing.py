@@ -55,7 +55,8 @@ def release(revision: Revision, *, to: Audience, by: User | None, at: datetime, 
     same_agents = len(former) == 1 and all(
         getattr(former[0], key) == getattr(revision, key) for key in TARGETING_COLUMNS
     )
-    if to == EVERYONE and same_agents:
+    # Of templates each agent gets a result of its own.
+    if to == EVERYONE and same_agents and not revision.templated:
         _renew(revision, at)
     else:
         retarget(revision, at, to=to)
@@ -121,6 +122,7 @@ def _renew(revision: Revision, at: datetime) -> None:
             status=AssignmentStatus.PENDING,
             status_at=at,
             error_message="",
+            rendering_error="",
             **NEVER_OFFERED,
             retry_requested=False,
         )
@@ -130,6 +132,7 @@ def _renew(revision: Revision, at: datetime) -> None:
             in_sync=False,
             config_failed=False,
             config_applying=False,
+            config_drifted=False,
         )
     others = set(everybody) - set(keys)
     moved: list[UUID] = rematch(others, fresh_targeting(), at)

@@ -91,6 +91,7 @@ def _revision(
         number=number,
         files=files[entry["hash"]],
         hash=entry["hash"],
+        templated=any(file.get("template") for file in files[entry["hash"]].values()),
         author=author,
         author_name=entry["author_name"],
         note=entry["note"],

@@ -13,6 +13,7 @@ from agents.reports import AgentCapabilities
 from agents.services.timeline import write_line
 from configurations.models import Assignment
 from configurations.services.assigning import AssignedAgent
+from configurations.services.targeting import current_targeting, hold_targeting, rematch
 from foundation import wakeups
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
@@ -28,6 +29,10 @@ class NothingToRetry(DomainError):
 @transaction.atomic(durable=True)
 def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
     """Offer an agent its configuration once more, although it answered (usually FAILED). Raises `NothingToRetry`."""
+    if Assignment.objects.filter(agent=agent_id).exclude(rendering_error="").exists():
+        # Whoever had no result may have one by now.
+        hold_targeting(exclusive=False)
+        rematch([agent_id], current_targeting(), at)
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     assignment = Assignment.objects.filter(agent=agent, revision__isnull=False).first()
     if assignment is None:
@@ -37,6 +42,15 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
     if not agent.capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG:
         raise NothingToRetry(
             Message("agent-accepts-no-configuration", "{agent} does not accept remote configuration.", agent=str(agent))
+        )
+    if assignment.rendering_error:
+        raise NothingToRetry(
+            Message(
+                "templates-without-result",
+                "The templates have no result for {agent}, so there is nothing to offer: {text}",
+                agent=str(agent),
+                text=assignment.rendering_error,
+            )
         )
     work = UnitOfWork(at)
     AssignedAgent(work, agent, assignment).ask_anew()

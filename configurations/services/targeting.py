@@ -15,6 +15,7 @@ from agents.selectors import Entry, Selector, SelectorIndex
 from agents.services.timeline import write_lines
 from configurations.models import Assignment, Configuration, Pin, Revision, TargetingGeneration
 from configurations.services.assigning import Target, assigned_agents
+from configurations.services.rendering import Renderer
 from foundation.unit_of_work import UnitOfWork
 from rollouts.audiences import EVERYONE, Audience
 
@@ -161,7 +162,15 @@ def _build(generation: UUID | None) -> Targeting:
 
 
 def _fixed(configuration: Configuration, revision: Revision) -> Target:
-    return Target(configuration.pk, configuration.name, revision.pk, revision.number, revision.hash, pinned=True)
+    return Target(
+        configuration.pk,
+        configuration.name,
+        revision.pk,
+        revision.number,
+        revision.hash,
+        templated=revision.templated,
+        pinned=True,
+    )
 
 
 def _released(revision: Revision) -> Released:
@@ -177,6 +186,7 @@ def _released(revision: Revision) -> Released:
             revision_id=revision.pk,
             number=revision.number,
             hash=revision.hash,
+            templated=revision.templated,
         ),
     )
 
@@ -199,8 +209,14 @@ def rematch_agents(agent_ids: Sequence[int], at: datetime) -> None:
     rematch(agent_ids, current_targeting(), at)
 
 
-def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> list[UUID]:
-    """Match these agents, write what changed, 1,000 at a time; returns the uids of agents whose desired state moved."""
+def rematch(
+    agent_ids: Iterable[int], targeting: Targeting, at: datetime, renderer: Renderer | None = None
+) -> list[UUID]:
+    """Match these agents, write what changed, 1,000 at a time; returns the uids of agents whose desired state moved.
+
+    ``renderer`` is for transactions that changed variables or secrets.
+    """
+    renderer = renderer or Renderer()
     moved: list[UUID] = []
     keys = sorted(agent_ids)
     for start in range(0, len(keys), _BATCH):
@@ -208,7 +224,8 @@ def rematch(agent_ids: Iterable[int], targeting: Targeting, at: datetime) -> lis
         work = UnitOfWork(at)
         events: list[AgentEvent] = []
         for assigned in assigned_agents(agents, work):
-            event = assigned.assign(targeting.target_of(assigned.agent))
+            agent = assigned.agent
+            event = assigned.assign(renderer.for_agent(targeting.target_of(agent), agent.labels))
             if event is not None:
                 events.append(event)
                 moved.append(assigned.agent.instance_uid)

@@ -39,6 +39,7 @@ from foundation.languages import in_readers_language
 from foundation.messages import Message
 from opamp_platform import refusal
 from opamp_platform.operations import unavailable
+from variables.services.value_edits import InvalidValue
 
 PROBLEM_TYPE = "application/problem+json"
 API_PATH = "/api/v1"
@@ -169,6 +170,8 @@ def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
     match error:
         case InvalidConfiguration():
             return problem(status, error.message, errors=error.errors, findings=findings_json(error.findings))
+        case InvalidValue():
+            return problem(status, error.message, errors=error.errors)
         case NotApplicable():
             found = [
                 {"name": name, **item} for name, several in error.findings.items() for item in findings_json(several)

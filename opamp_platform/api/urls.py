@@ -9,13 +9,16 @@ from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_applying import ApplyView
+from configurations.api_compare import CompareView
 from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_pins import PinView, UnpinView
+from configurations.api_rendered import RenderedView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
 from rollouts.api import RolloutViewSet
 from rollouts.api_freezes import FreezeViewSet, PauseView, ResumeView
+from variables.api import SecretViewSet, VariableViewSet
 
 
 class SlashOrNot(SimpleRouter):
@@ -33,6 +36,8 @@ router.register(r"configurations/(?P<name>[^/]+)/drafts", ConfigurationDraftView
 router.register("drafts", DraftViewSet, basename="draft")
 router.register("deleted-configurations", DeletedConfigurationViewSet, basename="deleted-configuration")
 router.register("rollouts", RolloutViewSet)
+router.register("variables", VariableViewSet)
+router.register("secrets", SecretViewSet)
 router.register("freezes", FreezeViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
@@ -42,6 +47,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^docs/?$", DocsView.as_view(url_name="schema"), name="docs"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/?$", DesiredView.as_view(), name="agent-configuration"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/retry/?$", RetryView.as_view(), name="agent-retry"),
+    re_path(r"^configurations/(?P<name>[^/]+)/rendered/?$", RenderedView.as_view(), name="configuration-rendered"),
+    re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),

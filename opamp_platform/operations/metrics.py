@@ -24,6 +24,7 @@ from opamp_platform.operations.capacity import stored
 HTTP_REQUESTS = Counter("opamp_http_requests", "Requests of pages and API, by method and status.", ["method", "status"])
 HTTP_SECONDS = Histogram("opamp_http_request_seconds", "Time to answer pages and API.", ["method"])
 _KEPT_SECONDS = 10.0
+_DRIFTED = "Agents that run something else than they applied."
 _STORED = "What reports of agents occupy in the database, as OPAMP_STORED_IN_ALL counts it."
 
 
@@ -33,11 +34,13 @@ class FleetCollector(Collector):
     def __init__(self) -> None:
         self._counted_at = 0.0
         self._counts: Tally[Status] | None = None
+        self._drifted = 0
 
     def describe(self) -> list[Metric]:
         """Named without asking the database, so that registering needs none."""
         return [
             GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"]),
+            GaugeMetricFamily("opamp_agents_drifted", _DRIFTED),
             GaugeMetricFamily("opamp_stored_bytes", _STORED),
         ]
 
@@ -46,13 +49,15 @@ class FleetCollector(Collector):
         now = time.monotonic()
         if self._counts is None or now - self._counted_at > _KEPT_SECONDS:
             try:
-                self._counts, self._counted_at = Agent.objects.count_by_status(), now
+                counts, self._drifted = Agent.objects.count_by_status(), Agent.objects.drifted().count()
+                self._counts, self._counted_at = counts, now
             except DatabaseError:
                 return
         family = GaugeMetricFamily("opamp_agents", "Agents by status.", labels=["status"])
         for status in Status:
             family.add_metric([status.value], self._counts[status])
         yield family
+        yield GaugeMetricFamily("opamp_agents_drifted", _DRIFTED, value=self._drifted)
         try:
             yield GaugeMetricFamily("opamp_stored_bytes", _STORED, value=stored.now())
         except DatabaseError:

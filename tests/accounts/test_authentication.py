@@ -34,6 +34,7 @@ CALLS = [
     ("get", "configurations", None, [VIEW_CONFIGURATIONS], 200),
     ("get", "configurations/c/revisions", None, [VIEW_CONFIGURATIONS], 200),
     ("get", "configurations/c/agents", None, [VIEW_CONFIGURATIONS, VIEW_AGENTS], 200),
+    ("get", "compare?left=configuration:c&right=configuration:c", None, [VIEW_CONFIGURATIONS], 200),
     ("post", "configurations", NEW, [VIEW_CONFIGURATIONS, "configurations.add_configuration"], 201),
     ("post", "configurations/preview", {"raw_config": "a: 1"}, [VIEW_CONFIGURATIONS, VIEW_AGENTS], 200),
     ("post", "configurations/c/preview", {}, [VIEW_CONFIGURATIONS, VIEW_AGENTS], 200),

@@ -181,6 +181,18 @@ class TestPeople:
         assert api_of(bob).post(f"{URL}/{fresh}/publish", {"edition": 1}, format="json").status_code == 403
         assert api_of(bob).post(f"{URL}/{of_prod}/publish", {"edition": 1}, format="json").status_code == 200
 
+    def test_forcing_needs_its_right_by_way_of_a_draft_too(self, api_of, alice, bob):
+        bob.user_permissions.add(Permission.objects.get(codename="change_configuration"))
+        bob = type(bob).objects.get(pk=bob.pk)
+        published()
+        draft = made(api_of(bob), {"raw_config": "# nothing\n"}).json()
+        assert draft["blocked"] is True
+        publish = f"{URL}/{draft['id']}/publish"
+        assert api_of(bob).post(publish, {"edition": 1, "force": True}, format="json").status_code == 403
+        assert api_of(alice).post(publish, {"edition": 1}, format="json").status_code in (400, 422)
+        assert ConfigurationDraft.objects.exists()
+        assert api_of(alice).post(publish, {"edition": 1, "force": True}, format="json").status_code == 200
+
     def test_secrets_are_hidden_until_they_are_asked_for(self, api_of, alice, bob):
         published("prod", WITH_SECRET)
         made(api_of(alice), {"note": "same"})

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from accounts.models import AuditEntry
 from agents.models import Agent, AgentEvent
+from agents.reports import RemoteConfigStatuses
 from configurations.models import Assignment, Configuration, Pin
 from configurations.services import pinning
 from configurations.services.edit_errors import PinRefused, StillPinned, UnknownConfiguration, UnknownRevision
@@ -20,9 +21,11 @@ from configurations.services.publishing import (
     delete_configuration,
     update_configuration,
 )
+from configurations.services.retrying import retry_offer
 from configurations.services.targeting import names_for, rematch_agents
 from foundation import wakeups
 from rollouts.policies import parse_policy
+from rollouts.services import freezing
 from tests.rollouts.fleet import Fleet, RememberingAgent
 from tests.rollouts.test_rolling_out import AT, NEW, OLD, draft
 
@@ -218,3 +221,32 @@ def test_pins_are_told(fleet, alice):
     ]
     verbs = AuditEntry.objects.filter(verb__startswith="agent.").order_by("pk")
     assert list(verbs.values_list("verb", flat=True)) == ["agent.pin", "agent.pin", "agent.unpin"]
+
+
+def test_what_failed_is_not_offered_again_because_a_pin_or_a_pause_ends(fleet):
+    pinned = fleet.agents[0]
+    pin(pinned, "s", 2)
+    fleet.wake()
+    fleet.answer([pinned], RemoteConfigStatuses.FAILED, error="no such receiver")
+    freezing.pause_agent(row(pinned), reason="r", by=None, at=AT)
+    freezing.resume_agent(row(pinned), by=None, at=AT)
+    fleet.wake()
+    pinning.unpin_agent(row(pinned), by=None, at=AT)
+    fleet.wake()
+    fleet.answer([pinned])
+    assert pinned.offers == [NEW, SPECIAL, NEW]
+    pin(pinned, "s", 2)
+    fleet.leave(pinned)
+    fleet.relabel(pinned)
+    fleet.wake()
+    assert pinned.offers == [NEW, SPECIAL, NEW]
+    assignment = row(pinned).assignment
+    assert (assignment.status, assignment.error_message) == ("failed", "no such receiver")
+    # A person's retry is an order, which a pause holds back and does not lose.
+    freezing.pause_agent(row(pinned), reason="r", by=None, at=AT)
+    retry_offer(row(pinned).pk, by=None, at=AT)
+    fleet.wake()
+    assert pinned.latest == NEW
+    freezing.resume_agent(row(pinned), by=None, at=AT)
+    fleet.wake()
+    assert pinned.offers == [NEW, SPECIAL, NEW, SPECIAL]

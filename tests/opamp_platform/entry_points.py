@@ -77,6 +77,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
     "admin/connect/": page(SEE_A),
+    # Of agents what somebody may see.
+    "admin/compare/": page(SEE_C),
     "admin/autocomplete/": page("accounts.view_user"),
     "admin/jsi18n/": page(),
     "admin/r/<path:content_type_id>/<path:object_id>/": page(),
@@ -120,6 +122,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{C_PAGE}/retry/<int:agent_id>/": page(EDIT_A, SEE_C),
     f"{C_PAGE}/export/": page(SEE_C),
     f"{C_PAGE}/import/": page(SEE_C, EDIT_C),
+    f"{C_PAGE}/<int:pk>/rendered/": page(SEE_C, SEE_A),
     # Deleted ones: rights are those on configurations.
     f"{D_PAGE}/": page(SEE_C),
     f"{D_PAGE}/add/": page(NOBODY),
@@ -149,7 +152,21 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/rollouts/freeze/<int:pk>/end/": page("rollouts.change_freeze"),
     "admin/rollouts/freeze/pause/<int:agent_id>/": page(EDIT_A),
     "admin/rollouts/freeze/resume/<int:agent_id>/": page(EDIT_A),
+    # Variables and secrets.
+    **crud("variables/variable"),
+    **crud("variables/secret"),
     # REST.
+    f"{CONFIGURATION}/rendered/?$": rest(get=f"{SEE_C} {SEE_A}"),
+    "api/v1/^variables/?$": rest(get="variables.view_variable", post="variables.add_variable"),
+    f"api/v1/^variables/{KEY}/?$": rest(
+        get="variables.view_variable", put="variables.change_variable", patch="variables.change_variable",
+        delete="variables.delete_variable",
+    ),
+    "api/v1/^secrets/?$": rest(get="variables.view_secret", post="variables.add_secret"),
+    "api/v1/^secrets/(?P<name>[^/]+)/?$": rest(
+        get="variables.view_secret", put="variables.change_secret", patch="variables.change_secret",
+        delete="variables.delete_secret",
+    ),
     f"{AGENT}/pause/?$": rest(post=EDIT_A),
     f"{AGENT}/resume/?$": rest(post=EDIT_A),
     f"{AGENT}/pin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
@@ -191,6 +208,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{AGENT}/restart/?$": rest(post=EDIT_A),
     f"{AGENT}/revoke-credential/?$": rest(post=EDIT_A),
     f"{AGENT}/timeline/?$": rest(get=SEE_A),
+    "api/v1/^compare/?$": rest(get=SEE_C),
     "api/v1/^configurations/?$": rest(get=SEE_C, post=ADD_C),
     "api/v1/^configurations/preview/?$": rest(post=f"{SEE_C} {SEE_A}"),
     f"{CONFIGURATION}/?$": rest(get=SEE_C, put=EDIT_C, patch=EDIT_C, delete=DROP_C),

@@ -16,7 +16,16 @@ from accounts.management.commands.makemessages import Command
 from tests.live_server import ROOT
 
 FOLDER = ROOT / "templates" / "locale" / "zh_Hans" / "LC_MESSAGES"
-APPS = ("accounts", "agents", "configurations", "foundation", "opamp_platform", "opamp_transport", "rollouts")
+APPS = (
+    "accounts",
+    "agents",
+    "configurations",
+    "foundation",
+    "opamp_platform",
+    "opamp_transport",
+    "rollouts",
+    "variables",
+)
 FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Message"}
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}|</?\w+>")
 # The same in both languages: names of things, examples of values.
