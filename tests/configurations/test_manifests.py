@@ -314,7 +314,7 @@ def test_without_publish_there_are_drafts_once(tmp_path):
     make("old")
     manifest_in(tmp_path, "name: web\nselector: {env: prod}\nfiles: {'': {path: main.yaml}}\n")
     text = tmp_path / "web" / "main.yaml"
-    text.write_text("service:\n  pipelines: {}\n  nonsense: 1\n")
+    text.write_text("exporters:\n  debug:\n")
     out, _err = run("apply_configurations", tmp_path, "--dry-run")
     assert out.startswith("create     web\n")
     assert "line " in out

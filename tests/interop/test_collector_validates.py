@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from configurations.checks import Severity
 from configurations.services.collector_verdict import collector_verdict
@@ -72,7 +72,7 @@ def test_so_are_those_of_the_corpus(tmp_path: Path) -> None:
     assert differing == []
 
 
-def test_its_words_are_mapped_to_lines(settings: SettingsWrapper) -> None:
+def test_its_words_are_mapped_to_lines(settings: Any) -> None:
     settings.OTELCOL_BINARY = str(collectors.COLLECTOR)
     text = (
         "receivers: {nop: }\nexporters:\n  nop:\n  otlp:\n    endpoint: a:1\n    balancer_name: loud\n"

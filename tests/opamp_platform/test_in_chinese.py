@@ -47,7 +47,7 @@ class TestAdmin:
         found = reader.post(CONFIGURATIONS + "problems/", {**FORM, "raw_config": BROKEN}).json()
         assert "键 &quot;otlp&quot; 已出现在第 2 行；请移除其中一个。" in found["html"]
         unreadable = reader.post(CONFIGURATIONS + "problems/", {**FORM, "content_type": "spreadsheet"}).json()
-        assert "请使用 yaml、json 或 MIME 类型" in unreadable["html"]
+        assert "请使用 yaml、json、toml 或 MIME 类型" in unreadable["html"]
 
     def test_selectors_while_typing(self, reader):
         for typed, said in [
