@@ -80,7 +80,10 @@ REFERENCE = re.compile(r"`((?:" + "|".join(PACKAGES) + r")\.[\w.]+)`")
 NO_MODULES = {
     "configurations.publish_with_errors",
     "rollouts.approve_rollout",
-    "agents.view_agent", "agents.reveal_secrets", "agents.agent"}
+    "agents.view_agent",
+    "agents.reveal_secrets",
+    "agents.agent",
+}
 # Public names that several modules have on purpose, with the reason.
 ONE_MEANING = {
     "Command": "what Django calls a management command",

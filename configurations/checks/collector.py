@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from configurations.checks.component_ids import component_id, id_problem, type_of
+from configurations.checks.component_settings import SLIPPED, Problem, settings_problems, telemetry_problems
 from configurations.checks.documents import (
     COMPONENT_SECTIONS,
     SECTIONS,
@@ -26,7 +27,6 @@ from configurations.checks.merging import Merged, MergedEntry
 from configurations.checks.pipelines import Name, Pipeline
 from configurations.checks.ports import port_problems
 from configurations.checks.references import Picture, ReferenceCheck, collector_finding
-from configurations.checks.component_settings import SLIPPED, Problem, settings_problems, telemetry_problems
 from configurations.checks.spelling import meant
 from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
 from foundation.messages import Message

@@ -22,11 +22,17 @@ from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
 from configurations.models import DeletedConfiguration
 from configurations.services import draft_saving, publishing
+from rollouts.audiences import EVERYONE
+from rollouts.models import Freeze, Rollout
+from rollouts.policies import parse_policy
+from rollouts.services.freezing import start_freeze
+from variables.encryption import encrypted
+from variables.models import Secret, Variable
 
 # A valid call may still be refused, for what the document cannot say (one of three members; a selector's grammar). And
 # `ignored_auth` cannot tell a generated header from the token that replaces it: a test of its own is exact.
 _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
-_FACTS = ("healthy", "in_sync", "connected")
+_FACTS = ("healthy", "in_sync", "connected", "paused", "pinned", "drifted", "active", "dry_run")
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
 _BODIES: dict[str, Any] = {
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
@@ -104,6 +110,19 @@ class LiveApi:
             publishing.create_configuration(f"gone-{name}", draft, by=self.person, at=at)
             publishing.delete_configuration(f"gone-{name}", by=self.person, at=at)
             found = DeletedConfiguration.objects.latest("id").pk
+        elif "/rollouts/" in label:
+            publishing.create_configuration(
+                f"staged-{name}", draft, by=self.person, at=at, plan=publishing.ReleasePlan(parse_policy("canary"))
+            )
+            found = Rollout.objects.latest("id").pk
+        elif "/freezes/" in label:
+            freeze = Freeze.objects.filter(ended_at=None, agent=None).first()
+            found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
+        elif "/variables/" in label:
+            found = Variable.objects.create(name=f"v{agent.pk}", value="x", match_all=True).pk
+        elif "/secrets/" in label:
+            name = f"s{agent.pk}"
+            Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found}
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
@@ -136,11 +155,9 @@ class LiveApi:
 
 def _is_valid_on_the_wire(query: dict[str, Any]) -> bool:
     """Whether "invalid" values became valid ones when written: ``false`` is a text there, and an empty filter is not set."""
-    statuses = query.get("status")
-    return (
-        any(query.get(name) in ("true", "false", "unknown", "") for name in _FACTS)
-        or statuses == ""
-        or (isinstance(statuses, list) and "" in statuses)
+    chosen = [query.get(name) for name in ("status", "state", "ordering")]
+    return any(query.get(name) in ("true", "false", "unknown", "") for name in _FACTS) or any(
+        values == "" or (isinstance(values, list) and "" in values) for values in chosen
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-import weakref
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -379,28 +378,6 @@ def test_a_door_is_freed_when_its_connection_has_closed() -> None:
             await here.report_queue.drain()
             await here.flush_presence()
             await eventually(sync_to_async(lambda: not kept()))
-        finally:
-            gc.enable()
-
-    run(body())
-
-
-class Leftover:
-    """Refers to itself, as what a page leaves does."""
-
-    def __init__(self) -> None:
-        self.itself = self
-
-
-def test_what_nobody_can_reach_any_more_is_freed_although_little_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "GARBAGE_SECONDS", 0.05)
-
-    async def body() -> None:
-        await beating()
-        gc.disable()
-        try:
-            leftover = weakref.ref(Leftover())
-            await eventually(sync_to_async(lambda: leftover() is None))
         finally:
             gc.enable()
 
