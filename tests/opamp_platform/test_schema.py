@@ -20,7 +20,7 @@ from accounts.models import ApiToken, AuditEntry, User
 from accounts.services import issue_token
 from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
-from configurations.models import DeletedConfiguration
+from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
 from rollouts.audiences import EVERYONE
 from rollouts.models import Freeze, Rollout
@@ -35,6 +35,7 @@ _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
 _FACTS = ("healthy", "in_sync", "connected", "paused", "pinned", "drifted", "active", "dry_run")
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
 _BODIES: dict[str, Any] = {
+    "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/labels/preview": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/restart": {"match_all": True},
@@ -115,6 +116,9 @@ class LiveApi:
                 f"staged-{name}", draft, by=self.person, at=at, plan=publishing.ReleasePlan(parse_policy("canary"))
             )
             found = Rollout.objects.latest("id").pk
+        elif label.endswith("/pin"):
+            if not Configuration.objects.filter(name="pinnable").exists():
+                publishing.create_configuration("pinnable", draft, by=self.person, at=at)
         elif "/freezes/" in label:
             freeze = Freeze.objects.filter(ended_at=None, agent=None).first()
             found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
