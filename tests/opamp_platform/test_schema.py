@@ -34,6 +34,11 @@ from variables.models import Secret, Variable
 _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
 _FACTS = ("healthy", "in_sync", "connected", "paused", "pinned", "drifted", "active", "dry_run")
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
+# What no made-up query names.
+_QUERIES = {
+    "GET /api/v1/compare": {"left": "configuration:{name}", "right": "configuration:{name}@1"},
+    "GET /api/v1/configurations/{name}/rendered": {"agent": "{instance_uid}"},
+}
 _BODIES: dict[str, Any] = {
     "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
@@ -93,6 +98,10 @@ class LiveApi:
             self._call(operation.as_strategy(mode, path_parameters=known or None), operation, found, examples)
         if operation.label in _BODIES:
             valid = operation.as_strategy(path_parameters=known or None, body=_BODIES[operation.label], headers={})
+            self._call(valid, operation, found, 1)
+        if operation.label in _QUERIES:
+            query = {name: value.format(**existing) for name, value in _QUERIES[operation.label].items()}
+            valid = operation.as_strategy(path_parameters=known or None, query=query, headers={})
             self._call(valid, operation, found, 1)
         if known:
             self._call(operation.as_strategy(), operation, found, examples // 2)
