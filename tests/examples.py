@@ -31,14 +31,20 @@ class Example:
     files: dict[str, tuple[str, str]]
 
     @property
+    def is_template(self) -> bool:
+        """Whether something is filled in for each agent."""
+        return any("{{" in text for text, _kind in self.files.values())
+
+    @property
     def is_collectors(self) -> bool:
         """Whether a Collector is to run it; others are for agents of other kinds."""
         return any(_SECTION.search(text) for text, _kind in self.files.values())
 
 
 def examples() -> list[Example]:
-    """All of them."""
-    return [*_of_pages(), *_of_code(), *_of_templates()]
+    """All of them, but for parts and templates: nobody runs those as they stand."""
+    pages = [example for example in _of_pages() if not example.is_template]
+    return [*pages, *_of_code(), *_of_templates()]
 
 
 def _of_pages() -> Iterator[Example]:
@@ -65,7 +71,8 @@ def _of_body(source: str, body: str) -> Iterator[Example]:
     files = {key: (file["body"], file.get("content_type", kind)) for key, file in said.get("files", {}).items()}
     if "raw_config" in said:
         files[said.get("config_key", "")] = (said["raw_config"], kind)
-    if files:
+    # Of parts the page tells something else than what a Collector runs.
+    if any("service" in text for text, _kind in files.values()):
         yield Example(source, files)
 
 

@@ -273,7 +273,7 @@ def test_nothing_of_an_agent_that_is_not_there(api_of, alice):
     ("path", "most"),
     [
         ("", 3), ("/timeline", 2), ("/commands", 3), ("/connections", 2), ("/components", 2), ("/packages", 1),
-        ("/effective-config", 1), ("/configuration", 6),
+        ("/effective-config", 1), ("/configuration", 7),
     ],
 )  # fmt: skip
 def test_pages_of_one_agent_cost_a_fixed_number_of_queries(
@@ -290,9 +290,9 @@ def test_pages_of_one_agent_cost_a_fixed_number_of_queries(
     assert answer.status_code == 200
 
 
-def test_the_summary_costs_three_queries(api_of, alice, report, django_assert_num_queries):
+def test_the_summary_costs_four_queries(api_of, alice, report, django_assert_num_queries):
     report()
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         api_of(alice).get(f"{URL}/summary")
 
 

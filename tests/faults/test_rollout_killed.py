@@ -17,7 +17,8 @@ from tests.live_server import LiveServer, configuration
 
 AGENTS = 300
 PATIENCE = 60.0
-CANARIES = 30
+# So many that one of twenty failing is among them.
+CANARIES = 60
 POLICY = {"stages": [{"count": CANARIES}], "gate": {"applied_percent": 100, "max_failed": 0, "timeout_seconds": 600}}
 
 

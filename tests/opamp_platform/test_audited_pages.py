@@ -173,4 +173,4 @@ def test_a_bulk_action_leaves_one_entry_that_lists_its_agents(scene: Scene, acti
     assert (entry.verb, entry.actor_name) == (verb, "alice")
     assert entry.data["count"] == 2
     for agent in scene.agents:
-        assert str(agent.pk) in str(entry.data)
+        assert agent.name_and_host() in str(entry.data)

@@ -56,7 +56,7 @@ class TestFleet:
         collector = FleetCollector()
         # What reports occupy is kept for the whole process, by whichever test asked last.
         monkeypatch.setattr(metrics, "stored", StoredBytes())
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(4):
             first = list(collector.collect())
             second = list(collector.collect())
         assert first == second

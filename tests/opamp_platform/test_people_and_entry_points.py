@@ -30,6 +30,8 @@ from rollouts.policies import parse_policy
 from rollouts.services.freezing import start_freeze
 from tests.opamp_platform.callers import Caller, all_callers
 from tests.opamp_platform.entry_points import ENTRY_POINTS, PUBLIC, EntryPoint
+from variables.encryption import encrypted
+from variables.models import Secret, Variable
 
 pytestmark = pytest.mark.django_db
 
@@ -94,6 +96,8 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     rollout = Rollout.objects.get()
     freeze = start_freeze(EVERYONE, reason="r", by=None, at=timezone.now())
     pin = pin_agent(agent.pk, configuration="c", revision=None, reason="r", by=None, at=timezone.now())
+    variable = Variable.objects.create(name="v", value="x")
+    secret = Secret.objects.create(name="s", encrypted=encrypted("a-long-secret"))
     victim = User.objects.create_user("victim", password="x")
     token, _text = issue_token(victim, name="victim's", by=None)
     role = Group.objects.create(name="empty")
@@ -107,6 +111,9 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
         "drafts": str(kept.pk),
         # Of URLs below one configuration, which its name stands in.
         "configurations": str(kept.pk),
+        "variables/variable": str(variable.pk),
+        "variables": str(variable.pk),
+        "variables/secret": str(secret.pk),
         "configurations/pin": str(pin.pk),
         "rollouts/rollout": str(rollout.pk),
         "rollouts": str(rollout.pk),

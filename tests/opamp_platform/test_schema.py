@@ -40,6 +40,11 @@ _QUERIES = {
     "GET /api/v1/configurations/{name}/rendered": {"agent": "{instance_uid}"},
 }
 _BODIES: dict[str, Any] = {
+    "POST /api/v1/freezes": {"selector": {"env": "frozen"}, "reason": "an incident"},
+    "POST /api/v1/variables": {"name": "made", "value": "x", "match_all": True},
+    "POST /api/v1/secrets": {"name": "made", "value": "a-long-secret"},
+    "PUT /api/v1/variables/{id}": {"name": "kept", "value": "x"},
+    "POST /api/v1/agents/{instance_uid}/pause": {"reason": "an incident"},
     "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/labels/preview": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},

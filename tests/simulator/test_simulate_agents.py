@@ -32,10 +32,10 @@ class Group:
         """Create or change their configuration; returns its hash."""
         path = f"configurations/{self.name}"
         if self.server.api("GET", path).status == 200:
-            answer = self.server.api("PATCH", path, {"raw_config": raw_config})
+            answer = self.server.api("PATCH", path, {"raw_config": raw_config, "force": True})
             assert answer.status == 200, answer
             return str(answer.json["config_hash"])
-        body = configuration(self.name, {"fleet": self.name}, raw_config)
+        body = configuration(self.name, {"fleet": self.name}, raw_config, force=True)
         return str(self.server.post("configurations", body)["config_hash"])
 
     def agents(self) -> list[dict[str, Any]]:
