@@ -72,7 +72,8 @@ def _of_body(source: str, body: str) -> Iterator[Example]:
     if "raw_config" in said:
         files[said.get("config_key", "")] = (said["raw_config"], kind)
     # Of parts the page tells something else than what a Collector runs.
-    if any("service" in text for text, _kind in files.values()):
+    parts = any(_SECTION.search(text) for text, _kind in files.values())
+    if files and (not parts or any("service" in text for text, _kind in files.values())):
         yield Example(source, files)
 
 

@@ -43,6 +43,7 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/freezes": {"selector": {"env": "frozen"}, "reason": "an incident"},
     "POST /api/v1/variables": {"name": "made", "value": "x", "match_all": True},
     "POST /api/v1/secrets": {"name": "made", "value": "a-long-secret"},
+    "PUT /api/v1/secrets/{name}": {"name": "{name}", "value": "a-long-secret"},
     "PUT /api/v1/variables/{id}": {"name": "kept", "value": "x"},
     "POST /api/v1/agents/{instance_uid}/pause": {"reason": "an incident"},
     "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
@@ -102,7 +103,11 @@ class LiveApi:
         for mode in modes:
             self._call(operation.as_strategy(mode, path_parameters=known or None), operation, found, examples)
         if operation.label in _BODIES:
-            valid = operation.as_strategy(path_parameters=known or None, body=_BODIES[operation.label], headers={})
+            body = {
+                key: value.replace("{name}", str(existing["name"])) if isinstance(value, str) else value
+                for key, value in _BODIES[operation.label].items()
+            }
+            valid = operation.as_strategy(path_parameters=known or None, body=body, headers={})
             self._call(valid, operation, found, 1)
         if operation.label in _QUERIES:
             query = {name: value.format(**existing) for name, value in _QUERIES[operation.label].items()}
