@@ -66,11 +66,11 @@ def test_a_bad_revision_stops_at_the_canaries_whenever_the_leader_dies(server: L
         kill_and_start(server, fleet)
         server.eventually(lambda: state(server, number)["state"] == "paused", PATIENCE, "the gate has failed")
         assert state(server, number)["reasons"][0]["code"] == "gate-failed"
-        assert received(fleet, bad["config_hash"]) == CANARIES
+        assert 0 < received(fleet, bad["config_hash"]) <= CANARIES
         # Paused, and killed: it stays so.
         kill_and_start(server, fleet)
         assert state(server, number)["state"] == "paused"
-        assert received(fleet, bad["config_hash"]) == CANARIES
+        assert 0 < received(fleet, bad["config_hash"]) <= CANARIES
         # Rolled back, and killed: everybody runs what was before.
         assert server.api("POST", f"rollouts/{number}/roll_back", {"reason": "bad"}).status == 200
         kill_and_start(server, fleet)
@@ -80,7 +80,7 @@ def test_a_bad_revision_stops_at_the_canaries_whenever_the_leader_dies(server: L
             return len(shown) == AGENTS and all(agent["revision"] == first["revision"] for agent in shown)
 
         server.eventually(all_back, PATIENCE, "everybody should run the first revision")
-        assert received(fleet, bad["config_hash"]) == CANARIES
+        assert 0 < received(fleet, bad["config_hash"]) <= CANARIES
         # A tolerant one goes through all stages although the leader dies in each.
         tolerant = {
             "stages": [{"count": CANARIES}, {"percent": 50}],
@@ -92,7 +92,8 @@ def test_a_bad_revision_stops_at_the_canaries_whenever_the_leader_dies(server: L
             server.eventually(lambda stage=stage: state(server, number)["stage"] >= stage, PATIENCE, f"stage {stage}")
             kill_and_start(server, fleet)
         server.eventually(lambda: state(server, number)["state"] == "finished", PATIENCE, "it has finished")
-        assert received(fleet, good["config_hash"]) == AGENTS
+        # The gate is content with fewer; the others get it all the same.
+        server.eventually(lambda: received(fleet, good["config_hash"]) == AGENTS, PATIENCE, "everybody has received it")
         kinds = [step["kind"] for step in server.get(f"rollouts/{number}/steps")["results"]]
         assert kinds.count("stage_began") == 3
         assert kinds.count("gate_passed") == 3
