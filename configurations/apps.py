@@ -21,9 +21,10 @@ class ConfigurationsConfig(AppConfig):
         from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
         from configurations.pin_lines import PIN_KINDS
-        from configurations.services import overdue, targeting
+        from configurations.services import overdue, pinning, targeting
         from configurations.services.rerendering import ConfigurationConsumer
         from configurations.services.staging import ConfigurationSubject
+        from foundation.chores import Chore, register_chore
         from rollouts.subjects import register_subject
         from variables.value_users import register_consumer
 
@@ -37,6 +38,7 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_marking(pins_shown.pin_marks)
         extensions.register_heading(pins_shown.pin_heading)
         register_agent_filter("pinned", pinned_keys, help_text="Pinned: they run what a person chose for them.")
+        register_chore(Chore("pins", pinning.END_SECONDS, pinning.end_expired_pins))
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())
         register_consumer(ConfigurationConsumer())

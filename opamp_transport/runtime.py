@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -25,8 +26,8 @@ from agents.services.arrivals import Lease
 from agents.services.leases import Claim
 from agents.services.processes import ProcessWatch
 from agents.services.quotas import Quotas
-from configurations.services import pinning
 from foundation import wakeups
+from foundation.chores import Chore, registered_chores
 from foundation.clock import clock, read_database_clock
 from opamp_transport import metrics
 from opamp_transport.admission import Gate
@@ -37,14 +38,13 @@ from opamp_transport.protocol.messages import assert_fast_protobuf
 from opamp_transport.report_queue import ReportQueue
 from opamp_transport.sessions import Connection, Sessions
 from opamp_transport.threads import DatabaseThreads
-from rollouts.services import freezing, ticking
+from rollouts.services import freezing
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 5.0
 MISSED_CHANGE_SECONDS = 3.0
 EXPIRE_SECONDS = 5.0
-FREEZE_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
 GARBAGE_SECONDS = 10.0
 # A change is looked for again this long after its time stamp: its transaction may have committed late.
@@ -75,6 +75,8 @@ class Runtime:
         self.process_id = uuid4().hex
         self.sessions = Sessions()
         self.presence = Presence()
+        # One batch at a time: a batch that fails is given back whole.
+        self._flushing = asyncio.Lock()
         self.threads = DatabaseThreads(settings.DATABASE_THREADS)
         # Chores do not wait behind reports, nor reports behind chores.
         self.chore_threads = DatabaseThreads(1)
@@ -118,11 +120,10 @@ class Runtime:
             _every(settings.OPAMP_PRESENCE_SECONDS, "presence", self.flush_presence),
             _every(EXPIRE_SECONDS, "expiry", self.expire),
             _every(PRUNE_SECONDS, "retention", self.prune),
-            _every(settings.ROLLOUT_SECONDS, "rollouts", self.roll_out),
-            _every(FREEZE_SECONDS, "freezes", self.end_freezes),
             _every(MISSED_CHANGE_SECONDS, "missed changes", self.find_missed_changes),
             _every(GARBAGE_SECONDS, "garbage", self.collect_garbage),
         ]
+        chores += [_every(chore.seconds, chore.name, partial(self.do, chore)) for chore in registered_chores()]
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(chore) for chore in chores]
         # Thousands of sessions live long, and a batch makes tens of thousands of objects that die with it: collecting them
@@ -239,18 +240,19 @@ class Runtime:
 
     async def flush_presence(self) -> None:
         """Write what heartbeats left in memory; a batch that fails is kept for the next time."""
-        batch = self.presence.take()
-        metrics.QUEUE_DEPTH.set(self.report_queue.depth)
-        metrics.CONNECTIONS.set(len(self.sessions.connections))
-        if not batch:
-            return
-        try:
-            written = await self.threads.run(leases.note_sightings, batch, at=clock.now())
-        except DatabaseError:
-            self.presence.give_back()
-            raise
-        metrics.FLUSHED.inc(written.written)
-        self.presence.note_written(written.displaced)
+        async with self._flushing:
+            batch = self.presence.take()
+            metrics.QUEUE_DEPTH.set(self.report_queue.depth)
+            metrics.CONNECTIONS.set(len(self.sessions.connections))
+            if not batch:
+                return
+            try:
+                written = await self.threads.run(leases.note_sightings, batch, at=clock.now())
+            except DatabaseError:
+                self.presence.give_back()
+                raise
+            metrics.FLUSHED.inc(written.written)
+            self.presence.note_written(written.displaced)
 
     async def reclaim(self) -> None:
         """Connect agents again that are here although their rows say disconnected; those over HTTP with their next poll."""
@@ -273,21 +275,18 @@ class Runtime:
         """Forget silent HTTP agents' memory; the leading process disconnects agents that are gone without a word."""
         for session in self.sessions.overdue(time.monotonic() - 60):
             self.sessions.detach(session)
+        # Whoever was heard is not silent, also when a busy database has not let that into the rows yet.
+        await self.flush_presence()
         leads = await self.chore_threads.run(_look_after, self.watch, self.process_id, clock.now())
         if leads != self.leads:
             logger.info("this process leads" if leads else "another process leads")
         self.leads = leads
 
-    async def roll_out(self) -> None:
-        """The leading process takes the steps that are due of rollouts; each is a compare-and-set, should two lead for a moment."""
-        if self.leads:
-            await self.chore_threads.run(ticking.tick_all, clock.now())
-
-    async def end_freezes(self) -> None:
-        """The leading process ends freezes, pauses and pins whose time is over."""
-        for end in (freezing.end_expired, pinning.end_expired_pins) if self.leads else ():
-            while await self.chore_threads.run(end, clock.now()):
-                pass
+    async def do(self, chore: Chore) -> None:
+        """What an app has the leading process do."""
+        done: int | None = 1
+        while self.leads and done:
+            done = await self.chore_threads.run(chore.run, clock.now())
 
     async def collect_garbage(self) -> None:
         """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.

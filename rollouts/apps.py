@@ -1,6 +1,7 @@
 """The rollouts app: what is released, and to whom."""
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 
@@ -13,12 +14,15 @@ class RolloutsConfig(AppConfig):
     def ready(self) -> None:
         from agents.extensions import register_heading, register_marking, register_timeline_kind
         from agents.filters import register_agent_filter
+        from foundation.chores import Chore, register_chore
         from rollouts import freezes_shown
         from rollouts.pause_lines import PAUSE_KINDS
-        from rollouts.services import freezing
+        from rollouts.services import freezing, ticking
 
         for kind in PAUSE_KINDS:
             register_timeline_kind(kind)
         register_marking(freezes_shown.pause_marks)
         register_heading(freezes_shown.pause_heading)
         register_agent_filter("paused", freezing.paused_keys, help_text="Paused: nothing is offered to them.")
+        register_chore(Chore("rollouts", settings.ROLLOUT_SECONDS, ticking.tick_all))
+        register_chore(Chore("freezes", freezing.END_SECONDS, freezing.end_expired))

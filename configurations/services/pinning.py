@@ -28,6 +28,8 @@ PINNED, UNPINNED = "pinned", "unpinned"
 _NAMED = 5
 # So many expired ones are ended in one transaction.
 _BATCH = 500
+# How often the leading process looks for pins whose time is over.
+END_SECONDS = 5.0
 
 
 @transaction.atomic

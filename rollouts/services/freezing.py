@@ -35,6 +35,8 @@ MOST_ACTIVE = 200
 PAUSED, RESUMED = "paused", "resumed"
 # So many expired ones are ended in one transaction.
 _BATCH = 500
+# How often the leading process looks for freezes and pauses whose time is over.
+END_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from agents.models import Agent
 from configurations.models import Pin
 from configurations.services import pinning
 from foundation import wakeups
+from foundation.chores import registered_chores
 from foundation.clock import clock
 from opamp_transport import runtime
 from rollouts.audiences import EVERYONE
@@ -36,6 +37,11 @@ def end(freeze_id: int) -> None:
 def pin(agent: FakeAgent, name: str) -> None:
     key = Agent.objects.get(instance_uid=agent.uid).pk
     pinning.pin_agent(key, configuration=name, reason="ticket 7", by=None, at=clock.now())
+
+
+async def end_what_is_over(here: runtime.Runtime) -> None:
+    for chore in registered_chores():
+        await here.do(chore)
 
 
 async def applied(line: Line, agent: FakeAgent, body: str) -> bytes:
@@ -101,10 +107,10 @@ def test_the_leading_process_ends_what_is_over_and_a_lost_wakeup_is_made_good(
                 patch.setattr(wakeups, "wake", list)
                 # Whoever does not lead ends nothing.
                 here.leads = False
-                await here.end_freezes()
+                await end_what_is_over(here)
                 assert await sync_to_async(Freeze.objects.active().exists)()
                 here.leads = True
-                await here.end_freezes()
+                await end_what_is_over(here)
             assert not await sync_to_async(Freeze.objects.active().exists)()
             assert not await sync_to_async(Pin.objects.exists)()
             await here.find_missed_changes()
