@@ -64,9 +64,11 @@ class ArchiveForm(forms.Form):
     archive = forms.FileField(
         label=_("Zip archive"),
         required=False,
-        help_text=_("As Export makes it, or `git archive --format=zip`: a folder for each configuration."),
+        help_text=_("As Export makes it, or git archive --format=zip: a folder for each configuration."),
     )
-    prune = forms.BooleanField(label=_("Delete configurations that are not in the archive"), required=False)
+    prune = forms.BooleanField(
+        label=_("Delete configurations that are not in the archive"), required=False, label_suffix=""
+    )
     carried = forms.CharField(required=False, strip=False)
     shown = forms.CharField(required=False, max_length=64)
 

@@ -84,7 +84,10 @@ class LivePreviews(PortalAdmin):
                 findings = error.findings
                 told = {str(blocking(item)) for item in findings}
                 others = [
-                    in_readers_language(text) for texts in error.errors.values() for text in texts if text not in told
+                    in_readers_language(text)
+                    for texts in error.errors.values()
+                    for text in texts
+                    if str(text) not in told
                 ]
         context = {
             "findings": [{"finding": item, "place": files.place_of(item.file)} for item in findings],

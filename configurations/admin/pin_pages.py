@@ -108,7 +108,7 @@ class PinAdmin(PortalAdmin):
                 return self._to_the_agent(agent)
         text = _("The agent runs this, whatever its labels say, until the pin ends; other agents are not concerned.")
         context = {
-            "title": _("Pin %(agent)s?") % {"agent": agent},
+            "title": _("Pin %(agent)s?") % {"agent": agent.name_and_host()},
             "form": form,
             "text": text,
             "hint": pin_words(present) if present else "",
@@ -130,7 +130,7 @@ class PinAdmin(PortalAdmin):
             return self._to_the_agent(agent)
         present = pin_of(agent)
         context = {
-            "title": _("Unpin %(agent)s?") % {"agent": agent},
+            "title": _("Unpin %(agent)s?") % {"agent": agent.name_and_host()},
             "text": _("Its labels say again what it should run; that is offered at once."),
             "hint": pin_words(present) if present else "",
             "verb": _("Unpin"),

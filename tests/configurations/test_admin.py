@@ -233,6 +233,11 @@ class TestLivePreview:
         assert not same["new_files"]
         assert "No problems found" in same["html"]
 
+    def test_each_problem_is_told_once(self, signed_in):
+        text = "receivers: {otlp: }\nservice: {pipelines: {traces: {receivers: [gone], exporters: [debug]}}}\n"
+        html = signed_in.post(LIST + "problems/", {**FORM, "raw_config": text}).json()["html"]
+        assert html.count("The receiver gone is not defined") == 1
+
     def test_previews_are_for_those_who_may_edit_and_for_their_own_pages(self, client, bob, charlie, published, alice):
         for person in (bob, charlie):
             client.force_login(person)

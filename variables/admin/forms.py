@@ -83,7 +83,7 @@ class VariableForm(ValueForm):
     """One value, and the agents it is for."""
 
     selector = forms.JSONField(
-        label=_("selector"),
+        label=_("Selector"),
         required=False,
         initial=dict,
         help_text=_("JSON: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
@@ -94,7 +94,7 @@ class VariableForm(ValueForm):
         model = Variable
         fields = ["name", "value", "selector", "match_all", "priority", "description"]
         widgets = {
-            "value": forms.Textarea(attrs={"class": "code", "rows": 3, "spellcheck": "false"}),
+            "value": forms.Textarea(attrs={"class": "code short", "rows": 3, "spellcheck": "false"}),
             "description": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
         }
         help_texts = {"match_all": _("Only without a selector.")}
@@ -120,7 +120,7 @@ class SecretForm(ValueForm):
         label=_("value"),
         required=False,
         strip=False,
-        widget=forms.Textarea(attrs={"class": "code", "rows": 3, "spellcheck": "false", "autocomplete": "off"}),
+        widget=forms.Textarea(attrs={"class": "code short", "rows": 3, "spellcheck": "false", "autocomplete": "off"}),
         help_text=_("Never shown again. Of a secret that is there it stays when you leave this empty."),
     )
 
