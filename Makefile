@@ -47,17 +47,17 @@ test-faults: install
 fuzz: install
 	$(BIN)/python -m tests.fuzz.run --cases $(or $(CASES),50000)
 
-# Changes pure decisions, one condition after the other in a copy, and tells which changes no test noticed; see docs/architecture.md.
-# Each change starts a test run. MODULES="agents/reply_parts.py …" judges these alone.
+# Changes decisions, one condition after the other in a copy, and tells which changes no test noticed; see docs/architecture.md.
+# Each change starts a test run. MODULES="agents/reply_parts.py …" judges these alone; SAMPLE is how many changes are drawn from a
+# module whose tests need a database.
 MUTATION := $(CURDIR)/.venv/mutation
 MODULES ?= $(shell cut -d' ' -f1 tests/mutation/modules)
+SAMPLE ?= 40
 mutation: install
 	rm -rf $(MUTATION) && $(PYTHON) -m venv $(MUTATION) && $(MUTATION)/bin/pip install -q --disable-pip-version-check 'cosmic-ray>=8.4,<9'
 	mkdir $(MUTATION)/tree && git ls-files -z | tar --null -T - -cf - | tar -xf - -C $(MUTATION)/tree && ln -s $(CURDIR)/.venv $(MUTATION)/tree/.venv
 	@set -e; cd $(MUTATION)/tree; export PATH="$(MUTATION)/bin:$$PATH"; for module in $(MODULES); do \
-	  tests=$$(sed -n "s|^$$module ||p" tests/mutation/modules); test -n "$$tests" || { echo "tests/mutation/modules does not name $$module"; exit 1; }; \
-	  run=$$(echo "$$module" | tr / .); sed "s|MODULE|$$module|; s|TESTS|$$tests|" tests/mutation/cosmic-ray.toml > "$$run.toml"; \
-	  cosmic-ray init "$$run.toml" "$$run.sqlite"; cr-filter-operators "$$run.sqlite" "$$run.toml"; cosmic-ray baseline "$$run.toml"; \
+	  tests/mutation/prepare.sh "$$module" $(SAMPLE); run=$$(echo "$$module" | tr / .); cosmic-ray baseline "$$run.toml"; \
 	  cosmic-ray exec "$$run.toml" "$$run.sqlite"; cr-report --show-diff --surviving-only "$$run.sqlite"; done
 
 # Rewrites docs/conformance.md from the tests that name rules; needs Go and Node, for third-party agents show some.

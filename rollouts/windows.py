@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -12,7 +12,11 @@ from foundation.messages import Message
 from rollouts.errors import InvalidPolicy
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_WEEK = 8
+# A weekly window that clocks skip opens a week later.
+_LONGEST_DAYS = 15
+# Nowhere do clocks skip more at once, but for whole days.
+_LONGEST_SKIP = timedelta(hours=3)
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,23 @@ class Window:
             return at
         zone = ZoneInfo(self.timezone)
         today = at.astimezone(zone).date()
-        for days in range(_WEEK + 1):
-            day = today + timedelta(days=days)
-            # By way of UTC, so that an hour which clocks skip becomes the one they skip to.
-            opening = datetime.combine(day, self.opens, zone).astimezone(UTC)
-            if opening > at and self.is_open(opening):
-                return opening
-        raise AssertionError("a window opens every week")
+        for days in range(_LONGEST_DAYS):
+            for opening in self._openings(datetime.combine(today + timedelta(days=days), self.opens, zone)):
+                if opening > at and self.is_open(opening):
+                    return opening
+        raise AssertionError("a window opens at least every second week")
+
+    @staticmethod
+    def _openings(local: datetime) -> Iterator[datetime]:
+        """When clocks show ``local``, in UTC: twice where they go back, and where they skip it, the minutes after the skip."""
+        first, second = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        if first <= second:
+            yield from (first, second)
+            return
+        minute = first - _LONGEST_SKIP
+        while minute <= first:
+            yield minute
+            minute += _MINUTE
 
     def as_json(self) -> dict[str, Any]:
         """The stored form, which `parse_window` reads."""

@@ -146,7 +146,9 @@ class FreezeAdmin(PortalAdmin):
             self._tell(request, act, _("%(agent)s is paused.") % {"agent": agent})
             return self._to_the_agent(agent)
         text = _("Nothing is offered to the agent until the pause ends; it keeps what it runs. It can be restarted.")
-        return self._ask(request, agent, form, _("Pause %(agent)s?") % {"agent": agent.name_and_host()}, text, _("Pause"))
+        return self._ask(
+            request, agent, form, _("Pause %(agent)s?") % {"agent": agent.name_and_host()}, text, _("Pause")
+        )
 
     def resume(self, request: HttpRequest, agent_id: int) -> HttpResponse:
         """GET asks, POST goes on."""
