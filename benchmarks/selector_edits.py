@@ -23,10 +23,11 @@ _SLICE = 5_000
 
 def measure(*, agents: int = 50_000, configurations: int = 500) -> dict[str, Any]:
     """Seconds and moved agents of edits that take few agents and many, milliseconds of their previews."""
+    sizes = [f"--agents={agents}", f"--configurations={configurations}"]
     with portal(workers=1) as server:
         server.terminate()
         ran = subprocess.run(
-            [sys.executable, "-m", "benchmarks.selector_edits", _INSIDE, f"--agents={agents}", f"--configurations={configurations}"],
+            [sys.executable, "-m", "benchmarks.selector_edits", _INSIDE, *sizes],
             cwd=ROOT, env=server.environment, check=True, stdout=subprocess.PIPE, timeout=1_200,
         )  # fmt: skip
     results: dict[str, Any] = json.loads(ran.stdout)

@@ -78,6 +78,10 @@ def test_stages(stages: list[dict[str, Any]], parsed: list[Stage]) -> None:
     assert list(policy.stages) == parsed
 
 
+ONE_KIND = "Stage {} has one of percent, count and selector, and may have a gate."
+GROWS = "Each {} is larger than the one before: former agents are in it."
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [
@@ -89,17 +93,17 @@ def test_stages(stages: list[dict[str, Any]], parsed: list[Stage]) -> None:
         ({"on_failure": "explode"}, "on_failure is pause or roll_back."),
         ({"stages": {}}, "stages is a list of at most 20 stages."),
         ({"stages": [{"count": n} for n in range(1, 22)]}, "stages is a list of at most 20 stages."),
-        ({"stages": [{}]}, "Stage 1 has one of percent, count and selector, and may have a gate."),
-        ({"stages": [5]}, "Stage 1 has one of percent, count and selector, and may have a gate."),
-        ({"stages": [{"count": 1}, {"percent": 5, "count": 5}]}, "Stage 2 has one of percent, count and selector, and may have a gate."),
-        ({"stages": [{"count": 1, "dwell": 5}]}, "Stage 1 has one of percent, count and selector, and may have a gate."),
+        ({"stages": [{}]}, ONE_KIND.format(1)),
+        ({"stages": [5]}, ONE_KIND.format(1)),
+        ({"stages": [{"count": 1}, {"percent": 5, "count": 5}]}, ONE_KIND.format(2)),
+        ({"stages": [{"count": 1, "dwell": 5}]}, ONE_KIND.format(1)),
         ({"stages": [{"percent": 0}]}, "percent of stage 1 is a whole number from 1 to 100."),
         ({"stages": [{"percent": 101}]}, "percent of stage 1 is a whole number from 1 to 100."),
         ({"stages": [{"percent": 1.5}]}, "percent of stage 1 is a whole number from 1 to 100."),
         ({"stages": [{"count": 0}]}, "count of stage 1 is a whole number from 1 to 10000000."),
         ({"stages": [{"count": 10_000_001}]}, "count of stage 1 is a whole number from 1 to 10000000."),
-        ({"stages": [{"percent": 5}, {"percent": 5}]}, "Each percent is larger than the one before: former agents are in it."),
-        ({"stages": [{"count": 5}, {"selector": {"a": "b"}}, {"count": 4}]}, "Each count is larger than the one before: former agents are in it."),
+        ({"stages": [{"percent": 5}, {"percent": 5}]}, GROWS.format("percent")),
+        ({"stages": [{"count": 5}, {"selector": {"a": "b"}}, {"count": 4}]}, GROWS.format("count")),
         ({"stages": [{"percent": 100}, {"selector": {"a": "b"}}]}, "Nobody is left after a stage of 100 percent."),
     ],
 )  # fmt: skip
