@@ -11,8 +11,9 @@ import hypothesis
 import pytest
 from django.db import connections
 from django.utils import translation
+from pytest_django import DjangoDbBlocker
 
-from tests import not_run
+from tests import emptying, not_run
 from tests.conformance.plugin import Conformance
 from tests.live_server import LiveServer
 from tests.people import alice, api_of, bob, charlie, report, signed_in
@@ -40,8 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def pools_end_before_the_database(django_db_setup: None) -> Iterator[None]:
-    """PostgreSQL does not drop the test database while a connection pool still holds a session."""
+def database_of_the_run(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Emptied quickly after tests that commit; PostgreSQL does not drop it while a connection pool still holds a session."""
+    with django_db_blocker.unblock():
+        emptying.install()
     yield
     for connection in connections.all():
         connection.close()
