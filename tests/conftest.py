@@ -11,7 +11,6 @@ import hypothesis
 import pytest
 from django.db import connections
 from django.utils import translation
-from pytest_django import DjangoDbBlocker
 
 from tests import emptying, not_run
 from tests.conformance.plugin import Conformance
@@ -41,10 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def database_of_the_run(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def database_of_the_run(django_db_setup: None) -> Iterator[None]:
     """Emptied quickly after tests that commit; PostgreSQL does not drop it while a connection pool still holds a session."""
-    with django_db_blocker.unblock():
-        emptying.install()
+    emptying.install()
     yield
     for connection in connections.all():
         connection.close()

@@ -17,7 +17,7 @@ from django.test import TransactionTestCase
 
 # Filled in by migrations and after them.
 _OWN: tuple[type[models.Model], ...] = (ContentType, Permission, Group, Group.permissions.through)
-_DJANGO = TransactionTestCase._fixture_teardown
+_SETUP, _TEARDOWN = TransactionTestCase._fixture_setup, TransactionTestCase._fixture_teardown
 
 _before: dict[str, Mapping[str, Any]] = {}
 
@@ -46,14 +46,20 @@ def _empty(alias: str) -> None:
 def _teardown(case: TransactionTestCase) -> None:
     for alias in case._databases_names(include_mirrors=False):
         if _own_rows(alias) != _before.get(alias):
-            _DJANGO(case)
+            _TEARDOWN(case)
             _before[alias] = _own_rows(alias)
             return
         _empty(alias)
 
 
+def _setup(case: type[TransactionTestCase]) -> None:
+    for alias in case._databases_names(include_mirrors=False):
+        if alias not in _before:
+            _before[alias] = _own_rows(alias)
+    _SETUP.__func__(case)
+
+
 def install() -> None:
-    """From now on, in a test database that nobody has used yet."""
-    for alias in connections:
-        _before[alias] = _own_rows(alias)
+    """From now on; before any test that commits."""
+    TransactionTestCase._fixture_setup = classmethod(_setup)
     TransactionTestCase._fixture_teardown = _teardown

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sqlite3
@@ -26,6 +27,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
+
+from tests.migrated import DATABASE_FILE, database_url, migrated_database, migrated_file, on_server
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -57,9 +60,14 @@ class Answer(NamedTuple):
 
 
 class LiveServer:
-    """One ``manage.py serve`` process; ``with LiveServer(tmp_path) as server``. ``options`` are further ones of `serve`."""
+    """One ``manage.py serve`` process; ``with LiveServer(tmp_path) as server``. ``options`` are further ones of `serve`.
 
-    def __init__(self, data_dir: Path, *options: str, workers: int = 1, **environment: str) -> None:
+    It begins with a database that has all migrations, or with none at all when ``migrated`` is false.
+    """
+
+    def __init__(
+        self, data_dir: Path, *options: str, workers: int = 1, migrated: bool = True, **environment: str
+    ) -> None:
         self.data_dir = data_dir
         self.options = options
         self.workers = workers
@@ -67,6 +75,7 @@ class LiveServer:
         self.log_path = data_dir / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._token = ""
+        self._migrated = migrated
         self._database = _ThrowAwayDatabase(os.environ.get("DATABASE_URL", ""))
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)},
@@ -87,7 +96,7 @@ class LiveServer:
         }
 
     def __enter__(self) -> Self:
-        self._database.create()
+        self._database.create(self._template())
         try:
             self.start()
         except BaseException:
@@ -99,6 +108,21 @@ class LiveServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _template(self) -> str:
+        """What its throw-away database is a copy of; on SQLite the copy is made here."""
+        if not self._migrated:
+            return ""
+        if self._database.url:
+            return migrated_database(os.environ["DATABASE_URL"])
+        path = self.data_dir / DATABASE_FILE
+        if (
+            not self.environment["DATABASE_URL"]
+            and self.environment["DATA_DIR"] == str(self.data_dir)
+            and not path.exists()
+        ):
+            shutil.copy(migrated_file(), path)
+        return ""
 
     # --- Process ---------------------------------------------------------------------------------------------------
 
@@ -174,7 +198,7 @@ class LiveServer:
         if self.environment["DATABASE_URL"]:
             with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
                 return connection.execute(statement).fetchall()
-        path = self.data_dir / "opamp.sqlite3"
+        path = self.data_dir / DATABASE_FILE
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as reader:
             return reader.execute(statement).fetchall()
 
@@ -184,7 +208,7 @@ class LiveServer:
             with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
                 connection.execute(statement)
             return
-        path = self.data_dir / "opamp.sqlite3"
+        path = self.data_dir / DATABASE_FILE
         with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection, connection:
             connection.execute(statement)
 
@@ -196,7 +220,7 @@ class LiveServer:
                 connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
                 yield
         else:
-            with contextlib.closing(sqlite3.connect(self.data_dir / "opamp.sqlite3", timeout=10)) as connection:
+            with contextlib.closing(sqlite3.connect(self.data_dir / DATABASE_FILE, timeout=10)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 yield
                 connection.rollback()
@@ -273,18 +297,15 @@ class _ThrowAwayDatabase:
         self.url = ""
         if self._server_url:
             self._name = f"opamp_live_{secrets.token_hex(6)}"
-            self.url = urlunsplit(urlsplit(self._server_url)._replace(path=f"/{self._name}"))
+            self.url = database_url(self._server_url, self._name)
 
-    def create(self) -> None:
-        self._execute("CREATE DATABASE {}")
+    def create(self, template: str) -> None:
+        if self._server_url:
+            on_server(self._server_url, "CREATE DATABASE {} TEMPLATE {}", self._name, template or "template1")
 
     def drop(self) -> None:
-        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-
-    def _execute(self, statement: str) -> None:
         if self._server_url:
-            with psycopg.connect(self._server_url, autocommit=True) as connection:
-                connection.execute(sql.SQL(statement).format(sql.Identifier(self._name)))
+            on_server(self._server_url, "DROP DATABASE IF EXISTS {} WITH (FORCE)", self._name)
 
 
 def free_port() -> int:

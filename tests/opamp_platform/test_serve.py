@@ -36,7 +36,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A server with a secret for agents, a small message limit and little patience."""
     folder = tmp_path_factory.mktemp("guarded")
     limits = {"OPAMP_MAX_MESSAGE_SIZE": str(MESSAGE_LIMIT), "OPAMP_HEADER_SECONDS": "1"}
-    with LiveServer(folder, OPAMP_SECRET_KEY=SECRET, **limits) as server:
+    with LiveServer(folder, migrated=False, OPAMP_SECRET_KEY=SECRET, **limits) as server:
         yield server
 
 

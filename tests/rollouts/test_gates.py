@@ -23,9 +23,9 @@ def judged(gate: StageGate, counts: Counts, after: float = 0, held_after: float 
 
 
 def test_who_counts() -> None:
-    counts = Counts(applied=1, failed=2, waiting=4, unhealthy=1, lost=8, offline=16, held=32, incapable=64)
-    assert counts.judged == 15
-    assert counts.agents == 127
+    counts = Counts(applied=3, failed=3, waiting=3, unhealthy=1, lost=3, offline=3, held=3, incapable=3)
+    assert counts.judged == 12
+    assert counts.agents == 21
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,18 @@ def test_who_counts() -> None:
         ({"applied_percent": 90}, {"applied": 9, "waiting": 1}, PASSED, []),
         ({"applied_percent": 91}, {"applied": 9, "waiting": 1}, WAIT, ["gate-applied"]),
         ({"applied_percent": 0}, {"waiting": 1}, PASSED, []),
+        # To one agent of a thousand.
+        ({"applied_percent": 99}, {"applied": 989, "waiting": 11}, WAIT, ["gate-applied"]),
+        ({"applied_percent": 99}, {"applied": 990, "waiting": 10}, PASSED, []),
+        ({"healthy_percent": 99}, {"applied": 1_000, "unhealthy": 11}, WAIT, ["gate-healthy"]),
+        ({"healthy_percent": 99}, {"applied": 1_000, "unhealthy": 10}, PASSED, []),
+        (
+            {"applied_percent": 0, "max_disconnected_percent": 99},
+            {"applied": 9, "lost": 991},
+            WAIT,
+            ["gate-disconnected"],
+        ),
+        ({"applied_percent": 0, "max_disconnected_percent": 99}, {"applied": 10, "lost": 990}, PASSED, []),
         # Failures count at once.
         ({}, {"applied": 9, "failed": 1}, FAILED, ["gate-failed"]),
         ({"max_failed": 1, "applied_percent": 90}, {"applied": 9, "failed": 1}, PASSED, []),
