@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,6 @@ from agents.models import Agent, AgentEvent, AgentPresence, ServerProcess
 from agents.reports import StatusReport
 from agents.services import commands, leases, processes, retention
 from agents.services.arrivals import Arrival
-from foundation.chores import Chore
 from foundation.clock import Reading, clock
 from opamp_transport import runtime
 from opamp_transport.consumers import WebSocketConsumer
@@ -385,46 +383,3 @@ def test_a_door_is_freed_when_its_connection_has_closed() -> None:
             gc.enable()
 
     run(body())
-
-
-class TestChoresOfApps:
-    def test_the_leading_process_alone_does_them_until_nothing_is_left(self) -> None:
-        left = [2, 1, 0]
-        chore = Chore("counted", 1, lambda _at: left.pop(0))
-
-        async def body() -> None:
-            here = await beating()
-            here.leads = False
-            await here.do(chore)
-            assert left == [2, 1, 0]
-            here.leads = True
-            await here.do(chore)
-            assert not left
-
-        run(body())
-
-    def test_an_agent_that_was_heard_is_not_taken_for_silent(self) -> None:
-        """Its last poll is in memory alone when the leading process looks for silent agents."""
-
-        @sync_to_async
-        def overdue(agent: FakeAgent) -> None:
-            AgentPresence.objects.filter(agent__instance_uid=agent.uid).update(
-                expires_at=clock.now() - timedelta(seconds=1)
-            )
-
-        async def body() -> None:
-            here = await beating()
-            here.watch._began_at = -math.inf
-            agent = FakeAgent()
-            await poll(agent.message(**agent.full_parts()))
-            await here.flush_presence()
-            await poll(agent.message())
-            await overdue(agent)
-            await here.expire()
-            assert here.leads
-            assert await is_connected(agent)
-            await overdue(agent)
-            await here.expire()
-            assert not await is_connected(agent)
-
-        run(body())
