@@ -33,6 +33,11 @@ def test_flag(value: str, expected: bool) -> None:
     assert Environment({"FLAG": value}).flag("FLAG", default=not expected) is expected
 
 
+def test_a_flag_that_is_not_set_is_its_default() -> None:
+    assert Environment({}).flag("FLAG") is False
+    assert Environment({}).flag("FLAG", default=True) is True
+
+
 @pytest.mark.parametrize("value", ["maybe", "2", "truee"])
 def test_a_strange_flag_is_not_false(value: str) -> None:
     with pytest.raises(StrangeValue, match="is no boolean"):
@@ -67,9 +72,31 @@ class TestInteger:
         with pytest.raises(StrangeValue, match="N="):
             Environment({"N": value}).integer("N", 5, least=1, most=10)
 
+    def test_the_limits_are_within(self) -> None:
+        assert [Environment({"N": value}).integer("N", 5, least=1, most=10) for value in ("1", "5", "10")] == [1, 5, 10]
+        assert Environment({"N": "0"}).integer("N", 5) == 0
+        assert Environment({"N": "1000000"}).integer("N", 5) == 1_000_000
+
+    def test_what_is_said_of_the_limits(self) -> None:
+        with pytest.raises(StrangeValue, match=r"N=11 is out of range: at least 1 and at most 10\.$"):
+            Environment({"N": "11"}).integer("N", 5, least=1, most=10)
+        with pytest.raises(StrangeValue, match=r"N=-1 is out of range: at least 0\.$"):
+            Environment({"N": "-1"}).integer("N", 5)
+
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("", 5), ("4096", 4096), ("64 MiB", 64 * 1024**2), ("1g", 1024**3), ("2KiB", 2048)]
+    ("value", "expected"),
+    [
+        ("", 5),
+        ("1", 1),
+        ("4096", 4096),
+        ("2KiB", 2048),
+        ("3k", 3072),
+        ("64 MiB", 67_108_864),
+        ("5m", 5_242_880),
+        ("1g", 1_073_741_824),
+        ("2 GiB", 2_147_483_648),
+    ],
 )
 def test_size(value: str, expected: int) -> None:
     assert Environment({"SIZE": value}).size("SIZE", 5) == expected
@@ -79,6 +106,21 @@ def test_size(value: str, expected: int) -> None:
 def test_strange_sizes(value: str) -> None:
     with pytest.raises(StrangeValue, match="SIZE"):
         Environment({"SIZE": value}).size("SIZE", 5)
+
+
+def test_the_least_size_is_large_enough() -> None:
+    assert Environment({"SIZE": "1k"}).size("SIZE", 5, least=1024) == 1024
+    with pytest.raises(StrangeValue, match=r"SIZE=1023 is too small: at least 1024 bytes\.$"):
+        Environment({"SIZE": "1023"}).size("SIZE", 5, least=1024)
+
+
+def test_json_is_a_word_or_an_object() -> None:
+    assert Environment({}).json("POLICY", "canary") == "canary"
+    assert Environment({"POLICY": "at_once"}).json("POLICY", "canary") == "at_once"
+    assert Environment({"POLICY": ' {"stages": []}'}).json("POLICY", "canary") == {"stages": []}
+    assert Environment({}).json("POLICY", "{}") == {}
+    with pytest.raises(StrangeValue, match="POLICY is no JSON: "):
+        Environment({"POLICY": '{"stages": ['}).json("POLICY", "canary")
 
 
 def test_items() -> None:
