@@ -131,3 +131,9 @@ def test_audiences() -> None:
     assert audiences_of((Stage(count=199), EVERYBODY_ELSE), "salt", UIDS)[0] == First(
         position(by_place[199], "salt"), "salt"
     )
+    assert audiences_of((Stage(count=500), EVERYBODY_ELSE), "salt", UIDS)[0] == First(POSITIONS, "salt")
+
+
+def test_the_canary_is_what_the_documents_say() -> None:
+    assert [stage.percent for stage in CANARY.stages] == [5, 25, 100]
+    assert CANARY.gate == StageGate(95, 0, 95, 5, 300, 1800)
