@@ -78,7 +78,7 @@ class Runtime:
         # One batch at a time: a batch that fails is given back whole.
         self._flushing = asyncio.Lock()
         self.threads = DatabaseThreads(settings.DATABASE_THREADS)
-        # Chores do not wait behind reports, nor reports behind chores.
+        # Chores do not wait behind reports, nor reports behind chores; only the expiry waits for what was heard before it.
         self.chore_threads = DatabaseThreads(1)
         self.newcomers = Newcomers()
         self.report_queue = ReportQueue(
