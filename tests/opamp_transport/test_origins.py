@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opamp_transport.origins import Origin, host_problem, known_by, page_problem, parse_origin
+from opamp_transport.origins import Origin, host_problem, is_loopback, known_by, page_problem, parse_origin
 
 BY_DEFAULT = known_by(("*",), (), ())
 NAMED = known_by(("portal.example.com", ".fleet.example"), (), ())
@@ -22,6 +22,8 @@ class TestSpelling:
             ("http://[::1]", Origin("http", "[::1]", 80)),
             ("http://[0:0:0:0:0:0:0:1]:80", Origin("http", "[::1]", 80)),
             ("http://127.0.0.1:8080", Origin("http", "127.0.0.1", 8080)),
+            ("http://a:1", Origin("http", "a", 1)),
+            ("http://a:65535", Origin("http", "a", 65535)),
         ],
     )
     def test_one_origin_has_one_form(self, text: str, origin: Origin) -> None:
@@ -30,7 +32,7 @@ class TestSpelling:
     @pytest.mark.parametrize(
         "text",
         [
-            "null", "", "portal.example.com", "file://", "https://", "https://a/b", "https://u@a", "https://a:0", "https://a:99999",
+            "null", "", "portal.example.com", "file://", "https://", "https://a/b", "https://u@a", "https://a:0", "https://a:65536", "https://a:99999",
             "https://a:b", "chrome-extension://abcdef", "https://a https://b", "https://[::1", "https://[1.2.3.4.5]", "http://.",
         ],
     )  # fmt: skip
@@ -79,6 +81,12 @@ class TestPages:
             (["http://console.example.org"], "ws", "127.0.0.1:8080", LISTED),
             (["https://tools.example"], "ws", "127.0.0.1:8080", LISTED),
             (["https://evil.example"], "ws", "", LISTED),
+            # Before and behind the listed one in any order of letters and numbers.
+            (["https://aaa.example.org"], "ws", "127.0.0.1:8080", LISTED),
+            (["https://zzz.example.org"], "ws", "127.0.0.1:8080", LISTED),
+            (["https://console.example.org:80"], "ws", "127.0.0.1:8080", LISTED),
+            (["https://console.example.org:8443"], "ws", "127.0.0.1:8080", LISTED),
+            ([], "ws", "127.0.0.1:8080", BY_DEFAULT),
         ],
     )
     def test_whose_may_not(self, origins: list[str], scheme: str, host: str, known: object) -> None:
@@ -107,8 +115,32 @@ class TestHosts:
         assert said is not None
         assert "ALLOWED_HOSTS" in said
 
+    def test_the_portals_own_origins_name_it_too(self) -> None:
+        assert host_problem("portal.example.com", BEHIND_TLS) is None
+        below = known_by(("*",), ("https://*.own.example", "no origin"), ())
+        assert host_problem("eu.own.example", below) is None
+        assert host_problem("evil.example", below) is not None
+
+    def test_a_star_beside_names_is_no_name(self) -> None:
+        assert known_by(("*", "!strange", "Portal.Example."), (), ()).hosts == ("!strange", "portal.example")
+
     @pytest.mark.parametrize(
         "host", ["portal.example.com", "PORTAL.example.com.:443", "fleet.example", "a.b.fleet.example"]
     )
     def test_settings_name_the_portal(self, host: str) -> None:
         assert host_problem(host, NAMED) is None
+
+
+class TestLoopback:
+    @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.1", "::1", "::1%lo", "::ffff:127.0.0.1"])
+    def test_addresses_that_no_other_machine_reaches(self, address: str) -> None:
+        assert is_loopback(address)
+
+    @pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7", "fe80::1%eth0", "::", "0.0.0.0"])
+    def test_others(self, address: str) -> None:
+        assert not is_loopback(address)
+
+    @pytest.mark.parametrize("address", ["localhost", "", "%lo"])
+    def test_names_are_refused(self, address: str) -> None:
+        with pytest.raises(ValueError, match="does not appear"):
+            is_loopback(address)
