@@ -10,8 +10,17 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from agents.models import Agent, AgentCommand, AgentEvent
-from agents.services.commands import OBSERVATION_TIME, expire_commands, request_restart, request_restarts, take
+from agents.models import Agent, AgentCommand, AgentEvent, ReportedState
+from agents.services.commands import (
+    MAX_MESSAGE_BYTES,
+    OBSERVATION_TIME,
+    CannotBeSent,
+    expire_commands,
+    request_restart,
+    request_restarts,
+    send_custom_message,
+    take,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,3 +79,32 @@ def test_a_restart_needs_a_right(
     assert not AgentCommand.objects.exists()
     assert api_of(alice).post(path).status_code == 202
     assert AuditEntry.objects.get(verb="agent.restart").actor == alice
+
+
+@pytest.mark.rule("S-94")
+def test_a_custom_message_of_a_mebibyte_goes_and_a_byte_more_does_not(
+    alice: User, report: Callable[..., Agent]
+) -> None:
+    agent = report("one")
+    ReportedState.objects.filter(agent=agent).update(custom_capabilities=["org.example"])
+    agent.refresh_from_db()
+
+    def send(size: int) -> AgentCommand:
+        return send_custom_message(
+            agent, capability="org.example", message_type="t", data=b"x" * size, by=alice, at=timezone.now()
+        )
+
+    assert MAX_MESSAGE_BYTES == 1 << 20
+    with pytest.raises(CannotBeSent, match="1048577 bytes; at most 1048576"):
+        send(MAX_MESSAGE_BYTES + 1)
+    assert not AgentCommand.objects.exists()
+    sent = send(MAX_MESSAGE_BYTES)
+    said = AgentEvent.objects.get(kind="command").data
+    assert said == {
+        "command": "custom_message", "id": sent.pk, "outcome": "pending", "capability": "org.example", "type": "t",
+        "by": "alice",
+    }  # fmt: skip
+    request_restart(agent, by=alice, at=timezone.now())
+    restart = AgentEvent.objects.filter(kind="command").latest("id").data
+    assert "capability" not in restart
+    assert restart["command"] == "restart"

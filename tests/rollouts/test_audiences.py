@@ -9,6 +9,10 @@ import pytest
 from agents.selectors import parse_selector
 from rollouts.audiences import (
     EVERYONE,
+    LONGEST_SALT,
+    MOST_INSTANCES,
+    MOST_PARTS,
+    POSITIONS,
     AllOf,
     AnyOf,
     First,
@@ -17,6 +21,7 @@ from rollouts.audiences import (
     Matching,
     Share,
     parse_audience,
+    position,
     stored,
 )
 
@@ -44,6 +49,24 @@ def test_another_salt_picks_others():
     assert _of(Share(10, "x")) != _of(Share(10, "y"))
 
 
+def test_the_first_are_those_below_a_limit_in_the_order_of_a_salt():
+    order = sorted(UIDS, key=lambda uid: position(uid, "x"))
+    at_third = position(order[2], "x")
+    assert _of(First(0, "x")) == set()
+    assert _of(First(at_third, "x")) == set(order[:2]), "whoever stands at the limit is not below it"
+    assert _of(First(at_third + 1, "x")) == set(order[:3])
+    assert _of(First(POSITIONS, "x")) == set(UIDS)
+    assert _of(First(POSITIONS // 10, "x")) == _of(Share(10, "x"))
+    assert _of(First(at_third + 1, "y")) != set(order[:3])
+
+
+def test_all_of_are_those_in_each():
+    both = AllOf((PROD, Instances(frozenset({UIDS[1]}))))
+    assert both.includes(UIDS[1], {"env": "prod"})
+    assert not both.includes(UIDS[1], {})
+    assert not both.includes(UIDS[0], {"env": "prod"})
+
+
 def test_matching_instances_and_any_of():
     named = Instances(frozenset({UIDS[1]}))
     either = AnyOf((PROD, named))
@@ -62,6 +85,11 @@ def test_matching_instances_and_any_of():
         AnyOf((PROD, Share(1))),
         AnyOf((PROD, AllOf((Share(1), First(1 << 64, "s"))))),
         First(0),
+        Share(0, "s" * LONGEST_SALT),
+        Share(100),
+        First(1, "s" * LONGEST_SALT),
+        AllOf((EVERYONE,) * MOST_PARTS),
+        Instances(frozenset(UUID(int=number) for number in range(MOST_INSTANCES))),
     ],
 )
 def test_the_stored_form_comes_back(audience):
@@ -79,6 +107,8 @@ def test_the_stored_form_comes_back(audience):
         {"version": 1, "kind": []},
         {"version": 1, "kind": "share", "percent": True},
         {"version": 1, "kind": "share", "percent": 101},
+        {"version": 1, "kind": "share", "percent": -1},
+        {"version": 1, "kind": "share", "percent": 1.0},
         {"version": 1, "kind": "share", "percent": 1, "salt": "x" * 101},
         {"version": 1, "kind": "matching", "selector": {"matchExpressions": 3}},
         {"version": 1, "kind": "instances", "uids": ["x"]},
