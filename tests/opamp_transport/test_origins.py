@@ -33,7 +33,8 @@ class TestSpelling:
         "text",
         [
             "null", "", "portal.example.com", "file://", "https://", "https://a/b", "https://u@a", "https://a:0", "https://a:65536",
-            "https://a:99999", "https://a:b", "chrome-extension://abcdef", "https://a https://b", "https://[::1", "https://[1.2.3.4.5]", "http://.",
+            "https://a:99999", "https://a:b", "chrome-extension://abcdef", "https://a https://b", "https://[::1",
+            "https://[1.2.3.4.5]", "http://.",
         ],
     )  # fmt: skip
     def test_what_is_none(self, text: str) -> None:
