@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from agents.credentials import Denial
+from agents.excess import Excess
 from opamp_transport import metrics
-from opamp_transport.admission import Gate, Refusal, forwarded_for, ip_address, peer_address
+from opamp_transport.admission import Gate, Refusal, forwarded_for, ip_address, peer_address, rejected
 from opamp_transport.message_io import peer_of
 
 SECRET = "s3cret-of-the-fleet"
@@ -215,3 +218,23 @@ class TestAddress:
         assert peer_of(scope) == "10.0.0.9"
         assert peer_of({**scope, "headers": [(b"x-forwarded-for", b"192.0.2.1:80")]}) == "192.0.2.1"
         assert REGISTRY.get_sample_value("opamp_forwarded_no_addresses_total") == before + 1
+
+
+@pytest.mark.parametrize(
+    ("denial", "status", "header"),
+    [
+        (Excess.TOO_MANY_NEW, 429, "Retry-After"),
+        (Excess.FLEET_FULL, 503, "Retry-After"),
+        (Denial.FOREIGN, 403, None),
+        (Denial.OUTDATED, 401, "WWW-Authenticate"),
+        (Denial.REVOKED, 401, "WWW-Authenticate"),
+        (Denial.SHARED, 401, "WWW-Authenticate"),
+    ],
+)
+def test_the_answer_says_whether_to_come_again_or_what_to_bring(denial: Any, status: int, header: str | None) -> None:
+    uid = uuid4()
+    refusal = rejected(denial, uid)
+    assert refusal.status == status
+    assert list(refusal.headers) == ([header] if header else [])
+    assert str(uid) in refusal.text
+    assert denial.text in refusal.text
