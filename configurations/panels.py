@@ -17,6 +17,7 @@ from configurations.failures import failure_of
 from configurations.models import Assignment
 from configurations.pending_stages import waits_for
 from configurations.pins_shown import pin_of, pin_words
+from configurations.pipelines_shown import pipelines_shown
 from configurations.rendered_files import rendered_for
 from configurations.targets import running, why
 from foundation.clock import clock
@@ -69,7 +70,19 @@ def difference_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     }
 
 
+def pipelines_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
+    """The pipelines that the agent says it runs, with the health of their components."""
+    effective = agent.reported.effective_config
+    if effective is None:
+        return {"reported": False}
+    files = files_shown(effective.content, most=MOST_SHOWN)
+    # As the page numbers the elements that show them.
+    targets = {name: f"effective-{place}" for place, name in enumerate(sorted(files), 1)}
+    return {"reported": True, "pipelines": pipelines_shown(files, targets=targets, health=agent.reported.health)}
+
+
 def register() -> None:
-    """Show both on every agent's page."""
+    """Show them on every agent's page."""
     register_panel(Panel("why", "panels/configuration.html", reasons, _("Why this configuration?")))
+    register_panel(Panel("pipelines", "panels/pipelines.html", pipelines_panel, _("Pipelines")))
     register_panel(Panel("difference", "panels/difference.html", difference_panel, _("Desired and effective")))

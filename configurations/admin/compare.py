@@ -15,6 +15,7 @@ from agents.models import Agent
 from configurations.comparing import compare_sides
 from configurations.meaning import ROLES, MeaningDifference
 from configurations.models import Configuration
+from configurations.pipelines_shown import pipelines_between
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 
@@ -41,7 +42,12 @@ def compare_page(request: HttpRequest) -> TemplateResponse:
         except DomainError as error:
             context["error"] = in_readers_language(error.message)
         else:
-            context |= {"compared": found, "meaning": found.meaning, "pipelines": _pipelines(found.meaning)}
+            context |= {
+                "compared": found,
+                "meaning": found.meaning,
+                "members": _pipelines(found.meaning),
+                "pipelines": pipelines_between(found.left.files, found.right.files) if found.meaning else None,
+            }
     return TemplateResponse(request, "admin/compare.html", context)
 
 

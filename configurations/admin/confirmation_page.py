@@ -13,6 +13,7 @@ from agents.selectors import parse_selector
 from configurations.checks import Finding
 from configurations.line_differences import DiffLine, difference, remembered
 from configurations.models import RELEASE_SUBJECT, Configuration, Revision, files_to_json
+from configurations.pipelines_shown import pipelines_between
 from configurations.previewing import Preview, stages_of_draft, successors
 from configurations.services.drafts import Draft, InvalidConfiguration
 from foundation.languages import in_readers_language
@@ -121,6 +122,7 @@ def page_of(
             RemoteConfig(dict(draft.files)).config_hash().hex(),
             lambda: difference(present.files if present else {}, files_to_json(draft.files)),
         ),
+        "pipelines": pipelines_between(present.files if present else {}, files_to_json(draft.files)),
         "targeting": targeting_changes(row, draft),
         "successors": sorted(successors(row.name).items()) if row and not draft.enabled else [],
         "must_type": changing > typed_count.TYPE_ABOVE,

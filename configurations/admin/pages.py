@@ -40,6 +40,7 @@ from configurations.admin.forms import (
     rows_typed,
 )
 from configurations.admin.live import LivePreviews
+from configurations.admin.pipelines import pipelines_of_forms
 from configurations.admin.rendered_pages import RenderedPages, rendered_form
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
@@ -254,6 +255,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             "rows_json": json.dumps(rows_typed(form)),
             "stale": form.stale,
             "files": form.file_forms,
+            "pipelines": pipelines_of_forms(form.file_forms),
             "check_now": row is not None or form.is_bound,
             "main_name": _("main file"),
             "example": collector_example() if row is None else "",

@@ -1,0 +1,177 @@
+"""What pages show of pipelines: the picture, with the line each component stands in and how
+an agent says it is.
+
+The words of a change are the template's. Nothing here is more than the texts that the page shows
+anyway: ids of components and pipelines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agents.reports import JsonObject
+from configurations.checks.findings import SyntaxProblem
+from configurations.checks.merging import Merged, merged_files
+from configurations.checks.tree import MappingNode
+from configurations.checks.yaml_text import read_yaml
+from configurations.meaning import meaning_of
+from configurations.pipeline_graph import Member, PipelineGraph, graph_between, graph_of
+from configurations.pipeline_layout import Picture, PlacedLane, picture_of
+
+_SIGNS = {"added": "+", "removed": "−", "changed": "~"}
+# Of an error in a component's health.
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShown:
+    """A node as the template draws it. ``target`` is the id of the element that has it in ``line``.
+
+    ``healthy`` is ``None`` where nobody said, and ``said`` what the agent says of it.
+    """
+
+    x: int
+    y: int
+    text: str
+    name: str
+    role: str
+    change: str
+    target: str = ""
+    line: int = 0
+    healthy: bool | None = None
+    said: str = ""
+
+    @property
+    def sign(self) -> str:
+        """The change, or ill health, as a sign, so that no colour is needed to see it."""
+        return "✖" if self.healthy is False else _SIGNS.get(self.change, "")
+
+
+@dataclass(frozen=True, slots=True)
+class LaneShown:
+    """A pipeline: its nodes for the picture, and by role for the table."""
+
+    name: str
+    signal: str
+    change: str
+    title_y: int
+    lines: tuple[str, ...]
+    nodes: tuple[NodeShown, ...]
+
+    def _of(self, role: str) -> list[NodeShown]:
+        return [node for node in self.nodes if node.role == role]
+
+    @property
+    def roles(self) -> list[list[NodeShown]]:
+        """Receivers, processors, exporters."""
+        return [self._of(role) for role in ("receivers", "processors", "exporters")]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinesShown:
+    """All that the template needs. ``compares``: it shows a change; ``has_health``: an agent said how its components are."""
+
+    picture: Picture
+    lanes: tuple[LaneShown, ...]
+    left_out: int
+    compares: bool = False
+    has_health: bool = False
+
+
+def pipelines_shown(
+    files: Mapping[str, JsonObject],
+    *,
+    targets: Mapping[str, str] | None = None,
+    health: Mapping[str, Any] | None = None,
+) -> PipelinesShown | None:
+    """The pipelines of one configuration's files, ``None`` where they are none of a Collector's.
+
+    ``targets`` leads from config keys to the ids of the elements that show the files; ``health`` is the agent's tree.
+    """
+    whole = meaning_of(files)
+    if whole is None:
+        return None
+    return _shown(graph_of(whole), _places_of(files, targets) if targets else {}, health)
+
+
+def pipelines_between(left: Mapping[str, JsonObject], right: Mapping[str, JsonObject]) -> PipelinesShown | None:
+    """What both have, and what changed; ``None`` where one cannot be read, or nothing changed in the pipelines."""
+    former, latter = meaning_of(left), meaning_of(right)
+    if former is None or latter is None:
+        return None
+    graph = graph_between(former, latter)
+    return _shown(graph, {}, None, compares=True) if any(lane.change for lane in graph.lanes) else None
+
+
+def _shown(
+    graph: PipelineGraph,
+    places: Mapping[tuple[str, str], tuple[str, int]],
+    health: Mapping[str, Any] | None,
+    *,
+    compares: bool = False,
+) -> PipelinesShown | None:
+    if not graph:
+        return None
+    picture = picture_of(graph)
+    lanes = tuple(_lane(placed, places, _below(health, f"pipeline:{placed.lane.name}")) for placed in picture.lanes)
+    known = any(node.healthy is not None for lane in lanes for node in lane.nodes)
+    return PipelinesShown(picture, lanes, graph.left_out, compares, known)
+
+
+def _lane(
+    placed: PlacedLane, places: Mapping[tuple[str, str], tuple[str, int]], health: Mapping[str, Any] | None
+) -> LaneShown:
+    nodes = []
+    for node in placed.nodes:
+        member = node.member
+        said = _health_of(member, health)
+        nodes.append(
+            NodeShown(
+                node.x,
+                node.y,
+                node.text,
+                member.name,
+                member.role,
+                member.change,
+                *places.get((member.section, member.name), ("", 0)),
+                None if said is None else bool(said.get("healthy")),
+                "" if said is None else str(said.get("last_error") or said.get("status") or "")[:_LONGEST],
+            )
+        )
+    lane = placed.lane
+    return LaneShown(lane.name, lane.signal, lane.change, placed.title_y, placed.lines, tuple(nodes))
+
+
+def _health_of(member: Member, health: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """As a Collector names components in its health: by kind and id; a connector is one also where it exports."""
+    for kind in (member.section, member.role):
+        found = _below(health, f"{kind.removesuffix('s')}:{member.name}")
+        if found is not None:
+            return found
+    return None
+
+
+def _below(health: Mapping[str, Any] | None, name: str) -> Mapping[str, Any] | None:
+    inner = health.get("components") if health else None
+    found = inner.get(name) if isinstance(inner, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
+def _places_of(files: Mapping[str, JsonObject], targets: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, int]]:
+    """From section and id to the element that shows the definition, and its line; nothing where the checks cannot read a file."""
+    trees = {}
+    for name, file in files.items():
+        try:
+            root, _findings = read_yaml(str(file.get("body", "")))
+        except SyntaxProblem:
+            return {}
+        if isinstance(root, MappingNode):
+            trees[name] = root
+    return {
+        (section, name): (targets.get(defined.file, ""), defined.key.place.line)
+        for section, entry in merged_files(trees).entries.items()
+        if isinstance(entry.value, Merged)
+        for name, defined in entry.value.entries.items()
+    }
