@@ -10,13 +10,13 @@ import pytest
 from accounts.models import AuditEntry
 from agents.models import Agent, ReportedState, Transport
 from agents.remote_config import ConfigFile
-from agents.reports import RemoteConfigStatus, RemoteConfigStatuses, StatusReport
+from agents.reports import AgentCapabilities, RemoteConfigStatus, RemoteConfigStatuses, StatusReport
 from agents.services.arrivals import Arrival, Lease
 from configurations.models import Assignment
 from configurations.outcome import AssignmentStatus
 from configurations.services.drafts import Draft
 from configurations.services.publishing import create_configuration, update_configuration
-from configurations.services.retrying import retry_offer
+from configurations.services.retrying import NothingToRetry, retry_offer
 from opamp_transport.batch import process_reports
 from tests.people import CAPABLE
 
@@ -74,3 +74,41 @@ def test_a_retried_agent_is_no_longer_shown_as_failed(failed, alice):
 def test_an_agent_with_a_new_revision_is_no_longer_shown_as_failed(failed, alice):
     update_configuration("c", draft(b"a: 2\n"), by=alice, at=LATER, force=True)
     assert status(failed) == AssignmentStatus.PENDING
+
+
+def test_without_a_configuration_there_is_nothing_to_retry(report, alice):
+    with pytest.raises(NothingToRetry, match="No configuration is assigned"):
+        retry_offer(report(env="dev").pk, by=alice, at=AT)
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize("capabilities", [0, 1, CAPABLE & ~AgentCapabilities.ACCEPTS_REMOTE_CONFIG])
+def test_who_accepts_no_configuration_is_asked_nothing(failed, alice, capabilities):
+    Agent.objects.filter(pk=failed.pk).update(capabilities=capabilities)
+    with pytest.raises(NothingToRetry, match="does not accept remote configuration"):
+        retry_offer(failed.pk, by=alice, at=LATER)
+    assert status(failed) == AssignmentStatus.FAILED
+
+
+@pytest.fixture
+def unrendered(report, alice) -> Agent:
+    """An agent whose labels its configuration's template cannot do without."""
+    file = ConfigFile(b'a: {{ labels["tier"] | yaml }}\n', "text/yaml", template=True)
+    create_configuration("t", Draft(selector={"env": "prod"}, files={"": file}), by=alice, at=AT, force=True)
+    agent = report(env="prod")
+    assert Assignment.objects.get(agent=agent).rendering_error
+    return agent
+
+
+def test_a_template_without_a_result_offers_nothing(unrendered, alice):
+    AuditEntry.objects.all().delete()
+    with pytest.raises(NothingToRetry, match="no result"):
+        retry_offer(unrendered.pk, by=alice, at=LATER)
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_template_that_has_a_result_by_now_is_offered(unrendered, alice):
+    Agent.objects.filter(pk=unrendered.pk).update(labels={**unrendered.labels, "tier": "one"})
+    retry_offer(unrendered.pk, by=alice, at=LATER)
+    assignment = Assignment.objects.get(agent=unrendered)
+    assert (assignment.rendering_error, assignment.status) == ("", AssignmentStatus.PENDING)
