@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from agents.recent import Recent
 from agents.redaction import HIDDEN, known
 from agents.reports import JsonObject
 from agents.shown import MOST_SHOWN, files_shown
 from configurations.checks.findings import SyntaxProblem, path_of
-from configurations.checks.tree import MappingNode, Node, ScalarNode
+from configurations.checks.merging import Merged, MergedEntry, merged_files
+from configurations.checks.tree import MappingNode, Node, ScalarNode, SequenceNode
 from configurations.checks.yaml_text import read_yaml
 
 MOST_VALUES = 5_000
@@ -106,8 +108,8 @@ def _values_of(files: Mapping[str, JsonObject]) -> dict[str, str] | None:
     """
     if sum(len(str(file.get("body", ""))) for file in files.values()) > MOST_SHOWN:
         return None
-    values: dict[str, str] = {}
-    for _key, file in sorted(files.items(), key=lambda entry: (entry[0] == "", entry[0])):
+    roots: dict[str, MappingNode] = {}
+    for key, file in files.items():
         body = file.get("body")
         if not isinstance(body, str):
             return None
@@ -115,13 +117,36 @@ def _values_of(files: Mapping[str, JsonObject]) -> dict[str, str] | None:
             root, _findings = read_yaml(body)
         except SyntaxProblem:
             return None
-        if root is None:
-            continue
-        for path, value in _leaves(root, ()):
-            values[path] = value
-            if len(values) > MOST_VALUES:
-                return None
+        if isinstance(root, MappingNode):
+            roots[key] = root
+        elif root is not None:
+            return dict(islice(_leaves(root, ()), MOST_VALUES)) if len(files) == 1 else None
+    values: dict[str, str] = {}
+    for path, value in _merged_leaves(merged_files(roots), ()):
+        values[path] = value
+        if len(values) > MOST_VALUES:
+            return None
     return values
+
+
+def _merged_leaves(whole: Merged, steps: tuple[str | int, ...]) -> Iterator[tuple[str, str]]:
+    if not whole.entries and steps:
+        yield path_of(steps), "{}"
+    for name, entry in whole.entries.items():
+        value, below = entry.value, (*steps, name)
+        if isinstance(value, Merged):
+            yield from _merged_leaves(value, below)
+        elif entry.joined is not None:
+            yield from _leaves(_in_one(entry), below)
+        else:
+            yield from _leaves(value, below)
+
+
+def _in_one(entry: MergedEntry) -> SequenceNode:
+    """The lists that were joined, each name once."""
+    lists = [part.value.items for part in entry.parts if isinstance(part.value, SequenceNode)]
+    names = {item.text: item for items in reversed(lists) for item in items if isinstance(item, ScalarNode)}
+    return SequenceNode(entry.place, tuple(names.values()))
 
 
 def _leaves(node: Node, steps: tuple[str | int, ...]) -> Iterator[tuple[str, str]]:

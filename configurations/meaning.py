@@ -130,8 +130,17 @@ def meaning_of(files: Mapping[str, JsonObject]) -> dict[str, Value] | None:
         room -= _size(root, room)
         if room < 0:
             return None
+        former = _extensions(whole)
         _merge(whole, _with_texts_as_keys(root))
+        latter = _extensions(whole)
+        if isinstance(former, list) and isinstance(latter, list):
+            # The one list that files add to (configurations.checks.merging.JOINED).
+            whole["service"]["extensions"] = [*former, *(item for item in latter if item not in former)]
     return whole
+
+
+def _extensions(whole: Mapping[str, Value]) -> Value:
+    return _object(whole.get("service")).get("extensions")
 
 
 def _object_in(text: str) -> dict[Any, Value] | None:

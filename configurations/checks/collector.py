@@ -144,7 +144,8 @@ class _CollectorCheck:
             return False
         self._read_service_keys(service.value)
         extensions = service.value.get("extensions")
-        self._read_references("extensions", extensions, "service.extensions")
+        for part in extensions.parts if extensions else ():
+            self._read_references("extensions", part, "service.extensions")
         pipelines = service.value.get("pipelines")
         if pipelines is None:
             if not self._misspelt:

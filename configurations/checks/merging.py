@@ -1,12 +1,13 @@
 """Several files as the one document that agents make of them, in which each value remembers its file.
 
 Files are merged in the order of their names, the nameless one last, as the OpAMP supervisor does: objects are merged
-key by key, anything else (lists and null too) takes the place of what earlier files said.
+key by key, anything else (lists and null too) takes the place of what earlier files said. One list alone is joined instead:
+``service.extensions`` has what any file names there (``configMergeFunc`` of the supervisor 0.149).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -15,6 +16,8 @@ from configurations.checks.tree import MappingNode, ScalarNode, SequenceNode
 
 KEY_DELIMITER = "::"
 _MOST_STEPS = 20
+JOINED = ("service", "extensions")
+"""The list that files add to, instead of replacing what earlier ones said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,24 @@ Value: TypeAlias = ScalarNode | SequenceNode | Merged
 
 @dataclass(frozen=True, slots=True)
 class MergedEntry:
-    """A key with its value, at the place in ``file`` where it was said last."""
+    """A key with its value, at the place in ``file`` where it was said last.
+
+    ``joined`` is what an earlier file said of the same list, where both count (`JOINED`).
+    """
 
     file: str
     key: ScalarNode
     value: Value
     place: Place
+    joined: MergedEntry | None = None
+
+    @property
+    def parts(self) -> Iterator[MergedEntry]:
+        """This one, and those it is joined with: all that counts."""
+        entry: MergedEntry | None = self
+        while entry is not None:
+            yield entry
+            entry = entry.joined
 
     @property
     def is_null(self) -> bool:
@@ -60,7 +75,9 @@ def merged_files(files: Mapping[str, MappingNode]) -> Merged:
     """All of them in one."""
     whole = Merged()
     for file in in_merging_order(files):
+        former = _list_in(whole)
         _merge(whole, file, files[file])
+        _joined(former, whole, file)
     return whole
 
 
@@ -73,6 +90,23 @@ def _merge(into: Merged, file: str, node: MappingNode) -> None:
         inner = _copied(target, key.text)
         _merge(inner, file, value)
         target.entries[key.text] = MergedEntry(file, key, inner, value.place)
+
+
+def _joined(former: MergedEntry | None, whole: Merged, file: str) -> None:
+    """Have the list of ``file``, if it said one, go on with what was said before."""
+    present = _list_in(whole)
+    if former is not None and present is not None and present.file == file and present is not former:
+        section, name = JOINED
+        service = whole.entries[section].value
+        assert isinstance(service, Merged)  # noqa: S101  it was found there
+        service.entries[name] = replace(present, joined=former)
+
+
+def _list_in(whole: Merged) -> MergedEntry | None:
+    section, name = JOINED
+    service = whole.get(section)
+    found = service.value.get(name) if service is not None and isinstance(service.value, Merged) else None
+    return found if found is not None and isinstance(found.value, SequenceNode) else None
 
 
 def _opened(into: Merged, file: str, key: ScalarNode) -> tuple[Merged, ScalarNode]:

@@ -141,3 +141,37 @@ def test_the_order_of_names_decides_not_that_of_sending() -> None:
     )
     files = {"": (first, "yaml"), "a.yaml": (last, "yaml")}
     assert check_files(files) == {"": [], "a.yaml": []}
+
+
+def test_extensions_are_started_that_any_file_names() -> None:
+    """As the supervisor merges them; every other list takes the place of the one before."""
+    first = (
+        "extensions: {zpages: , health_check: }\nreceivers: {nop: }\nexporters: {nop: }\n"
+        "service: {extensions: [zpages], pipelines: {traces: {receivers: [nop], exporters: [nop]}}}"
+    )
+    second = "service:\n  extensions: [zpages, health_check]"
+    assert check_files({"a": (first, "yaml"), "b": (second, "yaml")}) == {"a": [], "b": []}
+    alone = check_files({"": (first, "yaml")})[""]
+    assert ["health_check is defined but not started" in str(finding.message) for finding in alone] == [True]
+
+
+def test_an_extension_that_is_not_defined_is_told_in_the_file_that_names_it() -> None:
+    first = (
+        "receivers: {nop: }\nexporters: {nop: }\n"
+        "service: {extensions: [zpages], pipelines: {traces: {receivers: [nop], exporters: [nop]}}}"
+    )
+    second = "extensions: {health_check: }\nservice:\n  extensions: [health_check]"
+    found = check_files({"a": (first, "yaml"), "b": (second, "yaml")})
+    assert [str(finding.message) for finding in found["b"]] == []
+    (finding,) = found["a"]
+    assert (finding.line, finding.path) == (3, "service.extensions[0]")
+
+
+@pytest.mark.parametrize("said", ["", "null", "x", "{}"])
+def test_what_is_no_list_takes_the_place_of_one(said: str) -> None:
+    first = (
+        "extensions: {zpages: }\nreceivers: {nop: }\nexporters: {nop: }\n"
+        "service: {extensions: [zpages], pipelines: {traces: {receivers: [nop], exporters: [nop]}}}"
+    )
+    found = check_files({"a": (first, "yaml"), "b": (f"service: {{extensions: {said}}}", "yaml")})
+    assert found["a"] + found["b"]

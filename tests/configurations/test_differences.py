@@ -60,3 +60,17 @@ def test_nothing_reported_is_nothing_run():
     found = difference("a: 1\n", "")
     assert found.readable
     assert found.differing == (Differing("a", "1", None),)
+
+
+def test_lists_are_replaced_as_agents_do_it_and_extensions_joined():
+    desired = {
+        "a": {"body": "x: [{a: 1}, {b: 2}]\ny: {z: 1}\nservice: {extensions: [one, two]}\n"},
+        "b": {"body": "x: [{c: 3}]\ny: null\nservice: {extensions: [two, three]}\n"},
+    }
+    runs = "x: [{c: 3}]\ny: {}\nservice: {extensions: [one, two, three]}\n"
+    found = compared(desired, {"effective.yaml": {"body": runs}})
+    assert (found.same, found.differing, found.extra) == (3, (), ())
+
+
+def test_a_list_alone_is_compared_by_place():
+    assert difference("- a: 1\n- b\n", "- a: 2\n- b\n").differing == (Differing("[0].a", "1", "2"),)

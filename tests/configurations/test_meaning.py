@@ -15,6 +15,7 @@ from configurations.meaning import (
     canonical_whole,
     compare,
     meaning_of,
+    pipelines_of,
 )
 
 PIPELINE = "service: {pipelines: {traces: {receivers: [a, b], processors: [p, q], exporters: [e, f]}}}\n"
@@ -173,3 +174,15 @@ def test_what_is_no_object_of_bounded_size_has_no_meaning(text):
 def test_bodies_that_are_no_text_have_no_meaning():
     assert meaning_of({"": {"body_base64": "AA=="}}) is None
     assert meaning_of({}) == meaning_of({"": {"body": ""}}) == {}
+
+
+def test_extensions_of_several_files_are_joined_and_other_lists_replaced() -> None:
+    files = {
+        "a": {"body": "service: {extensions: [x, y], pipelines: {traces: {receivers: [a]}}}"},
+        "b": {"body": "service: {extensions: [y, z], pipelines: {traces: {receivers: [b]}}}"},
+        "c": {"body": "receivers: {b: }"},
+    }
+    whole = meaning_of(files)
+    assert whole is not None
+    assert whole["service"]["extensions"] == ["x", "y", "z"]
+    assert pipelines_of(whole)["traces"]["receivers"] == ("b",)
