@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db import connection, models
 from django.db.models import Model
@@ -82,6 +82,37 @@ def bulk_update(rows: Iterable[Model], names: Iterable[str]) -> None:
         _run(_change(type(members[0]), tuple(names), connection.vendor), members)
 
 
+def among(name: str, keys: Sequence[int]) -> models.Q:
+    """The condition that field ``name`` is one of ``keys``: one parameter, where Django's ``__in`` prepares each by itself."""
+    return models.Q(_Among(models.F(name), models.Value(_listed(keys), output_field=models.TextField())))
+
+
+def bulk_set(model: type[Model], keys: Sequence[int], values: Mapping[str, Any]) -> None:
+    """Write the same values into these fields of all rows with these primary keys, which the caller has locked."""
+    if not keys or not values:
+        return
+    statement = _setting(model, tuple(values), connection.vendor)
+    prepared = [
+        field.get_db_prep_save(value, connection)
+        for field, value in zip(_fields(model, values), values.values(), strict=True)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*prepared, _listed(keys)])
+
+
+def bulk_copy(row: Model, owner: str, owners: Sequence[int]) -> None:
+    """Insert a row like ``row`` for each of these owners (by key; ``owner`` names the field); ``row`` itself is left alone."""
+    if not owners:
+        return
+    model = type(row)
+    (owned_by,) = _fields(model, [owner])
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key and field is not owned_by]
+    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+    statement = _copying(model, owner, tuple(field.attname for field in fields), connection.vendor)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*values, _listed(owners)])
+
+
 def bulk_read(
     model: type[_Row],
     among: Mapping[str, Sequence[Any]],
@@ -131,6 +162,15 @@ def bulk_save(changes: Iterable[tuple[Model, set[str]]]) -> None:
             groups.setdefault(tuple(sorted(fields)), []).append(row)
     for names, rows in groups.items():
         bulk_update(rows, names)
+
+
+class _Among(models.Func):
+    template = "%(expressions)s"
+    output_field: ClassVar[Any] = models.BooleanField()
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        (column, no_values), (_place, values) = (compiler.compile(each) for each in self.get_source_expressions())
+        return f"{column} IN ({_keys(connection.vendor)})", [*no_values, *values]
 
 
 class _Statement:
@@ -244,6 +284,41 @@ def _change(model: type[Model], names: tuple[str, ...], vendor: str) -> _Stateme
         changes = ", ".join(f"{column} = %s" for column in changed)
         sql = f"UPDATE {table} SET {changes} WHERE {key} = %s"  # noqa: S608
     return _Statement(sql, fields)
+
+
+@lru_cache(maxsize=512)
+def _setting(model: type[Model], names: tuple[str, ...], vendor: str) -> str:
+    table, columns = _quoted(model, [*_fields(model, names), model._meta.pk])
+    *changed, key = columns
+    changes = ", ".join(f"{column} = %s" for column in changed)
+    return f"UPDATE {table} SET {changes} WHERE {key} IN ({_keys(vendor)})"  # noqa: S608
+
+
+@lru_cache(maxsize=64)
+def _copying(model: type[Model], owner: str, names: tuple[str, ...], vendor: str) -> str:
+    fields = _fields(model, names)
+    table, columns = _quoted(model, [*fields, *_fields(model, [owner])])
+    if vendor == "postgresql":
+        # Of a parameter that is only selected PostgreSQL would not know the type.
+        values = [f"%s::{str(field.db_type(connection)).partition('(')[0]}" for field in fields]
+    else:
+        values = ["%s"] * len(fields)
+    listed = ", ".join([*values, "value"])
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {listed} FROM ({_keys(vendor)}) AS owners"  # noqa: S608
+
+
+def _keys(vendor: str) -> str:
+    """Many keys, one parameter (`_listed`), as a query with the column ``value``."""
+    return (
+        "SELECT value FROM unnest(%s::bigint[]) AS value"
+        if vendor == "postgresql"
+        else "SELECT value FROM json_each(%s)"
+    )
+
+
+def _listed(keys: Sequence[int]) -> str:
+    listed = ",".join(map(str, keys))
+    return f"{{{listed}}}" if connection.vendor == "postgresql" else f"[{listed}]"
 
 
 @lru_cache(maxsize=64)

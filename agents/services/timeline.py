@@ -16,7 +16,7 @@ from uuid import UUID
 from agents.events import AgentTimelineEvent
 from agents.models import AgentEvent
 from agents.services.batch import ReportingAgent
-from foundation.bulk_sql import bulk_insert, bulk_newest, bulk_update, is_new
+from foundation.bulk_sql import bulk_copy, bulk_insert, bulk_newest, bulk_update, is_new
 from foundation.events import publish
 
 Kind = AgentEvent.Kind
@@ -51,6 +51,13 @@ def write_lines(lines: Iterable[AgentEvent]) -> None:
     added = list(lines)
     bulk_insert(added)
     publish(AgentTimelineEvent, (_event_of(line, _known_uid(line)) for line in added))
+
+
+def write_line_of_each(line: AgentEvent, agents: Sequence[tuple[int, UUID]]) -> None:
+    """`write_lines` with a line like ``line``, which itself is not written, for each of these agents (key and uid)."""
+    bulk_copy(line, "agent", [key for key, _uid in agents])
+    kind = str(line.kind)
+    publish(AgentTimelineEvent, (AgentTimelineEvent(key, uid, kind, line.at, line.data) for key, uid in agents))
 
 
 def write_reported_lines(recorded: Sequence[ReportingAgent]) -> None:

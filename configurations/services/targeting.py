@@ -10,16 +10,14 @@ from uuid import UUID, uuid4
 
 from django.db import connection
 
-from agents.models import Agent, AgentEvent
+from agents.models import Agent
 from agents.selectors import Entry, Selector, SelectorIndex
-from agents.services.timeline import write_lines
 from configurations.models import Assignment, Configuration, Pin, Revision, TargetingGeneration
-from configurations.services.assigning import Target, assigned_agents
+from configurations.services.assigning import Target
+from configurations.services.assigning_alike import Candidate, assign_alike
 from configurations.services.rendering import Renderer
-from foundation.unit_of_work import UnitOfWork
 from rollouts.audiences import EVERYONE, Audience
 
-_BATCH = 1_000
 # Any number, as long as nothing else in this database takes advisory locks under it.
 _TARGETING_LOCK = 0x0A4D_5001
 
@@ -64,7 +62,7 @@ class Targeting:
     staged: Sequence[Sequence[Released]] = ()
     pins: Mapping[int, Pinned] = field(default_factory=dict)
 
-    def target_of(self, agent: Agent) -> Target | None:
+    def target_of(self, agent: Agent | Candidate) -> Target | None:
         """What this agent is pinned to, else the `winner`."""
         pinned = self.pins.get(agent.pk)
         chosen = None if pinned is None else pinned.target(agent.instance_uid, agent.labels)
@@ -212,23 +210,11 @@ def rematch_agents(agent_ids: Sequence[int], at: datetime) -> None:
 def rematch(
     agent_ids: Iterable[int], targeting: Targeting, at: datetime, renderer: Renderer | None = None
 ) -> list[UUID]:
-    """Match these agents, write what changed, 1,000 at a time; returns the uids of agents whose desired state moved.
+    """Match these agents and write what changed; returns the uids of agents whose desired state moved.
 
     ``renderer`` is for transactions that changed variables or secrets.
     """
-    renderer = renderer or Renderer()
-    moved: list[UUID] = []
-    keys = sorted(agent_ids)
-    for start in range(0, len(keys), _BATCH):
-        agents = list(Agent.objects.filter(pk__in=keys[start : start + _BATCH]).locked())
-        work = UnitOfWork(at)
-        events: list[AgentEvent] = []
-        for assigned in assigned_agents(agents, work):
-            agent = assigned.agent
-            event = assigned.assign(renderer.for_agent(targeting.target_of(agent), agent.labels))
-            if event is not None:
-                events.append(event)
-                moved.append(assigned.agent.instance_uid)
-        work.save()
-        write_lines(events)
-    return moved
+    renders = renderer or Renderer()
+    return assign_alike(
+        sorted(agent_ids), lambda agent: renders.for_agent(targeting.target_of(agent), agent.labels), at
+    )

@@ -13,7 +13,17 @@ from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent, AgentCommand, AgentEvent, AgentPresence, ReportedState, Transport
 from agents.reports import RemoteConfigStatuses
-from foundation.bulk_sql import bulk_insert, bulk_read, bulk_save, bulk_update, is_new, reserve_keys
+from foundation.bulk_sql import (
+    among,
+    bulk_copy,
+    bulk_insert,
+    bulk_read,
+    bulk_save,
+    bulk_set,
+    bulk_update,
+    is_new,
+    reserve_keys,
+)
 from tests.databases import on_postgresql, on_sqlite
 
 pytestmark = pytest.mark.django_db
@@ -231,3 +241,36 @@ def assert_same(found: Model, other: Model) -> None:
     assert not is_new(found)
     for field in type(other)._meta.concrete_fields:
         assert getattr(found, field.attname) == getattr(other, field.attname), field.name
+
+
+def test_the_same_values_are_written_into_the_rows_with_these_keys_alone() -> None:
+    one, two, other = rows = agents(3)
+    bulk_insert(rows)
+    values = {"notes": ODD_TEXT, "labels": {"text": ODD_TEXT}, "healthy": None, "started_at": AT, "capabilities": 2**40}
+    bulk_set(Agent, [two.pk, one.pk, 2**40], values)
+    bulk_set(Agent, [], {"notes": "nobody"})
+    bulk_set(Agent, [other.pk], {})
+    for row in (one, two):
+        found = Agent.objects.values(*values).get(pk=row.pk)
+        assert found == values
+    assert Agent.objects.get(pk=other.pk).notes == ""
+
+
+def test_copies_of_a_row_belong_to_their_owners() -> None:
+    rows = agents(3)
+    bulk_insert(rows)
+    line = AgentEvent(agent=rows[0], at=AT, kind="assigned", data={"text": ODD_TEXT, "number": 7})
+    bulk_copy(line, "agent", [rows[2].pk, rows[1].pk])
+    bulk_copy(line, "agent", [])
+    assert is_new(line)
+    found = AgentEvent.objects.order_by("agent").values_list("agent", "at", "kind", "data", "count", "last_at")
+    assert list(found) == [(row.pk, AT, "assigned", line.data, 1, None) for row in rows[1:]]
+
+
+def test_rows_are_found_by_many_keys_at_once() -> None:
+    rows = agents(3)
+    bulk_insert(rows)
+    assert list(Agent.objects.filter(among("pk", [rows[2].pk, 2**40, rows[0].pk])).order_by("pk")) == [rows[0], rows[2]]
+    assert not Agent.objects.filter(among("pk", [])).exists()
+    bulk_insert(AgentEvent(agent=row, at=AT, kind="registered") for row in rows)
+    assert AgentEvent.objects.filter(among("agent_id", [rows[1].pk])).get().agent_id == rows[1].pk
