@@ -23,6 +23,7 @@ from agents.services.revealing import may_reveal
 from agents.shown import pair_shown, text_shown
 from configurations.checks import Finding, InvalidContentType, normalise_content_type
 from configurations.masked_values import masked_values
+from configurations.meaning import meaning_of
 from configurations.models import NAME_PATTERN, Configuration, ConfigurationDraft
 from configurations.own_additions import without_additions
 from configurations.services import draft_saving, publishing
@@ -107,7 +108,7 @@ def propose(agent: Agent, *, by: User | None, selector: Mapping[str, str] | None
         given = without_additions(entry["body"], attributes)
         text = given.text if trusted else text_shown(given.text)
         hides = hides or text != given.text
-        files[key] = ConfigFile(text.encode(), _content_type(entry.get("content_type")), str(entry.get("role") or ""))
+        files[key] = ConfigFile(text.encode(), _content_type(entry), str(entry.get("role") or ""))
         taken += [(key, path) for path in given.taken]
     main = "" if "" in files else next(iter(files))
     draft = Draft(
@@ -240,11 +241,13 @@ def _document_of(agent: Agent) -> ReportedDocument:
     return document
 
 
-def _content_type(said: object) -> str:
+def _content_type(entry: Mapping[str, Any]) -> str:
+    """As the agent says; of what it says nothing that would do, YAML where it can be read as such."""
     try:
-        return normalise_content_type(str(said)) if said else ""
+        said = normalise_content_type(str(entry.get("content_type") or "")) if entry.get("content_type") else ""
     except InvalidContentType:
-        return ""
+        said = ""
+    return said or ("text/yaml" if meaning_of({"": {"body": entry["body"]}}) else "")
 
 
 def _record(proposal: Proposal, *, by: User | None, data: Mapping[str, Any]) -> None:

@@ -65,7 +65,7 @@ def groups(*, everybody: bool = False) -> list[Group]:
     rows = (
         _members(everybody=everybody)
         .values("key")
-        .annotate(agents=Count("*"), connected=Count("*", filter=Q(agent__connected=True)))
+        .annotate(agents=Count("*"), connected=Count("agent_id", filter=Q(agent__connected=True)))
         .order_by("-agents", "key")[:MOST_GROUPS]
     )
     return [Group(row["key"], row["agents"], row["connected"]) for row in rows]
@@ -74,7 +74,7 @@ def groups(*, everybody: bool = False) -> list[Group]:
 def group_of(key: str, *, everybody: bool = False) -> Group | None:
     """One of them, as it is now."""
     counted = _of_keys([key], everybody=everybody).aggregate(
-        agents=Count("*"), connected=Count("*", filter=Q(agent__connected=True))
+        agents=Count("*"), connected=Count("agent_id", filter=Q(agent__connected=True))
     )
     return Group(key, counted["agents"], counted["connected"]) if counted["agents"] else None
 
