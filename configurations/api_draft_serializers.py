@@ -46,13 +46,16 @@ class DraftSummary(serializers.ModelSerializer[ConfigurationDraft]):
     blocked = serializers.BooleanField(
         source="is_blocked", read_only=True, help_text="Something in it keeps it from being published."
     )
+    adopted_from = serializers.UUIDField(
+        read_only=True, allow_null=True, help_text="The agent whose effective configuration it was made of."
+    )
     findings = serializers.SerializerMethodField()
 
     class Meta:
         model = ConfigurationDraft
         fields = [
             "id", "name", "edition", "author", "saved_by", "note", "base_revision", "present_revision", "outdated", "blocked",
-            "findings", "created_at", "updated_at",
+            "adopted_from", "findings", "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -74,6 +77,7 @@ class DraftSerializer(ConfigurationEdit):
     present_revision = serializers.IntegerField(read_only=True, allow_null=True)
     outdated = serializers.BooleanField(read_only=True)
     blocked = serializers.BooleanField(read_only=True)
+    adopted_from = serializers.UUIDField(read_only=True, allow_null=True)
     findings = FindingSerializer(many=True, read_only=True)
     # Of published ones.
     revision = force = release = replace_rollout = None  # type: ignore[assignment]

@@ -7,7 +7,6 @@ pipeline that was given.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from agents.reports import JsonObject
 from agents.shown import files_shown
 from configurations.checks.documents import COMPONENT_SECTIONS
 from configurations.checks.findings import path_of
+from configurations.masked_values import MASK
 from configurations.meaning import (
     MISSING,
     MOST_DIFFERENCES,
@@ -28,8 +28,6 @@ from configurations.meaning import (
     same,
 )
 
-# What agents print in place of values that they hide themselves.
-_MASK = re.compile(r"\[redacted\]|<(?:redacted|hidden|masked)>|\*{3,}|x{6,}", re.IGNORECASE)
 _KEPT_BYTES = 1024 * 1024
 
 Steps = tuple[str | int, ...]
@@ -145,7 +143,7 @@ def _found_in_service(given: Mapping[str, Value], runs: Mapping[str, Value]) -> 
 
 
 def _found_in(given: Value, runs: Value, steps: Steps) -> Iterator[tuple[Steps, bool]]:
-    if given is None or given == {} or _is_open(given) or (isinstance(runs, str) and _MASK.fullmatch(runs)):
+    if given is None or given == {} or _is_open(given) or (isinstance(runs, str) and MASK.fullmatch(runs)):
         # An empty section is filled in with defaults, or not printed.
         return
     if isinstance(given, dict) and isinstance(runs, dict):

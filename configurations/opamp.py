@@ -6,7 +6,7 @@ Whether to offer it is decided by `DesiredConfig`; this file says what is desire
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Max, Q
@@ -19,19 +19,16 @@ from agents.services.batch import BatchAgent, ReportingAgent
 from agents.services.offers import MOST_PENDING, LockMissed, Offer
 from configurations import metrics
 from configurations.desired_config import DesiredConfig
+from configurations.drift_lines import OFFERED_AGAIN
 from configurations.models import Assignment, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import AssignedAgent, assigned_agents
 from configurations.services.drifting import note_drift
 from configurations.services.files_by_hash import remote_config_of
+from configurations.services.offering_again import drift_offer_due, is_offered_on_drift, retry_at, retry_due
 from configurations.services.rendering import Renderer, rendered_config
 from configurations.services.targeting import current_targeting, hold_targeting
-from foundation.clock import is_ahead
 from rollouts.services.freezing import Freezes, current_freezes
-
-# An agent whose answers never name the hash it was sent is offered it again with doubling pauses, this often at most (S-63).
-FIRST_RETRY = timedelta(seconds=30)
-MAX_OFFERS = 5
 
 _WAITING = Q(status=AssignmentStatus.PENDING.value) | Q(retry_requested=True)
 _EVENT_OF_STATUS = {
@@ -121,14 +118,19 @@ class ConfigurationOffer(Offer):
                 or (failure is not None and failure.named)
             ),
             offered=assignment.offered_hash == row.configuration_hash and assignment.offered_lease == row.lease_id,
-            retry_due=_retry_due(assignment, self.batch.at),
+            retry_due=retry_due(assignment, self.batch.at),
             refused=failure is not None and not failure.named,
-            forced=assignment.retry_requested,
+            forced=assignment.retry_requested or self._lost_it(agent, assigned),
         )
+
+    def _lost_it(self, agent: BatchAgent, assigned: AssignedAgent) -> bool:
+        """Whether the agent runs something else than it applied and may be offered that once more now."""
+        return drift_offer_due(agent.agent, assigned.assignment, self.batch.at)
 
     def _is_held(self, agent: BatchAgent, assigned: AssignedAgent) -> bool:
         """Whether a freeze or a pause keeps the files back; looked up only where there may be something to offer."""
-        if assigned.assignment.status == AssignmentStatus.APPLIED.value and not assigned.assignment.retry_requested:
+        is_applied = assigned.assignment.status == AssignmentStatus.APPLIED.value
+        if is_applied and not assigned.assignment.retry_requested and not self._lost_it(agent, assigned):
             return False
         if self._freezes is None:
             self._freezes = current_freezes()
@@ -140,12 +142,17 @@ class ConfigurationOffer(Offer):
             return
         assigned = self._assigned[agent.agent.pk]
         metrics.OFFERS.labels("again" if assigned.assignment.offer_count else "first").inc()
-        agent.events.append(assigned.note_offer(agent.agent.lease_id))
+        lost_it = is_offered_on_drift(agent.agent, assigned.assignment) and not assigned.assignment.retry_requested
+        line = assigned.note_offer(agent.agent.lease_id)
+        if lost_it:
+            line.kind, line.data = OFFERED_AGAIN, {**line.data, "offers": assigned.assignment.offer_count}
+        agent.events.append(line)
 
     def due_again_at(self, agent: BatchAgent) -> datetime | None:
-        """When the offer this agent has not answered may be sent again (S-63)."""
+        """When the offer this agent has not answered, or has not kept to, may be sent again (S-63)."""
         assignment = self._assigned[agent.agent.pk].assignment
-        return _retry_at(assignment) if assignment.status == AssignmentStatus.OFFERED.value else None
+        waits = assignment.status == AssignmentStatus.OFFERED.value or is_offered_on_drift(agent.agent, assignment)
+        return retry_at(assignment) if waits else None
 
     @classmethod
     def pending_since(cls, at: datetime) -> Iterable[UUID]:
@@ -209,16 +216,3 @@ def _went_back(member: ReportingAgent, assigned: AssignedAgent) -> bool:
         and bool(agent.remote_config_hash)
         and member.changed("remote_config_hash", "remote_config_status")
     )
-
-
-def _retry_due(assignment: Assignment, at: datetime) -> bool:
-    retry_at = _retry_at(assignment)
-    # An offer of the future went out before the clock was put back: how long ago cannot be known.
-    return retry_at is not None and (at >= retry_at or is_ahead(assignment.offered_at, at))
-
-
-def _retry_at(assignment: Assignment) -> datetime | None:
-    if assignment.offered_at is None or assignment.offer_count >= MAX_OFFERS:
-        return None
-    pause: timedelta = FIRST_RETRY * 2 ** max(assignment.offer_count - 1, 0)
-    return assignment.offered_at + pause

@@ -83,7 +83,7 @@ class _Edit:
             if former is not None and _alike(text, HIDDEN if known is None else text_shown(known)):
                 self.files[key] = replace(self.files[key], body=former.body)
                 self._keep_all(origin or "", former)
-            elif text != known:
+            elif text != known and not _is_literal(text, known):
                 self._restore_values(key, origin or "", text, known or "", trusted=trusted)
 
     def guard(self) -> None:
@@ -194,6 +194,11 @@ class _Edit:
     def _refuse(self, key: str, message: Message, place: Place, path: str = "") -> None:
         finding = Finding(Severity.ERROR, FindingKind.HIDDEN, message, place.line, place.column, path, file=key)
         self.findings.setdefault(key, []).append(finding)
+
+
+def _is_literal(typed: str, known: str | None) -> bool:
+    """Whether the placeholders stand for themselves: they stood in the text that way, and nothing else of it is hidden."""
+    return known is not None and 0 < typed.count(HIDDEN) <= known.count(HIDDEN) and text_shown(known) == known
 
 
 def _by_path(leaves: list[Leaf] | None) -> dict[Path, list[str]]:

@@ -35,6 +35,16 @@ _EVENTS = 12
 _PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
 _UNDER = {"configurations": "agents", "rollouts": "agents", "variables": "agents", "auth": "accounts"}
 _CONFIGURATIONS = 20
+# An entry of the menu that is no list of rows.
+SEE_RIGHTS = ("agents.view_agent", "configurations.view_configuration")
+_RUNNING = {
+    "model": None,
+    "name": _("Running configurations"),
+    "object_name": "Running",
+    "perms": {"view": True},
+    "add_url": None,
+    "view_only": True,
+}
 
 
 class PortalSite(admin.AdminSite):
@@ -56,14 +66,20 @@ class PortalSite(admin.AdminSite):
         for label, heading in _UNDER.items():
             if label in found and heading in found:
                 found[heading]["models"] += found.pop(label)["models"]
+        if "agents" in found and request.user.has_perms(SEE_RIGHTS):
+            found["agents"]["models"].append(_RUNNING | {"admin_url": reverse("admin:agent_groups")})
         return sorted(found.values(), key=lambda app: _PLACES.get(app["app_label"], len(_PLACES)))
 
     def get_urls(self) -> list[Any]:
         """With the pages about connecting agents and comparing, before what takes any address."""
         # Not above: its package registers an admin here, for which this class must be whole.
+        from configurations.admin.adopting_pages import adopt_agent, adopt_group, groups_page
         from configurations.admin.compare import compare_page
 
         own = [
+            path("running/", self.admin_view(groups_page), name="agent_groups"),
+            path("running/<slug:key>/adopt/", self.admin_view(adopt_group), name="agent_group_adopt"),
+            path("agents/agent/<int:agent_id>/adopt/", self.admin_view(adopt_agent), name="agent_adopt"),
             path("connect/", self.admin_view(self.connect), name="connect"),
             path("compare/", self.admin_view(compare_page), name="compare"),
         ]

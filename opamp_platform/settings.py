@@ -98,6 +98,8 @@ try:
     parse_policy(ROLLOUT_POLICY)
 except InvalidPolicy as _error:
     raise StrangeValue(f"ROLLOUT_POLICY: {_error!s}") from None
+# Whether agents that run something else than they applied are offered it again, with growing pauses.
+REOFFER_ON_DRIFT = env.flag("REOFFER_ON_DRIFT")
 # How often rollouts look whether a gate is met.
 ROLLOUT_SECONDS = env.integer("ROLLOUT_SECONDS", 2, least=1, most=3_600)
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)

@@ -26,10 +26,15 @@ class ReportedDocument(models.Model):
     size = models.BigIntegerField(default=0)
     reported_by = models.BigIntegerField(null=True)
     stored_at = models.DateTimeField(db_default=Now(), db_index=True)
+    # The same for effective configurations that mean the same, empty until an app above this one has judged it.
+    likeness = models.CharField(max_length=64, blank=True, db_default="", default="")
 
     class Meta:
-        # Both sums, of one agent and of all, are read from it alone.
-        indexes = [models.Index(fields=["reported_by", "size"], name="document_size")]
+        # Both sums, of one agent and of all, are read from the first alone.
+        indexes = [
+            models.Index(fields=["reported_by", "size"], name="document_size"),
+            models.Index(fields=["kind", "likeness"], name="document_likeness"),
+        ]
         verbose_name = _("reported document")
         verbose_name_plural = _("reported documents")
 

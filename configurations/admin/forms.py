@@ -20,7 +20,7 @@ from agents.selectors import InvalidSelector, Operator, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import Preview, preview
-from configurations.services.draft_errors import StaleDraft, configuration_deleted
+from configurations.services.draft_errors import StaleDraft, configuration_deleted, refuse_masked
 from configurations.services.draft_saving import draft_in, savable
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.forcing import may_force
@@ -241,6 +241,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
                 savable(draft, present=present)
                 return values
             values["force"] = bool(values.get("force")) and may_force(self.editor)
+            if self.saved is not None and self.saved.adopted_from is not None:
+                refuse_masked(draft, by=self.editor, force=values["force"])
             self.found = preview(draft, name=name, present=present, force=values["force"])
         except InvalidConfiguration as error:
             self._tell(error, draft)

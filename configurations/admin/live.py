@@ -15,6 +15,7 @@ from agents.selectors import InvalidSelector
 from configurations.admin.file_forms import FileForms
 from configurations.admin.forms import new_files, selector_of, selector_rows, whole_number
 from configurations.checks import Finding
+from configurations.masked_values import masked_values
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import reach
 from configurations.services.draft_saving import draft_in
@@ -67,7 +68,8 @@ class LivePreviews(PortalAdmin):
         """What is wrong with the typed text, with places; and whether it differs from what agents have."""
         row = self._edited(request)
         present = draft_of(row) if row else None
-        base = (self._saved_base(request) or present or Draft()).edited_by(cast("User", request.user))
+        saved = self._saved(request)
+        base = (draft_in(saved) if saved else present or Draft()).edited_by(cast("User", request.user))
         files = FileForms(request.POST, base)
         findings: list[Finding] = []
         others: list[str] = []
@@ -89,6 +91,8 @@ class LivePreviews(PortalAdmin):
                     for text in texts
                     if str(text) not in told
                 ]
+            if saved is not None and saved.adopted_from is not None:
+                findings = [*masked_values(draft.files), *findings]
         context = {
             "findings": [{"finding": item, "place": files.place_of(item.file)} for item in findings],
             "others": others,
@@ -110,11 +114,10 @@ class LivePreviews(PortalAdmin):
             }
         )
 
-    def _saved_base(self, request: HttpRequest) -> Draft | None:
-        """What the saved draft says that is open in the form, if one is."""
+    def _saved(self, request: HttpRequest) -> ConfigurationDraft | None:
+        """The saved draft that is open in the form, if one is."""
         key = whole_number(request.POST.get("draft", ""))
-        saved = ConfigurationDraft.objects.filter(pk=key).first() if key else None
-        return None if saved is None else draft_in(saved)
+        return ConfigurationDraft.objects.filter(pk=key).first() if key else None
 
     def _edited(self, request: HttpRequest) -> Configuration | None:
         """The configuration the form is about, ``None`` for a new one; only for those who may edit it."""

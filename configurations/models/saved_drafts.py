@@ -61,6 +61,8 @@ class ConfigurationDraft(models.Model):
     note = models.CharField(_("note"), max_length=500, blank=True)
     findings = models.JSONField(_("findings"), default=list)
     edition = models.PositiveIntegerField(_("edition"), default=1)
+    # The agent whose effective configuration it was made of; what that hides has to be typed before it can be published.
+    adopted_from = models.UUIDField(_("adopted from"), null=True)
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     updated_at = models.DateTimeField(_("updated at"), db_default=Now(), db_index=True)
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from accounts.models import User
+from configurations.masked_values import masked_values
+from configurations.services.drafts import Draft, InvalidConfiguration, blocking, field_of
+from configurations.services.forcing import refuse_force
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
 
@@ -87,3 +91,30 @@ def configuration_deleted(name: str) -> DraftOutdated:
             name=name,
         )
     )
+
+
+class ValuesMasked(InvalidConfiguration):
+    """In what was adopted stand placeholders where an agent, or the portal, hides values; nothing was published."""
+
+    category = Category.REFUSED_BY_AGENTS
+
+    @staticmethod
+    def said(*, can_be_forced: bool) -> Message:
+        """What was refused, as a whole."""
+        return Message(
+            "values-are-masked",
+            "Placeholders stand in it where values are hidden: type the values, or save it as a draft and publish it when they are "
+            "there.",
+        )
+
+
+def refuse_masked(wanted: Draft, *, by: User | None, force: bool) -> None:
+    """Raises `ValuesMasked` for an adopted draft, its texts true, that lacks values; `MayNotForce` for who may not force it."""
+    masked = masked_values(wanted.files)
+    if force:
+        refuse_force(masked, by)
+    elif masked:
+        errors: dict[str, list[Message | str]] = {}
+        for item in masked:
+            errors.setdefault(field_of(item.file, wanted), []).append(blocking(item))
+        raise ValuesMasked(errors, masked, can_be_forced=True)

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -17,6 +18,7 @@ from django.db import models, transaction
 from accounts import services as accounts
 from accounts.models import User
 from configurations.checks import Finding, line_problem
+from configurations.masked_values import masked_values
 from configurations.models import (
     Configuration,
     ConfigurationDraft,
@@ -31,6 +33,7 @@ from configurations.services.draft_errors import (
     TooManyDrafts,
     base_moved_on,
     configuration_deleted,
+    refuse_masked,
 )
 from configurations.services.drafts import Draft, InvalidConfiguration, blocking, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision
@@ -64,15 +67,16 @@ def draft_in(row: ConfigurationDraft) -> Draft:
     return Draft(**columns, files=files, true_files=files)
 
 
-def savable(wanted: Draft, *, present: Draft | None = None) -> tuple[Draft, list[Finding]]:
-    """``wanted`` with true texts, and all that the checks say of these.
+def savable(wanted: Draft, *, present: Draft | None = None, adopted: bool = False) -> tuple[Draft, list[Finding]]:
+    """``wanted`` with true texts, and all that the checks say of these; of an ``adopted`` one also what its agent hides.
 
     A draft may have any texts, be they unfinished. Raises `InvalidConfiguration` for what is wrong around them, and for
     hidden values that cannot stay.
     """
     wanted = wanted.restored()
+    masked = masked_values(wanted.files) if adopted else []
     try:
-        return wanted, checked(wanted, present=present).findings
+        return wanted, [*masked, *checked(wanted, present=present).findings]
     except InvalidConfiguration as error:
         about_texts = {blocking(item) for item in error.findings if item.blocks}
         others = {
@@ -82,7 +86,7 @@ def savable(wanted: Draft, *, present: Draft | None = None) -> tuple[Draft, list
         }
         if others:
             raise InvalidConfiguration(others) from error
-        return wanted, error.findings
+        return wanted, [*masked, *error.findings]
 
 
 @transaction.atomic
@@ -112,14 +116,17 @@ def save_draft(
 
 
 @transaction.atomic
-def save_new_draft(name: str, wanted: Draft, *, by: User | None, at: datetime, note: str = "") -> ConfigurationDraft:
-    """Keep ``wanted`` as the draft of a configuration that does not exist yet.
+def save_new_draft(
+    name: str, wanted: Draft, *, by: User | None, at: datetime, note: str = "", adopted_from: UUID | None = None
+) -> ConfigurationDraft:
+    """Keep ``wanted`` as the draft of a configuration that does not exist yet; ``adopted_from``: an agent runs it.
 
     Raises `InvalidConfiguration`, also for a name that none can have, `NameTaken`, `TooManyDrafts`.
     """
     _require_free_name(name)
-    wanted, findings = savable(wanted)
-    return _keep(name, wanted, findings, configuration=None, base=None, by=by, at=at, note=note)
+    wanted, findings = savable(wanted, adopted=adopted_from is not None)
+    options: dict[str, Any] = {"by": by, "at": at, "note": note, "adopted_from": adopted_from}
+    return _keep(name, wanted, findings, configuration=None, base=None, **options)
 
 
 @transaction.atomic
@@ -146,7 +153,7 @@ def edit_draft(
         _require_free_name(name)
         row.name = name
     present = None if row.configuration is None else draft_of(row.configuration)
-    wanted, findings = savable(wanted, present=present)
+    wanted, findings = savable(wanted, present=present, adopted=row.adopted_from is not None)
     row.state, row.findings = _state_of(wanted), findings_to_json(findings[:_MOST_FINDINGS])
     row.note = row.note if note is None else _note(note)
     _save(row, by=by, at=at, columns=["name", "state", "findings", "note"])
@@ -215,6 +222,9 @@ def publish_draft(
     row = locked_draft(pk, editions)
     if wanted is None:
         wanted = replace(draft_in(row), true_files=None)
+    if row.adopted_from is not None:
+        wanted = wanted.restored()
+        refuse_masked(wanted, by=by, force=force)
     note = row.note if note is None else note
     options: dict[str, Any] = {"by": by, "at": at, "note": note, "force": force, "plan": plan}
     if row.base_edition is None:
@@ -273,6 +283,7 @@ def _keep(
     by: User | None,
     at: datetime,
     note: str,
+    adopted_from: UUID | None = None,
 ) -> ConfigurationDraft:
     if ConfigurationDraft.objects.filter(name=name).count() >= MOST_DRAFTS:
         raise TooManyDrafts(name, MOST_DRAFTS)
@@ -287,6 +298,7 @@ def _keep(
         base_edition=base.edition if base else None,
         state=_state_of(wanted),
         note=_note(note),
+        adopted_from=adopted_from,
         findings=findings_to_json(findings[:_MOST_FINDINGS]),
         created_at=at,
         updated_at=at,
@@ -322,6 +334,8 @@ def _record(row: ConfigurationDraft, *, by: User | None, verb: str, data: dict[s
     """In the trail of the configuration when there is one."""
     target: models.Model = row if row.configuration is None else row.configuration
     said = {"draft": row.pk, "author": row.author_name, "edition": row.edition, "based_on": row.base_revision}
+    if row.adopted_from is not None:
+        said["adopted_from"] = str(row.adopted_from)
     accounts.record(by=by, verb=verb, target=target, name=row.name, data={**said, **(data or {})})
 
 

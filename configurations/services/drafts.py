@@ -121,7 +121,7 @@ class Draft:
         try:
             files = with_secrets_restored(self.files, self.true_files, trusted=self.trusted)
         except HiddenValues as error:
-            errors = {_field_of(key, self): [blocking(item) for item in found] for key, found in error.findings.items()}
+            errors = {field_of(key, self): [blocking(item) for item in found] for key, found in error.findings.items()}
             raise InvalidConfiguration(errors, [item for found in error.findings.values() for item in found]) from error
         return replace(self, files=files, true_files=None)
 
@@ -205,7 +205,7 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
     for key in draft.files:
         said: list[Message | str] = [blocking(item) for item in findings if item.blocks and item.file == key]
         if said:
-            errors[_field_of(key, draft)] = said
+            errors[field_of(key, draft)] = said
     if errors:
         refused = can_be_forced and all(item.kind is FindingKind.COLLECTOR for item in findings if item.blocks)
         raise (RefusedByAgents if refused else InvalidConfiguration)(errors, findings, can_be_forced=can_be_forced)
@@ -305,7 +305,7 @@ def blocking(item: Finding) -> Message:
     )
 
 
-def _field_of(key: str, draft: Draft, part: str = "") -> str:
+def field_of(key: str, draft: Draft, part: str = "") -> str:
     """Where a file is in a request: the main one's text is ``raw_config``."""
     if key == draft.config_key and not part:
         return "raw_config"
@@ -316,15 +316,15 @@ def _file_problems(key: str, file: ConfigFile, draft: Draft) -> dict[str, list[M
     """What is wrong around the text of a file, by field."""
     errors: dict[str, list[Message | str]] = {}
     if (problem := key_problem(key)) is not None:
-        errors["config_key" if key == draft.config_key else _field_of(key, draft)] = [problem]
+        errors["config_key" if key == draft.config_key else field_of(key, draft)] = [problem]
     if (problem := line_problem(file.role)) is not None:
-        errors[_field_of(key, draft, ".role")] = [problem]
+        errors[field_of(key, draft, ".role")] = [problem]
     # A type that the whole request names is told there; none at all is legal.
     if file.content_type and file.content_type != draft.content_type:
         try:
             normalise_content_type(file.content_type)
         except InvalidContentType as error:
-            errors[_field_of(key, draft, ".content_type")] = [error.message]
+            errors[field_of(key, draft, ".content_type")] = [error.message]
     if len(file.body) > MAX_BODY_BYTES:
         said = Message(
             "file-too-large",
@@ -332,5 +332,5 @@ def _file_problems(key: str, file: ConfigFile, draft: Draft) -> dict[str, list[M
             count=len(file.body),
             most=MAX_BODY_BYTES,
         )
-        errors[_field_of(key, draft)] = [said]
+        errors[field_of(key, draft)] = [said]
     return errors

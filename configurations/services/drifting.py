@@ -15,6 +15,7 @@ from configurations.models import files_to_json
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import AssignedAgent
 from configurations.services.files_by_hash import remote_config_of
+from configurations.services.offering_again import count_anew
 from configurations.services.rendering import Renderer, rendered_config
 
 MOST_COMPARED = 512 * 1024
@@ -41,6 +42,8 @@ def note_drift(reporting: Sequence[ReportingAgent], assigned: dict[int, Assigned
             compared += document.size
             drift = drift_once(given, document.content, hashes=hashes)
         if member.change("config_drifted", drift.has_drifted):
+            if drift.has_drifted:
+                count_anew(assigned[agent.pk])
             member.tell(
                 AgentEvent.Kind.DRIFTED if drift.has_drifted else AgentEvent.Kind.DRIFT_ENDED,
                 configuration=agent.configuration_name,

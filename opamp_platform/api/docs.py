@@ -78,6 +78,9 @@ def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
         statuses += [413, 415]
     if not operation["operationId"].endswith(("_list", "_retrieve")):
         statuses.append(409)
+    if operation["operationId"].startswith("configurations_adopt"):
+        # What it is about is named in the query or the body, and may be nothing that can be kept.
+        statuses += [404, 422]
     if any(parameter["name"] == "If-Match" for parameter in operation.get("parameters", ())):
         statuses.append(412)
     return statuses

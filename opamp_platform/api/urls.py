@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
+from configurations.api_adopting import AdoptView, GroupsView
 from configurations.api_applying import ApplyView
 from configurations.api_compare import CompareView
 from configurations.api_deleted import DeletedConfigurationViewSet
@@ -50,6 +51,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^configurations/(?P<name>[^/]+)/rendered/?$", RenderedView.as_view(), name="configuration-rendered"),
     re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
+    re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),
+    re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pause/?$", PauseView.as_view(), name="agent-pause"),

@@ -77,6 +77,10 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
     "admin/connect/": page(SEE_A),
+    # By what agents run, and adopting it.
+    "admin/running/": page(SEE_A, SEE_C),
+    "admin/running/<slug:key>/adopt/": page(SEE_A, SEE_C, ADD_C),
+    "admin/agents/agent/<int:agent_id>/adopt/": page(SEE_A, SEE_C, ADD_C),
     # Of agents what somebody may see.
     "admin/compare/": page(SEE_C),
     "admin/autocomplete/": page("accounts.view_user"),
@@ -185,6 +189,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     },
     # Whoever sees may plan; carrying out asks for the right of each step.
     "api/v1/^configurations:apply/?$": rest(post=SEE_C),
+    "api/v1/^configurations:adopt/?$": rest(get=f"{SEE_C} {SEE_A}", post=f"{ADD_C} {SEE_A}"),
+    "api/v1/^agents/groups/?$": rest(get=SEE_A),
     "api/v1": EntryPoint({None: SIGNED_IN}),
     "api/v1/^": EntryPoint({None: SIGNED_IN}),
     "api/v1/^schema/?$": rest(get=""),

@@ -12,6 +12,7 @@ LISTS = {
     "/admin/agents/agent/": "Agents",
     "/admin/configurations/configuration/": "Configurations",
     "/admin/configurations/deletedconfiguration/": "Deleted configurations",
+    "/admin/running/": "Running configurations",
     "/admin/accounts/user/": "Users",
     "/admin/accounts/apitoken/": "API tokens",
     "/admin/accounts/auditentry/": "Audit trail",

@@ -139,6 +139,7 @@ def address(pattern: str, things: dict[str, str]) -> str:
         .replace("<int:agent_id>", things["agents/agent"])
         .replace("<int:number>", "1")
         .replace("<slug:name>", "pause")
+        .replace("<slug:key>", "0" * 64)
     )
     url = re.sub(r"<path:content_type_id>/<path:object_id>", "1/1", url)
     url = re.sub(r"<(path:)?(object_)?id>|<int:pk>|\(\?P<pk>\[0-9\]\{1,18\}\)", known, url)

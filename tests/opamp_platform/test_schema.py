@@ -32,7 +32,7 @@ from variables.models import Secret, Variable
 # A valid call may still be refused, for what the document cannot say (one of three members; a selector's grammar). And
 # `ignored_auth` cannot tell a generated header from the token that replaces it: a test of its own is exact.
 _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
-_FACTS = ("healthy", "in_sync", "connected", "paused", "pinned", "drifted", "active", "dry_run")
+_FACTS = ("healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run")
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
 # What no made-up query names.
 _QUERIES = {

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from configurations.models import Assignment
-from configurations.opamp import MAX_OFFERS
+from configurations.services.offering_again import MAX_OFFERS
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import APPLIED, APPLYING, COLLECTOR, FAILED, FakeAgent, answered, run
 from tests.opamp_transport.conversations import BOTH, GOODBYE, Line, events_of, lose_memory, publish, retry, row_of
