@@ -22,7 +22,7 @@ class ConfigurationsConfig(AppConfig):
         from configurations.opamp import ConfigurationOffer
         from configurations.pin_lines import PIN_KINDS
         from configurations.services import overdue, pinning, targeting
-        from configurations.services.rerendering import ConfigurationConsumer
+        from configurations.services.rerendering import TIDY_SECONDS, ConfigurationConsumer, tidy_held_values
         from configurations.services.staging import ConfigurationSubject
         from foundation.chores import Chore, register_chore
         from rollouts.subjects import register_subject
@@ -39,6 +39,7 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_heading(pins_shown.pin_heading)
         register_agent_filter("pinned", pinned_keys, help_text="Pinned: they run what a person chose for them.")
         register_chore(Chore("pins", pinning.END_SECONDS, pinning.end_expired_pins))
+        register_chore(Chore("held values", TIDY_SECONDS, tidy_held_values))
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())
         register_consumer(ConfigurationConsumer())

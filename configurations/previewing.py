@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -18,10 +18,12 @@ from configurations.checks import Finding, FindingKind, Severity
 from configurations.missing_components import missing_components
 from configurations.models import RELEASE_SUBJECT, Configuration, Pin, files_from_json, pinned_elsewhere
 from configurations.services.drafts import Draft, checked
+from configurations.services.rendering import Renderer
 from foundation.messages import Message
 from rollouts.policies import Policy
 from rollouts.progress import PlannedStage, planned_stages
 from rollouts.services.rolling_out import salt_of
+from variables.templating import RenderingFailure, TemplateProblem
 
 SAMPLE = 20
 _DRAFT = "draft"
@@ -182,9 +184,31 @@ def stages_of_draft(draft: Draft, policy: Policy, *, name: str) -> list[PlannedS
     condition = Q(configuration_name=name)
     if draft.enabled:
         condition |= selector_condition(parse_selector(draft.selector, match_all=draft.match_all))
-    rows = Agent.objects.filter(condition).in_order("name").values_list("instance_uid", "labels", "hostname", "name")
+    found = Agent.objects.filter(condition).exclude(pinned_elsewhere(name))
+    rows = found.in_order("name").values_list("instance_uid", "labels", "hostname", "name")
     agents = [(uid, labels, hostname or called) for uid, labels, hostname, called in rows.iterator(chunk_size=2_000)]
-    return planned_stages(policy, salt_of(RELEASE_SUBJECT, name), agents)
+    fails = None
+    if any(file.template for file in draft.files.values()):
+        renderer = Renderer()
+
+        def fails(labels: Mapping[str, str]) -> bool:
+            return _has_no_result(draft, renderer, labels)
+
+    return planned_stages(policy, salt_of(RELEASE_SUBJECT, name), agents, fails=fails)
+
+
+def _has_no_result(draft: Draft, renderer: Renderer, labels: Mapping[str, str]) -> bool:
+    """Whether an agent with these labels that gets the draft would have nothing to run of it."""
+    if not parse_selector(draft.selector, match_all=draft.match_all).matches(labels):
+        return False
+    try:
+        renderer.render_files(draft.files, labels)
+    except RenderingFailure:
+        return True
+    except TemplateProblem:
+        # It cannot be published at all, which is said elsewhere.
+        return False
+    return False
 
 
 def _unproven(selector: Selector) -> int:

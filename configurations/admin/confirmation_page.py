@@ -86,14 +86,17 @@ def sources(found: Preview, draft: Draft) -> list[dict[str, Any]]:
     return [{"name": taken.name, "agents": taken.agents, "change": change(taken.name)} for taken in found.taken]
 
 
-def release_context(chosen: ReleaseForm, draft: Draft, *, row: Configuration | None, name: str) -> dict[str, Any]:
+def release_context(
+    chosen: ReleaseForm, draft: Draft, *, row: Configuration | None, name: str, show_agents: bool
+) -> dict[str, Any]:
     """How it goes out: the question, what is on its way already, and the stages that were chosen."""
     policy = chosen.policy if chosen.is_usable else None
     return {
         "release": chosen,
+        "names_agents": show_agents,
         "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first() if row else None,
         "planned": [
-            {"planned": stage, "words": stage_words(stage.stage)}
+            {"planned": stage, "words": stage_words(stage.stage, is_rest=stage.everybody_else)}
             for stage in (stages_of_draft(draft, policy, name=name) if policy is not None else ())
         ],
     }

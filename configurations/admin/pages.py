@@ -276,13 +276,8 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         """What publishing the form would do, with everything typed carried along."""
         assert form.found is not None  # noqa: S101  a form without errors was previewed
         draft = form.draft()
-        context = confirmation_page.page_of(
-            form.found,
-            draft,
-            row=row,
-            new_files=form.new_files,
-            show_agents=request.user.has_perm("agents.view_agent"),
-        )
+        shows = request.user.has_perm("agents.view_agent")
+        context = confirmation_page.page_of(form.found, draft, row=row, new_files=form.new_files, show_agents=shows)
         context |= {
             "title": _("Publish %(name)s?") % {"name": row or form.cleaned_data["name"]},
             "carried": typed_count.carried(request.POST, without=["stage", *form.release.sent_names()]),
@@ -295,9 +290,8 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             % {"count": form.changing},
         }
         if form.effect is None or form.effect.makes_revision:
-            context |= confirmation_page.release_context(
-                form.release, draft, row=row, name=row.name if row else form.cleaned_data["name"]
-            )
+            name = row.name if row else form.cleaned_data["name"]
+            context |= confirmation_page.release_context(form.release, draft, row=row, name=name, show_agents=shows)
         return self.confirm_page(request, row, context)
 
     def save_model(
