@@ -18,6 +18,8 @@ from configurations.checks import Finding, FindingKind, Severity
 from configurations.missing_components import missing_components
 from configurations.models import RELEASE_SUBJECT, Configuration, Pin, files_from_json, pinned_elsewhere
 from configurations.services.drafts import Draft, checked
+from configurations.services.publishing import ReleasePlan
+from configurations.services.reach_warnings import reach_warnings
 from configurations.services.rendering import Renderer
 from foundation.messages import Message
 from rollouts.policies import Policy
@@ -70,7 +72,8 @@ class Preview:
     assigned. ``unproven`` agents would be matched by what they say of themselves, under keys for which only an operator's
     label counts. ``sample`` are some of the assigned and ``newcomers`` some of the gained, of whom ``taken`` says what they
     run now. ``rivals`` match some of the same agents, those that win most of them first. ``findings`` of the texts come
-    before those about whom it reaches.
+    before those about whom it reaches. ``warnings`` are to be confirmed by a person (`reach_warnings`). ``stages``: of the
+    rollout that would start, as far as that was asked.
     """
 
     matched: int
@@ -85,6 +88,13 @@ class Preview:
     taken: list[Taken]
     rivals: list[Rival]
     findings: list[Finding]
+    warnings: list[Finding]
+    stages: list[PlannedStage] = dataclasses.field(default_factory=list)
+
+    @property
+    def told(self) -> list[Finding]:
+        """All findings, with what is to be confirmed."""
+        return [*self.findings, *self.warnings]
 
     def changing(self, *, new_files: bool) -> int:
         """Agents for whom something changes; with new files also those that run this configuration already."""
@@ -95,14 +105,24 @@ class Preview:
         return (self.assigned, self.sample) if new_files else (self.gained, self.newcomers)
 
 
-def preview(draft: Draft, *, name: str | None, present: Draft | None = None, force: bool = False) -> Preview:
+def preview(
+    draft: Draft,
+    *,
+    name: str | None,
+    present: Draft | None = None,
+    force: bool = False,
+    plan: ReleasePlan | None = None,
+) -> Preview:
     """What publishing ``draft`` as ``name`` (``None``: a new configuration) would do; ``present`` and ``force`` as in `checked`.
 
+    With a ``plan`` and a name its stages are said too.
     Raises `InvalidConfiguration` for what could not be saved.
     """
     findings = checked(draft, present=present, force=force).findings
     found = reach(draft, name=name)
-    return dataclasses.replace(found, findings=[*findings, *_lacking(draft), *found.findings])
+    policy = None if plan is None else plan.policy_for(Configuration(rollout_policy=draft.rollout_policy))
+    stages = [] if policy is None or name is None else stages_of_draft(draft, policy, name=name)
+    return dataclasses.replace(found, findings=[*findings, *_lacking(draft), *found.findings], stages=stages)
 
 
 def _lacking(draft: Draft) -> list[Finding]:
@@ -163,6 +183,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     taken = [Taken(runs, number) for runs, number in former.most_common()]
     unproven = _unproven(selector)
     findings = _targeting_findings(matched, assigned, rivals) if draft.enabled else []
+    present = Configuration.objects.filter(name=name).first() if name else None
     return Preview(
         matched=matched,
         assigned=assigned,
@@ -176,6 +197,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         taken=taken,
         rivals=rivals,
         findings=findings,
+        warnings=reach_warnings(draft, present),
     )
 
 

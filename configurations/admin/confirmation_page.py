@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from agents.admin import typed_count
 from agents.remote_config import RemoteConfig
 from agents.selectors import parse_selector
+from configurations.admin.reach_seen import REACH_SEEN
 from configurations.checks import Finding
 from configurations.line_differences import DiffLine, difference, remembered
 from configurations.models import RELEASE_SUBJECT, Configuration, Revision, files_to_json
@@ -114,7 +115,11 @@ def page_of(
         "warnings": [
             (_said_of(item, several=len(draft.files) > 1), item.agents if show_agents else ())
             for item in found.findings
+            # What is to be confirmed says it already.
+            if not (found.warnings and item.message.problem_code == "no-agent-matches")
         ],
+        "to_confirm": said_of(found.warnings, several=False),
+        "reach_field": REACH_SEEN,
         "changing": changing,
         "sample": sample if show_agents else [],
         "more": max(getting - len(sample), 0) if show_agents else 0,

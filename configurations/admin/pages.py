@@ -40,6 +40,7 @@ from configurations.admin.forms import (
     rows_typed,
 )
 from configurations.admin.live import LivePreviews
+from configurations.admin.reach_seen import REACH_SEEN
 from configurations.admin.rendered_pages import RenderedPages, rendered_form
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
@@ -280,9 +281,10 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         context = confirmation_page.page_of(form.found, draft, row=row, new_files=form.new_files, show_agents=shows)
         context |= {
             "title": _("Publish %(name)s?") % {"name": row or form.cleaned_data["name"]},
-            "carried": typed_count.carried(request.POST, without=["stage", *form.release.sent_names()]),
+            "carried": typed_count.carried(request.POST, without=["stage", REACH_SEEN, *form.release.sent_names()]),
             "stage_field": "stage",
             "back": True,
+            "reach_seen": REACH_SEEN in request.POST,
             "refusal": form.refusal,
             "nothing": form.effect is not None and form.effect.nothing,
             "only_words": form.effect is not None and not form.effect.nothing and not form.effect.makes_revision,
@@ -319,6 +321,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         obj.pk = saved.pk
         obj.refresh_from_db()
         self._say_saved(request, obj, filled)
+        # What was confirmed the service says once more.
         reach = [] if filled.found is None else [item for item in filled.found.findings if not item.line]
         for text in confirmation_page.said_of([*findings, *reach], several=len(draft.files) > 1)[:_MESSAGES]:
             messages.warning(request, text)
