@@ -127,6 +127,8 @@ def test_roll_back_gives_what_the_former_value_gave(fleet):
     assert HeldValue.objects.count() == 1
     fleet.join(3, env="prod")
     assert latest(fleet) == {"one": 9}
+    value_edits.save_variable(Variable.objects.get(), {"description": "said"}, by=None, at=AT)
+    assert not Rollout.objects.active().exists()
     # Saving it once more brings it out again, and what was held stays what it was.
     variable("two")
     again = Rollout.objects.active().get()

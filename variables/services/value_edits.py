@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -104,7 +105,7 @@ def save_variable(
             accounts.record(by=by, verb=verb, target=present, name=present.name, data=data)
             return present
 
-        return _Prepared({f"vars.{former}", f"vars.{present.name}"} - {"vars."}, write)
+        return _Prepared(_uses_of("vars", former, present.name, said=values.keys() - {"description"}), write)
 
     return _changed(prepare, by=by, at=at, dry_run=dry_run, replace=replace)
 
@@ -145,7 +146,7 @@ def save_secret(
             accounts.record(by=by, verb=verb, target=present, name=present.name, data={"changed": changed})
             return present
 
-        return _Prepared({f"secrets.{former}", f"secrets.{present.name}"} - {"secrets."}, write)
+        return _Prepared(_uses_of("secrets", former, present.name, said=values.keys() - {"description"}), write)
 
     return _changed(prepare, by=by, at=at, dry_run=dry_run, replace=replace)
 
@@ -224,6 +225,16 @@ class _Prepared:
 
     uses: set[str]
     write: Callable[[], _Row | None]
+
+
+def _uses_of(group: str, former: str, name: str, *, said: AbstractSet[str]) -> set[str]:
+    """What an edit that says something of the columns ``said`` may change: nothing when only words are told of it.
+
+    The same value once more is a change too, where something holds a former one.
+    """
+    if former == name and said <= {"name"}:
+        return set()
+    return {f"{group}.{each}" for each in (former, name) if each}
 
 
 def _changed(
