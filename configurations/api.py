@@ -239,8 +239,8 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         values = self._edit(request, name)
         row = self.get_object()
         draft, present = self._draft(values, row), draft_of(row)
-        found = preview(draft, name=name, present=present, force=values["force"])
-        return Response(PreviewSerializer(found).data)
+        found = preview(draft, name=name, present=present, force=values["force"], plan=plan_of(values))
+        return Response(PreviewSerializer(found, context={"names_agents": True}).data)
 
     @extend_schema(
         operation_id="configurations_preview_new",
@@ -259,8 +259,8 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     def preview_new(self, request: Request) -> Response:
         """What a configuration that does not exist yet would change; nothing is saved."""
         values = self._validated(request, ConfigurationEdit)
-        found = preview(drafted(values, Draft()), name=values.get("name"), force=values["force"])
-        return Response(PreviewSerializer(found).data)
+        found = preview(drafted(values, Draft()), name=values.get("name"), force=values["force"], plan=plan_of(values))
+        return Response(PreviewSerializer(found, context={"names_agents": True}).data)
 
     # --- Shared ------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from configurations.services.drafts import Draft
 from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
 from configurations.services.publishing import ReleasePlan
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
-from rollouts.api_serializers import PolicyField, RolloutSummary, active_rollouts
+from rollouts.api_serializers import PlannedStageSerializer, PolicyField, RolloutSummary, active_rollouts
 from rollouts.policies import parse_policy
 
 
@@ -227,7 +227,10 @@ class PreviewSerializer(serializers.Serializer[Preview]):
     sample = PreviewAgentSerializer(many=True)
     taken = TakenSerializer(many=True, help_text="What the gained agents should run now.")
     rivals = RivalSerializer(many=True)
-    findings = FindingSerializer(many=True)
+    findings = FindingSerializer(many=True, source="told")
+    stages = PlannedStageSerializer(
+        many=True, help_text="Of the rollout that would start, by `release` or the policy that is set; empty: at once."
+    )
 
 
 class RevisionSummary(serializers.ModelSerializer[Revision]):

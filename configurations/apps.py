@@ -23,7 +23,7 @@ class ConfigurationsConfig(AppConfig):
         from configurations.opamp import ConfigurationOffer
         from configurations.pin_lines import PIN_KINDS
         from configurations.services import effective_groups, offering_again, overdue, pinning, targeting
-        from configurations.services.rerendering import ConfigurationConsumer
+        from configurations.services.rerendering import TIDY_SECONDS, ConfigurationConsumer, tidy_held_values
         from configurations.services.staging import ConfigurationSubject
         from foundation.chores import Chore, register_chore
         from rollouts.subjects import register_subject
@@ -45,6 +45,7 @@ class ConfigurationsConfig(AppConfig):
         register_chore(Chore("pins", pinning.END_SECONDS, pinning.end_expired_pins))
         register_chore(Chore("drift", offering_again.LOOK_SECONDS, offering_again.wake_drifted))
         register_chore(Chore("likeness", effective_groups.LIKENESS_SECONDS, effective_groups.note_likeness))
+        register_chore(Chore("held values", TIDY_SECONDS, tidy_held_values))
         register_offer(ConfigurationOffer)
         register_subject(ConfigurationSubject())
         register_consumer(ConfigurationConsumer())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -18,10 +18,14 @@ from configurations.checks import Finding, FindingKind, Severity
 from configurations.missing_components import missing_components
 from configurations.models import RELEASE_SUBJECT, Configuration, Pin, files_from_json, pinned_elsewhere
 from configurations.services.drafts import Draft, checked
+from configurations.services.publishing import ReleasePlan
+from configurations.services.reach_warnings import reach_warnings
+from configurations.services.rendering import Renderer
 from foundation.messages import Message
 from rollouts.policies import Policy
 from rollouts.progress import PlannedStage, planned_stages
 from rollouts.services.rolling_out import salt_of
+from variables.templating import RenderingFailure, TemplateProblem
 
 SAMPLE = 20
 _DRAFT = "draft"
@@ -68,7 +72,8 @@ class Preview:
     assigned. ``unproven`` agents would be matched by what they say of themselves, under keys for which only an operator's
     label counts. ``sample`` are some of the assigned and ``newcomers`` some of the gained, of whom ``taken`` says what they
     run now. ``rivals`` match some of the same agents, those that win most of them first. ``findings`` of the texts come
-    before those about whom it reaches.
+    before those about whom it reaches. ``warnings`` are to be confirmed by a person (`reach_warnings`). ``stages``: of the
+    rollout that would start, as far as that was asked.
     """
 
     matched: int
@@ -83,6 +88,13 @@ class Preview:
     taken: list[Taken]
     rivals: list[Rival]
     findings: list[Finding]
+    warnings: list[Finding]
+    stages: list[PlannedStage] = dataclasses.field(default_factory=list)
+
+    @property
+    def told(self) -> list[Finding]:
+        """All findings, with what is to be confirmed."""
+        return [*self.findings, *self.warnings]
 
     def changing(self, *, new_files: bool) -> int:
         """Agents for whom something changes; with new files also those that run this configuration already."""
@@ -93,14 +105,24 @@ class Preview:
         return (self.assigned, self.sample) if new_files else (self.gained, self.newcomers)
 
 
-def preview(draft: Draft, *, name: str | None, present: Draft | None = None, force: bool = False) -> Preview:
+def preview(
+    draft: Draft,
+    *,
+    name: str | None,
+    present: Draft | None = None,
+    force: bool = False,
+    plan: ReleasePlan | None = None,
+) -> Preview:
     """What publishing ``draft`` as ``name`` (``None``: a new configuration) would do; ``present`` and ``force`` as in `checked`.
 
+    With a ``plan`` and a name its stages are said too.
     Raises `InvalidConfiguration` for what could not be saved.
     """
     findings = checked(draft, present=present, force=force).findings
     found = reach(draft, name=name)
-    return dataclasses.replace(found, findings=[*findings, *_lacking(draft), *found.findings])
+    policy = None if plan is None else plan.policy_for(Configuration(rollout_policy=draft.rollout_policy))
+    stages = [] if policy is None or name is None else stages_of_draft(draft, policy, name=name)
+    return dataclasses.replace(found, findings=[*findings, *_lacking(draft), *found.findings], stages=stages)
 
 
 def _lacking(draft: Draft) -> list[Finding]:
@@ -161,6 +183,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     taken = [Taken(runs, number) for runs, number in former.most_common()]
     unproven = _unproven(selector)
     findings = _targeting_findings(matched, assigned, rivals) if draft.enabled else []
+    present = Configuration.objects.filter(name=name).first() if name else None
     return Preview(
         matched=matched,
         assigned=assigned,
@@ -174,6 +197,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         taken=taken,
         rivals=rivals,
         findings=findings,
+        warnings=reach_warnings(draft, present),
     )
 
 
@@ -182,9 +206,31 @@ def stages_of_draft(draft: Draft, policy: Policy, *, name: str) -> list[PlannedS
     condition = Q(configuration_name=name)
     if draft.enabled:
         condition |= selector_condition(parse_selector(draft.selector, match_all=draft.match_all))
-    rows = Agent.objects.filter(condition).in_order("name").values_list("instance_uid", "labels", "hostname", "name")
+    found = Agent.objects.filter(condition).exclude(pinned_elsewhere(name))
+    rows = found.in_order("name").values_list("instance_uid", "labels", "hostname", "name")
     agents = [(uid, labels, hostname or called) for uid, labels, hostname, called in rows.iterator(chunk_size=2_000)]
-    return planned_stages(policy, salt_of(RELEASE_SUBJECT, name), agents)
+    fails = None
+    if any(file.template for file in draft.files.values()):
+        renderer = Renderer()
+
+        def fails(labels: Mapping[str, str]) -> bool:
+            return _has_no_result(draft, renderer, labels)
+
+    return planned_stages(policy, salt_of(RELEASE_SUBJECT, name), agents, fails=fails)
+
+
+def _has_no_result(draft: Draft, renderer: Renderer, labels: Mapping[str, str]) -> bool:
+    """Whether an agent with these labels that gets the draft would have nothing to run of it."""
+    if not parse_selector(draft.selector, match_all=draft.match_all).matches(labels):
+        return False
+    try:
+        renderer.render_files(draft.files, labels)
+    except RenderingFailure:
+        return True
+    except TemplateProblem:
+        # It cannot be published at all, which is said elsewhere.
+        return False
+    return False
 
 
 def _unproven(selector: Selector) -> int:

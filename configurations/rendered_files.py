@@ -44,7 +44,7 @@ def revision_shown_for(revision: Revision, labels: Mapping[str, str]) -> Rendere
     values = current_values()
     try:
         config_hash = Renderer(values).render(revision.pk, labels).hash
-        config = Renderer(_without_secrets(values)).render(revision.pk, labels).config
+        config = Renderer(values, adapt=_without_secrets).render(revision.pk, labels).config
     except RenderingFailure as failure:
         return RenderedFiles(revision.number, "", {}, failure.message)
     return RenderedFiles(revision.number, config_hash, files_shown(_stored(config)))

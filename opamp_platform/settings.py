@@ -149,6 +149,8 @@ OPAMP_FORGET_AGENTS_DAYS = env.integer("OPAMP_FORGET_AGENTS_DAYS", 0, most=36_50
 # Drafts that nobody saved for so long, and what is kept of deleted configurations; 0 keeps it for ever.
 DRAFT_RETENTION_DAYS = env.integer("DRAFT_RETENTION_DAYS", 90, most=36_500)
 DELETED_CONFIGURATION_RETENTION_DAYS = env.integer("DELETED_CONFIGURATION_RETENTION_DAYS", 90, most=36_500)
+# Rollouts and freezes that ended so long ago, and releases of what is deleted; 0 keeps them for ever.
+ROLLOUT_RETENTION_DAYS = env.integer("ROLLOUT_RETENTION_DAYS", 365, most=36_500)
 # Of one agent's timeline and of its connections so many are kept at least, and not many more: an agent may flap for ever.
 OPAMP_KEEP_PER_AGENT = env.integer("OPAMP_KEEP_PER_AGENT", 5_000, least=100)
 # Agents in all; new ones are refused beyond. 0: no limit.

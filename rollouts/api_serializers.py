@@ -12,7 +12,7 @@ from rest_framework import serializers
 from foundation.languages import in_readers_language
 from foundation.messages import Message
 from rollouts.models import Rollout, RolloutStep
-from rollouts.progress import StagedMember, StageProgress
+from rollouts.progress import PlannedStage, StagedMember, StageProgress
 from rollouts.subjects import MemberState, subject_of
 
 
@@ -85,12 +85,16 @@ class CountsSerializer(serializers.Serializer[Any]):
     incapable = serializers.IntegerField()
 
 
+_EVERYBODY_ELSE = "The last stage, for all whom the others leave out; it is there whether the policy names it or not."
+
+
 class StageSerializer(serializers.Serializer[StageProgress]):
     """One stage: whom it includes beyond the former ones, and how far they are."""
 
     stage = serializers.SerializerMethodField()
     state = serializers.CharField(help_text="done, present or to_come")
     audience = serializers.SerializerMethodField()
+    everybody_else = serializers.BooleanField(help_text=_EVERYBODY_ELSE)
     gate = serializers.SerializerMethodField()
     agents = serializers.IntegerField()
     to_come = serializers.IntegerField(help_text="Agents that have not got it yet.")
@@ -109,6 +113,38 @@ class StageSerializer(serializers.Serializer[StageProgress]):
     def get_gate(self, progress: StageProgress) -> dict[str, int]:
         """At its end."""
         return progress.gate.as_json()
+
+
+class FailingAgent(serializers.Serializer[Any]):
+    """An agent for which there would be nothing to offer."""
+
+    instance_uid = serializers.UUIDField()
+    name = serializers.CharField()
+
+
+class PlannedStageSerializer(serializers.Serializer[PlannedStage]):
+    """One stage of a rollout that has not started: whom it includes beyond the former ones."""
+
+    stage = serializers.IntegerField(source="number", help_text="From 1.")
+    audience = serializers.SerializerMethodField()
+    everybody_else = serializers.BooleanField(help_text=_EVERYBODY_ELSE)
+    agents = serializers.IntegerField()
+    failures = serializers.IntegerField(help_text="Of these, agents for which the templates would have no result.")
+    failing = serializers.SerializerMethodField(
+        help_text="The first 20 of these; none without the right to see agents."
+    )
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_audience(self, planned: PlannedStage) -> dict[str, Any]:
+        """As in the policy."""
+        return planned.stage.as_json()
+
+    @extend_schema_field(FailingAgent(many=True))
+    def get_failing(self, planned: PlannedStage) -> list[dict[str, str]]:
+        """Uids and names."""
+        if not self.context.get("names_agents", False):
+            return []
+        return [{"instance_uid": str(uid), "name": name} for uid, name in planned.failing]
 
 
 class RolloutSerializer(RolloutSummary):

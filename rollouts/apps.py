@@ -14,10 +14,11 @@ class RolloutsConfig(AppConfig):
     def ready(self) -> None:
         from agents.extensions import register_heading, register_marking, register_timeline_kind
         from agents.filters import register_agent_filter
+        from agents.services.retention import register_pruned_kind
         from foundation.chores import Chore, register_chore
         from rollouts import freezes_shown
         from rollouts.pause_lines import PAUSE_KINDS
-        from rollouts.services import freezing, ticking
+        from rollouts.services import freezing, overdue, ticking
 
         for kind in PAUSE_KINDS:
             register_timeline_kind(kind)
@@ -25,4 +26,6 @@ class RolloutsConfig(AppConfig):
         register_heading(freezes_shown.pause_heading)
         register_agent_filter("paused", freezing.paused_keys, help_text="Paused: nothing is offered to them.")
         register_chore(Chore("rollouts", settings.ROLLOUT_SECONDS, ticking.tick_all))
+        for pruned in overdue.KINDS:
+            register_pruned_kind(pruned)
         register_chore(Chore("freezes", freezing.END_SECONDS, freezing.end_expired))

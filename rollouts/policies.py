@@ -81,6 +81,10 @@ class Policy:
         """The gate at the end of stage ``stage``, counted from 0."""
         return self.stages[stage].gate or self.gate
 
+    def is_rest(self, stage: int) -> bool:
+        """Whether stage ``stage``, counted from 0, is for everybody whom the ones before leave out, written down or not."""
+        return stage > 0 and self.stages[stage].is_everyone
+
     def as_json(self) -> dict[str, Any]:
         """The stored form, which `parse_policy` reads."""
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +18,7 @@ from rollouts.services.stages import audience_of
 from rollouts.subjects import Member, MemberState, subject_of
 
 _SAMPLE = 5
+_MOST_FAILING = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class StageProgress:
     agents: int
     to_come: int
     counts: Counts
+    everybody_else: bool = False
 
     @property
     def reached(self) -> int:
@@ -40,13 +42,20 @@ class StageProgress:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    """One stage before the start: how many agents it has beyond the former ones, and some of their names."""
+    """One stage before the start: how many agents it has beyond the former ones, and some of their names.
+
+    For ``failures`` of them there would be nothing to offer; ``failing`` are the first of these, uid and name.
+    ``everybody_else`` as `Policy.is_rest`.
+    """
 
     number: int
     stage: Stage
     gate: StageGate
     agents: int
     sample: tuple[str, ...]
+    failures: int = 0
+    failing: tuple[tuple[UUID, str], ...] = ()
+    everybody_else: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +82,39 @@ def stage_of(audiences: Sequence[Audience], instance_uid: UUID, labels: Mapping[
 
 
 def planned_stages(
-    policy: Policy, salt: str, agents: Sequence[tuple[UUID, Mapping[str, str], str]]
+    policy: Policy,
+    salt: str,
+    agents: Sequence[tuple[UUID, Mapping[str, str], str]],
+    *,
+    fails: Callable[[Mapping[str, str]], bool] | None = None,
 ) -> list[PlannedStage]:
-    """The stages that a rollout to these agents (uid, labels, name) would have: exactly those it gets when it starts now."""
+    """The stages that a rollout to these agents (uid, labels, name) would have: exactly those it gets when it starts now.
+
+    ``fails`` says whether there would be nothing to offer to an agent with these labels.
+    """
     audiences = audiences_of(policy.stages, salt, (uid for uid, _labels, _name in agents))
     counts, samples = [0] * len(audiences), [list[str]() for _stage in audiences]
+    failures, failing = [0] * len(audiences), [list[tuple[UUID, str]]() for _stage in audiences]
     for uid, labels, name in agents:
         number = stage_of(audiences, uid, labels)
         counts[number] += 1
         if len(samples[number]) < _SAMPLE:
             samples[number].append(name)
+        if fails is not None and fails(labels):
+            failures[number] += 1
+            if len(failing[number]) < _MOST_FAILING:
+                failing[number].append((uid, name))
     return [
-        PlannedStage(number + 1, stage, policy.gate_of(number), counts[number], tuple(samples[number]))
+        PlannedStage(
+            number=number + 1,
+            stage=stage,
+            gate=policy.gate_of(number),
+            agents=counts[number],
+            sample=tuple(samples[number]),
+            failures=failures[number],
+            failing=tuple(failing[number]),
+            everybody_else=policy.is_rest(number),
+        )
         for number, stage in enumerate(policy.stages)
     ]
 
@@ -118,6 +148,7 @@ def progress_of(rollout: Rollout, at: datetime) -> list[StageProgress]:
             agents=sum(counted.values()),
             to_come=counted[MemberState.TO_COME],
             counts=_counts(counted),
+            everybody_else=policy.is_rest(number - 1),
         )
         for number, (stage, counted) in enumerate(zip(policy.stages, found, strict=True), start=1)
     ]

@@ -19,7 +19,9 @@ from accounts.authentication import signed_in
 from foundation.api_input import Flag, StrictSerializer, Text, Whole
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
+from foundation.languages import in_readers_language
 from foundation.secrecy import showing_secret
+from rollouts.api_serializers import PlannedStageSerializer
 from variables.models import NAME_PATTERN, Secret, Variable
 from variables.services import value_edits
 from variables.services.value_edits import LONGEST_VALUE, Change
@@ -38,6 +40,10 @@ class LabelsField(serializers.JSONField):
     """A map, or Kubernetes' matchLabels and matchExpressions; judged by the service."""
 
 
+_REPLACE = "A rollout of a configuration that uses it and has not ended is ended, instead of being in the way (409)."
+REPLACE = OpenApiParameter("replace_rollout", enum=["true", "false"], default="false", description=_REPLACE)
+
+
 class RerenderingSerializer(serializers.Serializer[Rerendering]):
     """What a change does to one configuration."""
 
@@ -47,14 +53,48 @@ class RerenderingSerializer(serializers.Serializer[Rerendering]):
     failures = serializers.IntegerField(help_text="Of these, agents for which its templates have no result then.")
 
 
+class ValueRolloutSerializer(serializers.Serializer[Rerendering]):
+    """A configuration that gets the change in stages."""
+
+    id = serializers.IntegerField(
+        source="planned.rollout.pk", default=None, allow_null=True, help_text="Of the rollout; null in a dry run."
+    )
+    configuration = serializers.CharField(source="name")
+    policy = serializers.SerializerMethodField()
+    agents = serializers.IntegerField(source="planned.agents", help_text="Agents whom it concerns.")
+    stages = PlannedStageSerializer(many=True, source="planned.stages")
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_policy(self, effect: Rerendering) -> dict[str, Any]:
+        """As a policy is written."""
+        return effect.planned.policy.as_json() if effect.planned is not None else {}
+
+
+class ObstacleSerializer(serializers.Serializer[Rerendering]):
+    """Why a configuration refuses the change, unless rollouts are replaced."""
+
+    configuration = serializers.CharField(source="name")
+    code = serializers.CharField(source="obstacle.message.problem_code")
+    message = serializers.SerializerMethodField()
+
+    def get_message(self, effect: Rerendering) -> str:
+        """In the reader's language."""
+        return "" if effect.obstacle is None else in_readers_language(effect.obstacle)
+
+
 class ChangeSerializer(serializers.Serializer[Change]):
     """What a change would do."""
 
     rerendered = RerenderingSerializer(many=True, source="effects")
+    rollouts = ValueRolloutSerializer(
+        many=True, help_text="What goes out in stages, by the policies of configurations."
+    )
+    obstacles = ObstacleSerializer(many=True, source="obstructed", help_text="Empty unless it is a dry run.")
 
 
 class _ValueSerializer(StrictSerializer):
     description = Text(required=False, allow_blank=True, max_length=2_000)
+    replace_rollout = Flag(required=False, write_only=True, help_text=_REPLACE)
     used_by = serializers.ListField(
         child=serializers.CharField(), read_only=True, help_text="Names of configurations that use it."
     )
@@ -117,12 +157,14 @@ class ChangedVariable(VariableSerializer):
     """A variable just written, with what was rendered anew for it."""
 
     rerendered = RerenderingSerializer(many=True, read_only=True)
+    rollouts = ValueRolloutSerializer(many=True, read_only=True)
 
 
 class ChangedSecret(SecretSerializer):
     """A secret just written, with what was rendered anew for it."""
 
     rerendered = RerenderingSerializer(many=True, read_only=True)
+    rollouts = ValueRolloutSerializer(many=True, read_only=True)
 
 
 class VariableFilter(django_filters.FilterSet):
@@ -157,8 +199,10 @@ class _ValueViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         return self.get_paginated_response([self._shown(row) for row in self._with_users(page)])
 
     def known_query(self) -> set[str]:
-        """``dry_run`` where something is written."""
-        return super().known_query() | ({"dry_run"} if self.request.method not in ("GET", "HEAD", "OPTIONS") else set())
+        """``dry_run`` where something is written; what has no body says ``replace_rollout`` here too."""
+        method = self.request.method
+        known = set() if method in ("GET", "HEAD", "OPTIONS") else {"dry_run"}
+        return super().known_query() | known | ({"replace_rollout"} if method == "DELETE" else set())
 
     def _with_users(self, rows: Sequence[Any]) -> Sequence[Any]:
         users = value_edits.users_of([f"{self.group}.{row.name}" for row in rows])
@@ -178,21 +222,28 @@ class _ValueViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         values: dict[str, Any] = serializer.validated_data
         return values
 
-    def _is_dry_run(self) -> bool:
-        word = self.request.query_params.get("dry_run", "false")
+    def _says(self, name: str) -> bool:
+        word = self.request.query_params.get(name, "false")
         if word not in ("true", "false"):
-            raise ValidationError({"dry_run": [_("Say true or false.")]})
+            raise ValidationError({name: [_("Say true or false.")]})
         return word == "true"
 
+    def _is_dry_run(self) -> bool:
+        return self._says("dry_run")
+
     def _said(self, change: Change, *, status: int = 200) -> Response:
-        effects = dict(ChangeSerializer(change).data)
+        named = self.request.user.has_perm("agents.view_agent")
+        effects = dict(ChangeSerializer(change, context={"names_agents": named}).data)
         if change.row is None:
             return Response(effects)
+        del effects["obstacles"]
         return Response({**self._shown(self._with_users([change.row])[0]), **effects}, status=status)
 
     def _deleted(self, row: Any, request: Request) -> Response:
         dry_run = self._is_dry_run()
-        change = value_edits.delete(row, by=signed_in(request), at=clock.now(), dry_run=dry_run)
+        change = value_edits.delete(
+            row, by=signed_in(request), at=clock.now(), dry_run=dry_run, replace=self._says("replace_rollout")
+        )
         return self._said(change) if dry_run else Response(status=204)
 
 
@@ -218,10 +269,7 @@ class VariableViewSet(_ValueViewSet):
     def create(self, request: Request) -> Response:
         """Make one; agents whose files change with it get them."""
         values = self._validated(request)
-        change = value_edits.save_variable(
-            None, values, by=signed_in(request), at=clock.now(), dry_run=self._is_dry_run()
-        )
-        return self._said(change, status=201)
+        return self._said(self._saved(None, values, request), status=201)
 
     @extend_schema(parameters=[DRY_RUN], responses=ChangedVariable)
     def update(self, request: Request, pk: str) -> Response:
@@ -236,13 +284,14 @@ class VariableViewSet(_ValueViewSet):
         """Change one: fields left out stay."""
         return self._said(self._saved(self.get_object(), self._validated(request, partial=True), request))
 
-    @extend_schema(parameters=[DRY_RUN])
+    @extend_schema(parameters=[DRY_RUN, REPLACE])
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete one. 409 for the last value of a name that is used."""
         return self._deleted(self.get_object(), request)
 
-    def _saved(self, row: Variable, values: dict[str, Any], request: Request) -> Change:
-        return value_edits.save_variable(row, values, by=signed_in(request), at=clock.now(), dry_run=self._is_dry_run())
+    def _saved(self, row: Variable | None, values: dict[str, Any], request: Request) -> Change:
+        options: dict[str, Any] = {"by": signed_in(request), "at": clock.now(), "dry_run": self._is_dry_run()}
+        return value_edits.save_variable(row, values, replace=values.pop("replace_rollout", False), **options)
 
 
 class SecretViewSet(_ValueViewSet):
@@ -288,7 +337,7 @@ class SecretViewSet(_ValueViewSet):
         """Change one: fields left out stay. Agents whose files change with the value get them."""
         return self._said(self._saved(self.get_object(), self._validated(request, partial=True), request))
 
-    @extend_schema(parameters=[DRY_RUN])
+    @extend_schema(parameters=[DRY_RUN, REPLACE])
     def destroy(self, request: Request, name: str) -> Response:
         """Delete one. 409 for one that is used."""
         return self._deleted(self.get_object(), request)
@@ -298,7 +347,8 @@ class SecretViewSet(_ValueViewSet):
         return showing_secret(super().finalize_response(request, response, *args, **kwargs))
 
     def _saved(self, row: Secret | None, values: dict[str, Any], request: Request) -> Change:
-        return value_edits.save_secret(row, values, by=signed_in(request), at=clock.now(), dry_run=self._is_dry_run())
+        options: dict[str, Any] = {"by": signed_in(request), "at": clock.now(), "dry_run": self._is_dry_run()}
+        return value_edits.save_secret(row, values, replace=values.pop("replace_rollout", False), **options)
 
 
 def _used_by(serializer: serializers.BaseSerializer[Any], use: str) -> list[str]:

@@ -85,6 +85,28 @@ class Secret(models.Model):
         return self.name
 
 
+class ValueVersion(models.Model):
+    """What a name stood for until a change, kept while something is rendered with it; it never changes.
+
+    ``use`` is ``vars.name`` or ``secrets.name``. Of a variable ``choices`` are all rows there were, the strongest first, each
+    ``{"selector", "match_all", "value"}``; of a secret ``encrypted`` is its value (`variables.encryption`). Both empty: there was
+    no value.
+    """
+
+    use = models.CharField(_("use"), max_length=120, db_index=True)
+    choices = models.JSONField(default=list, editable=False)
+    encrypted = models.TextField(blank=True, editable=False)
+    made_at = models.DateTimeField(_("made at"))
+
+    class Meta:
+        verbose_name = _("version of a value")
+        verbose_name_plural = _("versions of values")
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.use} {self.pk}"
+
+
 class ValuesGeneration(models.Model):
     """One row whose ``token`` every change of a variable or secret replaces: processes read the values anew when it moved.
 

@@ -56,10 +56,14 @@ class PrunedKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegisteredKind:
-    """What another app has pruned, by its word; ``overdue`` says which rows are, to which nothing else may refer."""
+    """What another app has pruned, by its word; ``overdue`` says which rows are.
+
+    Nothing else may refer to them, unless they are ``referred`` to: then what refers to them is deleted or emptied with them.
+    """
 
     value: str
     overdue: Callable[[datetime], QuerySet[Any]]
+    referred: bool = False
 
 
 _registered: dict[str, RegisteredKind] = {}
@@ -158,6 +162,9 @@ def _delete_batch(kind: PrunedKind | RegisteredKind, rows: QuerySet[Any]) -> int
             if kind is PrunedKind.AGENTS:
                 return _forget(cast("AgentQuerySet", rows))
             keys = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
+            if keys and isinstance(kind, RegisteredKind) and kind.referred:
+                rows.filter(pk__in=keys).delete()
+                return len(keys)
             # Django's own deletion would first load every document to see that nothing protects it.
             return int(rows.filter(pk__in=keys)._raw_delete(using=rows.db)) if keys else 0  # noqa: SLF001
     except IntegrityError:

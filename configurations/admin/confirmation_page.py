@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from agents.admin import typed_count
 from agents.remote_config import RemoteConfig
 from agents.selectors import parse_selector
+from configurations.admin.reach_seen import REACH_SEEN
 from configurations.checks import Finding
 from configurations.line_differences import DiffLine, difference, remembered
 from configurations.models import RELEASE_SUBJECT, Configuration, Revision, files_to_json
@@ -87,14 +88,17 @@ def sources(found: Preview, draft: Draft) -> list[dict[str, Any]]:
     return [{"name": taken.name, "agents": taken.agents, "change": change(taken.name)} for taken in found.taken]
 
 
-def release_context(chosen: ReleaseForm, draft: Draft, *, row: Configuration | None, name: str) -> dict[str, Any]:
+def release_context(
+    chosen: ReleaseForm, draft: Draft, *, row: Configuration | None, name: str, show_agents: bool
+) -> dict[str, Any]:
     """How it goes out: the question, what is on its way already, and the stages that were chosen."""
     policy = chosen.policy if chosen.is_usable else None
     return {
         "release": chosen,
+        "names_agents": show_agents,
         "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first() if row else None,
         "planned": [
-            {"planned": stage, "words": stage_words(stage.stage)}
+            {"planned": stage, "words": stage_words(stage.stage, is_rest=stage.everybody_else)}
             for stage in (stages_of_draft(draft, policy, name=name) if policy is not None else ())
         ],
     }
@@ -112,7 +116,11 @@ def page_of(
         "warnings": [
             (_said_of(item, several=len(draft.files) > 1), item.agents if show_agents else ())
             for item in found.findings
+            # What is to be confirmed says it already.
+            if not (found.warnings and item.message.problem_code == "no-agent-matches")
         ],
+        "to_confirm": said_of(found.warnings, several=False),
+        "reach_field": REACH_SEEN,
         "changing": changing,
         "sample": sample if show_agents else [],
         "more": max(getting - len(sample), 0) if show_agents else 0,

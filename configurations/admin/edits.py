@@ -20,6 +20,7 @@ from agents.admin import typed_count
 from agents.models import Agent
 from configurations.admin import confirmation_page
 from configurations.admin.forms import new_files, whole_number
+from configurations.admin.reach_seen import REACH_SEEN, confirmation_refusal
 from configurations.models import Configuration
 from configurations.panels import RETRY_RIGHTS
 from configurations.previewing import Preview, preview, reach
@@ -138,6 +139,7 @@ class ConfirmedEdits(PortalAdmin):
         refusal: str | None = None
         if request.method == "POST":
             refusal = typed_count.problem_of(request.POST, changing)
+            refusal = refusal or confirmation_refusal(found, request.POST)
             if refusal is None and blocked is not None:
                 refusal = gettext("This is blocked; see why below.")
             if refusal is None:
@@ -157,6 +159,7 @@ class ConfirmedEdits(PortalAdmin):
         context |= {
             "title": title,
             "carried": [("expected_edition", str(row.edition))],
+            "reach_seen": REACH_SEEN in request.POST,
             "refusal": refusal,
             "blocked": confirmation_page.said_of_errors(blocked) if blocked else [],
             "can_be_forced": force or (may_be_forced and blocked is not None and blocked.can_be_forced),

@@ -18,6 +18,7 @@ from agents.admin import typed_count
 from agents.remote_config import RemoteConfig
 from agents.selectors import InvalidSelector, Operator, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
+from configurations.admin.reach_seen import confirmation_refusal
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import Preview, preview
 from configurations.services.draft_errors import StaleDraft, configuration_deleted, refuse_masked
@@ -179,6 +180,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             return False
         posted = self.data if isinstance(self.data, QueryDict) else QueryDict()
         self.refusal = typed_count.problem_of(posted, self.changing)
+        if self.refusal is None and self.found is not None:
+            self.refusal = confirmation_refusal(self.found, posted)
         return self.release.is_usable and self.refusal is None
 
     def plan(self) -> ReleasePlan:

@@ -41,6 +41,7 @@ from configurations.admin.forms import (
 )
 from configurations.admin.live import LivePreviews
 from configurations.admin.pipelines import pipelines_of_forms
+from configurations.admin.reach_seen import REACH_SEEN
 from configurations.admin.rendered_pages import RenderedPages, rendered_form
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
@@ -278,18 +279,14 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         """What publishing the form would do, with everything typed carried along."""
         assert form.found is not None  # noqa: S101  a form without errors was previewed
         draft = form.draft()
-        context = confirmation_page.page_of(
-            form.found,
-            draft,
-            row=row,
-            new_files=form.new_files,
-            show_agents=request.user.has_perm("agents.view_agent"),
-        )
+        shows = request.user.has_perm("agents.view_agent")
+        context = confirmation_page.page_of(form.found, draft, row=row, new_files=form.new_files, show_agents=shows)
         context |= {
             "title": _("Publish %(name)s?") % {"name": row or form.cleaned_data["name"]},
-            "carried": typed_count.carried(request.POST, without=["stage", *form.release.sent_names()]),
+            "carried": typed_count.carried(request.POST, without=["stage", REACH_SEEN, *form.release.sent_names()]),
             "stage_field": "stage",
             "back": True,
+            "reach_seen": REACH_SEEN in request.POST,
             "refusal": form.refusal,
             "nothing": form.effect is not None and form.effect.nothing,
             "only_words": form.effect is not None and not form.effect.nothing and not form.effect.makes_revision,
@@ -297,9 +294,8 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             % {"count": form.changing},
         }
         if form.effect is None or form.effect.makes_revision:
-            context |= confirmation_page.release_context(
-                form.release, draft, row=row, name=row.name if row else form.cleaned_data["name"]
-            )
+            name = row.name if row else form.cleaned_data["name"]
+            context |= confirmation_page.release_context(form.release, draft, row=row, name=name, show_agents=shows)
         return self.confirm_page(request, row, context)
 
     def save_model(
@@ -327,6 +323,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         obj.pk = saved.pk
         obj.refresh_from_db()
         self._say_saved(request, obj, filled)
+        # What was confirmed the service says once more.
         reach = [] if filled.found is None else [item for item in filled.found.findings if not item.line]
         for text in confirmation_page.said_of([*findings, *reach], several=len(draft.files) > 1)[:_MESSAGES]:
             messages.warning(request, text)

@@ -1,6 +1,7 @@
 """The rows of this app, one file for each idea."""
 
 from configurations.models.deleted_configurations import DeletedConfiguration, DeletedConfigurationQuerySet
+from configurations.models.held_values import HeldValue
 from configurations.models.pins import Pin, PinQuerySet, pinned_elsewhere, pinned_keys
 from configurations.models.revisions import (
     NAME_PATTERN,
@@ -32,6 +33,7 @@ __all__ = [
     "ConfigurationQuerySet",
     "DeletedConfiguration",
     "DeletedConfigurationQuerySet",
+    "HeldValue",
     "Pin",
     "PinQuerySet",
     "Revision",

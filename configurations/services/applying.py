@@ -23,6 +23,7 @@ from configurations.services import draft_saving, publishing
 from configurations.services.drafts import Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision
 from configurations.services.publishing import BY_DEFAULT, BasedOn, ReleasePlan
+from configurations.services.reach_warnings import reach_warnings
 from configurations.services.targeting import hold_targeting
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
@@ -202,7 +203,13 @@ def plan_configurations(
         rows = rows.filter(name__in={item.name for item in wanted if "\x00" not in item.name})
     existing = {row.name: row for row in rows}
     trusted = by is None or may_reveal(by)
-    return planned(wanted, existing, trusted=trusted, at=at, prune=prune, allow_empty=allow_empty)
+    steps = planned(wanted, existing, trusted=trusted, at=at, prune=prune, allow_empty=allow_empty)
+    return [
+        replace(step, findings=(*step.findings, *reach_warnings(step.wanted.draft, step.present)))
+        if step.wanted is not None and step.action is not Action.UNCHANGED
+        else step
+        for step in steps
+    ]
 
 
 def apply_configurations(

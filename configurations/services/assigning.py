@@ -56,7 +56,8 @@ class AssignedAgent:
         """Make ``target`` what the agent should run; returns the line for its timeline when that is a change.
 
         Without a target the agent keeps what it runs and shows "unassigned". An unchanged hash keeps the answer it got;
-        another one begins anew, whatever was offered before, and is not offered when it failed here already.
+        another one begins anew, whatever was offered before, and is not offered when it failed here already. One that the agent
+        had before an offer that it has not answered is offered in any case.
         """
         assignment, agent = self.assignment, self.agent
         error = target.error if target else ""
@@ -80,7 +81,7 @@ class AssignedAgent:
             "rendering_error": error,
         }
         if not target or target.hash != former_hash:
-            values |= {**NEVER_OFFERED, "retry_requested": False}
+            values |= {**NEVER_OFFERED, "retry_requested": target is not None and self._may_run_another(target)}
         elif failure is not None:
             values |= {"failures": carried_to(assignment.failures, target.hash, target.revision_id)}
         for name, value in values.items():
@@ -98,6 +99,19 @@ class AssignedAgent:
             data = {**said, "error": error}
             return AgentEvent(agent=agent, at=self.work.at, kind=AgentEvent.Kind.FAILED, data=data)
         return AgentEvent(agent=agent, at=self.work.at, kind=AgentEvent.Kind.ASSIGNED, data=said)
+
+    def _may_run_another(self, target: Target) -> bool:
+        """Whether the agent reports that it runs ``target``, but was offered something else since and has not answered that.
+
+        It may be about to run the other, so its word is of before; who failed and went back by itself has said so (S-64).
+        """
+        agent, assignment = self.agent, self.assignment
+        return (
+            not target.error
+            and agent.remote_config_hash == target.hash
+            and assignment.status == AssignmentStatus.OFFERED.value
+            and assignment.offered_hash == agent.configuration_hash != ""
+        )
 
     def forget_offer(self) -> None:
         """The offer sent last did not reach the agent."""

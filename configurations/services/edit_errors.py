@@ -65,6 +65,12 @@ class AlreadyReleased(DomainError):
     category = Category.CONFLICT
 
 
+class ReleaseUnfinished(DomainError):
+    """Revisions are in force side by side, so that it is not known which one a change of values should go on with."""
+
+    category = Category.CONFLICT
+
+
 class StillPinned(DomainError):
     """Agents are pinned to what was to be deleted."""
 

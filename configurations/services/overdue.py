@@ -1,4 +1,4 @@
-"""What of this app is kept no longer: drafts that nobody saved for long, and what is left of deleted configurations."""
+"""What of this app is kept no longer: drafts that nobody saved for long, what is left of deleted configurations, their releases."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from agents.services.retention import RegisteredKind, before_days
-from configurations.models import ConfigurationDraft, DeletedConfiguration
+from configurations.models import RELEASE_SUBJECT, ConfigurationDraft, DeletedConfiguration, Revision
+from rollouts.services.overdue import overdue_releases
 
 
 def _drafts(at: datetime) -> QuerySet[Any]:
@@ -21,4 +22,14 @@ def _deleted(at: datetime) -> QuerySet[Any]:
     return DeletedConfiguration.objects.filter(deleted_at__lt=limit)
 
 
-KINDS = (RegisteredKind("drafts", _drafts), RegisteredKind("deleted configurations", _deleted))
+def _releases(at: datetime) -> QuerySet[Any]:
+    """Of configurations that are deleted: a revision that is there keeps its own, which says that agents can be pinned to it."""
+    named = Revision.objects.filter(release=OuterRef("pk"))
+    return overdue_releases(RELEASE_SUBJECT, at).filter(~Exists(named))
+
+
+KINDS = (
+    RegisteredKind("drafts", _drafts),
+    RegisteredKind("deleted configurations", _deleted),
+    RegisteredKind("releases", _releases),
+)

@@ -24,6 +24,7 @@ from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRe
 from configurations.services.forcing import refuse_force
 from configurations.services.keeping_deleted import keep_deleted
 from configurations.services.pinning import require_unpinned
+from configurations.services.reach_warnings import reach_warnings
 from configurations.services.releasing import TARGETING_COLUMNS, release
 from configurations.services.rendering import uses_of
 from configurations.services.targeting import (
@@ -158,6 +159,7 @@ def create_configuration(
     refuse_force(wanted.forced, by)
     note = _note(note)
     configuration = new_row(name, wanted, at)
+    findings = [*wanted.findings, *reach_warnings(draft, None)]
     hold_targeting(exclusive=True)
     try:
         with transaction.atomic():
@@ -168,7 +170,7 @@ def create_configuration(
     revision = _publish(configuration, wanted, plan, by=by, at=at, note=note)
     data = {"revision": revision.number, **_forced(wanted)}
     accounts.record(by=by, verb="configuration.create", target=configuration, name=name, data=data)
-    return configuration, wanted.findings
+    return configuration, findings
 
 
 @transaction.atomic
@@ -198,6 +200,7 @@ def update_configuration(
     effect = _effect(configuration, wanted.columns, wanted.config)
     if effect.nothing:
         return configuration, wanted.findings
+    findings = [*wanted.findings, *reach_warnings(draft, configuration)]
     before = {key: getattr(configuration, key) for key in effect.columns}
     for key in effect.columns:
         setattr(configuration, key, wanted.columns[key])
@@ -215,7 +218,7 @@ def update_configuration(
         **_forced(wanted),
     }
     accounts.record(by=by, verb="configuration.update", target=configuration, name=name, data=data)
-    return configuration, wanted.findings
+    return configuration, findings
 
 
 def rolled_back(configuration: Configuration, number: int) -> Draft:

@@ -7,7 +7,7 @@ are offered. Who assigns the result is `assigning`'s and `targeting`'s business.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from agents.recent import Recent
@@ -18,10 +18,13 @@ from configurations.checks import FindingKind, judge_files
 from configurations.models import Revision, files_from_json
 from configurations.recent_configs import RecentConfigs
 from configurations.services.assigning import Target
+from configurations.services.held_values import held_values
 from foundation.messages import Message
 from variables.encryption import keyed_hash
 from variables.services.known_values import Values, current_values
-from variables.templating import RenderingFailure, Template, TemplateProblem, Uses
+from variables.services.value_versions import with_former
+from variables.templating import RenderingFailure, Scope, Template, TemplateProblem, Uses
+from variables.value_users import Former
 
 # Of each process: texts of templates, some of the files rendered last, and which of them were found readable.
 _TEMPLATE_BYTES = 4 * 1024 * 1024
@@ -57,11 +60,31 @@ _rendered = RecentConfigs(_RENDERED_BYTES)
 _verdicts: Recent[tuple[Message | None]] = Recent(_VERDICT_BYTES, lambda _verdict: 400)
 
 
-class Renderer:
-    """Renders for many agents with the same values; without any given it reads the present ones when it needs them."""
+def _always(_use: str) -> bool:
+    return True
 
-    def __init__(self, values: Values | None = None) -> None:
+
+class Renderer:
+    """Renders for many agents with the same values; without any given it reads the present ones when it needs them.
+
+    A revision that holds former values is rendered with those, as far as ``heeds`` says so of their uses. ``adapt`` changes
+    the values that anything is rendered with.
+    """
+
+    def __init__(
+        self,
+        values: Values | None = None,
+        *,
+        heeds: Callable[[str], bool] = _always,
+        adapt: Callable[[Values], Values] | None = None,
+    ) -> None:
         self._values = values
+        self._heeds, self._adapt = heeds, adapt
+        self._held: Mapping[int, Mapping[str, Former]] | None = None
+        # What revisions are rendered with, by their keys.
+        self._own: dict[int, Values] = {}
+        # Files that are no revision, as they were rendered last.
+        self._draft: tuple[Mapping[str, ConfigFile], _Compiled] | None = None
         # Of revisions by their keys, of this transaction: a key may be given again after a rollback, a hash says everything.
         self._hashes: dict[int, str] = {}
 
@@ -71,6 +94,18 @@ class Renderer:
         if self._values is None:
             self._values = current_values()
         return self._values
+
+    def _values_for(self, revision_id: int) -> Values:
+        own = self._own.get(revision_id)
+        if own is None:
+            own = self.values
+            if self._held is None:
+                self._held = held_values(own.generation)
+            held = {use: item for use, item in self._held.get(revision_id, {}).items() if self._heeds(use)}
+            if held:
+                own = with_former(own, held)
+            self._own[revision_id] = own = own if self._adapt is None else self._adapt(own)
+        return own
 
     def for_agent(self, target: Target | None, labels: Mapping[str, str]) -> Target | None:
         """``target`` as it is for an agent with these labels: with the hash of its files, or with the error."""
@@ -91,14 +126,17 @@ class Renderer:
             config_hash = self._hashes[revision_id] = Revision.objects.values_list("hash", flat=True).get(
                 pk=revision_id
             )
-        return self._rendered(_compiled_of(revision_id, config_hash), labels)
+        return self._rendered(_compiled_of(revision_id, config_hash), labels, self._values_for(revision_id))
 
     def render_files(self, files: Mapping[str, ConfigFile], labels: Mapping[str, str]) -> Rendered:
         """`render` for files that are no revision yet; raises `TemplateProblem` too."""
-        return self._rendered(_compile(files), labels)
+        values = self.values if self._adapt is None else self._adapt(self.values)
+        if self._draft is None or self._draft[0] is not files:
+            self._draft = files, _compile(files)
+        return self._rendered(self._draft[1], labels, values)
 
-    def _rendered(self, compiled: _Compiled, labels: Mapping[str, str]) -> Rendered:
-        scope = self.values.scope(labels)
+    def _rendered(self, compiled: _Compiled, labels: Mapping[str, str], values: Values) -> Rendered:
+        scope = values.scope(labels)
         files: dict[str, ConfigFile] = {}
         for key, file in compiled.files.items():
             template = compiled.templates.get(key)
@@ -111,18 +149,16 @@ class Renderer:
                 raise RenderingFailure(_in_file(key, failure.line, failure.message), failure.line) from None
             files[key] = ConfigFile(body, file.content_type, file.role)
         config = RemoteConfig(files)
-        self._check(compiled, config, scope.variables, labels)
+        self._check(compiled, config, scope, labels)
         digest = config.config_hash()
         return Rendered(config, (keyed_hash(digest) if compiled.uses.secrets else digest).hex())
 
-    def _check(
-        self, compiled: _Compiled, config: RemoteConfig, variables: Mapping[str, str], labels: Mapping[str, str]
-    ) -> None:
+    def _check(self, compiled: _Compiled, config: RemoteConfig, scope: Scope, labels: Mapping[str, str]) -> None:
         """Raises `RenderingFailure` for files that cannot be read any more.
 
         Labels change nothing about that where nothing is decided by them, so that most agents share one verdict.
         """
-        uses, secrets = compiled.uses, self.values.secrets
+        uses, variables, secrets = compiled.uses, scope.variables, scope.secrets
         made_of = [
             [(key, file.body, file.content_type) for key, file in sorted(compiled.files.items())],
             [(name, variables.get(name)) for name in sorted(uses.variables)],

@@ -15,8 +15,10 @@ from rollouts.gates import StageGate
 from rollouts.policies import MOST_STAGES, Policy, Stage
 
 
-def stage_words(stage: Stage) -> str:
-    """Whom a stage is for."""
+def stage_words(stage: Stage, *, is_rest: bool = False) -> str:
+    """Whom a stage is for; ``is_rest`` as `Policy.is_rest`."""
+    if is_rest:
+        return _("everybody else")
     if stage.is_everyone:
         return _("everybody")
     if stage.percent is not None:
@@ -59,7 +61,8 @@ def policy_words(policy: Policy | None) -> str:
     """A policy in a line."""
     if policy is None:
         return _("at once")
-    return _("in stages: %(stages)s") % {"stages": " → ".join(stage_words(stage) for stage in policy.stages)}
+    words = [stage_words(stage, is_rest=policy.is_rest(number)) for number, stage in enumerate(policy.stages)]
+    return _("in stages: %(stages)s") % {"stages": " → ".join(words)}
 
 
 def stages_typed(text: str) -> list[dict[str, Any]]:

@@ -183,7 +183,7 @@ def _stage_shown(progress: StageProgress) -> dict[str, Any]:
     counts = progress.counts
     return {
         "progress": progress,
-        "words": stage_words(progress.stage),
+        "words": stage_words(progress.stage, is_rest=progress.everybody_else),
         "gate": gate_words(progress.gate),
         "applied": counts.applied,
         "counts": [

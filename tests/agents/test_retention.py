@@ -283,6 +283,9 @@ class TestCommand:
             "commands": "0 deleted",
             "agents": "0 deleted",
             "documents": "0 deleted",
+            "rollouts": "0 deleted",
+            "freezes": "0 deleted",
+            "releases": "0 deleted",
             "drafts": "0 deleted",
             "deleted configurations": "0 deleted",
         }

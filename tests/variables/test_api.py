@@ -101,7 +101,11 @@ def test_a_change_is_counted_before_it_is_made(api, report):
     pk = Variable.objects.get().pk
     before = list(Agent.objects.order_by("pk").values_list("configuration_hash", flat=True))
     answer = api.patch(f"{VARIABLES}/{pk}?dry_run=true", {"value": "2"})
-    assert answer.json() == {"rerendered": [{"name": "t", "agents": 2, "changes": 2, "failures": 0}]}
+    assert answer.json() == {
+        "rerendered": [{"name": "t", "agents": 2, "changes": 2, "failures": 0}],
+        "rollouts": [],
+        "obstacles": [],
+    }
     assert list(Agent.objects.order_by("pk").values_list("configuration_hash", flat=True)) == before
     assert Variable.objects.get().value == "1"
     assert AuditEntry.objects.filter(verb="variable.update").count() == 0

@@ -19,6 +19,7 @@ from variables.services import value_edits
 from variables.services.value_edits import Change, InvalidValue
 
 SEEN = "seen"
+REPLACE = "replace_rollout"
 
 
 class ValueForm(forms.ModelForm[Any]):
@@ -31,6 +32,11 @@ class ValueForm(forms.ModelForm[Any]):
         self.counted: Change | None = None
         self.asks = False
         self.refusal: str | None = None
+
+    @property
+    def replaces(self) -> bool:
+        """Whether rollouts in the way are to be ended."""
+        return bool(self.data.get(REPLACE))
 
     def values(self) -> dict[str, Any]:
         """The columns as the service takes them."""
@@ -59,11 +65,13 @@ class ValueForm(forms.ModelForm[Any]):
         """The service has judged the row; Django would judge it once more, with other words."""
 
     def _ask(self, counted: Change) -> None:
-        concerned = any(effect.changes or effect.failures for effect in counted.effects)
+        concerned = any(effect.changes or effect.failures or effect.obstacle for effect in counted.effects)
         if not concerned:
             return
         if self.data.get(SEEN):
             self.refusal = typed_count.problem_of(self.data, counted.agents)  # type: ignore[arg-type]  # a QueryDict
+            if counted.obstructed and not self.replaces:
+                self.refusal = gettext("A rollout is in the way: wait for it, or have it ended; see below.")
         self.asks = not self.data.get(SEEN) or self.refusal is not None
         if self.asks:
             self.add_error(
@@ -110,7 +118,9 @@ class VariableForm(ValueForm):
     def save_through_service(self, *, dry_run: bool) -> Change:
         """See `ValueForm`."""
         row = self.instance if self.instance.pk else None
-        return value_edits.save_variable(row, self.values(), by=self.actor, at=clock.now(), dry_run=dry_run)
+        return value_edits.save_variable(
+            row, self.values(), by=self.actor, at=clock.now(), dry_run=dry_run, replace=self.replaces
+        )
 
 
 class SecretForm(ValueForm):
@@ -145,4 +155,6 @@ class SecretForm(ValueForm):
     def save_through_service(self, *, dry_run: bool) -> Change:
         """See `ValueForm`."""
         row = self.instance if self.instance.pk else None
-        return value_edits.save_secret(row, self.values(), by=self.actor, at=clock.now(), dry_run=dry_run)
+        return value_edits.save_secret(
+            row, self.values(), by=self.actor, at=clock.now(), dry_run=dry_run, replace=self.replaces
+        )

@@ -17,12 +17,15 @@ from accounts.base_admin import PortalAdmin, PortalChangeList
 from accounts.models import User
 from agents.admin import typed_count
 from foundation.clock import clock
+from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.secrecy import showing_secret
-from variables.admin.forms import SEEN, SecretForm, ValueForm, VariableForm
+from rollouts.admin.descriptions import policy_words, stage_words
+from variables.admin.forms import REPLACE, SEEN, SecretForm, ValueForm, VariableForm
 from variables.models import Secret, Variable
 from variables.services import value_edits
-from variables.services.value_edits import Change, InUse
+from variables.services.value_edits import Change
+from variables.value_users import Rerendering
 
 
 class ValueList(PortalChangeList):
@@ -80,7 +83,11 @@ class ValueAdmin(PortalAdmin):
         if isinstance(form, ValueForm) and form.asks and form.counted is not None:
             context |= {
                 "seen_field": SEEN,
-                "effects": form.counted.effects,
+                "replace_field": REPLACE,
+                "replaces": form.replaces,
+                "obstructed": [in_readers_language(each.obstacle) for each in form.counted.obstructed if each.obstacle],
+                "effects": [_effect_shown(effect) for effect in form.counted.effects],
+                "names_agents": request.user.has_perm("agents.view_agent"),
                 "count": form.counted.agents,
                 "must_type": form.counted.agents > typed_count.TYPE_ABOVE,
             }
@@ -98,7 +105,7 @@ class ValueAdmin(PortalAdmin):
         """One that is used stays."""
         try:
             return super().delete_view(request, object_id, extra_context)
-        except InUse as error:
+        except DomainError as error:
             self.message_user(request, in_readers_language(error), messages.ERROR)
             return redirect(reverse(f"admin:variables_{self.opts.model_name}_change", args=[object_id]))
 
@@ -107,11 +114,31 @@ class ValueAdmin(PortalAdmin):
         value_edits.delete(obj, by=cast("User", request.user), at=clock.now())
 
     def _say(self, request: HttpRequest, change: Change) -> None:
-        if change.agents:
+        for effect in change.rollouts:
+            if effect.planned is not None and effect.planned.rollout is not None:
+                page = reverse("admin:rollouts_rollout_change", args=[effect.planned.rollout.pk])
+                text = _("The change goes out to %(name)s in stages:") % {"name": effect.name}
+                link = format_html('{} <a href="{}">{}</a>', text, page, effect.planned.rollout)
+                self.message_user(request, link, messages.INFO)
+        if change.agents and not change.rollouts:
             said = ngettext("%(count)d agent gets other files.", "%(count)d agents get other files.", change.agents) % {
                 "count": change.agents
             }
             self.message_user(request, said, messages.INFO)
+
+
+def _effect_shown(effect: Rerendering) -> dict[str, Any]:
+    """One configuration's effect, with its stages in words."""
+    planned = effect.planned
+    return {
+        "effect": effect,
+        "policy": policy_words(None if planned is None else planned.policy),
+        "agents": effect.agents if planned is None else planned.agents,
+        "stages": [
+            {"planned": stage, "words": stage_words(stage.stage, is_rest=stage.everybody_else)}
+            for stage in (() if planned is None else planned.stages)
+        ],
+    }
 
 
 @admin.register(Variable)

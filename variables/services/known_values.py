@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from agents.redaction.known import know
 from agents.selectors import Selector
 from variables.encryption import Unreadable, decrypted
-from variables.models import Secret, ValuesGeneration, Variable
+from variables.models import Secret, ValuesGeneration, ValueVersion, Variable
 from variables.templating import Scope
 
 
@@ -74,14 +74,18 @@ def know_stored_secrets() -> None:
     if _hidden == [token]:
         return
     found: list[str] = []
-    for row in Secret.objects.all():
-        for stored in (row.encrypted, *row.former):
-            try:
-                found.append(decrypted(stored))
-            except Unreadable:
-                continue
+    held = ValueVersion.objects.exclude(encrypted="").values_list("encrypted", flat=True)
+    for stored in (*_stored_values(), *held):
+        try:
+            found.append(decrypted(stored))
+        except Unreadable:
+            continue
     know(found)
     _hidden[:] = [token]
+
+
+def _stored_values() -> list[str]:
+    return [stored for row in Secret.objects.all() for stored in (row.encrypted, *row.former)]
 
 
 def _read(generation: UUID | None) -> Values:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,8 @@ from foundation.messages import Message
 from variables.encryption import Unreadable, decrypted, encrypted, rotated
 from variables.models import Secret, Variable
 from variables.services.known_values import bump_values, know_stored_secrets
-from variables.value_users import Rerendering, consumers
+from variables.services.value_versions import rotate_versions, standing_for
+from variables.value_users import Rerendering, ValueChange, consumers
 
 LONGEST_VALUE = 64 * 1024
 # Former values of a secret that agents may still run.
@@ -56,72 +58,104 @@ class Change:
         """For how many something changes."""
         return sum(effect.changes for effect in self.effects)
 
+    @property
+    def rollouts(self) -> list[Rerendering]:
+        """What goes out in stages."""
+        return [effect for effect in self.effects if effect.planned is not None]
+
+    @property
+    def obstructed(self) -> list[Rerendering]:
+        """What it is refused for, unless that is to be replaced."""
+        return [effect for effect in self.effects if effect.obstacle is not None]
+
 
 def save_variable(
-    row: Variable | None, values: Mapping[str, Any], *, by: User | None, at: datetime, dry_run: bool = False
+    row: Variable | None,
+    values: Mapping[str, Any],
+    *,
+    by: User | None,
+    at: datetime,
+    dry_run: bool = False,
+    replace: bool = False,
 ) -> Change:
-    """Make a variable, or change ``row``; ``values`` are columns. Raises `InvalidValue`, `InUse` (renamed while used)."""
-    present = Variable() if row is None else Variable.objects.get(pk=row.pk)
-    before = {key: getattr(present, key) for key in values}
-    former = present.name
-    for key, value in values.items():
-        setattr(present, key, value)
-    _check_variable(present)
-    present.selector = parse_selector(present.selector, match_all=present.match_all).as_json()
-    present.updated_at, present.updated_by = at, by.get_username() if by else accounts.SYSTEM
-    changed = [key for key in values if before[key] != getattr(present, key)]
+    """Make a variable, or change ``row``; ``values`` are columns.
 
-    def write() -> _Row:
-        if row is not None and former != present.name and Variable.objects.filter(name=former).count() == 1:
-            _refuse_in_use("vars", former)
-        present.save()
-        verb = "variable.create" if row is None else "variable.update"
-        pairs = {key: [None if row is None else before[key], getattr(present, key)] for key in changed}
-        data = {"changed": {key: value_shown(pair) for key, pair in pairs.items()}}
-        accounts.record(by=by, verb=verb, target=present, name=present.name, data=data)
-        return present
+    ``replace``: rollouts in the way are ended. Raises `InvalidValue`, `InUse` (renamed while used), `Variable.DoesNotExist`, and
+    what consumers refuse it for.
+    """
 
-    return _changed(write, {f"vars.{former}", f"vars.{present.name}"} - {"vars."}, at, dry_run=dry_run)
+    def prepare() -> _Prepared:
+        present = Variable() if row is None else Variable.objects.select_for_update().get(pk=row.pk)
+        before = {key: getattr(present, key) for key in values}
+        former = present.name
+        for key, value in values.items():
+            setattr(present, key, value)
+        _check_variable(present)
+        present.selector = parse_selector(present.selector, match_all=present.match_all).as_json()
+        present.updated_at, present.updated_by = at, by.get_username() if by else accounts.SYSTEM
+        changed = [key for key in values if before[key] != getattr(present, key)]
+
+        def write() -> _Row:
+            if row is not None and former != present.name and Variable.objects.filter(name=former).count() == 1:
+                _refuse_in_use("vars", former)
+            present.save()
+            verb = "variable.create" if row is None else "variable.update"
+            pairs = {key: [None if row is None else before[key], getattr(present, key)] for key in changed}
+            data = {"changed": {key: value_shown(pair) for key, pair in pairs.items()}}
+            accounts.record(by=by, verb=verb, target=present, name=present.name, data=data)
+            return present
+
+        return _Prepared(_uses_of("vars", former, present.name, said=values.keys() - {"description"}), write)
+
+    return _changed(prepare, by=by, at=at, dry_run=dry_run, replace=replace)
 
 
 def save_secret(
-    row: Secret | None, values: Mapping[str, Any], *, by: User | None, at: datetime, dry_run: bool = False
+    row: Secret | None,
+    values: Mapping[str, Any],
+    *,
+    by: User | None,
+    at: datetime,
+    dry_run: bool = False,
+    replace: bool = False,
 ) -> Change:
     """Make a secret, or change ``row``; ``values`` are ``name``, ``description``, and ``value``, which stays when left out.
 
-    Raises `InvalidValue`, and `InUse` for one that is renamed while used.
+    ``replace`` and errors as of `save_variable`.
     """
-    present = Secret() if row is None else Secret.objects.get(pk=row.pk)
-    former, new_value = present.name, values.get("value")
-    changed = [key for key in ("name", "description") if key in values and getattr(present, key) != values[key]]
-    for key in changed:
-        setattr(present, key, values[key])
-    _check_secret(present, new_value, is_new=row is None)
-    if new_value is not None and not _is(present.encrypted, new_value):
-        if present.encrypted:
-            present.former = [present.encrypted, *present.former][:_FORMER]
-        present.encrypted = encrypted(new_value)
-        changed.append("value")
-    present.updated_at, present.updated_by = at, by
 
-    def write() -> _Row:
-        if row is not None and former != present.name:
-            _refuse_in_use("secrets", former)
-        try:
-            with transaction.atomic():
-                present.save()
-        except IntegrityError as error:
-            taken = Message("secret-exists", "There is a secret named {name} already.", name=repr(present.name))
-            raise InvalidValue({"name": [taken]}) from error
-        verb = "secret.create" if row is None else "secret.update"
-        accounts.record(by=by, verb=verb, target=present, name=present.name, data={"changed": changed})
-        return present
+    def prepare() -> _Prepared:
+        present = Secret() if row is None else Secret.objects.select_for_update().get(pk=row.pk)
+        former, new_value = present.name, values.get("value")
+        changed = [key for key in ("name", "description") if key in values and getattr(present, key) != values[key]]
+        for key in changed:
+            setattr(present, key, values[key])
+        _check_secret(present, new_value, is_new=row is None)
+        if new_value is not None and not _is(present.encrypted, new_value):
+            if present.encrypted:
+                present.former = [present.encrypted, *present.former][:_FORMER]
+            present.encrypted = encrypted(new_value)
+            changed.append("value")
+        present.updated_at, present.updated_by = at, by
 
-    return _changed(write, {f"secrets.{former}", f"secrets.{present.name}"} - {"secrets."}, at, dry_run=dry_run)
+        def write() -> _Row:
+            if row is not None and former != present.name:
+                _refuse_in_use("secrets", former)
+            _insert(present)
+            verb = "secret.create" if row is None else "secret.update"
+            accounts.record(by=by, verb=verb, target=present, name=present.name, data={"changed": changed})
+            return present
+
+        return _Prepared(_uses_of("secrets", former, present.name, said=values.keys() - {"description"}), write)
+
+    return _changed(prepare, by=by, at=at, dry_run=dry_run, replace=replace)
 
 
-def delete(row: _Row, *, by: User | None, at: datetime, dry_run: bool = False) -> Change:
-    """Delete a variable's value or a secret. Raises `InUse` when it is the last of a name that something in force uses."""
+def delete(row: _Row, *, by: User | None, at: datetime, dry_run: bool = False, replace: bool = False) -> Change:
+    """Delete a variable's value or a secret.
+
+    Raises `InUse` when it is the last of a name that something in force uses; ``replace`` and other errors as of `save_variable`.
+    """
     group = "secrets" if isinstance(row, Secret) else "vars"
 
     def write() -> None:
@@ -131,7 +165,10 @@ def delete(row: _Row, *, by: User | None, at: datetime, dry_run: bool = False) -
         accounts.record(by=by, verb=verb, target=row, name=row.name)
         row.delete()
 
-    return _changed(write, {f"{group}.{row.name}"}, at, dry_run=dry_run)
+    def prepare() -> _Prepared:
+        return _Prepared({f"{group}.{row.name}"}, write)
+
+    return _changed(prepare, by=by, at=at, dry_run=dry_run, replace=replace)
 
 
 def users_of(uses: Sequence[str]) -> dict[str, list[str]]:
@@ -162,10 +199,11 @@ def rotate(*, at: datetime) -> tuple[int, list[str]]:
         row.former = [rotated(item) for item in row.former if _readable(item)]
         row.save(update_fields=["encrypted", "former"])
         count += 1
+    lost += [name for name in rotate_versions() if name not in lost]
     bump_values()
     for name in Secret.objects.order_by("name").values_list("name", flat=True):
         for consumer in consumers():
-            consumer.release(f"secrets.{name}", at)
+            consumer.render_anew(f"secrets.{name}", at)
     return count, lost
 
 
@@ -181,20 +219,42 @@ def unreadable_secrets() -> list[str]:
 # --- Shared ---------------------------------------------------------------------------------------------------------
 
 
-def _changed(write: Callable[[], _Row | None], uses: set[str], at: datetime, *, dry_run: bool) -> Change:
-    """``write``, and all that uses it rendered anew; with ``dry_run`` only counted, and nothing stays."""
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An edit of rows that are locked: the ``uses`` it may change, and what writes it."""
+
+    uses: set[str]
+    write: Callable[[], _Row | None]
+
+
+def _uses_of(group: str, former: str, name: str, *, said: AbstractSet[str]) -> set[str]:
+    """What an edit that says something of the columns ``said`` may change: nothing when only words are told of it.
+
+    The same value once more is a change too, where something holds a former one.
+    """
+    if former == name and said <= {"name"}:
+        return set()
+    return {f"{group}.{each}" for each in (former, name) if each}
+
+
+def _changed(
+    prepare: Callable[[], _Prepared], *, by: User | None, at: datetime, dry_run: bool, replace: bool
+) -> Change:
+    """An edit, and all that uses it rendered anew, at once or in stages; with ``dry_run`` only counted, and nothing stays."""
     effects: list[Rerendering] = []
-    written: _Row | None = None
     with transaction.atomic():
         for consumer in consumers():
             consumer.hold()
-        written = write()
+        prepared = prepare()
+        former = standing_for(prepared.uses)
+        written = prepared.write()
         bump_values()
-        for use in sorted(uses):
-            for consumer in consumers():
-                effects += consumer.preview(use)
-                if not dry_run:
-                    consumer.release(use, at)
+        now = standing_for(prepared.uses)
+        changed = frozenset(use for use in prepared.uses if former[use] != now[use])
+        change = ValueChange(former, changed, by, at, replace)
+        for consumer in consumers():
+            found = consumer.preview(change)
+            effects += found if dry_run else consumer.release(change, found)
         if dry_run:
             transaction.set_rollback(True)
         transaction.on_commit(know_stored_secrets)
@@ -202,6 +262,16 @@ def _changed(write: Callable[[], _Row | None], uses: set[str], at: datetime, *, 
         # What was only tried is no secret of ours.
         know_stored_secrets()
     return Change(None if dry_run else written, effects)
+
+
+def _insert(row: Secret) -> None:
+    """Raises `InvalidValue` for a name that is taken."""
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError as error:
+        taken = Message("secret-exists", "There is a secret named {name} already.", name=repr(row.name))
+        raise InvalidValue({"name": [taken]}) from error
 
 
 def _refuse_in_use(group: str, name: str) -> None:
