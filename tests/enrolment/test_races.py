@@ -59,7 +59,8 @@ def test_batches_at_once_never_bring_one_too_many(issue: Issue) -> None:
 
 def test_two_tokens_in_crossing_orders(issue: Issue) -> None:
     one, other = issue("one")[0], issue("other")[0]
-    batches = [arrivals(one, 3) + arrivals(other, 3), arrivals(other, 3) + arrivals(one, 3)] * 2
+    orders = [(one, other), (other, one)] * 2
+    batches = [arrivals(first, 3) + arrivals(second, 3) for first, second in orders]
     assert at_once(batches) == 24
     assert sorted(EnrolmentToken.objects.values_list("uses", flat=True)) == [12, 12]
 
