@@ -50,7 +50,9 @@ class EnrolmentToken(models.Model):
     number = models.CharField(_("number"), max_length=16, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     labels = models.JSONField(_("labels"), default=dict, blank=True)
-    approval = models.CharField(_("approval"), max_length=4, choices=ApprovalRule.choices, default=ApprovalRule.SITE)
+    approval_rule = models.CharField(
+        _("new agents"), max_length=4, choices=ApprovalRule.choices, default=ApprovalRule.SITE
+    )
     max_uses = models.PositiveIntegerField(_("most agents"), null=True, blank=True)
     uses = models.PositiveIntegerField(_("agents brought"), default=0)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
@@ -89,9 +91,9 @@ class EnrolmentToken(models.Model):
 
     def asks_approval(self) -> bool:
         """Whether its agents wait for approval."""
-        if self.approval == ApprovalRule.SITE:
+        if self.approval_rule == ApprovalRule.SITE:
             return bool(settings.ENROLMENT_APPROVAL)
-        return self.approval == ApprovalRule.ASK
+        return self.approval_rule == ApprovalRule.ASK
 
 
 class Enrolment(models.Model):

@@ -40,7 +40,7 @@ class TokenWish:
     labels: Mapping[Any, Any]
     expires_at: datetime | None = None
     max_uses: int | None = None
-    approval: str = ApprovalRule.SITE
+    approval_rule: str = ApprovalRule.SITE
 
 
 @transaction.atomic
@@ -66,7 +66,7 @@ def issue_token(wish: TokenWish, *, by: User | None, at: datetime) -> tuple[Enro
                 number=token.number,
                 digest=token.digest,
                 labels=labels,
-                approval=wish.approval,
+                approval_rule=wish.approval_rule,
                 max_uses=wish.max_uses,
                 expires_at=wish.expires_at,
                 created_by_name=by.get_username() if by else accounts.SYSTEM,
@@ -77,7 +77,7 @@ def issue_token(wish: TokenWish, *, by: User | None, at: datetime) -> tuple[Enro
     said = {
         "number": row.number,
         "labels": labels,
-        "approval": row.approval,
+        "approval_rule": row.approval_rule,
         "max_uses": row.max_uses,
         "expires_at": row.expires_at.isoformat(timespec="seconds") if row.expires_at else None,
     }
@@ -159,9 +159,9 @@ def _check_bounds(wish: TokenWish, at: datetime) -> None:
             "max_uses",
             Message("enrolment-token-uses", "A token brings 1 to {most} agents.", most=MOST_USES),
         )
-    if wish.approval not in ApprovalRule.values:
+    if wish.approval_rule not in ApprovalRule.values:
         raise InvalidToken(
-            "approval",
+            "approval_rule",
             Message("enrolment-token-approval", "Approval is one of: {known}.", known=", ".join(ApprovalRule.values)),
         )
 

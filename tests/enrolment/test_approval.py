@@ -142,7 +142,7 @@ class TestWho:
     )
     def test_the_token_has_its_say(self, issue: Issue, settings: Settings, site: bool, rule: str, waits: bool) -> None:
         settings.ENROLMENT_APPROVAL = site
-        text = issue(approval=rule)[1]
+        text = issue(approval_rule=rule)[1]
 
         async def body() -> None:
             agent = FakeAgent()
