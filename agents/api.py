@@ -275,6 +275,7 @@ class AgentViewSet(
             {
                 "total": by_status.total(),
                 "drifted": agents.drifted().count(),
+                "pending": agents.awaiting_approval().count(),
                 "status": {status.value: number for status, number in by_status.items()},
                 "version": dict(agents.values_list("version").annotate(number=Count("*"))),
                 "os_type": dict(agents.values_list("os_type").annotate(number=Count("*"))),

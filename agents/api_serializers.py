@@ -89,6 +89,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         source="config_drifted",
         help_text="It applied what it should run, and reports another effective configuration since.",
     )
+    enrolled_by = serializers.CharField(help_text="The name of the enrolment token it came by last; empty for none.")
     sequence_num = serializers.IntegerField(source="presence.sequence_num")
     last_seen_at = serializers.DateTimeField(source="presence.last_seen_at")
 
@@ -96,7 +97,8 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         model = Agent
         fields = [
             "instance_uid", "name", "notes", "service_name", "version", "hostname", "os_type", "architecture", "status",
-            "connected", "healthy", "in_sync", "drifted", "transport", "remote_address", "labels", "operator_labels",
+            "connected", "healthy", "in_sync", "drifted", "approval", "enrolled_by", "transport",
+            "remote_address", "labels", "operator_labels",
             "asserted_labels", "identifying_attributes", "non_identifying_attributes", "capabilities", "health", "configuration",
             "remote_config_status", "sequence_num", "first_seen_at", "connected_at", "last_seen_at",
         ]  # fmt: skip
@@ -238,6 +240,7 @@ class SummarySerializer(serializers.Serializer[Any]):
 
     total = serializers.IntegerField()
     drifted = serializers.IntegerField(help_text="Agents that run something else than they applied.")
+    pending = serializers.IntegerField(help_text="Agents that await approval.")
     status = serializers.DictField(child=serializers.IntegerField())
     version = serializers.DictField(child=serializers.IntegerField())
     os_type = serializers.DictField(child=serializers.IntegerField())

@@ -12,5 +12,7 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import opamp
+        from agents.services.ways_in import OwnCredential, register_way_in
 
         opamp.register()
+        register_way_in(OwnCredential())

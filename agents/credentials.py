@@ -32,6 +32,17 @@ class AgentCredential(NamedTuple):
     number: int
 
 
+class EnrolmentPass(NamedTuple):
+    """What an enrolment token that let a request in leaves of itself: the key of its row, and its name, which never changes."""
+
+    token_id: int
+    name: str
+
+
+Pass = AgentCredential | EnrolmentPass
+"""What a speaker showed, where that was not the secret of all agents."""
+
+
 class Denial(enum.StrEnum):
     """Why a message may not speak for its agent. The value is a metric label."""
 
@@ -39,6 +50,12 @@ class Denial(enum.StrEnum):
     OUTDATED = "credential not in force"
     REVOKED = "credential revoked"
     SHARED = "shared secret not enough"
+    ENROLMENT_UNKNOWN = "enrolment token unknown"
+    ENROLMENT_EXPIRED = "enrolment token expired"
+    ENROLMENT_REVOKED = "enrolment token revoked"
+    ENROLMENT_USED_UP = "enrolment token used up"
+    ENROLMENT_FOREIGN = "enrolment token not enough"
+    REJECTED = "agent rejected"
 
     @property
     def text(self) -> str:
@@ -55,6 +72,13 @@ _TEXTS = {
     "the portal.",
     Denial.SHARED: "The agent has a credential of its own, so OPAMP_SECRET_KEY is not enough for it. If the agent lost its "
     "credential, allow its enrolment in the portal.",
+    Denial.ENROLMENT_UNKNOWN: "The enrolment token is none of this portal's. Copy it again, whole, or make a new one.",
+    Denial.ENROLMENT_EXPIRED: "The enrolment token has expired. Make a new one in the portal.",
+    Denial.ENROLMENT_REVOKED: "The enrolment token was revoked. Make a new one in the portal.",
+    Denial.ENROLMENT_USED_UP: "The enrolment token has brought as many agents as it may. Make a new one in the portal.",
+    Denial.ENROLMENT_FOREIGN: "The agent has a credential of its own and did not come by this enrolment token, which is not enough "
+    "for it then. If the agent lost its credential, allow its enrolment in the portal.",
+    Denial.REJECTED: "The agent was rejected. It may come in when it is approved in the portal.",
 }
 
 

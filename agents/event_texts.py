@@ -95,6 +95,9 @@ def reason_words(reason: str) -> str:
         "connection closed": _("the connection was closed"),
         "replaced": _("replaced by a newer connection"),
         "credential revoked": _("its credential was revoked"),
+        "agent rejected": _("it was rejected"),
+        "enrolment token revoked": _("the enrolment token it came by was revoked"),
+        "enrolment token expired": _("the enrolment token it came by has expired"),
         "silent": _("nothing was heard of it in time"),
         "server process lost": _("the server process that held it is gone"),
     }

@@ -14,7 +14,7 @@ from django_filters.fields import MultipleChoiceField
 
 from agents.conditions import status_condition
 from agents.label_conditions import selector_condition
-from agents.models import Agent, AgentQuerySet
+from agents.models import Agent, AgentQuerySet, Approval
 from agents.reports import Status
 from agents.selectors import parse_label_query
 from agents.text_search import LONGEST_PART, text_condition
@@ -91,6 +91,11 @@ class AgentFilter(django_filters.FilterSet):
         field_name="config_drifted",
         help_text="Runs something else than it applied. " + _LAST_KNOWN,
     )
+    approval = django_filters.ChoiceFilter(
+        choices=[(value, value) for value in Approval.values],
+        help_text="Whether somebody let it in, where new agents wait for that.",
+    )
+    enrolled_by = django_filters.CharFilter(help_text="The name of the enrolment token it came by last.")
     label = django_filters.CharFilter(method="by_label", help_text="env=prod,tier!=front,os.type in (linux,windows)")
     search = django_filters.CharFilter(
         method="by_text",

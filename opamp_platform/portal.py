@@ -9,8 +9,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -33,7 +32,13 @@ _ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTE
 _EVENTS = 12
 # Order of the menu's headings, and apps whose models stand under another one's.
 _PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
-_UNDER = {"configurations": "agents", "rollouts": "agents", "variables": "agents", "auth": "accounts"}
+_UNDER = {
+    "configurations": "agents",
+    "rollouts": "agents",
+    "enrolment": "agents",
+    "variables": "agents",
+    "auth": "accounts",
+}
 _CONFIGURATIONS = 20
 # An entry of the menu that is no list of rows.
 SEE_RIGHTS = ("agents.view_agent", "configurations.view_configuration")
@@ -71,7 +76,7 @@ class PortalSite(admin.AdminSite):
         return sorted(found.values(), key=lambda app: _PLACES.get(app["app_label"], len(_PLACES)))
 
     def get_urls(self) -> list[Any]:
-        """With the pages about connecting agents and comparing, before what takes any address."""
+        """With the pages about connecting and approving agents and comparing, before what takes any address."""
         # Not above: its package registers an admin here, for which this class must be whole.
         from configurations.admin.adopting_pages import adopt_agent, adopt_group, groups_page
         from configurations.admin.compare import compare_page
@@ -81,16 +86,30 @@ class PortalSite(admin.AdminSite):
             path("running/<slug:key>/adopt/", self.admin_view(adopt_group), name="agent_group_adopt"),
             path("agents/agent/<int:agent_id>/adopt/", self.admin_view(adopt_agent), name="agent_adopt"),
             path("connect/", self.admin_view(self.connect), name="connect"),
+            path("agents/agent/<int:pk>/approve/", self.admin_view(self.approve), name="agent_approve"),
+            path("agents/agent/<int:pk>/reject/", self.admin_view(self.reject), name="agent_reject"),
             path("compare/", self.admin_view(compare_page), name="compare"),
         ]
         return [*own, *super().get_urls()]
 
-    def connect(self, request: HttpRequest) -> TemplateResponse:
-        """How to connect an agent, for those who may see agents."""
-        if not request.user.has_perm("agents.view_agent"):
-            raise PermissionDenied
-        context = {**self.each_context(request), "title": _("Connect an agent"), **_connecting(request)}
-        return TemplateResponse(request, "admin/connect.html", context)
+    def connect(self, request: HttpRequest) -> HttpResponse:
+        """How to connect an agent."""
+        # Not above: its package registers an admin here, for which this class must be whole.
+        from enrolment.admin.connecting import connect_page
+
+        return connect_page(request, {**self.each_context(request), "title": _("Connect an agent")})
+
+    def approve(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Let an agent take part that waits for it."""
+        from enrolment.admin.approving import approve_page
+
+        return approve_page(self, request, pk)
+
+    def reject(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Refuse it."""
+        from enrolment.admin.approving import reject_page
+
+        return reject_page(self, request, pk)
 
     @method_decorator(never_cache)
     @login_not_required
@@ -131,13 +150,17 @@ class PortalSite(admin.AdminSite):
         # Under another server than ours the address that was called tells as much as can be known.
         warnings = exposures(settings.SERVED_HOST or _called(request))
         if request.user.has_perm("agents.view_agent"):
+            # Not above, as below.
+            from enrolment.admin.connecting import connecting
+
             counts = Agent.objects.count_by_status()
             context |= {
                 "statuses": [(status.value, counts[status]) for status in _ORDER],
                 "total_agents": counts.total(),
                 "drifted_agents": Agent.objects.drifted().count(),
                 "lines": [line_of(event) for event in AgentEvent.objects.select_related("agent")[:_EVENTS]],
-                **_connecting(request),
+                "pending_agents": Agent.objects.awaiting_approval().count(),
+                **connecting(request),
             }
             warnings += limits_reached(counts.total())
         context["warnings"] = [in_readers_language(said) for said in warnings]
@@ -148,12 +171,6 @@ class PortalSite(admin.AdminSite):
             rows = Configuration.objects.select_related("current").with_outcomes()
             context["configurations"] = with_last_known(rows.order_by("-enabled", "name")[:_CONFIGURATIONS])
         return super().index(request, context)
-
-
-def _connecting(request: HttpRequest) -> dict[str, Any]:
-    """What an agent's settings say of this server; of the secret only that there is one."""
-    scheme = "wss" if request.is_secure() else "ws"
-    return {"endpoint": f"{scheme}://{request.get_host()}/v1/opamp", "asks_secret": bool(settings.OPAMP_SECRET_KEY)}
 
 
 def _called(request: HttpRequest) -> str:

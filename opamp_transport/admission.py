@@ -16,8 +16,9 @@ from uuid import UUID
 
 from django.conf import settings
 
-from agents.credentials import AgentCredential, Denial, read_credential
+from agents.credentials import Denial
 from agents.excess import Excess
+from agents.services.ways_in import Admitted, Judgement, WayIn, judge_texts
 from opamp_transport import metrics
 from opamp_transport.limits import AddressLimit
 
@@ -57,14 +58,17 @@ class Gate:
         websocket: bool,
         queue_is_full: bool,
         now: float,
-        credential: AgentCredential | None = None,
+        judgement: Judgement | None = None,
     ) -> Refusal | None:
         """``None`` when the agent may come in, else what to answer: 401, 429 or 503, before any upgrade.
 
-        ``credential`` is what `own_credential` found in ``headers``: as good as the secret here, and for one agent alone
-        further in. The secret is compared first, so that too many wrong ones never shut out a right one.
+        ``judgement`` is that of the ways in on what ``headers`` show, where somebody asked them already. They are asked first,
+        so that too many wrong secrets never shut out a right one.
         """
-        if settings.OPAMP_SECRET_KEY and credential is None and not _shows_secret(headers):
+        judgement = judgement or judged(headers)
+        if isinstance(judgement, Denial):
+            return self.fault(_denied(judgement), address=address, now=now)
+        if settings.OPAMP_SECRET_KEY and not isinstance(judgement, Admitted):
             return self.fault(_UNAUTHORIZED, address=address, now=now)
         limit = self.handshakes if websocket else self.requests
         wait = limit.take(address, now)
@@ -82,9 +86,14 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="opamp"'}
 _UNAUTHORIZED = Refusal(
     401,
     "unauthorized",
-    "The secret is missing or wrong. Send OPAMP_SECRET_KEY as 'Authorization: Bearer …' or 'Secret-Key: …'.",
+    "The secret is missing or wrong. Send OPAMP_SECRET_KEY, or an enrolment token, as 'Authorization: Bearer …' or "
+    "'Secret-Key: …'.",
     _CHALLENGE,
 )
+
+
+def _denied(denial: Denial) -> Refusal:
+    return Refusal(401, denial.value, denial.text, _CHALLENGE)
 
 
 def rejected(denial: Denial | Excess, instance_uid: UUID) -> Refusal:
@@ -187,27 +196,28 @@ def _too_many(reason: str, wait: float) -> Refusal:
     )
 
 
-def own_credential(headers: Mapping[str, str]) -> AgentCredential | None:
-    """The credential of one agent that a request shows, where the secret would stand; ``None`` without a true one (S-115)."""
-    found = (read_credential(text, key=settings.SECRET_KEY) for text in _shown(headers))
-    return next((credential for credential in found if credential is not None), None)
+def judged(headers: Mapping[str, str]) -> Judgement | None:
+    """What the ways in say of what a request shows; ``None`` when none knows it."""
+    return judge_texts(_shown(headers))
 
 
-def _shows_secret(headers: Mapping[str, str]) -> bool:
-    """Whether they hold the secret, or the previous one, which is counted: it is needed for as long as that goes on."""
-    if _secret_matches(headers, settings.OPAMP_SECRET_KEY):
-        return True
-    previous = settings.OPAMP_PREVIOUS_SECRET_KEY
-    if not previous or not _secret_matches(headers, previous):
-        return False
-    metrics.PREVIOUS_SECRET.inc()
-    return True
+class SharedSecret(WayIn):
+    """The secret of all agents, or the previous one, which is counted: it is needed for as long as that goes on."""
+
+    def judge(self, text: str) -> Judgement | None:
+        """Whether ``text`` is one of the two."""
+        secret, previous = settings.OPAMP_SECRET_KEY, settings.OPAMP_PREVIOUS_SECRET_KEY
+        if secret and _secret_matches(text, secret):
+            return Admitted()
+        if secret and previous and _secret_matches(text, previous):
+            metrics.PREVIOUS_SECRET.inc()
+            return Admitted()
+        return None
 
 
-def _secret_matches(headers: Mapping[str, str], secret: str) -> bool:
+def _secret_matches(text: str, secret: str) -> bool:
     """Compared in constant time as bytes: a header may hold anything."""
-    wanted = secret.encode()
-    return any(hmac.compare_digest(text.encode("latin-1", "replace"), wanted) for text in _shown(headers))
+    return hmac.compare_digest(text.encode("latin-1", "replace"), secret.encode())
 
 
 def _shown(headers: Mapping[str, str]) -> list[str]:

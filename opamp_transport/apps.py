@@ -9,3 +9,9 @@ class OpampTransportConfig(AppConfig):
 
     name = "opamp_transport"
     verbose_name = _("OpAMP")
+
+    def ready(self) -> None:
+        from agents.services.ways_in import register_way_in
+        from opamp_transport.admission import SharedSecret
+
+        register_way_in(SharedSecret())

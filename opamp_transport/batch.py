@@ -14,11 +14,11 @@ from django.db import transaction
 
 from agents.credentials import Denial
 from agents.excess import Excess
-from agents.models import Agent
+from agents.models import Agent, Approval
 from agents.replies import ErrorResponse, ErrorType, Reply
 from agents.reply_parts import Part
 from agents.reports import CustomMessage, RemoteConfigStatuses
-from agents.services import credentials, identity
+from agents.services import credentials, identity, ways_in
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival, Lease
 from agents.services.batch import Batch, BatchAgent, ReportingAgent
 from agents.services.duplicate_uids import both_speak, known_duplicate
@@ -111,6 +111,7 @@ def _answer(batch: Batch[ReportingAgent], member: ReportingAgent) -> Processed:
     more_due = _note_sent(batch, member, reply)
     note_requests(member, reply)
     _count(member)
+    unheard = member.repeated or member.agent.approval != Approval.APPROVED
     return Processed(
         member.agent.pk,
         member.agent.capabilities,
@@ -118,7 +119,7 @@ def _answer(batch: Batch[ReportingAgent], member: ReportingAgent) -> Processed:
         more_due,
         poll_interval=member.poll_interval,
         look_again_after=_look_again_after(batch, member),
-        custom_message=None if member.repeated else report.custom_message,
+        custom_message=None if unheard else report.custom_message,
     )
 
 
@@ -143,16 +144,19 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, P
     from here.
     """
     processed = {uid: Processed(0) for uid in woken}
-    shut_out: list[int] = []
+    withdrawn = ways_in.withdrawn({lease.token_id for lease in woken.values() if lease.token_id}, at)
+    shut_out: dict[Denial, list[int]] = {}
     batch: Batch[BatchAgent] = Batch(at)
     try:
         here: list[BatchAgent] = []
         for agent in Agent.objects.filter(instance_uid__in=list(woken)).select_related("duplicate_uid").locked():
-            uid, held = agent.instance_uid, agent.lease_id == woken[agent.instance_uid].id
-            if agent.credential_revoked_at is not None:
-                processed[uid] = _rejected(uid, Denial.REVOKED)
+            uid, lease = agent.instance_uid, woken[agent.instance_uid]
+            held = agent.lease_id == lease.id
+            denial = credentials.shut_out(agent) or withdrawn.get(lease.token_id)
+            if denial is not None:
+                processed[uid] = _rejected(uid, denial)
                 if held:
-                    shut_out.append(agent.pk)
+                    shut_out.setdefault(denial, []).append(agent.pk)
             elif held:
                 here.append(BatchAgent(batch, agent))
             else:
@@ -166,9 +170,9 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, P
             processed[agent.instance_uid] = Processed(agent.pk, agent.capabilities, reply, more_due)
         batch.save()
         write_lines(event for member in batch.agents for event in member.events)
-        if shut_out:
+        for denial, keys in shut_out.items():
             # The socket may go on for others who share it.
-            disconnect(Agent.objects.filter(pk__in=shut_out), reason="credential revoked", at=at)
+            disconnect(Agent.objects.filter(pk__in=keys), reason=denial.value, at=at)
     finally:
         batch.forget()
     return processed
@@ -186,21 +190,21 @@ def _rejected(uid: UUID, denial: Denial | Excess | None) -> Processed:
 
 
 def _wanted(batch: Batch[ReportingAgent] | Batch[BatchAgent], member: BatchAgent) -> list[Part]:
-    return [part for offer in batch.offers if (part := offer.part(member)) is not None]
+    return [part for offer in batch.offers_to(member) if (part := offer.part(member)) is not None]
 
 
 def _note_sent(batch: Batch[ReportingAgent] | Batch[BatchAgent], member: BatchAgent, reply: Reply) -> bool:
     """Remember what ``reply`` carries, so that it is sent once; true when something had to stay behind."""
-    for offer in batch.offers:
+    for offer in batch.offers_to(member):
         offer.note_sent(member, reply)
-    return any(offer.is_left(member, reply) for offer in batch.offers)
+    return any(offer.is_left(member, reply) for offer in batch.offers_to(member))
 
 
 def _look_again_after(batch: Batch[ReportingAgent], member: ReportingAgent) -> timedelta | None:
     """When to look at the rows although the agent has nothing new: a reply over HTTP may be lost without a trace."""
     if not member.arrival.over_http:
         return None
-    moments = [full_state_due_at(member), *(offer.due_again_at(member) for offer in batch.offers)]
+    moments = [full_state_due_at(member), *(offer.due_again_at(member) for offer in batch.offers_to(member))]
     return min((max(moment - batch.at, timedelta()) for moment in moments if moment is not None), default=None)
 
 

@@ -15,15 +15,17 @@ from hashlib import blake2b
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from agents.connection_settings import opamp_settings, with_credential
-from agents.credentials import AgentCredential, text_of
+from agents.credentials import AgentCredential, Pass, text_of
 from agents.replies import ErrorResponse, ErrorType, OpampSettings, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
 from agents.services.offers import server_capabilities
+from agents.services.ways_in import Admitted, LookUp
 from opamp_transport import metrics
-from opamp_transport.admission import forwarded_for, ip_address, peer_address
+from opamp_transport.admission import Refusal, forwarded_for, ip_address, judged, overloaded, peer_address
 from opamp_transport.batch import Processed
 from opamp_transport.limits import paced
 from opamp_transport.protocol.encoding import encode_reply
@@ -62,6 +64,27 @@ async def decode(here: Runtime, body: Body) -> StatusReport:
     return decode_report(body)
 
 
+async def admit(
+    here: Runtime, headers: Mapping[str, str], *, address: str, websocket: bool
+) -> tuple[Pass | None, Refusal | None]:
+    """What lets the sender of ``headers`` in, and the answer instead where nothing does; rows are asked where they must be."""
+    judgement = judged(headers)
+    if isinstance(judgement, LookUp):
+        try:
+            judgement = await here.threads.run(judgement.run)
+        except DatabaseError:
+            return None, overloaded()
+    refusal = here.gate.admit(
+        headers,
+        address=address,
+        websocket=websocket,
+        queue_is_full=here.refuses,
+        now=time.monotonic(),
+        judgement=judgement,
+    )
+    return (judgement.credential if isinstance(judgement, Admitted) else None), refusal
+
+
 def _decode_large(body: Body) -> StatusReport:
     check_parts(body, rest=_rest)
     return decode_report(body)
@@ -79,7 +102,7 @@ async def process_report(
     lease: Lease,
     body: Body,
     settings_offer: OpampSettings | None,
-    credential: AgentCredential | None,
+    credential: Pass | None,
 ) -> Processed:
     """What became of a report that memory could not answer; remembers what the agent is known by from now on.
 
@@ -136,9 +159,7 @@ def encoded(reply: Reply) -> bytes:
     return encode_reply(replace(reply, capabilities=server_capabilities()))
 
 
-def offered_settings(
-    scope: Scope, headers: Mapping[str, str], credential: AgentCredential | None
-) -> OpampSettings | None:
+def offered_settings(scope: Scope, headers: Mapping[str, str], credential: Pass | None) -> OpampSettings | None:
     """The connection settings for the sender of this request, or ``None`` when none are offered.
 
     Of what let it in they repeat its own ``credential`` alone, where it showed one. Over TLS they are offered only where
@@ -156,7 +177,7 @@ def offered_settings(
     )
     if offer is not None and offer.over_tls and settings.OPAMP_OFFER_HEARTBEAT is None:
         return None
-    if offer is None or credential is None:
+    if offer is None or not isinstance(credential, AgentCredential):
         return offer
     return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
 

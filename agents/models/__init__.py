@@ -10,7 +10,7 @@ Fields under "reported" are what the agent said; nothing but `agents.services.re
 
 from __future__ import annotations
 
-from agents.models.agent import Agent, AgentPresence, AgentQuerySet, SequenceNumberField, Transport
+from agents.models.agent import Agent, AgentPresence, AgentQuerySet, Approval, SequenceNumberField, Transport
 from agents.models.duplicate_uid import DuplicateUid
 from agents.models.fleet import Fleet
 from agents.models.history import AgentCommand, AgentEvent, ConnectionRecord
@@ -23,6 +23,7 @@ __all__ = [
     "AgentEvent",
     "AgentPresence",
     "AgentQuerySet",
+    "Approval",
     "ConnectionRecord",
     "DuplicateUid",
     "Fleet",

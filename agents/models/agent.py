@@ -45,6 +45,14 @@ class Transport(models.TextChoices):
     HTTP = "http", _("HTTP")
 
 
+class Approval(models.TextChoices):
+    """Whether a person let the agent in, where new agents wait for that; all others are approved."""
+
+    APPROVED = "approved", _("approved")
+    PENDING = "pending", _("awaiting approval")
+    REJECTED = "rejected", _("rejected")
+
+
 class AgentQuerySet(models.QuerySet["Agent"]):
     """The vocabulary of reading agents, shared by admin, API and services."""
 
@@ -102,6 +110,10 @@ class AgentQuerySet(models.QuerySet["Agent"]):
     def drifted(self) -> Self:
         """Agents that run something else than they applied; of those that are not connected the last known fact."""
         return self.filter(config_drifted=True)
+
+    def awaiting_approval(self) -> Self:
+        """Agents to whom nothing is offered until a person has approved them."""
+        return self.filter(approval=Approval.PENDING)
 
     def with_status(self, status: Status) -> Self:
         """Agents whose derived status is ``status``; the same rule as `agents.reports.derived_status`, as a condition."""
@@ -162,6 +174,13 @@ class Agent(models.Model):
     credential_used_at = models.DateTimeField(_("own credential since"), null=True, editable=False)
     # Shut out, whatever it shows, until a person allows its enrolment.
     credential_revoked_at = models.DateTimeField(_("credential revoked"), null=True, editable=False)
+
+    # Until it is approved nothing is offered to it; one that was rejected may not speak.
+    approval = models.CharField(
+        _("approval"), max_length=8, choices=Approval.choices, default=Approval.APPROVED, db_default=Approval.APPROVED
+    )
+    # The name of the enrolment token it came by last; empty for one that never did.
+    enrolled_by = models.CharField(_("enrolled by"), max_length=100, blank=True, default="", db_default="")
 
     # Reported: health and the outcome of the last offer.
     healthy = models.BooleanField(_("healthy"), null=True, blank=True)
@@ -228,6 +247,8 @@ class Agent(models.Model):
             models.Index(
                 fields=["credential_revoked_at"], name="agent_revoked", condition=Q(credential_revoked_at__isnull=False)
             ),
+            models.Index(fields=["approval", "id"], name="agent_approval", condition=~Q(approval="approved")),
+            models.Index(fields=["enrolled_by", "id"], name="agent_enrolled_by", condition=~Q(enrolled_by="")),
         ]
 
     def __str__(self) -> str:

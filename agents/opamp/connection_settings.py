@@ -66,13 +66,15 @@ class ConnectionSettingsOffer(Offer):
         if credential is not None:
             offer = _bringing(credential, base)
             known = _bringing(credentials.credential_sent_last(agent) or credential, base)
-        same = state.settings_offered_hash == known.settings_hash.hex()
+        # What it answered, and was offered lately, is what it has lost since.
+        lost = credentials.has_lost_its_own(agent)
+        same = not lost and state.settings_offered_hash == known.settings_hash.hex()
         offered_at = state.settings_offered_at
         return SettingsPart(
             offer=offer,
             credential=credential,
             interval_in_use=taken_settings.interval_in_use(state),
-            answered=(state.connection_settings_status or {}).get("hash", "") == known.settings_hash.hex(),
+            answered=not lost and (state.connection_settings_status or {}).get("hash", "") == known.settings_hash.hex(),
             offered=same and state.settings_offered_lease == agent.agent.lease_id,
             offered_lately=same and offered_at is not None and abs(at - offered_at) < SETTINGS_PAUSE,
             given_often=same and state.settings_offer_count >= taken_settings.GIVEN_TO_RETRIES,

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from django.conf import settings
 
-from agents.credentials import AgentCredential
+from agents.credentials import EnrolmentPass, Pass
 from agents.models import Transport
 from agents.replies import OpampSettings
 from agents.reports import StatusReport
@@ -25,7 +25,7 @@ class Lease:
 
     ``id`` is unique per WebSocket, ``opened_at`` is when it was accepted. Plain HTTP has no connection: there ``id`` is
     empty, and the agent's stay, from first poll to silence, gets an id of its own in whichever process sees its first poll
-    (S-110).
+    (S-110). ``token_id`` is of the enrolment token that opened it, 0 for anything else.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Lease:
     transport: Transport
     remote_address: str
     opened_at: datetime | None = None
+    token_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Arrival:
     heartbeats wait in presence, staler when another process heard the agent since. ``None`` when the process does not
     know the agent. ``digest`` is of the message's bytes, signed 64 bits, 0 for unknown (S-46). ``claimed``: the agent was
     heard on this connection before; ``first_word``: nobody was. ``size`` is of the message's bytes, unpacked. ``credential``
-    is the agent's own that let it in, ``None`` for the shared secret or where none is asked for. ``settings`` are the
+    is what let it in, ``None`` for the shared secret or where none is asked for. ``settings`` are the
     connection settings that would lead the agent back the way it came, ``None`` where none are offered;
     ``told_capabilities`` our custom capabilities as the agent knows them (S-93).
     """
@@ -55,10 +56,15 @@ class Arrival:
     digest: int = 0
     claimed: bool = False
     first_word: bool = False
-    credential: AgentCredential | None = None
+    credential: Pass | None = None
     size: int = 0
     settings: OpampSettings | None = None
     told_capabilities: tuple[str, ...] = ()
+
+    @property
+    def enrolment(self) -> EnrolmentPass | None:
+        """The enrolment token that let it in, if one did."""
+        return self.credential if isinstance(self.credential, EnrolmentPass) else None
 
     @property
     def over_http(self) -> bool:

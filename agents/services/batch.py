@@ -14,7 +14,7 @@ from uuid import UUID
 
 from agents.credentials import Denial
 from agents.excess import Excess
-from agents.models import Agent, AgentEvent, AgentPresence, ReportedDocument, ReportedState
+from agents.models import Agent, AgentEvent, AgentPresence, Approval, ReportedDocument, ReportedState
 from agents.reply_parts import Known
 from agents.reports import Json
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival
@@ -141,6 +141,10 @@ class Batch(UnitOfWork, Generic[AnyAgent]):
         self.agents = list(agents)
         for offer in self.offers:
             offer.read()
+
+    def offers_to(self, member: BatchAgent) -> Sequence[Offer]:
+        """The kinds of offers to ask for this agent: none until it is approved, whatever there is for it."""
+        return self.offers if member.agent.approval == Approval.APPROVED else ()
 
     def once(self, read: Callable[[Batch[Any]], T]) -> T:
         """What ``read`` gives for this batch; called once, however many offers ask."""

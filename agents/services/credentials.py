@@ -15,8 +15,8 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import User
-from agents.credentials import AgentCredential, Denial, new_number
-from agents.models import Agent, AgentEvent, Transport
+from agents.credentials import AgentCredential, Denial, EnrolmentPass, new_number
+from agents.models import Agent, AgentEvent, Approval, Transport
 from agents.reports import AgentCapabilities
 from agents.services.arrivals import Arrival
 from agents.services.batch import ReportingAgent
@@ -34,20 +34,30 @@ Kind = AgentEvent.Kind
 def denial_of(row: Agent | None, arrival: Arrival) -> Denial | None:
     """Why ``arrival`` may not speak for the agent of ``row`` (``None``: for a new one); ``None`` when it may (S-117).
 
-    A credential never makes a new agent: it is that of one agent, and goes with it when the agent is forgotten.
+    A credential never makes a new agent: it is that of one agent, and goes with it when the agent is forgotten. Of an
+    enrolment token the way it came by judges the rest (`agents.services.ways_in`).
     """
     shown = arrival.credential
+    if isinstance(shown, EnrolmentPass):
+        return None if row is None else shut_out(row)
     in_force = set() if row is None else {row.credential_number, row.credential_former_number}
     if shown is not None and shown.number not in in_force:
         own = shown.instance_uid == arrival.report.instance_uid
         return Denial.OUTDATED if own else Denial.FOREIGN
     if row is None:
         return None
-    if row.credential_revoked_at is not None:
-        return Denial.REVOKED
+    if (denial := shut_out(row)) is not None:
+        return denial
     if shown is None and row.credential_used_at is not None and settings.OPAMP_AGENT_CREDENTIALS:
         return Denial.SHARED
     return None
+
+
+def shut_out(row: Agent) -> Denial | None:
+    """Why the agent may not speak, whatever it shows; ``None`` when it may."""
+    if row.approval == Approval.REJECTED:
+        return Denial.REJECTED
+    return Denial.REVOKED if row.credential_revoked_at is not None else None
 
 
 def denials(arrivals: Sequence[Arrival]) -> dict[UUID, Denial]:
@@ -61,10 +71,10 @@ def denials(arrivals: Sequence[Arrival]) -> dict[UUID, Denial]:
 
 def note_use(entry: ReportingAgent, at: datetime) -> None:
     """With its first use a credential takes effect: the shared secret and the credential before it end (S-82)."""
-    row, shown = entry.agent, entry.arrival.credential
+    row, shown = entry.agent, _own(entry)
     if shown is None or shown.number != row.credential_number:
         return
-    if row.credential_used_at is None:
+    if row.credential_used_at is None or row.credential_former_number is not None:
         entry.change("credential_used_at", at)
         entry.change("credential_former_number", None)
         entry.tell(Kind.CREDENTIAL, step="used")
@@ -76,7 +86,7 @@ def credential_to_offer(entry: ReportingAgent) -> AgentCredential | None:
     A new one each time: whoever has the shared secret may have been given one under this uid before, and must not hold what
     the agent then uses. Only the retry of a poll, whose answer was lost, gets the same again (S-46).
     """
-    row, shown = entry.agent, entry.arrival.credential
+    row, shown = entry.agent, _own(entry)
     if not _takes_one(row) or entry.arrival.report.agent_disconnect:
         return None
     if shown is not None and shown.number == row.credential_number:
@@ -92,6 +102,12 @@ def credential_sent_last(entry: ReportingAgent) -> AgentCredential | None:
     return None if number is None else AgentCredential(entry.agent.instance_uid, number)
 
 
+def has_lost_its_own(entry: ReportingAgent) -> bool:
+    """True for one that used its credential and comes by an enrolment token again: supervisors keep what they took in memory."""
+    row = entry.agent
+    return _own(entry) is None and row.credential_used_at is not None and row.credential_former_number is None
+
+
 def enrolment_due(agent: Agent) -> bool:
     """True when the agent's next message should reach its row, where a credential is made for it."""
     return _takes_one(agent) and agent.credential_number is None
@@ -102,8 +118,19 @@ def _takes_one(agent: Agent) -> bool:
     return bool(settings.OPAMP_AGENT_CREDENTIALS and accepts)
 
 
+def _own(entry: ReportingAgent) -> AgentCredential | None:
+    shown = entry.arrival.credential
+    return None if isinstance(shown, EnrolmentPass) else shown
+
+
 def note_offer(entry: ReportingAgent, credential: AgentCredential, at: datetime) -> None:
-    """``credential`` leaves with this reply; of those that were never used it is the only one from now on."""
+    """``credential`` leaves with this reply; of those that were never used it is the only one from now on.
+
+    One that is in use goes on until this one is: its agent came back with an enrolment token, or somebody else did (S-82).
+    """
+    row = entry.agent
+    if row.credential_used_at is not None and row.credential_former_number is None:
+        entry.change("credential_former_number", row.credential_number)
     if entry.change("credential_number", credential.number):
         entry.change("credential_issued_at", at)
         entry.tell(Kind.CREDENTIAL, step="issued")
@@ -159,5 +186,8 @@ def _tell(rows: Sequence[Agent], step: str, *, verb: str, by: User | None, at: d
 
 def shut_out_uids(limit: int = MOST_PENDING) -> list[UUID]:
     """Agents that are connected although they were shut out: what a process looks at in case the wake-up was lost."""
-    rows = Agent.objects.filter(credential_revoked_at__isnull=False, connected=True)
-    return list(rows.values_list("instance_uid", flat=True)[:limit])
+    # Two questions: each has an index of its own.
+    revoked = Agent.objects.filter(credential_revoked_at__isnull=False, connected=True)
+    rejected = Agent.objects.filter(approval=Approval.REJECTED, connected=True)
+    found = [uid for rows in (revoked, rejected) for uid in rows.values_list("instance_uid", flat=True)[:limit]]
+    return found[:limit]

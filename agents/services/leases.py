@@ -22,6 +22,7 @@ from agents.models import (
     AgentEvent,
     AgentPresence,
     AgentQuerySet,
+    Approval,
     ConnectionRecord,
     DuplicateUid,
     ServerProcess,
@@ -160,6 +161,7 @@ def reclaim(claims: Sequence[Claim], *, at: datetime) -> list[int]:
     for start in range(0, len(ordered), _BATCH):
         leases = {claim.agent_id: claim.lease for claim in ordered[start : start + _BATCH]}
         expired = Agent.objects.filter(pk__in=leases, connected=False, credential_revoked_at=None)
+        expired = expired.exclude(approval=Approval.REJECTED)
         agents = [agent for agent in expired.locked() if agent.lease_id == leases[agent.pk].id]
         changes: list[tuple[Model, set[str]]] = []
         for agent in agents:

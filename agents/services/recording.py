@@ -9,17 +9,21 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
+
+from agents.credentials import Denial
 from agents.extensions import know_secrets
 from agents.models import (
     Agent,
     AgentEvent,
     AgentPresence,
+    Approval,
     ConnectionRecord,
     ReportedState,
     Transport,
 )
 from agents.replies import Reply
-from agents.services import components, credentials
+from agents.services import components, credentials, ways_in
 from agents.services.arrivals import Arrival
 from agents.services.batch import Batch, ReportingAgent
 from agents.services.documents import documents_of, store_documents, stored_of
@@ -45,7 +49,7 @@ def record_reports(
     the history of connections: `save_reports` does it. Rows are locked in the order of their keys, so that two batches
     cannot wait for each other. ``quotas`` bound newcomers and what is stored; without them nothing does.
     """
-    entries = _load(batch, arrivals)
+    entries, enrolling = _load(batch, arrivals)
     if quotas is not None:
         quotas.judge_newcomers(entries)
     admitted = [entry for entry in entries if entry.denial is None]
@@ -55,6 +59,7 @@ def record_reports(
         for row in (entry.agent, entry.state, entry.presence):
             batch.insert(row)
         entry.tell(Kind.REGISTERED, transport=entry.arrival.lease.transport.value)
+    enrolling.note_admitted(admitted)
     _merge(admitted, quotas, batch.at)
     batch.load(admitted)
     return [entry for entry in entries if entry.denial is not None]
@@ -87,7 +92,7 @@ def full_state_due_at(entry: ReportingAgent) -> datetime | None:
     return requested_at + FULL_STATE_PATIENCE if requested_at is not None else None
 
 
-def _load(batch: Batch[ReportingAgent], arrivals: Sequence[Arrival]) -> list[ReportingAgent]:
+def _load(batch: Batch[ReportingAgent], arrivals: Sequence[Arrival]) -> tuple[list[ReportingAgent], ways_in.Enrolling]:
     uids = [arrival.report.instance_uid for arrival in arrivals]
     # Unknown here may be a uid that we assigned, so that the agent's row still has the former one.
     strangers = [arrival.report.instance_uid for arrival in arrivals if arrival.known_sequence_num is None]
@@ -101,13 +106,15 @@ def _load(batch: Batch[ReportingAgent], arrivals: Sequence[Arrival]) -> list[Rep
     if moved:
         rows.update(move_to_new_uid(moved))
     known_maps = _known_component_maps(arrivals, rows)
+    callers = [ways_in.Caller(arrival, rows.get(arrival.report.instance_uid)) for arrival in arrivals]
+    enrolling = ways_in.enrol(batch, callers)
     entries = []
-    for arrival in arrivals:
-        row = rows.get(arrival.report.instance_uid)
-        entry = _member(batch, arrival, row) if row is not None else _newcomer(batch, arrival)
+    for arrival, row in callers:
+        denial = credentials.denial_of(row, arrival) or enrolling.denials.get(arrival.report.instance_uid)
+        entry = _member(batch, arrival, row, denial) if row is not None else _newcomer(batch, arrival, denial)
         entry.known_maps = known_maps
         entries.append(entry)
-    return entries
+    return entries, enrolling
 
 
 def _merge(admitted: Sequence[ReportingAgent], quotas: Quotas | None, at: datetime) -> None:
@@ -134,7 +141,7 @@ def _merge(admitted: Sequence[ReportingAgent], quotas: Quotas | None, at: dateti
 # --- Rows --------------------------------------------------------------------------------------------------------
 
 
-def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent) -> ReportingAgent:
+def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent, denial: Denial | None) -> ReportingAgent:
     state, presence, report, at = row.reported, row.presence, arrival.report, batch.at
     if arrival.over_http:
         owned = row.connected and row.transport == Transport.HTTP
@@ -156,7 +163,7 @@ def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent) -> Repor
         repeated=bool(arrival.digest)
         and arrival.digest == presence.message_digest
         and report.sequence_num == presence.sequence_num,
-        denial=credentials.denial_of(row, arrival),
+        denial=denial,
     )
     if entry.denial is not None:
         return entry
@@ -182,9 +189,10 @@ def _heard_since(presence: AgentPresence, sequence_num: int, known_at: datetime,
     return later or known_at < presence.last_seen_at
 
 
-def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival) -> ReportingAgent:
+def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival, denial: Denial | None) -> ReportingAgent:
     uid, at = arrival.report.instance_uid, batch.at
-    agent = Agent(instance_uid=uid, name=str(uid), first_seen_at=at)
+    approval = Approval.PENDING if settings.ENROLMENT_APPROVAL else Approval.APPROVED
+    agent = Agent(instance_uid=uid, name=str(uid), first_seen_at=at, approval=approval)
     return ReportingAgent(
         work=batch,
         arrival=arrival,
@@ -196,7 +204,7 @@ def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival) -> ReportingAgent:
         first_on_connection=True,
         full_state_outstanding=False,
         relabelled=True,
-        denial=credentials.denial_of(None, arrival),
+        denial=denial,
     )
 
 

@@ -15,6 +15,8 @@ from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_pins import PinView, UnpinView
 from configurations.api_rendered import RenderedView
+from enrolment.api import EnrolmentTokenViewSet
+from enrolment.api_approval import ApproveView, RejectView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
 from rollouts.api import RolloutViewSet
@@ -40,6 +42,7 @@ router.register("rollouts", RolloutViewSet)
 router.register("variables", VariableViewSet)
 router.register("secrets", SecretViewSet)
 router.register("freezes", FreezeViewSet)
+router.register("enrolment-tokens", EnrolmentTokenViewSet, basename="enrolment-token")
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 
@@ -57,6 +60,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pause/?$", PauseView.as_view(), name="agent-pause"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/resume/?$", ResumeView.as_view(), name="agent-resume"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/approve/?$", ApproveView.as_view(), name="agent-approve"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/reject/?$", RejectView.as_view(), name="agent-reject"),
     *router.urls,
     re_path(r"^", NoSuchUrl.as_view()),
 ]

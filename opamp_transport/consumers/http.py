@@ -8,19 +8,21 @@ from uuid import UUID
 
 from channels.consumer import AsyncConsumer
 
-from agents.credentials import AgentCredential, Denial
+from agents.credentials import Denial, Pass
 from agents.excess import Excess
 from agents.models import Transport
 from agents.replies import OpampSettings, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
+from agents.services.ways_in import token_of
 from opamp_transport import heartbeats, metrics, runtime
-from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, rejected
+from opamp_transport.admission import Refusal, header_map, overloaded, rejected
 from opamp_transport.http_bodies import Held, TooMuchHeld, read_body, reply_with, respond, wrong_request
 from opamp_transport.message_io import (
     Receive,
     Scope,
     Send,
+    admit,
     bad_request_reply,
     complain,
     decode,
@@ -49,17 +51,13 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         here = runtime.current()
         headers = header_map(scope["headers"])
         address = peer_of(scope)
-        credential = own_credential(headers)
         fault = refused_page(scope, headers)
         if fault is None and (answer := preflight(scope, headers)) is not None:
             await respond(send, 200, b"", answer)
             return
-        refusal = None
+        refusal, credential = None, None
         if fault is None:
-            now, full = time.monotonic(), here.refuses
-            refusal = here.gate.admit(
-                headers, address=address, websocket=False, queue_is_full=full, now=now, credential=credential
-            )
+            credential, refusal = await admit(here, headers, address=address, websocket=False)
             fault = None if refusal else wrong_request(scope, headers)
         if refusal is None and fault is None:
             held = Held()
@@ -100,7 +98,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         here: Runtime,
         scope: Scope,
         headers: Mapping[str, str],
-        credential: AgentCredential | None,
+        credential: Pass | None,
         body: framing.Body,
         send: Send,
     ) -> None:
@@ -132,14 +130,14 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         report: StatusReport,
         body: framing.Body,
         settings_offer: OpampSettings | None,
-        credential: AgentCredential | None,
+        credential: Pass | None,
     ) -> Reply:
         """The reply to a message with news. Raises `Denied`."""
         if session is None or session.connection is not None or session.credential != credential:
             session = AgentSession(report.instance_uid, None)
             session.inherit(here.presence.recall(report.instance_uid))
             session.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
-        lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope))
+        lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope), token_id=token_of(credential))
         processed = await process_report(here, session, report, lease, body, settings_offer, credential)
         if processed.denial is not None:
             raise Denied(report.instance_uid, processed.denial)

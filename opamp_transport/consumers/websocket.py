@@ -12,21 +12,23 @@ from uuid import uuid4
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
-from agents.credentials import Denial
+from agents.credentials import AgentCredential, Denial
 from agents.excess import Excess
 from agents.models import Transport
 from agents.replies import ErrorResponse, ErrorType, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
+from agents.services.ways_in import token_of
 from foundation.clock import clock
 from opamp_server.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport import heartbeats, metrics, runtime
-from opamp_transport.admission import Refusal, header_map, own_credential
+from opamp_transport.admission import Refusal, header_map
 from opamp_transport.batch import Processed
 from opamp_transport.message_io import (
     Receive,
     Scope,
     Send,
+    admit,
     bad_request_reply,
     complain,
     decode,
@@ -88,20 +90,11 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         """The connection, after its upgrade; ``None`` when that was refused. What it was judged by is not kept."""
         address = peer_of(scope)
         headers = header_map(scope["headers"])
-        credential = own_credential(headers)
-        now = time.monotonic()
-        refusal = refused_page(scope, headers)
+        credential, refusal = None, refused_page(scope, headers)
         if refusal is not None:
-            refusal = here.gate.fault(refusal, address=address, now=now)
+            refusal = here.gate.fault(refusal, address=address, now=time.monotonic())
         else:
-            refusal = here.gate.admit(
-                headers,
-                address=address,
-                websocket=True,
-                queue_is_full=here.refuses,
-                now=now,
-                credential=credential,
-            )
+            credential, refusal = await admit(here, headers, address=address, websocket=True)
         if refusal is not None:
             complain(here, "websocket", refusal.reason, address, refusal.text)
             await _refuse_upgrade(scope, send, refusal)
@@ -113,7 +106,8 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
         self.closing = False
-        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now())
+        token = token_of(credential)
+        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now(), token)
         offer = offered_settings(scope, headers, credential)
         self.connection = connection = Connection(
             lease, self.push, self.close_for_restart, self.reject, offer, credential
@@ -224,7 +218,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         """
         complain(self.here, "websocket", denial.value, self.address, f"{session.uid}: {denial.text}")
         reply = reply or Reply(instance_uid=session.uid.bytes)
-        if connection.credential is None and connection.serves_others(session):
+        if not isinstance(connection.credential, AgentCredential) and connection.serves_others(session):
             await self.push(reply)
             return True
         code = _CLOSE_TRY_LATER if isinstance(denial, Excess) else _CLOSE_POLICY

@@ -76,10 +76,19 @@ def validation_error(*files: Path) -> str:
     return "" if done.returncode == 0 else (done.stderr or done.stdout).strip()
 
 
+def first_words(config: Path) -> str:
+    """What the supervisor says against this file, with which it cannot start."""
+    done = subprocess.run(
+        [str(SUPERVISOR), "--config", str(config)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    return done.stderr + done.stdout
+
+
 class Supervisor:
     """A running supervisor with its Collector; ``with Supervisor(folder, endpoint, env="prod") as running``.
 
-    ``capabilities`` and ``agent`` are added to what its file says there. Its own state survives in ``folder``.
+    ``capabilities``, ``agent`` and ``server`` are added to what its file says there. Its own state survives in ``folder``.
     """
 
     def __init__(
@@ -89,6 +98,7 @@ class Supervisor:
         *,
         capabilities: dict[str, bool] | None = None,
         agent: dict[str, Any] | None = None,
+        server: dict[str, Any] | None = None,
         **labels: str,
     ) -> None:
         self._log = folder / "supervisor.log"
@@ -103,7 +113,7 @@ class Supervisor:
             **(capabilities or {}),
         }
         document = {
-            "server": {"endpoint": endpoint},
+            "server": {"endpoint": endpoint, **(server or {})},
             "capabilities": accepted,
             "agent": {
                 "executable": str(COLLECTOR),

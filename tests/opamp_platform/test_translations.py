@@ -20,6 +20,7 @@ APPS = (
     "accounts",
     "agents",
     "configurations",
+    "enrolment",
     "foundation",
     "opamp_platform",
     "opamp_transport",

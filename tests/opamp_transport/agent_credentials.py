@@ -56,7 +56,7 @@ async def denial(transport: str, headers: dict[str, str], message: opamp_pb2.Age
             assert not answer.reply.HasField("error_response")
             return None
         found = named_in(answer.body.decode())
-        assert answer.status == STATUSES[found]
+        assert answer.status == STATUSES.get(found, 401)
         assert ("www-authenticate" in answer.headers) is (answer.status == 401)
         return found
     async with Socket(headers) as socket:

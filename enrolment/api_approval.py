@@ -1,0 +1,73 @@
+"""The REST endpoints that approve and reject one agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import signed_in
+from agents.models import Agent
+from enrolment.services import approving
+from foundation.api_input import NoBody
+from foundation.api_query import DeclaredQuery
+from foundation.clock import clock
+
+_INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
+class DecidedSerializer(serializers.ModelSerializer[Agent]):
+    """What was decided."""
+
+    class Meta:
+        model = Agent
+        fields = ("instance_uid", "approval")
+        read_only_fields = fields
+
+
+class _DecideView(DeclaredQuery, GenericAPIView[Any]):
+    """A view below one agent's URL."""
+
+    queryset = Agent.objects.all()
+    serializer_class = NoBody
+    filter_backends = []
+    pagination_class = None
+    right = "change"
+
+    def decide(self, request: Request, instance_uid: str, act: Callable[..., None]) -> Response:
+        """Do it to the agent named in the URL."""
+        try:
+            uid = UUID(instance_uid)
+        except ValueError:
+            raise NotFound from None
+        agents = Agent.objects.visible_to(request.user)
+        agent = agents.get(instance_uid=uid)
+        NoBody(data=request.data).is_valid(raise_exception=True)
+        act(agent, by=signed_in(request), at=clock.now())
+        return Response(DecidedSerializer(agents.get(pk=agent.pk)).data)
+
+
+class ApproveView(_DecideView):
+    """Let an agent take part."""
+
+    @extend_schema(operation_id="agents_approve", parameters=[_INSTANCE_UID], request=None, responses=DecidedSerializer)
+    def post(self, request: Request, instance_uid: str) -> Response:
+        """What waits for the agent is offered at once. 409 when it is approved already."""
+        return self.decide(request, instance_uid, approving.approve_agent)
+
+
+class RejectView(_DecideView):
+    """Refuse an agent that waits for approval."""
+
+    @extend_schema(operation_id="agents_reject", parameters=[_INSTANCE_UID], request=None, responses=DecidedSerializer)
+    def post(self, request: Request, instance_uid: str) -> Response:
+        """It is disconnected and refused, whatever it shows, until it is approved. 409 when it does not wait."""
+        return self.decide(request, instance_uid, approving.reject_agent)

@@ -1,0 +1,27 @@
+"""The enrolment app: tokens that bring agents in, and approval of new agents."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class EnrolmentConfig(AppConfig):
+    """Stands on agents; knows nothing of what they are offered, nor of the wire."""
+
+    name = "enrolment"
+    verbose_name = _("Enrolment")
+
+    def ready(self) -> None:
+        from agents.extensions import register_heading, register_marking, register_timeline_kind
+        from agents.services.offers import register_offer
+        from agents.services.ways_in import register_way_in
+        from enrolment import shown
+        from enrolment.lines import TIMELINE_KINDS
+        from enrolment.opamp import LostRevocations
+        from enrolment.services.coming_in import EnrolmentTokens
+
+        register_way_in(EnrolmentTokens())
+        register_offer(LostRevocations)
+        for kind in TIMELINE_KINDS:
+            register_timeline_kind(kind)
+        register_marking(shown.approval_marks)
+        register_heading(shown.approval_heading)

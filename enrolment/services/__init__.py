@@ -1,0 +1,1 @@
+"""What changes enrolment tokens, and whom they let in; approving agents."""
