@@ -32,14 +32,18 @@ Kind = AgentEvent.Kind
 
 
 def denial_of(row: Agent | None, arrival: Arrival) -> Denial | None:
-    """Why ``arrival`` may not speak for the agent of ``row`` (``None``: for a new one); ``None`` when it may (S-117).
+    """Why ``arrival`` may not speak for the agent of ``row`` (``None``: for a new one); ``None`` when it may (S-117)."""
+    return denial_for(row, arrival.report.instance_uid, arrival.credential)
+
+
+def denial_for(row: Agent | None, instance_uid: UUID, shown: AgentCredential | None) -> Denial | None:
+    """Why who has ``shown`` this credential, or the shared secret, may not speak for ``instance_uid``, whose ``row`` this is.
 
     A credential never makes a new agent: it is that of one agent, and goes with it when the agent is forgotten.
     """
-    shown = arrival.credential
     in_force = set() if row is None else {row.credential_number, row.credential_former_number}
     if shown is not None and shown.number not in in_force:
-        own = shown.instance_uid == arrival.report.instance_uid
+        own = shown.instance_uid == instance_uid
         return Denial.OUTDATED if own else Denial.FOREIGN
     if row is None:
         return None
