@@ -89,6 +89,7 @@ class Supervisor:
         *,
         capabilities: dict[str, bool] | None = None,
         agent: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
         **labels: str,
     ) -> None:
         self._log = folder / "supervisor.log"
@@ -103,7 +104,7 @@ class Supervisor:
             **(capabilities or {}),
         }
         document = {
-            "server": {"endpoint": endpoint},
+            "server": {"endpoint": endpoint, **({"headers": headers} if headers else {})},
             "capabilities": accepted,
             "agent": {
                 "executable": str(COLLECTOR),
