@@ -140,7 +140,6 @@ OPAMP_HEADER_SECRETS = ("Authorization", "Secret-Key")
 OPAMP_OFFER_HEARTBEAT = env.choice("OPAMP_OFFER_HEARTBEAT")
 # Each agent that takes connection settings gets a credential of its own there; the secret is not enough for it any more.
 OPAMP_AGENT_CREDENTIALS = env.flag("OPAMP_AGENT_CREDENTIALS")
-# Agents may send their own metrics to /v1/metrics.
 OPAMP_OWN_TELEMETRY = env.flag("OPAMP_OWN_TELEMETRY")
 # How long history is kept, and agents that are gone; 0 keeps it for ever.
 OPAMP_KEEP_EVENTS_DAYS = env.integer("OPAMP_KEEP_EVENTS_DAYS", 90, most=36_500)

@@ -16,7 +16,7 @@ from django.db import DatabaseError
 from opamp_transport.report_queue import DatabaseAway
 from opamp_transport.runtime import Runtime
 from telemetry.otlp import AgentMetrics, read_metrics
-from telemetry.services.storing import Delivery, Taken, store
+from telemetry.services.storing import Delivery, Reception, store
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class TelemetryQueue:
     """The waiting requests of one process; a task works while there are any."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Delivery, asyncio.Future[Taken]]] = deque()
+        self._waiting: deque[tuple[Delivery, asyncio.Future[Reception]]] = deque()
         self._task: asyncio.Task[None] | None = None
         # JSON takes a second of a core for each megabyte: never several at once.
         self._reading = asyncio.Semaphore(1)
@@ -51,11 +51,11 @@ class TelemetryQueue:
         async with self._reading:
             return await asyncio.to_thread(read_metrics, body, as_json=as_json)
 
-    async def submit(self, here: Runtime, delivery: Delivery) -> Taken:
+    async def submit(self, here: Runtime, delivery: Delivery) -> Reception:
         """What became of it, once it is stored. Raises `TelemetryQueueFull` and `DatabaseAway`."""
         if self.is_full:
             raise TelemetryQueueFull
-        future: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Reception] = asyncio.get_running_loop().create_future()
         self._waiting.append((delivery, future))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work(here))
@@ -70,7 +70,7 @@ class TelemetryQueue:
                     await self._stored(here, [one], last=True)
 
     async def _stored(
-        self, here: Runtime, batch: list[tuple[Delivery, asyncio.Future[Taken]]], *, last: bool = False
+        self, here: Runtime, batch: list[tuple[Delivery, asyncio.Future[Reception]]], *, last: bool = False
     ) -> bool:
         """Answer all of ``batch``; false when it failed and is to be tried one by one."""
         try:

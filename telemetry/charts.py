@@ -43,7 +43,7 @@ class Chart:
     said: str
 
 
-def shown_value(measure: Measure, value: float | None) -> str:
+def value_with_unit(measure: Measure, value: float | None) -> str:
     """A value with its unit."""
     if value is None:
         return "–"
@@ -64,13 +64,13 @@ def chart(measure: Measure, steps: Steps, *, format_of_time: str) -> Chart:
     said = _("nothing was measured")
     if measured:
         said = _("latest %(latest)s, highest %(highest)s, mean %(mean)s") % {
-            "latest": shown_value(measure, measured[-1]),
-            "highest": shown_value(measure, max(measured)),
-            "mean": shown_value(measure, math.fsum(measured) / len(measured)),
+            "latest": value_with_unit(measure, measured[-1]),
+            "highest": value_with_unit(measure, max(measured)),
+            "mean": value_with_unit(measure, math.fsum(measured) / len(measured)),
         }
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     lines = _lines(values, top, left=_LEFT, above=_TOP, width=width, height=height)
-    across = [(_TOP + height * (1 - share), shown_value(measure, top * share)) for share in (0.0, 0.5, 1.0)]
+    across = [(_TOP + height * (1 - share), value_with_unit(measure, top * share)) for share in (0.0, 0.5, 1.0)]
     times = [(_LEFT, "start", steps[0][0]), (_LEFT + width // 2, "middle", steps[len(steps) // 2][0])]
     times.append((_LEFT + width, "end", steps[-1][0]))
     svg = format_html(

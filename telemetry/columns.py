@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from agents.extensions import Column, Columns
 from foundation.clock import clock
-from telemetry.charts import shown_value, sparkline
+from telemetry.charts import sparkline, value_with_unit
 from telemetry.measures import MEASURES, Measure
 from telemetry.services.series import FRESH, Telemetry, telemetry_of
 from telemetry.slots import Values
@@ -38,13 +38,13 @@ def _cells_of(
 
     def line(measure: Measure) -> SafeString:
         place = MEASURES.index(measure)
-        text = shown_value(measure, getattr(latest, measure.value))
+        text = value_with_unit(measure, getattr(latest, measure.value))
         if not fresh:
             text = format_html('<span class="quiet" title="{}">{}</span>', _("It sends nothing any more."), text)
         return format_html("{}<br>{}", text, sparkline([means[place] for _at, means in steps]))
 
     lost = [
-        format_html('<br><span class="bad">{} {}</span>', word, shown_value(measure, value))
+        format_html('<br><span class="bad">{} {}</span>', word, value_with_unit(measure, value))
         for measure, word in ((Measure.REFUSED, _("refused")), (Measure.FAILED, _("failed")))
         if fresh and (value := getattr(latest, measure.value))
     ]

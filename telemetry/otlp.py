@@ -60,16 +60,16 @@ class AgentMetrics:
 def read_metrics(body: bytes | bytearray, *, as_json: bool) -> list[AgentMetrics]:
     """What each resource of a request says. Raises `UnreadableMetrics` and `TooManyMetrics`."""
     request = _from_json(body) if as_json else _from_protobuf(body)
-    _bound("resources", len(request.resource_metrics), MOST_RESOURCES)
-    _bound("scopes", sum(len(each.scope_metrics) for each in request.resource_metrics), MOST_SCOPES)
+    _check_number("resources", len(request.resource_metrics), MOST_RESOURCES)
+    _check_number("scopes", sum(len(each.scope_metrics) for each in request.resource_metrics), MOST_SCOPES)
     scopes = [scope for each in request.resource_metrics for scope in each.scope_metrics]
-    _bound("metrics", sum(len(scope.metrics) for scope in scopes), MOST_METRICS)
+    _check_number("metrics", sum(len(scope.metrics) for scope in scopes), MOST_METRICS)
     found = [_of_resource(each) for each in request.resource_metrics]
-    _bound("data points", sum(each.points for each in found), MOST_POINTS)
+    _check_number("data points", sum(each.points for each in found), MOST_POINTS)
     return found
 
 
-def answer(rejected: int, text: str, *, as_json: bool) -> bytes:
+def export_response(rejected: int, text: str, *, as_json: bool) -> bytes:
     """The answer to a request that was taken; ``rejected`` points were not, for the reason in ``text``."""
     response = ExportMetricsServiceResponse()
     if rejected:
@@ -115,7 +115,7 @@ def _from_json(body: bytes | bytearray) -> ExportMetricsServiceRequest:
         raise UnreadableMetrics(f"The body is no OTLP metrics in JSON: {str(error)[:200]}") from error
 
 
-def _bound(what: str, number: int, most: int) -> None:
+def _check_number(what: str, number: int, most: int) -> None:
     if number > most:
         raise TooManyMetrics(f"The request has {number} {what}; {most} are read at most.")
 
@@ -129,7 +129,7 @@ def _of_resource(each: Any) -> AgentMetrics:
             kind = metric.WhichOneof("data")
             points = getattr(metric, kind).data_points if kind else ()
             found.points += len(points)
-            _bound("data points", found.points, MOST_POINTS)
+            _check_number("data points", found.points, MOST_POINTS)
             plain = plain_name(metric.name)
             measure = measure_of(plain)
             if measure in COUNTED:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.extensions import Panel
 from agents.models import Agent
 from foundation.clock import clock
-from telemetry.charts import TITLES, Chart, chart, shown_value
+from telemetry.charts import TITLES, Chart, chart, value_with_unit
 from telemetry.measures import MEASURES
 from telemetry.services.series import FRESH, Telemetry, telemetry_of
 from telemetry.slots import DAYS
@@ -46,7 +46,7 @@ def telemetry_section(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     received_at = found.latest.received_at
     return {
         "agent": agent,
-        "latest": [(TITLES[each], shown_value(each, getattr(found.latest, each.value))) for each in MEASURES],
+        "latest": [(TITLES[each], value_with_unit(each, getattr(found.latest, each.value))) for each in MEASURES],
         "received_at": received_at,
         "fresh": received_at is not None and until - received_at < FRESH,
         "heads": [TITLES[each] for each in MEASURES],
@@ -59,7 +59,7 @@ def _drawn(telemetry: Telemetry, window: _Window, until: datetime) -> dict[str, 
     steps = telemetry.steps(since, until, window.step)
     charts: list[Chart] = [chart(each, steps, format_of_time=window.format_of_time) for each in MEASURES]
     rows = [
-        (at, [shown_value(measure, value) for measure, value in zip(MEASURES, means, strict=True)])
+        (at, [value_with_unit(measure, value) for measure, value in zip(MEASURES, means, strict=True)])
         for at, means in reversed(telemetry.steps(since, until, window.row))
         if any(value is not None for value in means)
     ]

@@ -19,7 +19,7 @@ from opamp_transport.report_queue import DatabaseAway
 from opamp_transport.runtime import Runtime
 from opamp_transport.telemetry_queue import TelemetryQueueFull, queue_of
 from opamp_transport.web_pages import preflight, readable, refused_page
-from telemetry.otlp import MOST_BYTES, TooManyMetrics, UnreadableMetrics, answer, status_body
+from telemetry.otlp import MOST_BYTES, TooManyMetrics, UnreadableMetrics, export_response, status_body
 from telemetry.services.storing import Delivery
 
 _JSON = "application/json"
@@ -84,7 +84,7 @@ class OwnTelemetryConsumer(AsyncConsumer):  # type: ignore[misc]
             held.release()
         if taken.denial is not None:
             raise _NotYours(rejected(*taken.denial))
-        said = answer(taken.rejected, taken.text, as_json=as_json)
+        said = export_response(taken.rejected, taken.text, as_json=as_json)
         await respond(send, 200, said, {"content-type": _content_type(headers), **readable(headers)})
 
 

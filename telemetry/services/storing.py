@@ -44,7 +44,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Reception:
     """What became of a request: how many points were not taken and why; ``denial``: it may not speak for this agent at all."""
 
     rejected: int = 0
@@ -52,7 +52,7 @@ class Taken:
     denial: tuple[Denial, UUID] | None = None
 
 
-def store(deliveries: Sequence[Delivery]) -> list[Taken]:
+def store(deliveries: Sequence[Delivery]) -> list[Reception]:
     """What became of each of them, in one transaction; rows are made for agents that are known, and for nobody else."""
     with transaction.atomic():
         agents = _agents(deliveries)
@@ -74,7 +74,7 @@ def _agents(deliveries: Iterable[Delivery]) -> dict[UUID, Agent]:
 
 def _judge(
     delivery: Delivery, agents: dict[UUID, Agent], accepted: dict[int, list[tuple[AgentMetrics, datetime]]]
-) -> Taken:
+) -> Reception:
     """Which resources of the request may be written; of a request that may write none because of who sent it, why."""
     rejected, texts = 0, []
     denied: tuple[Denial, UUID] | None = None
@@ -93,13 +93,13 @@ def _judge(
             any_accepted = True
             accepted[row.pk].append((each, delivery.received_at))
     if denied is not None and not any_accepted:
-        return Taken(rejected, texts[0], denied)
-    return Taken(rejected, texts[0] if texts else "")
+        return Reception(rejected, texts[0], denied)
+    return Reception(rejected, texts[0] if texts else "")
 
 
-def _with_rejected(delivery: Delivery, outcome: Taken) -> Taken:
+def _with_rejected(delivery: Delivery, outcome: Reception) -> Reception:
     more = sum(each.rejected for each in delivery.metrics)
-    return Taken(outcome.rejected + more, outcome.text or _NO_ROOM) if more else outcome
+    return Reception(outcome.rejected + more, outcome.text or _NO_ROOM) if more else outcome
 
 
 def _write(accepted: dict[int, list[tuple[AgentMetrics, datetime]]]) -> None:

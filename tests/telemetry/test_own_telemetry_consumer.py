@@ -20,7 +20,7 @@ from agents.models import Agent
 from opamp_transport import runtime, telemetry_queue
 from telemetry import otlp
 from telemetry.models import LatestTelemetry
-from telemetry.services.storing import Taken
+from telemetry.services.storing import Reception
 from tests.fake_agent import run
 from tests.telemetry.otlp_requests import Export, response, send
 
@@ -228,7 +228,7 @@ def test_more_than_an_address_may(agent: Agent, settings: Settings) -> None:
 
 
 def test_a_database_that_is_away(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    def store(_deliveries: Any) -> list[Taken]:
+    def store(_deliveries: Any) -> list[Reception]:
         raise OperationalError("away")
 
     monkeypatch.setattr(telemetry_queue, "store", store)
@@ -245,7 +245,7 @@ def test_one_that_fails_in_a_batch_fails_alone(agent: Agent, monkeypatch: pytest
     poison = Agent.objects.create(instance_uid=uuid4(), name="poison")
     real = telemetry_queue.store
 
-    def store(deliveries: Any) -> list[Taken]:
+    def store(deliveries: Any) -> list[Reception]:
         if any(each.uid == poison.instance_uid for delivery in deliveries for each in delivery.metrics):
             raise ValueError("a mistake")
         return real(deliveries)

@@ -20,7 +20,7 @@ from telemetry.models import LatestTelemetry, TelemetryDay
 from telemetry.otlp import read_metrics
 from telemetry.services import series
 from telemetry.services.series import telemetry_of
-from telemetry.services.storing import Delivery, Taken, store
+from telemetry.services.storing import Delivery, Reception, store
 from tests.telemetry.otlp_requests import Export
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +42,7 @@ def delivery(export: Export, seconds: float, credential: AgentCredential | None 
     return Delivery(read_metrics(export.body, as_json=False), credential, later(seconds))
 
 
-def sent(uid: UUID, seconds: float, **values: Any) -> Taken:
+def sent(uid: UUID, seconds: float, **values: Any) -> Reception:
     """One request at ``seconds`` after noon."""
     return store([delivery(Export(uid, at=seconds).collector(**values), seconds)])[0]
 
@@ -52,7 +52,7 @@ def latest(agent: Agent) -> LatestTelemetry:
 
 
 def test_the_second_request_has_rates(agent: Agent) -> None:
-    assert sent(agent.instance_uid, 0, cpu=1.0, accepted=100) == Taken()
+    assert sent(agent.instance_uid, 0, cpu=1.0, accepted=100) == Reception()
     row = latest(agent)
     assert (row.cpu, row.accepted, row.memory, row.queue) == (None, None, 50e6, 0.25)
     sent(agent.instance_uid, 60, cpu=31.0, accepted=700, refused=60, memory=60e6)
@@ -89,7 +89,7 @@ def test_the_same_request_twice_and_a_late_one_change_nothing(agent: Agent) -> N
     sent(agent.instance_uid, 120, cpu=60.0)
     before = latest(agent)
     for at, cpu in ((60, 30.0), (120, 60.0)):
-        assert store([delivery(Export(agent.instance_uid, at=at).collector(cpu=cpu), 130)]) == [Taken()]
+        assert store([delivery(Export(agent.instance_uid, at=at).collector(cpu=cpu), 130)]) == [Reception()]
     after = latest(agent)
     assert (after.cpu, after.counters, after.slot["cpu"]) == (before.cpu, before.counters, before.slot["cpu"])
 
@@ -126,7 +126,7 @@ class TestWhoMayNot:
         other = Agent.objects.create(instance_uid=uuid4(), name="edge-2")
         Agent.objects.filter(pk=agent.pk).update(credential_number=5)
         own = AgentCredential(agent.instance_uid, 5)
-        assert store([delivery(Export(agent.instance_uid).collector(cpu=1), 0, own)]) == [Taken()]
+        assert store([delivery(Export(agent.instance_uid).collector(cpu=1), 0, own)]) == [Reception()]
         (taken,) = store([delivery(Export(other.instance_uid).collector(cpu=1), 0, own)])
         assert taken.denial == (Denial.FOREIGN, other.instance_uid)
         mixed = Export(other.instance_uid).collector(cpu=1).resource(agent.instance_uid).collector(cpu=2)
