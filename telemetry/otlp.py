@@ -110,8 +110,19 @@ def _from_json(body: bytes | bytearray) -> ExportMetricsServiceRequest:
         read = json.loads(text)
         if not isinstance(read, dict):
             raise UnreadableMetrics("The body is no JSON object.")
+        if "\\u" in text:
+            # Half a surrogate pair is no text, and the library fails at it in a way that nobody may catch.
+            json.dumps(read, ensure_ascii=False).encode()
         return json_format.ParseDict(read, ExportMetricsServiceRequest(), ignore_unknown_fields=True)
-    except (NestedTooDeep, json_format.ParseError, ValueError, TypeError, AttributeError) as error:
+    except (
+        NestedTooDeep,
+        json_format.ParseError,
+        ValueError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+        AttributeError,
+    ) as error:
         raise UnreadableMetrics(f"The body is no OTLP metrics in JSON: {str(error)[:200]}") from error
 
 

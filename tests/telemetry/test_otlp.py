@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import random
+from collections.abc import Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -183,3 +187,60 @@ def test_status_in_both_encodings() -> None:
     assert raw.endswith(text.encode())
     assert raw[3] & 0x7F | raw[4] << 7 == 400
     assert json.loads(otlp.status_body(429, text, as_json=True)) == {"code": 14, "message": text}
+
+
+ODD_VALUES = (
+    "",
+    "x",
+    "NaN",
+    "Infinity",
+    -1,
+    0,
+    2**64,
+    1e400,
+    1.5,
+    None,
+    True,
+    [],
+    [[]],
+    {},
+    {"a": {}},
+    "\ud800",
+    "9" * 400,
+)
+
+
+def test_mutated_requests() -> None:
+    """Bytes turned, cut and repeated: nothing but the two promised errors comes out, and what is read is finite."""
+    choose = random.Random(7)
+    body = Export(UID).collector(cpu=1.5, accepted=7).body
+    for _case in range(3_000):
+        mutated = bytearray(body)
+        for _change in range(choose.randint(1, 8)):
+            place = choose.randrange(len(mutated))
+            mutated[place : place + choose.randint(0, 3)] = choose.randbytes(choose.randint(0, 3))
+        with contextlib.suppress(UnreadableMetrics, TooManyMetrics):
+            for found in read_metrics(bytes(mutated), as_json=False):
+                assert all(math.isfinite(point.value) and point.value >= 0 for point in found.counters.values())
+                assert all(math.isfinite(value) and value >= 0 for value in found.gauges.values())
+
+
+def test_mutated_json() -> None:
+    """Each value, object and list in turn is something else."""
+    request = json.loads(json_format.MessageToJson(Export(UID).collector(cpu=1.5, accepted=7).request))
+
+    def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        yield path
+        members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, member in members:
+            yield from places(member, (*path, key))
+
+    for *way, last in [path for path in places(request) if path]:
+        for odd in ODD_VALUES:
+            mutated = json.loads(json.dumps(request))
+            inner = mutated
+            for key in way:
+                inner = inner[key]
+            inner[last] = odd
+            with contextlib.suppress(UnreadableMetrics, TooManyMetrics):
+                read_metrics(json.dumps(mutated).encode(), as_json=True)
