@@ -62,6 +62,22 @@ class Mark(NamedTuple):
     title: str
 
 
+class Column(NamedTuple):
+    """A column that another app adds to the list of agents. ``field``, as seen from an agent, is what it is ordered by."""
+
+    name: str
+    title: Any
+    field: str = ""
+
+
+class Columns(NamedTuple):
+    """Some of them with what fills them: from the keys of the agents of a page to their cells, by name of column."""
+
+    columns: Sequence[Column]
+    cells: Callable[[Sequence[int]], Mapping[int, Mapping[str, Any]]]
+    are_shown: Callable[[], bool]
+
+
 Marking = Callable[[Sequence[int]], Mapping[int, Mark]]
 """From the keys of some agents to the marks of those that have one; a query for all of them."""
 
@@ -84,6 +100,7 @@ _panels: list[Panel] = []
 _timeline_kinds: dict[str, TimelineKind] = {}
 _markings: list[Marking] = []
 _headings: list[Heading] = []
+_columns: list[Columns] = []
 _configuration_error = "remote_config_error"
 _receivers: dict[str, CustomMessageReceiver] = {}
 _custom_capabilities: tuple[str, ...] = ()
@@ -160,6 +177,17 @@ def marks_of(agent_ids: Sequence[int]) -> dict[int, list[Mark]]:
         for key, mark in callback(agent_ids).items():
             found.setdefault(key, []).append(mark)
     return found
+
+
+def register_columns(columns: Columns) -> None:
+    """Have the list of agents show these columns behind its own, whenever they ``are_shown``."""
+    if columns not in _columns:
+        _columns.append(columns)
+
+
+def further_columns() -> list[Columns]:
+    """Those that are shown now, in order of registration."""
+    return [columns for columns in _columns if columns.are_shown()]
 
 
 def register_heading(callback: Heading) -> None:

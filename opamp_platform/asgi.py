@@ -1,4 +1,4 @@
-"""The ASGI application: both protocols of ``/v1/opamp`` go to the agents' consumers, everything else to Django.
+"""The ASGI application: both protocols of ``/v1/opamp`` and ``/v1/metrics`` go to the agents' consumers, the rest to Django.
 
 The entry points are chosen by path before Django sees anything: its middleware would cost an agent more than its message.
 """
@@ -25,9 +25,10 @@ django_application = get_asgi_application()
 
 from opamp_server.draining import Draining  # noqa: E402
 from opamp_transport import runtime  # noqa: E402
-from opamp_transport.consumers import HttpConsumer, WebSocketConsumer  # noqa: E402
+from opamp_transport.consumers import HttpConsumer, OwnTelemetryConsumer, WebSocketConsumer  # noqa: E402
 
 OPAMP_PATH = r"^v1/opamp/?$"
+METRICS_PATH = r"^v1/metrics/?$"
 
 
 class _Lifespan:
@@ -80,17 +81,18 @@ def _route(pattern: str, application: Any) -> URLPattern:
 
 
 _entry_points = {"http": HttpConsumer.as_asgi(), "websocket": WebSocketConsumer.as_asgi()}
+_of_agents = [_route(OPAMP_PATH, _entry_points["http"]), _route(METRICS_PATH, OwnTelemetryConsumer.as_asgi())]
 application = _Ports(
     everything=ProtocolTypeRouter(
         {
-            "http": URLRouter([_route(OPAMP_PATH, _entry_points["http"]), _route(r"", django_application)]),
+            "http": URLRouter([*_of_agents, _route(r"", django_application)]),
             "websocket": URLRouter([_route(OPAMP_PATH, _entry_points["websocket"]), _route(r"", _no_such_websocket)]),
             "lifespan": _Lifespan(),
         }
     ),
     agents_only=ProtocolTypeRouter(
         {
-            "http": URLRouter([_route(OPAMP_PATH, _entry_points["http"]), _route(r"", _nothing_here)]),
+            "http": URLRouter([*_of_agents, _route(r"", _nothing_here)]),
             "websocket": URLRouter([_route(OPAMP_PATH, _entry_points["websocket"]), _route(r"", _no_such_websocket)]),
         }
     ),

@@ -147,6 +147,7 @@ ENROLMENT_APPROVAL, ENROLMENT_RETURN_DAYS = (
     env.flag("ENROLMENT_APPROVAL"),
     env.integer("ENROLMENT_RETURN_DAYS", 30, most=3_650),
 )
+OPAMP_OWN_TELEMETRY = env.flag("OPAMP_OWN_TELEMETRY")
 # How long history is kept, and agents that are gone; 0 keeps it for ever.
 OPAMP_KEEP_EVENTS_DAYS = env.integer("OPAMP_KEEP_EVENTS_DAYS", 90, most=36_500)
 OPAMP_KEEP_CONNECTIONS_DAYS = env.integer("OPAMP_KEEP_CONNECTIONS_DAYS", 90, most=36_500)
@@ -194,6 +195,7 @@ INSTALLED_APPS = [
     "agents",
     "rollouts",
     "enrolment",
+    "telemetry",
     "variables",
     "configurations",
     "opamp_transport",

@@ -96,6 +96,14 @@ def entry_points_are_closed(app_configs: Sequence[AppConfig] | None, **kwargs: A
                 id="opamp.W006",
             )
         )
+    if settings.OPAMP_OWN_TELEMETRY and not settings.OPAMP_SECRET_KEY:
+        found.append(
+            checks.Warning(
+                "OPAMP_OWN_TELEMETRY without OPAMP_SECRET_KEY: whoever reaches the port writes the metrics of any agent.",
+                hint="Set OPAMP_SECRET_KEY, or OPAMP_OWN_TELEMETRY=false.",
+                id="opamp.W020",
+            )
+        )
     if "*" in settings.ALLOWED_HOSTS:
         found.append(
             checks.Warning(

@@ -63,9 +63,14 @@ class Held:
         self.size = 0
 
 
-async def read_body(here: Runtime, receive: Receive, headers: Mapping[str, str], held: Held) -> framing.Body | None:
-    """The body after decompression, never more than the limit of it in memory (S-18); ``None`` when the client left."""
-    limit = settings.OPAMP_MAX_MESSAGE_SIZE
+async def read_body(
+    here: Runtime, receive: Receive, headers: Mapping[str, str], held: Held, most: int | None = None
+) -> framing.Body | None:
+    """The body after decompression, never more than the limit of it in memory (S-18); ``None`` when the client left.
+
+    ``most`` bytes where that is less than the limit of messages.
+    """
+    limit = min(settings.OPAMP_MAX_MESSAGE_SIZE, most or settings.OPAMP_MAX_MESSAGE_SIZE)
     declared = headers.get("content-length", "")
     if declared.isdecimal():
         framing.check_size(int(declared), limit)

@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import OrderBy, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
 from agents import extensions
-from agents.admin import bulk_actions, cells, error_groups, facets, typed_count
+from agents.admin import bulk_actions, cells, error_groups, facets, further_columns, typed_count
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
 from agents.models import Agent, AgentQuerySet
@@ -76,8 +76,8 @@ class FleetList(PortalChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Agent]:
         """Django's own tie-break goes down whatever the columns do."""
         rows = cast("AgentQuerySet", super().get_queryset(request, exclude_parameters))
-        asked = [str(name) for name in self.get_ordering(request, self.root_queryset)]
-        columns = [name for name in asked if name not in {"pk", "-pk", "id"}]
+        asked = cast("list[str | OrderBy]", self.get_ordering(request, self.root_queryset))
+        columns = [name for name in asked if not isinstance(name, str) or name not in {"pk", "-pk", "id"}]
         return rows.in_order(*columns) if columns else rows
 
     def get_results(self, request: HttpRequest) -> None:
@@ -93,9 +93,11 @@ class FleetList(PortalChangeList):
             return
         self.result_list = list(self.result_list)
         reasons = error_groups.reasons_of(self.result_list)
-        marks = extensions.marks_of([agent.pk for agent in self.result_list])
+        keys = [agent.pk for agent in self.result_list]
+        marks, further = extensions.marks_of(keys), further_columns.cells_of(keys)
         for agent in self.result_list:
             agent.reason, agent.marks = reasons.get(agent.pk), marks.get(agent.pk, ())
+            agent.further_cells = further.get(agent.pk, {})
         if request.GET.get("status") == Status.ERROR.value:
             self.errors = error_groups.errors_among(self.queryset)
 
@@ -146,6 +148,10 @@ class AgentAdmin(WindowPaging, AgentPages):
     def list_filter(self) -> tuple[type[admin.ListFilter], ...]:  # type: ignore[override]  # the base has a plain attribute
         """Those of other apps too."""
         return facets.all_facets()
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """With the columns of other apps, before the labels, which are as wide as there is room."""
+        return [*self.list_display[:-1], *further_columns.shown(), self.list_display[-1]]
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """Viewers get no field that only a form has."""

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Count, OrderBy, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -72,13 +72,15 @@ class AgentQuerySet(models.QuerySet["Agent"]):
         """Agents with a live lease (WebSocket) or within their promised poll interval (HTTP)."""
         return self.filter(connected=True)
 
-    def in_order(self, *names: str) -> Self:
+    def in_order(self, *names: str | OrderBy) -> Self:
         """Ordered by these fields, then by key, so that rows with equal values do not change places between two pages.
 
         The key follows the last direction, so that one index serves both. Agents of one configuration are by name, those of
         one name by host: many agents have no name but that of their service.
         """
         last = names[-1]
+        if isinstance(last, OrderBy):
+            return self.order_by(*names, "-pk" if last.descending else "pk")
         sign = "-" if last.startswith("-") else ""
         ties = _TIES.get(last.removeprefix("-"), ("pk",))
         return self.order_by(*names, *(f"{sign}{tie}" for tie in ties))
@@ -88,7 +90,8 @@ class AgentQuerySet(models.QuerySet["Agent"]):
 
         By last seen that is the presences, one of which every agent has: their index alone, when all agents are listed.
         """
-        order = presence_order([str(name) for name in self.query.order_by])
+        names = [name for name in self.query.order_by if isinstance(name, str)]
+        order = presence_order(names) if len(names) == len(self.query.order_by) else []
         if not order or self.query.is_sliced:
             return self.values_list("pk", flat=True)
         presences = AgentPresence.objects.order_by(*order)

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import User
-from agents.credentials import AgentCredential, Denial, EnrolmentPass, new_number
+from agents.credentials import AgentCredential, Denial, EnrolmentPass, Pass, new_number
 from agents.models import Agent, AgentEvent, Approval, Transport
 from agents.reports import AgentCapabilities
 from agents.services.arrivals import Arrival
@@ -32,17 +32,21 @@ Kind = AgentEvent.Kind
 
 
 def denial_of(row: Agent | None, arrival: Arrival) -> Denial | None:
-    """Why ``arrival`` may not speak for the agent of ``row`` (``None``: for a new one); ``None`` when it may (S-117).
+    """Why ``arrival`` may not speak for the agent of ``row`` (``None``: for a new one); ``None`` when it may (S-117)."""
+    return denial_for(row, arrival.report.instance_uid, arrival.credential)
+
+
+def denial_for(row: Agent | None, instance_uid: UUID, shown: Pass | None) -> Denial | None:
+    """Why who has ``shown`` this, or the shared secret, may not speak for ``instance_uid``, whose ``row`` this is.
 
     A credential never makes a new agent: it is that of one agent, and goes with it when the agent is forgotten. Of an
     enrolment token the way it came by judges the rest (`agents.services.ways_in`).
     """
-    shown = arrival.credential
     if isinstance(shown, EnrolmentPass):
         return None if row is None else shut_out(row)
     in_force = set() if row is None else {row.credential_number, row.credential_former_number}
     if shown is not None and shown.number not in in_force:
-        own = shown.instance_uid == arrival.report.instance_uid
+        own = shown.instance_uid == instance_uid
         return Denial.OUTDATED if own else Denial.FOREIGN
     if row is None:
         return None

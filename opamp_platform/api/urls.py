@@ -21,6 +21,7 @@ from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
 from rollouts.api import RolloutViewSet
 from rollouts.api_freezes import FreezeViewSet, PauseView, ResumeView
+from telemetry.api import TelemetryView
 from variables.api import SecretViewSet, VariableViewSet
 
 
@@ -58,6 +59,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/telemetry/?$", TelemetryView.as_view(), name="agent-telemetry"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pause/?$", PauseView.as_view(), name="agent-pause"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/resume/?$", ResumeView.as_view(), name="agent-resume"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/approve/?$", ApproveView.as_view(), name="agent-approve"),

@@ -1,4 +1,4 @@
-"""Many agents assigned at once: each row is as if its agent had been assigned alone, and rows that stay the same are not written."""
+"""Many agents assigned at once: each row as if its agent had been assigned alone, and rows that do not change are not written."""
 
 from __future__ import annotations
 

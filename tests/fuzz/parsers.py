@@ -90,6 +90,7 @@ def parsers() -> dict[str, Callable[[str], object]]:
     from foundation.nesting import check_json, check_yaml
     from opamp_platform.api.json_body import BoundedJSONParser
     from simulator.collector import ConfigRejected, run
+    from telemetry.otlp import TooManyMetrics, UnreadableMetrics, read_metrics
 
     def unless(*promised: type[Exception]) -> Callable[[Callable[[str], object]], Callable[[str], object]]:
         def guarding(parse: Callable[[str], object]) -> Callable[[str], object]:
@@ -119,6 +120,12 @@ def parsers() -> dict[str, Callable[[str], object]]:
         "label queries": unless(InvalidSelector)(parse_label_query),
         "bodies": unless(APIException)(
             lambda text: BoundedJSONParser().parse(io.BytesIO(text.encode(errors="replace")))
+        ),
+        "own metrics in JSON": unless(UnreadableMetrics, TooManyMetrics)(
+            lambda text: read_metrics(text.encode(errors="replace"), as_json=True)
+        ),
+        "own metrics": unless(UnreadableMetrics, TooManyMetrics)(
+            lambda text: read_metrics(text.encode(errors="replace"), as_json=False)
         ),
         "simulated Collectors": unless(ConfigRejected)(lambda text: run((("", text.encode(errors="replace")),))),
     }

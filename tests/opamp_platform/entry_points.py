@@ -171,6 +171,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
         get="variables.view_secret", put="variables.change_secret", patch="variables.change_secret",
         delete="variables.delete_secret",
     ),
+    f"{AGENT}/telemetry/?$": rest(get=SEE_A),
     f"{AGENT}/pause/?$": rest(post=EDIT_A),
     f"{AGENT}/resume/?$": rest(post=EDIT_A),
     f"{AGENT}/pin/?$": rest(post=f"{EDIT_A} {SEE_C}"),

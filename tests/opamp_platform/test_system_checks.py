@@ -89,3 +89,17 @@ def test_doors_are_closed(settings: Settings, secret: str, hosts: list[str], exp
     found = entry_points_are_closed(None)
     assert [message.id for message in found] == expected
     assert all(message.hint for message in found)
+
+
+@pytest.mark.parametrize(
+    ("taken", "secret", "expected"),
+    [(True, "", ["opamp.W006", "opamp.W020"]), (True, "secret", []), (False, "", ["opamp.W006"])],
+)
+def test_metrics_of_agents_that_anybody_may_write(
+    settings: Settings, taken: bool, secret: str, expected: list[str]
+) -> None:
+    settings.OPAMP_OWN_TELEMETRY, settings.OPAMP_SECRET_KEY = taken, secret
+    settings.ALLOWED_HOSTS = ["portal.example.com"]
+    found = entry_points_are_closed(None)
+    assert [message.id for message in found] == expected
+    assert all(message.hint for message in found)

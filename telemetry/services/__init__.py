@@ -1,0 +1,1 @@
+"""What is done with agents' own metrics: stored, read, pruned."""
