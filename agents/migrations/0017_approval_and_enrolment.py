@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0015_drift'),
+        ('agents', '0016_likeness'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('configurations', '0009_templating'),
+        ('configurations', '0011_adopted_drafts'),
         ('variables', '0002_value_versions'),
     ]
 
