@@ -124,7 +124,7 @@ class TestWhoMayNot:
 
     def test_an_enrolment_token_writes_for_those_alone_whom_it_brought(self, agent: Agent) -> None:
         Agent.objects.filter(pk=agent.pk).update(enrolled_by="rack-7")
-        export = Export(agent.instance_uid).collector()
+        export = Export(agent.instance_uid).collector(cpu=1.0)
         others, theirs = store(
             [delivery(export, 0, EnrolmentPass(1, "other")), delivery(export, 0, EnrolmentPass(2, "rack-7"))]
         )
