@@ -18,7 +18,7 @@ from configurations.models import Assignment
 from configurations.pending_stages import waits_for
 from configurations.pins_shown import pin_of, pin_words
 from configurations.rendered_files import rendered_for
-from configurations.targets import running, why
+from configurations.targets import fragments_for, running, why
 from foundation.clock import clock
 from rollouts.freezes_shown import held_words
 from rollouts.services.freezing import holding
@@ -31,7 +31,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """The assignment and all candidates, strongest first; after a failure also what runs instead."""
     assignment = Assignment.objects.filter(agent=agent).first()
     pin, held = pin_of(agent), holding(agent, clock.now())
-    failure = assignment and failure_of(assignment.failures, agent.configuration_hash, assignment.revision_id)
+    failure = assignment and failure_of(assignment.failures, agent.configuration_hash, assignment.newest_id)
     return {
         "agent": agent,
         "assignment": assignment,
@@ -39,6 +39,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "running": running(agent) if agent.config_failed else None,
         "advice": advice_on(agent, assignment),
         "candidates": why(agent),
+        "fragments": fragments_for(agent),
         "pin": pin_words(pin) if pin else "",
         "held": held_words(held) if held else "",
         "waits": waits_for(agent),
@@ -49,12 +50,12 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
 def difference_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """What is desired against what the agent says it runs; secrets hidden on both sides."""
     assignment = Assignment.objects.filter(agent=agent).select_related("revision").first()
-    revision = assignment.revision if assignment else None
+    desired = assignment is not None and assignment.newest_id is not None
     effective = agent.reported.effective_config
-    context: dict[str, Any] = {"agent": agent, "desired": revision is not None, "effective": effective is not None}
-    if revision is None or effective is None:
+    context: dict[str, Any] = {"agent": agent, "desired": desired, "effective": effective is not None}
+    if assignment is None or not desired or effective is None:
         return context
-    files = rendered_for(revision, agent)
+    files = rendered_for(assignment, agent)
     if files is None:
         return context
     # What reported documents have of known secrets was replaced when they were stored; the same is done on this side.

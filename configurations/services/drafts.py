@@ -41,6 +41,11 @@ MAX_FILES = 64
 _EMPTY = "all-files-empty"
 
 
+KIND_FIXED = Message(
+    "kind-fixed", "A whole configuration cannot become a fragment, nor the reverse: make another one, and delete this."
+)
+
+
 class InvalidConfiguration(DomainError):
     """What was sent cannot be saved. ``errors`` maps a field to its messages, ``findings`` hold lines and columns.
 
@@ -96,6 +101,7 @@ class Draft:
     ``trusted``: whoever edits may see secrets. ``proven``: the files were published before, and go back.
     """
 
+    kind: str = Configuration.Kind.WHOLE.value
     display_name: str = ""
     description: str = ""
     priority: int = 0
@@ -130,6 +136,7 @@ def draft_of(configuration: Configuration) -> Draft:
     """The present state of ``configuration``, to be edited by somebody who may not see secrets."""
     files = files_from_json(configuration.current.files) if configuration.current else {}
     return Draft(
+        kind=configuration.kind,
         display_name=configuration.display_name,
         description=configuration.description,
         priority=configuration.priority,
@@ -147,9 +154,12 @@ def draft_of(configuration: Configuration) -> Draft:
 def blank_over(draft: Draft) -> Draft:
     """Defaults in place of everything in ``draft``, for an edit that replaces all but hidden values.
 
-    How revisions are released stays: a program that never heard of it must not make a careful configuration a hasty one.
+    How revisions are released stays: a program that never heard of it must not make a careful configuration a hasty one. So does
+    the kind, which never changes.
     """
-    return Draft(rollout_policy=draft.rollout_policy, true_files=draft.true_files, trusted=draft.trusted)
+    return Draft(
+        kind=draft.kind, rollout_policy=draft.rollout_policy, true_files=draft.true_files, trusted=draft.trusted
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +183,8 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
     draft = draft.restored()
     before = present or Draft()
     errors = _column_errors(draft, before)
+    if present is not None and draft.kind != present.kind:
+        errors["kind"] = [KIND_FIXED]
     try:
         parse_selector(draft.selector, match_all=draft.match_all)
     except InvalidSelector as error:
@@ -220,6 +232,7 @@ def _is_known(item: Finding, draft: Draft, known: Mapping[str, ConfigFile]) -> b
 def columns_of(draft: Draft) -> dict[str, Any]:
     """The column values of a draft that can be saved."""
     return {
+        "kind": draft.kind,
         "display_name": draft.display_name,
         "description": draft.description,
         "priority": draft.priority,

@@ -7,7 +7,7 @@ are offered. Who assigns the result is `assigning`'s and `targeting`'s business.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from agents.recent import Recent
@@ -15,9 +15,11 @@ from agents.redaction.known import known_hidden
 from agents.remote_config import ConfigFile, RemoteConfig
 from agents.shown import message_shown
 from configurations.checks import FindingKind, judge_files
-from configurations.models import Revision, files_from_json
+from configurations.models import Assignment, Composition, Revision, files_from_json
 from configurations.recent_configs import RecentConfigs
 from configurations.services.assigning import Target
+from configurations.services.composing import Compositions, composed_files
+from configurations.services.files_by_hash import remote_config_of
 from foundation.messages import Message
 from variables.encryption import keyed_hash
 from variables.services.known_values import Values, current_values
@@ -64,6 +66,7 @@ class Renderer:
         self._values = values
         # Of revisions by their keys, of this transaction: a key may be given again after a rollback, a hash says everything.
         self._hashes: dict[int, str] = {}
+        self._compositions = Compositions()
 
     @property
     def values(self) -> Values:
@@ -74,15 +77,31 @@ class Renderer:
 
     def for_agent(self, target: Target | None, labels: Mapping[str, str]) -> Target | None:
         """``target`` as it is for an agent with these labels: with the hash of its files, or with the error."""
+        if target is not None and target.fragments:
+            target = self._compositions.composed(target)
         if target is None or not target.templated:
             return target
-        self._hashes[target.revision_id] = target.hash
         try:
-            found = self.render(target.revision_id, labels)
+            found = self._render_target(target, labels)
         except RenderingFailure as failure:
             return replace(target, error=known_hidden(str(failure.message))[:_LONGEST_ERROR])
         _rendered.put(found.hash, found.config)
         return replace(target, hash=found.hash)
+
+    def prepare(self, targets: Iterable[Target | None]) -> None:
+        """Find what these are together with their fragments, so that `for_agent` need not do it one by one."""
+        self._compositions.prepare(targets)
+
+    def _render_target(self, target: Target, labels: Mapping[str, str]) -> Rendered:
+        if target.composition_id is not None:
+            return self.render_composition(target.composition_id, target.hash, labels)
+        assert target.revision_id is not None  # noqa: S101  without one there are fragments
+        self._hashes[target.revision_id] = target.hash
+        return self.render(target.revision_id, labels)
+
+    def render_composition(self, composition_id: int, config_hash: str, labels: Mapping[str, str]) -> Rendered:
+        """`render` for revisions together, whose templates have this hash."""
+        return self._rendered(_compiled_of(config_hash, lambda: composed_files(composition_id)), labels)
 
     def render(self, revision_id: int, labels: Mapping[str, str]) -> Rendered:
         """Raises `RenderingFailure`, which names the file and its line. In the text nothing secret stands."""
@@ -91,13 +110,16 @@ class Renderer:
             config_hash = self._hashes[revision_id] = Revision.objects.values_list("hash", flat=True).get(
                 pk=revision_id
             )
-        return self._rendered(_compiled_of(revision_id, config_hash), labels)
+        return self._rendered(_compiled_of(config_hash, lambda: _files_of(revision_id)), labels)
 
     def render_files(self, files: Mapping[str, ConfigFile], labels: Mapping[str, str]) -> Rendered:
         """`render` for files that are no revision yet; raises `TemplateProblem` too."""
         return self._rendered(_compile(files), labels)
 
     def _rendered(self, compiled: _Compiled, labels: Mapping[str, str]) -> Rendered:
+        if not compiled.templates:
+            config = RemoteConfig(compiled.files)
+            return Rendered(config, config.config_hash().hex())
         scope = self.values.scope(labels)
         files: dict[str, ConfigFile] = {}
         for key, file in compiled.files.items():
@@ -136,22 +158,39 @@ class Renderer:
             raise RenderingFailure(verdict)
 
 
-def rendered_config(
-    revision_id: int, config_hash: str, labels: Mapping[str, str], renderer: Renderer
+def desired_files(
+    assignment: Assignment, config_hash: str, labels: Mapping[str, str], renderer: Renderer
 ) -> RemoteConfig | None:
-    """The files behind the hash (hex) of an agent's rendering; ``None`` when they are not to be had.
+    """The files behind the hash (hex) that an agent should run, as it is assigned; ``None`` when they are not to be had.
 
-    That is so for a revision without templates, and after values were changed that this agent has not been given.
+    That is so after values were changed that this agent has not been given, and when they were deleted.
     """
+    if assignment.composition_id is None:
+        found = remote_config_of(config_hash)
+        if found is not None:
+            return found
     known = _rendered.get(config_hash)
     if known is not None:
         return known
     try:
-        found = renderer.render(revision_id, labels)
-    except (RenderingFailure, Revision.DoesNotExist):
+        rendered = rendering_of(assignment, labels, renderer)
+    except (RenderingFailure, Revision.DoesNotExist, Composition.DoesNotExist):
         return None
-    _rendered.put(found.hash, found.config)
-    return found.config if found.hash == config_hash else None
+    if rendered is None:
+        return None
+    _rendered.put(rendered.hash, rendered.config)
+    return rendered.config if rendered.hash == config_hash else None
+
+
+def rendering_of(assignment: Assignment, labels: Mapping[str, str], renderer: Renderer) -> Rendered | None:
+    """What is assigned, for an agent with these labels; ``None`` when it is nothing of ours.
+
+    Raises `RenderingFailure`, ``DoesNotExist`` for what was deleted.
+    """
+    if assignment.composition_id is not None:
+        config_hash = Composition.objects.values_list("hash", flat=True).get(pk=assignment.composition_id)
+        return renderer.render_composition(assignment.composition_id, config_hash, labels)
+    return None if assignment.revision_id is None else renderer.render(assignment.revision_id, labels)
 
 
 def uses_of(files: Mapping[str, ConfigFile]) -> dict[str, list[str]] | None:
@@ -169,11 +208,15 @@ def forget_renderings() -> None:
     _compiled.clear()
 
 
-def _compiled_of(revision_id: int, config_hash: str) -> _Compiled:
+def _files_of(revision_id: int) -> dict[str, ConfigFile]:
+    return files_from_json(Revision.objects.values_list("files", flat=True).get(pk=revision_id))
+
+
+def _compiled_of(config_hash: str, files: Callable[[], Mapping[str, ConfigFile]]) -> _Compiled:
     def read() -> _Compiled:
-        stored = Revision.objects.values_list("files", flat=True).get(pk=revision_id)
+        found = files()
         try:
-            return _compile(files_from_json(stored))
+            return _compile(found)
         except TemplateProblem as problem:
             # Published by a version that knew a larger language.
             raise RenderingFailure(problem.message, problem.line) from problem

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from django.db.models import F, Q
 
-from configurations.models import Assignment, Pin, Revision, RevisionQuerySet
-from configurations.services.rendering import Renderer
+from configurations.models import Assignment, Pin, Revision, RevisionQuerySet, runs_any
+from configurations.services.rendering import Renderer, rendering_of
 from configurations.services.targeting import fresh_targeting, hold_targeting, rematch
 from foundation import wakeups
 from variables.services.known_values import Values, fresh_values
@@ -41,13 +41,14 @@ class ConfigurationConsumer:
         return release_rendering(_revisions_with(use).values(), fresh_values(), at)
 
     def _preview(self, name: str, revisions: Sequence[int], renderer: Renderer) -> Rerendering:
-        rows = Assignment.objects.filter(revision__in=revisions).order_by()
+        rows = Assignment.objects.filter(runs_any(revisions)).select_related("agent").order_by()
+        needed = ("composition", "revision", "rendering_error", "agent__labels", "agent__configuration_hash")
         agents = changes = failures = 0
-        columns = ("revision_id", "agent__labels", "agent__configuration_hash", "rendering_error")
-        for revision, labels, present, error in rows.values_list(*columns).iterator(chunk_size=2_000):
+        for row in rows.only(*needed).iterator(chunk_size=2_000):
             agents += 1
             try:
-                changes += bool(error) or renderer.render(revision, labels).hash != present
+                found = rendering_of(row, row.agent.labels, renderer)
+                changes += bool(row.rendering_error) or found is None or found.hash != row.agent.configuration_hash
             except RenderingFailure:
                 failures += 1
         return Rerendering(name, agents, changes, failures)
@@ -60,7 +61,7 @@ def release_rendering(revisions: Iterable[Sequence[int]], values: Values, at: da
     are left alone.
     """
     keys = [key for several in revisions for key in several]
-    concerned = Assignment.objects.filter(revision__in=keys).order_by().values_list("agent_id", flat=True)
+    concerned = Assignment.objects.filter(runs_any(keys)).order_by().values_list("agent_id", flat=True)
     moved = rematch(list(concerned), fresh_targeting(), at, Renderer(values))
     wakeups.wake(moved)
     return len(moved)
