@@ -108,7 +108,7 @@ class Configuration(models.Model):
         _("kind"),
         max_length=16,
         choices=Kind.choices,
-        default=Kind.WHOLE,
+        default=Kind.WHOLE.value,
         help_text=_("Cannot be changed later. A fragment needs config keys that nothing else for the same agents has."),
     )
     display_name = models.CharField(_("display name"), max_length=255, blank=True)

@@ -68,7 +68,7 @@ def test_stages_follow_each_other_and_whoever_is_outside_keeps_what_it_has(fleet
     assert (counts.waiting, counts.applied) == (len(first), 0)
     outside = next(agent for agent in fleet.agents if agent not in first)
     assert Agent.objects.get(instance_uid=outside.uid).in_sync
-    assert [each.stage for each in waits_for(Agent.objects.get(instance_uid=outside.uid))][0] > 1
+    assert waits_for(Agent.objects.get(instance_uid=outside.uid))[0].stage > 1
     fleet.answer(first)
     ticked(rollout, 1)
     assert ticked(rollout, 61).stage == 1
