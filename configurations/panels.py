@@ -14,11 +14,11 @@ from configurations.advice import advice_on
 from configurations.differences import compared_once
 from configurations.drift import drift_once
 from configurations.failures import failure_of
-from configurations.models import Assignment
+from configurations.models import Assignment, Configuration
 from configurations.pending_stages import waits_for
 from configurations.pins_shown import pin_of, pin_words
 from configurations.rendered_files import rendered_for
-from configurations.targets import fragments_for, running, why
+from configurations.targets import explained, running
 from foundation.clock import clock
 from rollouts.freezes_shown import held_words
 from rollouts.services.freezing import holding
@@ -32,14 +32,15 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     assignment = Assignment.objects.filter(agent=agent).first()
     pin, held = pin_of(agent), holding(agent, clock.now())
     failure = assignment and failure_of(assignment.failures, agent.configuration_hash, assignment.newest_id)
+    candidates, fragments = explained(agent, Configuration.objects.all())
     return {
         "agent": agent,
         "assignment": assignment,
         "failure": failure,
         "running": running(agent) if agent.config_failed else None,
         "advice": advice_on(agent, assignment),
-        "candidates": why(agent),
-        "fragments": fragments_for(agent),
+        "candidates": candidates,
+        "fragments": fragments,
         "pin": pin_words(pin) if pin else "",
         "held": held_words(held) if held else "",
         "waits": waits_for(agent),

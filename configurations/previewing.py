@@ -20,6 +20,7 @@ from configurations.missing_components import missing_components
 from configurations.models import RELEASE_SUBJECT, Configuration, Pin, agents_running, files_from_json, pinned_elsewhere
 from configurations.services.collisions import refuse_collisions
 from configurations.services.drafts import Draft, checked
+from configurations.together import findings_together
 from foundation.messages import Message
 from rollouts.policies import Policy
 from rollouts.progress import PlannedStage, planned_stages
@@ -100,10 +101,12 @@ def preview(draft: Draft, *, name: str | None, present: Draft | None = None, for
 
     Raises `InvalidConfiguration` for what could not be saved.
     """
-    findings = checked(draft, present=present, force=force).findings
+    judged = checked(draft, present=present, force=force)
     refuse_collisions(name or "", draft)
     found = reach(draft, name=name)
-    return dataclasses.replace(found, findings=[*findings, *_lacking(draft), *found.findings])
+    example = found.sample[0].instance_uid if found.sample else None
+    together = findings_together(draft, judged.config.files, name=name, instance_uid=example)
+    return dataclasses.replace(found, findings=[*judged.findings, *_lacking(draft), *together, *found.findings])
 
 
 def _lacking(draft: Draft) -> list[Finding]:
@@ -196,12 +199,9 @@ class _Beside:
 def _beside(draft: Draft, name: str | None) -> _Beside:
     if draft.kind == Configuration.Kind.FRAGMENT:
         row = Configuration.objects.fragments().filter(name=name or "").first()
-        held = (
-            set()
-            if row is None
-            else set(Agent.objects.filter(agents_running(row)).values_list("instance_uid", flat=True))
-        )
-        return _Beside({}, set(), Q(pk__in=[]), len(held), held)
+        agents = Agent.objects.none() if row is None else Agent.objects.filter(agents_running(row))
+        holders = set(agents.values_list("instance_uid", flat=True))
+        return _Beside({}, set(), Q(pk__in=[]), len(holders), holders)
     entries: dict[Hashable, Entry] = {
         row.pk: Entry(row.pk, row.name, row.priority, row.parsed_selector())
         for row in Configuration.objects.enabled().wholes().exclude(name=name or "")

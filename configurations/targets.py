@@ -41,26 +41,31 @@ def why(agent: Agent) -> list[dict[str, Any]]:
     Of each configuration what is released to this agent counts (``revision``, ``None`` when nothing is), with that revision's
     selector, priority and clauses. ``waiting_for`` is the number of a newer revision whose release has not come to the agent.
     """
-    return _candidates(agent, Configuration.objects.wholes())
+    return explained(agent, Configuration.objects.wholes())[0]
 
 
 def fragments_for(agent: Agent) -> list[dict[str, Any]]:
     """`why` of the fragments: each that ``wins`` is added to what the agent gets, the strongest first."""
-    return _candidates(agent, Configuration.objects.fragments())
+    return explained(agent, Configuration.objects.fragments())[1]
 
 
-def _candidates(agent: Agent, rows: ConfigurationQuerySet) -> list[dict[str, Any]]:
+def explained(agent: Agent, rows: ConfigurationQuerySet) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """`why` and `fragments_for` of these configurations, at the cost of one."""
     configurations = list(rows)
     if not configurations:
-        return []
+        return [], []
     released: dict[int, list[Revision]] = defaultdict(list)
     for revision in Revision.objects.released().filter(configuration__in=configurations):
         released[revision.configuration_id].append(revision)
     target = current_targeting().target_of(agent)
     parts = {} if target is None else {part.configuration_id: part for part in target.parts}
-    candidates = [_candidate(agent, row, released[row.pk], parts.get(row.pk)) for row in configurations]
-    candidates.sort(key=lambda each: (not each["wins"], not each["matches"], -each["priority"], each["name"]))
-    return candidates[:_MOST]
+    wholes, fragments = list[dict[str, Any]](), list[dict[str, Any]]()
+    for row in configurations:
+        found = fragments if row.is_fragment else wholes
+        found.append(_candidate(agent, row, released[row.pk], parts.get(row.pk)))
+    for found in (wholes, fragments):
+        found.sort(key=lambda each: (not each["wins"], not each["matches"], -each["priority"], each["name"]))
+    return wholes[:_MOST], fragments[:_MOST]
 
 
 def _candidate(agent: Agent, row: Configuration, live: Sequence[Revision], target: Target | None) -> dict[str, Any]:

@@ -83,7 +83,10 @@ def _made(key: str, parts: Sequence[Target]) -> Composition:
         if made:
             CompositionPart.objects.bulk_create(
                 CompositionPart(
-                    composition=row, configuration_id=part.configuration_id, revision_id=part.revision_id, place=place
+                    composition=row,
+                    configuration_id=part.configuration_id or 0,
+                    revision_id=part.revision_id or 0,
+                    place=place,
                 )
                 for place, part in enumerate(parts)
             )

@@ -39,6 +39,14 @@ from variables.services.known_values import current_values
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64
 _EMPTY = "all-files-empty"
+# What is wrong with a whole alone: of a fragment the rest stands in other configurations.
+SAID_OF_WHOLES = frozenset(
+    {
+        "service-missing", "section-missing", "pipeline-missing", "pipeline-without-members", "component-undefined",
+        "component-defined-elsewhere", "component-unused", "extension-unused", "connector-without-receiver",
+        "connector-without-exporter", "connector-without-feed",
+    }
+)  # fmt: skip
 
 
 KIND_FIXED = Message(
@@ -208,7 +216,7 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
         errors |= problems
         if not problems:
             legible[key] = file
-    findings = _findings(legible, draft.config_key, complete=len(legible) == len(draft.files))
+    findings = _findings(legible, draft, complete=len(legible) == len(draft.files))
     findings = [item.as_warning() if _is_known(item, draft, known) else item for item in findings]
     forced = [item for item in findings if item.blocks and item.can_be_forced] if force else []
     if force:
@@ -265,8 +273,9 @@ def _column_errors(draft: Draft, before: Draft) -> dict[str, list[Message | str]
     return errors
 
 
-def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> list[Finding]:
-    """What the checks say of all files. When they are ``complete`` and nothing stands in any of them, that blocks."""
+def _findings(files: Mapping[str, ConfigFile], draft: Draft, *, complete: bool) -> list[Finding]:
+    """What the checks say of all files of ``draft``. When they are ``complete`` and nothing stands in any, that blocks."""
+    main = draft.config_key
     # Opaque bytes are legal (S-68) and not read.
     texts = {
         key: (text, file.content_type)
@@ -278,7 +287,9 @@ def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> 
         texts |= {key: (text, files[key].content_type) for key, text in tried.texts.items()}
     judged = judge_files(texts, allowed=settings.COMPONENTS_ALLOWED, denied=settings.COMPONENTS_DENIED)
     found = [item for key in files for item in judged.findings.get(key, ())]
-    if complete and judged.uses and not any(item.blocks for item in found):
+    if draft.kind == Configuration.Kind.FRAGMENT:
+        found = [item for item in found if item.message.problem_code not in SAID_OF_WHOLES]
+    elif complete and judged.uses and not any(item.blocks for item in found):
         found += collector_verdict(texts)
     findings = [] if tried is None else list(tried.findings)
     findings += [_without_secrets(item) for item in found]

@@ -23,6 +23,10 @@ from tests.configurations.test_fragments import LOGS, fragment
 
 URL = "/api/v1/configurations"
 WHOLE = {"name": "prod", "raw_config": "receivers:\n  otlp: {}\n", "selector": {"env": "prod"}}
+COLLECTOR = """receivers: {otlp: {protocols: {http: }}}
+exporters: {debug: }
+service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
+"""
 LOGGING = {
     "name": "logging",
     "kind": "fragment",
@@ -105,6 +109,21 @@ class TestRest:
         assert (found["matched"], found["lost"]) == (0, 1)
         whole = api.post(f"{URL}/preview", {**WHOLE, "name": "more", "priority": 1}).json()
         assert [each["name"] for each in whole["rivals"]] == ["prod"]
+
+    def test_a_preview_judges_all_files_of_one_agent_together(self, api, report):
+        report(env="prod")
+        api.post(URL, {**WHOLE, "raw_config": COLLECTOR})
+        pipelines = "service: {pipelines: {logs: {receivers: [otlp], exporters: [debug]}}}\n"
+        # The receiver and the exporter stand in the whole.
+        assert api.post(f"{URL}/preview", {**LOGGING, "raw_config": pipelines}).json()["findings"] == []
+        wrong = {**LOGGING, "raw_config": pipelines.replace("debug", "gone")}
+        (said,) = api.post(f"{URL}/preview", wrong).json()["findings"]
+        assert (said["code"], said["severity"]) == ("wrong-together", "warning")
+        assert "Together with prod" in said["message"]
+        assert api.post(URL, {**LOGGING, "raw_config": pipelines}).status_code == 201
+        renamed = COLLECTOR.replace("debug", "debug/main")
+        (said,) = api.post(f"{URL}/prod/preview", {"raw_config": renamed}).json()["findings"]
+        assert "Together with logging" in said["message"]
 
     def test_a_list_is_judged_as_it_ends(self, api):
         api.post(URL, WHOLE)
