@@ -40,10 +40,10 @@ def findings_together(
     together = merged_files([files, others])
     if not beside or any(file.template for file in together.values()):
         return []
-    known = {_what(item) for item in _problems(others)}
-    known |= {
-        _what(item) for item in _problems(files) if not (is_fragment and item.message.problem_code in SAID_OF_WHOLES)
-    }
+    # Alone a fragment lacks what stands elsewhere; whether it is there can be seen now.
+    partial, complete = (files, others) if is_fragment else (others, files)
+    known = {_what(item) for item in _problems(complete)}
+    known |= {_what(item) for item in _problems(partial) if item.message.problem_code not in SAID_OF_WHOLES}
     names = ", ".join(part.name for part in beside)
     return [
         _said(item, agent=agent.name_and_host(), names=names)

@@ -118,7 +118,7 @@ class TestRest:
         assert api.post(f"{URL}/preview", {**LOGGING, "raw_config": pipelines}).json()["findings"] == []
         wrong = {**LOGGING, "raw_config": pipelines.replace("debug", "gone")}
         (said,) = api.post(f"{URL}/preview", wrong).json()["findings"]
-        assert (said["code"], said["severity"]) == ("wrong-together", "warning")
+        assert (said["code"], said["severity"]) == ("component-undefined", "warning")
         assert "Together with prod" in said["message"]
         assert api.post(URL, {**LOGGING, "raw_config": pipelines}).status_code == 201
         renamed = COLLECTOR.replace("debug", "debug/main")
