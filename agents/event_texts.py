@@ -74,7 +74,10 @@ def _transport(data: Mapping[str, Any]) -> str:
 
 
 def _configuration(data: Mapping[str, Any]) -> str:
-    return f"{data.get('configuration', '')} r{data.get('revision', '')}"
+    whole = f"{data['configuration']} r{data.get('revision', '')}" if data.get("configuration") else ""
+    fragments = data.get("fragments")
+    parts = [f"{part[0]} r{part[1]}" for part in fragments] if isinstance(fragments, list) else []
+    return " + ".join([whole, *parts] if whole else parts) or _("of fragments")
 
 
 def _registered(data: Mapping[str, Any]) -> str:

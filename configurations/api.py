@@ -40,7 +40,7 @@ from configurations.api_serializers import (
 )
 from configurations.checks import Finding
 from configurations.filters import AssignedAgentFilter, ConfigurationFilter
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration
+from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, agents_running
 from configurations.previewing import preview, targeting_findings
 from configurations.services import publishing, retrying
 from configurations.services.drafts import Draft, blank_over, draft_of
@@ -219,8 +219,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     )
     def agents(self, request: Request, name: str) -> Response:
         """The agents that should run it, and how they stand."""
-        # Every agent bears the name of what is assigned to it, with an index on that and its own name.
-        rows = Agent.objects.filter(configuration_name=self.get_object().name).select_related("assignment")
+        rows = Agent.objects.filter(agents_running(self.get_object())).select_related("assignment")
         found = AssignedAgentFilter(request.query_params, queryset=rows)
         if not found.is_valid():  # type: ignore[no-untyped-call]
             raise translate_validation(found.errors)
@@ -285,7 +284,7 @@ class ConfigurationViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         values = self._validated(request, ConfigurationEdit)
         if values.get("name", name) != name:
             raise ValidationError({"name": [_("The name of a configuration cannot change.")]})
-        return values
+        return {**values, "name": name}
 
     def _present(self, name: str) -> Configuration | None:
         """The configuration of this name, if there is one that the caller may see."""

@@ -12,7 +12,7 @@ from configurations.advice import advice_on
 from configurations.models import Assignment, Pin, Revision
 from configurations.pending_stages import WaitsFor, waits_for
 from configurations.pins_shown import pin_of
-from configurations.targets import running, why
+from configurations.targets import fragments_for, running, why
 from foundation.api_input import Said
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -90,6 +90,21 @@ class WaitsForSerializer(serializers.Serializer[WaitsFor]):
     stage = serializers.IntegerField(help_text="The agent's, from 1.")
 
 
+class FragmentSerializer(serializers.Serializer[Any]):
+    """One fragment that the agent might get."""
+
+    name = serializers.CharField()
+    revision = serializers.IntegerField(allow_null=True, help_text="What is released to this agent.")
+    priority = serializers.IntegerField()
+    enabled = serializers.BooleanField()
+    matches = serializers.BooleanField()
+    added = serializers.BooleanField(source="wins", help_text="Its files are added to what the agent gets.")
+    waiting_for = serializers.IntegerField(
+        allow_null=True, help_text="The number of a newer revision that has not come to this agent."
+    )
+    clauses = ClauseSerializer(many=True)
+
+
 class PinSerializer(serializers.ModelSerializer[Pin]):
     """What an agent is pinned to; ``revision`` is ``null`` when it follows the configuration."""
 
@@ -127,12 +142,14 @@ class DesiredSerializer(AssignmentSerializer):
     advice = serializers.SerializerMethodField()
     pin = serializers.SerializerMethodField()
     held = serializers.SerializerMethodField()
+    fragments = serializers.SerializerMethodField()
     candidates = serializers.SerializerMethodField()
     waits_for = serializers.SerializerMethodField()
 
     class Meta(AssignmentSerializer.Meta):
         fields = [
-            *AssignmentSerializer.Meta.fields, "name", "reason", "running", "advice", "pin", "held", "waits_for", "candidates",
+            *AssignmentSerializer.Meta.fields, "name", "reason", "running", "advice", "pin", "held", "waits_for", "fragments",
+            "candidates",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -163,6 +180,11 @@ class DesiredSerializer(AssignmentSerializer):
     def get_waits_for(self, assignment: Assignment) -> list[dict[str, Any]]:
         """Rollouts that have yet to come to it, each with the agent's stage."""
         return [dict(WaitsForSerializer(each).data) for each in waits_for(assignment.agent)]
+
+    @extend_schema_field(FragmentSerializer(many=True))
+    def get_fragments(self, assignment: Assignment) -> list[dict[str, Any]]:
+        """Those that are added to what it gets first, with the clauses of their selectors."""
+        return list(FragmentSerializer(fragments_for(assignment.agent), many=True).data)
 
     @extend_schema_field(CandidateSerializer(many=True))
     def get_candidates(self, assignment: Assignment) -> list[dict[str, Any]]:

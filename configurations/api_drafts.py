@@ -171,9 +171,10 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
         by = signed_in(self.request)
         base = draft_in(row).edited_by(by)
         editions = self._editions(values)
+        named = {"name": row.name, **values}
         edited = draft_saving.edit_draft(
             row.pk,
-            drafted(values, base if keep else blank_over(base)),
+            drafted(named, base if keep else blank_over(base)),
             by=by,
             at=clock.now(),
             # Whatever it is meant for, it is made of what was just read.

@@ -22,7 +22,7 @@ from configurations.checks import Finding
 from configurations.models import RELEASE_SUBJECT, Configuration, Revision
 from configurations.previewing import Preview, PreviewAgent, Rival, Taken
 from configurations.services.drafts import Draft
-from configurations.services.file_edits import FileEdit, edit_files, mime_type, with_main_file
+from configurations.services.file_edits import FileEdit, edit_files, mime_type, needs_own_key, with_main_file
 from configurations.services.publishing import ReleasePlan
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
 from rollouts.api_serializers import PlannedStageSerializer, PolicyField, RolloutSummary, active_rollouts
@@ -104,6 +104,11 @@ class ConfigurationSerializer(StrictSerializer):
     """A configuration as programs read and write it."""
 
     name = Text(max_length=100)
+    kind = serializers.ChoiceField(
+        choices=[item.value for item in Configuration.Kind],
+        required=False,
+        help_text="`whole`: of those that match, an agent gets one; `fragment`: added to that. It never changes.",
+    )
     display_name = Text(max_length=255, required=False, allow_blank=True)
     description = Text(required=False, allow_blank=True)
     content_type = Text(max_length=100, required=False)
@@ -154,6 +159,7 @@ class ConfigurationSerializer(StrictSerializer):
             files = files_shown(files)
         return {
             "name": instance.name,
+            "kind": instance.kind,
             "display_name": instance.display_name,
             "description": instance.description,
             "content_type": instance.content_type,
@@ -279,10 +285,17 @@ def drafted(values: dict[str, Any], base: Draft) -> Draft:
     """``base`` changed by the validated fields of a request.
 
     ``files`` replaces the whole map; ``raw_config`` the file under ``config_key``, and must not contradict ``files``.
-    An empty ``raw_config`` beside ``files`` says nothing: that is how a file that is no text is shown.
+    An empty ``raw_config`` beside ``files`` says nothing: that is how a file that is no text is shown. The file of a fragment
+    bears its name unless a key is given.
     """
-    columns = ("display_name", "description", "priority", "enabled", "selector", "match_all", "rollout_policy")
+    columns = ("kind", "display_name", "description", "priority", "enabled", "selector", "match_all", "rollout_policy")
     draft = dataclasses.replace(base, **{key: values[key] for key in columns if key in values})
+    if (
+        draft.kind == Configuration.Kind.FRAGMENT
+        and needs_own_key(base)
+        and not values.keys() & {"config_key", "files"}
+    ):
+        values = {**values, "config_key": values.get("name", "")}
     if "content_type" in values:
         draft = dataclasses.replace(draft, content_type=mime_type(values["content_type"]))
     if "files" in values:

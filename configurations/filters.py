@@ -39,6 +39,11 @@ class ConfigurationFilter(django_filters.FilterSet):
     """Free text, facts, order."""
 
     search = django_filters.CharFilter(method="by_text", help_text="In name, display name or description.")
+    kind = AnyOfFilter(
+        field_name="kind",
+        choices=[(item.value, item.value) for item in Configuration.Kind],
+        help_text="`whole` or `fragment`.",
+    )
     enabled = YesNoFilter()
     match_all = YesNoFilter()
     ordering = django_filters.OrderingFilter(

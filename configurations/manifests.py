@@ -202,6 +202,7 @@ def written(row: Configuration, files: Mapping[str, JsonObject], *, former: Mapp
             bodies[paths[key]] = body
     data: JsonObject = {
         "name": row.name,
+        "kind": row.kind,
         "display_name": row.display_name,
         "description": row.description,
         "selector": row.selector,

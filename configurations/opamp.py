@@ -20,13 +20,12 @@ from agents.services.offers import MOST_PENDING, LockMissed, Offer
 from configurations import metrics
 from configurations.desired_config import DesiredConfig
 from configurations.drift_lines import OFFERED_AGAIN
-from configurations.models import Assignment, Revision
+from configurations.models import Assignment, Composition, Revision
 from configurations.outcome import AssignmentStatus
-from configurations.services.assigning import AssignedAgent, assigned_agents
+from configurations.services.assigning import AssignedAgent, Target, assigned_agents
 from configurations.services.drifting import note_drift
-from configurations.services.files_by_hash import remote_config_of
 from configurations.services.offering_again import drift_offer_due, is_offered_on_drift, retry_at, retry_due
-from configurations.services.rendering import Renderer, rendered_config
+from configurations.services.rendering import Renderer, desired_files
 from configurations.services.targeting import current_targeting, hold_targeting
 from rollouts.services.freezing import Freezes, current_freezes
 
@@ -71,7 +70,7 @@ class ConfigurationOffer(Offer):
         relabelled = [member for member in reporting if member.relabelled]
         if relabelled and not self._holds_targeting:
             raise LockMissed
-        targeting = current_targeting() if relabelled else None
+        targets = self._targets(relabelled)
         newest_revisions = _newest_revisions_that_failed(reporting)
         for member in reporting:
             assigned = self._assigned[member.agent.pk]
@@ -79,8 +78,8 @@ class ConfigurationOffer(Offer):
             if said is not None:
                 # Before anything else is desired: it is about what was offered.
                 assigned.book(said, newest_revisions)
-            if member.relabelled and targeting is not None:
-                target = self._renderer.for_agent(targeting.target_of(member.agent), member.agent.labels)
+            if member.relabelled:
+                target = self._renderer.for_agent(targets[member.agent.pk], member.agent.labels)
                 event = assigned.assign(target)
                 if event is not None:
                     member.events.append(event)
@@ -95,15 +94,24 @@ class ConfigurationOffer(Offer):
                 _update_status(member, assigned)
         note_drift(reporting, self._assigned, self._renderer)
 
+    def _targets(self, relabelled: Sequence[ReportingAgent]) -> dict[int, Target | None]:
+        """What each should run, by the agent's key."""
+        if not relabelled:
+            return {}
+        targeting = current_targeting()
+        targets = {member.agent.pk: targeting.target_of(member.agent) for member in relabelled}
+        self._renderer.prepare(targets.values())
+        return targets
+
     def part(self, agent: BatchAgent) -> DesiredConfig | None:
         """``None`` for an agent that should run nothing of ours, for which there is nothing to send, or that is held."""
         assigned, row = self._assigned[agent.agent.pk], agent.agent
         assignment, failure = assigned.assignment, assigned.failure
-        if not assignment.revision_id or assignment.rendering_error or self._is_held(agent, assigned):
+        if assignment.newest_id is None or assignment.rendering_error or self._is_held(agent, assigned):
             return None
         if row.configuration_hash not in self._files:
-            self._files[row.configuration_hash] = remote_config_of(row.configuration_hash) or rendered_config(
-                assignment.revision_id, row.configuration_hash, row.labels, self._renderer
+            self._files[row.configuration_hash] = desired_files(
+                assignment, row.configuration_hash, row.labels, self._renderer
             )
         config = self._files[row.configuration_hash]
         if config is None:
@@ -187,7 +195,12 @@ def _newest_revisions_that_failed(reporting: Sequence[ReportingAgent]) -> dict[s
     if not hashes:
         return {}
     revisions = Revision.objects.filter(hash__in=hashes).order_by().values_list("hash")
-    return dict(revisions.annotate(newest=Max("pk")))
+    newest = dict(revisions.annotate(newest=Max("pk")))
+    composed = hashes - newest.keys()
+    if composed:
+        compositions = Composition.objects.filter(hash__in=composed).order_by().values_list("hash")
+        newest |= dict(compositions.annotate(latest=Max("newest")))
+    return newest
 
 
 def _update_status(member: ReportingAgent, assigned: AssignedAgent) -> None:

@@ -14,12 +14,12 @@ from configurations.advice import advice_on
 from configurations.differences import compared_once
 from configurations.drift import drift_once
 from configurations.failures import failure_of
-from configurations.models import Assignment
+from configurations.models import Assignment, Configuration
 from configurations.pending_stages import waits_for
 from configurations.pins_shown import pin_of, pin_words
 from configurations.pipelines_shown import pipelines_shown
 from configurations.rendered_files import rendered_for
-from configurations.targets import running, why
+from configurations.targets import explained, running
 from foundation.clock import clock
 from rollouts.freezes_shown import held_words
 from rollouts.services.freezing import holding
@@ -32,14 +32,16 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """The assignment and all candidates, strongest first; after a failure also what runs instead."""
     assignment = Assignment.objects.filter(agent=agent).first()
     pin, held = pin_of(agent), holding(agent, clock.now())
-    failure = assignment and failure_of(assignment.failures, agent.configuration_hash, assignment.revision_id)
+    failure = assignment and failure_of(assignment.failures, agent.configuration_hash, assignment.newest_id)
+    candidates, fragments = explained(agent, Configuration.objects.all())
     return {
         "agent": agent,
         "assignment": assignment,
         "failure": failure,
         "running": running(agent) if agent.config_failed else None,
         "advice": advice_on(agent, assignment),
-        "candidates": why(agent),
+        "candidates": candidates,
+        "fragments": fragments,
         "pin": pin_words(pin) if pin else "",
         "held": held_words(held) if held else "",
         "waits": waits_for(agent),
@@ -50,12 +52,12 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
 def difference_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """What is desired against what the agent says it runs; secrets hidden on both sides."""
     assignment = Assignment.objects.filter(agent=agent).select_related("revision").first()
-    revision = assignment.revision if assignment else None
+    desired = assignment is not None and assignment.newest_id is not None
     effective = agent.reported.effective_config
-    context: dict[str, Any] = {"agent": agent, "desired": revision is not None, "effective": effective is not None}
-    if revision is None or effective is None:
+    context: dict[str, Any] = {"agent": agent, "desired": desired, "effective": effective is not None}
+    if assignment is None or not desired or effective is None:
         return context
-    files = rendered_for(revision, agent)
+    files = rendered_for(assignment, agent)
     if files is None:
         return context
     # What reported documents have of known secrets was replaced when they were stored; the same is done on this side.

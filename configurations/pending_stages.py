@@ -12,8 +12,7 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 
 from agents.label_conditions import selector_condition
 from agents.models import Agent
-from agents.selectors import Selector
-from configurations.models import RELEASE_SUBJECT, Revision
+from configurations.models import RELEASE_SUBJECT, Revision, agents_running
 from rollouts.audiences import Audience
 from rollouts.models import Rollout
 from rollouts.progress import stage_of
@@ -35,7 +34,7 @@ def waits_for(agent: Agent) -> list[WaitsFor]:
     return [
         WaitsFor(each.rollout, each.stage_of(agent.instance_uid, agent.labels))
         for each in _under_way()
-        if each.is_awaited_by(agent.instance_uid, agent.labels, agent.configuration_name)
+        if not each.has_reached(agent.instance_uid, agent.labels) and each.concerns(agent)
     ]
 
 
@@ -46,13 +45,8 @@ def waiting_keys() -> QuerySet[Agent]:
     """
     keys: set[int] = set()
     for each in _under_way():
-        concerned = Q(configuration_name=each.rollout.name)
-        if each.revision.enabled:
-            concerned |= selector_condition(each.revision.parsed_selector())
-        rows = (
-            Agent.objects.filter(concerned).order_by().values_list("pk", "instance_uid", "labels", "configuration_name")
-        )
-        keys |= {key for key, *facts in rows.iterator(chunk_size=_CHUNK) if each.is_awaited_by(*facts)}
+        rows = Agent.objects.filter(each.concerned()).order_by().values_list("pk", "instance_uid", "labels")
+        keys |= {key for key, *facts in rows.iterator(chunk_size=_CHUNK) if not each.has_reached(*facts)}
     if not keys:
         return Agent.objects.none().values("pk")
     return Agent.objects.filter(Q(_OneOf(F("pk"), Value(json.dumps(sorted(keys)))))).order_by().values("pk")
@@ -62,16 +56,23 @@ def waiting_keys() -> QuerySet[Agent]:
 class _UnderWay:
     rollout: Rollout
     revision: Revision
-    selector: Selector
     reached: Audience | None
     stages: tuple[Audience, ...]
 
-    def is_awaited_by(self, instance_uid: UUID, labels: Mapping[str, str], configuration_name: str) -> bool:
-        """Whether the rollout concerns the agent and has not got to it."""
-        matches = self.revision.enabled and self.selector.matches(labels)
-        if not matches and configuration_name != self.rollout.name:
-            return False
-        return self.reached is None or not self.reached.includes(instance_uid, labels)
+    def concerned(self) -> Q:
+        """The agents that should run the configuration, and those that the revision would have run it."""
+        found = agents_running(self.revision.configuration)
+        return found | selector_condition(self.revision.parsed_selector()) if self.revision.enabled else found
+
+    def concerns(self, agent: Agent) -> bool:
+        """Whether the agent is one of them."""
+        if self.revision.enabled and self.revision.parsed_selector().matches(agent.labels):
+            return True
+        return Agent.objects.filter(agents_running(self.revision.configuration), pk=agent.pk).exists()
+
+    def has_reached(self, instance_uid: UUID, labels: Mapping[str, str]) -> bool:
+        """Whether the rollout has come to the agent already."""
+        return self.reached is not None and self.reached.includes(instance_uid, labels)
 
     def stage_of(self, instance_uid: UUID, labels: Mapping[str, str]) -> int:
         """With which stage it comes to the agent, counted from 1."""
@@ -81,14 +82,12 @@ class _UnderWay:
 def _under_way() -> Iterator[_UnderWay]:
     """The active rollouts, the oldest first, each with what it rolls out and how far it has come."""
     rollouts = list(Rollout.objects.active().filter(subject=RELEASE_SUBJECT).order_by("pk"))
-    revisions = (
-        Revision.objects.defer("files").in_bulk([rollout.version_id for rollout in rollouts]) if rollouts else {}
-    )
+    found = Revision.objects.defer("files").select_related("configuration")
+    revisions = found.in_bulk([rollout.version_id for rollout in rollouts]) if rollouts else {}
     for rollout in rollouts:
         revision = revisions.get(rollout.version_id)
         if revision is not None:
-            stages = tuple(rollout.stage_audiences())
-            yield _UnderWay(rollout, revision, revision.parsed_selector(), audience_of(rollout), stages)
+            yield _UnderWay(rollout, revision, audience_of(rollout), tuple(rollout.stage_audiences()))
 
 
 class _OneOf(Func):

@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
@@ -16,11 +17,13 @@ from agents.reports import AgentCapabilities
 from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
 from configurations.checks import Finding, FindingKind, Severity
 from configurations.missing_components import missing_components
-from configurations.models import RELEASE_SUBJECT, Configuration, Pin, files_from_json, pinned_elsewhere
+from configurations.models import RELEASE_SUBJECT, Configuration, Pin, agents_running, files_from_json, pinned_elsewhere
+from configurations.services.collisions import refuse_collisions
 from configurations.services.drafts import Draft, checked
 from configurations.services.publishing import ReleasePlan
 from configurations.services.reach_warnings import reach_warnings
 from configurations.services.rendering import Renderer
+from configurations.together import findings_together
 from foundation.messages import Message
 from rollouts.policies import Policy
 from rollouts.progress import PlannedStage, planned_stages
@@ -118,11 +121,15 @@ def preview(
     With a ``plan`` and a name its stages are said too.
     Raises `InvalidConfiguration` for what could not be saved.
     """
-    findings = checked(draft, present=present, force=force).findings
+    judged = checked(draft, present=present, force=force)
+    refuse_collisions(name or "", draft)
     found = reach(draft, name=name)
     policy = None if plan is None else plan.policy_for(Configuration(rollout_policy=draft.rollout_policy))
     stages = [] if policy is None or name is None else stages_of_draft(draft, policy, name=name)
-    return dataclasses.replace(found, findings=[*findings, *_lacking(draft), *found.findings], stages=stages)
+    example = found.sample[0].instance_uid if found.sample else None
+    together = findings_together(draft, judged.config.files, name=name, instance_uid=example)
+    findings = [*judged.findings, *_lacking(draft), *together, *found.findings]
+    return dataclasses.replace(found, findings=findings, stages=stages)
 
 
 def _lacking(draft: Draft) -> list[Finding]:
@@ -137,10 +144,8 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     """The agents concerned alone, whatever the files say. Raises `InvalidSelector`."""
     selector = parse_selector(draft.selector, match_all=draft.match_all)
     own = Entry(_DRAFT, name or "", draft.priority, selector)
-    entries: dict[Hashable, Entry] = {
-        row.pk: Entry(row.pk, row.name, row.priority, row.parsed_selector())
-        for row in Configuration.objects.enabled().exclude(name=name or "")
-    }
+    beside = _beside(draft, name)
+    entries, followers = beside.entries, beside.followers
     others = SelectorIndex.build(entries.values())
     matched = assigned = gained = offline = incapable = kept = 0
     sample: list[PreviewAgent] = []
@@ -148,12 +153,10 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     former: Counter[str] = Counter()
     contested: Counter[tuple[Hashable, bool]] = Counter()
     columns = ("instance_uid", "name", "hostname", "connected", "capabilities", "labels", "configuration_name")
-    following = Agent.objects.filter(pin__in=Pin.objects.following(name or ""))
-    followers = set(following.values_list("instance_uid", flat=True))
     condition = selector_condition(selector)
     if followers:
         condition |= Q(instance_uid__in=followers)
-    reached = Agent.objects.filter(condition).exclude(pinned_elsewhere(name or ""))
+    reached = Agent.objects.filter(condition).exclude(beside.elsewhere)
     candidates = reached.in_order("name").values_list(*columns)
     for uid, agent_name, hostname, connected, capabilities, labels, present in candidates.iterator(chunk_size=2_000):
         matched += 1
@@ -164,17 +167,16 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         if not wins:
             continue
         assigned += 1
-        kept += bool(name) and present == name
-        new = not name or present != name
+        new = not beside.has(uid, present, name)
+        kept += not new
         gained += new
         offline += not connected
         incapable += not capabilities & AgentCapabilities.ACCEPTS_REMOTE_CONFIG
-        if new:
+        if new and beside.holders is None:
             former[present] += 1
         for some in (sample, newcomers) if new else (sample,):
             if len(some) < SAMPLE:
                 some.append(PreviewAgent(str(uid), agent_name, hostname, connected))
-    holds = Agent.objects.filter(configuration_name=name).exclude(pinned_elsewhere(name)).count() if name else 0
     rivals = [
         Rival(entries[key].name, entries[key].priority, number, wins, entries[key].priority == draft.priority)
         for (key, wins), number in contested.most_common()
@@ -188,7 +190,7 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
         matched=matched,
         assigned=assigned,
         gained=gained,
-        lost=holds - kept,
+        lost=beside.held - kept,
         offline=offline,
         incapable=incapable,
         unproven=unproven,
@@ -201,9 +203,44 @@ def reach(draft: Draft, *, name: str | None) -> Preview:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What a draft meets: ``entries`` that compete with it, agents that follow it or are pinned ``elsewhere``.
+
+    ``held``: how many run it now, of a fragment the ``holders``. Nothing competes with a fragment, and no pin is to one.
+    """
+
+    entries: dict[Hashable, Entry]
+    followers: set[UUID]
+    elsewhere: Q
+    held: int
+    holders: set[UUID] | None = None
+
+    def has(self, uid: UUID, present: str, name: str | None) -> bool:
+        """Whether an agent that runs ``present`` has it."""
+        return uid in self.holders if self.holders is not None else bool(name) and present == name
+
+
+def _beside(draft: Draft, name: str | None) -> _Beside:
+    if draft.kind == Configuration.Kind.FRAGMENT:
+        row = Configuration.objects.fragments().filter(name=name or "").first()
+        agents = Agent.objects.none() if row is None else Agent.objects.filter(agents_running(row))
+        holders = set(agents.values_list("instance_uid", flat=True))
+        return _Beside({}, set(), Q(pk__in=[]), len(holders), holders)
+    entries: dict[Hashable, Entry] = {
+        row.pk: Entry(row.pk, row.name, row.priority, row.parsed_selector())
+        for row in Configuration.objects.enabled().wholes().exclude(name=name or "")
+    }
+    following = Agent.objects.filter(pin__in=Pin.objects.following(name or ""))
+    elsewhere = pinned_elsewhere(name or "")
+    held = Agent.objects.filter(configuration_name=name).exclude(elsewhere).count() if name else 0
+    return _Beside(entries, set(following.values_list("instance_uid", flat=True)), elsewhere, held)
+
+
 def stages_of_draft(draft: Draft, policy: Policy, *, name: str) -> list[PlannedStage]:
     """The stages of a rollout of ``draft`` as ``name``: of the agents it matches, and of those that run the configuration now."""
-    condition = Q(configuration_name=name)
+    row = Configuration.objects.filter(name=name).first()
+    condition = Q(pk__in=[]) if row is None else agents_running(row)
     if draft.enabled:
         condition |= selector_condition(parse_selector(draft.selector, match_all=draft.match_all))
     found = Agent.objects.filter(condition).exclude(pinned_elsewhere(name))
@@ -250,7 +287,12 @@ def targeting_findings(row: Configuration) -> list[Finding]:
     """What is to be told of whom a configuration reaches as it is."""
     files = files_from_json(row.current.files) if row.current else {}
     draft = Draft(
-        selector=row.selector, match_all=row.match_all, priority=row.priority, enabled=row.enabled, files=files
+        kind=row.kind,
+        selector=row.selector,
+        match_all=row.match_all,
+        priority=row.priority,
+        enabled=row.enabled,
+        files=files,
     )
     return [*_lacking(draft), *reach(draft, name=row.name).findings]
 
@@ -310,10 +352,10 @@ def _about(field: str, message: Message) -> Finding:
 
 
 def successors(name: str) -> Counter[str]:
-    """What the agents of configuration ``name`` would get without it: names with counts, ``""`` for nothing."""
+    """What the agents of configuration ``name``, a whole, would get without it: names with counts, ``""`` for nothing."""
     index = SelectorIndex.build(
         Entry(row.name, row.name, row.priority, row.parsed_selector())
-        for row in Configuration.objects.enabled().exclude(name=name)
+        for row in Configuration.objects.enabled().wholes().exclude(name=name)
     )
     found: Counter[str] = Counter()
     held = Agent.objects.filter(configuration_name=name).order_by().values_list("labels", flat=True)

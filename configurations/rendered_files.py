@@ -11,8 +11,8 @@ from agents.redaction import HIDDEN
 from agents.redaction.known import known_hidden
 from agents.remote_config import RemoteConfig
 from agents.shown import files_shown
-from configurations.models import Configuration, Revision, files_to_json
-from configurations.services.rendering import Renderer
+from configurations.models import Assignment, Configuration, Revision, files_to_json
+from configurations.services.rendering import Renderer, rendering_of
 from foundation.messages import Message
 from variables.services.known_values import Values, current_values
 from variables.templating import RenderingFailure
@@ -50,19 +50,22 @@ def revision_shown_for(revision: Revision, labels: Mapping[str, str]) -> Rendere
     return RenderedFiles(revision.number, config_hash, files_shown(_stored(config)))
 
 
-def rendered_for(revision: Revision, agent: Agent) -> Mapping[str, Mapping[str, Any]] | None:
+def rendered_for(assignment: Assignment, agent: Agent) -> Mapping[str, Mapping[str, Any]] | None:
     """What the agent should run, true but for known secrets, as its effective configuration is stored.
 
-    ``None`` where its templates have no result.
+    ``None`` where its templates have no result, or nothing of ours is assigned. With the files of fragments.
     """
-    files: Mapping[str, Mapping[str, Any]] = revision.files
-    if not revision.templated:
+    revision = assignment.revision
+    if assignment.composition_id is None and revision is not None and not revision.templated:
+        files: Mapping[str, Mapping[str, Any]] = revision.files
         return files
     try:
-        config = Renderer().render(revision.pk, agent.labels).config
+        rendered = rendering_of(assignment, agent.labels, Renderer())
     except RenderingFailure:
         return None
-    stored = files_to_json(config.files)
+    if rendered is None:
+        return None
+    stored = files_to_json(rendered.config.files)
     for entry in stored.values():
         if "body" in entry:
             entry["body"] = known_hidden(str(entry["body"]))

@@ -5,6 +5,7 @@
 """
 
 from agents.selectors.index import Entry, SelectorIndex
+from agents.selectors.overlapping import can_both_match
 from agents.selectors.parsing import parse_selector
 from agents.selectors.query import parse_label_query
 from agents.selectors.selector import ClauseResult, InvalidSelector, Operator, Requirement, Selector
@@ -17,6 +18,7 @@ __all__ = [
     "Requirement",
     "Selector",
     "SelectorIndex",
+    "can_both_match",
     "parse_label_query",
     "parse_selector",
 ]

@@ -39,7 +39,7 @@ def register() -> None:
             label=_("Offer the configuration once more"),
             permission="configurations.change_configuration",
             eligible=~Q(assignment__status__in=[item.value for item in _ANSWERED])
-            & Q(assignment__revision__isnull=False),
+            & (Q(assignment__revision__isnull=False) | Q(assignment__composition__isnull=False)),
             skipped=_("no configuration is assigned, or the agent does not accept one"),
             offline=_("Those offline get it when they connect."),
             run=offer_again,

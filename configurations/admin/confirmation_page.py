@@ -132,6 +132,6 @@ def page_of(
         ),
         "pipelines": pipelines_between(present.files if present else {}, files_to_json(draft.files)),
         "targeting": targeting_changes(row, draft),
-        "successors": sorted(successors(row.name).items()) if row and not draft.enabled else [],
+        "successors": sorted(successors(row.name).items()) if row and not row.is_fragment and not draft.enabled else [],
         "must_type": changing > typed_count.TYPE_ABOVE,
     }

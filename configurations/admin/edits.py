@@ -25,6 +25,7 @@ from configurations.models import Configuration
 from configurations.panels import RETRY_RIGHTS
 from configurations.previewing import Preview, preview, reach
 from configurations.services import publishing, retrying
+from configurations.services.collisions import FilesCollide
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.edit_errors import StaleEdition, StillPinned, UnknownRevision
 from configurations.services.forcing import may_force
@@ -147,7 +148,7 @@ class ConfirmedEdits(PortalAdmin):
                     act(BasedOn(editions=(whole_number(request.POST.get("expected_edition", "")),)), force=force)
                 except StaleEdition:
                     refusal = gettext("Somebody published another revision meanwhile: look again.")
-                except StillPinned as error:
+                except (StillPinned, FilesCollide) as error:
                     refusal = in_readers_language(error)
                 else:
                     page = reverse("admin:configurations_configuration_change", args=[row.pk])

@@ -24,6 +24,7 @@ from configurations.previewing import Preview, preview
 from configurations.services.draft_errors import StaleDraft, configuration_deleted, refuse_masked
 from configurations.services.draft_saving import draft_in, savable
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
+from configurations.services.file_edits import with_main_file
 from configurations.services.forcing import may_force
 from configurations.services.publishing import Effect, ReleasePlan, default_policy, effect_of
 from foundation.errors import DomainError
@@ -137,7 +138,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
 
     class Meta:
         model = Configuration
-        fields = ["name", "display_name", "description", "priority", "enabled", "selector", "match_all"]
+        fields = ["name", "kind", "display_name", "description", "priority", "enabled", "selector", "match_all"]
         widgets = {
             "description": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
         }
@@ -155,6 +156,9 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         if self.saved is not None:
             kwargs["initial"] = {**(kwargs.get("initial") or {}), **_as_saved(self.saved)}
         super().__init__(data, *args, **kwargs)
+        if "kind" in self.fields:
+            # Without it, a whole.
+            self.fields["kind"].required = False
         self.stage = "" if data is None else data.get("stage", "")
         self.release = ReleaseForm(data, default=default_policy(self.instance))
         present = draft_of(self.instance) if self.instance.pk else Draft()
@@ -208,8 +212,12 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
 
     def _typed(self) -> Draft:
         values = self.cleaned_data
+        drafted = replace(self.file_forms.drafted(self.base), kind=values.get("kind") or self.base.kind)
+        if drafted.kind == Configuration.Kind.FRAGMENT and not self.instance.pk and not drafted.config_key:
+            # Nobody chose a key, and the empty one is the usual one of wholes.
+            drafted = with_main_file(drafted, values.get("name") or "")
         return replace(
-            self.file_forms.drafted(self.base),
+            drafted,
             display_name=values.get("display_name") or "",
             description=values.get("description") or "",
             priority=values.get("priority") or 0,

@@ -42,6 +42,7 @@ class LivePreviews(PortalAdmin):
             html = render_to_string("admin/configurations/configuration/reach.html", {"errors": texts}, request)
             return JsonResponse({"html": html, "rows": None, "changing": None})
         draft = Draft(
+            kind=row.kind if row else posted.get("kind", ""),
             selector=selector.as_json(),
             match_all=selector.match_all,
             priority=whole_number(posted.get("priority", "")),

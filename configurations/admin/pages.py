@@ -29,7 +29,7 @@ from agents.services.revealing import may_reveal
 from agents.shown import files_shown
 from configurations.admin import confirmation_page
 from configurations.admin.archive_pages import Archives
-from configurations.admin.draft_pages import DraftPages, draft_pill
+from configurations.admin.draft_pages import DraftPages
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
     ADD_FILE,
@@ -39,6 +39,7 @@ from configurations.admin.forms import (
     ConfigurationForm,
     rows_typed,
 )
+from configurations.admin.kinds import marks
 from configurations.admin.live import LivePreviews
 from configurations.admin.pipelines import pipelines_of_forms
 from configurations.admin.reach_seen import REACH_SEEN
@@ -52,6 +53,7 @@ from configurations.models import (
     ConfigurationQuerySet,
     Revision,
     drafts_of_each,
+    runs,
 )
 from configurations.outcome import AssignmentStatus
 from configurations.pins_shown import pins_to
@@ -92,6 +94,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
 
     form = ConfigurationForm
     list_display = ["title", "state", "selector_text", "priority", "revision", "progress", "updated_at"]
+    list_filter = ["kind"]
     search_fields = ["name", "display_name"]
     search_help_text = _("Name or display name")
     list_per_page = 50
@@ -99,7 +102,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
     actions = None
     change_form_template = "admin/configurations/configuration/change_form.html"
     fieldsets = [
-        (_("Name"), {"fields": ["name", "display_name", "description"]}),
+        (_("Name"), {"fields": ["name", "kind", "display_name", "description"]}),
         (
             _("Which agents"),
             {
@@ -135,8 +138,8 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
     def title(self, row: Configuration) -> SafeString:
         """Display name over name."""
         if row.display_name and row.display_name != row.name:
-            return format_html('{}{}<br><span class="quiet">{}</span>', row.display_name, draft_pill(row), row.name)
-        return format_html("{}{}", row.name, draft_pill(row))
+            return format_html('{}{}<br><span class="quiet">{}</span>', row.display_name, marks(row), row.name)
+        return format_html("{}{}", row.name, marks(row))
 
     @admin.display(description=_("enabled"), ordering="enabled")
     def state(self, row: Configuration) -> SafeString:
@@ -177,8 +180,8 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Configuration | None = None) -> list[str]:
-        """The name stands in URLs and cannot change."""
-        return [*self.readonly_fields, *(["name"] if obj else [])]
+        """The name stands in URLs and cannot change, nor can the kind."""
+        return [*self.readonly_fields, *(["name", "kind"] if obj else [])]
 
     @admin.display(description="")
     def files_shown(self, row: Configuration) -> SafeString:
@@ -389,7 +392,7 @@ def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, An
 
 def _assignments_of(row: Configuration) -> list[Assignment]:
     """Some of the agents that should run it, failures first."""
-    rows = row.assignments.select_related("agent").order_by("agent_id")
+    rows = Assignment.objects.filter(runs(row)).select_related("agent").order_by("agent_id")
     failed = AssignmentStatus.FAILED.value
     found = list(rows.filter(status=failed)[:_AGENTS])
     found += rows.exclude(status=failed)[: _AGENTS - len(found)]

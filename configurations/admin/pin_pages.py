@@ -36,7 +36,9 @@ class PinForm(HoldingForm):
     """To what, why, and for how long."""
 
     configuration = forms.ModelChoiceField(
-        label=_("Configuration"), queryset=Configuration.objects.enabled().order_by("name"), to_field_name="name"
+        label=_("Configuration"),
+        queryset=Configuration.objects.enabled().wholes().order_by("name"),
+        to_field_name="name",
     )
     revision = forms.IntegerField(
         label=_("Revision"),

@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
-from configurations.models import Configuration
+from configurations.models import Configuration, agents_running
 from configurations.rendered_files import shown_for
 from foundation.languages import in_readers_language
 
@@ -54,7 +54,7 @@ def rendered_form(request: HttpRequest, row: Configuration) -> dict[str, Any]:
 
 
 def _named(row: Configuration) -> Sequence[Agent]:
-    return list(Agent.objects.filter(configuration_name=row.name).in_order("name")[:_MOST_NAMED])
+    return list(Agent.objects.filter(agents_running(row)).in_order("name")[:_MOST_NAMED])
 
 
 def _agent(request: HttpRequest, asked: str) -> Agent | None:

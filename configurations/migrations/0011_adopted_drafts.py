@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('configurations', '0009_templating'),
+        ('configurations', '0010_fragments'),
     ]
 
     operations = [

@@ -1,5 +1,13 @@
 """The rows of this app, one file for each idea."""
 
+from configurations.models.compositions import (
+    Composition,
+    CompositionPart,
+    agents_running,
+    runs,
+    runs_any,
+    runs_revision,
+)
 from configurations.models.deleted_configurations import DeletedConfiguration, DeletedConfigurationQuerySet
 from configurations.models.held_values import HeldValue
 from configurations.models.pins import Pin, PinQuerySet, pinned_elsewhere, pinned_keys
@@ -27,6 +35,8 @@ __all__ = [
     "NAME_PATTERN",
     "RELEASE_SUBJECT",
     "Assignment",
+    "Composition",
+    "CompositionPart",
     "Configuration",
     "ConfigurationDraft",
     "ConfigurationDraftQuerySet",
@@ -39,6 +49,7 @@ __all__ = [
     "Revision",
     "RevisionQuerySet",
     "TargetingGeneration",
+    "agents_running",
     "drafts_of_each",
     "files_from_json",
     "files_to_json",
@@ -46,4 +57,7 @@ __all__ = [
     "findings_to_json",
     "pinned_elsewhere",
     "pinned_keys",
+    "runs",
+    "runs_any",
+    "runs_revision",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Count, Expression, OuterRef, Subquery
+from django.db.models import Count, Expression, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
@@ -36,6 +36,14 @@ class ConfigurationQuerySet(models.QuerySet["Configuration"]):
         """Those that take part in matching."""
         return self.filter(enabled=True)
 
+    def wholes(self) -> Self:
+        """Those of which each agent gets one at most."""
+        return self.filter(kind=Configuration.Kind.WHOLE)
+
+    def fragments(self) -> Self:
+        """Those that are added to whatever an agent gets."""
+        return self.filter(kind=Configuration.Kind.FRAGMENT)
+
     def with_matched_agents(self) -> Self:
         """Annotated with how many agents should run each: ``matched_agents``."""
         return self.annotate(matched_agents=_assigned_agents())
@@ -59,19 +67,30 @@ def _assigned_agents(*statuses: AssignmentStatus) -> Expression:
     Counted for each row shown, within the index on configuration and status: a join would read all assignments of all
     configurations.
     """
-    rows = Assignment.objects.filter(configuration=OuterRef("pk"))
-    if statuses:
-        rows = rows.filter(status__in=[item.value for item in statuses])
-    return Coalesce(Subquery(rows.order_by().values("configuration").annotate(number=Count("*")).values("number")), 0)
+    found: Expression = Value(0)
+    # Of a whole the second is empty, of a fragment the first.
+    for path in ("configuration", "composition__parts__configuration"):
+        rows = Assignment.objects.filter(**{path: OuterRef("pk")})
+        if statuses:
+            rows = rows.filter(status__in=[item.value for item in statuses])
+        counted = rows.order_by().values(path).annotate(number=Count("*")).values("number")
+        found = found + Coalesce(Subquery(counted), 0)
+    return found
 
 
 class Configuration(models.Model):
     """A named configuration and the selector that says which agents should run it.
 
     ``current`` is the newest revision. ``edition`` counts every edit, also those of names and descriptions, which make no
-    revision; concurrent edits are checked against it. Of several that match an agent the highest ``priority`` wins, then the
-    name.
+    revision; concurrent edits are checked against it. Of several wholes that match an agent the highest ``priority`` wins, then
+    the name; fragments that match it are added to that one. The ``kind`` never changes.
     """
+
+    class Kind(models.TextChoices):
+        """Whether one of several is chosen for an agent, or all that match are added."""
+
+        WHOLE = "whole", _("Whole: an agent gets one of these")
+        FRAGMENT = "fragment", _("Fragment: added to whatever an agent gets")
 
     name = models.CharField(
         _("name"),
@@ -84,6 +103,13 @@ class Configuration(models.Model):
             )
         ],
         help_text=_("Used in URLs; cannot be changed later."),
+    )
+    kind = models.CharField(
+        _("kind"),
+        max_length=16,
+        choices=Kind.choices,
+        default=Kind.WHOLE.value,
+        help_text=_("Cannot be changed later. A fragment needs config keys that nothing else for the same agents has."),
     )
     display_name = models.CharField(_("display name"), max_length=255, blank=True)
     description = models.TextField(_("description"), blank=True)
@@ -120,6 +146,11 @@ class Configuration(models.Model):
     def certain_count(self) -> int:
         """Agents that applied it and are connected, where `with_outcomes` counted them."""
         return max(getattr(self, "applied_count", 0) - self.last_known_count, 0)
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether it is added to what agents get, instead of competing for them."""
+        return self.kind == self.Kind.FRAGMENT
 
     def parsed_selector(self) -> Selector:
         """The stored selector as a value; it was valid when it was saved."""
@@ -224,7 +255,8 @@ def files_from_json(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Config
 class Assignment(models.Model):
     """What one agent should run, why, and how it answered.
 
-    Exactly one per agent, made with it. No ``revision`` means unassigned: the agent keeps what it runs. ``status`` is
+    Exactly one per agent, made with it. Neither ``revision`` nor ``composition`` means unassigned: the agent keeps what it runs.
+    ``composition`` holds the revision and those of fragments, where there are any. ``status`` is
     the answer to the *desired* hash only; a late answer that names another hash is not booked here (S-64).
     ``offered_hash`` on ``offered_lease`` is the desired hash once it was sent, and on which connection (S-62, S-65).
     ``failures`` are those of the desired files and of others that labels may bring back (`configurations.failures`).
@@ -235,6 +267,7 @@ class Assignment(models.Model):
 
         SELECTOR = "selector", _("Its labels match the selector")
         PINNED = "pinned", _("It is pinned to it")
+        FRAGMENTS = "fragments", _("No configuration matches, only fragments do")
         NONE = "none", _("No configuration matches")
 
     class Status(models.TextChoices):
@@ -255,6 +288,9 @@ class Assignment(models.Model):
     revision = models.ForeignKey(
         Revision, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("revision")
     )
+    composition = models.ForeignKey("Composition", on_delete=models.SET_NULL, null=True, related_name="assignments")
+    # The key of the fragments' newest revision.
+    newest_fragment = models.BigIntegerField(null=True)
     reason = models.CharField(_("reason"), max_length=16, choices=Reason.choices, default=Reason.NONE)
     assigned_at = models.DateTimeField(_("assigned at"), db_index=True)
     status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.NONE)
@@ -277,6 +313,11 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.agent_id}: {self.configuration_id} {self.status}"
+
+    @property
+    def newest_id(self) -> int | None:
+        """The key of the revision made last of those that the agent should run; ``None`` when it should run nothing of ours."""
+        return max(self.revision_id or 0, self.newest_fragment or 0) or None
 
 
 class TargetingGeneration(models.Model):

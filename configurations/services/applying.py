@@ -20,6 +20,7 @@ from agents.services.revealing import may_reveal
 from configurations.checks import Finding, line_problem
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.services import draft_saving, publishing
+from configurations.services.collisions import claim_of, collisions
 from configurations.services.drafts import Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision
 from configurations.services.publishing import BY_DEFAULT, BasedOn, ReleasePlan
@@ -204,12 +205,26 @@ def plan_configurations(
     existing = {row.name: row for row in rows}
     trusted = by is None or may_reveal(by)
     steps = planned(wanted, existing, trusted=trusted, at=at, prune=prune, allow_empty=allow_empty)
+    _refuse_collisions(steps)
     return [
         replace(step, findings=(*step.findings, *reach_warnings(step.wanted.draft, step.present)))
         if step.wanted is not None and step.action is not Action.UNCHANGED
         else step
         for step in steps
     ]
+
+
+def _refuse_collisions(steps: Sequence[Step], *, carried_out: bool = False) -> None:
+    """Raises `Outpaced` for files that could meet at one agent: as planned, or as it is now that all was ``carried_out``."""
+    claims = []
+    for step in steps:
+        wanted = None if step.wanted is None else step.wanted.draft
+        if wanted is not None and not (carried_out and step.action is Action.UNCHANGED):
+            claims.append(claim_of(step.name, columns_of(wanted), wanted.files))
+    replaced = None if carried_out else {step.name for step in steps}
+    found = collisions([claim for claim in claims if claim is not None], replaced=replaced)
+    if found:
+        raise Outpaced({name: {"files": texts} for name, texts in found.items()}, {})
 
 
 def apply_configurations(
@@ -281,6 +296,8 @@ def _carry_out(steps: Sequence[Step], *, by: User | None, at: datetime, as_draft
                 _take(step, by=by, at=at)
             elif step.wanted is not None:
                 _keep_draft(step.wanted, step.present, by=by, at=at)
+    if changing and not as_drafts:
+        _refuse_collisions(steps, carried_out=True)
     if by is None:
         kept = {step.name for step in changing} if as_drafts else set()
         for row in _drafts_of_ours({step.name for step in steps} - kept):
@@ -314,6 +331,9 @@ def _keep_draft(item: Wanted, present: Configuration | None, *, by: User | None,
 
 def _take(step: Step, *, by: User | None, at: datetime) -> None:
     item, present = step.wanted, step.present
+    if item is not None:
+        # Files may move from one to another: what collides is looked for when all are as wanted.
+        item = replace(item, plan=replace(item.plan, may_collide=True))
     if item is None:
         editions = () if present is None else (present.edition,)
         publishing.delete_configuration(step.name, by=by, at=at, based_on=BasedOn(editions=editions))

@@ -27,20 +27,42 @@ class Target:
 
     Of a ``templated`` one ``hash`` is of the templates until `rendering.Renderer` says what it is for an agent; where there
     is no result for it, ``error`` says why and ``hash`` stays.
+
+    ``fragments`` are added to it, the strongest first; where nothing but fragments matches there is no configuration. With
+    them ``hash`` and ``templated`` are of all together once ``composition_id`` is known (`composing.Compositions`).
     """
 
-    configuration_id: int
+    configuration_id: int | None
     name: str
-    revision_id: int
-    number: int
+    revision_id: int | None
+    number: int | None
     hash: str
     templated: bool = False
     error: str = ""
     pinned: bool = False
+    fragments: tuple[Target, ...] = ()
+    composition_id: int | None = None
+
+    @property
+    def parts(self) -> tuple[Target, ...]:
+        """What is put together, the strongest first: each has a revision."""
+        return self.fragments if self.revision_id is None else (self, *self.fragments)
+
+    @property
+    def newest_fragment(self) -> int | None:
+        """The key of the fragments' newest revision."""
+        return max((part.revision_id or 0 for part in self.fragments), default=None)
+
+    @property
+    def newest_id(self) -> int:
+        """As `Assignment.newest_id`."""
+        return max(self.revision_id or 0, self.newest_fragment or 0)
 
     @property
     def reason(self) -> Assignment.Reason:
         """Why the agent should run it."""
+        if self.revision_id is None:
+            return Assignment.Reason.FRAGMENTS
         return Assignment.Reason.PINNED if self.pinned else Assignment.Reason.SELECTOR
 
 
@@ -61,12 +83,13 @@ class AssignedAgent:
         """
         assignment, agent = self.assignment, self.agent
         error = target.error if target else ""
-        same_revision = assignment.revision_id == (target.revision_id if target else None)
-        same_rendering = target is None or not target.templated or target.hash == agent.configuration_hash
+        same_revisions = (assignment.revision_id, assignment.composition_id) == (
+            (target.revision_id, target.composition_id) if target else (None, None)
+        )
         if (
-            same_revision
+            same_revisions
             and agent.configuration_name == (target.name if target else "")
-            and same_rendering
+            and agent.configuration_hash == (target.hash if target else "")
             and assignment.rendering_error == error
         ):
             if target is not None:
@@ -76,6 +99,8 @@ class AssignedAgent:
         values: dict[str, Any] = {
             "configuration_id": target.configuration_id if target else None,
             "revision_id": target.revision_id if target else None,
+            "composition_id": target.composition_id if target else None,
+            "newest_fragment": target.newest_fragment if target else None,
             "reason": target.reason if target else Assignment.Reason.NONE,
             "assigned_at": self.work.at,
             "rendering_error": error,
@@ -83,7 +108,7 @@ class AssignedAgent:
         if not target or target.hash != former_hash:
             values |= {**NEVER_OFFERED, "retry_requested": target is not None and self._may_run_another(target)}
         elif failure is not None:
-            values |= {"failures": carried_to(assignment.failures, target.hash, target.revision_id)}
+            values |= {"failures": carried_to(assignment.failures, target.hash, target.newest_id)}
         for name, value in values.items():
             self.work.change(assignment, name, value)
         self.work.change(agent, "configuration_name", target.name if target else "")
@@ -94,7 +119,9 @@ class AssignedAgent:
             return AgentEvent(
                 agent=agent, at=self.work.at, kind=AgentEvent.Kind.UNASSIGNED, data={"former": former_name}
             )
-        said = {"configuration": target.name, "revision": target.number}
+        said: dict[str, Any] = {"configuration": target.name, "revision": target.number}
+        if target.fragments:
+            said["fragments"] = [[part.name, part.number] for part in target.fragments]
         if error:
             data = {**said, "error": error}
             return AgentEvent(agent=agent, at=self.work.at, kind=AgentEvent.Kind.FAILED, data=data)
@@ -121,7 +148,7 @@ class AssignedAgent:
     def failure(self) -> Failure | None:
         """The failure that is booked against what the agent should run."""
         assignment = self.assignment
-        return failure_of(assignment.failures, self.agent.configuration_hash, assignment.revision_id)
+        return failure_of(assignment.failures, self.agent.configuration_hash, assignment.newest_id)
 
     def book(self, status: RemoteConfigStatus, newest_revisions: Mapping[str, int]) -> None:
         """Remember a failure, or forget one that came right, as an agent has just said (S-63, S-64).
@@ -141,7 +168,7 @@ class AssignedAgent:
             revision = newest_revisions.get(failed)
             if failed == agent.configuration_hash:
                 # Of what was not offered yet since a person published it, or asked anew, this is an answer of before.
-                revision = assignment.revision_id if assignment.offered_hash == failed else None
+                revision = assignment.newest_id if assignment.offered_hash == failed else None
             if revision is not None:
                 failures = with_failure(
                     failures, failed, revision=revision, error=status.error_message, named=bool(named)

@@ -45,12 +45,14 @@ class Candidate(NamedTuple):
 _Members = list[tuple[int, UUID]]
 
 
-def assign_alike(keys: Sequence[int], target_for: Callable[[Candidate], Target | None], at: datetime) -> list[UUID]:
-    """Lock the agents with these keys, which grow, and assign each what ``target_for`` says of it.
+def assign_alike(
+    keys: Sequence[int], targets_for: Callable[[Sequence[Candidate]], Sequence[Target | None]], at: datetime
+) -> list[UUID]:
+    """Lock the agents with these keys, which grow, and assign each what ``targets_for`` says of it.
 
     Rows are written only where something changes. Returns the uids of the agents whose desired state moved.
     """
-    groups = iter(_groups(keys, target_for).items())
+    groups = iter(_groups(keys, targets_for).items())
     moved: list[UUID] = []
     while part := list(islice(groups, _WRITTEN)):
         moved += _write(part, at)
@@ -58,7 +60,7 @@ def assign_alike(keys: Sequence[int], target_for: Callable[[Candidate], Target |
 
 
 def _groups(
-    keys: Sequence[int], target_for: Callable[[Candidate], Target | None]
+    keys: Sequence[int], targets_for: Callable[[Sequence[Candidate]], Sequence[Target | None]]
 ) -> dict[tuple[Target | None, Any, Any], _Members]:
     """The agents (key and uid) by what they are to have, their own state, and their assignment's."""
     groups: dict[tuple[Target | None, Any, Any], _Members] = {}
@@ -71,8 +73,8 @@ def _groups(
         )
         rows = list(locked)
         assignments = _assignment_states(agents)
-        for key, uid, labels, *state in rows:
-            target = target_for(Candidate(key, uid, labels))
+        targets = targets_for([Candidate(*row[:3]) for row in rows])
+        for (key, uid, _labels, *state), target in zip(rows, targets, strict=True):
             # An agent without an assignment gets one of its own.
             group = (target, tuple(state), assignments.get(key, key))
             groups.setdefault(group, []).append((key, uid))

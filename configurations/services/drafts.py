@@ -39,6 +39,19 @@ from variables.services.known_values import current_values
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILES = 64
 _EMPTY = "all-files-empty"
+# What is wrong with a whole alone: of a fragment the rest stands in other configurations.
+SAID_OF_WHOLES = frozenset(
+    {
+        "service-missing", "section-missing", "pipeline-missing", "pipeline-without-members", "component-undefined",
+        "component-defined-elsewhere", "component-unused", "extension-unused", "connector-without-receiver",
+        "connector-without-exporter", "connector-without-feed",
+    }
+)  # fmt: skip
+
+
+KIND_FIXED = Message(
+    "kind-fixed", "A whole configuration cannot become a fragment, nor the reverse: make another one, and delete this."
+)
 
 
 class InvalidConfiguration(DomainError):
@@ -96,6 +109,7 @@ class Draft:
     ``trusted``: whoever edits may see secrets. ``proven``: the files were published before, and go back.
     """
 
+    kind: str = Configuration.Kind.WHOLE.value
     display_name: str = ""
     description: str = ""
     priority: int = 0
@@ -130,6 +144,7 @@ def draft_of(configuration: Configuration) -> Draft:
     """The present state of ``configuration``, to be edited by somebody who may not see secrets."""
     files = files_from_json(configuration.current.files) if configuration.current else {}
     return Draft(
+        kind=configuration.kind,
         display_name=configuration.display_name,
         description=configuration.description,
         priority=configuration.priority,
@@ -147,9 +162,12 @@ def draft_of(configuration: Configuration) -> Draft:
 def blank_over(draft: Draft) -> Draft:
     """Defaults in place of everything in ``draft``, for an edit that replaces all but hidden values.
 
-    How revisions are released stays: a program that never heard of it must not make a careful configuration a hasty one.
+    How revisions are released stays: a program that never heard of it must not make a careful configuration a hasty one. So does
+    the kind, which never changes.
     """
-    return Draft(rollout_policy=draft.rollout_policy, true_files=draft.true_files, trusted=draft.trusted)
+    return Draft(
+        kind=draft.kind, rollout_policy=draft.rollout_policy, true_files=draft.true_files, trusted=draft.trusted
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +191,8 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
     draft = draft.restored()
     before = present or Draft()
     errors = _column_errors(draft, before)
+    if present is not None and draft.kind != present.kind:
+        errors["kind"] = [KIND_FIXED]
     try:
         parse_selector(draft.selector, match_all=draft.match_all)
     except InvalidSelector as error:
@@ -196,7 +216,7 @@ def checked(draft: Draft, *, present: Draft | None = None, force: bool = False) 
         errors |= problems
         if not problems:
             legible[key] = file
-    findings = _findings(legible, draft.config_key, complete=len(legible) == len(draft.files))
+    findings = _findings(legible, draft, complete=len(legible) == len(draft.files))
     findings = [item.as_warning() if _is_known(item, draft, known) else item for item in findings]
     forced = [item for item in findings if item.blocks and item.can_be_forced] if force else []
     if force:
@@ -220,6 +240,7 @@ def _is_known(item: Finding, draft: Draft, known: Mapping[str, ConfigFile]) -> b
 def columns_of(draft: Draft) -> dict[str, Any]:
     """The column values of a draft that can be saved."""
     return {
+        "kind": draft.kind,
         "display_name": draft.display_name,
         "description": draft.description,
         "priority": draft.priority,
@@ -252,8 +273,9 @@ def _column_errors(draft: Draft, before: Draft) -> dict[str, list[Message | str]
     return errors
 
 
-def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> list[Finding]:
-    """What the checks say of all files. When they are ``complete`` and nothing stands in any of them, that blocks."""
+def _findings(files: Mapping[str, ConfigFile], draft: Draft, *, complete: bool) -> list[Finding]:
+    """What the checks say of all files of ``draft``. When they are ``complete`` and nothing stands in any, that blocks."""
+    main = draft.config_key
     # Opaque bytes are legal (S-68) and not read.
     texts = {
         key: (text, file.content_type)
@@ -265,7 +287,9 @@ def _findings(files: Mapping[str, ConfigFile], main: str, *, complete: bool) -> 
         texts |= {key: (text, files[key].content_type) for key, text in tried.texts.items()}
     judged = judge_files(texts, allowed=settings.COMPONENTS_ALLOWED, denied=settings.COMPONENTS_DENIED)
     found = [item for key in files for item in judged.findings.get(key, ())]
-    if complete and judged.uses and not any(item.blocks for item in found):
+    if draft.kind == Configuration.Kind.FRAGMENT:
+        found = [item for item in found if item.message.problem_code not in SAID_OF_WHOLES]
+    elif complete and judged.uses and not any(item.blocks for item in found):
         found += collector_verdict(texts)
     findings = [] if tried is None else list(tried.findings)
     findings += [_without_secrets(item) for item in found]

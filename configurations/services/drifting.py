@@ -14,9 +14,8 @@ from configurations.drift import drift_once, known_drift
 from configurations.models import files_to_json
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import AssignedAgent
-from configurations.services.files_by_hash import remote_config_of
 from configurations.services.offering_again import count_anew
-from configurations.services.rendering import Renderer, rendered_config
+from configurations.services.rendering import Renderer, desired_files
 
 MOST_COMPARED = 512 * 1024
 """Bytes of reported files that one batch compares beyond the first; what was compared before costs nothing."""
@@ -53,10 +52,8 @@ def note_drift(reporting: Sequence[ReportingAgent], assigned: dict[int, Assigned
 
 def _given(assigned: AssignedAgent, renderer: Renderer) -> dict[str, dict[str, str]] | None:
     """The files that the agent applied, with known secrets hidden as they are in what it reports; ``None`` if they are gone."""
-    agent, revision_id = assigned.agent, assigned.assignment.revision_id
-    config = remote_config_of(agent.configuration_hash)
-    if config is None and revision_id:
-        config = rendered_config(revision_id, agent.configuration_hash, agent.labels, renderer)
+    agent = assigned.agent
+    config = desired_files(assigned.assignment, agent.configuration_hash, agent.labels, renderer)
     if config is None:
         return None
     given = files_to_json(config.files)

@@ -60,6 +60,11 @@ def with_main_file(base: Draft, key: str) -> Draft:
     return edit_files(base, [FileEdit(key, former=base.config_key)])
 
 
+def needs_own_key(base: Draft) -> bool:
+    """Whether the main file of a fragment that is edited so is to get a config key: it has none, and nobody chose that."""
+    return not base.config_key and "" not in base.files
+
+
 def mime_type(text: str) -> str:
     """The MIME type that ``text`` means; what means none stays as it is, to be refused with the rest."""
     try:

@@ -20,7 +20,7 @@ MOST_REVISIONS = 20
 _MOST_FORMER = 8 * 1024 * 1024
 _COLUMNS = (
     "display_name", "description", "priority", "enabled", "selector", "match_all", "content_type", "config_key",
-    "rollout_policy",
+    "rollout_policy", "kind",
 )  # fmt: skip
 
 

@@ -87,6 +87,14 @@ def _chosen(name: str, number: int | None) -> tuple[Configuration, Revision | No
                 "pin-to-disabled", "The configuration {name} is disabled; enable it first.", name=configuration.name
             )
         )
+    if configuration.is_fragment:
+        raise PinRefused(
+            Message(
+                "pin-to-fragment",
+                "{name} is a fragment: it is added to what agents get, and no agent can be pinned to it.",
+                name=configuration.name,
+            )
+        )
     released = Revision.objects.filter(configuration=configuration, release__isnull=False)
     if number is None:
         if not released.filter(release__ended_at=None).exists():

@@ -18,7 +18,8 @@ from accounts.models import User
 from agents.remote_config import RemoteConfig
 from agents.shown import value_shown
 from configurations.checks import Finding, line_problem
-from configurations.models import RELEASE_SUBJECT, Configuration, Revision, files_from_json, files_to_json
+from configurations.models import RELEASE_SUBJECT, Composition, Configuration, Revision, files_from_json, files_to_json
+from configurations.services.collisions import claim_of, refuse_colliding
 from configurations.services.drafts import Checked, Draft, InvalidConfiguration, checked, columns_of, draft_of
 from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRevision, UnknownRevision
 from configurations.services.forcing import refuse_force
@@ -69,11 +70,13 @@ class ReleasePlan:
     """How a new revision reaches agents: by ``policy``, at once without one; ``by_default``: by the configuration's own.
 
     ``replace``: a rollout of the configuration that has not ended is ended for it, instead of being in its way.
+    ``may_collide``: for now, since the caller looks for collisions once all that belongs together is published.
     """
 
     policy: Policy | None = None
     by_default: bool = False
     replace: bool = False
+    may_collide: bool = False
 
     def policy_for(self, configuration: Configuration) -> Policy | None:
         """The policy, `None` for at once."""
@@ -153,7 +156,8 @@ def create_configuration(
 ) -> tuple[Configuration, list[Finding]]:
     """Make a configuration with revision 1 and release it to the agents it matches, by ``plan``.
 
-    Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`.
+    Returns it with the findings that do not block; ``force`` is `checked`'s. Raises `InvalidConfiguration`, `NameTaken`,
+    `FilesCollide`.
     """
     wanted = checked(draft, force=force)
     refuse_force(wanted.forced, by)
@@ -283,9 +287,10 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: 
     require_none(RELEASE_SUBJECT, configuration.pk, replace=True, by=by, at=at)
     Release.objects.of(RELEASE_SUBJECT, configuration.pk).end(at)
     Configuration.objects.filter(pk=configuration.pk).update(current=None)
+    Composition.objects.filter(parts__configuration=configuration.pk).delete()
     configuration.delete()
     bump_generation()
-    # The deletion set the assignments' references to NULL; re-matching then sees by the name that they moved.
+    # The deletion set the assignments' references to NULL; re-matching then sees by the name and the hash that they moved.
     wakeups.wake(rematch(concerned, fresh_targeting(), at))
     return len(concerned)
 
@@ -293,7 +298,10 @@ def delete_configuration(name: str, *, by: User | None, at: datetime, based_on: 
 def _publish(
     configuration: Configuration, wanted: Checked, plan: ReleasePlan, *, by: User | None, at: datetime, note: str
 ) -> Revision:
-    """Make a revision of what is wanted and let it out as planned. Raises `RolloutRunning`."""
+    """Make a revision of what is wanted and let it out as planned. Raises `RolloutRunning`, `FilesCollide`."""
+    claim = claim_of(configuration.name, wanted.columns, wanted.config.files)
+    if claim is not None and not plan.may_collide:
+        refuse_colliding([claim])
     require_none(RELEASE_SUBJECT, configuration.pk, replace=plan.replace, by=by, at=at)
     revision = add_revision(configuration, wanted.config, by=by, at=at, note=note)
     policy = plan.policy_for(configuration)

@@ -13,9 +13,10 @@ from accounts.models import User
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.reports import AgentCapabilities
-from configurations.models import RELEASE_SUBJECT, Assignment, Revision, pinned_keys
+from configurations.models import RELEASE_SUBJECT, Assignment, Revision, pinned_keys, runs
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import NEVER_OFFERED
+from configurations.services.composing import forget_unused
 from configurations.services.edit_errors import AlreadyReleased
 from configurations.services.targeting import (
     bump_generation,
@@ -56,10 +57,11 @@ def release(revision: Revision, *, to: Audience, by: User | None, at: datetime, 
         getattr(former[0], key) == getattr(revision, key) for key in TARGETING_COLUMNS
     )
     # Of templates each agent gets a result of its own.
-    if to == EVERYONE and same_agents and not revision.templated:
+    if to == EVERYONE and same_agents and not revision.templated and not revision.configuration.is_fragment:
         _renew(revision, at)
     else:
         retarget(revision, at, to=to)
+    forget_unused()
     return made
 
 
@@ -88,9 +90,7 @@ def concerned_by(revision: Revision) -> list[QuerySet[Agent]]:
 
     Before is what its other releases in force say: nobody else can be concerned.
     """
-    found: list[QuerySet[Agent]] = [
-        Agent.objects.filter(assignment__configuration=revision.configuration_id).order_by()
-    ]
+    found: list[QuerySet[Agent]] = [Agent.objects.filter(runs(revision.configuration, "assignment__")).order_by()]
     others = Revision.objects.released().filter(configuration=revision.configuration_id).exclude(pk=revision.pk)
     selectors = {each.parsed_selector() for each in (revision, *others) if each.enabled}
     found.append(Agent.objects.filter(pin__configuration=revision.configuration_id).order_by())
@@ -101,11 +101,12 @@ def _renew(revision: Revision, at: datetime) -> None:
     """New files for the agents that run this configuration already: set statements, whatever the size of the fleet.
 
     Those for whom the general rule says something else than "pending" (they report this hash already, cannot be configured,
-    or are pinned, perhaps to another revision) are placed one by one.
+    get fragments beside it, or are pinned, perhaps to another revision) are placed one by one.
     """
     everybody = lock_agents_of(revision.configuration)
     assigned = Agent.objects.filter(assignment__configuration=revision.configuration_id)
     special = Q(remote_config_hash=revision.hash) | Q(configuration_hash=revision.hash) | Q(pk__in=pinned_keys())
+    special |= Q(assignment__composition__isnull=False)
     capable = list(
         assigned.exclude(special)
         .annotate(accepts=_bit(AgentCapabilities.ACCEPTS_REMOTE_CONFIG))

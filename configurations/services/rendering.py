@@ -7,7 +7,7 @@ are offered. Who assigns the result is `assigning`'s and `targeting`'s business.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from agents.recent import Recent
@@ -15,9 +15,11 @@ from agents.redaction.known import known_hidden
 from agents.remote_config import ConfigFile, RemoteConfig
 from agents.shown import message_shown
 from configurations.checks import FindingKind, judge_files
-from configurations.models import Revision, files_from_json
+from configurations.models import Assignment, Composition, Revision, files_from_json
 from configurations.recent_configs import RecentConfigs
 from configurations.services.assigning import Target
+from configurations.services.composing import Compositions, composed_files, composed_sources
+from configurations.services.files_by_hash import remote_config_of
 from configurations.services.held_values import held_values
 from foundation.messages import Message
 from variables.encryption import keyed_hash
@@ -60,6 +62,10 @@ _rendered = RecentConfigs(_RENDERED_BYTES)
 _verdicts: Recent[tuple[Message | None]] = Recent(_VERDICT_BYTES, lambda _verdict: 400)
 
 
+_ValuesOf = Callable[[str], Values]
+"""What the file under a config key is rendered with."""
+
+
 def _always(_use: str) -> bool:
     return True
 
@@ -87,6 +93,9 @@ class Renderer:
         self._draft: tuple[Mapping[str, ConfigFile], _Compiled] | None = None
         # Of revisions by their keys, of this transaction: a key may be given again after a rollback, a hash says everything.
         self._hashes: dict[int, str] = {}
+        self._compositions = Compositions()
+        # From files of compositions to the keys of their revisions.
+        self._sources: dict[int, Mapping[str, int]] = {}
 
     @property
     def values(self) -> Values:
@@ -95,29 +104,64 @@ class Renderer:
             self._values = current_values()
         return self._values
 
+    @property
+    def _all_held(self) -> Mapping[int, Mapping[str, Former]]:
+        if self._held is None:
+            self._held = held_values(self.values.generation)
+        return self._held
+
+    @property
+    def _present(self) -> Values:
+        return self.values if self._adapt is None else self._adapt(self.values)
+
     def _values_for(self, revision_id: int) -> Values:
         own = self._own.get(revision_id)
         if own is None:
             own = self.values
-            if self._held is None:
-                self._held = held_values(own.generation)
-            held = {use: item for use, item in self._held.get(revision_id, {}).items() if self._heeds(use)}
+            held = {use: item for use, item in self._all_held.get(revision_id, {}).items() if self._heeds(use)}
             if held:
                 own = with_former(own, held)
             self._own[revision_id] = own = own if self._adapt is None else self._adapt(own)
         return own
 
+    def _values_of_files(self, composition_id: int) -> _ValuesOf:
+        """Each file of a composition is rendered with the values of the revision that it comes from."""
+        if not self._all_held:
+            present = self._present
+            return lambda _key: present
+        sources = self._sources.get(composition_id)
+        if sources is None:
+            sources = self._sources[composition_id] = composed_sources(composition_id)
+        return lambda key: self._values_for(sources[key])
+
     def for_agent(self, target: Target | None, labels: Mapping[str, str]) -> Target | None:
         """``target`` as it is for an agent with these labels: with the hash of its files, or with the error."""
+        if target is not None and target.fragments:
+            target = self._compositions.composed(target)
         if target is None or not target.templated:
             return target
-        self._hashes[target.revision_id] = target.hash
         try:
-            found = self.render(target.revision_id, labels)
+            found = self._render_target(target, labels)
         except RenderingFailure as failure:
             return replace(target, error=known_hidden(str(failure.message))[:_LONGEST_ERROR])
         _rendered.put(found.hash, found.config)
         return replace(target, hash=found.hash)
+
+    def prepare(self, targets: Iterable[Target | None]) -> None:
+        """Find what these are together with their fragments, so that `for_agent` need not do it one by one."""
+        self._compositions.prepare(targets)
+
+    def _render_target(self, target: Target, labels: Mapping[str, str]) -> Rendered:
+        if target.composition_id is not None:
+            return self.render_composition(target.composition_id, target.hash, labels)
+        assert target.revision_id is not None  # noqa: S101  without one there are fragments
+        self._hashes[target.revision_id] = target.hash
+        return self.render(target.revision_id, labels)
+
+    def render_composition(self, composition_id: int, config_hash: str, labels: Mapping[str, str]) -> Rendered:
+        """`render` for revisions together, whose templates have this hash."""
+        compiled = _compiled_of(config_hash, lambda: composed_files(composition_id))
+        return self._rendered(compiled, labels, self._values_of_files(composition_id))
 
     def render(self, revision_id: int, labels: Mapping[str, str]) -> Rendered:
         """Raises `RenderingFailure`, which names the file and its line. In the text nothing secret stands."""
@@ -126,17 +170,26 @@ class Renderer:
             config_hash = self._hashes[revision_id] = Revision.objects.values_list("hash", flat=True).get(
                 pk=revision_id
             )
-        return self._rendered(_compiled_of(revision_id, config_hash), labels, self._values_for(revision_id))
+        compiled = _compiled_of(config_hash, lambda: _files_of(revision_id))
+        values = self._values_for(revision_id)
+        return self._rendered(compiled, labels, lambda _key: values)
 
     def render_files(self, files: Mapping[str, ConfigFile], labels: Mapping[str, str]) -> Rendered:
         """`render` for files that are no revision yet; raises `TemplateProblem` too."""
-        values = self.values if self._adapt is None else self._adapt(self.values)
+        values = self._present
         if self._draft is None or self._draft[0] is not files:
             self._draft = files, _compile(files)
-        return self._rendered(self._draft[1], labels, values)
+        return self._rendered(self._draft[1], labels, lambda _key: values)
 
-    def _rendered(self, compiled: _Compiled, labels: Mapping[str, str], values: Values) -> Rendered:
-        scope = values.scope(labels)
+    def _rendered(self, compiled: _Compiled, labels: Mapping[str, str], values_of: _ValuesOf) -> Rendered:
+        if not compiled.templates:
+            config = RemoteConfig(compiled.files)
+            return Rendered(config, config.config_hash().hex())
+        made: dict[int, Scope] = {}
+        scopes: dict[str, Scope] = {}
+        for key in compiled.templates:
+            values = values_of(key)
+            scopes[key] = made.get(id(values)) or made.setdefault(id(values), values.scope(labels))
         files: dict[str, ConfigFile] = {}
         for key, file in compiled.files.items():
             template = compiled.templates.get(key)
@@ -144,25 +197,30 @@ class Renderer:
                 files[key] = file
                 continue
             try:
-                body = template.render(scope).encode(errors="surrogatepass")
+                body = template.render(scopes[key]).encode(errors="surrogatepass")
             except RenderingFailure as failure:
                 raise RenderingFailure(_in_file(key, failure.line, failure.message), failure.line) from None
             files[key] = ConfigFile(body, file.content_type, file.role)
         config = RemoteConfig(files)
-        self._check(compiled, config, scope, labels)
+        self._check(compiled, config, scopes, labels)
         digest = config.config_hash()
         return Rendered(config, (keyed_hash(digest) if compiled.uses.secrets else digest).hex())
 
-    def _check(self, compiled: _Compiled, config: RemoteConfig, scope: Scope, labels: Mapping[str, str]) -> None:
-        """Raises `RenderingFailure` for files that cannot be read any more.
+    def _check(
+        self, compiled: _Compiled, config: RemoteConfig, scopes: Mapping[str, Scope], labels: Mapping[str, str]
+    ) -> None:
+        """Raises `RenderingFailure` for files that cannot be read any more. ``scopes`` are those of templates, by file.
 
         Labels change nothing about that where nothing is decided by them, so that most agents share one verdict.
         """
-        uses, variables, secrets = compiled.uses, scope.variables, scope.secrets
+        uses = compiled.uses
+        # Most often one for all files.
+        distinct = list({id(scope): scope for _key, scope in sorted(scopes.items())}.values())
         made_of = [
             [(key, file.body, file.content_type) for key, file in sorted(compiled.files.items())],
-            [(name, variables.get(name)) for name in sorted(uses.variables)],
-            [(name, secrets.get(name)) for name in sorted(uses.secrets)],
+            [[distinct.index(scope) for _key, scope in sorted(scopes.items())]] if len(distinct) > 1 else [],
+            [[(name, scope.variables.get(name)) for name in sorted(uses.variables)] for scope in distinct],
+            [[(name, scope.secrets.get(name)) for name in sorted(uses.secrets)] for scope in distinct],
             [(name, labels.get(name)) for name in sorted(uses.deciding)],
             [name in labels for name in sorted(uses.labels)],
         ]
@@ -172,22 +230,39 @@ class Renderer:
             raise RenderingFailure(verdict)
 
 
-def rendered_config(
-    revision_id: int, config_hash: str, labels: Mapping[str, str], renderer: Renderer
+def desired_files(
+    assignment: Assignment, config_hash: str, labels: Mapping[str, str], renderer: Renderer
 ) -> RemoteConfig | None:
-    """The files behind the hash (hex) of an agent's rendering; ``None`` when they are not to be had.
+    """The files behind the hash (hex) that an agent should run, as it is assigned; ``None`` when they are not to be had.
 
-    That is so for a revision without templates, and after values were changed that this agent has not been given.
+    That is so after values were changed that this agent has not been given, and when they were deleted.
     """
+    if assignment.composition_id is None:
+        found = remote_config_of(config_hash)
+        if found is not None:
+            return found
     known = _rendered.get(config_hash)
     if known is not None:
         return known
     try:
-        found = renderer.render(revision_id, labels)
-    except (RenderingFailure, Revision.DoesNotExist):
+        rendered = rendering_of(assignment, labels, renderer)
+    except (RenderingFailure, Revision.DoesNotExist, Composition.DoesNotExist):
         return None
-    _rendered.put(found.hash, found.config)
-    return found.config if found.hash == config_hash else None
+    if rendered is None:
+        return None
+    _rendered.put(rendered.hash, rendered.config)
+    return rendered.config if rendered.hash == config_hash else None
+
+
+def rendering_of(assignment: Assignment, labels: Mapping[str, str], renderer: Renderer) -> Rendered | None:
+    """What is assigned, for an agent with these labels; ``None`` when it is nothing of ours.
+
+    Raises `RenderingFailure`, ``DoesNotExist`` for what was deleted.
+    """
+    if assignment.composition_id is not None:
+        config_hash = Composition.objects.values_list("hash", flat=True).get(pk=assignment.composition_id)
+        return renderer.render_composition(assignment.composition_id, config_hash, labels)
+    return None if assignment.revision_id is None else renderer.render(assignment.revision_id, labels)
 
 
 def uses_of(files: Mapping[str, ConfigFile]) -> dict[str, list[str]] | None:
@@ -205,11 +280,15 @@ def forget_renderings() -> None:
     _compiled.clear()
 
 
-def _compiled_of(revision_id: int, config_hash: str) -> _Compiled:
+def _files_of(revision_id: int) -> dict[str, ConfigFile]:
+    return files_from_json(Revision.objects.values_list("files", flat=True).get(pk=revision_id))
+
+
+def _compiled_of(config_hash: str, files: Callable[[], Mapping[str, ConfigFile]]) -> _Compiled:
     def read() -> _Compiled:
-        stored = Revision.objects.values_list("files", flat=True).get(pk=revision_id)
+        found = files()
         try:
-            return _compile(files_from_json(stored))
+            return _compile(found)
         except TemplateProblem as problem:
             # Published by a version that knew a larger language.
             raise RenderingFailure(problem.message, problem.line) from problem

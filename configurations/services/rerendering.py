@@ -20,11 +20,12 @@ from configurations.models import (
     Pin,
     Revision,
     RevisionQuerySet,
+    runs_any,
 )
 from configurations.services import value_rollouts
 from configurations.services.held_values import forget_unused_versions, give_up_held, written
 from configurations.services.publishing import default_policy
-from configurations.services.rendering import Renderer
+from configurations.services.rendering import Renderer, rendering_of
 from configurations.services.targeting import fresh_targeting, hold_targeting, rematch
 from foundation import wakeups
 from rollouts.models import Rollout
@@ -90,7 +91,7 @@ def release_rendering(revisions: Iterable[Sequence[int]], values: Values, at: da
     are left alone.
     """
     keys = [key for several in revisions for key in several]
-    concerned = Assignment.objects.filter(revision__in=keys).order_by().values_list("agent_id", flat=True)
+    concerned = Assignment.objects.filter(runs_any(keys)).order_by().values_list("agent_id", flat=True)
     moved = rematch(list(concerned), fresh_targeting(), at, Renderer(values))
     wakeups.wake(moved)
     return len(moved)
@@ -156,19 +157,20 @@ def _preview(row: Configuration, revisions: Sequence[int], values: Values, chang
 def _count(revisions: Sequence[int], renderer: Renderer) -> _Counted:
     """Of the agents that should run one of these revisions."""
     found = _Counted()
-    rows = Assignment.objects.filter(revision__in=revisions).order_by()
-    columns = ("revision_id", "agent__pin__revision", "agent__labels", "agent__configuration_hash", "rendering_error")
-    for revision, fixed, labels, present, error in rows.values_list(*columns).iterator(chunk_size=2_000):
+    rows = Assignment.objects.filter(runs_any(revisions)).select_related("agent").order_by()
+    needed = ("composition", "revision", "rendering_error", "agent__labels", "agent__configuration_hash")
+    pinned_to = F("agent__pin__revision")
+    for row in rows.only(*needed).annotate(fixed=pinned_to).iterator(chunk_size=2_000):
         found.agents += 1
-        pinned = fixed is not None
         try:
-            moves = bool(error) or renderer.render(revision, labels).hash != present
+            made = rendering_of(row, row.agent.labels, renderer)
         except RenderingFailure:
             found.failures += 1
-            found.moves |= not error
+            found.moves |= not row.rendering_error
             continue
+        moves = bool(row.rendering_error) or made is None or made.hash != row.agent.configuration_hash
         found.changes += moves
-        found.moves |= moves and not pinned
+        found.moves |= moves and row.fixed is None
     return found
 
 

@@ -34,8 +34,8 @@ def retry_offer(agent_id: int, *, by: User | None, at: datetime) -> None:
         hold_targeting(exclusive=False)
         rematch([agent_id], current_targeting(), at)
     agent = Agent.objects.select_for_update().get(pk=agent_id)
-    assignment = Assignment.objects.filter(agent=agent, revision__isnull=False).first()
-    if assignment is None:
+    assignment = Assignment.objects.filter(agent=agent).first()
+    if assignment is None or assignment.newest_id is None:
         raise NothingToRetry(
             Message("no-configuration-assigned", "No configuration is assigned to {agent}.", agent=str(agent))
         )

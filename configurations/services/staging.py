@@ -10,12 +10,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.urls import reverse
 
 from accounts.models import User
 from agents.models import Agent
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, Revision, pinned_elsewhere
+from configurations.models import (
+    RELEASE_SUBJECT,
+    Assignment,
+    Configuration,
+    Revision,
+    pinned_elsewhere,
+    runs_revision,
+)
 from configurations.outcome import AssignmentStatus
 from configurations.services.releasing import TARGETING_COLUMNS, concerned_by, release, retarget
 from configurations.services.targeting import bump_generation, hold_targeting
@@ -40,12 +47,14 @@ class ConfigurationSubject:
 
     def members(self, rollout: Rollout, at: datetime) -> Iterator[Member]:
         """Those that its selector matches and those that run the configuration now, with what became of them."""
-        revision = Revision.objects.filter(pk=rollout.version_id).first()
+        revision = Revision.objects.select_related("configuration").filter(pk=rollout.version_id).first()
         if revision is None:
             return
+        # Pins say nothing of fragments.
+        elsewhere = Q(pk__in=[]) if revision.configuration.is_fragment else pinned_elsewhere(rollout.name)
+        got = runs_revision(revision)
         columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy")
         assigned = (
-            "assignment__revision_id",
             "assignment__status",
             "assignment__offered_at",
             "assignment__error_message",
@@ -54,8 +63,8 @@ class ConfigurationSubject:
         rows = (
             row
             for agents in concerned_by(revision)
-            for row in agents.exclude(pinned_elsewhere(rollout.name))
-            .values(*columns, *assigned)
+            for row in agents.exclude(elsewhere)
+            .values(*columns, *assigned, has_it=Exists(Assignment.objects.filter(got, agent=OuterRef("pk"))))
             .iterator(chunk_size=_CHUNK)
         )
         freezes = current_freezes()
@@ -64,7 +73,7 @@ class ConfigurationSubject:
                 continue
             seen.add(row["pk"])
             state: MemberState | None = MemberState.TO_COME
-            if row["assignment__revision_id"] == revision.pk:
+            if row["has_it"]:
                 state = _state(
                     row["assignment__status"], connected=row["connected"], healthy=row["healthy"],
                     offered=row["assignment__offered_at"] is not None,
@@ -84,9 +93,9 @@ class ConfigurationSubject:
             )
 
     def counts(self, rollout: Rollout, at: datetime) -> Counts:
-        """In one statement, within the index on configuration and status."""
+        """In one statement, of a whole within the index on configuration and status."""
         rows = (
-            Assignment.objects.filter(configuration=rollout.subject_id, revision=rollout.version_id)
+            Assignment.objects.filter(_with_version(rollout))
             .order_by()
             .values(
                 "status",
@@ -120,9 +129,8 @@ class ConfigurationSubject:
         if not freezes.several and not freezes.pauses:
             return 0
         waiting = Agent.objects.filter(
+            _with_version(rollout, "assignment__"),
             connected=True,
-            assignment__configuration=rollout.subject_id,
-            assignment__revision=rollout.version_id,
             assignment__status=AssignmentStatus.PENDING.value,
         )
         rows = waiting.order_by().only("pk", "instance_uid", "labels")
@@ -151,10 +159,10 @@ class ConfigurationSubject:
         assert released is not None  # noqa: S101  asked of a live one
         Release.objects.filter(pk=released.pk).end(at)
         bump_generation()
-        had = list(Assignment.objects.filter(revision=revision).values_list("agent_id", flat=True))
+        had = list(Assignment.objects.filter(runs_revision(revision)).values_list("agent_id", flat=True))
         retarget(revision, at, to=released.parsed_audience())
         self.discard(rollout, at=at)
-        left = Agent.objects.filter(pk__in=had, configuration_name="").order_by("pk")
+        left = Agent.objects.filter(pk__in=had, configuration_hash="").order_by("pk")
         return list(left.values_list("instance_uid", flat=True))
 
     def discard(self, rollout: Rollout, *, at: datetime) -> None:
@@ -179,6 +187,12 @@ class ConfigurationSubject:
     def described(self, rollout: Rollout) -> Mapping[str, Any]:
         """``{"configuration", "revision"}``."""
         return {"configuration": rollout.name, "revision": rollout.version_number}
+
+
+def _with_version(rollout: Rollout, prefix: str = "") -> Q:
+    """The assignments to what is rolled out, or with ``prefix`` the rows that lead to them."""
+    revision = Revision.objects.defer("files").select_related("configuration").filter(pk=rollout.version_id).first()
+    return Q(pk__in=[]) if revision is None else runs_revision(revision, prefix)
 
 
 def _state(status: str, *, connected: bool, healthy: bool | None, offered: bool) -> MemberState:

@@ -12,7 +12,7 @@ from django.db import connection
 
 from agents.models import Agent
 from agents.selectors import Entry, Selector, SelectorIndex
-from configurations.models import Assignment, Configuration, Pin, Revision, TargetingGeneration
+from configurations.models import Assignment, Configuration, Pin, Revision, TargetingGeneration, runs
 from configurations.services.assigning import Target
 from configurations.services.assigning_alike import Candidate, assign_alike
 from configurations.services.rendering import Renderer
@@ -44,8 +44,41 @@ class Pinned:
         """The target; ``None`` while nothing enabled of the configuration is released to the agent."""
         if self.fixed is not None:
             return self.fixed
-        newest = next((each for each in self.releases if each.audience.includes(instance_uid, labels)), None)
+        newest = _newest_for(self.releases, instance_uid, labels)
         return replace(newest.target, pinned=True) if newest is not None and newest.enabled else None
+
+
+@dataclass(frozen=True, slots=True)
+class Fragments:
+    """What is released of fragments: all that match an agent count. Held as `Targeting` holds wholes."""
+
+    index: SelectorIndex | None = None
+    targets: Mapping[int, Released] = field(default_factory=dict)
+    staged: Sequence[Sequence[Released]] = ()
+
+    def added_to(self, whole: Target | None, instance_uid: UUID, labels: Mapping[str, str]) -> Target | None:
+        """``whole`` with the fragments for this agent; these alone where there is none."""
+        if self.index is None and not self.staged:
+            return whole
+        found = (
+            [] if self.index is None else [self.targets[int(str(each.key))] for each in self.index.candidates(labels)]
+        )
+        for releases in self.staged:
+            one = _newest_for(releases, instance_uid, labels)
+            if one is not None and one.enabled and one.selector.matches(labels):
+                found.append(one)
+        if not found:
+            return whole
+        found.sort(key=lambda each: (-each.priority, each.target.name))
+        return replace(whole or _NO_WHOLE, fragments=tuple(each.target for each in found))
+
+
+def _newest_for(releases: Sequence[Released], instance_uid: UUID, labels: Mapping[str, str]) -> Released | None:
+    return next((each for each in releases if each.audience.includes(instance_uid, labels)), None)
+
+
+# What is told of agents that get fragments alone.
+_NO_WHOLE = Target(configuration_id=None, name="", revision_id=None, number=None, hash="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +86,8 @@ class Targeting:
     """All that is released, compiled, as of one generation.
 
     ``index`` and ``targets``, by key of the configuration, hold what is released to everyone; ``staged`` the releases of
-    each other configuration, newest first. ``pins`` are by the agent's key, since uids change.
+    each other configuration, newest first. ``pins`` are by the agent's key, since uids change. All that is of wholes; what is
+    released of ``fragments`` stands apart, since they do not compete.
     """
 
     generation: UUID | None
@@ -61,19 +95,21 @@ class Targeting:
     targets: Mapping[int, Released]
     staged: Sequence[Sequence[Released]] = ()
     pins: Mapping[int, Pinned] = field(default_factory=dict)
+    fragments: Fragments = field(default_factory=Fragments)
 
     def target_of(self, agent: Agent | Candidate) -> Target | None:
-        """What this agent is pinned to, else the `winner`."""
+        """What this agent is pinned to, else the `winner`; with the fragments that match it."""
         pinned = self.pins.get(agent.pk)
         chosen = None if pinned is None else pinned.target(agent.instance_uid, agent.labels)
-        return chosen or self.winner(agent.instance_uid, agent.labels)
+        whole = chosen or self.winner(agent.instance_uid, agent.labels)
+        return self.fragments.added_to(whole, agent.instance_uid, agent.labels)
 
     def winner(self, instance_uid: UUID, labels: Mapping[str, str]) -> Target | None:
         """The target by selectors: highest priority, then name. Of a configuration the newest release for the agent counts."""
         entry = self.index.winner(labels)
         best = None if entry is None else self.targets[int(str(entry.key))]
         for releases in self.staged:
-            one = next((each for each in releases if each.audience.includes(instance_uid, labels)), None)
+            one = _newest_for(releases, instance_uid, labels)
             if one is None or not one.enabled or not one.selector.matches(labels):
                 continue
             if best is None or (-one.priority, one.target.name) < (-best.priority, best.target.name):
@@ -135,28 +171,42 @@ def fresh_targeting() -> Targeting:
 
 
 def _build(generation: UUID | None) -> Targeting:
-    entries: list[Entry] = []
-    targets: dict[int, Released] = {}
-    staged: list[list[Released]] = []
+    wholes, fragments = _Compiling(), _Compiling()
     pins = list(Pin.objects.select_related("configuration", "revision").defer("revision__files"))
     followed: dict[int, list[Released]] = {pin.configuration_id: [] for pin in pins if pin.revision_id is None}
     for key, revisions in groupby(Revision.objects.released(), lambda revision: revision.configuration_id):
-        releases = [_released(revision) for revision in revisions]
-        newest = releases[0]
+        rows = list(revisions)
+        releases = [_released(revision) for revision in rows]
         if key in followed:
             followed[key] = releases
-        if newest.audience != EVERYONE:
-            staged.append(releases)
-        elif newest.enabled:
-            entries.append(Entry(key, newest.target.name, newest.priority, newest.selector))
-            targets[key] = newest
+        (fragments if rows[0].configuration.is_fragment else wholes).add(key, releases)
     pinned = {
         pin.agent_id: Pinned(_fixed(pin.configuration, pin.revision))
         if pin.revision is not None
         else Pinned(None, followed[pin.configuration_id])
         for pin in pins
     }
-    return Targeting(generation, SelectorIndex.build(entries), targets, staged, pinned)
+    index = SelectorIndex.build(fragments.entries) if fragments.entries else None
+    added = Fragments(index, fragments.targets, fragments.staged)
+    return Targeting(generation, SelectorIndex.build(wholes.entries), wholes.targets, wholes.staged, pinned, added)
+
+
+@dataclass(slots=True)
+class _Compiling:
+    """What is to be compiled of one kind."""
+
+    entries: list[Entry] = field(default_factory=list)
+    targets: dict[int, Released] = field(default_factory=dict)
+    staged: list[list[Released]] = field(default_factory=list)
+
+    def add(self, key: int, releases: list[Released]) -> None:
+        """The releases of one configuration, newest first."""
+        newest = releases[0]
+        if newest.audience != EVERYONE:
+            self.staged.append(releases)
+        elif newest.enabled:
+            self.entries.append(Entry(key, newest.target.name, newest.priority, newest.selector))
+            self.targets[key] = newest
 
 
 def _fixed(configuration: Configuration, revision: Revision) -> Target:
@@ -194,7 +244,7 @@ def lock_agents_of(configuration: Configuration) -> list[int]:
 
     Before any assignment is touched, as batches of reports do it.
     """
-    assigned = Agent.objects.filter(assignment__configuration=configuration)
+    assigned = Agent.objects.filter(runs(configuration, "assignment__"))
     return list(assigned.locked().values_list("pk", flat=True))
 
 
@@ -215,6 +265,10 @@ def rematch(
     ``renderer`` is for transactions that changed variables or secrets.
     """
     renders = renderer or Renderer()
-    return assign_alike(
-        sorted(agent_ids), lambda agent: renders.for_agent(targeting.target_of(agent), agent.labels), at
-    )
+
+    def targets_for(agents: Sequence[Candidate]) -> list[Target | None]:
+        targets = [targeting.target_of(agent) for agent in agents]
+        renders.prepare(targets)
+        return [renders.for_agent(target, agent.labels) for target, agent in zip(targets, agents, strict=True)]
+
+    return assign_alike(sorted(agent_ids), targets_for, at)

@@ -75,7 +75,7 @@ if (form) {
     if (!elsewhere) problems.querySelector(".bad button[data-line]")?.click();
   }, 400);
 
-  const targeting = new Set(["selector", "match_all", "priority", "enabled"]);
+  const targeting = new Set(["kind", "selector", "match_all", "priority", "enabled"]);
   for (const kind of ["input", "change"]) {
     form.addEventListener(kind, (event) => {
       if (targeting.has(event.target.name)) count();

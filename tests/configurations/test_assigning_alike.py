@@ -111,7 +111,7 @@ def test_all_states_change_as_they_would_alone(seed: int) -> None:
         twins.append(keys)
     alone, alike = twins
     assign_one_by_one(alone, chances)
-    moved = assign_alike(alike, lambda agent: chances[agent.pk], AT)
+    moved = assign_alike(alike, lambda agents: [chances[agent.pk] for agent in agents], AT)
     assert rows_of(alike) == rows_of(alone)
     told = AgentEvent.objects.filter(agent__in=alike).values_list("agent__instance_uid", flat=True)
     assert sorted(moved) == sorted(told)
@@ -136,7 +136,7 @@ def test_agents_that_change_alike_cost_no_statements_of_their_own() -> None:
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            assert len(assign_alike(keys, lambda _agent: wanted, AT)) == count
+            assert len(assign_alike(keys, lambda agents: [wanted for _agent in agents], AT)) == count
         spent.append(len(queries))
     assert spent[0] == spent[1]
 
@@ -145,12 +145,12 @@ def test_agents_that_change_alike_cost_no_statements_of_their_own() -> None:
 def test_rows_that_stay_as_they_are_are_not_written() -> None:
     now, wanted = target_of("a", ONE), target_of("b", OTHER)
     keys = add_alike(6, now)
-    assert assign_alike(keys, lambda _agent: now, AT) == []
-    assign_alike(keys, lambda agent: wanted if agent.pk == keys[2] else now, AT)
+    assert assign_alike(keys, lambda agents: [now for _agent in agents], AT) == []
+    assign_alike(keys, lambda agents: [wanted if agent.pk == keys[2] else now for agent in agents], AT)
     assert list(Assignment.objects.filter(assigned_at=AT).values_list("agent", flat=True)) == [keys[2]]
     assert AgentEvent.objects.count() == 1
     with CaptureQueriesContext(connection) as queries:
-        assign_alike(keys, lambda agent: wanted if agent.pk == keys[2] else now, AT)
+        assign_alike(keys, lambda agents: [wanted if agent.pk == keys[2] else now for agent in agents], AT)
     assert not [query for query in queries if not query["sql"].startswith("SELECT")]
 
 
@@ -159,7 +159,12 @@ def test_targets_are_chosen_by_uid_and_labels() -> None:
     agent = Agent.objects.get(pk=add_alike(1, None)[0])
     Agent.objects.filter(pk=agent.pk).update(labels={"env": "prod"})
     seen: list[Candidate] = []
-    assign_alike([agent.pk], seen.append, AT)
+
+    def nothing(agents: Sequence[Candidate]) -> list[None]:
+        seen.extend(agents)
+        return [None] * len(agents)
+
+    assign_alike([agent.pk], nothing, AT)
     assert seen == [(agent.pk, agent.instance_uid, {"env": "prod"})]
 
 
@@ -168,7 +173,7 @@ def test_every_line_is_told_to_subscribers() -> None:
     keys = add_alike(5, target_of("a", ONE))
     wanted = target_of("b", OTHER)
     with calls_with(AgentTimelineEvent) as calls, transaction.atomic():
-        assign_alike(keys, lambda _agent: wanted, AT)
+        assign_alike(keys, lambda agents: [wanted for _agent in agents], AT)
     ((*events,),) = calls
     uids = dict(Agent.objects.values_list("pk", "instance_uid"))
     told = {(event.agent_id, event.instance_uid, event.kind, event.at, event.data["configuration"]) for event in events}
