@@ -105,7 +105,7 @@ class ConfigurationSerializer(StrictSerializer):
 
     name = Text(max_length=100)
     kind = serializers.ChoiceField(
-        choices=[item.value for item in Configuration.Kind],
+        choices=Configuration.Kind.choices,
         required=False,
         help_text="`whole`: of those that match, an agent gets one; `fragment`: added to that. It never changes.",
     )

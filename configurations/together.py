@@ -13,7 +13,7 @@ from agents.shown import message_shown
 from configurations.checks import Finding, FindingKind, Severity, judge_files
 from configurations.models import Configuration, Revision, files_from_json
 from configurations.services.assigning import Target
-from configurations.services.composing import merged_files
+from configurations.services.composing import files_together
 from configurations.services.drafts import SAID_OF_WHOLES, Draft
 from configurations.services.targeting import current_targeting
 from foundation.messages import Message
@@ -37,7 +37,7 @@ def findings_together(
         return []
     beside = [part for part in (target.parts if is_fragment else target.fragments) if part.name != name]
     others = _files_of(beside)
-    together = merged_files([files, others])
+    together = files_together([files, others])
     if not beside or any(file.template for file in together.values()):
         return []
     # Alone a fragment lacks what stands elsewhere; whether it is there can be seen now.
@@ -55,7 +55,7 @@ def findings_together(
 def _files_of(parts: list[Target]) -> dict[str, ConfigFile]:
     keys = [part.revision_id for part in parts if part.revision_id is not None]
     stored = dict(Revision.objects.filter(pk__in=keys).values_list("pk", "files"))
-    return merged_files(files_from_json(stored[key]) for key in keys if key in stored)
+    return files_together(files_from_json(stored[key]) for key in keys if key in stored)
 
 
 def _problems(files: Mapping[str, ConfigFile]) -> list[Finding]:

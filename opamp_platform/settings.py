@@ -380,6 +380,7 @@ SPECTACULAR_SETTINGS = {
         "AgentStatus": [(item.value, item.value) for item in Status],
         "ReportedStatus": [(item.name.lower(), item.name.lower()) for item in RemoteConfigStatuses],
         "AssignmentStatus": "configurations.models.Assignment.Status",
+        "ConfigurationKind": "configurations.models.Configuration.Kind",
         "EventKind": "agents.models.AgentEvent.Kind",
         "CommandKind": "agents.models.AgentCommand.Kind",
         "RolloutState": "rollouts.models.Rollout.State",

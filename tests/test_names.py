@@ -32,6 +32,7 @@ OTHER_MEANINGS = {
     # Columns as they were before a migration.
     "tests/agents/test_migrations.py": {"rivalry", "rival"},
     "tests/configurations/test_api_reach.py": {"rivals"},
+    "tests/configurations/test_fragments_entrances.py": {"rivals"},
 }
 # Modules of one name in several packages: the package says of what, or in which layer.
 MODULES = {

@@ -34,7 +34,7 @@ class FilesCollide(InvalidConfiguration):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class FileClaim:
     """What a configuration takes: the ``keys`` of its files, at every agent that its selector can match."""
 
     name: str
@@ -43,12 +43,12 @@ class Claim:
     keys: frozenset[str]
 
 
-def claim_of(name: str, columns: Mapping[str, Any], keys: Iterable[str]) -> Claim | None:
+def claim_of(name: str, columns: Mapping[str, Any], keys: Iterable[str]) -> FileClaim | None:
     """Of what is to be published; ``None`` for what reaches nobody."""
     if not columns["enabled"]:
         return None
     selector = parse_selector(columns["selector"], match_all=columns["match_all"])
-    return Claim(name, columns["kind"] == _FRAGMENT, selector, frozenset(keys))
+    return FileClaim(name, columns["kind"] == _FRAGMENT, selector, frozenset(keys))
 
 
 def refuse_collisions(name: str, draft: Draft) -> None:
@@ -57,13 +57,13 @@ def refuse_collisions(name: str, draft: Draft) -> None:
     refuse_colliding(() if claim is None else (claim,))
 
 
-def refuse_colliding(claims: Sequence[Claim]) -> None:
+def refuse_colliding(claims: Sequence[FileClaim]) -> None:
     """Raises `FilesCollide` if one of these collides with what is in force or published."""
     for texts in collisions(claims).values():
         raise FilesCollide({"files": texts})
 
 
-def collisions(claims: Sequence[Claim], *, replaced: Collection[str] | None = None) -> dict[str, list[Message]]:
+def collisions(claims: Sequence[FileClaim], *, replaced: Collection[str] | None = None) -> dict[str, list[Message]]:
     """What collides, by the names of the claims: with what counts of all other configurations.
 
     That are the revisions in force for anybody and the newest ones, which a rollout may be about to bring. ``replaced``: the
@@ -89,10 +89,10 @@ def collisions(claims: Sequence[Claim], *, replaced: Collection[str] | None = No
 class _Other:
     """A claim whose keys are read when they are needed: files are large."""
 
-    def __init__(self, of: Claim | Revision) -> None:
+    def __init__(self, of: FileClaim | Revision) -> None:
         self._of = of
         self._keys: frozenset[str] | None = None
-        if isinstance(of, Claim):
+        if isinstance(of, FileClaim):
             self.name, self.is_fragment, self.selector = of.name, of.is_fragment, of.selector
         else:
             self.name, self.is_fragment = of.configuration.name, of.configuration.is_fragment
@@ -100,7 +100,7 @@ class _Other:
 
     @property
     def keys(self) -> frozenset[str]:
-        if isinstance(self._of, Claim):
+        if isinstance(self._of, FileClaim):
             return self._of.keys
         if self._keys is None:
             self._keys = frozenset(self._of.files)

@@ -42,7 +42,7 @@ class Compositions:
         return replace(target, composition_id=found.pk, hash=found.hash, templated=found.templated)
 
 
-def merged_files(files: Iterable[Mapping[str, ConfigFile]]) -> dict[str, ConfigFile]:
+def files_together(files: Iterable[Mapping[str, ConfigFile]]) -> dict[str, ConfigFile]:
     """All in one map, by key; of files with the same key the first counts."""
     merged: dict[str, ConfigFile] = {}
     for each in files:
@@ -57,7 +57,7 @@ def composed_files(composition_id: int) -> dict[str, ConfigFile]:
     stored = list(parts.values_list("revision__files", flat=True))
     if not stored:
         raise Composition.DoesNotExist
-    return merged_files(map(files_from_json, stored))
+    return files_together(map(files_from_json, stored))
 
 
 def composed_sources(composition_id: int) -> dict[str, int]:
@@ -82,7 +82,7 @@ def _key_of(parts: Sequence[Target]) -> str:
 def _made(key: str, parts: Sequence[Target]) -> Composition:
     keys = [part.revision_id or 0 for part in parts]
     stored = dict(Revision.objects.filter(pk__in=keys).values_list("pk", "files"))
-    files = merged_files(files_from_json(stored[each]) for each in keys)
+    files = files_together(files_from_json(stored[each]) for each in keys)
     values = {
         "hash": RemoteConfig(files).config_hash().hex(),
         "templated": any(file.template for file in files.values()),
