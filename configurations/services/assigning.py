@@ -138,6 +138,7 @@ class AssignedAgent:
             and agent.remote_config_hash == target.hash
             and assignment.status == AssignmentStatus.OFFERED.value
             and assignment.offered_hash == agent.configuration_hash != ""
+            and failure_of(assignment.failures, target.hash, target.newest_id) is None
         )
 
     def forget_offer(self) -> None:
