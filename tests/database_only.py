@@ -1,0 +1,66 @@
+"""``--database-only``: which tests a second run, on another database, can leave out, for they cannot tell the two apart.
+
+A test is left out when it may not touch the database, for without mark and fixtures pytest-django refuses every connection,
+and when neither its file nor any helper which that imports names what is outside of the process: another process,
+a socket, the environment, Redis, or SQL, which is not the same on both. Of what is in doubt, nothing is left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Fixtures of pytest-django that let a test at the database, or start a server on it.
+_DATABASE_FIXTURES = frozenset({
+    "db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback", "admin_user", "admin_client",
+    "live_server", "pytester",
+})  # fmt: skip
+_OUTSIDE = re.compile(
+    r"subprocess|Popen|multiprocessing|asyncio\.start_|socket|environ|live_server|LiveServer|redis|DATABASE|databases"
+    r"|django\.db|django_db_|\.objects\b|\.query\b|TestCase|channel_layer|wakeups|call_command|faults|interop",
+    re.IGNORECASE,
+)
+
+
+def cannot_differ(item: pytest.Item) -> bool:
+    """Whether the test has nothing to do with databases and what is outside of its process."""
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    if item.get_closest_marker("django_db") or not _DATABASE_FIXTURES.isdisjoint(fixtures):
+        return False
+    return not any(_OUTSIDE.search(source) for source in _sources(item.path))
+
+
+@cache
+def _sources(path: Path) -> tuple[str, ...]:
+    """The text of a file of tests with those of all helpers that it imports, conftests but the first aside."""
+    seen: dict[Path, str] = {}
+    waiting = [path, *(folder / "conftest.py" for folder in path.parents if folder.is_relative_to(ROOT / "tests" / ""))]
+    while waiting:
+        one = waiting.pop()
+        if one in seen or not one.is_file() or one == ROOT / "tests" / "conftest.py":
+            continue
+        seen[one] = text = one.read_text(encoding="utf-8")
+        waiting += _helpers(text)
+    return tuple(seen.values())
+
+
+def _helpers(text: str) -> list[Path]:
+    """Modules of the tests that a file imports."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] in {"tests", "benchmarks"}:
+                place = ROOT.joinpath(*name.split("."))
+                found += [place.with_suffix(".py"), place / "__init__.py"]
+    return found
