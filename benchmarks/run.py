@@ -22,6 +22,7 @@ from benchmarks import (
     reconnect_storm,
     registration,
     rollout,
+    selector_edits,
     selector_matching,
     soak,
     status_flood,
@@ -35,6 +36,7 @@ Scenario = tuple[str, Callable[[], dict[str, Any]]]
 
 SHORT: tuple[Scenario, ...] = (
     ("selector matching", selector_matching.measure),
+    ("selector edits", lambda: selector_edits.measure(agents=10_000, configurations=50)),
     ("checks", checks.measure),
     ("batches", batches.measure),
     ("heartbeats", lambda: heartbeats.measure(seconds=4, rounds=1)),
@@ -52,6 +54,7 @@ SHORT: tuple[Scenario, ...] = (
 )
 FULL: tuple[Scenario, ...] = (
     ("selector matching", selector_matching.measure),
+    ("selector edits", selector_edits.measure),
     ("checks", checks.measure),
     ("batches", batches.measure),
     ("heartbeats", lambda: heartbeats.measure(seconds=8, rounds=3)),

@@ -168,7 +168,7 @@ class _Among(models.Func):
     template = "%(expressions)s"
     output_field: ClassVar[Any] = models.BooleanField()
 
-    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+    def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> Any:
         (column, no_values), (_place, values) = (compiler.compile(each) for each in self.get_source_expressions())
         return f"{column} IN ({_keys(connection.vendor)})", [*no_values, *values]
 

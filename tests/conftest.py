@@ -14,6 +14,7 @@ from django.utils import translation
 
 from tests import emptying, not_run
 from tests.conformance.plugin import Conformance
+from tests.database_only import cannot_differ
 from tests.live_server import LiveServer
 from tests.people import alice, api_of, bob, charlie, report, signed_in
 
@@ -29,14 +30,27 @@ hypothesis.settings.load_profile("project")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--conformance``: what to do with the conformance page."""
+    """``--conformance``: what to do with the conformance page; ``--database-only``: see `tests.database_only`."""
     parser.addoption("--conformance", choices=["write", "check"], help="Rewrite docs/conformance.md, or compare it.")
+    parser.addoption(
+        "--database-only", action="store_true", help="Leave out the tests that are the same on every database."
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Collect what tests show of the rules only when the page is wanted."""
     if mode := config.getoption("--conformance"):
         config.pluginmanager.register(Conformance(mode), "conformance")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--database-only`` leave out what cannot differ."""
+    if not config.getoption("--database-only"):
+        return
+    left_out = [item for item in items if cannot_differ(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not cannot_differ(item)]
 
 
 @pytest.fixture(scope="session", autouse=True)

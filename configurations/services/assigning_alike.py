@@ -85,7 +85,7 @@ def _assignment_states(agents: Sequence[int]) -> dict[int, Any]:
     names = [field.attname for field in Assignment._meta.concrete_fields]
     compared = [name for name in names if name not in (*_UNREAD, *_YES_OR_NO, "failures")]
     # As text it can be compared.
-    columns = ("agent_id", *_YES_OR_NO, *compared, Cast("failures", TextField()))
+    columns: tuple[Any, ...] = ("agent_id", *_YES_OR_NO, *compared, Cast("failures", TextField()))
     rows = Assignment.objects.filter(among("agent_id", agents)).order_by().values_list(*columns)
     first = 1 + len(_YES_OR_NO)
     return {row[0]: (*map(bool, row[1:first]), *row[first:]) for row in rows}

@@ -12,6 +12,8 @@ import pytest
 
 from tests.live_server import ROOT
 
+pytestmark = pytest.mark.any_database
+
 SCRIPT = ROOT / ".ci" / "retried_tests.py"
 # Fails in the first run: the second finds the file that the first left.
 FLAKY = """

@@ -37,39 +37,47 @@ def target_of(name: str, config_hash: str, **more: Any) -> Target:
 
 
 def add_agent(chance: random.Random, now: Target | None) -> int:
-    """One in any state, which runs ``now``; returns its key."""
-    reported = chance.choice(["", ONE, OTHER])
+    """One that runs ``now``, in a state that differs from that of others in little; returns its key."""
+
+    def perhaps(usual: Any, *others: Any) -> Any:
+        return usual if chance.random() < 0.9 else chance.choice(others)
+
     agent = Agent.objects.create(
         instance_uid=uuid4(),
-        capabilities=int(AgentCapabilities.ACCEPTS_REMOTE_CONFIG) if chance.random() < 0.8 else 0,
-        remote_config_hash=reported,
-        remote_config_status=chance.choice(list(RemoteConfigStatuses)) if reported else RemoteConfigStatuses.UNSET,
+        capabilities=perhaps(int(AgentCapabilities.ACCEPTS_REMOTE_CONFIG), 0),
+        remote_config_hash=perhaps("", ONE, OTHER),
+        remote_config_status=perhaps(RemoteConfigStatuses.UNSET, *RemoteConfigStatuses),
         configuration_name=now.name if now else "",
         configuration_revision=now.number if now else None,
         configuration_hash=now.hash if now else "",
-        in_sync=chance.choice([None, False, True]),
-        config_failed=chance.random() < 0.3,
-        config_drifted=chance.random() < 0.3,
+        in_sync=perhaps(False, None, True),
+        config_failed=perhaps(False, True),
+        config_applying=perhaps(False, True),
+        config_drifted=perhaps(False, True),
     )
-    if chance.random() < 0.9:
-        offered = chance.random() < 0.5
-        failed = (
-            {chance.choice([ONE, OTHER]): {"revision": now.revision_id, "error": "no", "named": True}} if now else {}
-        )
-        Assignment.objects.create(
-            agent=agent,
-            configuration_id=now.configuration_id if now else None,
-            revision_id=now.revision_id if now else None,
-            reason=Assignment.Reason.SELECTOR if now else Assignment.Reason.NONE,
-            assigned_at=BEFORE + timedelta(seconds=chance.randrange(100)),
-            status=chance.choice(list(AssignmentStatus)).value,
-            failures=failed if chance.random() < 0.4 else {},
-            offered_hash=now.hash if offered and now else "",
-            offered_lease=str(chance.random()) if offered else "",
-            offered_at=BEFORE + timedelta(seconds=chance.randrange(100)) if offered else None,
-            offer_count=chance.randrange(4) if offered else 0,
-            retry_requested=chance.random() < 0.1,
-        )
+    offered = perhaps(False, True)
+    failed = {
+        hashed: {"revision": now.revision_id if now else 1, "error": "no", "named": True} for hashed in (ONE, OTHER)
+    }
+    row = Assignment(
+        agent=agent,
+        configuration_id=now.configuration_id if now else None,
+        revision_id=now.revision_id if now else None,
+        reason=perhaps(Assignment.Reason.SELECTOR, *Assignment.Reason),
+        assigned_at=BEFORE + timedelta(seconds=chance.randrange(100)),
+        status=perhaps(AssignmentStatus.PENDING, *AssignmentStatus).value,
+        status_at=BEFORE + timedelta(seconds=chance.randrange(100)),
+        failures=perhaps({}, failed),
+        error_message=perhaps("", "no"),
+        rendering_error=perhaps("", "no such variable"),
+        offered_hash=now.hash if offered and now else "",
+        offered_lease=str(chance.random()) if offered else "",
+        offered_at=BEFORE + timedelta(seconds=chance.randrange(100)) if offered else None,
+        offer_count=chance.randrange(4) if offered else 0,
+        retry_requested=perhaps(False, True),
+    )
+    if perhaps(True, False):
+        row.save()
     return agent.pk
 
 
@@ -105,7 +113,7 @@ def test_all_states_change_as_they_would_alone(seed: int) -> None:
     for _ in range(2):
         chance = random.Random(seed)
         keys = []
-        for _agent in range(150):
+        for _agent in range(400):
             key = add_agent(chance, chance.choice(former))
             chances[key] = chance.choice(wanted)
             keys.append(key)

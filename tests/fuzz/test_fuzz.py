@@ -12,6 +12,8 @@ from tests.fuzz.parsers import in_children
 from tests.fuzz.run import MOST_GROWTH, generated, one, shrinking
 from tests.fuzz.seeds import seeds
 
+pytestmark = pytest.mark.any_database
+
 
 def far() -> float:
     """A deadline that does not come."""

@@ -15,7 +15,7 @@ from tests.configurations.test_collector_cases import FOLDER, SEVERAL, VERDICTS
 from tests.examples import Example, examples
 from tests.interop import collectors
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_database]
 
 EXAMPLES = [example for example in examples() if example.is_collectors]
 

@@ -19,6 +19,8 @@ from opamp_server.options import ServerOptions
 from opamp_server.websocket_protocol import WebSocketProtocol
 from tests.raw_socket import BINARY, CLOSE, CONTINUATION, RawSocket, frame
 
+pytestmark = pytest.mark.any_database
+
 QUESTION = b"?how are you"
 
 

@@ -26,6 +26,8 @@ from opamp_server.http_protocol import HttpProtocol
 from opamp_server.options import ServerOptions
 from opamp_server.websocket_protocol import WebSocketProtocol
 
+pytestmark = pytest.mark.any_database
+
 MIB = 1024 * 1024
 
 

@@ -7,6 +7,8 @@ import pytest
 from opamp_server.frames import FrameBounds
 from tests.raw_socket import BINARY, CONTINUATION, PING, frame
 
+pytestmark = pytest.mark.any_database
+
 FRAMES = [
     frame(BINARY, b""),
     frame(BINARY, b"short"),

@@ -11,6 +11,8 @@ import pytest
 from tests import not_run
 from tests.live_server import ROOT
 
+pytestmark = pytest.mark.any_database
+
 # Threads that allocate at the same time, and then how many heaps the C library has made, by its own account.
 _HEAPS = """
 import ctypes, sys, threading

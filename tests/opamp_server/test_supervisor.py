@@ -21,6 +21,8 @@ from opamp_platform.operations.logs import logging_config
 from opamp_server.supervisor import _LEVELS, Log, Slot
 from tests.live_server import ROOT
 
+pytestmark = pytest.mark.any_database
+
 # Leaves a file with its pid, answers on its line as the folder's file `answers` says, and ends when it is told to.
 WORKER = """
 import os, pathlib, signal, socket, sys, time

@@ -19,6 +19,8 @@ from opamp_server.http_protocol import HttpProtocol
 from opamp_server.options import ServerOptions
 from tests.raw_socket import BINARY, frame
 
+pytestmark = pytest.mark.any_database
+
 CALLBACKS = (
     "connection_made", "data_received", "connection_lost", "pause_writing", "resume_writing", "on_message_begin", "on_header",
     "on_headers_complete", "on_body", "on_message_complete", "on_response_complete", "handle_websocket_upgrade",
