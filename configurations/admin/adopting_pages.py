@@ -172,8 +172,9 @@ def _kept(request: HttpRequest, found: Proposal, form: AdoptForm) -> int | None:
         return None
     except adopting.RunsSomethingElse as error:
         # The page shows what it runs now, and asks about that.
-        form.data = form.data.copy()
-        form.data["document"] = found.document
+        shown = request.POST.copy()
+        shown["document"] = found.document
+        form.data = shown
         form.add_error(None, in_readers_language(error))
         return None
     except DomainError as error:

@@ -151,7 +151,7 @@ def likeness_of(content: Mapping[str, JsonObject], attributes: Mapping[str, str]
     return hashlib.sha256(written.encode()).hexdigest()
 
 
-def _members(*, everybody: bool) -> QuerySet[ReportedState]:
+def _members(*, everybody: bool) -> QuerySet[Any]:
     rows = ReportedState.objects.filter(effective_config__isnull=False).order_by()
     if not everybody:
         rows = rows.filter(agent__configuration_name="")
@@ -159,7 +159,7 @@ def _members(*, everybody: bool) -> QuerySet[ReportedState]:
     return rows.annotate(key=key)
 
 
-def _of_keys(keys: Sequence[str], *, everybody: bool) -> QuerySet[ReportedState]:
+def _of_keys(keys: Sequence[str], *, everybody: bool) -> QuerySet[Any]:
     """By index: a key is a likeness, or the hash of a document that has none."""
     documents = ReportedDocument.objects.filter(kind=_EFFECTIVE)
     found = documents.filter(Q(likeness__in=keys) | Q(likeness="", hash__in=keys))
