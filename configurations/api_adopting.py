@@ -34,8 +34,8 @@ from configurations.services import adopting
 from configurations.services.adopting import Proposal
 from configurations.services.effective_groups import (
     DescribedGroup,
-    described,
-    groups,
+    agent_groups,
+    described_groups,
     propose_for_group,
     unjudged,
 )
@@ -267,9 +267,9 @@ class GroupsView(DeclaredQuery, GenericAPIView[Any]):
         asked.is_valid(raise_exception=True)
         values = asked.validated_data
         everybody = values["assigned"] == "any"
-        found = groups(everybody=everybody)
+        found = agent_groups(everybody=everybody)
         start = values["offset"]
-        page = described(found[start : start + values["limit"]], everybody=everybody)
+        page = described_groups(found[start : start + values["limit"]], everybody=everybody)
         return Response({"count": len(found), "unjudged": unjudged(), "results": [_group_json(each) for each in page]})
 
 

@@ -38,7 +38,7 @@ def without_additions(text: str, attributes: Mapping[str, str]) -> Given:
     """
     try:
         check_yaml(text)
-        root = yaml.compose(text, Loader=yaml.CSafeLoader)  # type: ignore[no-untyped-call]
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, NestedTooDeep, ValueError):
         return Given(text)
     if not isinstance(root, yaml.MappingNode):
@@ -134,9 +134,7 @@ def _remove(parent: yaml.MappingNode, section: str, key: str) -> None:
 def _written(root: yaml.MappingNode, text: str) -> str:
     if text.lstrip().startswith("{") and _is_json(text):
         return _as_json(root, 0) + "\n"
-    written: str = yaml.serialize(  # type: ignore[no-untyped-call]
-        root, Dumper=yaml.CSafeDumper, width=2**20, allow_unicode=True, encoding=None
-    )
+    written: str = yaml.serialize(root, Dumper=yaml.CSafeDumper, width=2**20, allow_unicode=True, encoding=None)
     return written
 
 

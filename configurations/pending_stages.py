@@ -38,7 +38,7 @@ def waits_for(agent: Agent) -> list[WaitsFor]:
     ]
 
 
-def waiting_keys() -> QuerySet[Agent]:
+def waiting_keys() -> QuerySet[Any]:
     """The keys of all agents for which `waits_for` has something: found by the same rule, agent by agent.
 
     Without a rollout under way nothing is read; with one, the agents that its selector matches or that run its configuration.

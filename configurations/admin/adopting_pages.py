@@ -91,11 +91,11 @@ def groups_page(request: HttpRequest) -> HttpResponse:
     """Agents by what they run, the largest groups first; by default those that should run nothing of ours."""
     _require(request, SEE_RIGHTS)
     everybody = request.GET.get("assigned") == "any"
-    found = effective_groups.groups(everybody=everybody)
+    found = effective_groups.agent_groups(everybody=everybody)
     pages = max(-(-len(found) // _PER_PAGE), 1)
     text = request.GET.get("p", "1")
     page = min(max(int(text), 1), pages) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
-    shown = effective_groups.described(found[(page - 1) * _PER_PAGE : page * _PER_PAGE], everybody=everybody)
+    shown = effective_groups.described_groups(found[(page - 1) * _PER_PAGE : page * _PER_PAGE], everybody=everybody)
     context = {
         **admin.site.each_context(request),
         "title": _("Running configurations"),
@@ -172,8 +172,9 @@ def _kept(request: HttpRequest, found: Proposal, form: AdoptForm) -> int | None:
         return None
     except adopting.RunsSomethingElse as error:
         # The page shows what it runs now, and asks about that.
-        form.data = form.data.copy()
-        form.data["document"] = found.document
+        shown = request.POST.copy()
+        shown["document"] = found.document
+        form.data = shown
         form.add_error(None, in_readers_language(error))
         return None
     except DomainError as error:

@@ -122,7 +122,8 @@ class DraftPages(PortalAdmin):
             editions = [form.draft_edition or 0]
             return draft_saving.edit_draft(form.saved.pk, wanted, editions=editions, name=renamed, **options)
         if name is None:
-            return draft_saving.save_new_draft(values["name"], wanted, **options)
+            adopted_from = None if form.saved is None else form.saved.adopted_from
+            return draft_saving.save_new_draft(values["name"], wanted, adopted_from=adopted_from, **options)
         revision, edition = values.get("expected_revision"), values.get("expected_edition")
         base = None if revision is None or edition is None else Base(revision, edition)
         return draft_saving.save_draft(name, wanted, base=base, **options)

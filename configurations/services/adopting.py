@@ -122,7 +122,7 @@ def propose(agent: Agent, *, by: User | None, selector: Mapping[str, str] | None
     return Proposal(
         agent=agent,
         document=document.hash,
-        name=free_name(name or agent.service_name, "" if name else agent.hostname or str(agent.instance_uid)),
+        name=proposed_name(name or agent.service_name, "" if name else agent.hostname or str(agent.instance_uid)),
         draft=draft,
         taken=tuple(taken),
         masked=tuple(masked_values(files)),
@@ -196,7 +196,7 @@ def fitting_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return {key: labels[key] for key in first[:_MOST_CLAUSES]}
 
 
-def free_name(*parts: str) -> str:
+def proposed_name(*parts: str) -> str:
     """A name for a configuration that none has, made of ``parts``."""
     words = "-".join(filter(None, (_UNFIT.sub("-", part).strip("-._") for part in parts)))
     base = words[:_LONGEST_NAME].strip("-._") or "adopted"

@@ -37,7 +37,7 @@ _EFFECTIVE = ReportedDocument.Kind.EFFECTIVE_CONFIG
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class AgentGroup:
     """Agents that run the same: how many, and how many of them are connected. ``key`` names it as long as they run that."""
 
     key: str
@@ -49,7 +49,7 @@ class Group:
 class DescribedGroup:
     """A group with some of its agents, the labels that all of them share, and whom a selector of these would reach beside them."""
 
-    group: Group
+    group: AgentGroup
     examples: list[Agent] = field(default_factory=list)
     labels: dict[str, str] | None = None
     outside: int = 0
@@ -60,7 +60,7 @@ class DescribedGroup:
         return fitting_labels(self.labels or {})
 
 
-def groups(*, everybody: bool = False) -> list[Group]:
+def agent_groups(*, everybody: bool = False) -> list[AgentGroup]:
     """The groups of agents that should run nothing of ours, or of all agents; the largest first, in one query."""
     rows = (
         _members(everybody=everybody)
@@ -68,18 +68,18 @@ def groups(*, everybody: bool = False) -> list[Group]:
         .annotate(agents=Count("*"), connected=Count("agent_id", filter=Q(agent__connected=True)))
         .order_by("-agents", "key")[:MOST_GROUPS]
     )
-    return [Group(row["key"], row["agents"], row["connected"]) for row in rows]
+    return [AgentGroup(row["key"], row["agents"], row["connected"]) for row in rows]
 
 
-def group_of(key: str, *, everybody: bool = False) -> Group | None:
+def group_of(key: str, *, everybody: bool = False) -> AgentGroup | None:
     """One of them, as it is now."""
     counted = _of_keys([key], everybody=everybody).aggregate(
         agents=Count("*"), connected=Count("agent_id", filter=Q(agent__connected=True))
     )
-    return Group(key, counted["agents"], counted["connected"]) if counted["agents"] else None
+    return AgentGroup(key, counted["agents"], counted["connected"]) if counted["agents"] else None
 
 
-def described(found: Sequence[Group], *, everybody: bool = False) -> list[DescribedGroup]:
+def described_groups(found: Sequence[AgentGroup], *, everybody: bool = False) -> list[DescribedGroup]:
     """The groups of a page with what they share. Reads the labels of their agents once, and those of all agents once."""
     whole = {group.key: DescribedGroup(group) for group in found}
     if not whole:
@@ -114,7 +114,7 @@ def propose_for_group(key: str, *, by: User | None) -> Proposal | None:
     row = _of_keys([key], everybody=True).order_by("-agent__connected", "agent_id").select_related("agent").first()
     if group is None or row is None:
         return None
-    (whole,) = described([group], everybody=True)
+    (whole,) = described_groups([group], everybody=True)
     return propose(row.agent, by=by, selector=whole.selector, name=row.agent.service_name or "adopted")
 
 
@@ -151,7 +151,7 @@ def likeness_of(content: Mapping[str, JsonObject], attributes: Mapping[str, str]
     return hashlib.sha256(written.encode()).hexdigest()
 
 
-def _members(*, everybody: bool) -> QuerySet[ReportedState]:
+def _members(*, everybody: bool) -> QuerySet[Any]:
     rows = ReportedState.objects.filter(effective_config__isnull=False).order_by()
     if not everybody:
         rows = rows.filter(agent__configuration_name="")
@@ -159,7 +159,7 @@ def _members(*, everybody: bool) -> QuerySet[ReportedState]:
     return rows.annotate(key=key)
 
 
-def _of_keys(keys: Sequence[str], *, everybody: bool) -> QuerySet[ReportedState]:
+def _of_keys(keys: Sequence[str], *, everybody: bool) -> QuerySet[Any]:
     """By index: a key is a likeness, or the hash of a document that has none."""
     documents = ReportedDocument.objects.filter(kind=_EFFECTIVE)
     found = documents.filter(Q(likeness__in=keys) | Q(likeness="", hash__in=keys))

@@ -11,7 +11,7 @@ from agents.models import Agent, ReportedDocument
 from agents.reports import EffectiveConfig
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.services import effective_groups
-from configurations.services.effective_groups import described, groups, note_likeness
+from configurations.services.effective_groups import agent_groups, described_groups, note_likeness
 from foundation.chores import registered_chores
 from tests.configurations.test_adopting import PLAIN, URL
 
@@ -36,7 +36,7 @@ def fleet(report):
 
 
 def sizes(**more: bool) -> list[int]:
-    return [group.agents for group in groups(**more)]
+    return [group.agents for group in agent_groups(**more)]
 
 
 @pytest.mark.django_db
@@ -51,7 +51,7 @@ class TestGroups:
 
     def test_keys_stay_while_agents_run_the_same(self, fleet):
         note_likeness(AT)
-        (first, second) = groups()
+        (first, second) = agent_groups()
         assert effective_groups.group_of(first.key) == first
         assert effective_groups.group_of("0" * 64) is None
         assert first.key != second.key
@@ -82,7 +82,7 @@ class TestGroups:
 
     def test_what_they_share_and_whom_that_reaches_beside_them(self, fleet):
         note_likeness(AT)
-        first, second = described(groups())
+        first, second = described_groups(agent_groups())
         assert first.labels is not None
         assert first.labels["env"] == "prod"
         assert "rack" not in first.labels
@@ -99,7 +99,7 @@ class TestGroups:
             report(f"more-{number}", effective_config=supervised(number), env="prod")
         note_likeness(AT)
         with django_assert_num_queries(4):
-            described(groups())
+            described_groups(agent_groups())
 
     def test_a_document_that_everybody_left_is_judged_by_its_text(self, report):
         agent = report(effective_config=supervised(1))

@@ -38,6 +38,7 @@ _FACTS = ("healthy", "in_sync", "connected", "paused", "pinned", "waits", "drift
 _QUERIES = {
     "GET /api/v1/compare": {"left": "configuration:{name}", "right": "configuration:{name}@1"},
     "GET /api/v1/configurations/{name}/rendered": {"agent": "{instance_uid}"},
+    "GET /api/v1/configurations:adopt": {"agent": "{instance_uid}"},
 }
 _BODIES: dict[str, Any] = {
     "POST /api/v1/freezes": {"selector": {"env": "frozen"}, "reason": "an incident"},
@@ -47,6 +48,7 @@ _BODIES: dict[str, Any] = {
     "PUT /api/v1/variables/{id}": {"name": "kept", "value": "x"},
     "POST /api/v1/agents/{instance_uid}/pause": {"reason": "an incident"},
     "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
+    "POST /api/v1/configurations:adopt": {"agent": "{instance_uid}"},
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/labels/preview": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/restart": {"match_all": True},
@@ -104,7 +106,7 @@ class LiveApi:
             self._call(operation.as_strategy(mode, path_parameters=known or None), operation, found, examples)
         if operation.label in _BODIES:
             body = {
-                key: value.replace("{name}", str(existing["name"])) if isinstance(value, str) else value
+                key: value.format(**existing) if isinstance(value, str) else value
                 for key, value in _BODIES[operation.label].items()
             }
             valid = operation.as_strategy(path_parameters=known or None, body=body, headers={})

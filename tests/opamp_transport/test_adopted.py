@@ -21,7 +21,7 @@ TEXT = "receivers:\n  otlp: {}\n"
 def adopt_the_largest() -> bytes:
     """What a person does with the first of the groups; returns the hash that is offered now."""
     note_likeness(timezone.now())
-    found = propose_for_group(effective_groups.groups()[0].key, by=None)
+    found = propose_for_group(effective_groups.agent_groups()[0].key, by=None)
     assert found is not None
     made, _findings = adopt_and_publish(found, found.draft, name="adopted", by=None, at=timezone.now(), force=True)
     assert made.current is not None
