@@ -18,7 +18,7 @@ from configurations.checks import FindingKind, judge_files
 from configurations.models import Revision, files_from_json
 from configurations.recent_configs import RecentConfigs
 from configurations.services.assigning import Target
-from configurations.services.held_values import held_values
+from configurations.services.former_values import held_values
 from foundation.messages import Message
 from variables.encryption import keyed_hash
 from variables.services.known_values import Values, current_values
