@@ -18,7 +18,7 @@ class RolloutsConfig(AppConfig):
         from foundation.chores import Chore, register_chore
         from rollouts import freezes_shown
         from rollouts.pause_lines import PAUSE_KINDS
-        from rollouts.services import freezing, overdue, ticking
+        from rollouts.services import freezing, past_retention, ticking
 
         for kind in PAUSE_KINDS:
             register_timeline_kind(kind)
@@ -26,6 +26,6 @@ class RolloutsConfig(AppConfig):
         register_heading(freezes_shown.pause_heading)
         register_agent_filter("paused", freezing.paused_keys, help_text="Paused: nothing is offered to them.")
         register_chore(Chore("rollouts", settings.ROLLOUT_SECONDS, ticking.tick_all))
-        for pruned in overdue.KINDS:
+        for pruned in past_retention.KINDS:
             register_pruned_kind(pruned)
         register_chore(Chore("freezes", freezing.END_SECONDS, freezing.end_expired))

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from agents.services.retention import RegisteredKind, before_days
 from configurations.models import RELEASE_SUBJECT, ConfigurationDraft, DeletedConfiguration, Revision
-from rollouts.services.overdue import overdue_releases
+from rollouts.services.past_retention import overdue_releases
 
 
 def _drafts(at: datetime) -> QuerySet[Any]:

@@ -20,7 +20,7 @@ from configurations.recent_configs import RecentConfigs
 from configurations.services.assigning import Target
 from configurations.services.composing import Compositions, composed_files, composed_sources
 from configurations.services.files_by_hash import remote_config_of
-from configurations.services.held_values import held_values
+from configurations.services.former_values import held_values
 from foundation.messages import Message
 from variables.encryption import keyed_hash
 from variables.services.known_values import Values, current_values

@@ -23,7 +23,7 @@ from configurations.models import (
     runs_any,
 )
 from configurations.services import value_rollouts
-from configurations.services.held_values import forget_unused_versions, give_up_held, written
+from configurations.services.former_values import forget_unused_versions, give_up_held, written_uses
 from configurations.services.publishing import default_policy
 from configurations.services.rendering import Renderer, rendering_of
 from configurations.services.targeting import fresh_targeting, hold_targeting, rematch
@@ -50,7 +50,7 @@ class ConfigurationConsumer:
         """Those with a revision in force, or pinned, or a newest one, that has the use."""
         found: dict[str, set[str]] = {use: set() for use in uses}
         for name, own in _templated().values_list("configuration__name", "uses"):
-            for use in found.keys() & written(own):
+            for use in found.keys() & written_uses(own):
                 found[use].add(name)
         return {use: sorted(names) for use, names in found.items()}
 
@@ -151,7 +151,7 @@ def _preview(row: Configuration, revisions: Sequence[int], values: Values, chang
     effect = replace(effect, obstacle=value_rollouts.obstacle_of(row, active, staged=staged))
     if not staged or policy is None:
         return effect
-    return replace(effect, planned=value_rollouts.planned(row, policy, renderer))
+    return replace(effect, planned=value_rollouts.planned_rollout(row, policy, renderer))
 
 
 def _count(revisions: Sequence[int], renderer: Renderer) -> _Counted:
@@ -184,7 +184,7 @@ def _users_of(uses: Collection[str]) -> list[tuple[Configuration, list[int]]]:
     """The configurations that use any of ``uses``, by name, each with the keys of its revisions in force that do."""
     found: dict[int, list[int]] = {}
     for key, configuration, own in _templated().values_list("pk", "configuration_id", "uses"):
-        if not written(own).isdisjoint(uses):
+        if not written_uses(own).isdisjoint(uses):
             found.setdefault(configuration, []).append(key)
     rows = Configuration.objects.select_related("current").filter(pk__in=found).order_by("name")
     return [(row, found[row.pk]) for row in rows]

@@ -11,7 +11,7 @@ from django.db.models import Q
 from accounts import services as accounts
 from configurations.models import RELEASE_SUBJECT, Configuration, Pin, Revision, pinned_elsewhere
 from configurations.services.edit_errors import ReleaseUnfinished
-from configurations.services.held_values import carry_held, hold_former
+from configurations.services.former_values import carry_held, hold_former
 from configurations.services.publishing import add_revision
 from configurations.services.releasing import concerned_by
 from configurations.services.rendering import Renderer
@@ -50,7 +50,7 @@ def obstacle_of(row: Configuration, active: Rollout | None, *, staged: bool) -> 
     )
 
 
-def planned(row: Configuration, policy: Policy, renderer: Renderer) -> PlannedRollout:
+def planned_rollout(row: Configuration, policy: Policy, renderer: Renderer) -> PlannedRollout:
     """The rollout that would start now of the newest revision with what ``renderer`` has."""
     newest = row.current
     assert newest is not None  # noqa: S101  it uses something

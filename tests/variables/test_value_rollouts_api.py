@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Permission
 
+from accounts.models import User
 from configurations.models import Configuration
 from rollouts.models import Rollout
 from tests.html_forms import fields_of
@@ -88,12 +90,17 @@ def test_a_deletion_too(api):
     assert Rollout.objects.count() == 2
 
 
-def test_failures_of_templates_are_told_by_stage_and_agents_only_to_who_may_see_them(api, api_of, bob):
+def test_failures_of_templates_are_told_by_stage_and_agents_only_to_who_may_see_them(api, api_of):
     told = api.patch(f"{url()}?dry_run=true", {"value": "{"}, format="json").data
     stages = told["rollouts"][0]["stages"]
     assert [(stage["agents"], stage["failures"], len(stage["failing"])) for stage in stages] == [(2, 2, 2), (3, 3, 3)]
     assert set(stages[0]["failing"][0]) == {"instance_uid", "name"}
     assert stages[0]["failing"][0]["name"].startswith("agent-")
+    someone = User.objects.create_user("erin")
+    someone.user_permissions.set(Permission.objects.filter(codename__in=("view_variable", "change_variable")))
+    told = api_of(someone).patch(f"{url()}?dry_run=true", {"value": "{"}, format="json").data
+    stages = told["rollouts"][0]["stages"]
+    assert [(stage["failures"], stage["failing"]) for stage in stages] == [(2, []), (3, [])]
 
 
 def test_secrets_too_and_their_values_are_in_no_answer(api):

@@ -13,7 +13,7 @@ from configurations.models import Configuration
 from configurations.services.publishing import create_configuration, delete_configuration
 from rollouts.audiences import EVERYONE
 from rollouts.models import Freeze, Release, Rollout, RolloutStep
-from rollouts.services import freezing, overdue, rolling_out
+from rollouts.services import freezing, past_retention, rolling_out
 from tests.rollouts.fleet import Fleet
 from tests.rollouts.test_rolling_out import AT, NEW, OLD, draft, publish, ticked
 
@@ -114,4 +114,4 @@ def test_so_many_at_a_time(fleet, monkeypatch):
     for number in range(3):
         finished(fleet, f"n: {number}\n")
     monkeypatch.setattr(retention, "BATCH", 2)
-    assert [list(retention.prune(kind, at=LATER)) for kind in overdue.KINDS] == [[2, 1], []]
+    assert [list(retention.prune(kind, at=LATER)) for kind in past_retention.KINDS] == [[2, 1], []]

@@ -39,7 +39,7 @@ def hold_former(revisions: Iterable[Revision], former: Mapping[str, Former], at:
     made: dict[str, ValueVersion] = {}
     for revision in revisions:
         held = set(HeldValue.objects.filter(revision=revision).values_list("use", flat=True))
-        for use in sorted((written(revision.uses) & former.keys()) - held):
+        for use in sorted((written_uses(revision.uses) & former.keys()) - held):
             if use not in made:
                 made[use] = keep_version(use, former[use], at)
             HeldValue.objects.create(revision=revision, use=use, version=made[use])
@@ -63,6 +63,6 @@ def forget_unused_versions() -> int:
     return count
 
 
-def written(uses: Mapping[str, Collection[str]]) -> set[str]:
+def written_uses(uses: Mapping[str, Collection[str]]) -> set[str]:
     """A revision's ``uses`` as ``vars.name`` and ``secrets.name``."""
     return {f"{group}.{name}" for group in ("vars", "secrets") for name in uses.get(group, ())}
