@@ -76,7 +76,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/logout/": EntryPoint({None: PUBLIC}),
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
-    "admin/connect/": page(SEE_A),
+    "admin/connect/": page(SEE_A, post=f"{SEE_A} enrolment.add_enrolmenttoken"),
     # Of agents what somebody may see.
     "admin/compare/": page(SEE_C),
     "admin/autocomplete/": page("accounts.view_user"),
@@ -105,6 +105,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{A_PAGE}/revoke/": page(EDIT_A),
     f"{A_PAGE}/enrolment/": page(EDIT_A),
     f"{A_PAGE}/message/": page(EDIT_A),
+    f"{A_PAGE}/approve/": page(EDIT_A),
+    f"{A_PAGE}/reject/": page(EDIT_A),
     f"{A_PAGE}/secrets/": page(SEE_A, "agents.reveal_secrets"),
     f"{A_PAGE}/secrets/file/": page(SEE_A, "agents.reveal_secrets"),
     # Configurations.
@@ -152,6 +154,11 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/rollouts/freeze/<int:pk>/end/": page("rollouts.change_freeze"),
     "admin/rollouts/freeze/pause/<int:agent_id>/": page(EDIT_A),
     "admin/rollouts/freeze/resume/<int:agent_id>/": page(EDIT_A),
+    # Enrolment tokens are made on the page that connects agents, and stay.
+    **crud("enrolment/enrolmenttoken"),
+    "admin/enrolment/enrolmenttoken/<path:object_id>/delete/": page(NOBODY),
+    "admin/enrolment/enrolmenttoken/<path:object_id>/change/": page("enrolment.view_enrolmenttoken", post=NOBODY),
+    "admin/enrolment/enrolmenttoken/<int:pk>/revoke/": page("enrolment.change_enrolmenttoken"),
     # Variables and secrets.
     **crud("variables/variable"),
     **crud("variables/secret"),
@@ -167,6 +174,11 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
         get="variables.view_secret", put="variables.change_secret", patch="variables.change_secret",
         delete="variables.delete_secret",
     ),
+    f"{AGENT}/approve/?$": rest(post=EDIT_A),
+    f"{AGENT}/reject/?$": rest(post=EDIT_A),
+    "api/v1/^enrolment-tokens/?$": rest(get="enrolment.view_enrolmenttoken", post="enrolment.add_enrolmenttoken"),
+    f"api/v1/^enrolment-tokens/{KEY}/?$": rest(get="enrolment.view_enrolmenttoken"),
+    f"api/v1/^enrolment-tokens/{KEY}/revoke/?$": rest(post="enrolment.change_enrolmenttoken"),
     f"{AGENT}/pause/?$": rest(post=EDIT_A),
     f"{AGENT}/resume/?$": rest(post=EDIT_A),
     f"{AGENT}/pin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
