@@ -16,7 +16,7 @@ from accounts.authentication import signed_in
 from accounts.lifetimes import UnclearExpiry, parse_expiry
 from accounts.services import Never
 from agents.filters import FactFilter
-from enrolment.errors import InvalidToken, NameTaken
+from enrolment.errors import InvalidToken, TokenNameTaken
 from enrolment.models import LONGEST_NAME, LONGEST_REASON, MOST_USES, ApprovalRule, EnrolmentToken
 from enrolment.services.tokens import DEFAULT_DAYS, TokenWish, issue_token, revoke_token
 from foundation.api_input import StrictSerializer, Text, Whole
@@ -144,7 +144,7 @@ class EnrolmentTokenViewSet(
         asked.is_valid(raise_exception=True)
         try:
             row, text = issue_token(asked.wish(), by=signed_in(request), at=clock.now())
-        except NameTaken:
+        except TokenNameTaken:
             raise
         except InvalidToken as error:
             raise _at_its_field(error) from error

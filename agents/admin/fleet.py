@@ -95,7 +95,8 @@ class FleetList(PortalChangeList):
         reasons = error_groups.reasons_of(self.result_list)
         marks = extensions.marks_of([agent.pk for agent in self.result_list])
         for agent in self.result_list:
-            agent.reason, agent.marks = reasons.get(agent.pk), marks.get(agent.pk, ())
+            agent.reason = reasons.get(agent.pk)
+            agent.marks = [*cells.approval_marks(agent), *marks.get(agent.pk, ())]
         if request.GET.get("status") == Status.ERROR.value:
             self.errors = error_groups.errors_among(self.queryset)
 

@@ -15,7 +15,7 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent
-from enrolment.errors import AlreadyRevoked, InvalidToken, NameTaken
+from enrolment.errors import AlreadyRevoked, InvalidToken, TokenNameTaken
 from enrolment.models import LONGEST_NAME, LONGEST_REASON, MOST_USES, ApprovalRule, EnrolmentToken
 from enrolment.services import known_tokens
 from enrolment.tokens import new_token
@@ -45,7 +45,7 @@ class TokenWish:
 
 @transaction.atomic
 def issue_token(wish: TokenWish, *, by: User | None, at: datetime) -> tuple[EnrolmentToken, str]:
-    """Make a token; the second value is its text, which cannot be had again. Raises `InvalidToken`, `NameTaken`."""
+    """Make a token; the second value is its text, which cannot be had again. Raises `InvalidToken`, `TokenNameTaken`."""
     name = _checked_name(wish.name)
     labels = _checked_labels(wish.labels)
     _check_bounds(wish, at)
@@ -166,8 +166,8 @@ def _check_bounds(wish: TokenWish, at: datetime) -> None:
         )
 
 
-def _taken(name: str) -> NameTaken:
-    return NameTaken(
+def _taken(name: str) -> TokenNameTaken:
+    return TokenNameTaken(
         "name",
         Message("enrolment-token-name-taken", "There is an enrolment token “{name}”, perhaps revoked.", name=name),
     )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from accounts.models import AuditEntry, User
 from agents.credentials import Denial
-from enrolment.errors import AlreadyRevoked, InvalidToken, NameTaken
+from enrolment.errors import AlreadyRevoked, InvalidToken, TokenNameTaken
 from enrolment.models import EnrolmentToken
 from enrolment.services import known_tokens, refusals, tokens
 from enrolment.services.coming_in import EnrolmentTokens
@@ -117,7 +117,7 @@ class TestIssuing:
 
     def test_a_name_is_of_one_token(self, issue: Issue) -> None:
         issue("edge")
-        with pytest.raises(NameTaken):
+        with pytest.raises(TokenNameTaken):
             issue("edge")
 
     def test_there_are_not_too_many(self, issue: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
