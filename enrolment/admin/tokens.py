@@ -14,10 +14,12 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
+from enrolment.admin.connecting import connect_page
 from enrolment.admin.token_forms import RevokeForm
 from enrolment.errors import AlreadyRevoked, InvalidToken
 from enrolment.models import EnrolmentToken
@@ -85,7 +87,8 @@ class EnrolmentTokenAdmin(PortalAdmin):
         """The page that connects an agent makes tokens."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        return redirect(reverse("admin:connect"))
+        context = {**self.admin_site.each_context(request), "title": gettext("Connect an agent")}
+        return connect_page(request, context)
 
     def has_change_permission(self, request: HttpRequest, obj: EnrolmentToken | None = None) -> bool:
         """A token never changes."""
