@@ -15,7 +15,7 @@ class EnrolmentConfig(AppConfig):
         from agents.services.offers import register_offer
         from agents.services.ways_in import register_way_in
         from enrolment import shown
-        from enrolment.lines import TIMELINE_KINDS
+        from enrolment.enrolment_lines import TIMELINE_KINDS
         from enrolment.opamp import LostRevocations
         from enrolment.services.coming_in import EnrolmentTokens
 

@@ -30,7 +30,7 @@ from foundation.languages import in_readers_language
 _LARGEST_ID = 2**63 - 1
 
 
-class StateFilter(admin.SimpleListFilter):
+class TokenStateFilter(admin.SimpleListFilter):
     """Whether a token may bring further agents."""
 
     title = _("state")
@@ -66,7 +66,7 @@ class EnrolmentTokenAdmin(PortalAdmin):
     """Tokens; nothing is edited, and the text is never shown here."""
 
     list_display = ("name", "state", "brought", "label_words", "ends", "last_used_at", "created_by_name", "created_at")
-    list_filter: ClassVar[list[Any]] = [StateFilter]
+    list_filter: ClassVar[list[Any]] = [TokenStateFilter]
     search_fields = ("name", "number")
     list_per_page = 50
     actions = None

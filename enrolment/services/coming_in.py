@@ -24,7 +24,7 @@ from agents.services.batch import Batch, ReportingAgent
 from agents.services.labelling import described, label
 from agents.services.ways_in import Admitted, Caller, Enrolling, Judgement, LookUp, WayIn, token_of
 from enrolment import metrics
-from enrolment.lines import ENROLLED
+from enrolment.enrolment_lines import ENROLLED
 from enrolment.models import Enrolment, EnrolmentToken
 from enrolment.services import known_tokens, refusals
 from enrolment.tokens import TokenState, TokenText, looks_like_token, read_token
