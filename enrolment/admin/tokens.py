@@ -23,7 +23,7 @@ from enrolment.admin.connecting import connect_page
 from enrolment.admin.token_forms import RevokeForm
 from enrolment.errors import AlreadyRevoked, InvalidToken
 from enrolment.models import EnrolmentToken
-from enrolment.services.tokens import revoke_token
+from enrolment.services.tokens import revoke_enrolment_token
 from foundation.clock import clock
 from foundation.languages import in_readers_language
 
@@ -114,7 +114,9 @@ class EnrolmentTokenAdmin(PortalAdmin):
         form = RevokeForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             try:
-                revoke_token(pk, reason=form.cleaned_data["reason"], by=cast("User", request.user), at=clock.now())
+                revoke_enrolment_token(
+                    pk, reason=form.cleaned_data["reason"], by=cast("User", request.user), at=clock.now()
+                )
             except InvalidToken as error:
                 form.add_error("reason", in_readers_language(error))
             except AlreadyRevoked as error:

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from accounts.models import AuditEntry, User
 from agents.models import Agent, Approval
 from enrolment.models import EnrolmentToken
-from enrolment.services.tokens import revoke_token
+from enrolment.services.tokens import revoke_enrolment_token
 from enrolment.snippets import endpoint_of, snippets
 from tests.enrolment.conftest import Issue
 
@@ -134,7 +134,7 @@ class TestSnippets:
 class TestTokens:
     def test_the_list_and_its_states(self, signed_in: Client, issue: Issue) -> None:
         active, gone, used = issue("active")[0], issue("gone")[0], issue("used", max_uses=1)[0]
-        revoke_token(gone.pk, reason="r", by=None, at=timezone.now())
+        revoke_enrolment_token(gone.pk, reason="r", by=None, at=timezone.now())
         EnrolmentToken.objects.filter(pk=used.pk).update(uses=1)
         text = signed_in.get(TOKENS).content.decode()
         assert all(word in text for word in ("in force", "revoked", "used up"))

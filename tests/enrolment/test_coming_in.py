@@ -17,7 +17,7 @@ from agents.models import Agent, Approval
 from agents.services import editing, offers
 from enrolment.models import Enrolment, EnrolmentToken
 from enrolment.services import known_tokens
-from enrolment.services.tokens import revoke_token
+from enrolment.services.tokens import revoke_enrolment_token
 from opamp_transport import runtime
 from opamp_transport.proto import opamp_pb2
 from tests.enrolment.conftest import Issue
@@ -66,7 +66,7 @@ def used(token: EnrolmentToken) -> int:
 @sync_to_async
 def revoke(token: EnrolmentToken) -> None:
     """As an operator does it."""
-    revoke_token(token.pk, reason="lost", by=None, at=timezone.now())
+    revoke_enrolment_token(token.pk, reason="lost", by=None, at=timezone.now())
 
 
 @BOTH
@@ -227,11 +227,11 @@ class TestComing:
             agent = FakeAgent()
             await comes(transport, text, agent)
             await EnrolmentToken.objects.aupdate(expires_at=timezone.now() - timedelta(days=1))
-            known_tokens.forget()
+            known_tokens.forget_tokens()
             assert await denial(transport, with_own(text), FakeAgent().message(**whole())) is Denial.ENROLMENT_EXPIRED
             assert await denial(transport, with_own(text), agent.message()) is None
             await EnrolmentToken.objects.aupdate(expires_at=timezone.now() - timedelta(days=3))
-            known_tokens.forget()
+            known_tokens.forget_tokens()
             assert await refused(transport, text) == 401
 
         run(body())

@@ -19,7 +19,7 @@ from enrolment.errors import AlreadyRevoked, InvalidToken, TokenNameTaken
 from enrolment.models import EnrolmentToken
 from enrolment.services import known_tokens, refusals, tokens
 from enrolment.services.coming_in import EnrolmentTokens
-from enrolment.services.tokens import TokenWish, issue_token, revoke_token
+from enrolment.services.tokens import TokenWish, issue_enrolment_token, revoke_enrolment_token
 from enrolment.tokens import TokenState, new_token, read_token
 from tests.enrolment.conftest import Issue
 
@@ -85,7 +85,7 @@ class TestIssuing:
     def test_what_is_kept(self, alice: User) -> None:
         now = timezone.now()
         wish = TokenWish("edge", {"env": "prod"}, expires_at=now + DAY, max_uses=3)
-        row, text = issue_token(wish, by=alice, at=now)
+        row, text = issue_enrolment_token(wish, by=alice, at=now)
         kept = EnrolmentToken.objects.values().get()
         assert text not in str(kept)
         assert (kept["labels"], kept["max_uses"], kept["created_by_name"]) == ({"env": "prod"}, 3, "alice")
@@ -111,7 +111,7 @@ class TestIssuing:
     )
     def test_what_is_refused(self, field: str, wish: dict[str, Any]) -> None:
         with pytest.raises(InvalidToken) as caught:
-            issue_token(TokenWish(**{"name": "edge", "labels": {}, **wish}), by=None, at=AT)
+            issue_enrolment_token(TokenWish(**{"name": "edge", "labels": {}, **wish}), by=None, at=AT)
         assert caught.value.field == field
         assert not EnrolmentToken.objects.exists()
 
@@ -126,7 +126,7 @@ class TestIssuing:
         issue("two")
         with pytest.raises(InvalidToken):
             issue("three")
-        revoke_token(first.pk, reason="r", by=None, at=timezone.now())
+        revoke_enrolment_token(first.pk, reason="r", by=None, at=timezone.now())
         issue("three")
 
     def test_the_database_holds_the_most(self, issue: Issue) -> None:
@@ -141,12 +141,12 @@ class TestRevoking:
         token = issue()[0]
         for nothing in ("", "  ", "x" * 501, "two\nlines"):
             with pytest.raises(InvalidToken):
-                revoke_token(token.pk, reason=nothing, by=alice, at=timezone.now())
-        revoke_token(token.pk, reason=" lost ", by=alice, at=timezone.now())
+                revoke_enrolment_token(token.pk, reason=nothing, by=alice, at=timezone.now())
+        revoke_enrolment_token(token.pk, reason=" lost ", by=alice, at=timezone.now())
         token.refresh_from_db()
         assert (token.revoke_reason, token.revoked_by_name) == ("lost", "alice")
         with pytest.raises(AlreadyRevoked):
-            revoke_token(token.pk, reason="again", by=alice, at=timezone.now())
+            revoke_enrolment_token(token.pk, reason="again", by=alice, at=timezone.now())
         assert AuditEntry.objects.get(verb="enrolment_token.revoke").data["reason"] == "lost"
 
 

@@ -24,8 +24,7 @@ from configurations.models import DeletedConfiguration
 from configurations.services.draft_saving import save_draft
 from configurations.services.pinning import pin_agent
 from configurations.services.publishing import Draft, ReleasePlan, create_configuration, delete_configuration
-from enrolment.services.tokens import TokenWish
-from enrolment.services.tokens import issue_token as issue_enrolment_token
+from enrolment.services.tokens import TokenWish, issue_enrolment_token
 from rollouts.audiences import EVERYONE
 from rollouts.models import Rollout
 from rollouts.policies import parse_policy

@@ -22,8 +22,7 @@ from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
-from enrolment.services.tokens import TokenWish
-from enrolment.services.tokens import issue_token as issue_enrolment_token
+from enrolment.services.tokens import TokenWish, issue_enrolment_token
 from rollouts.audiences import EVERYONE
 from rollouts.models import Freeze, Rollout
 from rollouts.policies import parse_policy
