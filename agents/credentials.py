@@ -78,7 +78,7 @@ _TEXTS = {
     Denial.ENROLMENT_USED_UP: "The enrolment token has brought as many agents as it may. Make a new one in the portal.",
     Denial.ENROLMENT_FOREIGN: "The agent has a credential of its own and did not come by this enrolment token, which is not enough "
     "for it then. If the agent lost its credential, allow its enrolment in the portal.",
-    Denial.REJECTED: "The agent was rejected. It may come in when it is approved in the portal.",
+    Denial.REJECTED: "The agent was rejected, so its enrolment is refused until it is approved in the portal.",
 }
 
 

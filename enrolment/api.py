@@ -16,9 +16,9 @@ from accounts.authentication import signed_in
 from accounts.lifetimes import UnclearExpiry, parse_expiry
 from accounts.services import Never
 from agents.filters import FactFilter
-from enrolment.errors import InvalidToken, NameTaken
+from enrolment.errors import InvalidToken, TokenNameTaken
 from enrolment.models import LONGEST_NAME, LONGEST_REASON, MOST_USES, ApprovalRule, EnrolmentToken
-from enrolment.services.tokens import DEFAULT_DAYS, TokenWish, issue_token, revoke_token
+from enrolment.services.tokens import DEFAULT_DAYS, TokenWish, issue_enrolment_token, revoke_enrolment_token
 from foundation.api_input import StrictSerializer, Text, Whole
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
@@ -143,8 +143,8 @@ class EnrolmentTokenViewSet(
         asked = EnrolmentTokenRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         try:
-            row, text = issue_token(asked.wish(), by=signed_in(request), at=clock.now())
-        except NameTaken:
+            row, text = issue_enrolment_token(asked.wish(), by=signed_in(request), at=clock.now())
+        except TokenNameTaken:
             raise
         except InvalidToken as error:
             raise _at_its_field(error) from error
@@ -158,7 +158,9 @@ class EnrolmentTokenViewSet(
         asked = RevokeRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         try:
-            row = revoke_token(int(pk), reason=asked.validated_data["reason"], by=signed_in(request), at=clock.now())
+            row = revoke_enrolment_token(
+                int(pk), reason=asked.validated_data["reason"], by=signed_in(request), at=clock.now()
+            )
         except InvalidToken as error:
             raise _at_its_field(error) from error
         return Response(EnrolmentTokenSerializer(row).data)

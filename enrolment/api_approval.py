@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from agents.models import Agent
-from enrolment.services import approving
+from enrolment.services import approval
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
@@ -61,7 +61,7 @@ class ApproveView(_DecideView):
     @extend_schema(operation_id="agents_approve", parameters=[_INSTANCE_UID], request=None, responses=DecidedSerializer)
     def post(self, request: Request, instance_uid: str) -> Response:
         """What waits for the agent is offered at once. 409 when it is approved already."""
-        return self.decide(request, instance_uid, approving.approve_agent)
+        return self.decide(request, instance_uid, approval.approve_agent)
 
 
 class RejectView(_DecideView):
@@ -70,4 +70,4 @@ class RejectView(_DecideView):
     @extend_schema(operation_id="agents_reject", parameters=[_INSTANCE_UID], request=None, responses=DecidedSerializer)
     def post(self, request: Request, instance_uid: str) -> Response:
         """It is disconnected and refused, whatever it shows, until it is approved. 409 when it does not wait."""
-        return self.decide(request, instance_uid, approving.reject_agent)
+        return self.decide(request, instance_uid, approval.reject_agent)

@@ -11,11 +11,11 @@ class EnrolmentConfig(AppConfig):
     verbose_name = _("Enrolment")
 
     def ready(self) -> None:
-        from agents.extensions import register_heading, register_marking, register_timeline_kind
+        from agents.extensions import register_heading, register_timeline_kind
         from agents.services.offers import register_offer
         from agents.services.ways_in import register_way_in
-        from enrolment import shown
-        from enrolment.lines import TIMELINE_KINDS
+        from enrolment import approval_shown
+        from enrolment.enrolment_lines import TIMELINE_KINDS
         from enrolment.opamp import LostRevocations
         from enrolment.services.coming_in import EnrolmentTokens
 
@@ -23,5 +23,4 @@ class EnrolmentConfig(AppConfig):
         register_offer(LostRevocations)
         for kind in TIMELINE_KINDS:
             register_timeline_kind(kind)
-        register_marking(shown.approval_marks)
-        register_heading(shown.approval_heading)
+        register_heading(approval_shown.approval_heading)

@@ -14,7 +14,7 @@ class InvalidToken(DomainError):
         self.field = field
 
 
-class NameTaken(InvalidToken):
+class TokenNameTaken(InvalidToken):
     """Another token has this name."""
 
     category = Category.CONFLICT

@@ -71,7 +71,7 @@ def new_token(*, key: str) -> TokenText:
     return TokenText(number, f"{PREFIX}.{number}.{secret}")
 
 
-def looks_like_token(text: str) -> bool:
+def looks_like_enrolment_token(text: str) -> bool:
     """Whether ``text`` is meant to be an enrolment token, whole or not."""
     return text.startswith(f"{PREFIX}.")
 

@@ -142,11 +142,8 @@ OPAMP_HEADER_SECRETS = ("Authorization", "Secret-Key")
 OPAMP_OFFER_HEARTBEAT = env.choice("OPAMP_OFFER_HEARTBEAT")
 # Each agent that takes connection settings gets a credential of its own there; the secret is not enough for it any more.
 OPAMP_AGENT_CREDENTIALS = env.flag("OPAMP_AGENT_CREDENTIALS")
-# New agents wait for a person; days that those of an enrolment token may come back by it after its end (docs/enrolment.md).
-ENROLMENT_APPROVAL, ENROLMENT_RETURN_DAYS = (
-    env.flag("ENROLMENT_APPROVAL"),
-    env.integer("ENROLMENT_RETURN_DAYS", 30, most=3_650),
-)
+ENROLMENT_APPROVAL = env.flag("ENROLMENT_APPROVAL")  # new agents wait for a person (docs/enrolment.md)
+ENROLMENT_RETURN_DAYS = env.integer("ENROLMENT_RETURN_DAYS", 30, most=3_650)
 OPAMP_OWN_TELEMETRY = env.flag("OPAMP_OWN_TELEMETRY")
 # How long history is kept, and agents that are gone; 0 keeps it for ever.
 OPAMP_KEEP_EVENTS_DAYS = env.integer("OPAMP_KEEP_EVENTS_DAYS", 90, most=36_500)

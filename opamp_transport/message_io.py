@@ -64,7 +64,7 @@ async def decode(here: Runtime, body: Body) -> StatusReport:
     return decode_report(body)
 
 
-async def admit(
+async def admit_request(
     here: Runtime, headers: Mapping[str, str], *, address: str, websocket: bool
 ) -> tuple[Pass | None, Refusal | None]:
     """What lets the sender of ``headers`` in, and the answer instead where nothing does; rows are asked where they must be."""

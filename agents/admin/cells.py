@@ -17,7 +17,7 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext as _
 
 from agents.extensions import Mark
-from agents.models import Agent
+from agents.models import Agent, Approval
 from agents.shown import pair_shown
 
 _CHIPS = 3
@@ -37,6 +37,15 @@ def checkbox(agent: Agent) -> SafeString:
         agent.pk,
         gettext(_SELECT).format(agent),
     )
+
+
+def approval_marks(agent: Agent) -> Sequence[Mark]:
+    """*Awaiting approval* and *rejected*; nothing for all others."""
+    if agent.approval == Approval.PENDING:
+        return [Mark(Approval.PENDING.label, _("Nothing is offered to it until somebody approves it."))]
+    if agent.approval == Approval.REJECTED:
+        return [Mark(Approval.REJECTED.label, _("It may not connect."))]
+    return ()
 
 
 def pill(agent: Agent, reason: str | None = None, marks: Sequence[Mark] = ()) -> SafeString:

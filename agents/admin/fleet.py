@@ -96,7 +96,8 @@ class FleetList(PortalChangeList):
         keys = [agent.pk for agent in self.result_list]
         marks, further = extensions.marks_of(keys), further_columns.cells_of(keys)
         for agent in self.result_list:
-            agent.reason, agent.marks = reasons.get(agent.pk), marks.get(agent.pk, ())
+            agent.reason = reasons.get(agent.pk)
+            agent.marks = [*cells.approval_marks(agent), *marks.get(agent.pk, ())]
             agent.further_cells = further.get(agent.pk, {})
         if request.GET.get("status") == Status.ERROR.value:
             self.errors = error_groups.errors_among(self.queryset)

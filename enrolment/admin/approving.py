@@ -19,7 +19,7 @@ from accounts.models import User
 from agents.admin.bulk_actions import BulkAction, register_bulk_action
 from agents.admin.facets import Facet, register_facet
 from agents.models import Agent, Approval
-from enrolment.services import approving
+from enrolment.services import approval
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -57,24 +57,24 @@ class TokenFacet(Facet):
 
 def approve_chosen(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
     """Let them take part."""
-    return approving.approve_agents(agent_ids, by=by, at=at)
+    return approval.approve_agents(agent_ids, by=by, at=at)
 
 
 def reject_chosen(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
     """Refuse them."""
-    return approving.reject_agents(agent_ids, by=by, at=at)
+    return approval.reject_agents(agent_ids, by=by, at=at)
 
 
 def approve_page(site: Any, request: HttpRequest, pk: int) -> HttpResponse:
     """GET asks, POST approves."""
     text = _("What waits for the agent is offered to it at once: its configuration, and a credential of its own.")
-    return _decide(site, request, pk, approving.approve_agent, _("Approve %(agent)s?"), text, _("Approve"))
+    return _decide(site, request, pk, approval.approve_agent, _("Approve %(agent)s?"), text, _("Approve"))
 
 
 def reject_page(site: Any, request: HttpRequest, pk: int) -> HttpResponse:
     """GET asks, POST rejects."""
     text = _("The agent is disconnected at once and may not come back, whatever it shows, until it is approved.")
-    return _decide(site, request, pk, approving.reject_agent, _("Reject %(agent)s?"), text, _("Reject"))
+    return _decide(site, request, pk, approval.reject_agent, _("Reject %(agent)s?"), text, _("Reject"))
 
 
 def _decide(

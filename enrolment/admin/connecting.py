@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from agents.models import Agent
-from enrolment.admin.token_forms import FIELDS, TokenForm
+from enrolment.admin.token_forms import FIELDS, EnrolmentTokenForm
 from enrolment.errors import InvalidToken
 from enrolment.models import EnrolmentToken
-from enrolment.services.tokens import issue_token
+from enrolment.services.tokens import issue_enrolment_token
 from enrolment.snippets import endpoint_of, snippets
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -50,11 +50,11 @@ def connect_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     if token is None and request.method == "POST":
         if not may_make:
             raise PermissionDenied
-        form = TokenForm(request.POST)
+        form = EnrolmentTokenForm(request.POST)
         text = ""
         if form.is_valid():
             try:
-                token, text = issue_token(form.wish(), by=cast("User", request.user), at=clock.now())
+                token, text = issue_enrolment_token(form.wish(), by=cast("User", request.user), at=clock.now())
             except InvalidToken as error:
                 form.add_error(FIELDS.get(error.field), in_readers_language(error))
         if token is not None:
@@ -63,7 +63,7 @@ def connect_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             context["token_text"] = text
         context["form"] = form
     elif may_make:
-        context["form"] = TokenForm()
+        context["form"] = EnrolmentTokenForm()
     if token is not None:
         context |= _arrivals(token)
         context["title"] = _("Connect an agent: %(name)s") % {"name": token.name}

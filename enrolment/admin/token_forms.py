@@ -18,7 +18,7 @@ from foundation.languages import in_readers_language
 _LABEL_LINES = 20_000
 
 
-class TokenForm(forms.Form):
+class EnrolmentTokenForm(forms.Form):
     """What a token shall be."""
 
     name = forms.CharField(

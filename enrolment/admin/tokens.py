@@ -14,21 +14,23 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
+from enrolment.admin.connecting import connect_page
 from enrolment.admin.token_forms import RevokeForm
 from enrolment.errors import AlreadyRevoked, InvalidToken
 from enrolment.models import EnrolmentToken
-from enrolment.services.tokens import revoke_token
+from enrolment.services.tokens import revoke_enrolment_token
 from foundation.clock import clock
 from foundation.languages import in_readers_language
 
 _LARGEST_ID = 2**63 - 1
 
 
-class StateFilter(admin.SimpleListFilter):
+class TokenStateFilter(admin.SimpleListFilter):
     """Whether a token may bring further agents."""
 
     title = _("state")
@@ -64,7 +66,7 @@ class EnrolmentTokenAdmin(PortalAdmin):
     """Tokens; nothing is edited, and the text is never shown here."""
 
     list_display = ("name", "state", "brought", "label_words", "ends", "last_used_at", "created_by_name", "created_at")
-    list_filter: ClassVar[list[Any]] = [StateFilter]
+    list_filter: ClassVar[list[Any]] = [TokenStateFilter]
     search_fields = ("name", "number")
     list_per_page = 50
     actions = None
@@ -85,7 +87,8 @@ class EnrolmentTokenAdmin(PortalAdmin):
         """The page that connects an agent makes tokens."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        return redirect(reverse("admin:connect"))
+        context = {**self.admin_site.each_context(request), "title": gettext("Connect an agent")}
+        return connect_page(request, context)
 
     def has_change_permission(self, request: HttpRequest, obj: EnrolmentToken | None = None) -> bool:
         """A token never changes."""
@@ -111,7 +114,9 @@ class EnrolmentTokenAdmin(PortalAdmin):
         form = RevokeForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             try:
-                revoke_token(pk, reason=form.cleaned_data["reason"], by=cast("User", request.user), at=clock.now())
+                revoke_enrolment_token(
+                    pk, reason=form.cleaned_data["reason"], by=cast("User", request.user), at=clock.now()
+                )
             except InvalidToken as error:
                 form.add_error("reason", in_readers_language(error))
             except AlreadyRevoked as error:

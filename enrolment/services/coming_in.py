@@ -24,10 +24,10 @@ from agents.services.batch import Batch, ReportingAgent
 from agents.services.labelling import described, label
 from agents.services.ways_in import Admitted, Caller, Enrolling, Judgement, LookUp, WayIn, token_of
 from enrolment import metrics
-from enrolment.lines import ENROLLED
+from enrolment.enrolment_lines import ENROLLED
 from enrolment.models import Enrolment, EnrolmentToken
 from enrolment.services import known_tokens, refusals
-from enrolment.tokens import TokenState, TokenText, looks_like_token, read_token
+from enrolment.tokens import TokenState, TokenText, looks_like_enrolment_token, read_token
 from foundation.clock import clock
 
 # A token in use all the time writes when it was used last no more often.
@@ -39,7 +39,7 @@ class EnrolmentTokens(WayIn):
 
     def judge(self, text: str) -> Judgement | None:
         """From memory where the token was looked up lately. Which agent comes, and so whether it may, is not known yet."""
-        if not looks_like_token(text):
+        if not looks_like_enrolment_token(text):
             return None
         token = read_token(text, key=settings.SECRET_KEY)
         if token is None:

@@ -49,7 +49,7 @@ def look_up(number: str) -> TokenState | None:
     return state
 
 
-def forget() -> None:
+def forget_tokens() -> None:
     """Look up all anew: something was changed here."""
     with _lock:
         _known.clear()

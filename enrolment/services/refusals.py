@@ -58,7 +58,7 @@ def write(token_id: int, denial: Denial) -> None:
     accounts.record(by=None, verb="enrolment_token.refuse", target=row or EnrolmentToken(), name=name, data=said)
 
 
-def forget() -> None:
+def forget_refusals() -> None:
     """Begin anew; for tests."""
     with _lock:
         _noted.clear()

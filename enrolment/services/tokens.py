@@ -15,7 +15,7 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent
-from enrolment.errors import AlreadyRevoked, InvalidToken, NameTaken
+from enrolment.errors import AlreadyRevoked, InvalidToken, TokenNameTaken
 from enrolment.models import LONGEST_NAME, LONGEST_REASON, MOST_USES, ApprovalRule, EnrolmentToken
 from enrolment.services import known_tokens
 from enrolment.tokens import new_token
@@ -44,8 +44,8 @@ class TokenWish:
 
 
 @transaction.atomic
-def issue_token(wish: TokenWish, *, by: User | None, at: datetime) -> tuple[EnrolmentToken, str]:
-    """Make a token; the second value is its text, which cannot be had again. Raises `InvalidToken`, `NameTaken`."""
+def issue_enrolment_token(wish: TokenWish, *, by: User | None, at: datetime) -> tuple[EnrolmentToken, str]:
+    """Make a token; the second value is its text, which cannot be had again. Raises `InvalidToken`, `TokenNameTaken`."""
     name = _checked_name(wish.name)
     labels = _checked_labels(wish.labels)
     _check_bounds(wish, at)
@@ -86,13 +86,13 @@ def issue_token(wish: TokenWish, *, by: User | None, at: datetime) -> tuple[Enro
 
 
 @transaction.atomic
-def revoke_token(token_id: int, *, reason: str, by: User | None, at: datetime) -> EnrolmentToken:
+def revoke_enrolment_token(token_id: int, *, reason: str, by: User | None, at: datetime) -> EnrolmentToken:
     """End a token: nobody comes by it any more, and connections that it opened are closed. Raises `AlreadyRevoked`.
 
     Agents that use a credential of their own go on; revoke those as well to shut them out. Raises `EnrolmentToken.DoesNotExist`,
     and `InvalidToken` for a reason that is none.
     """
-    said_why = checked_reason(reason)
+    said_why = checked_revoke_reason(reason)
     row = EnrolmentToken.objects.select_for_update().get(pk=token_id)
     if row.revoked_at is not None:
         raise AlreadyRevoked(Message("enrolment-token-is-revoked", "The token was revoked before."))
@@ -106,12 +106,12 @@ def revoke_token(token_id: int, *, reason: str, by: User | None, at: datetime) -
         name=row.name,
         data={"number": row.number, "reason": said_why, "agents": row.uses},
     )
-    transaction.on_commit(known_tokens.forget)
+    transaction.on_commit(known_tokens.forget_tokens)
     wakeups.wake(Agent.objects.filter(enrolled_by=row.name, connected=True).values_list("instance_uid", flat=True))
     return row
 
 
-def checked_reason(text: str) -> str:
+def checked_revoke_reason(text: str) -> str:
     """``text`` as it is kept: one line that says something. Raises `InvalidToken`."""
     line = text.strip()
     if not line or len(line) > LONGEST_REASON or _CONTROL.search(line):
@@ -166,8 +166,8 @@ def _check_bounds(wish: TokenWish, at: datetime) -> None:
         )
 
 
-def _taken(name: str) -> NameTaken:
-    return NameTaken(
+def _taken(name: str) -> TokenNameTaken:
+    return TokenNameTaken(
         "name",
         Message("enrolment-token-name-taken", "There is an enrolment token “{name}”, perhaps revoked.", name=name),
     )

@@ -22,7 +22,7 @@ from opamp_transport.message_io import (
     Receive,
     Scope,
     Send,
-    admit,
+    admit_request,
     bad_request_reply,
     complain,
     decode,
@@ -57,7 +57,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         refusal, credential = None, None
         if fault is None:
-            credential, refusal = await admit(here, headers, address=address, websocket=False)
+            credential, refusal = await admit_request(here, headers, address=address, websocket=False)
             fault = None if refusal else wrong_request(scope, headers)
         if refusal is None and fault is None:
             held = Held()

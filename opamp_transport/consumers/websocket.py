@@ -28,7 +28,7 @@ from opamp_transport.message_io import (
     Receive,
     Scope,
     Send,
-    admit,
+    admit_request,
     bad_request_reply,
     complain,
     decode,
@@ -94,7 +94,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         if refusal is not None:
             refusal = here.gate.fault(refusal, address=address, now=time.monotonic())
         else:
-            credential, refusal = await admit(here, headers, address=address, websocket=True)
+            credential, refusal = await admit_request(here, headers, address=address, websocket=True)
         if refusal is not None:
             complain(here, "websocket", refusal.reason, address, refusal.text)
             await _refuse_upgrade(scope, send, refusal)

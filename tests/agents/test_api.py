@@ -290,9 +290,9 @@ def test_pages_of_one_agent_cost_a_fixed_number_of_queries(
     assert answer.status_code == 200
 
 
-def test_the_summary_costs_four_queries(api_of, alice, report, django_assert_num_queries):
+def test_the_summary_costs_five_queries(api_of, alice, report, django_assert_num_queries):
     report()
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         api_of(alice).get(f"{URL}/summary")
 
 

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from enrolment.models import EnrolmentToken
 from enrolment.services import known_tokens, refusals
-from enrolment.services.tokens import TokenWish, issue_token
+from enrolment.services.tokens import TokenWish, issue_enrolment_token
 from opamp_transport import runtime
 from opamp_transport.consumers import websocket
 from tests.opamp_transport.agent_credentials import SECRET
@@ -22,11 +22,11 @@ Issue = Callable[..., tuple[EnrolmentToken, str]]
 @pytest.fixture(autouse=True)
 def _nothing_known() -> Iterator[None]:
     """What a process remembers of tokens is of one test alone."""
-    known_tokens.forget()
-    refusals.forget()
+    known_tokens.forget_tokens()
+    refusals.forget_refusals()
     yield
-    known_tokens.forget()
-    refusals.forget()
+    known_tokens.forget_tokens()
+    refusals.forget_refusals()
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def issue() -> Issue:
 
     def make(name: str = "edge", **wish: Any) -> tuple[EnrolmentToken, str]:
         wish.setdefault("labels", {})
-        return issue_token(TokenWish(name=name, **wish), by=None, at=timezone.now())
+        return issue_enrolment_token(TokenWish(name=name, **wish), by=None, at=timezone.now())
 
     return make
 

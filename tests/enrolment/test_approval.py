@@ -14,7 +14,7 @@ from agents.models import Agent, AgentCommand, Approval
 from agents.reports import AgentCapabilities
 from agents.services import commands
 from enrolment.errors import NotPending
-from enrolment.services import approving
+from enrolment.services import approval
 from opamp_transport.proto import opamp_pb2
 from tests.enrolment.conftest import Issue
 from tests.fake_agent import FakeAgent, Socket, eventually, run
@@ -30,14 +30,14 @@ RESTARTS = int(AgentCapabilities.ACCEPTS_RESTART_COMMAND)
 def approve(agent: FakeAgent) -> None:
     """As an operator does it."""
     row = Agent.objects.get(instance_uid=agent.uid)
-    assert approving.approve_agents([row.pk], by=None, at=timezone.now()) == 1
+    assert approval.approve_agents([row.pk], by=None, at=timezone.now()) == 1
 
 
 @sync_to_async
 def reject(agent: FakeAgent) -> None:
     """As an operator does it."""
     row = Agent.objects.get(instance_uid=agent.uid)
-    assert approving.reject_agents([row.pk], by=None, at=timezone.now()) == 1
+    assert approval.reject_agents([row.pk], by=None, at=timezone.now()) == 1
 
 
 @sync_to_async
@@ -187,15 +187,15 @@ class TestDeciding:
         row = report()
         now = timezone.now()
         with pytest.raises(NotPending):
-            approving.approve_agent(row, by=alice, at=now)
+            approval.approve_agent(row, by=alice, at=now)
         with pytest.raises(NotPending):
-            approving.reject_agent(row, by=alice, at=now)
+            approval.reject_agent(row, by=alice, at=now)
         Agent.objects.update(approval=Approval.PENDING)
-        approving.reject_agent(row, by=alice, at=now)
+        approval.reject_agent(row, by=alice, at=now)
         with pytest.raises(NotPending):
-            approving.reject_agent(row, by=alice, at=now)
+            approval.reject_agent(row, by=alice, at=now)
         # Who was rejected by mistake comes in after all.
-        approving.approve_agent(row, by=alice, at=now)
+        approval.approve_agent(row, by=alice, at=now)
         row.refresh_from_db()
         assert row.approval == Approval.APPROVED
         assert [entry.verb for entry in AuditEntry.objects.order_by("pk")] == ["agent.reject", "agent.approve"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -13,10 +14,11 @@ from pytest_django import Settings
 from accounts.models import AuditEntry
 from agents.credentials import Denial
 from agents.models import Agent, Approval
-from agents.services import editing
+from agents.services import editing, offers
 from enrolment.models import Enrolment, EnrolmentToken
 from enrolment.services import known_tokens
-from enrolment.services.tokens import revoke_token
+from enrolment.services.tokens import revoke_enrolment_token
+from opamp_transport import runtime
 from opamp_transport.proto import opamp_pb2
 from tests.enrolment.conftest import Issue
 from tests.fake_agent import FakeAgent, Socket, eventually, post, run
@@ -64,7 +66,7 @@ def used(token: EnrolmentToken) -> int:
 @sync_to_async
 def revoke(token: EnrolmentToken) -> None:
     """As an operator does it."""
-    revoke_token(token.pk, reason="lost", by=None, at=timezone.now())
+    revoke_enrolment_token(token.pk, reason="lost", by=None, at=timezone.now())
 
 
 @BOTH
@@ -225,11 +227,11 @@ class TestComing:
             agent = FakeAgent()
             await comes(transport, text, agent)
             await EnrolmentToken.objects.aupdate(expires_at=timezone.now() - timedelta(days=1))
-            known_tokens.forget()
+            known_tokens.forget_tokens()
             assert await denial(transport, with_own(text), FakeAgent().message(**whole())) is Denial.ENROLMENT_EXPIRED
             assert await denial(transport, with_own(text), agent.message()) is None
             await EnrolmentToken.objects.aupdate(expires_at=timezone.now() - timedelta(days=3))
-            known_tokens.forget()
+            known_tokens.forget_tokens()
             assert await refused(transport, text) == 401
 
         run(body())
@@ -319,3 +321,25 @@ def test_a_new_agent_is_approved_where_nobody_said_otherwise(issue: Issue) -> No
         assert (await row_of(agent)).approval == Approval.APPROVED
 
     run(body())
+
+
+@pytest.mark.rule("S-83", transport="websocket")
+def test_a_lost_wake_up_is_made_up_for(issue: Issue) -> None:
+    token, text = issue()
+
+    async def body() -> None:
+        agent, other = FakeAgent(), FakeAgent()
+        async with Socket(with_own(text)) as socket, Socket(SHARED) as beside:
+            await socket.exchange(agent.message(**whole()))
+            await beside.exchange(other.message(**whole()))
+            await EnrolmentToken.objects.filter(pk=token.pk).aupdate(revoked_at=timezone.now())
+            assert await sync_to_async(_pending)() == {agent.uid}
+            await runtime.current().find_missed_changes()
+            assert await rejected(socket, await socket.receive()) is Denial.ENROLMENT_REVOKED
+
+    run(body())
+
+
+def _pending() -> set[UUID]:
+    """Whom processes look at."""
+    return set(offers.pending_since(timezone.now() - timedelta(seconds=60)))

@@ -15,7 +15,7 @@ from agents.models import Agent, Transport
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
 from enrolment.models import Enrolment, EnrolmentToken
-from enrolment.services.tokens import revoke_token
+from enrolment.services.tokens import revoke_enrolment_token
 from opamp_transport.batch import process_reports
 from tests.enrolment.conftest import Issue
 
@@ -88,7 +88,7 @@ def test_one_uid_in_two_batches_counts_once(issue: Issue) -> None:
 
 def test_after_revoking_nobody_comes_whatever_a_process_remembers(issue: Issue) -> None:
     token, _text = issue()
-    revoke_token(token.pk, reason="lost", by=None, at=timezone.now())
+    revoke_enrolment_token(token.pk, reason="lost", by=None, at=timezone.now())
     assert at_once([arrivals(token, 3)]) == 0
     assert not Agent.objects.exists()
 

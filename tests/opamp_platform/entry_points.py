@@ -76,7 +76,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/logout/": EntryPoint({None: PUBLIC}),
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
-    "admin/connect/": page(SEE_A),
+    "admin/connect/": page(SEE_A, post=f"{SEE_A} enrolment.add_enrolmenttoken"),
     # By what agents run, and adopting it.
     "admin/running/": page(SEE_A, SEE_C),
     "admin/running/<slug:key>/adopt/": page(SEE_A, SEE_C, ADD_C),
@@ -109,6 +109,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{A_PAGE}/revoke/": page(EDIT_A),
     f"{A_PAGE}/enrolment/": page(EDIT_A),
     f"{A_PAGE}/message/": page(EDIT_A),
+    f"{A_PAGE}/approve/": page(EDIT_A),
+    f"{A_PAGE}/reject/": page(EDIT_A),
     f"{A_PAGE}/secrets/": page(SEE_A, "agents.reveal_secrets"),
     f"{A_PAGE}/secrets/file/": page(SEE_A, "agents.reveal_secrets"),
     # Configurations.
@@ -156,6 +158,11 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/rollouts/freeze/<int:pk>/end/": page("rollouts.change_freeze"),
     "admin/rollouts/freeze/pause/<int:agent_id>/": page(EDIT_A),
     "admin/rollouts/freeze/resume/<int:agent_id>/": page(EDIT_A),
+    # Enrolment tokens are made on the page that connects agents, and stay.
+    **crud("enrolment/enrolmenttoken"),
+    "admin/enrolment/enrolmenttoken/<path:object_id>/delete/": page(NOBODY),
+    "admin/enrolment/enrolmenttoken/<path:object_id>/change/": page("enrolment.view_enrolmenttoken", post=NOBODY),
+    "admin/enrolment/enrolmenttoken/<int:pk>/revoke/": page("enrolment.change_enrolmenttoken"),
     # Variables and secrets.
     **crud("variables/variable"),
     **crud("variables/secret"),
@@ -172,6 +179,11 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
         delete="variables.delete_secret",
     ),
     f"{AGENT}/telemetry/?$": rest(get=SEE_A),
+    f"{AGENT}/approve/?$": rest(post=EDIT_A),
+    f"{AGENT}/reject/?$": rest(post=EDIT_A),
+    "api/v1/^enrolment-tokens/?$": rest(get="enrolment.view_enrolmenttoken", post="enrolment.add_enrolmenttoken"),
+    f"api/v1/^enrolment-tokens/{KEY}/?$": rest(get="enrolment.view_enrolmenttoken"),
+    f"api/v1/^enrolment-tokens/{KEY}/revoke/?$": rest(post="enrolment.change_enrolmenttoken"),
     f"{AGENT}/pause/?$": rest(post=EDIT_A),
     f"{AGENT}/resume/?$": rest(post=EDIT_A),
     f"{AGENT}/pin/?$": rest(post=f"{EDIT_A} {SEE_C}"),

@@ -24,6 +24,7 @@ from configurations.models import DeletedConfiguration
 from configurations.services.draft_saving import save_draft
 from configurations.services.pinning import pin_agent
 from configurations.services.publishing import Draft, ReleasePlan, create_configuration, delete_configuration
+from enrolment.services.tokens import TokenWish, issue_enrolment_token
 from rollouts.audiences import EVERYONE
 from rollouts.models import Rollout
 from rollouts.policies import parse_policy
@@ -96,6 +97,7 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     rollout = Rollout.objects.get()
     freeze = start_freeze(EVERYONE, reason="r", by=None, at=timezone.now())
     pin = pin_agent(agent.pk, configuration="c", revision=None, reason="r", by=None, at=timezone.now())
+    brought, _text = issue_enrolment_token(TokenWish("edge", {}), by=None, at=timezone.now())
     variable = Variable.objects.create(name="v", value="x")
     secret = Secret.objects.create(name="s", encrypted=encrypted("a-long-secret"))
     victim = User.objects.create_user("victim", password="x")
@@ -118,6 +120,8 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
         "rollouts/rollout": str(rollout.pk),
         "rollouts": str(rollout.pk),
         "rollouts/freeze": str(freeze.pk),
+        "enrolment/enrolmenttoken": str(brought.pk),
+        "enrolment-tokens": str(brought.pk),
         "freezes": str(freeze.pk),
         "accounts/user": str(victim.pk),
         "accounts/apitoken": str(token.pk),

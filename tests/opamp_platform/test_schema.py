@@ -22,6 +22,7 @@ from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
+from enrolment.services.tokens import TokenWish, issue_enrolment_token
 from rollouts.audiences import EVERYONE
 from rollouts.models import Freeze, Rollout
 from rollouts.policies import parse_policy
@@ -42,6 +43,8 @@ _QUERIES = {
 }
 _BODIES: dict[str, Any] = {
     "POST /api/v1/freezes": {"selector": {"env": "frozen"}, "reason": "an incident"},
+    "POST /api/v1/enrolment-tokens": {"name": "made", "labels": {"env": "prod"}},
+    "POST /api/v1/enrolment-tokens/{id}/revoke": {"reason": "lost"},
     "POST /api/v1/variables": {"name": "made", "value": "x", "match_all": True},
     "POST /api/v1/secrets": {"name": "made", "value": "a-long-secret"},
     "PUT /api/v1/secrets/{name}": {"name": "{name}", "value": "a-long-secret"},
@@ -143,6 +146,8 @@ class LiveApi:
         elif "/freezes/" in label:
             freeze = Freeze.objects.filter(ended_at=None, agent=None).first()
             found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
+        elif "/enrolment-tokens/" in label:
+            found = issue_enrolment_token(TokenWish(f"t{agent.pk}", {}), by=self.person, at=at)[0].pk
         elif "/variables/" in label:
             found = Variable.objects.create(name=f"v{agent.pk}", value="x", match_all=True).pk
         elif "/secrets/" in label:

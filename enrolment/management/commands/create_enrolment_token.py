@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.lifetimes import UnclearExpiry, parse_expiry
 from accounts.services import Never
 from enrolment.models import ApprovalRule
-from enrolment.services.tokens import DEFAULT_DAYS, TokenWish, issue_token
+from enrolment.services.tokens import DEFAULT_DAYS, TokenWish, issue_enrolment_token
 from foundation.clock import clock
 from foundation.errors import DomainError
 
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             approval_rule=options["approval"],
         )
         try:
-            _row, text = issue_token(wish, by=None, at=at)
+            _row, text = issue_enrolment_token(wish, by=None, at=at)
         except DomainError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(text)

@@ -12,8 +12,8 @@ from accounts.models import User
 from agents.models import Agent, AgentEvent, Approval, Transport
 from agents.services.leases import disconnect
 from agents.services.timeline import write_lines
+from enrolment.enrolment_lines import APPROVAL
 from enrolment.errors import NotPending
-from enrolment.lines import APPROVAL
 from foundation import wakeups
 from foundation.messages import Message
 

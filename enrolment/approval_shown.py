@@ -1,26 +1,15 @@
-"""What people are shown of enrolment: marks in lists, the head of an agent's page. Reads only."""
+"""What people are shown of enrolment at the head of an agent's page. Reads only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from agents.extensions import Mark, PagePart
+from agents.extensions import PagePart
 from agents.models import Agent, Approval
-
-
-def approval_marks(agent_ids: Sequence[int]) -> Mapping[int, Mark]:
-    """*Awaiting approval* and *rejected*, for lists."""
-    rows = Agent.objects.filter(pk__in=agent_ids).exclude(approval=Approval.APPROVED).values_list("pk", "approval")
-    titles = {
-        Approval.PENDING.value: _("Nothing is offered to it until somebody approves it."),
-        Approval.REJECTED.value: _("It may not connect."),
-    }
-    return {key: Mark(Approval(approval).label, titles[approval]) for key, approval in rows}
 
 
 def approval_heading(request: HttpRequest, agent: Agent) -> PagePart:
