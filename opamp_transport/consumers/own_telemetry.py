@@ -9,7 +9,7 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 
 from foundation.clock import clock
-from opamp_transport import runtime
+from opamp_transport import metrics, runtime
 from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, rejected, retry_after_seconds
 from opamp_transport.http_bodies import Held, TooMuchHeld, read_body, respond
 from opamp_transport.message_io import Receive, Scope, Send, complain, peer_of
@@ -78,12 +78,14 @@ class OwnTelemetryConsumer(AsyncConsumer):  # type: ignore[misc]
             if body is None:
                 return
             as_json = _is_json(headers)
-            metrics = await queue.read(body, as_json=as_json)
-            taken = await queue.submit(here, Delivery(metrics, own_credential(headers), clock.now()))
+            found = await queue.read(body, as_json=as_json)
+            taken = await queue.submit(here, Delivery(found, own_credential(headers), clock.now()))
         finally:
             held.release()
+        metrics.TELEMETRY_REJECTED.inc(taken.rejected)
         if taken.denial is not None:
             raise _NotYours(rejected(*taken.denial))
+        metrics.TELEMETRY_REQUESTS.inc()
         said = export_response(taken.rejected, taken.text, as_json=as_json)
         await respond(send, 200, said, {"content-type": _content_type(headers), **readable(headers)})
 

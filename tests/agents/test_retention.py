@@ -283,6 +283,8 @@ class TestCommand:
             "commands": "0 deleted",
             "agents": "0 deleted",
             "documents": "0 deleted",
+            "telemetry": "0 deleted",
+            "latest telemetry": "0 deleted",
             "drafts": "0 deleted",
             "deleted configurations": "0 deleted",
         }
