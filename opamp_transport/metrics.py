@@ -10,6 +10,11 @@ REFUSALS = Counter("opamp_refusals", "Requests and messages refused, by reason."
 UNSTORED = Counter(
     "opamp_unstored_parts", "Parts of reports that there was no room for, by whose limit it was.", ["part", "limit"]
 )
+TELEMETRY_REQUESTS = Counter("opamp_telemetry_requests", "Requests with agents' own metrics that were taken.")
+TELEMETRY_REJECTED = Counter(
+    "opamp_telemetry_rejected_points",
+    "Data points of agents' own metrics that were rejected: of unknown agents, or no values.",
+)
 NO_ADDRESSES = Counter("opamp_forwarded_no_addresses", "X-Forwarded-For of a trusted proxy that named no IP address.")
 ANSWERS = Counter("opamp_configuration_answers", "Agents' answers to offers, by status.", ["status"])
 PUSHES = Counter("opamp_pushes", "Messages sent to agents unasked, by result.", ["result"])

@@ -137,8 +137,10 @@ def _top_of_axis(measure: Measure, highest: float) -> float:
 
 def _number(value: float) -> str:
     """Three digits that count."""
+    if not value:
+        return "0"
     if value >= 1e9:
         return f"{value:.2e}"
     if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 1 or not value else f"{value:.2g}"
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"

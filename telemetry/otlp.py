@@ -31,6 +31,8 @@ MOST_RESOURCES, MOST_SCOPES, MOST_METRICS, MOST_POINTS = 100, 500, 5_000, 20_000
 """In one request."""
 MOST_ATTRIBUTES = 64
 """Of a resource, or of a point that is kept."""
+# Objects and lists of a request in JSON, before any of them is made: three to a point.
+_MOST_BRACKETS = 60_000
 _LONGEST_UID = 64
 # What no counter of a real agent reaches; beyond it, sums would lose what is added to them.
 _MOST_VALUE = 1e18
@@ -106,6 +108,7 @@ def _from_protobuf(body: bytes | bytearray) -> ExportMetricsServiceRequest:
 def _from_json(body: bytes | bytearray) -> ExportMetricsServiceRequest:
     try:
         text = body.decode()
+        _check_number("objects and lists", text.count("{") + text.count("["), _MOST_BRACKETS)
         check_json(text)
         read = json.loads(text)
         if not isinstance(read, dict):

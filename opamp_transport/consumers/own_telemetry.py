@@ -10,7 +10,7 @@ from django.conf import settings
 
 from agents.credentials import Pass
 from foundation.clock import clock
-from opamp_transport import runtime
+from opamp_transport import metrics, runtime
 from opamp_transport.admission import Refusal, header_map, overloaded, rejected, retry_after_seconds
 from opamp_transport.http_bodies import Held, TooMuchHeld, read_body, respond
 from opamp_transport.message_io import Receive, Scope, Send, admit, complain, peer_of
@@ -74,12 +74,14 @@ class OwnTelemetryConsumer(AsyncConsumer):  # type: ignore[misc]
             if body is None:
                 return
             as_json = _is_json(headers)
-            metrics = await queue.read(body, as_json=as_json)
-            taken = await queue.submit(here, Delivery(metrics, credential, clock.now()))
+            found = await queue.read(body, as_json=as_json)
+            taken = await queue.submit(here, Delivery(found, credential, clock.now()))
         finally:
             held.release()
+        metrics.TELEMETRY_REJECTED.inc(taken.rejected)
         if taken.denial is not None:
             raise _NotYours(rejected(*taken.denial))
+        metrics.TELEMETRY_REQUESTS.inc()
         said = export_response(taken.rejected, taken.text, as_json=as_json)
         await respond(send, 200, said, {"content-type": _content_type(headers), **readable(headers)})
 

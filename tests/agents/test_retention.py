@@ -286,6 +286,8 @@ class TestCommand:
             "rollouts": "0 deleted",
             "freezes": "0 deleted",
             "releases": "0 deleted",
+            "telemetry": "0 deleted",
+            "latest telemetry": "0 deleted",
             "drafts": "0 deleted",
             "deleted configurations": "0 deleted",
         }

@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings as project
 from django.db import OperationalError
 from google.protobuf import json_format
+from prometheus_client import REGISTRY
 from pytest_django import Settings
 
 from agents.credentials import AgentCredential, text_of
@@ -143,12 +144,15 @@ def test_an_agents_own_credential(agent: Agent) -> None:
 
 
 def test_unknown_agents(agent: Agent) -> None:
+    before = REGISTRY.get_sample_value("opamp_telemetry_rejected_points_total") or 0.0
+
     async def body() -> None:
         said = response(await send(Export(uuid4()).collector(cpu=1).body, SHARED))
         assert said.partial_success.rejected_data_points == 6
         assert "instance UID" in said.partial_success.error_message
         assert await rows() == []
         assert await sync_to_async(Agent.objects.count)() == 1
+        assert REGISTRY.get_sample_value("opamp_telemetry_rejected_points_total") == before + 6
 
     run(body())
 
