@@ -20,6 +20,7 @@ from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
 from opamp_platform.operations.databases import database
 from opamp_platform.operations.logs import logging_config
 from opamp_transport.origins import parse_origin
+from packages.signatures import public_key
 from rollouts.errors import InvalidPolicy
 from rollouts.policies import parse_policy
 
@@ -37,7 +38,7 @@ if not TESTING:
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "data").resolve()
 # An image is built with its static files collected, into a folder that may be read-only; elsewhere `serve` collects them.
 _static_root = env.text("STATIC_ROOT")
-prepare(DATA_DIR, "DATA_DIR", within=[] if _static_root else ["static"])
+prepare(DATA_DIR, "DATA_DIR", within=["uploads", *([] if _static_root else ["static"])])
 STATIC_ROOT = Path(_static_root or DATA_DIR / "static").resolve()
 if _static_root:
     prepare(STATIC_ROOT, "STATIC_ROOT", written=False)
@@ -54,6 +55,10 @@ if any(len(_item) < 32 for _item in SECRETS_KEYS):
 # Agents reach the same host by many names; hosts of pages are checked by CSRF and cookies. Restrict it in production.
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "*")
 CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
+# Where agents fetch packages from us, such as https://portal.example.org; without it the address that each connected to.
+PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")
+if PUBLIC_URL and (urlsplit(PUBLIC_URL).scheme not in {"http", "https"} or not urlsplit(PUBLIC_URL).hostname):
+    raise StrangeValue("PUBLIC_URL must be like https://portal.example.org.")
 # Reverse proxies in front that append to X-Forwarded-For and set X-Forwarded-Proto; without one the headers count nothing.
 OPAMP_TRUSTED_PROXIES = env.integer("OPAMP_TRUSTED_PROXIES", 0, most=10)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OPAMP_TRUSTED_PROXIES else None
@@ -100,6 +105,15 @@ except InvalidPolicy as _error:
     raise StrangeValue(f"ROLLOUT_POLICY: {_error!s}") from None
 # How often rollouts look whether a gate is met.
 ROLLOUT_SECONDS = env.integer("ROLLOUT_SECONDS", 2, least=1, most=3_600)
+# Packages: the largest file, who hands files to agents (the portal, or the bucket by presigned URLs), how long an address
+# is good for, and the Ed25519 public keys (base64 of 32 bytes) one of which must have signed each upload; none: nobody asks.
+PACKAGE_MAX_SIZE = env.size("PACKAGE_MAX_SIZE", 2 * 1024**3, least=1024)
+PACKAGE_DOWNLOADS = env.one_of("PACKAGE_DOWNLOADS", "portal", "store")
+PACKAGE_URL_SECONDS = env.integer("PACKAGE_URL_SECONDS", 24 * 3600, least=60, most=7 * 24 * 3600)
+PACKAGE_SIGNING_KEYS = env.items("PACKAGE_SIGNING_KEYS")
+for _item in PACKAGE_SIGNING_KEYS:
+    if public_key(_item) is None:
+        raise StrangeValue(f"PACKAGE_SIGNING_KEYS: {_item[:60]!r} is no Ed25519 public key in base64.")
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)
 OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, most=24 * 3600)
 # The port of the specification, for agents alone (S-02). Unset: opened when nobody else has it; 0: not opened.
@@ -186,6 +200,7 @@ INSTALLED_APPS = [
     "rollouts",
     "variables",
     "configurations",
+    "packages",
     "opamp_transport",
     # Brings its command alone.
     "simulator",
@@ -293,6 +308,8 @@ WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
 WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024**2
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+# Bodies too large for memory lie here until they are read: what /tmp is, a disk or memory, is not ours to say.
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 
 # --- Languages and time ---------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -373,6 +390,8 @@ SPECTACULAR_SETTINGS = {
         "CommandKind": "agents.models.AgentCommand.Kind",
         "RolloutState": "rollouts.models.Rollout.State",
         "RolloutMemberState": "rollouts.subjects.MemberState",
+        "PackageKind": "packages.models.Package.Kind",
+        "InstallationStatus": "packages.models.Installation.Status",
     },
 }
 

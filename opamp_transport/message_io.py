@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import Any
 
 from django.conf import settings
 
+from agents import connection_settings
 from agents.connection_settings import opamp_settings, with_credential
 from agents.credentials import AgentCredential, text_of
 from agents.replies import ErrorResponse, ErrorType, OpampSettings, Reply
@@ -147,7 +149,7 @@ def offered_settings(
     if settings.OPAMP_OFFER_HEARTBEAT is False:
         return None
     offer = opamp_settings(
-        scheme=scope["scheme"] if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http"),
+        scheme=_scheme(scope),
         path=scope["path"],
         headers=headers,
         credentials=settings.OPAMP_HEADER_SECRETS,
@@ -159,6 +161,15 @@ def offered_settings(
     if offer is None or credential is None:
         return offer
     return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
+
+
+def reached_at(scope: Scope, headers: Mapping[str, str]) -> str:
+    """How the sender names this server, as in `Lease`; agents that name it alike share the text."""
+    return sys.intern(connection_settings.reached_at(scheme=_scheme(scope), headers=headers))
+
+
+def _scheme(scope: Scope) -> str:
+    return str(scope["scheme"]) if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http")
 
 
 def _digest(body: Body) -> int:

@@ -25,7 +25,8 @@ class Lease:
 
     ``id`` is unique per WebSocket, ``opened_at`` is when it was accepted. Plain HTTP has no connection: there ``id`` is
     empty, and the agent's stay, from first poll to silence, gets an id of its own in whichever process sees its first poll
-    (S-110).
+    (S-110). ``reached_at`` is how the agent names this server, such as ``https://portal.example:8443``, empty where it named no
+    usable host.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Lease:
     transport: Transport
     remote_address: str
     opened_at: datetime | None = None
+    reached_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent) -> Repor
         and arrival.digest == presence.message_digest
         and report.sequence_num == presence.sequence_num,
         denial=credentials.denial_of(row, arrival),
+        reached_at=arrival.lease.reached_at,
     )
     if entry.denial is not None:
         return entry
@@ -197,6 +198,7 @@ def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival) -> ReportingAgent:
         full_state_outstanding=False,
         relabelled=True,
         denial=credentials.denial_of(None, arrival),
+        reached_at=arrival.lease.reached_at,
     )
 
 

@@ -34,6 +34,7 @@ from opamp_transport.message_io import (
     offered_settings,
     peer_of,
     process_report,
+    reached_at,
     unavailable_reply,
 )
 from opamp_transport.protocol import framing
@@ -113,7 +114,8 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
         self.closing = False
-        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now())
+        way = reached_at(scope, headers)
+        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now(), way)
         offer = offered_settings(scope, headers, credential)
         self.connection = connection = Connection(
             lease, self.push, self.close_for_restart, self.reject, offer, credential
