@@ -19,8 +19,8 @@ from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
 from opamp_platform.operations.databases import database
 from opamp_platform.operations.logs import logging_config
+from opamp_platform.operations.stores import bucket_store, folder_store, public_url, signing_keys
 from opamp_transport.origins import parse_origin
-from packages.signatures import public_key
 from rollouts.errors import InvalidPolicy
 from rollouts.policies import parse_policy
 
@@ -55,10 +55,6 @@ if any(len(_item) < 32 for _item in SECRETS_KEYS):
 # Agents reach the same host by many names; hosts of pages are checked by CSRF and cookies. Restrict it in production.
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "*")
 CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
-# Where agents fetch packages from us, such as https://portal.example.org; without it the address that each connected to.
-PUBLIC_URL = env.text("PUBLIC_URL").rstrip("/")
-if PUBLIC_URL and (urlsplit(PUBLIC_URL).scheme not in {"http", "https"} or not urlsplit(PUBLIC_URL).hostname):
-    raise StrangeValue("PUBLIC_URL must be like https://portal.example.org.")
 # Reverse proxies in front that append to X-Forwarded-For and set X-Forwarded-Proto; without one the headers count nothing.
 OPAMP_TRUSTED_PROXIES = env.integer("OPAMP_TRUSTED_PROXIES", 0, most=10)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OPAMP_TRUSTED_PROXIES else None
@@ -105,15 +101,6 @@ except InvalidPolicy as _error:
     raise StrangeValue(f"ROLLOUT_POLICY: {_error!s}") from None
 # How often rollouts look whether a gate is met.
 ROLLOUT_SECONDS = env.integer("ROLLOUT_SECONDS", 2, least=1, most=3_600)
-# Packages: the largest file, who hands files to agents (the portal, or the bucket by presigned URLs), how long an address
-# is good for, and the Ed25519 public keys (base64 of 32 bytes) one of which must have signed each upload; none: nobody asks.
-PACKAGE_MAX_SIZE = env.size("PACKAGE_MAX_SIZE", 2 * 1024**3, least=1024)
-PACKAGE_DOWNLOADS = env.one_of("PACKAGE_DOWNLOADS", "portal", "store")
-PACKAGE_URL_SECONDS = env.integer("PACKAGE_URL_SECONDS", 24 * 3600, least=60, most=7 * 24 * 3600)
-PACKAGE_SIGNING_KEYS = env.items("PACKAGE_SIGNING_KEYS")
-for _item in PACKAGE_SIGNING_KEYS:
-    if public_key(_item) is None:
-        raise StrangeValue(f"PACKAGE_SIGNING_KEYS: {_item[:60]!r} is no Ed25519 public key in base64.")
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)
 OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, most=24 * 3600)
 # The port of the specification, for agents alone (S-02). Unset: opened when nobody else has it; 0: not opened.
@@ -268,6 +255,14 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}}
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+# --- Packages ------------------------------------------------------------------------------------------------------
+PUBLIC_URL = public_url(env)
+PACKAGE_MAX_SIZE = env.size("PACKAGE_MAX_SIZE", 2 * 1024**3, least=1024)
+# Who hands files to agents: the portal, or the bucket by presigned addresses. How long an address is good for.
+PACKAGE_DOWNLOADS = env.one_of("PACKAGE_DOWNLOADS", "portal", "store")
+PACKAGE_URL_SECONDS = env.integer("PACKAGE_URL_SECONDS", 24 * 3600, least=60, most=7 * 24 * 3600)
+PACKAGE_SIGNING_KEYS = signing_keys(env)
+
 # --- Files ----------------------------------------------------------------------------------------------------------
 S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")
 S3_BUCKET = env.text("S3_BUCKET")
@@ -275,30 +270,9 @@ S3_ACCESS_KEY = env.text("S3_ACCESS_KEY")
 S3_SECRET_KEY = env.text("S3_SECRET_KEY")
 if bool(S3_BUCKET) != bool(S3_ACCESS_KEY and S3_SECRET_KEY):
     raise StrangeValue("S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY go together: set all three or none.")
-_default_storage: dict[str, Any] = {
-    "BACKEND": "django.core.files.storage.FileSystemStorage",
-    "OPTIONS": {
-        "location": DATA_DIR / "files",
-        "base_url": None,
-        "file_permissions_mode": 0o600,
-        "directory_permissions_mode": 0o700,
-    },
-}
-if S3_BUCKET:
-    _default_storage = {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": {
-            "bucket_name": S3_BUCKET,
-            "endpoint_url": S3_ENDPOINT_URL or None,
-            "access_key": S3_ACCESS_KEY,
-            "secret_key": S3_SECRET_KEY,
-            "default_acl": None,
-            "file_overwrite": False,
-            "querystring_auth": True,
-        },
-    }
+_bucket = bucket_store(S3_BUCKET, S3_ENDPOINT_URL, S3_ACCESS_KEY, S3_SECRET_KEY)
 STORAGES = {
-    "default": _default_storage,
+    "default": _bucket if S3_BUCKET else folder_store(DATA_DIR / "files"),
     "staticfiles": {"BACKEND": "opamp_platform.static_files.HashedFiles"},
 }
 STATIC_URL = "/static/"

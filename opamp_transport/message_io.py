@@ -163,7 +163,7 @@ def offered_settings(
     return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
 
 
-def reached_at(scope: Scope, headers: Mapping[str, str]) -> str:
+def way_in(scope: Scope, headers: Mapping[str, str]) -> str:
     """How the sender names this server, as in `Lease`; agents that name it alike share the text."""
     return sys.intern(connection_settings.reached_at(scheme=_scheme(scope), headers=headers))
 

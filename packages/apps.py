@@ -16,21 +16,21 @@ class PackagesConfig(AppConfig):
         from agents import extensions
         from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
-        from packages import shown
+        from packages import packages_shown
         from packages.opamp import PackageOffer
-        from packages.services.relabelling import rematch_agents
-        from packages.services.staging import PackageSubject
-        from packages.services.targeting import hold_packages
+        from packages.services.matching import hold_packages
+        from packages.services.relabelling import assign_relabelled
+        from packages.services.version_rollouts import PackageSubject
         from rollouts.subjects import register_subject
 
         extensions.register_before_relabelling(functools.partial(hold_packages, exclusive=False))
-        extensions.register_after_relabelling(rematch_agents)
-        for kind in shown.TIMELINE_KINDS:
+        extensions.register_after_relabelling(assign_relabelled)
+        for kind in packages_shown.TIMELINE_KINDS:
             extensions.register_timeline_kind(kind)
-        extensions.register_panel(shown.PANEL)
+        extensions.register_panel(packages_shown.PANEL)
         register_agent_filter(
             "upgrade_available",
-            shown.upgradable_keys,
+            packages_shown.upgradable_keys,
             help_text="They have not installed what they should, or a newer version of it was uploaded.",
         )
         register_offer(PackageOffer)

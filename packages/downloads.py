@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from django.views.decorators.csrf import csrf_exempt
 
-from packages import addresses
+from packages import download_urls
 from packages.errors import NoSuchFile, StoreAway
 from packages.models import Artefact
 from packages.services import store
@@ -31,7 +31,7 @@ def download(request: HttpRequest, token: str, filename: str) -> HttpResponseBas
     if request.method not in ("GET", "HEAD"):
         return _said(HTTPStatus.METHOD_NOT_ALLOWED, "Files are read with GET.", Allow="GET, HEAD")
     try:
-        key = addresses.artefact_id(token)
+        key = download_urls.artefact_id(token)
     except BadSignature:
         return _said(HTTPStatus.FORBIDDEN, "This address is not ours, or its time is over: wait for the next offer.")
     artefact = Artefact.objects.filter(pk=key).exclude(key="").first()

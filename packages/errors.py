@@ -19,7 +19,7 @@ class InvalidPackage(DomainError):
         return "; ".join(f"{name}: {' '.join(map(str, texts))}" for name, texts in self.errors.items())
 
 
-class TooLarge(DomainError):
+class FileTooLarge(DomainError):
     """A file is larger than the setting allows; nothing of it was kept."""
 
     category = Category.TOO_LARGE
@@ -43,7 +43,7 @@ class NothingToRelease(DomainError):
     category = Category.CONFLICT
 
 
-class NothingToRetry(DomainError):
+class NothingToInstall(DomainError):
     """No installation of the agent failed."""
 
     category = Category.CONFLICT

@@ -14,12 +14,12 @@ from agents.reports import AgentCapabilities, JsonObject
 from agents.services.batch import BatchAgent, ReportingAgent
 from agents.services.offers import MOST_PENDING, LockMissed, Offer
 from foundation.clock import is_ahead
-from packages import addresses
+from packages import download_urls
+from packages.installation_outcome import LONGEST_ERROR, NOTHING, InstallationStatus, answer_of
 from packages.models import Package, PackageSet
-from packages.outcome import LONGEST_ERROR, NOTHING, InstallationStatus, said_of
 from packages.services import store
-from packages.services.assigning import FAILED, INSTALLED, OFFERED, PackagesOfAgent, packages_of
-from packages.services.targeting import current_packages, hold_packages
+from packages.services.installing import FAILED, INSTALLED, OFFERED, PackagesOfAgent, packages_of
+from packages.services.matching import current_packages, hold_packages
 from packages.wanted_packages import WantedPackages
 from rollouts.services.freezing import Freezes, current_freezes
 
@@ -104,7 +104,7 @@ class PackageOffer(Offer):
             return None
         offered: dict[str, OfferedPackage] = {}
         for each in packages.installations:
-            url = addresses.download_url(each.artefact, reached_at=reached_at)
+            url = download_urls.download_url(each.artefact, reached_at=reached_at)
             if not url:
                 return None
             offered[each.package.name] = OfferedPackage(
@@ -113,7 +113,7 @@ class PackageOffer(Offer):
                 download_url=url,
                 content_hash=bytes.fromhex(each.artefact.sha256),
                 is_addon=each.package.kind == Package.Kind.ADDON,
-                signature=addresses.signature_bytes(each.artefact),
+                signature=download_urls.signature_bytes(each.artefact),
                 headers=tuple(sorted(each.artefact.headers.items())),
             )
         return PackagesOffer(offered, bytes.fromhex(row.desired_hash))
@@ -185,7 +185,7 @@ def _book(member: ReportingAgent, packages: PackagesOfAgent, said: JsonObject) -
         if former is InstallationStatus.INCAPABLE:
             continue
         status = statuses.get(each.package.name)
-        meaning = said_of(
+        meaning = answer_of(
             status if isinstance(status, dict) else None,
             package_hash=each.hash,
             version=each.version.version,

@@ -28,7 +28,7 @@ from opamp_transport.message_io import (
     offered_settings,
     peer_of,
     process_report,
-    reached_at,
+    way_in,
 )
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
@@ -140,7 +140,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
             session = AgentSession(report.instance_uid, None)
             session.inherit(here.presence.recall(report.instance_uid))
             session.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
-        way = reached_at(scope, header_map(scope["headers"]))
+        way = way_in(scope, header_map(scope["headers"]))
         lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope), reached_at=way)
         processed = await process_report(here, session, report, lease, body, settings_offer, credential)
         if processed.denial is not None:

@@ -34,8 +34,8 @@ from opamp_transport.message_io import (
     offered_settings,
     peer_of,
     process_report,
-    reached_at,
     unavailable_reply,
+    way_in,
 )
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
@@ -114,7 +114,7 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
         self.closing = False
-        way = reached_at(scope, headers)
+        way = way_in(scope, headers)
         lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now(), way)
         offer = offered_settings(scope, headers, credential)
         self.connection = connection = Connection(

@@ -1,7 +1,7 @@
 """Rows about packages."""
 
 from packages.models.installations import Installation, PackageSet
-from packages.models.packages import (
+from packages.models.package_rows import (
     RELEASE_SUBJECT,
     Artefact,
     Package,

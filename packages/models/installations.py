@@ -6,8 +6,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
-from packages.models.packages import Artefact, Package, PackageVersion
-from packages.outcome import InstallationStatus
+from packages.installation_outcome import InstallationStatus
+from packages.models.package_rows import Artefact, Package, PackageVersion
 
 
 class PackageSet(models.Model):
@@ -47,7 +47,7 @@ class Installation(models.Model):
     """
 
     class Status(models.TextChoices):
-        """`packages.outcome.InstallationStatus` with its words."""
+        """`packages.installation_outcome.InstallationStatus` with its words."""
 
         PENDING = InstallationStatus.PENDING.value, _("Pending")
         OFFERED = InstallationStatus.OFFERED.value, _("Offered")

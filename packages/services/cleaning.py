@@ -19,5 +19,5 @@ def clean(at: datetime, *, dry_run: bool = False, patience: timedelta = PATIENCE
     orphans = [key for key in old if key not in known]
     if not dry_run:
         for key in orphans:
-            store.delete(key)
+            store.delete_file(key)
     return orphans + store.end_unfinished(before, dry_run=dry_run)

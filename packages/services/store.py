@@ -1,6 +1,6 @@
 """Where files of packages lie: the default storage, in a folder or in a bucket. Streams, and never holds a whole file.
 
-What goes wrong is told as `StoreAway`, `TooLarge` or `NoSuchFile`; what was half written is taken away.
+What goes wrong is told as `StoreAway`, `FileTooLarge` or `NoSuchFile`; what was half written is taken away.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
 
 from foundation.messages import Message
-from packages.errors import NoSuchFile, StoreAway, TooLarge
+from packages.errors import FileTooLarge, NoSuchFile, StoreAway
 from packages.services.bucket import Bucket
 from packages.services.folder import Folder
 
@@ -84,7 +84,7 @@ class Stored:
 
 
 class _Measured:
-    """Reads on, and knows how much that was and its digest. Raises `TooLarge`; what the source raises stays apart."""
+    """Reads on, and knows how much that was and its digest. Raises `FileTooLarge`; what the source raises stays apart."""
 
     def __init__(self, source: Source, most: int) -> None:
         self._source, self._most = source, most
@@ -99,18 +99,21 @@ class _Measured:
     def read(self, size: int = -1, /) -> bytes:
         try:
             data = self._source.read(size)
-            self.size += len(data)
-            if self.size > self._most:
-                raise TooLarge(Message("package-too-large", "The file is larger than {most} bytes.", most=self._most))
         except Exception as error:
             self.broken = error
             raise
+        self.size += len(data)
+        if self.size > self._most:
+            self.broken = FileTooLarge(
+                Message("package-too-large", "The file is larger than {most} bytes.", most=self._most)
+            )
+            raise self.broken
         self._digest.update(data)
         return data
 
 
 def save(source: Source, filename: str) -> Stored:
-    """Store all that ``source`` has. Raises `TooLarge`, `StoreAway`, and what ``source`` raises; then nothing stays."""
+    """Store all that ``source`` has. Raises `FileTooLarge`, `StoreAway`, and what ``source`` raises; then nothing stays."""
     here = _here()
     key = f"{FOLDER}/{uuid4().hex}/{safe_name(filename)}"
     measured = _Measured(source, settings.PACKAGE_MAX_SIZE)
@@ -128,7 +131,7 @@ def save(source: Source, filename: str) -> Stored:
     return Stored(key, measured.size, measured.sha256)
 
 
-def delete(key: str) -> None:
+def delete_file(key: str) -> None:
     """Take a file away; when the store is out of reach it stays, for `clean_packages` to find."""
     here = _here()
     with contextlib.suppress(*here.failures):

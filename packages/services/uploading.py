@@ -17,9 +17,9 @@ from accounts.models import User
 from foundation.messages import Message
 from packages.errors import InvalidPackage, VersionIsFixed
 from packages.models import Artefact, PackageVersion
-from packages.models.packages import PLATFORM_PATTERN
+from packages.models.package_rows import PLATFORM_PATTERN
 from packages.services import store
-from packages.services.targeting import hold_packages
+from packages.services.matching import hold_packages
 from packages.signatures import is_signed, signature_of
 
 MOST_ARTEFACTS = 50
@@ -51,22 +51,17 @@ def add_file(
 ) -> Artefact:
     """Store what ``source`` has, outside of any transaction, and make it known.
 
-    Raises `InvalidPackage`, `VersionIsFixed`, `TooLarge`, `StoreAway`, and what ``source`` raises.
+    Raises `InvalidPackage`, `VersionIsFixed`, `FileTooLarge`, `StoreAway`, and what ``source`` raises.
     """
     _check(facts, stored=True)
     _require_open(version, facts)
     stored = store.save(source, facts.filename)
     try:
-        if not stored.size:
-            raise InvalidPackage({"file": [Message("package-file-empty", "The file is empty.")]})
-        if facts.sha256 and facts.sha256.lower() != stored.sha256:
-            wrong = Message("package-wrong-sha256", "The file has SHA-256 {sha256}.", sha256=stored.sha256)
-            raise InvalidPackage({"sha256": [wrong]})
-        _check_signature(stored.sha256, facts.signature)
+        _check_stored(stored, facts)
         row = Artefact(key=stored.key, size=stored.size, sha256=stored.sha256)
         return _known(version, row, facts, by=by, at=at)
     except BaseException:
-        store.delete(stored.key)
+        store.delete_file(stored.key)
         raise
 
 
@@ -92,7 +87,7 @@ def delete_artefact(artefact: Artefact, *, by: User | None) -> None:
     key = artefact.key
     artefact.delete()
     if key:
-        transaction.on_commit(lambda: store.delete(key), robust=True)
+        transaction.on_commit(lambda: store.delete_file(key), robust=True)
 
 
 def _known(version: PackageVersion, row: Artefact, facts: FileFacts, *, by: User | None, at: datetime) -> Artefact:
@@ -182,7 +177,13 @@ def _address_errors(facts: FileFacts) -> dict[str, list[Any]]:
         named = parts.scheme == "https" and bool(parts.hostname) and parts.username is None
     except ValueError:
         named = False
-    if not named or len(facts.url) > 2_000 or not facts.url.isascii() or not facts.url.isprintable() or " " in facts.url:
+    if (
+        not named
+        or len(facts.url) > 2_000
+        or not facts.url.isascii()
+        or not facts.url.isprintable()
+        or " " in facts.url
+    ):
         errors["url"] = [Message("package-url", "Write an https address without a user in it.")]
     if not facts.sha256:
         errors["sha256"] = [Message("package-sha256-missing", "The SHA-256 of the file is needed here.")]
@@ -196,6 +197,16 @@ def _address_errors(facts: FileFacts) -> dict[str, list[Any]]:
             Message("package-headers", "At most {most} headers, each a name and a line of text.", most=_MOST_HEADERS)
         ]
     return errors
+
+
+def _check_stored(stored: store.Stored, facts: FileFacts) -> None:
+    """Whether it is the file that was meant. Raises `InvalidPackage`."""
+    if not stored.size:
+        raise InvalidPackage({"file": [Message("package-file-empty", "The file is empty.")]})
+    if facts.sha256 and facts.sha256.lower() != stored.sha256:
+        wrong = Message("package-wrong-sha256", "The file has SHA-256 {sha256}.", sha256=stored.sha256)
+        raise InvalidPackage({"sha256": [wrong]})
+    _check_signature(stored.sha256, facts.signature)
 
 
 def _check_signature(sha256: str, signature: str) -> None:

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy
 
 from agents.extensions import Panel, TimelineKind
 from agents.models import Agent
+from packages.installation_outcome import InstallationStatus
 from packages.models import Installation, PackageSet, PackageVersion
-from packages.outcome import InstallationStatus
-from packages.services import assigning
+from packages.services import installing
 
 # As over REST.
 RETRY_RIGHTS = ("agents.change_agent", "packages.view_package")
@@ -71,9 +71,9 @@ def _values(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 TIMELINE_KINDS = (
-    TimelineKind(assigning.ASSIGNED, gettext_lazy("Package due"), _due, "quiet"),
-    TimelineKind(assigning.OFFERED, gettext_lazy("Package offered"), _offered, "quiet"),
-    TimelineKind(assigning.INSTALLED, gettext_lazy("Package installed"), _installed, "good"),
-    TimelineKind(assigning.FAILED, gettext_lazy("Package failed"), _failed, "bad"),
-    TimelineKind(assigning.REMOVED, gettext_lazy("Package dropped"), _dropped, "quiet"),
+    TimelineKind(installing.ASSIGNED, gettext_lazy("Package due"), _due, "quiet"),
+    TimelineKind(installing.OFFERED, gettext_lazy("Package offered"), _offered, "quiet"),
+    TimelineKind(installing.INSTALLED, gettext_lazy("Package installed"), _installed, "good"),
+    TimelineKind(installing.FAILED, gettext_lazy("Package failed"), _failed, "bad"),
+    TimelineKind(installing.REMOVED, gettext_lazy("Package dropped"), _dropped, "quiet"),
 )

@@ -12,10 +12,10 @@ from django.urls import reverse
 
 from accounts.models import User
 from agents.models import Agent
+from packages.installation_outcome import InstallationStatus
 from packages.models import RELEASE_SUBJECT, Installation, Package, PackageVersion
-from packages.outcome import InstallationStatus
-from packages.services.releasing import concerned_by, release, retarget
-from packages.services.targeting import bump_packages, hold_packages
+from packages.services.matching import bump_packages, hold_packages
+from packages.services.version_releases import agents_concerned, reassign, release_version
 from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
@@ -45,13 +45,11 @@ class PackageSubject:
         if package is None:
             return
         rows = Installation.objects.filter(package=package).order_by()
-        installed = {
-            row["agent_id"]: row for row in rows.values("agent_id", "version_id", "status", "error_message")
-        }
+        installed = {row["agent_id"]: row for row in rows.values("agent_id", "version_id", "status", "error_message")}
         freezes = current_freezes()
         columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy")
         seen: set[int] = set()
-        for agents in concerned_by(package):
+        for agents in agents_concerned(package):
             for row in agents.values(*columns).iterator(chunk_size=_CHUNK):
                 if row["pk"] in seen:
                     continue
@@ -111,9 +109,9 @@ class PackageSubject:
         return sum(freezes.holding(agent, at) is not None for agent in rows.iterator(chunk_size=_CHUNK))
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
-        """As `releasing.release`."""
+        """As `version_releases.release_version`."""
         version = PackageVersion.objects.select_related("package").get(pk=rollout.version_id)
-        return release(version, to=to, by=by, at=at, keep_former=True)
+        return release_version(version, to=to, by=by, at=at, keep_former=True)
 
     def widen(self, rollout: Rollout, *, to: Audience, at: datetime) -> None:
         """Only agents that the larger audience adds are matched anew."""
@@ -123,7 +121,7 @@ class PackageSubject:
         released.audience = stored(to)
         released.save(update_fields=["audience"])
         bump_packages()
-        retarget(Package.objects.get(pk=rollout.subject_id), at, to=to, former=former)
+        reassign(Package.objects.get(pk=rollout.subject_id), at, to=to, former=former)
 
     def withdraw(self, rollout: Rollout, *, at: datetime) -> Sequence[UUID]:
         """End the release. Nobody keeps the version: agents that had none of the package before are told to remove it."""
@@ -131,7 +129,7 @@ class PackageSubject:
         assert released is not None  # noqa: S101  asked of a live one
         Release.objects.filter(pk=released.pk).end(at)
         bump_packages()
-        retarget(Package.objects.get(pk=rollout.subject_id), at, to=released.parsed_audience())
+        reassign(Package.objects.get(pk=rollout.subject_id), at, to=released.parsed_audience())
         return []
 
     def discard(self, rollout: Rollout, *, at: datetime) -> None:

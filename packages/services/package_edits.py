@@ -18,8 +18,8 @@ from foundation.messages import Message
 from packages.errors import InvalidPackage, PackageChanged, PackageInUse
 from packages.models import RELEASE_SUBJECT, Artefact, Installation, Package, PackageVersion
 from packages.services import store
-from packages.services.releasing import retarget
-from packages.services.targeting import bump_packages, hold_packages
+from packages.services.matching import bump_packages, hold_packages
+from packages.services.version_releases import reassign
 from rollouts.errors import InvalidPolicy
 from rollouts.models import Release, Rollout
 from rollouts.policies import parse_policy
@@ -59,7 +59,9 @@ def update_package(
         raise PackageChanged(Message("package-changed", "Somebody else has changed the package: look at it again."))
     for name in _FIXED:
         if name in values and values[name] != getattr(package, name):
-            raise InvalidPackage({name: [Message("package-fixed-field", "This cannot be changed: make another package.")]})
+            raise InvalidPackage(
+                {name: [Message("package-fixed-field", "This cannot be changed: make another package.")]}
+            )
     former = package.parsed_selector()
     before = {name: getattr(package, name) for name in values}
     for name, value in values.items():
@@ -75,7 +77,7 @@ def update_package(
     accounts.record(by=by, verb="package.update", target=package, name=package.name, data=data)
     if not _TARGETING.isdisjoint(changed):
         bump_packages()
-        retarget(package, at, selectors=[former])
+        reassign(package, at, selectors=[former])
     return package
 
 
@@ -117,7 +119,7 @@ def add_version(package: Package, version: str, *, note: str = "", by: User | No
         created_at=at,
     )
     try:
-        row.clean_fields()
+        row.clean_fields(exclude=["author", "released_at"])
     except ValidationError as error:
         raise InvalidPackage({name: list(texts) for name, texts in error.message_dict.items()}) from error
     if package.versions.count() >= MOST_VERSIONS:
@@ -183,4 +185,4 @@ def _check(package: Package) -> None:
 def _forget_files(keys: list[str]) -> None:
     """After the commit; a file that stays behind is found by ``clean_packages``."""
     for key in keys:
-        transaction.on_commit(lambda key=key: store.delete(key), robust=True)  # type: ignore[misc]
+        transaction.on_commit(lambda key=key: store.delete_file(key), robust=True)  # type: ignore[misc]

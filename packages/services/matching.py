@@ -12,8 +12,8 @@ from django.db.models import prefetch_related_objects
 
 from agents.models import Agent
 from agents.selectors import Selector
+from packages.installation_outcome import best_platform
 from packages.models import RELEASE_SUBJECT, Artefact, Package, PackageGeneration, PackageVersion
-from packages.outcome import best_platform
 from rollouts.audiences import Audience
 from rollouts.models import Release
 
@@ -22,7 +22,7 @@ _PACKAGES_LOCK = 0x0A4D_5002
 
 
 @dataclass(frozen=True, slots=True)
-class Released:
+class ReleasedVersion:
     """One version in force for an audience, with its files by platform."""
 
     audience: Audience
@@ -43,9 +43,9 @@ class Candidate:
 
     package: Package
     selector: Selector
-    releases: Sequence[Released]
+    releases: Sequence[ReleasedVersion]
 
-    def released_to(self, instance_uid: UUID, labels: Mapping[str, str]) -> Released | None:
+    def released_to(self, instance_uid: UUID, labels: Mapping[str, str]) -> ReleasedVersion | None:
         """The newest release that includes the agent; ``None`` for nothing, or when the selector does not match."""
         if not self.selector.matches(labels):
             return None
@@ -53,7 +53,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedVersion:
     """A version of a package that an agent should have; no ``artefact``: there is no file for its platform."""
 
     package: Package
@@ -68,15 +68,15 @@ class PackageTargeting:
     generation: UUID | None
     candidates: Sequence[Candidate]
 
-    def wanted_by(self, agent: Agent) -> list[Wanted]:
+    def wanted_by(self, agent: Agent) -> list[WantedVersion]:
         """Of each name the strongest that matches and is released to the agent."""
-        found: dict[str, Wanted] = {}
+        found: dict[str, WantedVersion] = {}
         for candidate in self.candidates:
             if candidate.package.name in found:
                 continue
             released = candidate.released_to(agent.instance_uid, agent.labels)
             if released is not None:
-                found[candidate.package.name] = Wanted(
+                found[candidate.package.name] = WantedVersion(
                     candidate.package, released.version, released.artefact_for(agent.labels)
                 )
         return list(found.values())
@@ -130,7 +130,7 @@ def _read(generation: UUID | None) -> PackageTargeting:
         if package is None:
             continue
         released = [
-            Released(
+            ReleasedVersion(
                 release.parsed_audience(),
                 version,
                 {(each.os_type, each.architecture): each for each in version.artefacts.all()},

@@ -13,9 +13,9 @@ from agents.reports import AgentCapabilities
 from agents.services.timeline import write_lines
 from foundation.bulk_sql import bulk_read, is_new
 from foundation.unit_of_work import UnitOfWork
+from packages.installation_outcome import InstallationStatus, package_hash, set_hash
 from packages.models import Artefact, Installation, Package, PackageSet
-from packages.outcome import NOTHING, InstallationStatus, package_hash, set_hash
-from packages.services.targeting import PackageTargeting, Wanted, fresh_packages
+from packages.services.matching import PackageTargeting, WantedVersion, fresh_packages
 
 _BATCH = 1_000
 _NEVER_OFFERED = {"offered_hash": "", "offered_lease": "", "offered_at": None, "offer_count": 0, "waits": False}
@@ -54,7 +54,7 @@ class PackagesOfAgent:
         """Whether the agent takes packages at all."""
         return bool(self.agent.capabilities & AgentCapabilities.ACCEPTS_PACKAGES)
 
-    def assign(self, wanted: Sequence[Wanted]) -> list[AgentEvent]:
+    def assign(self, wanted: Sequence[WantedVersion]) -> list[AgentEvent]:
         """Make these what the agent should have; returns lines for its timeline, none when that is no change.
 
         Where a version has no file for its platform, the agent keeps the package as it has it: a set without it would have
@@ -124,7 +124,7 @@ class PackagesOfAgent:
             self.work.change(self.set, name, value)
 
     def _installed(
-        self, row: Installation | None, each: Wanted, artefact: Artefact, lines: list[AgentEvent]
+        self, row: Installation | None, each: WantedVersion, artefact: Artefact, lines: list[AgentEvent]
     ) -> Installation:
         status = InstallationStatus.PENDING if self.accepts else InstallationStatus.INCAPABLE
         attempt = row.attempt if row is not None and row.artefact_id == artefact.pk else 0
@@ -171,7 +171,7 @@ def installations_of(agent_ids: Sequence[int]) -> list[Installation]:
     return list(rows.order_by("package__name", "pk"))
 
 
-def rematch(agent_ids: Iterable[int], at: datetime, targeting: PackageTargeting | None = None) -> list[UUID]:
+def assign_packages(agent_ids: Iterable[int], at: datetime, targeting: PackageTargeting | None = None) -> list[UUID]:
     """Match these agents, write what changed, 1,000 at a time; returns the uids of those for whom something moved.
 
     In the caller's transaction, which holds packages.
@@ -190,8 +190,3 @@ def rematch(agent_ids: Iterable[int], at: datetime, targeting: PackageTargeting 
         work.save()
         write_lines(lines)
     return moved
-
-
-def is_empty(row: PackageSet) -> bool:
-    """Whether the agent should have nothing of ours."""
-    return row.desired_hash == NOTHING

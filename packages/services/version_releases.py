@@ -19,8 +19,8 @@ from foundation import wakeups
 from foundation.messages import Message
 from packages.errors import NothingToRelease
 from packages.models import RELEASE_SUBJECT, Package, PackageVersion
-from packages.services.assigning import rematch
-from packages.services.targeting import bump_packages, hold_packages
+from packages.services.installing import assign_packages
+from packages.services.matching import bump_packages, hold_packages
 from rollouts.audiences import EVERYONE, Audience, stored
 from rollouts.models import Release, Rollout, add_release
 from rollouts.policies import Policy, parse_policy
@@ -30,7 +30,7 @@ _CHUNK = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class ReleasePlan:
+class VersionPlan:
     """How a version reaches agents: by ``policy``, at once without one; ``by_default``: by the package's own, else the site's.
 
     ``replace``: a rollout of the package that has not ended is ended for it, instead of being in its way.
@@ -48,14 +48,14 @@ class ReleasePlan:
         return parse_policy(settings.ROLLOUT_POLICY if own is None else own)
 
 
-BY_DEFAULT = ReleasePlan(by_default=True)
-AT_ONCE = ReleasePlan(replace=True)
+VERSION_BY_DEFAULT = VersionPlan(by_default=True)
+VERSION_AT_ONCE = VersionPlan(replace=True)
 """For what is urgent: going back."""
 
 
 @transaction.atomic
-def publish(
-    version: PackageVersion, *, by: User | None, at: datetime, plan: ReleasePlan = BY_DEFAULT
+def publish_version(
+    version: PackageVersion, *, by: User | None, at: datetime, plan: VersionPlan = VERSION_BY_DEFAULT
 ) -> Rollout | None:
     """Let a version out as planned, a former one too: that is how a package goes back. Returns its rollout, if it has one.
 
@@ -80,7 +80,7 @@ def publish(
     data = {"version": version.version, "staged": policy is not None}
     accounts.record(by=by, verb="package.release", target=package, name=package.name, data=data)
     if policy is None:
-        release(version, to=EVERYONE, by=by, at=at)
+        release_version(version, to=EVERYONE, by=by, at=at)
         return None
     return start_rollout(
         RELEASE_SUBJECT,
@@ -94,23 +94,21 @@ def publish(
     )
 
 
-def release(
+def release_version(
     version: PackageVersion, *, to: Audience, by: User | None, at: datetime, keep_former: bool = False
 ) -> Release:
     """Make it what the agents of ``to`` should have; ``keep_former`` as in `add_release`.
 
     In the caller's transaction, which holds packages.
     """
-    made = add_release(
-        RELEASE_SUBJECT, version.package_id, version.pk, to=to, by=by, at=at, keep_former=keep_former
-    )
+    made = add_release(RELEASE_SUBJECT, version.package_id, version.pk, to=to, by=by, at=at, keep_former=keep_former)
     PackageVersion.objects.filter(pk=version.pk, released_at=None).update(released_at=at)
     bump_packages()
-    retarget(version.package, at, to=to)
+    reassign(version.package, at, to=to)
     return made
 
 
-def retarget(
+def reassign(
     package: Package,
     at: datetime,
     *,
@@ -123,17 +121,17 @@ def retarget(
     ``selectors`` are former ones of its own. In the caller's transaction, which holds packages.
     """
     concerned: set[int] = set()
-    for agents in concerned_by(package, selectors):
+    for agents in agents_concerned(package, selectors):
         rows = agents.values_list("pk", "instance_uid", "labels")
         concerned.update(
             key
             for key, uid, labels in rows.iterator(chunk_size=_CHUNK)
             if to.includes(uid, labels) and (former is None or not former.includes(uid, labels))
         )
-    wakeups.wake(rematch(concerned, at))
+    wakeups.wake(assign_packages(concerned, at))
 
 
-def concerned_by(package: Package, selectors: Iterable[Selector] = ()) -> list[QuerySet[Agent]]:
+def agents_concerned(package: Package, selectors: Iterable[Selector] = ()) -> list[QuerySet[Agent]]:
     """Sets of agents, which may overlap: those that have it, and those that it may win now or could before."""
     found: list[QuerySet[Agent]] = [Agent.objects.filter(installations__package=package).order_by()]
     wanted = {package.parsed_selector(), *selectors}

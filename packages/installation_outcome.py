@@ -23,7 +23,7 @@ class InstallationStatus(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PackageAnswer:
     """What one report means for one package: its status, with the error of a failure and the percent of a download."""
 
     status: InstallationStatus
@@ -34,9 +34,9 @@ class Said:
 _ON_ITS_WAY = frozenset({"Downloading", "Installing", "InstallPending"})
 
 
-def said_of(
+def answer_of(
     package: Mapping[str, Any] | None, *, package_hash: str, version: str, offered: bool, former: InstallationStatus
-) -> Said | None:
+) -> PackageAnswer | None:
     """What the agent's status of a package says of ``package_hash``; ``None`` when it says nothing new of it (S-92).
 
     ``package`` is the decoded ``PackageStatus``, ``None`` when the agent lists none of that name. ``offered``: this hash was
@@ -44,20 +44,20 @@ def said_of(
     where the hash is ours, or where the agent tells no hashes at all and the version is right.
     """
     if package is None:
-        return Said(InstallationStatus.PENDING) if former is InstallationStatus.INSTALLED else None
+        return PackageAnswer(InstallationStatus.PENDING) if former is InstallationStatus.INSTALLED else None
     has, named, status = package.get("hash", ""), package.get("server_offered_hash", ""), package.get("status", "")
     if status == "Installed":
         ours = has == package_hash or (not has and named == package_hash)
         if ours or (not has and not named and package.get("version") == version):
-            return Said(InstallationStatus.INSTALLED)
-        return Said(InstallationStatus.PENDING) if former is InstallationStatus.INSTALLED else None
+            return PackageAnswer(InstallationStatus.INSTALLED)
+        return PackageAnswer(InstallationStatus.PENDING) if former is InstallationStatus.INSTALLED else None
     if named != package_hash and (named or not offered):
         return None
     if status == "InstallFailed":
-        return Said(InstallationStatus.FAILED, str(package.get("error_message", ""))[:LONGEST_ERROR])
+        return PackageAnswer(InstallationStatus.FAILED, str(package.get("error_message", ""))[:LONGEST_ERROR])
     if status in _ON_ITS_WAY:
         percent = package.get("download_percent") if status == "Downloading" else None
-        return Said(InstallationStatus.INSTALLING, percent=_bounded(percent))
+        return PackageAnswer(InstallationStatus.INSTALLING, percent=_bounded(percent))
     return None
 
 
@@ -65,7 +65,7 @@ def _bounded(percent: Any) -> float | None:
     if isinstance(percent, bool) or not isinstance(percent, int | float):
         return None
     # A number that is none compares as false.
-    return min(max(float(percent), 0.0), 100.0) if percent == percent else None  # noqa: PLR0124
+    return min(max(float(percent), 0.0), 100.0) if percent == percent else None
 
 
 def package_hash(
@@ -93,9 +93,7 @@ def set_hash(packages: Iterable[tuple[str, str]]) -> str:
 NOTHING = set_hash(())
 
 
-def best_platform(
-    platforms: Iterable[tuple[str, str]], *, os_type: str, architecture: str
-) -> tuple[str, str] | None:
+def best_platform(platforms: Iterable[tuple[str, str]], *, os_type: str, architecture: str) -> tuple[str, str] | None:
     """Of platforms (``""`` is any) the closest that fits; the operating system counts more than the architecture."""
     fitting = [
         platform

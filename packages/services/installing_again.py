@@ -12,10 +12,10 @@ from agents.models import Agent
 from foundation import wakeups
 from foundation.messages import Message
 from foundation.unit_of_work import UnitOfWork
-from packages.errors import NothingToRetry
-from packages.outcome import InstallationStatus
-from packages.services.assigning import hash_of, packages_of
-from packages.services.targeting import hold_packages
+from packages.errors import NothingToInstall
+from packages.installation_outcome import InstallationStatus
+from packages.services.installing import hash_of, packages_of
+from packages.services.matching import hold_packages
 
 _DONE = (InstallationStatus.INSTALLED.value, InstallationStatus.INCAPABLE.value)
 
@@ -25,7 +25,7 @@ def install_again(agent_id: int, *, by: User | None, at: datetime) -> int:
     """Offer all that the agent has not installed once more, under another hash; returns how many packages that are.
 
     An agent does nothing for a hash that it has answered, so the attempt is part of it. Raises `Agent.DoesNotExist`,
-    `NothingToRetry`.
+    `NothingToInstall`.
     """
     hold_packages(exclusive=False)
     agent = Agent.objects.locked().get(pk=agent_id)
@@ -33,7 +33,7 @@ def install_again(agent_id: int, *, by: User | None, at: datetime) -> int:
     (packages,) = packages_of([agent], work)
     rows = [row for row in packages.installations if row.status not in _DONE]
     if not rows:
-        raise NothingToRetry(Message("no-package-to-retry", "The agent has installed all that it should have."))
+        raise NothingToInstall(Message("no-package-to-retry", "The agent has installed all that it should have."))
     for row in rows:
         work.change(row, "attempt", row.attempt + 1)
         work.change(row, "hash", hash_of(row.package, row.artefact, row.version.version, row.attempt))
