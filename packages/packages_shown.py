@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, Expression, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -13,8 +14,9 @@ from django.utils.translation import gettext_lazy
 from agents.extensions import Panel, TimelineKind
 from agents.models import Agent
 from packages.installation_outcome import InstallationStatus
-from packages.models import Installation, PackageSet, PackageVersion
+from packages.models import RELEASE_SUBJECT, Installation, Package, PackageSet, PackageVersion
 from packages.services import installing
+from rollouts.models import Release
 
 # As over REST.
 RETRY_RIGHTS = ("agents.change_agent", "packages.view_package")
@@ -27,6 +29,35 @@ def upgradable_keys() -> QuerySet[Installation, Any]:
     rows = Installation.objects.annotate(newest=Subquery(newest)).order_by()
     current = rows.filter(status=_INSTALLED, version__number=F("newest"))
     return rows.exclude(pk__in=current.values("pk")).values_list("agent_id", flat=True)
+
+
+def counted(rows: QuerySet[Package]) -> QuerySet[Package]:
+    """Annotated with the newest version, and how many agents should have each and how far they are."""
+    newest = PackageVersion.objects.filter(package=OuterRef("pk")).order_by("-number").values("version")[:1]
+    return rows.annotate(
+        newest_version=Subquery(newest),
+        agent_count=_agents(),
+        installed_count=_agents(InstallationStatus.INSTALLED),
+        failed_count=_agents(InstallationStatus.FAILED),
+    )
+
+
+def _agents(*statuses: InstallationStatus) -> Expression:
+    rows = Installation.objects.filter(package=OuterRef("pk"))
+    if statuses:
+        rows = rows.filter(status__in=[status.value for status in statuses])
+    return Coalesce(Subquery(rows.order_by().values("package").annotate(number=Count("*")).values("number")), 0)
+
+
+def versions_of(package: Package) -> QuerySet[PackageVersion]:
+    """The newest first, with their files, whether each is in force for somebody, and how many agents should have it."""
+    live = Release.objects.of(RELEASE_SUBJECT, package.pk).live().filter(version_id=OuterRef("pk"))
+    rows = Installation.objects.filter(version=OuterRef("pk")).order_by().values("version")
+    return (
+        package.versions.prefetch_related("artefacts")
+        .annotate(in_force=Exists(live), agent_count=Coalesce(Subquery(rows.annotate(n=Count("*")).values("n")), 0))
+        .order_by("-number")
+    )
 
 
 def packages_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:

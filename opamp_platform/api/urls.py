@@ -16,6 +16,8 @@ from configurations.api_pins import PinView, UnpinView
 from configurations.api_rendered import RenderedView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
+from packages.api import PackageViewSet
+from packages.api_files import DownloadView, FilesView, FileView, InstallAgainView, InstallationsView
 from rollouts.api import RolloutViewSet
 from rollouts.api_freezes import FreezeViewSet, PauseView, ResumeView
 from variables.api import SecretViewSet, VariableViewSet
@@ -38,6 +40,7 @@ router.register("deleted-configurations", DeletedConfigurationViewSet, basename=
 router.register("rollouts", RolloutViewSet)
 router.register("variables", VariableViewSet)
 router.register("secrets", SecretViewSet)
+router.register("packages", PackageViewSet)
 router.register("freezes", FreezeViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
@@ -54,6 +57,25 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pause/?$", PauseView.as_view(), name="agent-pause"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/resume/?$", ResumeView.as_view(), name="agent-resume"),
+    re_path(r"^packages/(?P<pk>[0-9]{1,18})/download/?$", DownloadView.as_view(), name="package-file"),
+    re_path(
+        r"^packages/(?P<pk>[0-9]{1,18})/versions/(?P<number>[0-9]{1,9})/files/?$",
+        FilesView.as_view(),
+        name="package-files",
+    ),
+    re_path(
+        r"^packages/(?P<pk>[0-9]{1,18})/versions/(?P<number>[0-9]{1,9})/files/(?P<file_id>[0-9]{1,18})/?$",
+        FileView.as_view(),
+        name="package-file-delete",
+    ),
+    re_path(
+        r"^agents/(?P<instance_uid>[^/]+)/installations/?$", InstallationsView.as_view(), name="agent-installations"
+    ),
+    re_path(
+        r"^agents/(?P<instance_uid>[^/]+)/installations/retry/?$",
+        InstallAgainView.as_view(),
+        name="agent-install-again",
+    ),
     *router.urls,
     re_path(r"^", NoSuchUrl.as_view()),
 ]
