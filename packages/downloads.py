@@ -70,9 +70,7 @@ def served(request: HttpRequest, artefact: Artefact) -> HttpResponseBase:
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
     status = HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK
     if request.method == "HEAD":
-        answer = HttpResponse(status=status, content_type="application/octet-stream")
-        answer.headers.update(headers)
-        return answer
+        return HttpResponse(status=status, content_type="application/octet-stream", headers=headers)
     reader = store.open_part(artefact.key, start, length)
     pieces: Any = _AsyncPieces(reader, length) if isinstance(request, ASGIRequest) else _Pieces(reader, length)
     return StreamingHttpResponse(pieces, status=status, content_type="application/octet-stream", headers=headers)

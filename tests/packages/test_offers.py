@@ -195,24 +195,25 @@ def test_all_that_an_agent_should_have_is_offered_together_and_an_empty_set_remo
     agent = prod()
 
     async def body() -> None:
+        # A connection for each step: on an open one a change is pushed before anything is said.
         async with connected() as say:
             offer = (await say(full(agent))).packages_available
             assert {name: each.type for name, each in offer.packages.items()} == {"agent": 0, "plugin": 1}
             await say(agent.message(package_statuses=answer(offer)))
-            await sync_to_async(disable)("plugin")
+        await sync_to_async(disable)("plugin")
+        async with connected() as say:
             rest = (await say(full(agent, package_statuses=answer(offer)))).packages_available
             assert list(rest.packages) == ["agent"]
             assert rest.packages["agent"].hash == offer.packages["agent"].hash
             await say(agent.message(package_statuses=answer(rest)))
-            await sync_to_async(disable)("agent")
+        await sync_to_async(disable)("agent")
+        async with connected() as say:
             nothing = await say(full(agent, package_statuses=answer(rest)))
             assert nothing.HasField("packages_available")
             assert not nothing.packages_available.packages
             assert nothing.packages_available.all_packages_hash == bytes.fromhex(NOTHING)
-            await say(agent.message(package_statuses=answer(nothing.packages_available)))
-            assert not (await say(full(agent, package_statuses=answer(nothing.packages_available)))).HasField(
-                "packages_available"
-            )
+            done = answer(nothing.packages_available)
+            assert not (await say(full(agent, package_statuses=done))).HasField("packages_available")
 
     def disable(name: str) -> None:
         update_package(Package.objects.get(name=name).pk, {"enabled": False}, by=None, at=timezone.now())
