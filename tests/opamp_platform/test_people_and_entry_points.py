@@ -24,6 +24,7 @@ from configurations.models import DeletedConfiguration
 from configurations.services.draft_saving import save_draft
 from configurations.services.pinning import pin_agent
 from configurations.services.publishing import Draft, ReleasePlan, create_configuration, delete_configuration
+from packages.services.package_edits import add_version, create_package
 from rollouts.audiences import EVERYONE
 from rollouts.models import Rollout
 from rollouts.policies import parse_policy
@@ -98,6 +99,8 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     pin = pin_agent(agent.pk, configuration="c", revision=None, reason="r", by=None, at=timezone.now())
     variable = Variable.objects.create(name="v", value="x")
     secret = Secret.objects.create(name="s", encrypted=encrypted("a-long-secret"))
+    package = create_package({"name": "p"}, by=None, at=timezone.now())
+    add_version(package, "1.0", by=None, at=timezone.now())
     victim = User.objects.create_user("victim", password="x")
     token, _text = issue_token(victim, name="victim's", by=None)
     role = Group.objects.create(name="empty")
@@ -119,6 +122,8 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
         "rollouts": str(rollout.pk),
         "rollouts/freeze": str(freeze.pk),
         "freezes": str(freeze.pk),
+        "packages/package": str(package.pk),
+        "packages": str(package.pk),
         "accounts/user": str(victim.pk),
         "accounts/apitoken": str(token.pk),
         "accounts/auditentry": str(entry.pk),
@@ -138,6 +143,9 @@ def address(pattern: str, things: dict[str, str]) -> str:
         url.replace("<int:draft_id>", things["drafts"])
         .replace("<int:agent_id>", things["agents/agent"])
         .replace("<int:number>", "1")
+        .replace("<int:file_id>", "1")
+        .replace("(?P<file_id>[0-9]{1,18})", "1")
+        .replace("<str:token>/<str:filename>", "token/file")
         .replace("<slug:name>", "pause")
     )
     url = re.sub(r"<path:content_type_id>/<path:object_id>", "1/1", url)
