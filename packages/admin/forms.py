@@ -66,7 +66,7 @@ class PackageForm(forms.ModelForm[Package]):
         values = super().clean() or self.cleaned_data
         if self.errors:
             return values
-        wanted = {name: values[name] for name in self.Meta.fields}
+        wanted = {name: values[name] for name in package_edits.FIELDS if name in values}
         edition = values.get("based_on")
         try:
             if self.instance.pk:
