@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.figures import show
 from benchmarks.servers import Costs, Portal, portal, process_tree, rss_bytes
@@ -67,7 +67,7 @@ class _Watched:
         """Bytes, at the highest."""
         return max(self._most - self._before, 0)
 
-    def __enter__(self) -> _Watched:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

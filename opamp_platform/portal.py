@@ -33,7 +33,13 @@ _ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTE
 _EVENTS = 12
 # Order of the menu's headings, and apps whose models stand under another one's.
 _PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
-_UNDER = {"configurations": "agents", "packages": "agents", "rollouts": "agents", "variables": "agents", "auth": "accounts"}
+_UNDER = {
+    "configurations": "agents",
+    "packages": "agents",
+    "rollouts": "agents",
+    "variables": "agents",
+    "auth": "accounts",
+}
 _CONFIGURATIONS = 20
 
 

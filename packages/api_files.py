@@ -54,6 +54,11 @@ FACT_PARAMETERS = [
 ]
 
 
+def _defaults(name: str) -> list[Any]:
+    """Classes that every view has, which the type stub takes for their names."""
+    return list(getattr(api_settings, name))
+
+
 class RawParser(BaseParser):
     """Says that raw bodies are taken; they are read where they are stored, and never here."""
 
@@ -90,7 +95,7 @@ class _PackageView(DeclaredQuery, GenericAPIView[Any]):
 class FilesView(_PackageView):
     """Add a file to a version: a raw body with its facts in the query, a form, or the address of another place as JSON."""
 
-    parser_classes = [*api_settings.DEFAULT_PARSER_CLASSES, MultiPartParser, RawParser]
+    parser_classes = [*_defaults("DEFAULT_PARSER_CLASSES"), MultiPartParser, RawParser]
     right = "change"
     query = _FACTS
 
@@ -131,9 +136,8 @@ class FilesView(_PackageView):
             file = request.FILES.get("file")
             if file is None or len(request.FILES) != 1:
                 raise ValidationError({"file": [_("Send one file under this name.")]})
-            given = {
-                name: str(value) for name, value in request.data.items() if name not in ("file", "csrfmiddlewaretoken")
-            }
+            sent: Any = request.data
+            given = {name: str(value) for name, value in sent.items() if name not in ("file", "csrfmiddlewaretoken")}
             facts = self._facts(FileFactsSerializer, {"filename": file.name or "", **given})
             row = uploading.add_file(version, cast("Source", file), facts, by=by, at=at)
         elif kind == "application/json" and request.method == "POST":
@@ -167,7 +171,7 @@ class DownloadView(_PackageView):
     """The file of a version for a platform, for people and programs with the right to see packages."""
 
     query = ("version", "os_type", "architecture")
-    renderer_classes = [*api_settings.DEFAULT_RENDERER_CLASSES, AnyRenderer]
+    renderer_classes = [*_defaults("DEFAULT_RENDERER_CLASSES"), AnyRenderer]
 
     @extend_schema(
         operation_id="packages_download",

@@ -140,7 +140,7 @@ class ReleasedSerializer(serializers.Serializer[Any]):
     rollout = RolloutSummary(allow_null=True)
 
 
-class InstallationSerializer(serializers.Serializer[Installation]):
+class InstallationSerializer(serializers.Serializer[Any]):
     """One package that one agent should have."""
 
     instance_uid = serializers.UUIDField(source="agent.instance_uid")

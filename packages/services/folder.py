@@ -18,10 +18,13 @@ _PART = ".part"
 class Folder:
     """`packages.services.store.Store` in a folder of the disk."""
 
-    failures: tuple[type[Exception], ...] = (OSError,)
-
     def __init__(self, storage: FileSystemStorage) -> None:
         self._storage = storage
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """A disk that is full or gone."""
+        return (OSError,)
 
     def save(self, key: str, source: Any) -> None:
         """Under another name first: what is there under its own is whole."""

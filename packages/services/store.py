@@ -48,9 +48,11 @@ class Reader(Protocol):
 
 
 class Store(Protocol):
-    """One kind of storage. Errors of its own kind are those that `failures` names."""
+    """One kind of storage."""
 
-    failures: tuple[type[Exception], ...]
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What it raises when it cannot be reached."""
 
     def save(self, key: str, source: Source) -> None:
         """Store all of ``source``."""
