@@ -20,7 +20,7 @@ from accounts.authentication import signed_in
 from agents.models import Agent
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
-from packages.api_preconditions import IF_MATCH, editions_of, etag_of
+from packages.api_editions import IF_MATCH, editions_of, package_etag
 from packages.api_serializers import (
     InstallationSerializer,
     PackageSerializer,
@@ -204,7 +204,7 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _shown(self, pk: int, *, status: int = 200) -> Response:
         row = self.get_queryset().get(pk=pk)
-        return Response(PackageSerializer(row).data, status=status, headers={"ETag": etag_of(row)})
+        return Response(PackageSerializer(row).data, status=status, headers={"ETag": package_etag(row)})
 
     def _version_shown(self, package: Package, number: int, *, status: int = 200) -> Response:
         row = versions_of(package).filter(number=number).first()

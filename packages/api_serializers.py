@@ -17,7 +17,7 @@ _LARGEST = 2**31 - 1
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
-class SelectorField(serializers.JSONField):
+class PackageSelectorField(serializers.JSONField):
     """A map, or Kubernetes' matchLabels and matchExpressions; judged by the service."""
 
 
@@ -27,7 +27,7 @@ class PackageSerializer(StrictSerializer):
     id = serializers.IntegerField(read_only=True)
     name = Text(max_length=100, help_text="What agents know it by; cannot be changed later.")
     kind = serializers.ChoiceField(Package.Kind.choices, required=False, help_text="Cannot be changed later.")
-    selector = SelectorField(required=False)
+    selector = PackageSelectorField(required=False)
     match_all = Flag(required=False)
     priority = Whole(required=False, min_value=-_LARGEST, max_value=_LARGEST)
     enabled = Flag(required=False)

@@ -93,7 +93,7 @@ class VersionForm(forms.Form):
     note = forms.CharField(label=_("Note"), max_length=500, required=False)
 
 
-class FileForm(forms.Form):
+class UploadedFileForm(forms.Form):
     """A file to upload, or where somebody else keeps it."""
 
     file = forms.FileField(label=_("File"), required=False, allow_empty_file=True)

@@ -118,7 +118,7 @@ class PackageAdmin(VersionPages, PortalAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """With versions, their files, and the agents."""
-        package = Package.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        package = Package.objects.filter(pk=object_id).first() if _is_key(object_id) else None
         context: dict[str, Any] = {}
         if package is not None and self.has_view_or_change_permission(request, package):
             rows = Installation.objects.filter(package=package).select_related("agent", "version")
@@ -187,3 +187,8 @@ class PackageAdmin(VersionPages, PortalAdmin):
             **context,
         }
         return TemplateResponse(request, "admin/packages/package/ask.html", whole)
+
+
+def _is_key(text: str) -> bool:
+    """Whether a row may have it."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18

@@ -18,7 +18,7 @@ from agents.admin import typed_count
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
-from packages.admin.forms import FileForm, tell
+from packages.admin.forms import UploadedFileForm, tell
 from packages.models import RELEASE_SUBJECT, Package, PackageVersion
 from packages.services import package_edits, uploading
 from packages.services.uploading import FileFacts
@@ -64,7 +64,7 @@ class VersionPages:
         """A form with a file. A script that sends it asks for JSON: where to go then, or the page with what is wrong."""
         package = self.changeable(request, pk)
         version = _version(package, number)
-        form = FileForm(request.POST, request.FILES) if request.method == "POST" else FileForm()
+        form = UploadedFileForm(request.POST, request.FILES) if request.method == "POST" else UploadedFileForm()
         if form.is_valid() and self._added(request, version, form):
             page = reverse("admin:packages_package_change", args=[package.pk])
             if request.headers.get("Accept") == "application/json":
@@ -79,7 +79,7 @@ class VersionPages:
         }
         return self.ask(request, package, context)
 
-    def _added(self, request: HttpRequest, version: PackageVersion, form: FileForm) -> bool:
+    def _added(self, request: HttpRequest, version: PackageVersion, form: UploadedFileForm) -> bool:
         values = form.cleaned_data
         facts = FileFacts(
             filename=values["file"].name if values["file"] else "", **{name: values[name].strip() for name in _FACTS}

@@ -21,7 +21,7 @@ IF_MATCH = OpenApiParameter(
 _TAG = re.compile(r'\s*(?:W/)?"([0-9]{1,9})"\s*')
 
 
-def etag_of(package: Package) -> str:
+def package_etag(package: Package) -> str:
     """Another one with every edit."""
     return f'"{package.edition}"'
 
