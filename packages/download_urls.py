@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
@@ -23,7 +21,7 @@ def download_url(artefact: Artefact, *, reached_at: str) -> str:
     if not base:
         return ""
     token = signing.TimestampSigner(salt="packages.download", sep=".").sign(str(artefact.pk))
-    return base + reverse("package-download", args=[token, quote(artefact.filename)])
+    return base + reverse("package-download", args=[token, artefact.filename])
 
 
 def artefact_id(token: str) -> int:
