@@ -116,7 +116,9 @@ class LiveApi:
                 key: value.replace("{name}", str(existing["name"])) if isinstance(value, str) else value
                 for key, value in _BODIES[operation.label].items()
             }
-            valid = operation.as_strategy(path_parameters=known or None, body=body, headers={})
+            # Where a form may be sent as well, it is JSON that is meant.
+            kind = {"media_type": "application/json"} if len(operation.body) > 1 else {}
+            valid = operation.as_strategy(path_parameters=known or None, body=body, headers={}, **kind)
             self._call(valid, operation, found, 1)
         if operation.label in _QUERIES:
             query = {name: value.format(**existing) for name, value in _QUERIES[operation.label].items()}
