@@ -34,6 +34,16 @@ def opamp_settings(
     return _offer(f"{scheme}://{host}{path}", interval_seconds, repeated, key)
 
 
+def reached_at(*, scheme: str, headers: Mapping[str, str]) -> str:
+    """How an agent whose request had these ``headers`` names this server over HTTP; empty when it named no usable host."""
+    host = headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        return ""
+    proxied = headers.get("x-forwarded-proto", "").split(",")[0].strip().lower()
+    secure = scheme in {"https", "wss"} or proxied in {"https", "wss"}
+    return f"{'https' if secure else 'http'}://{host}"
+
+
 def with_credential(offer: OpampSettings, text: str, *, key: str) -> OpampSettings:
     """``offer`` with the credential ``text`` in place of what let the agent in; its hash differs (S-78)."""
     return _offer(offer.endpoint, offer.interval_seconds, (("Authorization", f"Bearer {text}"),), key)

@@ -17,6 +17,8 @@ class Category(enum.Enum):
     CONFLICT = "conflict"
     OUTDATED = "outdated"
     REFUSED_BY_AGENTS = "refused by agents"
+    TOO_LARGE = "too large"
+    UNAVAILABLE = "unavailable"
 
 
 class DomainError(Exception):

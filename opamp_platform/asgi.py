@@ -29,6 +29,7 @@ from opamp_transport.consumers import HttpConsumer, OwnTelemetryConsumer, WebSoc
 
 OPAMP_PATH = r"^v1/opamp/?$"
 METRICS_PATH = r"^v1/metrics/?$"
+PACKAGES_PATH = r"^packages/"
 
 
 class _Lifespan:
@@ -54,7 +55,7 @@ async def _no_such_websocket(scope: Scope, receive: Receive, send: Send) -> None
 
 
 class _Ports:
-    """On the agents' own port there is nothing but their path, so that it can be opened to networks the portal is not."""
+    """On the agents' own port are their path and their packages alone, so that it can be opened to networks the portal is not."""
 
     def __init__(self, *, everything: Any, agents_only: Any) -> None:
         self._everything = everything
@@ -92,7 +93,9 @@ application = _Ports(
     ),
     agents_only=ProtocolTypeRouter(
         {
-            "http": URLRouter([*_of_agents, _route(r"", _nothing_here)]),
+            "http": URLRouter(
+                [*_of_agents, _route(PACKAGES_PATH, django_application), _route(r"", _nothing_here)]
+            ),
             "websocket": URLRouter([_route(OPAMP_PATH, _entry_points["websocket"]), _route(r"", _no_such_websocket)]),
         }
     ),

@@ -24,7 +24,7 @@ from opamp_transport.admission import forwarded_for, peer_address
 
 # Odd methods must not make new series.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_PROBED = re.compile(r"/(?:health(?:/live|/ready)?|metrics)/?")
+_PROBED = re.compile(r"/(?:health(?:/live|/ready)?|metrics)/?|/packages/.*")
 
 
 class MeasureRequests:
@@ -74,9 +74,10 @@ class ExplainForms:
 
 
 class CheckHost(CommonMiddleware):
-    """Django's own, but for ``/health`` and ``/metrics``: probes call an address, which nobody names in ``ALLOWED_HOSTS``.
+    """Django's own, but for ``/health``, ``/metrics`` and packages: probes call an address, which nobody names in
+    ``ALLOWED_HOSTS``, and agents reach us by many names.
 
-    Those answer everybody the same and know no sessions.
+    Those know no sessions, and packages only who has a signed address.
     """
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:

@@ -34,6 +34,7 @@ _EVENTS = 12
 _PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
 _UNDER = {
     "configurations": "agents",
+    "packages": "agents",
     "rollouts": "agents",
     "enrolment": "agents",
     "variables": "agents",

@@ -19,6 +19,7 @@ from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
 from opamp_platform.operations.databases import database
 from opamp_platform.operations.logs import logging_config
+from opamp_platform.operations.stores import bucket_store, folder_store, public_url, signing_keys
 from opamp_transport.origins import parse_origin
 from rollouts.errors import InvalidPolicy
 from rollouts.policies import parse_policy
@@ -37,7 +38,7 @@ if not TESTING:
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "data").resolve()
 # An image is built with its static files collected, into a folder that may be read-only; elsewhere `serve` collects them.
 _static_root = env.text("STATIC_ROOT")
-prepare(DATA_DIR, "DATA_DIR", within=[] if _static_root else ["static"])
+prepare(DATA_DIR, "DATA_DIR", within=["uploads", *([] if _static_root else ["static"])])
 STATIC_ROOT = Path(_static_root or DATA_DIR / "static").resolve()
 if _static_root:
     prepare(STATIC_ROOT, "STATIC_ROOT", written=False)
@@ -195,6 +196,7 @@ INSTALLED_APPS = [
     "telemetry",
     "variables",
     "configurations",
+    "packages",
     "opamp_transport",
     "simulator",  # brings its command alone
 ]
@@ -261,6 +263,14 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}}
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+# --- Packages ------------------------------------------------------------------------------------------------------
+PUBLIC_URL = public_url(env)
+PACKAGE_MAX_SIZE = env.size("PACKAGE_MAX_SIZE", 2 * 1024**3, least=1024)
+# Who hands files to agents: the portal, or the bucket by presigned addresses. How long an address is good for.
+PACKAGE_DOWNLOADS = env.one_of("PACKAGE_DOWNLOADS", "portal", "store")
+PACKAGE_URL_SECONDS = env.integer("PACKAGE_URL_SECONDS", 24 * 3600, least=60, most=7 * 24 * 3600)
+PACKAGE_SIGNING_KEYS = signing_keys(env)
+
 # --- Files ----------------------------------------------------------------------------------------------------------
 S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")
 S3_BUCKET = env.text("S3_BUCKET")
@@ -268,30 +278,9 @@ S3_ACCESS_KEY = env.text("S3_ACCESS_KEY")
 S3_SECRET_KEY = env.text("S3_SECRET_KEY")
 if bool(S3_BUCKET) != bool(S3_ACCESS_KEY and S3_SECRET_KEY):
     raise StrangeValue("S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY go together: set all three or none.")
-_default_storage: dict[str, Any] = {
-    "BACKEND": "django.core.files.storage.FileSystemStorage",
-    "OPTIONS": {
-        "location": DATA_DIR / "files",
-        "base_url": None,
-        "file_permissions_mode": 0o600,
-        "directory_permissions_mode": 0o700,
-    },
-}
-if S3_BUCKET:
-    _default_storage = {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": {
-            "bucket_name": S3_BUCKET,
-            "endpoint_url": S3_ENDPOINT_URL or None,
-            "access_key": S3_ACCESS_KEY,
-            "secret_key": S3_SECRET_KEY,
-            "default_acl": None,
-            "file_overwrite": False,
-            "querystring_auth": True,
-        },
-    }
+_bucket = bucket_store(S3_BUCKET, S3_ENDPOINT_URL, S3_ACCESS_KEY, S3_SECRET_KEY)
 STORAGES = {
-    "default": _default_storage,
+    "default": _bucket if S3_BUCKET else folder_store(DATA_DIR / "files"),
     "staticfiles": {"BACKEND": "opamp_platform.static_files.HashedFiles"},
 }
 STATIC_URL = "/static/"
@@ -301,6 +290,8 @@ WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
 WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024**2
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+# Bodies too large for memory lie here until they are read: what /tmp is, a disk or memory, is not ours to say.
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 
 # --- Languages and time ---------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -382,6 +373,8 @@ SPECTACULAR_SETTINGS = {
         "CommandKind": "agents.models.AgentCommand.Kind",
         "RolloutState": "rollouts.models.Rollout.State",
         "RolloutMemberState": "rollouts.subjects.MemberState",
+        "PackageKind": "packages.models.Package.Kind",
+        "InstallationStatus": "packages.models.Installation.Status",
     },
 }
 

@@ -9,6 +9,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from opamp_platform.api import problems
 from opamp_platform.operations import health, metrics
+from packages import downloads
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -22,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/v1", problems.NoSuchUrl.as_view()),
     path("api/v1/", include("opamp_platform.api.urls")),
+    path("packages/<str:token>/<str:filename>", downloads.download, name="package-download"),
     re_path(r"^health/live/?$", health.live, name="health-live"),
     re_path(r"^health(?:/ready)?/?$", health.ready, name="health-ready"),
     re_path(r"^metrics/?$", metrics.view, name="metrics"),

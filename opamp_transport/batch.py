@@ -158,7 +158,7 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, P
                 if held:
                     shut_out.setdefault(denial, []).append(agent.pk)
             elif held:
-                here.append(BatchAgent(batch, agent))
+                here.append(BatchAgent(batch, agent, reached_at=woken[uid].reached_at))
             else:
                 processed[uid] = Processed(agent.pk, agent.capabilities, more_due=True, owned=False)
         batch.load(here)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
+from agents import connection_settings
 from agents.connection_settings import opamp_settings, with_credential
 from agents.credentials import AgentCredential, Pass, text_of
 from agents.replies import ErrorResponse, ErrorType, OpampSettings, Reply
@@ -168,7 +170,7 @@ def offered_settings(scope: Scope, headers: Mapping[str, str], credential: Pass 
     if settings.OPAMP_OFFER_HEARTBEAT is False:
         return None
     offer = opamp_settings(
-        scheme=scope["scheme"] if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http"),
+        scheme=_scheme(scope),
         path=scope["path"],
         headers=headers,
         credentials=settings.OPAMP_HEADER_SECRETS,
@@ -180,6 +182,15 @@ def offered_settings(scope: Scope, headers: Mapping[str, str], credential: Pass 
     if offer is None or not isinstance(credential, AgentCredential):
         return offer
     return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
+
+
+def way_in(scope: Scope, headers: Mapping[str, str]) -> str:
+    """How the sender names this server, as in `Lease`; agents that name it alike share the text."""
+    return sys.intern(connection_settings.reached_at(scheme=_scheme(scope), headers=headers))
+
+
+def _scheme(scope: Scope) -> str:
+    return str(scope["scheme"]) if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http")
 
 
 def _digest(body: Body) -> int:

@@ -13,7 +13,7 @@ class RolloutFilter(django_filters.FilterSet):
 
     state = AnyOfFilter(choices=Rollout.State.choices, help_text="Any of these.")
     name = django_filters.CharFilter(help_text="The exact name of what is rolled out.")
-    subject = django_filters.CharFilter(help_text="The kind of thing: configuration.")
+    subject = django_filters.CharFilter(help_text="The kind of thing: configuration or package.")
 
     class Meta:
         model = Rollout

@@ -25,7 +25,8 @@ class Lease:
 
     ``id`` is unique per WebSocket, ``opened_at`` is when it was accepted. Plain HTTP has no connection: there ``id`` is
     empty, and the agent's stay, from first poll to silence, gets an id of its own in whichever process sees its first poll
-    (S-110). ``token_id`` is of the enrolment token that opened it, 0 for anything else.
+    (S-110). ``token_id`` is of the enrolment token that opened it, 0 for anything else. ``reached_at`` is how the agent names
+    this server, such as ``https://portal.example:8443``, empty where it named no usable host.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Lease:
     remote_address: str
     opened_at: datetime | None = None
     token_id: int = 0
+    reached_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

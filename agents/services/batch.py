@@ -26,11 +26,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class BatchAgent:
-    """An agent that the batch is about. ``events`` are timeline lines still to be written."""
+    """An agent that the batch is about. ``events`` are timeline lines still to be written; ``reached_at`` as in `Lease`."""
 
     work: UnitOfWork
     agent: Agent
     events: list[AgentEvent] = field(default_factory=list)
+    reached_at: str = ""
 
     def change(self, name: str, value: object) -> bool:
         """Set a field of the agent's row if it differs; true when it did."""

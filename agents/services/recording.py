@@ -164,6 +164,7 @@ def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent, denial: 
         and arrival.digest == presence.message_digest
         and report.sequence_num == presence.sequence_num,
         denial=denial,
+        reached_at=arrival.lease.reached_at,
     )
     if entry.denial is not None:
         return entry
@@ -205,6 +206,7 @@ def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival, denial: Denial | N
         full_state_outstanding=False,
         relabelled=True,
         denial=denial,
+        reached_at=arrival.lease.reached_at,
     )
 
 

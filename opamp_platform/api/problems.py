@@ -39,6 +39,7 @@ from foundation.languages import in_readers_language
 from foundation.messages import Message
 from opamp_platform import refusal
 from opamp_platform.operations import unavailable
+from packages.errors import InvalidPackage
 from variables.services.value_edits import InvalidValue
 
 PROBLEM_TYPE = "application/problem+json"
@@ -51,6 +52,8 @@ _STATUS = {
     Category.CONFLICT: 409,
     Category.OUTDATED: 409,
     Category.REFUSED_BY_AGENTS: 422,
+    Category.TOO_LARGE: 413,
+    Category.UNAVAILABLE: 503,
 }
 _AWAY = Message("database-unreachable", "The database is out of reach; try again later.")
 _TOO_LARGE = Message("body-too-large", "The request body is too large.")
@@ -170,7 +173,7 @@ def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
     match error:
         case InvalidConfiguration():
             return problem(status, error.message, errors=error.errors, findings=findings_json(error.findings))
-        case InvalidValue():
+        case InvalidValue() | InvalidPackage():
             return problem(status, error.message, errors=error.errors)
         case NotApplicable():
             found = [

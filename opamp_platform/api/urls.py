@@ -19,6 +19,8 @@ from enrolment.api import EnrolmentTokenViewSet
 from enrolment.api_approval import ApproveView, RejectView
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
+from packages.api import PackageViewSet
+from packages.api_files import DownloadView, FilesView, FileView, InstallAgainView, InstallationsView
 from rollouts.api import RolloutViewSet
 from rollouts.api_freezes import FreezeViewSet, PauseView, ResumeView
 from telemetry.api import TelemetryView
@@ -42,6 +44,7 @@ router.register("deleted-configurations", DeletedConfigurationViewSet, basename=
 router.register("rollouts", RolloutViewSet)
 router.register("variables", VariableViewSet)
 router.register("secrets", SecretViewSet)
+router.register("packages", PackageViewSet)
 router.register("freezes", FreezeViewSet)
 router.register("enrolment-tokens", EnrolmentTokenViewSet, basename="enrolment-token")
 router.register("audit", AuditViewSet, basename="audit")
@@ -64,6 +67,25 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/(?P<instance_uid>[^/]+)/resume/?$", ResumeView.as_view(), name="agent-resume"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/approve/?$", ApproveView.as_view(), name="agent-approve"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/reject/?$", RejectView.as_view(), name="agent-reject"),
+    re_path(r"^packages/(?P<pk>[0-9]{1,18})/download/?$", DownloadView.as_view(), name="package-file"),
+    re_path(
+        r"^packages/(?P<pk>[0-9]{1,18})/versions/(?P<number>[0-9]{1,9})/files/?$",
+        FilesView.as_view(),
+        name="package-files",
+    ),
+    re_path(
+        r"^packages/(?P<pk>[0-9]{1,18})/versions/(?P<number>[0-9]{1,9})/files/(?P<file_id>[0-9]{1,18})/?$",
+        FileView.as_view(),
+        name="package-file-delete",
+    ),
+    re_path(
+        r"^agents/(?P<instance_uid>[^/]+)/installations/?$", InstallationsView.as_view(), name="agent-installations"
+    ),
+    re_path(
+        r"^agents/(?P<instance_uid>[^/]+)/installations/retry/?$",
+        InstallAgainView.as_view(),
+        name="agent-install-again",
+    ),
     *router.urls,
     re_path(r"^", NoSuchUrl.as_view()),
 ]

@@ -30,6 +30,7 @@ from opamp_transport.message_io import (
     offered_settings,
     peer_of,
     process_report,
+    way_in,
 )
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
@@ -137,7 +138,8 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
             session = AgentSession(report.instance_uid, None)
             session.inherit(here.presence.recall(report.instance_uid))
             session.ack = encoded(Reply(instance_uid=report.instance_uid.bytes))
-        lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope), token_id=token_of(credential))
+        way, token = way_in(scope, header_map(scope["headers"])), token_of(credential)
+        lease = Lease("", here.process_id, Transport.HTTP, peer_of(scope), token_id=token, reached_at=way)
         processed = await process_report(here, session, report, lease, body, settings_offer, credential)
         if processed.denial is not None:
             raise Denied(report.instance_uid, processed.denial)

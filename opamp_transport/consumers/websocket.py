@@ -37,6 +37,7 @@ from opamp_transport.message_io import (
     peer_of,
     process_report,
     unavailable_reply,
+    way_in,
 )
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import (
@@ -106,8 +107,8 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
         self.closing = False
-        token = token_of(credential)
-        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now(), token)
+        way, token = way_in(scope, headers), token_of(credential)
+        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now(), token, way)
         offer = offered_settings(scope, headers, credential)
         self.connection = connection = Connection(
             lease, self.push, self.close_for_restart, self.reject, offer, credential

@@ -63,6 +63,10 @@ AGENT, CONFIGURATION = "api/v1/^agents/(?P<instance_uid>[^/]+)", "api/v1/^config
 A_PAGE, C_PAGE = "admin/agents/agent/<int:pk>", "admin/configurations/configuration"
 D_PAGE, KEY = "admin/configurations/deletedconfiguration", "(?P<pk>[0-9]{1,18})"
 
+SEE_P, EDIT_P = "packages.view_package", "packages.change_package"
+PACKAGE, NUMBER = f"api/v1/^packages/{KEY}", "(?P<number>[0-9]{1,9})"
+V_PAGE = "admin/packages/package/<int:pk>/versions/<int:number>"
+
 ENTRY_POINTS: dict[str, EntryPoint] = {
     "": EntryPoint({None: PUBLIC}),
     "i18n/setlang/": EntryPoint({None: PUBLIC}),
@@ -166,7 +170,28 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     # Variables and secrets.
     **crud("variables/variable"),
     **crud("variables/secret"),
+    # Packages.
+    **crud("packages/package"),
+    "admin/packages/package/<int:pk>/versions/add/": page(EDIT_P),
+    f"{V_PAGE}/upload/": page(EDIT_P),
+    f"{V_PAGE}/release/": page(EDIT_P),
+    f"{V_PAGE}/delete/": page(EDIT_P),
+    f"{V_PAGE}/files/<int:file_id>/delete/": page(EDIT_P),
+    "admin/packages/package/install/<int:agent_id>/": page(EDIT_A, SEE_P),
+    # Whoever has a signed address.
+    "packages/<str:token>/<str:filename>": EntryPoint({None: PUBLIC}),
     # REST.
+    "api/v1/^packages/?$": rest(get=SEE_P, post="packages.add_package"),
+    f"{PACKAGE}/?$": rest(get=SEE_P, patch=EDIT_P, delete="packages.delete_package"),
+    f"{PACKAGE}/agents/?$": rest(get=f"{SEE_P} {SEE_A}"),
+    f"{PACKAGE}/download/?$": rest(get=SEE_P),
+    f"{PACKAGE}/versions/?$": rest(get=SEE_P, post="packages.add_package"),
+    f"{PACKAGE}/versions/{NUMBER}/?$": rest(get=SEE_P, delete="packages.delete_package"),
+    f"{PACKAGE}/versions/{NUMBER}/release/?$": rest(post=EDIT_P),
+    f"{PACKAGE}/versions/{NUMBER}/files/?$": rest(post=EDIT_P, put=EDIT_P),
+    f"{PACKAGE}/versions/{NUMBER}/files/(?P<file_id>[0-9]{{1,18}})/?$": rest(delete=EDIT_P),
+    f"{AGENT}/installations/?$": rest(get=f"{SEE_A} {SEE_P}"),
+    f"{AGENT}/installations/retry/?$": rest(post=f"{EDIT_A} {SEE_P}"),
     f"{CONFIGURATION}/rendered/?$": rest(get=f"{SEE_C} {SEE_A}"),
     "api/v1/^variables/?$": rest(get="variables.view_variable", post="variables.add_variable"),
     f"api/v1/^variables/{KEY}/?$": rest(

@@ -25,6 +25,7 @@ from configurations.services.draft_saving import save_draft
 from configurations.services.pinning import pin_agent
 from configurations.services.publishing import Draft, ReleasePlan, create_configuration, delete_configuration
 from enrolment.services.tokens import TokenWish, issue_enrolment_token
+from packages.services.package_edits import add_version, create_package
 from rollouts.audiences import EVERYONE
 from rollouts.models import Rollout
 from rollouts.policies import parse_policy
@@ -100,6 +101,8 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     brought, _text = issue_enrolment_token(TokenWish("edge", {}), by=None, at=timezone.now())
     variable = Variable.objects.create(name="v", value="x")
     secret = Secret.objects.create(name="s", encrypted=encrypted("a-long-secret"))
+    package = create_package({"name": "p"}, by=None, at=timezone.now())
+    add_version(package, "1.0", by=None, at=timezone.now())
     victim = User.objects.create_user("victim", password="x")
     token, _text = issue_token(victim, name="victim's", by=None)
     role = Group.objects.create(name="empty")
@@ -123,6 +126,8 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
         "enrolment/enrolmenttoken": str(brought.pk),
         "enrolment-tokens": str(brought.pk),
         "freezes": str(freeze.pk),
+        "packages/package": str(package.pk),
+        "packages": str(package.pk),
         "accounts/user": str(victim.pk),
         "accounts/apitoken": str(token.pk),
         "accounts/auditentry": str(entry.pk),
@@ -142,6 +147,9 @@ def address(pattern: str, things: dict[str, str]) -> str:
         url.replace("<int:draft_id>", things["drafts"])
         .replace("<int:agent_id>", things["agents/agent"])
         .replace("<int:number>", "1")
+        .replace("<int:file_id>", "1")
+        .replace("(?P<file_id>[0-9]{1,18})", "1")
+        .replace("<str:token>/<str:filename>", "token/file")
         .replace("<slug:name>", "pause")
         .replace("<slug:key>", "0" * 64)
     )

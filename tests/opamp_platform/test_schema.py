@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from agents.remote_config import ConfigFile
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
 from enrolment.services.tokens import TokenWish, issue_enrolment_token
+from packages.services.package_edits import add_version, create_package
+from packages.services.uploading import FileFacts, add_file
 from rollouts.audiences import EVERYONE
 from rollouts.models import Freeze, Rollout
 from rollouts.policies import parse_policy
@@ -33,10 +36,13 @@ from variables.models import Secret, Variable
 # A valid call may still be refused, for what the document cannot say (one of three members; a selector's grammar). And
 # `ignored_auth` cannot tell a generated header from the token that replaces it: a test of its own is exact.
 _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
-_FACTS = ("healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run")
+_FACTS = (
+    "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run",
+)  # fmt: skip
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
 # What no made-up query names.
 _QUERIES = {
+    "GET /api/v1/packages/{id}/download": {"os_type": "plan9"},
     "GET /api/v1/compare": {"left": "configuration:{name}", "right": "configuration:{name}@1"},
     "GET /api/v1/configurations/{name}/rendered": {"agent": "{instance_uid}"},
     "GET /api/v1/configurations:adopt": {"agent": "{instance_uid}"},
@@ -46,6 +52,11 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/enrolment-tokens": {"name": "made", "labels": {"env": "prod"}},
     "POST /api/v1/enrolment-tokens/{id}/revoke": {"reason": "lost"},
     "POST /api/v1/variables": {"name": "made", "value": "x", "match_all": True},
+    "POST /api/v1/packages": {"name": "made", "match_all": True},
+    "PATCH /api/v1/packages/{id}": {"priority": 1},
+    "POST /api/v1/packages/{id}/versions": {"version": "2.0"},
+    "POST /api/v1/packages/{id}/versions/{number}/release": {"release": "at_once"},
+    "POST /api/v1/packages/{id}/versions/{number}/files": {"url": "https://files.example/a", "sha256": "0" * 64},
     "POST /api/v1/secrets": {"name": "made", "value": "a-long-secret"},
     "PUT /api/v1/secrets/{name}": {"name": "{name}", "value": "a-long-secret"},
     "PUT /api/v1/variables/{id}": {"name": "kept", "value": "x"},
@@ -112,7 +123,9 @@ class LiveApi:
                 key: value.format(**existing) if isinstance(value, str) else value
                 for key, value in _BODIES[operation.label].items()
             }
-            valid = operation.as_strategy(path_parameters=known or None, body=body, headers={})
+            # Where a form may be sent as well, it is JSON that is meant.
+            kind = {"media_type": "application/json"} if len(operation.body) > 1 else {}
+            valid = operation.as_strategy(path_parameters=known or None, body=body, headers={}, **kind)
             self._call(valid, operation, found, 1)
         if operation.label in _QUERIES:
             query = {name: value.format(**existing) for name, value in _QUERIES[operation.label].items()}
@@ -128,6 +141,7 @@ class LiveApi:
         at = agent.first_seen_at
         publishing.create_configuration(name, draft, by=self.person, at=at)
         token, _text = issue_token(self.person, name=name, by=None)
+        file_id = 1
         found = token.pk if "/tokens/" in label else AuditEntry.objects.latest("id").pk
         if "/drafts/" in label:
             found = draft_saving.save_draft(name, draft, by=self.person, at=at).pk
@@ -150,10 +164,15 @@ class LiveApi:
             found = issue_enrolment_token(TokenWish(f"t{agent.pk}", {}), by=self.person, at=at)[0].pk
         elif "/variables/" in label:
             found = Variable.objects.create(name=f"v{agent.pk}", value="x", match_all=True).pk
+        elif "/packages/" in label:
+            package = create_package({"name": name}, by=self.person, at=at)
+            version = add_version(package, "1.0", by=self.person, at=at)
+            file_id = add_file(version, BytesIO(b"a"), FileFacts(os_type="plan9"), by=self.person, at=at).pk
+            found = package.pk
         elif "/secrets/" in label:
             name = f"s{agent.pk}"
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
-        return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found}
+        return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found, "file_id": file_id}
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
         checks = [check for check in CHECKS.get_all() if check.__name__ not in _LEFT_OUT]
@@ -203,7 +222,7 @@ def test_the_schema_has_no_warnings(tmp_path):
 
 def test_no_operation_answers_whom_it_does_not_know(api):
     for operation in api.operations():
-        case = operation.Case(path_parameters=dict.fromkeys(("instance_uid", "name", "number", "id"), "1"))
+        case = operation.Case(path_parameters=dict.fromkeys(("instance_uid", "name", "number", "id", "file_id"), "1"))
         for headers in ({}, {"Authorization": "Bearer opk_0123456789_wrong"}, {"Authorization": "Basic YTpi"}):
             url = f"{api.url}{case.formatted_path}"
             answer = requests.request(operation.method, url, headers=headers, timeout=10)

@@ -25,6 +25,7 @@ APPS = (
     "opamp_platform",
     "opamp_transport",
     "rollouts",
+    "packages",
     "variables",
 )
 FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Message"}

@@ -49,7 +49,7 @@ class TestServerMask:
                 mask = ServerCapabilities((await line.tell_all(FakeAgent())).capabilities)
             assert ServerCapabilities.ACCEPTS_EFFECTIVE_CONFIG in mask
             assert (ServerCapabilities.OFFERS_CONNECTION_SETTINGS in mask) is offered
-            assert ServerCapabilities.OFFERS_PACKAGES not in mask
+            assert ServerCapabilities.OFFERS_PACKAGES in mask
             assert ServerCapabilities.ACCEPTS_CONNECTION_SETTINGS_REQUEST not in mask
 
         run(body())

@@ -1,0 +1,118 @@
+"""The forms of packages, versions and files. What is wrong is said by the services, at its field."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from foundation.clock import clock
+from foundation.errors import DomainError
+from foundation.languages import in_readers_language
+from packages.errors import InvalidPackage
+from packages.models import Package
+from packages.services import package_edits
+
+
+def tell(form: forms.BaseForm, error: DomainError) -> None:
+    """Put what a service said to its fields, or above the form."""
+    if not isinstance(error, InvalidPackage):
+        form.add_error(None, in_readers_language(error))
+        return
+    for name, texts in error.errors.items():
+        form.add_error(name if name in form.fields else None, [in_readers_language(text) for text in texts])
+
+
+class PackageForm(forms.ModelForm[Package]):
+    """What it is called and who should have it."""
+
+    actor: ClassVar[User | None] = None
+
+    selector = forms.JSONField(
+        label=_("Selector"),
+        required=False,
+        initial=dict,
+        help_text=_("JSON: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
+        widget=forms.Textarea(attrs={"class": "labels", "rows": 4, "spellcheck": "false"}),
+    )
+    based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Package
+        fields = ["name", "kind", "selector", "match_all", "priority", "enabled", "notes"]
+        widgets = {"notes": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"})}
+        help_texts = {"match_all": _("Only without a selector.")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["based_on"] = self.instance.edition
+            for name in ("name", "kind"):
+                if name in self.fields:
+                    self.fields[name].disabled = True
+
+    def clean_selector(self) -> Any:
+        """Nothing written is no selector."""
+        return self.cleaned_data["selector"] or {}
+
+    def clean_priority(self) -> int:
+        """Zero when nothing is written."""
+        return int(self.cleaned_data["priority"] or 0)
+
+    def clean(self) -> dict[str, Any]:
+        """Have the service save it: what it refuses is said here."""
+        values = super().clean() or self.cleaned_data
+        if self.errors:
+            return values
+        wanted = {name: values[name] for name in package_edits.FIELDS if name in values}
+        edition = values.get("based_on")
+        try:
+            if self.instance.pk:
+                editions = None if edition is None else {edition}
+                saved = package_edits.update_package(
+                    self.instance.pk, wanted, by=self.actor, at=clock.now(), editions=editions
+                )
+            else:
+                saved = package_edits.create_package(wanted, by=self.actor, at=clock.now())
+        except DomainError as error:
+            tell(self, error)
+        else:
+            self.saved = saved
+        return values
+
+    def _post_clean(self) -> None:
+        """The service has judged the row; Django would judge it once more, with other words."""
+
+
+class VersionForm(forms.Form):
+    """A new version."""
+
+    version = forms.CharField(label=_("Version"), max_length=100, help_text=_("As the agent will report it: 1.2.3."))
+    note = forms.CharField(label=_("Note"), max_length=500, required=False)
+
+
+class UploadedFileForm(forms.Form):
+    """A file to upload, or where somebody else keeps it."""
+
+    file = forms.FileField(label=_("File"), required=False, allow_empty_file=True)
+    url = forms.CharField(
+        label=_("or its https address"),
+        max_length=2_000,
+        required=False,
+        help_text=_("Then agents fetch it there, and its SHA-256 is needed."),
+    )
+    os_type = forms.CharField(
+        label=_("Operating system"), max_length=40, required=False, help_text=_("As in the label os.type; empty: any.")
+    )
+    architecture = forms.CharField(
+        label=_("Architecture"), max_length=40, required=False, help_text=_("As in the label host.arch; empty: any.")
+    )
+    sha256 = forms.CharField(label="SHA-256", max_length=64, required=False)
+    signature = forms.CharField(
+        label=_("Signature"),
+        max_length=200,
+        required=False,
+        help_text=_("Ed25519, of the SHA-256 of the file (32 bytes), in base64."),
+    )

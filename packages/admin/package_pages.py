@@ -1,0 +1,194 @@
+"""Packages in the admin: the list, the page with versions, files and agents, and what is done there."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from accounts.base_admin import PortalAdmin
+from accounts.models import User
+from agents.models import Agent
+from foundation.clock import clock
+from foundation.errors import DomainError
+from foundation.languages import in_readers_language
+from packages.admin.forms import PackageForm, VersionForm, tell
+from packages.admin.version_pages import VersionPages
+from packages.models import RELEASE_SUBJECT, Installation, Package
+from packages.packages_shown import RETRY_RIGHTS, counted, versions_of
+from packages.services import installing_again, package_edits
+from rollouts.models import Rollout
+
+_AGENTS, _VERSIONS = 100, 50
+_LARGEST_ID = 2**63 - 1
+
+
+@admin.register(Package)
+class PackageAdmin(VersionPages, PortalAdmin):
+    """What agents should have installed."""
+
+    form = PackageForm
+    actions = None
+    change_form_template = "admin/packages/package/change_form.html"
+    list_display = ["name", "kind", "selector_text", "priority", "enabled", "newest", "agents", "updated_at"]
+    list_filter = ["kind", "enabled"]
+    search_fields = ["name", "notes"]
+    list_per_page = 100
+    fields = ["name", "kind", "selector", "match_all", "priority", "enabled", "notes"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Counted."""
+        return counted(super().get_queryset(request))
+
+    @admin.display(description=_("selector"))
+    def selector_text(self, row: Package) -> SafeString:
+        """As a label query."""
+        selector = row.parsed_selector()
+        return format_html("<code>{}</code>" if selector.requirements else "{}", in_readers_language(selector.words))
+
+    @admin.display(description=_("newest version"))
+    def newest(self, row: Package) -> str:
+        """Released or not."""
+        return getattr(row, "newest_version", None) or "–"
+
+    @admin.display(description=_("agents"))
+    def agents(self, row: Package) -> SafeString:
+        """How many should have it, and how far they are."""
+        failed = getattr(row, "failed_count", 0)
+        said = format_html("{} / {}", getattr(row, "installed_count", 0), getattr(row, "agent_count", 0))
+        return format_html('{} <span class="bad">✖ {}</span>', said, failed) if failed else said
+
+    def get_urls(self) -> list[Any]:
+        """Those of versions and files, and of one agent."""
+        wrapped = self.admin_site.admin_view
+        return [
+            path("<int:pk>/versions/add/", wrapped(self.add_version), name="package_add_version"),
+            *self.version_urls(wrapped),
+            path("install/<int:agent_id>/", wrapped(require_POST(self.install_again)), name="package_install_again"),
+            *super().get_urls(),
+        ]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """A form that knows who fills it in."""
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"actor": request.user})
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """With the edition where something can be changed."""
+        writes = obj is not None and self.has_change_permission(request, obj)
+        return [*super().get_fields(request, obj), *(["based_on"] if writes else [])]
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        """It was saved while it was judged."""
+        return form.saved
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """See `save_form`."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Nothing hangs on it here."""
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        """One that is used stays."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except DomainError as error:
+            self.message_user(request, in_readers_language(error), messages.ERROR)
+            return redirect(reverse("admin:packages_package_change", args=[object_id]))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Its versions and files go with it, whoever may see their rows."""
+        found, counts, _needed, protected = super().get_deleted_objects(objs, request)
+        return found, counts, set(), protected
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Through the service. Raises `packages.errors.PackageInUse`."""
+        package_edits.delete_package(obj, by=cast("User", request.user), at=clock.now())
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With versions, their files, and the agents."""
+        package = Package.objects.filter(pk=object_id).first() if _is_key(object_id) else None
+        context: dict[str, Any] = {}
+        if package is not None and self.has_view_or_change_permission(request, package):
+            rows = Installation.objects.filter(package=package).select_related("agent", "version")
+            sees = request.user.has_perm("agents.view_agent")
+            context = {
+                "package": package,
+                "versions": versions_of(package)[:_VERSIONS],
+                "installations": rows.order_by("status", "agent__name", "pk")[:_AGENTS] if sees else [],
+                "installation_count": rows.count(),
+                "most_installations": _AGENTS,
+                "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, package.pk).first(),
+                "may_change": self.has_change_permission(request, package),
+            }
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def add_version(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """A form, then the page where its file is uploaded."""
+        package = self.changeable(request, pk)
+        form = VersionForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            try:
+                row = package_edits.add_version(
+                    package, **form.cleaned_data, by=cast("User", request.user), at=clock.now()
+                )
+            except DomainError as error:
+                tell(form, error)
+            else:
+                return redirect(reverse("admin:package_upload", args=[package.pk, row.number]))
+        context = {
+            "title": _("Add a version of %(name)s") % {"name": package},
+            "form": form,
+            "verb": _("Add version"),
+            "text": _("It reaches nobody before it has a file and is released."),
+        }
+        return self.ask(request, package, context)
+
+    def install_again(self, request: HttpRequest, agent_id: int) -> HttpResponse:
+        """What the agent has not installed is offered once more."""
+        if not request.user.has_perms(RETRY_RIGHTS):
+            raise PermissionDenied
+        agent = get_object_or_404(Agent, pk=min(agent_id, _LARGEST_ID))
+        try:
+            count = installing_again.install_again(agent.pk, by=cast("User", request.user), at=clock.now())
+        except DomainError as error:
+            self.message_user(request, in_readers_language(error), messages.ERROR)
+        else:
+            self.message_user(request, _("Packages offered once more: %(count)d.") % {"count": count}, messages.SUCCESS)
+        return redirect(reverse("admin:agents_agent_change", args=[agent.pk]))
+
+    def changeable(self, request: HttpRequest, pk: int) -> Package:
+        """The package, for who may change it. Raises `PermissionDenied`, `Http404`."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        package = Package.objects.filter(pk=min(pk, _LARGEST_ID)).first()
+        if package is None:
+            raise Http404
+        return package
+
+    def ask(self, request: HttpRequest, package: Package, context: dict[str, Any]) -> TemplateResponse:
+        """A page with one form."""
+        whole = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "package": package,
+            "page": reverse("admin:packages_package_change", args=[package.pk]),
+            **context,
+        }
+        return TemplateResponse(request, "admin/packages/package/ask.html", whole)
+
+
+def _is_key(text: str) -> bool:
+    """Whether a row may have it."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18

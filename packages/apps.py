@@ -1,0 +1,37 @@
+"""The packages app: what agents should have installed."""
+
+import functools
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class PackagesConfig(AppConfig):
+    """Stands on agents and rollouts; registers what they need to know of it when Django is ready."""
+
+    name = "packages"
+    verbose_name = _("Packages")
+
+    def ready(self) -> None:
+        from agents import extensions
+        from agents.filters import register_agent_filter
+        from agents.services.offers import register_offer
+        from packages import packages_shown
+        from packages.opamp import PackageOffer
+        from packages.services.matching import hold_packages
+        from packages.services.relabelling import assign_relabelled
+        from packages.services.version_rollouts import PackageSubject
+        from rollouts.subjects import register_subject
+
+        extensions.register_before_relabelling(functools.partial(hold_packages, exclusive=False))
+        extensions.register_after_relabelling(assign_relabelled)
+        for kind in packages_shown.TIMELINE_KINDS:
+            extensions.register_timeline_kind(kind)
+        extensions.register_panel(packages_shown.PANEL)
+        register_agent_filter(
+            "upgrade_available",
+            packages_shown.upgradable_keys,
+            help_text="They have not installed what they should, or a newer version of it was uploaded.",
+        )
+        register_offer(PackageOffer)
+        register_subject(PackageSubject())

@@ -1,0 +1,1 @@
+"""What people do with packages, and what becomes of it on agents."""
