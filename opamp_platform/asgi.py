@@ -93,9 +93,7 @@ application = _Ports(
     ),
     agents_only=ProtocolTypeRouter(
         {
-            "http": URLRouter(
-                [*_of_agents, _route(PACKAGES_PATH, django_application), _route(r"", _nothing_here)]
-            ),
+            "http": URLRouter([*_of_agents, _route(PACKAGES_PATH, django_application), _route(r"", _nothing_here)]),
             "websocket": URLRouter([_route(OPAMP_PATH, _entry_points["websocket"]), _route(r"", _no_such_websocket)]),
         }
     ),

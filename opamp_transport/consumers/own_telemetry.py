@@ -13,7 +13,7 @@ from foundation.clock import clock
 from opamp_transport import metrics, runtime
 from opamp_transport.admission import Refusal, header_map, overloaded, rejected, retry_after_seconds
 from opamp_transport.http_bodies import Held, TooMuchHeld, read_body, respond
-from opamp_transport.message_io import Receive, Scope, Send, admit, complain, peer_of
+from opamp_transport.message_io import Receive, Scope, Send, admit_request, complain, peer_of
 from opamp_transport.protocol import framing
 from opamp_transport.protocol.errors import MalformedMessage, MessageTooLarge
 from opamp_transport.report_queue import DatabaseAway
@@ -44,7 +44,7 @@ class OwnTelemetryConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         refusal, credential = None, None
         if fault is None:
-            credential, refusal = await admit(here, headers, address=address, websocket=False)
+            credential, refusal = await admit_request(here, headers, address=address, websocket=False)
             fault = None if refusal else _wrong_request(scope, headers)
         if refusal is None and fault is None:
             try:
