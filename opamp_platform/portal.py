@@ -26,6 +26,7 @@ from agents.reports import Status
 from configurations.models import Configuration
 from foundation.languages import in_readers_language
 from opamp_platform.operations.capacity import limits_reached
+from opamp_platform.operations.certificate import expiring
 from opamp_platform.operations.exposure import exposures
 
 # What needs a person first.
@@ -33,7 +34,13 @@ _ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTE
 _EVENTS = 12
 # Order of the menu's headings, and apps whose models stand under another one's.
 _PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
-_UNDER = {"configurations": "agents", "rollouts": "agents", "variables": "agents", "auth": "accounts"}
+_UNDER = {
+    "configurations": "agents",
+    "rollouts": "agents",
+    "variables": "agents",
+    "certificates": "agents",
+    "auth": "accounts",
+}
 _CONFIGURATIONS = 20
 
 
@@ -113,7 +120,7 @@ class PortalSite(admin.AdminSite):
         """Counts by status, configurations by outcome, and what happened last; for those who may see agents."""
         context: dict[str, Any] = {**(extra_context or {}), "configurations": None}
         # Under another server than ours the address that was called tells as much as can be known.
-        warnings = exposures(settings.SERVED_HOST or _called(request))
+        warnings = exposures(settings.SERVED_HOST or _called(request)) + expiring()
         if request.user.has_perm("agents.view_agent"):
             counts = Agent.objects.count_by_status()
             context |= {

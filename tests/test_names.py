@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
     "accounts", "agents", "configurations", "foundation", "opamp_platform", "opamp_server", "opamp_transport",
-    "rollouts", "simulator", "variables",
+    "certificates", "rollouts", "simulator", "variables",
 )  # fmt: skip
 _NAMED = r"`((?:" + "|".join(PACKAGES) + r")\.[\w.]+)` \|$"
 # What stands there now is in the glossary.
