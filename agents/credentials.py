@@ -32,6 +32,27 @@ class AgentCredential(NamedTuple):
     number: int
 
 
+class ClientCertificate(NamedTuple):
+    """A verified client certificate: the agent that it names, and the digest of what its authority signed (S-23).
+
+    It was proven in the TLS handshake, and holds nothing secret.
+    """
+
+    instance_uid: UUID
+    digest: str
+
+
+Shown = AgentCredential | ClientCertificate
+"""What an agent shows that is its own."""
+
+
+class IssuedCertificate(NamedTuple):
+    """What is known of a certificate that was issued here: whose it is, ``None`` for an agent that is gone, and if it counts."""
+
+    agent_id: int | None
+    in_force: bool
+
+
 class Denial(enum.StrEnum):
     """Why a message may not speak for its agent. The value is a metric label."""
 
@@ -39,6 +60,8 @@ class Denial(enum.StrEnum):
     OUTDATED = "credential not in force"
     REVOKED = "credential revoked"
     SHARED = "shared secret not enough"
+    FOREIGN_CERTIFICATE = "certificate of another agent"
+    CERTIFICATE_REVOKED = "certificate revoked"
 
     @property
     def text(self) -> str:
@@ -55,6 +78,10 @@ _TEXTS = {
     "the portal.",
     Denial.SHARED: "The agent has a credential of its own, so OPAMP_SECRET_KEY is not enough for it. If the agent lost its "
     "credential, allow its enrolment in the portal.",
+    Denial.FOREIGN_CERTIFICATE: "The client certificate names another agent and speaks for that one alone. Give this agent a "
+    "certificate of its own.",
+    Denial.CERTIFICATE_REVOKED: "The client certificate is not in force: it was revoked, or its agent was forgotten. Let the "
+    "agent connect with OPAMP_SECRET_KEY and ask for another.",
 }
 
 

@@ -9,3 +9,17 @@ class CertificatesConfig(AppConfig):
 
     name = "certificates"
     verbose_name = _("Certificates")
+
+    def ready(self) -> None:
+        from agents import extensions
+        from agents.services.credentials import register_issued_certificates
+        from agents.services.offers import register_offer
+        from certificates.lines import CERTIFICATE_KIND
+        from certificates.opamp import CertificateOffer
+        from certificates.services import looking_up, signing
+        from foundation.chores import Chore, register_chore
+
+        register_issued_certificates(looking_up.issued)
+        register_offer(CertificateOffer)
+        extensions.register_timeline_kind(CERTIFICATE_KIND)
+        register_chore(Chore("certificates", signing.SECONDS, signing.look))

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from agents.credentials import AgentCredential, Denial, read_credential
+from agents.credentials import AgentCredential, Denial, Shown, read_credential
 from agents.excess import Excess
 from opamp_transport import metrics
 from opamp_transport.limits import AddressLimit
@@ -57,11 +57,11 @@ class Gate:
         websocket: bool,
         queue_is_full: bool,
         now: float,
-        credential: AgentCredential | None = None,
+        credential: Shown | None = None,
     ) -> Refusal | None:
         """``None`` when the agent may come in, else what to answer: 401, 429 or 503, before any upgrade.
 
-        ``credential`` is what `own_credential` found in ``headers``: as good as the secret here, and for one agent alone
+        ``credential`` is what `client_certificates.shown_credential` found: as good as the secret here, and for one agent alone
         further in. The secret is compared first, so that too many wrong ones never shut out a right one.
         """
         if settings.OPAMP_SECRET_KEY and credential is None and not _shows_secret(headers):
@@ -93,7 +93,7 @@ def rejected(denial: Denial | Excess, instance_uid: UUID) -> Refusal:
     if isinstance(denial, Excess):
         status = 429 if denial is Excess.TOO_MANY_NEW else 503
         return Refusal(status, denial.value, text, {"Retry-After": str(retry_after_seconds())})
-    if denial is Denial.FOREIGN:
+    if denial in {Denial.FOREIGN, Denial.FOREIGN_CERTIFICATE}:
         return Refusal(403, denial.value, text)
     return Refusal(401, denial.value, text, _CHALLENGE)
 

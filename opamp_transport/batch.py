@@ -145,12 +145,14 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, P
     processed = {uid: Processed(0) for uid in woken}
     shut_out: list[int] = []
     batch: Batch[BatchAgent] = Batch(at)
+    issued = credentials.issued_certificates(lease.certificate for lease in woken.values())
     try:
         here: list[BatchAgent] = []
         for agent in Agent.objects.filter(instance_uid__in=list(woken)).select_related("duplicate_uid").locked():
             uid, held = agent.instance_uid, agent.lease_id == woken[agent.instance_uid].id
-            if agent.credential_revoked_at is not None:
-                processed[uid] = _rejected(uid, Denial.REVOKED)
+            denial = credentials.shut_out(agent, woken[uid].certificate, issued)
+            if denial is not None:
+                processed[uid] = _rejected(uid, denial)
                 if held:
                     shut_out.append(agent.pk)
             elif held:

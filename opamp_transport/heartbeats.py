@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from agents import extensions
-from agents.credentials import AgentCredential
+from agents.credentials import Shown
 from agents.reports import Heartbeat
 from opamp_transport import metrics
 from opamp_transport.protocol.conversation import continues
@@ -37,7 +37,7 @@ def over_websocket(here: Runtime, connection: Connection, frame: bytes) -> bytes
     return session.ack
 
 
-def over_http(here: Runtime, body: Body, credential: AgentCredential | None) -> bytes | None:
+def over_http(here: Runtime, body: Body, credential: Shown | None) -> bytes | None:
     """The same for a request; a session that is past its deadline must reach the rows, where the agent counts as gone.
 
     So must a request that shows another ``credential`` than the agent was admitted by (S-117).

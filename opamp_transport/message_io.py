@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from agents.connection_settings import opamp_settings, with_credential
-from agents.credentials import AgentCredential, text_of
+from agents.credentials import AgentCredential, ClientCertificate, Shown, text_of
 from agents.replies import ErrorResponse, ErrorType, OpampSettings, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
@@ -79,7 +79,7 @@ async def process_report(
     lease: Lease,
     body: Body,
     settings_offer: OpampSettings | None,
-    credential: AgentCredential | None,
+    credential: Shown | None,
 ) -> Processed:
     """What became of a report that memory could not answer; remembers what the agent is known by from now on.
 
@@ -136,15 +136,16 @@ def encoded(reply: Reply) -> bytes:
     return encode_reply(replace(reply, capabilities=server_capabilities()))
 
 
-def offered_settings(
-    scope: Scope, headers: Mapping[str, str], credential: AgentCredential | None
-) -> OpampSettings | None:
+def offered_settings(scope: Scope, headers: Mapping[str, str], credential: Shown | None) -> OpampSettings | None:
     """The connection settings for the sender of this request, or ``None`` when none are offered.
 
     Of what let it in they repeat its own ``credential`` alone, where it showed one. Over TLS they are offered only where
-    somebody decided so: supervisors stop verifying the server's certificate with any offer.
+    somebody decided so: supervisors stop verifying the server's certificate with any offer. Nor to an agent with a client
+    certificate, which an offer without one would take away (S-80). Where agents may ask for certificates, those are brought by
+    what is not offered otherwise.
     """
-    if settings.OPAMP_OFFER_HEARTBEAT is False:
+    on_request = settings.OPAMP_CERTIFICATES.offered
+    if settings.OPAMP_OFFER_HEARTBEAT is False and not on_request:
         return None
     offer = opamp_settings(
         scheme=scope["scheme"] if "scheme" in scope else {"websocket": "ws"}.get(scope["type"], "http"),
@@ -154,9 +155,14 @@ def offered_settings(
         interval_seconds=settings.OPAMP_HEARTBEAT_SECONDS,
         key=settings.SECRET_KEY,
     )
-    if offer is not None and offer.over_tls and settings.OPAMP_OFFER_HEARTBEAT is None:
+    if offer is None:
         return None
-    if offer is None or credential is None:
+    wanted = settings.OPAMP_OFFER_HEARTBEAT
+    if wanted is False or (wanted is None and offer.over_tls) or isinstance(credential, ClientCertificate):
+        if not on_request:
+            return None
+        offer = replace(offer, on_request_only=True)
+    if not isinstance(credential, AgentCredential):
         return offer
     return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
 

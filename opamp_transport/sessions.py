@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from uuid import UUID
 
-from agents.credentials import AgentCredential
+from agents.credentials import Shown
 from agents.models import Transport
 from agents.replies import OpampSettings, Reply
 from agents.services.arrivals import DEFAULT_INTERVAL, Lease
@@ -56,7 +56,7 @@ class Connection:
         close: CloseConnection,
         reject: RejectConnection,
         settings_offer: OpampSettings | None = None,
-        credential: AgentCredential | None = None,
+        credential: Shown | None = None,
     ) -> None:
         self.number = next(self._numbers)
         self.lease = lease
@@ -126,7 +126,7 @@ class AgentSession:
         self.look_again = math.inf
         self.poll_interval = DEFAULT_INTERVAL
         self.told_capabilities: tuple[str, ...] = ()
-        self.credential: AgentCredential | None = None
+        self.credential: Shown | None = None
 
     def inherit(self, former: AgentSession | None) -> None:
         """Continue the sequence of the agent's former session, whose last number is not in the row yet."""

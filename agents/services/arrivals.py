@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from django.conf import settings
 
-from agents.credentials import AgentCredential
+from agents.credentials import ClientCertificate, Shown
 from agents.models import Transport
 from agents.replies import OpampSettings
 from agents.reports import StatusReport
@@ -25,7 +25,7 @@ class Lease:
 
     ``id`` is unique per WebSocket, ``opened_at`` is when it was accepted. Plain HTTP has no connection: there ``id`` is
     empty, and the agent's stay, from first poll to silence, gets an id of its own in whichever process sees its first poll
-    (S-110).
+    (S-110). ``certificate`` is the client certificate that opened it, if one did.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Lease:
     transport: Transport
     remote_address: str
     opened_at: datetime | None = None
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Arrival:
     digest: int = 0
     claimed: bool = False
     first_word: bool = False
-    credential: AgentCredential | None = None
+    credential: Shown | None = None
     size: int = 0
     settings: OpampSettings | None = None
     told_capabilities: tuple[str, ...] = ()

@@ -101,10 +101,11 @@ def _load(batch: Batch[ReportingAgent], arrivals: Sequence[Arrival]) -> list[Rep
     if moved:
         rows.update(move_to_new_uid(moved))
     known_maps = _known_component_maps(arrivals, rows)
+    issued = credentials.issued_certificates(arrival.credential for arrival in arrivals)
     entries = []
     for arrival in arrivals:
         row = rows.get(arrival.report.instance_uid)
-        entry = _member(batch, arrival, row) if row is not None else _newcomer(batch, arrival)
+        entry = _member(batch, arrival, row, issued) if row is not None else _newcomer(batch, arrival, issued)
         entry.known_maps = known_maps
         entries.append(entry)
     return entries
@@ -134,7 +135,9 @@ def _merge(admitted: Sequence[ReportingAgent], quotas: Quotas | None, at: dateti
 # --- Rows --------------------------------------------------------------------------------------------------------
 
 
-def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent) -> ReportingAgent:
+def _member(
+    batch: Batch[ReportingAgent], arrival: Arrival, row: Agent, issued: credentials.IssuedCertificates
+) -> ReportingAgent:
     state, presence, report, at = row.reported, row.presence, arrival.report, batch.at
     if arrival.over_http:
         owned = row.connected and row.transport == Transport.HTTP
@@ -156,7 +159,7 @@ def _member(batch: Batch[ReportingAgent], arrival: Arrival, row: Agent) -> Repor
         repeated=bool(arrival.digest)
         and arrival.digest == presence.message_digest
         and report.sequence_num == presence.sequence_num,
-        denial=credentials.denial_of(row, arrival),
+        denial=credentials.denial_of(row, arrival, issued),
     )
     if entry.denial is not None:
         return entry
@@ -182,7 +185,7 @@ def _heard_since(presence: AgentPresence, sequence_num: int, known_at: datetime,
     return later or known_at < presence.last_seen_at
 
 
-def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival) -> ReportingAgent:
+def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival, issued: credentials.IssuedCertificates) -> ReportingAgent:
     uid, at = arrival.report.instance_uid, batch.at
     agent = Agent(instance_uid=uid, name=str(uid), first_seen_at=at)
     return ReportingAgent(
@@ -196,7 +199,7 @@ def _newcomer(batch: Batch[ReportingAgent], arrival: Arrival) -> ReportingAgent:
         first_on_connection=True,
         full_state_outstanding=False,
         relabelled=True,
-        denial=credentials.denial_of(None, arrival),
+        denial=credentials.denial_of(None, arrival, issued),
     )
 
 

@@ -8,14 +8,15 @@ from uuid import UUID
 
 from channels.consumer import AsyncConsumer
 
-from agents.credentials import AgentCredential, Denial
+from agents.credentials import Denial, Shown
 from agents.excess import Excess
 from agents.models import Transport
 from agents.replies import OpampSettings, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Lease
 from opamp_transport import heartbeats, metrics, runtime
-from opamp_transport.admission import Refusal, header_map, overloaded, own_credential, rejected
+from opamp_transport.admission import Refusal, header_map, overloaded, rejected
+from opamp_transport.client_certificates import refused_certificate, shown_credential
 from opamp_transport.http_bodies import Held, TooMuchHeld, read_body, reply_with, respond, wrong_request
 from opamp_transport.message_io import (
     Receive,
@@ -49,8 +50,8 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         here = runtime.current()
         headers = header_map(scope["headers"])
         address = peer_of(scope)
-        credential = own_credential(headers)
-        fault = refused_page(scope, headers)
+        credential = shown_credential(scope, headers)
+        fault = refused_page(scope, headers) or refused_certificate(scope, headers, credential)
         if fault is None and (answer := preflight(scope, headers)) is not None:
             await respond(send, 200, b"", answer)
             return
@@ -100,7 +101,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         here: Runtime,
         scope: Scope,
         headers: Mapping[str, str],
-        credential: AgentCredential | None,
+        credential: Shown | None,
         body: framing.Body,
         send: Send,
     ) -> None:
@@ -132,7 +133,7 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         report: StatusReport,
         body: framing.Body,
         settings_offer: OpampSettings | None,
-        credential: AgentCredential | None,
+        credential: Shown | None,
     ) -> Reply:
         """The reply to a message with news. Raises `Denied`."""
         if session is None or session.connection is not None or session.credential != credential:

@@ -12,7 +12,7 @@ from uuid import uuid4
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
-from agents.credentials import Denial
+from agents.credentials import ClientCertificate, Denial
 from agents.excess import Excess
 from agents.models import Transport
 from agents.replies import ErrorResponse, ErrorType, Reply
@@ -21,8 +21,9 @@ from agents.services.arrivals import Lease
 from foundation.clock import clock
 from opamp_server.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport import heartbeats, metrics, runtime
-from opamp_transport.admission import Refusal, header_map, own_credential
+from opamp_transport.admission import Refusal, header_map
 from opamp_transport.batch import Processed
+from opamp_transport.client_certificates import refused_certificate, shown_credential
 from opamp_transport.message_io import (
     Receive,
     Scope,
@@ -88,9 +89,9 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         """The connection, after its upgrade; ``None`` when that was refused. What it was judged by is not kept."""
         address = peer_of(scope)
         headers = header_map(scope["headers"])
-        credential = own_credential(headers)
+        credential = shown_credential(scope, headers)
         now = time.monotonic()
-        refusal = refused_page(scope, headers)
+        refusal = refused_page(scope, headers) or refused_certificate(scope, headers, credential)
         if refusal is not None:
             refusal = here.gate.fault(refusal, address=address, now=now)
         else:
@@ -113,7 +114,8 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         self.limit = settings.OPAMP_MAX_MESSAGE_SIZE
         self.malformed = 0
         self.closing = False
-        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now())
+        certificate = credential if isinstance(credential, ClientCertificate) else None
+        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now(), certificate)
         offer = offered_settings(scope, headers, credential)
         self.connection = connection = Connection(
             lease, self.push, self.close_for_restart, self.reject, offer, credential

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from certificates.options import Policy
 from opamp_platform.environment import Environment, StrangeValue
@@ -20,7 +20,7 @@ from tests.certificate_files import Authority
 AUTHORITY = Authority.made()
 
 
-def served(tmp_path: Path, settings: SettingsWrapper, left: timedelta) -> None:
+def served(tmp_path: Path, settings: Settings, left: timedelta) -> None:
     now = datetime.now(UTC)
     cert, key = AUTHORITY.write_server(tmp_path, begin=now - timedelta(days=60), end=now + left)
     settings.OPAMP_TLS = TlsFiles(str(cert), str(key))
@@ -31,14 +31,14 @@ def served(tmp_path: Path, settings: SettingsWrapper, left: timedelta) -> None:
     [(15, True, []), (13, False, ["server-certificate-expires"]), (-1, False, ["server-certificate-expired"])],
 )
 def test_the_end_is_told_two_weeks_before(
-    tmp_path: Path, settings: SettingsWrapper, days: int, good: bool, code: list[str]
+    tmp_path: Path, settings: Settings, days: int, good: bool, code: list[str]
 ) -> None:
     served(tmp_path, settings, timedelta(days=days))
     assert [message.code for message in expiring()] == code
     assert verdict()[0] is good
 
 
-def test_without_tls_nothing_is_said(settings: SettingsWrapper, tmp_path: Path) -> None:
+def test_without_tls_nothing_is_said(settings: Settings, tmp_path: Path) -> None:
     assert settings.OPAMP_TLS is None
     assert expiry() is None
     assert expiring() == []
@@ -48,9 +48,7 @@ def test_without_tls_nothing_is_said(settings: SettingsWrapper, tmp_path: Path) 
 
 
 @pytest.mark.django_db
-def test_the_overview_metrics_and_health_know_it(
-    admin_client: Client, tmp_path: Path, settings: SettingsWrapper
-) -> None:
+def test_the_overview_metrics_and_health_know_it(admin_client: Client, tmp_path: Path, settings: Settings) -> None:
     served(tmp_path, settings, timedelta(days=3))
     assert "The certificate of this server expires at" in admin_client.get("/admin/").text
     assert "\nopamp_server_certificate_expiry_seconds 2" in admin_client.get("/metrics").text
