@@ -17,9 +17,11 @@ class CertificatesConfig(AppConfig):
         from certificates.lines import CERTIFICATE_KIND
         from certificates.opamp import CertificateOffer
         from certificates.services import looking_up, signing
+        from certificates.shown import CERTIFICATES_PANEL
         from foundation.chores import Chore, register_chore
 
         register_issued_certificates(looking_up.issued)
         register_offer(CertificateOffer)
         extensions.register_timeline_kind(CERTIFICATE_KIND)
+        extensions.register_panel(CERTIFICATES_PANEL)
         register_chore(Chore("certificates", signing.SECONDS, signing.look))

@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
+from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_applying import ApplyView
 from configurations.api_compare import CompareView
@@ -39,6 +40,7 @@ router.register("rollouts", RolloutViewSet)
 router.register("variables", VariableViewSet)
 router.register("secrets", SecretViewSet)
 router.register("freezes", FreezeViewSet)
+router.register("certificates", CertificateViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 

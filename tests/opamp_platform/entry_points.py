@@ -152,6 +152,12 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/rollouts/freeze/<int:pk>/end/": page("rollouts.change_freeze"),
     "admin/rollouts/freeze/pause/<int:agent_id>/": page(EDIT_A),
     "admin/rollouts/freeze/resume/<int:agent_id>/": page(EDIT_A),
+    # Certificates of agents: asked for by agents, decided by people, and kept.
+    **crud("certificates/agentcertificate"),
+    "admin/certificates/agentcertificate/add/": page(NOBODY),
+    "admin/certificates/agentcertificate/<path:object_id>/delete/": page(NOBODY),
+    "admin/certificates/agentcertificate/<path:object_id>/change/": page("certificates.view_agentcertificate"),
+    "admin/certificates/agentcertificate/<int:pk>/act/<slug:name>/": page("certificates.change_agentcertificate"),
     # Variables and secrets.
     **crud("variables/variable"),
     **crud("variables/secret"),
@@ -171,6 +177,12 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{AGENT}/resume/?$": rest(post=EDIT_A),
     f"{AGENT}/pin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
     f"{AGENT}/unpin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
+    "api/v1/^certificates/?$": rest(get="certificates.view_agentcertificate"),
+    f"api/v1/^certificates/{KEY}/?$": rest(get="certificates.view_agentcertificate"),
+    **{
+        f"api/v1/^certificates/{KEY}/{act}/?$": rest(post="certificates.change_agentcertificate")
+        for act in ("approve", "deny", "revoke")
+    },
     "api/v1/^freezes/?$": rest(get="rollouts.view_freeze", post="rollouts.add_freeze"),
     f"api/v1/^freezes/{KEY}/?$": rest(get="rollouts.view_freeze"),
     f"api/v1/^freezes/{KEY}/end/?$": rest(post="rollouts.change_freeze"),
