@@ -97,11 +97,9 @@ class CertificateAdmin(PortalAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """One certificate, drawn by us: there is nothing to type but reasons."""
-        row = cast("AgentCertificate | None", self.get_object(request, object_id))
+        row = cast("AgentCertificate", self.get_object(request, object_id))
         if not self.has_view_permission(request, row):
             raise PermissionDenied
-        if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         may = request.user.has_perm("certificates.change_agentcertificate")
         context = {
             **self.admin_site.each_context(request),

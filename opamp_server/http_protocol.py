@@ -91,7 +91,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         tls = tls_extension(self.transport)
         if tls is not None:
-            self.scope["extensions"] = {TLS: tls}
+            self.scope["extensions"] = {TLS: {**tls}}
         if self._head_timer is None:
             self._start_head_timer()
 
