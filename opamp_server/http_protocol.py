@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -91,7 +91,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         tls = tls_extension(self.transport)
         if tls is not None:
-            self.scope["extensions"] = {TLS: {**tls}}
+            self.scope["extensions"] = cast("Any", {TLS: tls})
         if self._head_timer is None:
             self._start_head_timer()
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.sync.client import connect
 
 from opamp_transport.proto import opamp_pb2
 from tests import not_run
-from tests.certificate_files import DAY, Authority, pem_of, rsa_key
+from tests.certificate_files import DAY, Authority, new_key, pem_of, pem_of_key, rsa_key
 from tests.fake_agent import FakeAgent
 from tests.live_server import ROOT, LiveServer
 
@@ -140,6 +140,47 @@ def test_one_process_serves_people_and_agents_over_tls(server: TlsServer, tmp_pa
     assert poll(server, poller).instance_uid == poller.uid.bytes
     with pytest.raises((ConnectionError, urllib.error.URLError, OSError)):
         urllib.request.urlopen(f"http://127.0.0.1:{server.port}/health/live", timeout=TIMEOUT)
+
+
+@pytest.mark.rule("S-23", "S-117")
+def test_agents_come_in_with_client_certificates(tmp_path: Path, authority: Authority) -> None:
+    agent, poller, stranger = FakeAgent(test="tls"), FakeAgent(test="tls"), FakeAgent(test="tls")
+
+    def showing(who: FakeAgent, signer: Authority) -> ssl.SSLContext:
+        key = new_key()
+        path = tmp_path / f"{who.uid}.pem"
+        path.write_bytes(pem_of_key(key) + pem_of(signer.of_agent(who.uid, key)))
+        context = server.trusting()
+        context.load_cert_chain(path)
+        return context
+
+    options = ("--tls-client-ca", str(authority.write(tmp_path, "clients")))
+    settings = {"OPAMP_SECRET_KEY": "a-secret-of-the-fleet", "OPAMP_CLIENT_CERTIFICATES": "required"}
+    # Whether somebody must show one is judged in the worker, which learns of the authority from the command line.
+    settings["TLS_CLIENT_CA"] = options[1]
+    settings["TLS_CERT"], settings["TLS_KEY"] = (str(path) for path in authority.write_server(tmp_path))
+    with TlsServer(tmp_path, authority, *options, **settings) as server:
+        mine = showing(agent, authority)
+        with server.connect(mine) as opened:
+            assert exchange(opened, agent, **agent.full_parts()).instance_uid == agent.uid.bytes
+            assert exchange(opened, agent).instance_uid == agent.uid.bytes
+        with server.connect(mine) as opened:
+            refused = exchange(opened, stranger, **stranger.full_parts())
+            assert "names another agent" in refused.error_response.error_message
+        body = poller.message(**poller.full_parts()).SerializeToString()
+        secret = "Bearer a-secret-of-the-fleet"
+        response, said = server.open("/v1/opamp", body, content_type="application/x-protobuf", authorization=secret)
+        assert response.status == 401
+        assert b"client certificate" in said
+        request = urllib.request.Request(
+            f"{server.url}/v1/opamp", data=body, headers={"content-type": "application/x-protobuf"}
+        )
+        with urllib.request.urlopen(request, timeout=TIMEOUT, context=showing(poller, authority)) as answer:
+            assert opamp_pb2.ServerToAgent.FromString(answer.read()).instance_uid == poller.uid.bytes
+        with pytest.raises((ssl.SSLError, ConnectionError, EOFError, ConnectionClosed, InvalidMessage)):
+            with server.connect(showing(stranger, Authority.made("elsewhere"))) as opened:
+                exchange(opened, stranger)
+        assert server.open("/admin/login/")[0].status == 200
 
 
 def test_the_servers_old_versions_are_refused(tmp_path: Path, authority: Authority) -> None:
