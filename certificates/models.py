@@ -26,6 +26,12 @@ class CertificateQuerySet(models.QuerySet["AgentCertificate"]):
         return self.filter(state=AgentCertificate.State.ISSUED, not_after__gt=at)
 
 
+def lock_agent_of(pk: int) -> None:
+    """Lock the agent of a row, if it has one: whoever changes the row and writes the timeline does it first, as batches do."""
+    for agent_id in AgentCertificate.objects.filter(pk=pk, agent__isnull=False).values_list("agent_id", flat=True):
+        list(Agent.objects.filter(pk=agent_id).only("pk").locked())
+
+
 class AgentCertificate(models.Model):
     """One request of an agent for a certificate, and the certificate.
 

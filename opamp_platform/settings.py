@@ -58,9 +58,10 @@ CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
 # Reverse proxies in front that append to X-Forwarded-For and set X-Forwarded-Proto; without one the headers count nothing.
 OPAMP_TRUSTED_PROXIES = env.integer("OPAMP_TRUSTED_PROXIES", 0, most=10)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OPAMP_TRUSTED_PROXIES else None
-# TLS without a proxy in front, and certificates of agents.
-OPAMP_CERTIFICATES = certificate_options(env, proxies=OPAMP_TRUSTED_PROXIES)
-OPAMP_TLS = tls_files(env, OPAMP_CERTIFICATES)
+# TLS without a proxy in front, and certificates of agents. `serve` adds what its command line says, and judges the whole.
+_whole = sys.argv[1:2] != ["serve"]
+OPAMP_CERTIFICATES = certificate_options(env, proxies=OPAMP_TRUSTED_PROXIES, whole=_whole)
+OPAMP_TLS = tls_files(env, OPAMP_CERTIFICATES, whole=_whole)
 # Cookies over https alone: said, or meant by whoever serves over TLS or names an https origin.
 _https = OPAMP_TLS is not None or any(item.startswith("https://") for item in CSRF_TRUSTED_ORIGINS)
 SECURE_COOKIES = env.flag("SECURE_COOKIES", default=_https)

@@ -14,19 +14,22 @@ from opamp_server.options import TlsFiles
 from opamp_transport.origins import is_loopback
 
 
-def tls_files(env: Environment, certificates: CertificateOptions) -> TlsFiles | None:
-    """The files of TLS in this server, ``None`` without it. What is in them is looked at where a server starts."""
+def tls_files(env: Environment, certificates: CertificateOptions, *, whole: bool = True) -> TlsFiles | None:
+    """The files of TLS in this server, ``None`` without it. What is in them is looked at where a server starts.
+
+    Unless it is the ``whole``, one of a pair may be missing still.
+    """
     cert, key = _path(env, "TLS_CERT"), _path(env, "TLS_KEY")
     minimum = env.one_of("TLS_MIN_VERSION", "1.2", "1.3")
-    if bool(cert) != bool(key):
+    if whole and bool(cert) != bool(key):
         raise StrangeValue("TLS_CERT and TLS_KEY go together: set both or none.")
-    if not cert:
+    if not (cert and key):
         return None
     return TlsFiles(cert, key, minimum, certificates.authorities)
 
 
-def certificate_options(env: Environment, *, proxies: int) -> CertificateOptions:
-    """Which certificates agents may show, and who makes them."""
+def certificate_options(env: Environment, *, proxies: int, whole: bool = True) -> CertificateOptions:
+    """Which certificates agents may show, and who makes them; how the former fit together is judged of the ``whole``."""
     header = env.text("OPAMP_CLIENT_CERTIFICATE_HEADER").lower()
     options = CertificateOptions(
         policy=Policy(env.one_of("OPAMP_CERTIFICATES", *Policy)),
@@ -41,7 +44,8 @@ def certificate_options(env: Environment, *, proxies: int) -> CertificateOptions
         token=env.text("OPAMP_CA_TOKEN"),
         lifetime=timedelta(days=env.integer("OPAMP_CERTIFICATE_DAYS", 90, least=1, most=825)),
     )
-    _must_know_clients(env, options, proxies)
+    if whole:
+        _must_know_clients(env, options, proxies)
     _must_have_one_signer(options)
     return options
 

@@ -12,7 +12,7 @@ from agents.models import AgentEvent
 from agents.services.timeline import write_line
 from certificates.errors import BadReason, NoSuchCertificate, NotIssued, NotWaiting
 from certificates.lines import KIND
-from certificates.models import LONGEST_REASON, AgentCertificate
+from certificates.models import LONGEST_REASON, AgentCertificate, lock_agent_of
 from foundation import wakeups
 
 State = AgentCertificate.State
@@ -33,6 +33,7 @@ def deny(pk: int, *, key_sha256: str, reason: str, by: User | None, at: datetime
 def revoke(pk: int, *, reason: str, by: User | None, at: datetime) -> AgentCertificate:
     """Refuse it from now on, and close the connection that it opened (S-83). Raises `NotIssued`, `NoSuchCertificate`."""
     reason = _checked(reason)
+    lock_agent_of(pk)
     values = {"state": State.REVOKED, "revoked_at": at, "changed_at": at, "open": False, "reason": reason}
     changed = AgentCertificate.objects.filter(pk=pk, state=State.ISSUED).update(**values)
     row = _row(pk)
@@ -46,6 +47,7 @@ def revoke(pk: int, *, reason: str, by: User | None, at: datetime) -> AgentCerti
 def _decide(
     pk: int, key_sha256: str, state: str, *, by: User | None, at: datetime, reason: str, step: str, verb: str
 ) -> AgentCertificate:
+    lock_agent_of(pk)
     waiting = AgentCertificate.objects.filter(pk=pk, state=State.PENDING, agent__isnull=False)
     values = {
         "state": state,

@@ -16,7 +16,7 @@ from agents.services.timeline import write_line
 from certificates.identity import digest_of
 from certificates.issuing import CannotSign
 from certificates.lines import KIND
-from certificates.models import LONGEST_REASON, AgentCertificate
+from certificates.models import LONGEST_REASON, AgentCertificate, lock_agent_of
 from certificates.requests import KeyRequest
 from certificates.services.signers import signed
 from foundation import wakeups
@@ -112,5 +112,6 @@ def _note_failure(row: AgentCertificate, said: str, at: datetime) -> None:
 
 
 def _as_it_was(row: AgentCertificate, **values: object) -> int:
+    lock_agent_of(row.pk)
     same = {"pk": row.pk, "state": State.APPROVED, "key_sha256": row.key_sha256, "changed_at": row.changed_at}
     return AgentCertificate.objects.filter(**same).update(**values)

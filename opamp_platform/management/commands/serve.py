@@ -95,14 +95,13 @@ class Command(BaseCommand):
         """Take what the command line says of TLS, for this process and for those that it becomes. Raises CommandError."""
         named = {"TLS_CERT": "tls_cert", "TLS_KEY": "tls_key", "TLS_CLIENT_CA": "tls_client_ca"}
         said = {name: str(Path(options[option]).resolve()) for name, option in named.items() if options[option]}
-        if said:
-            os.environ.update(said)
-            env = Environment(os.environ)
-            try:
-                settings.OPAMP_CERTIFICATES = certificate_options(env, proxies=settings.OPAMP_TRUSTED_PROXIES)
-                settings.OPAMP_TLS = tls_files(env, settings.OPAMP_CERTIFICATES)
-            except StrangeValue as error:
-                raise CommandError(str(error)) from None
+        os.environ.update(said)
+        env = Environment(os.environ)
+        try:
+            settings.OPAMP_CERTIFICATES = certificate_options(env, proxies=settings.OPAMP_TRUSTED_PROXIES)
+            settings.OPAMP_TLS = tls_files(env, settings.OPAMP_CERTIFICATES)
+        except StrangeValue as error:
+            raise CommandError(str(error)) from None
         if settings.OPAMP_TLS is not None:
             from opamp_server.tls import problem
 
