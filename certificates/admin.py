@@ -19,10 +19,10 @@ from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
+from certificates.certificates_shown import SOON, certificate_pill, is_expired
 from certificates.models import LONGEST_REASON, AgentCertificate
 from certificates.services import deciding
 from certificates.services.requesting import renewal_from
-from certificates.shown import SOON, is_expired, state_pill
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -107,7 +107,7 @@ class CertificateAdmin(PortalAdmin):
             "subtitle": None,
             "opts": self.opts,
             "row": row,
-            "pill": state_pill(row),
+            "pill": certificate_pill(row),
             "renewal_from": renewal_from(row),
             "may_decide": may and row.state == State.PENDING and row.agent is not None,
             "may_revoke": may and row.state == State.ISSUED and not is_expired(row),
@@ -123,9 +123,9 @@ class CertificateAdmin(PortalAdmin):
         key, reason = request.POST.get("key_sha256", ""), request.POST.get("reason", "")
         given: dict[str, Any] = {"by": cast("User", request.user), "at": clock.now()}
         acts: dict[str, Callable[[], Any]] = {
-            "approve": lambda: deciding.approve(row.pk, key_sha256=key, **given),
-            "deny": lambda: deciding.deny(row.pk, key_sha256=key, reason=reason, **given),
-            "revoke": lambda: deciding.revoke(row.pk, reason=reason, **given),
+            "approve": lambda: deciding.approve_certificate(row.pk, key_sha256=key, **given),
+            "deny": lambda: deciding.deny_certificate(row.pk, key_sha256=key, reason=reason, **given),
+            "revoke": lambda: deciding.revoke_certificate(row.pk, reason=reason, **given),
         }
         if name in acts:
             try:
@@ -147,4 +147,4 @@ class CertificateAdmin(PortalAdmin):
     @admin.display(description=_("state"), ordering="state")
     def pill(self, row: AgentCertificate) -> SafeString:
         """Text and sign."""
-        return state_pill(row)
+        return certificate_pill(row)

@@ -43,19 +43,19 @@ class CertificateSerializer(serializers.ModelSerializer[AgentCertificate]):
         return None if row.agent is None else str(row.agent.instance_uid)
 
 
-class KeySerializer(StrictSerializer):
+class SeenKeySerializer(StrictSerializer):
     """Which key was looked at: an agent may have asked with another one since."""
 
     key_sha256 = Text(max_length=64)
 
 
-class ReasonSerializer(StrictSerializer):
+class RevocationSerializer(StrictSerializer):
     """Why."""
 
     reason = Text(max_length=LONGEST_REASON)
 
 
-class DenialSerializer(KeySerializer, ReasonSerializer):
+class DenialSerializer(SeenKeySerializer, RevocationSerializer):
     """Which key, and why not; the agent is told."""
 
 
@@ -73,13 +73,13 @@ class CertificateViewSet(DeclaredQuery, mixins.ListModelMixin, mixins.RetrieveMo
         """What the caller may see."""
         return AgentCertificate.objects.visible_to(self.request.user).select_related("agent").order_by("-pk")
 
-    @extend_schema(operation_id="certificates_approve", request=KeySerializer, responses=CertificateSerializer)
-    @action(detail=True, methods=["post"], right="change", serializer_class=KeySerializer)
+    @extend_schema(operation_id="certificates_approve", request=SeenKeySerializer, responses=CertificateSerializer)
+    @action(detail=True, methods=["post"], right="change", serializer_class=SeenKeySerializer)
     def approve(self, request: Request, pk: str) -> Response:
         """Have it signed. 409 when it does not wait for approval, or is about another key."""
-        asked = KeySerializer(data=request.data)
+        asked = SeenKeySerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        row = deciding.approve(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
+        row = deciding.approve_certificate(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
         return Response(CertificateSerializer(row).data)
 
     @extend_schema(operation_id="certificates_deny", request=DenialSerializer, responses=CertificateSerializer)
@@ -88,14 +88,14 @@ class CertificateViewSet(DeclaredQuery, mixins.ListModelMixin, mixins.RetrieveMo
         """Tell the agent no. 409 when it does not wait for approval, or is about another key."""
         asked = DenialSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        row = deciding.deny(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
+        row = deciding.deny_certificate(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
         return Response(CertificateSerializer(row).data)
 
-    @extend_schema(operation_id="certificates_revoke", request=ReasonSerializer, responses=CertificateSerializer)
-    @action(detail=True, methods=["post"], right="change", serializer_class=ReasonSerializer)
+    @extend_schema(operation_id="certificates_revoke", request=RevocationSerializer, responses=CertificateSerializer)
+    @action(detail=True, methods=["post"], right="change", serializer_class=RevocationSerializer)
     def revoke(self, request: Request, pk: str) -> Response:
         """Refuse it from now on, and close the connection it opened. 409 when it is not issued."""
-        asked = ReasonSerializer(data=request.data)
+        asked = RevocationSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        row = deciding.revoke(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
+        row = deciding.revoke_certificate(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
         return Response(CertificateSerializer(row).data)

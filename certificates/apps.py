@@ -14,10 +14,10 @@ class CertificatesConfig(AppConfig):
         from agents import extensions
         from agents.services.credentials import register_issued_certificates
         from agents.services.offers import register_offer
-        from certificates.lines import CERTIFICATE_KIND
+        from certificates.certificate_lines import CERTIFICATE_KIND
+        from certificates.certificates_shown import CERTIFICATES_PANEL
         from certificates.opamp import CertificateOffer
         from certificates.services import looking_up, signing
-        from certificates.shown import CERTIFICATES_PANEL
         from foundation.chores import Chore, register_chore
 
         register_issued_certificates(looking_up.issued)

@@ -20,7 +20,7 @@ from agents.services.offers import MOST_PENDING, Offer
 from certificates.issuing import CannotSign
 from certificates.models import LONGEST_REASON, AgentCertificate
 from certificates.parts import CertificatePart, RefusalPart
-from certificates.services.requesting import denied_text, failed_text, take, tell
+from certificates.services.requesting import denied_text, failed_text, take_request, tell
 from certificates.services.signers import authority_pem
 
 State = AgentCertificate.State
@@ -64,7 +64,7 @@ class CertificateOffer(Offer):
             csr = member.arrival.report.certificate_request
             if csr is None or not settings.OPAMP_CERTIFICATES.offered:
                 continue
-            row, problem = take(self.batch, member, csr, self._rows.get(member.agent.pk))
+            row, problem = take_request(self.batch, member, csr, self._rows.get(member.agent.pk))
             self._rows.pop(member.agent.pk, None)
             if row is not None:
                 self._rows[member.agent.pk] = row

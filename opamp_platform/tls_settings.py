@@ -8,7 +8,7 @@ import shlex
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from certificates.options import CertificateOptions, Network, Policy
+from certificates.portal_options import CertificateOptions, CertificatePolicy, Network
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_server.options import TlsFiles
 from opamp_transport.origins import is_loopback
@@ -32,7 +32,7 @@ def certificate_options(env: Environment, *, proxies: int, whole: bool = True) -
     """Which certificates agents may show, and who makes them; how the former fit together is judged of the ``whole``."""
     header = env.text("OPAMP_CLIENT_CERTIFICATE_HEADER").lower()
     options = CertificateOptions(
-        policy=Policy(env.one_of("OPAMP_CERTIFICATES", *Policy)),
+        policy=CertificatePolicy(env.one_of("OPAMP_CERTIFICATES", *CertificatePolicy)),
         required=env.one_of("OPAMP_CLIENT_CERTIFICATES", "optional", "required") == "required",
         header=header,
         proxies=_networks(env, "OPAMP_CLIENT_CERTIFICATE_PROXIES"),

@@ -66,7 +66,7 @@ def context_of(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def problem(files: TlsFiles, at: datetime | None = None) -> str | None:
+def files_problem(files: TlsFiles, at: datetime | None = None) -> str | None:
     """Why a server may not begin with these files at ``at`` (now), or ``None``."""
     at = at or datetime.now(UTC)
     try:
@@ -106,7 +106,7 @@ class LiveContext:
         The listener keeps its first context, so each handshake is led to the present one: loading other files into the first
         would leave a key of another type in it, and half of a pair that does not match.
         """
-        found = problem(self._files)
+        found = files_problem(self._files)
         if found is not None:
             raise TlsProblem(found)
         self._current = context_of(self._files)

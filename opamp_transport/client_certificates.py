@@ -1,4 +1,4 @@
-"""Client certificates at the agents' door: of TLS in this server, or in a header of a proxy that verified them (S-23, S-117).
+"""Client certificates that agents show: of TLS in this server, or in a header of a proxy that verified them (S-23, S-117).
 
 Which agent one speaks for is read here, and proven by whoever did TLS. Whether it was revoked, rows say.
 """

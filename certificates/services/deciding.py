@@ -10,27 +10,27 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.models import AgentEvent
 from agents.services.timeline import write_line
+from certificates.certificate_lines import KIND
 from certificates.errors import BadReason, NoSuchCertificate, NotIssued, NotWaiting
-from certificates.lines import KIND
 from certificates.models import LONGEST_REASON, AgentCertificate, lock_agent_of
 from foundation import wakeups
 
 State = AgentCertificate.State
 
 
-def approve(pk: int, *, key_sha256: str, by: User | None, at: datetime) -> AgentCertificate:
+def approve_certificate(pk: int, *, key_sha256: str, by: User | None, at: datetime) -> AgentCertificate:
     """Have it signed; ``key_sha256`` is that of the key that was looked at. Raises `NotWaiting`, `NoSuchCertificate`."""
     return _decide(pk, key_sha256, State.APPROVED, by=by, at=at, reason="", step="approved", verb="certificate.approve")
 
 
-def deny(pk: int, *, key_sha256: str, reason: str, by: User | None, at: datetime) -> AgentCertificate:
+def deny_certificate(pk: int, *, key_sha256: str, reason: str, by: User | None, at: datetime) -> AgentCertificate:
     """Tell the agent no, for this key for ever. Raises `NotWaiting`, `NoSuchCertificate`, `BadReason`."""
     reason = _checked(reason)
     return _decide(pk, key_sha256, State.DENIED, by=by, at=at, reason=reason, step="denied", verb="certificate.deny")
 
 
 @transaction.atomic
-def revoke(pk: int, *, reason: str, by: User | None, at: datetime) -> AgentCertificate:
+def revoke_certificate(pk: int, *, reason: str, by: User | None, at: datetime) -> AgentCertificate:
     """Refuse it from now on, and close the connection that it opened (S-83). Raises `NotIssued`, `NoSuchCertificate`."""
     reason = _checked(reason)
     lock_agent_of(pk)

@@ -11,9 +11,9 @@ from accounts import services as accounts
 from agents.models import AgentEvent
 from agents.reports import AgentCapabilities, Json
 from agents.services.batch import Batch, BatchAgent, ReportingAgent
-from certificates.lines import KIND
+from certificates.certificate_lines import KIND
 from certificates.models import AgentCertificate
-from certificates.options import Policy
+from certificates.portal_options import CertificatePolicy
 from certificates.requests import BadRequest, KeyRequest, read_request
 from foundation.messages import Message
 
@@ -29,7 +29,7 @@ def tell(entry: BatchAgent, step: str, **data: Json) -> None:
     entry.events.append(line)
 
 
-def take(
+def take_request(
     batch: Batch[Any], entry: ReportingAgent, csr: bytes, row: AgentCertificate | None
 ) -> tuple[AgentCertificate | None, Message | None]:
     """Work in the request of an agent whose open row is ``row``; its open row then, and why the request is refused."""
@@ -118,7 +118,7 @@ def _begin(batch: Batch[Any], row: AgentCertificate, entry: ReportingAgent, requ
 
 def _policy_approves(entry: ReportingAgent, at: datetime) -> bool:
     """Who came in with something of its own needs no person, unless it has a certificate that is good for long."""
-    if settings.OPAMP_CERTIFICATES.policy is not Policy.AUTO or entry.arrival.credential is None:
+    if settings.OPAMP_CERTIFICATES.policy is not CertificatePolicy.AUTO or entry.arrival.credential is None:
         return False
     mine = AgentCertificate.objects.filter(agent_id=entry.agent.pk)
     newest = mine.in_force(at).order_by("-not_after").first()

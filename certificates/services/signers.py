@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from django.conf import settings
 
 from certificates.issuing import CannotSign, must_fit, sign
-from certificates.options import CertificateOptions
+from certificates.portal_options import CertificateOptions
 from certificates.requests import KeyRequest
 
 # Longer nobody waits for another's signature (seconds), and more is no certificate with its chain (bytes).

@@ -13,9 +13,9 @@ from django.db import DatabaseError, connection, transaction
 
 from agents.models import AgentEvent
 from agents.services.timeline import write_line
+from certificates.certificate_lines import KIND
 from certificates.identity import digest_of
 from certificates.issuing import CannotSign
-from certificates.lines import KIND
 from certificates.models import LONGEST_REASON, AgentCertificate, lock_agent_of
 from certificates.requests import KeyRequest
 from certificates.services.signers import signed

@@ -32,7 +32,7 @@ def expiry() -> datetime | None:
         return None
 
 
-def verdict() -> tuple[bool, str]:
+def certificate_verdict() -> tuple[bool, str]:
     """Whether the certificate is good for a while, and what to say of it; only with TLS."""
     until = expiry()
     if until is None:

@@ -94,7 +94,7 @@ def _redis() -> Verdict:
 
 def _certificate() -> Verdict:
     """One that ends soon degrades: who verifies it will not come in any more."""
-    good, said = certificate.verdict()
+    good, said = certificate.certificate_verdict()
     return OK if good else DEGRADED, said
 
 

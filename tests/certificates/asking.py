@@ -15,7 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from certificates.models import AgentCertificate
-from certificates.options import CertificateOptions, Policy
+from certificates.portal_options import CertificateOptions, CertificatePolicy
 from certificates.services import signing
 from opamp_transport.proto import opamp_pb2
 from tests.certificate_files import Authority, new_key, pem_of_key
@@ -23,7 +23,7 @@ from tests.certificate_files import Authority, new_key, pem_of_key
 AUTHORITY = Authority.made()
 
 
-def options_of(folder: Path, policy: Policy = Policy.MANUAL, **more: Any) -> CertificateOptions:
+def options_of(folder: Path, policy: CertificatePolicy = CertificatePolicy.MANUAL, **more: Any) -> CertificateOptions:
     """An authority with its key in a file."""
     key = folder / "ca.key"
     key.write_bytes(pem_of_key(AUTHORITY.key))

@@ -10,17 +10,13 @@ from urllib.parse import quote
 import pytest
 from asgiref.sync import sync_to_async
 from cryptography import x509
-from django.conf import settings as project
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import AuditEntry
-from agents.connection_settings import opamp_settings
-from agents.credentials import Denial
 from agents.models import Agent, AgentEvent
-from agents.services import identity
 from certificates.models import AgentCertificate
-from certificates.options import Policy
+from certificates.portal_options import CertificatePolicy
 from certificates.services import deciding, signing
 from opamp_platform.environment import Environment
 from opamp_platform.tls_settings import _networks
@@ -29,8 +25,8 @@ from opamp_transport.consumers import websocket
 from opamp_transport.proto import opamp_pb2
 from tests.certificate_files import new_key, pem_of
 from tests.certificates.asking import AUTHORITY, asking, change, csr_of, options_of, row_now, sign_now
-from tests.fake_agent import FakeAgent, Socket, run
-from tests.opamp_transport.agent_credentials import HOST, SECRET, SHARED, denial, enrolled, rejected, with_own
+from tests.fake_agent import FakeAgent, run
+from tests.opamp_transport.agent_credentials import HOST, SECRET, SHARED, denial, enrolled, with_own
 from tests.opamp_transport.conversations import BOTH, Line, processed
 from tests.opamp_transport.test_connection_settings import SETTINGS_FAILED, TAKES, TELLS, status
 
@@ -56,19 +52,19 @@ def signs(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @sync_to_async
 def approve(agent: FakeAgent) -> None:
     row = AgentCertificate.objects.get(instance_uid=agent.uid, state=State.PENDING)
-    deciding.approve(row.pk, key_sha256=row.key_sha256, by=None, at=timezone.now())
+    deciding.approve_certificate(row.pk, key_sha256=row.key_sha256, by=None, at=timezone.now())
 
 
 @sync_to_async
 def deny(agent: FakeAgent) -> None:
     row = AgentCertificate.objects.get(instance_uid=agent.uid, state=State.PENDING)
-    deciding.deny(row.pk, key_sha256=row.key_sha256, reason="unknown machine", by=None, at=timezone.now())
+    deciding.deny_certificate(row.pk, key_sha256=row.key_sha256, reason="unknown machine", by=None, at=timezone.now())
 
 
 @sync_to_async
 def revoke(agent: FakeAgent) -> None:
     row = AgentCertificate.objects.get(instance_uid=agent.uid, state=State.ISSUED)
-    deciding.revoke(row.pk, reason="stolen", by=None, at=timezone.now())
+    deciding.revoke_certificate(row.pk, reason="stolen", by=None, at=timezone.now())
 
 
 @sync_to_async
@@ -199,7 +195,7 @@ class TestAsking:
         run(body())
 
     def test_switched_off_nobody_listens(self, transport: str, settings: Settings) -> None:
-        change(settings, policy=Policy.OFF)
+        change(settings, policy=CertificatePolicy.OFF)
 
         async def body() -> None:
             agent = FakeAgent(capabilities=TAKES)
@@ -222,7 +218,9 @@ class TestAsking:
             assert first.pk == second.pk
             assert first.key_sha256 != second.key_sha256
             with pytest.raises(deciding.NotWaiting):
-                await sync_to_async(deciding.approve)(first.pk, key_sha256=first.key_sha256, by=None, at=timezone.now())
+                await sync_to_async(deciding.approve_certificate)(
+                    first.pk, key_sha256=first.key_sha256, by=None, at=timezone.now()
+                )
 
         run(body())
 
@@ -249,7 +247,7 @@ class TestAsking:
 @RULES
 class TestPolicy:
     def test_who_came_with_its_own_needs_no_person(self, transport: str, settings: Settings) -> None:
-        change(settings, policy=Policy.AUTO)
+        change(settings, policy=CertificatePolicy.AUTO)
         settings.OPAMP_AGENT_CREDENTIALS = settings.OPAMP_OFFER_HEARTBEAT = True
 
         async def body() -> None:
@@ -272,7 +270,7 @@ class TestPolicy:
         run(body())
 
     def test_renewal_by_itself_from_two_thirds_of_the_time_on(self, transport: str, settings: Settings) -> None:
-        change(settings, policy=Policy.AUTO)
+        change(settings, policy=CertificatePolicy.AUTO)
 
         async def body() -> None:
             agent = FakeAgent(capabilities=TAKES)
@@ -311,112 +309,3 @@ class TestPolicy:
             assert await count(agent) == 1
 
         run(body())
-
-
-@BOTH
-@pytest.mark.rule("S-83", "S-87", "S-117")
-class TestUsing:
-    def test_it_speaks_for_its_agent_alone(self, transport: str) -> None:
-        async def body() -> None:
-            agent, other = FakeAgent(capabilities=TAKES), FakeAgent(capabilities=TAKES)
-            async with Line(transport, SHARED) as line:
-                _key, reply = await obtained(line, agent)
-            mine = showing(brought(reply))
-            assert await denial(transport, mine, agent.message()) is None
-            row = await row_now(agent.uid)
-            assert row.used_at is not None
-            assert not row.open
-            assert await denial(transport, mine, other.message()) is Denial.FOREIGN_CERTIFICATE
-            assert (await steps(agent))[-1] == "used"
-
-        run(body())
-
-    def test_it_outlives_a_change_of_uid(self, transport: str) -> None:
-        async def body() -> None:
-            agent = FakeAgent(capabilities=TAKES)
-            async with Line(transport, SHARED) as line:
-                _key, reply = await obtained(line, agent)
-            row = await sync_to_async(Agent.objects.get)(instance_uid=agent.uid)
-            agent.uid = await sync_to_async(identity.assign_instance_uid)(row, by=None, at=timezone.now())
-            assert await denial(transport, showing(brought(reply)), agent.message(**agent.full_parts())) is None
-
-        run(body())
-
-    def test_revoked_it_is_refused(self, transport: str) -> None:
-        async def body() -> None:
-            agent = FakeAgent(capabilities=TAKES)
-            async with Line(transport, SHARED) as line:
-                key, reply = await obtained(line, agent)
-            mine = showing(brought(reply))
-            assert await denial(transport, mine, agent.message()) is None
-            await revoke(agent)
-            assert await denial(transport, mine, agent.message()) is Denial.CERTIFICATE_REVOKED
-            # The agent may come with the secret, and not ask for that key.
-            async with Line(transport, SHARED) as line:
-                assert not (await line.exchange(agent.message())).HasField("error_response")
-                refused = await line.exchange(agent.message(**asking(csr_of(key))))
-                assert "was revoked" in refused.error_response.error_message
-
-        run(body())
-
-    def test_of_a_forgotten_agent_it_counts_nothing(self, transport: str) -> None:
-        async def body() -> None:
-            agent = FakeAgent(capabilities=TAKES)
-            async with Line(transport, SHARED) as line:
-                _key, reply = await obtained(line, agent)
-            await sync_to_async(Agent.objects.all().delete)()
-            found = await denial(transport, showing(brought(reply)), agent.message())
-            assert found is Denial.CERTIFICATE_REVOKED
-
-        run(body())
-
-    def test_no_other_settings_take_it_away(self, transport: str, settings: Settings) -> None:
-        settings.OPAMP_OFFER_HEARTBEAT, settings.OPAMP_HEARTBEAT_SECONDS = True, 45
-
-        async def body() -> None:
-            agent = FakeAgent(capabilities=TAKES | 0x2000)
-            async with Line(transport, SHARED) as line:
-                _key, reply = await obtained(line, agent)
-                if not brought(reply):
-                    reply = await line.exchange(agent.message())
-            assert brought(reply)
-            async with Line(transport, showing(brought(reply))) as line:
-                assert not (await line.tell_all(agent)).HasField("connection_settings")
-
-        run(body())
-
-
-@pytest.mark.rule("S-83")
-def test_revoking_closes_the_connection_that_it_opened_and_no_other() -> None:
-    async def body() -> None:
-        agent, bystander = FakeAgent(capabilities=TAKES), FakeAgent(capabilities=TAKES)
-        async with Line("websocket", SHARED) as line:
-            _key, reply = await obtained(line, agent)
-        async with Socket(SHARED) as other, Socket(showing(brought(reply))) as socket:
-            await other.exchange(bystander.message(**bystander.full_parts()))
-            await socket.exchange(agent.message(**agent.full_parts()))
-            await revoke(agent)
-            assert await rejected(socket, await socket.receive()) is Denial.CERTIFICATE_REVOKED
-            assert await other.nothing_comes()
-        row = await sync_to_async(Agent.objects.get)(instance_uid=agent.uid)
-        assert not row.connected
-
-    run(body())
-
-
-def test_the_hash_is_of_the_certificate_too() -> None:
-    from agents.connection_settings import with_certificate
-
-    base = opamp_settings(
-        scheme="ws",
-        path="/v1/opamp",
-        headers={"host": "a"},
-        credentials=(),
-        interval_seconds=30,
-        key=project.SECRET_KEY,
-    )
-    assert base is not None
-    hashes = {
-        with_certificate(base, *pair, key="k").settings_hash for pair in ((b"a", b"b"), (b"b", b"a"), (b"ab", b""))
-    }
-    assert len(hashes | {base.settings_hash}) == 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,32 +13,21 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEntry, User
-from agents.models import Agent, AgentEvent
+from agents.models import Agent, AgentEvent, AgentPresence, ReportedState
 from certificates.models import AgentCertificate
+from tests.certificates.rows import KEY, made
 
 State = AgentCertificate.State
 pytestmark = pytest.mark.django_db
-KEY = "ab" * 32
 
 
 @pytest.fixture
 def agent() -> Agent:
-    return Agent.objects.create(instance_uid=uuid4(), name="edge-1", hostname="host-7", first_seen_at=timezone.now())
-
-
-def made(agent: Agent, state: str = State.PENDING, **fields: Any) -> AgentCertificate:
     now = timezone.now()
-    given: dict[str, Any] = {
-        "agent": agent, "instance_uid": agent.instance_uid, "state": state, "key_sha256": KEY, "key_type": "P-256",
-        "csr": "-----BEGIN CERTIFICATE REQUEST-----", "requested_at": now, "changed_at": now,
-        "open": state in {State.PENDING, State.APPROVED},
-    }  # fmt: skip
-    if state in {State.ISSUED, State.REVOKED}:
-        given |= {
-            "certificate": "-----BEGIN CERTIFICATE-----", "digest": uuid4().hex, "serial_number": "5eb1",
-            "not_before": now - timedelta(days=1), "not_after": now + timedelta(days=89),
-        }  # fmt: skip
-    return AgentCertificate.objects.create(**given | fields)
+    row = Agent.objects.create(instance_uid=uuid4(), name="edge-1", hostname="host-7", first_seen_at=now)
+    ReportedState.objects.create(agent=row)
+    AgentPresence.objects.create(agent=row, last_seen_at=now)
+    return row
 
 
 @pytest.fixture

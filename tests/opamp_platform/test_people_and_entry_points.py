@@ -28,6 +28,7 @@ from rollouts.audiences import EVERYONE
 from rollouts.models import Rollout
 from rollouts.policies import parse_policy
 from rollouts.services.freezing import start_freeze
+from tests.certificates.rows import made
 from tests.opamp_platform.callers import Caller, all_callers
 from tests.opamp_platform.entry_points import ENTRY_POINTS, PUBLIC, EntryPoint
 from variables.encryption import encrypted
@@ -98,6 +99,7 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     pin = pin_agent(agent.pk, configuration="c", revision=None, reason="r", by=None, at=timezone.now())
     variable = Variable.objects.create(name="v", value="x")
     secret = Secret.objects.create(name="s", encrypted=encrypted("a-long-secret"))
+    certificate = made(agent)
     victim = User.objects.create_user("victim", password="x")
     token, _text = issue_token(victim, name="victim's", by=None)
     role = Group.objects.create(name="empty")
@@ -119,6 +121,8 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
         "rollouts": str(rollout.pk),
         "rollouts/freeze": str(freeze.pk),
         "freezes": str(freeze.pk),
+        "certificates/agentcertificate": str(certificate.pk),
+        "certificates": str(certificate.pk),
         "accounts/user": str(victim.pk),
         "accounts/apitoken": str(token.pk),
         "accounts/auditentry": str(entry.pk),

@@ -141,6 +141,9 @@ class LiveApi:
         elif "/freezes/" in label:
             freeze = Freeze.objects.filter(ended_at=None, agent=None).first()
             found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
+        elif "/certificates/" in label:
+            revoked = label.endswith("/revoke")
+            found = made(agent, State.ISSUED if revoked else State.PENDING).pk
         elif "/variables/" in label:
             found = Variable.objects.create(name=f"v{agent.pk}", value="x", match_all=True).pk
         elif "/secrets/" in label:

@@ -10,9 +10,9 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from certificates.options import Policy
+from certificates.portal_options import CertificatePolicy
 from opamp_platform.environment import Environment, StrangeValue
-from opamp_platform.operations.certificate import expiring, expiry, verdict
+from opamp_platform.operations.certificate import certificate_verdict, expiring, expiry
 from opamp_platform.tls_settings import certificate_options, tls_files
 from opamp_server.options import TlsFiles
 from tests.certificate_files import Authority
@@ -35,7 +35,7 @@ def test_the_end_is_told_two_weeks_before(
 ) -> None:
     served(tmp_path, settings, timedelta(days=days))
     assert [message.code for message in expiring()] == code
-    assert verdict()[0] is good
+    assert certificate_verdict()[0] is good
 
 
 def test_without_tls_nothing_is_said(settings: Settings, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_without_tls_nothing_is_said(settings: Settings, tmp_path: Path) -> None
     assert expiring() == []
     settings.OPAMP_TLS = TlsFiles(str(tmp_path / "gone.pem"), "")
     assert expiring() == []
-    assert verdict() == (False, "the certificate cannot be read: see TLS_CERT")
+    assert certificate_verdict() == (False, "the certificate cannot be read: see TLS_CERT")
 
 
 @pytest.mark.django_db
@@ -97,7 +97,7 @@ def test_what_is_meant_is_taken() -> None:
     }  # fmt: skip
     env = Environment(said)
     options = certificate_options(env, proxies=1)
-    assert options.policy is Policy.AUTO
+    assert options.policy is CertificatePolicy.AUTO
     assert options.command == ("sign", "--profile", "an agent")
     assert options.required
     assert options.header == "x-cert"

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from opamp_server.options import TlsFiles
-from opamp_server.tls import LiveContext, TlsProblem, context_of, not_after, problem
+from opamp_server.tls import LiveContext, TlsProblem, context_of, files_problem, not_after
 from tests.certificate_files import DAY, Authority, new_key, pem_of, pem_of_key, rsa_key
 
 
@@ -29,7 +29,7 @@ def files(tmp_path: Path, authority: Authority) -> TlsFiles:
 
 
 def test_a_pair_is_fine(files: TlsFiles) -> None:
-    assert problem(files) is None
+    assert files_problem(files) is None
     assert context_of(files).minimum_version is ssl.TLSVersion.TLSv1_2
     newest = TlsFiles(files.certificate, files.key, "1.3")
     assert context_of(newest).minimum_version is ssl.TLSVersion.TLSv1_3
@@ -53,18 +53,18 @@ def test_what_is_wrong_is_said(tmp_path: Path, authority: Authority, files: TlsF
         (TlsFiles(files.certificate, files.key, client_authorities=(str(empty),)), "empty.pem holds no certificate"),
     ]
     for wrong, text in cases:
-        assert text in (problem(wrong) or ""), wrong
+        assert text in (files_problem(wrong) or ""), wrong
 
 
 def test_dates_are_looked_at(tmp_path: Path, authority: Authority) -> None:
     now = datetime.now(UTC)
     cert, key = authority.write_server(tmp_path, "old", begin=now - 9 * DAY, end=now - DAY)
     old = TlsFiles(str(cert), str(key))
-    assert "expired at" in (problem(old) or "")
-    assert problem(old, now - 2 * DAY) is None
+    assert "expired at" in (files_problem(old) or "")
+    assert files_problem(old, now - 2 * DAY) is None
     assert not_after(str(cert)) < now
     cert, key = authority.write_server(tmp_path, "early", begin=now + DAY, end=now + 9 * DAY)
-    assert "is good from" in (problem(TlsFiles(str(cert), str(key))) or "")
+    assert "is good from" in (files_problem(TlsFiles(str(cert), str(key))) or "")
 
 
 def test_new_files_reach_a_context_that_is_in_use(tmp_path: Path, authority: Authority, files: TlsFiles) -> None:

@@ -1,4 +1,4 @@
-"""Client certificates at the agents' door, shown by a proxy that verified them, over both transports (S-23, S-117)."""
+"""Client certificates of agents, shown by a proxy that verified them, over both transports (S-23, S-117)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from agents.credentials import ClientCertificate, Denial
 from certificates.identity import digest_of
-from certificates.options import CertificateOptions
+from certificates.portal_options import CertificateOptions
 from opamp_platform.environment import Environment
 from opamp_platform.tls_settings import certificate_options
 from opamp_transport.client_certificates import client_certificate, refused_certificate, shown_credential

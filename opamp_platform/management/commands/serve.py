@@ -103,9 +103,9 @@ class Command(BaseCommand):
         except StrangeValue as error:
             raise CommandError(str(error)) from None
         if settings.OPAMP_TLS is not None:
-            from opamp_server.tls import problem
+            from opamp_server.tls import files_problem
 
-            found = problem(settings.OPAMP_TLS)
+            found = files_problem(settings.OPAMP_TLS)
             if found:
                 raise CommandError(found)
 

@@ -30,7 +30,7 @@ _PILLS = {
 }
 
 
-def state_pill(row: AgentCertificate) -> SafeString:
+def certificate_pill(row: AgentCertificate) -> SafeString:
     """The state as text and sign; one whose time is over says so."""
     if is_expired(row):
         return format_html('<span class="pill pill-disconnected">○ {}</span>', _("expired"))
@@ -50,7 +50,7 @@ def _panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "certificates": [
             {
                 "row": row,
-                "pill": state_pill(row),
+                "pill": certificate_pill(row),
                 "ends_soon": row.state == State.ISSUED and row.not_after is not None and row.not_after <= soon,
             }
             for row in rows

@@ -10,7 +10,7 @@ from datetime import timedelta
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Policy(enum.StrEnum):
+class CertificatePolicy(enum.StrEnum):
     """Who approves the requests for certificates that agents send."""
 
     OFF = "off"
@@ -27,7 +27,7 @@ class CertificateOptions:
     ``header`` counts. ``client_ca`` is a path of further authorities.
     """
 
-    policy: Policy = Policy.OFF
+    policy: CertificatePolicy = CertificatePolicy.OFF
     required: bool = False
     header: str = ""
     proxies: tuple[Network, ...] = ()
@@ -42,7 +42,7 @@ class CertificateOptions:
     @property
     def offered(self) -> bool:
         """Whether agents may ask for certificates."""
-        return self.policy is not Policy.OFF
+        return self.policy is not CertificatePolicy.OFF
 
     @property
     def authorities(self) -> tuple[str, ...]:
