@@ -61,8 +61,8 @@ class Gate:
     ) -> Refusal | None:
         """``None`` when the agent may come in, else what to answer: 401, 429 or 503, before any upgrade.
 
-        ``credential`` is what `client_certificates.certificates_shown_credential` found: as good as the secret here, and for one agent alone
-        further in. The secret is compared first, so that too many wrong ones never shut out a right one.
+        ``credential`` is what `client_certificates.shown_credential` found: as good as the secret here, and for one agent
+        alone further in. The secret is compared first, so that too many wrong ones never shut out a right one.
         """
         if settings.OPAMP_SECRET_KEY and credential is None and not _shows_secret(headers):
             return self.fault(_UNAUTHORIZED, address=address, now=now)

@@ -26,6 +26,7 @@ from rollouts.audiences import EVERYONE
 from rollouts.models import Freeze, Rollout
 from rollouts.policies import parse_policy
 from rollouts.services.freezing import start_freeze
+from tests.certificates.rows import State, made
 from variables.encryption import encrypted
 from variables.models import Secret, Variable
 
