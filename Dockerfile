@@ -18,6 +18,6 @@ VOLUME /data
 EXPOSE 8080 4320
 # Start-up migrates first, which takes a while on an old database.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health/live', timeout=4)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as r; s = 's' if os.environ.get('TLS_CERT') else ''; r.urlopen(f'http{s}://127.0.0.1:8080/health/live', timeout=4, context=ssl._create_unverified_context())"]
 STOPSIGNAL SIGTERM
 CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--port", "8080"]

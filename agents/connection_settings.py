@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from agents.replies import OpampSettings
 
@@ -46,7 +47,16 @@ def reached_at(*, scheme: str, headers: Mapping[str, str]) -> str:
 
 def with_credential(offer: OpampSettings, text: str, *, key: str) -> OpampSettings:
     """``offer`` with the credential ``text`` in place of what let the agent in; its hash differs (S-78)."""
-    return _offer(offer.endpoint, offer.interval_seconds, (("Authorization", f"Bearer {text}"),), key)
+    made = _offer(offer.endpoint, offer.interval_seconds, (("Authorization", f"Bearer {text}"),), key)
+    return replace(made, on_request_only=offer.on_request_only)
+
+
+def with_certificate(offer: OpampSettings, certificate: bytes, ca_certificate: bytes, *, key: str) -> OpampSettings:
+    """``offer`` with a certificate for the key that the agent has; what let it in is repeated, its hash differs (S-78, S-85)."""
+    # Neither is secret, and both stay the same when a poll is retried: the digest tells them apart.
+    told = hashlib.sha256(certificate + b"\0" + ca_certificate).hexdigest()
+    made = _offer(offer.endpoint, offer.interval_seconds, (*offer.headers, ("", told)), key)
+    return replace(made, headers=offer.headers, certificate=certificate, ca_certificate=ca_certificate)
 
 
 def _offer(endpoint: str, interval_seconds: int, headers: tuple[tuple[str, str], ...], key: str) -> OpampSettings:

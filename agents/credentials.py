@@ -39,8 +39,25 @@ class EnrolmentPass(NamedTuple):
     name: str
 
 
-Pass = AgentCredential | EnrolmentPass
+class ClientCertificate(NamedTuple):
+    """A verified client certificate: the agent that it names, and the digest of what its authority signed (S-23).
+
+    It was proven in the TLS handshake, and holds nothing secret.
+    """
+
+    instance_uid: UUID
+    digest: str
+
+
+Pass = AgentCredential | EnrolmentPass | ClientCertificate
 """What a speaker showed, where that was not the secret of all agents."""
+
+
+class IssuedCertificate(NamedTuple):
+    """What is known of a certificate that was issued here: whose it is, ``None`` for an agent that is gone, and if it counts."""
+
+    agent_id: int | None
+    in_force: bool
 
 
 class Denial(enum.StrEnum):
@@ -56,6 +73,8 @@ class Denial(enum.StrEnum):
     ENROLMENT_USED_UP = "enrolment token used up"
     ENROLMENT_FOREIGN = "enrolment token not enough"
     REJECTED = "agent rejected"
+    FOREIGN_CERTIFICATE = "certificate of another agent"
+    CERTIFICATE_REVOKED = "certificate revoked"
 
     @property
     def text(self) -> str:
@@ -79,6 +98,10 @@ _TEXTS = {
     Denial.ENROLMENT_FOREIGN: "The agent has a credential of its own and did not come by this enrolment token, which is not enough "
     "for it then. If the agent lost its credential, allow its enrolment in the portal.",
     Denial.REJECTED: "The agent was rejected, so its enrolment is refused until it is approved in the portal.",
+    Denial.FOREIGN_CERTIFICATE: "The client certificate names another agent and speaks for that one alone. Give this agent a "
+    "certificate of its own.",
+    Denial.CERTIFICATE_REVOKED: "The client certificate is not in force: it was revoked, or its agent was forgotten. Let the "
+    "agent connect with OPAMP_SECRET_KEY and ask for another.",
 }
 
 

@@ -59,13 +59,18 @@ class OpampSettings:
 
     ``endpoint`` is the non-empty URL the agent reached us at (S-79). ``headers`` will let it in, those it sent itself or
     one with a credential of its own: an agent that builds a new connection from the offer has nothing else.
-    ``settings_hash`` covers all three (S-78).
+    ``settings_hash`` covers all of it (S-78). ``certificate`` is one that the agent asked for, with ``ca_certificate``, that of
+    who signed it, both PEM; without one an agent uses none from then on (S-80, S-85). ``on_request_only``: offered with what
+    the agent asked for, and never for the interval alone.
     """
 
     endpoint: str
     interval_seconds: int
     settings_hash: bytes
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    certificate: bytes = field(default=b"", repr=False)
+    ca_certificate: bytes = field(default=b"", repr=False)
+    on_request_only: bool = False
 
     @property
     def over_tls(self) -> bool:

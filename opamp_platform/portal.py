@@ -25,6 +25,7 @@ from agents.reports import Status
 from configurations.models import Configuration
 from foundation.languages import in_readers_language
 from opamp_platform.operations.capacity import limits_reached
+from opamp_platform.operations.certificate import expiring
 from opamp_platform.operations.exposure import exposures
 
 # What needs a person first.
@@ -37,6 +38,7 @@ _UNDER = {
     "packages": "agents",
     "rollouts": "agents",
     "enrolment": "agents",
+    "certificates": "agents",
     "variables": "agents",
     "auth": "accounts",
 }
@@ -149,7 +151,7 @@ class PortalSite(admin.AdminSite):
         """Counts by status, configurations by outcome, and what happened last; for those who may see agents."""
         context: dict[str, Any] = {**(extra_context or {}), "configurations": None}
         # Under another server than ours the address that was called tells as much as can be known.
-        warnings = exposures(settings.SERVED_HOST or _called(request))
+        warnings = exposures(settings.SERVED_HOST or _called(request)) + expiring()
         if request.user.has_perm("agents.view_agent"):
             # Not above, as below.
             from enrolment.admin.connecting import connecting

@@ -28,6 +28,7 @@ def configuration(*, host: str, port: int) -> uvicorn.Config:
         max_message_bytes=settings.OPAMP_MAX_MESSAGE_SIZE,
         compression=settings.OPAMP_WEBSOCKET_COMPRESSION,
         memory=INBOUND,
+        tls=settings.OPAMP_TLS,
     )
     make = stock if settings.OPAMP_SERVER == "stock" else configured
     return make(_APPLICATION, options, host=host, port=port)

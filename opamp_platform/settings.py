@@ -10,16 +10,17 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import django_stubs_ext
-from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from agents.labels import operator_key_problem
 from agents.reports import RemoteConfigStatuses, Status
+from opamp_platform.content_security import PAGES_POLICY
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
 from opamp_platform.operations.databases import database
 from opamp_platform.operations.logs import logging_config
 from opamp_platform.operations.stores import bucket_store, folder_store, public_url, signing_keys
+from opamp_platform.tls_settings import certificate_options, tls_files
 from opamp_transport.origins import parse_origin
 from rollouts.errors import InvalidPolicy
 from rollouts.policies import parse_policy
@@ -58,8 +59,13 @@ CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS")
 # Reverse proxies in front that append to X-Forwarded-For and set X-Forwarded-Proto; without one the headers count nothing.
 OPAMP_TRUSTED_PROXIES = env.integer("OPAMP_TRUSTED_PROXIES", 0, most=10)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OPAMP_TRUSTED_PROXIES else None
-# Cookies over https alone: said, or meant by whoever names an https origin.
-SECURE_COOKIES = env.flag("SECURE_COOKIES", default=any(item.startswith("https://") for item in CSRF_TRUSTED_ORIGINS))
+# TLS without a proxy in front, and certificates of agents. `serve` adds what its command line says, and judges the whole.
+_whole = sys.argv[1:2] != ["serve"]
+OPAMP_CERTIFICATES = certificate_options(env, proxies=OPAMP_TRUSTED_PROXIES, whole=_whole)
+OPAMP_TLS = tls_files(env, OPAMP_CERTIFICATES, whole=_whole)
+# Cookies over https alone: said, or meant by whoever serves over TLS or names an https origin.
+_https = OPAMP_TLS is not None or any(item.startswith("https://") for item in CSRF_TRUSTED_ORIGINS)
+SECURE_COOKIES = env.flag("SECURE_COOKIES", default=_https)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_COOKIES
 # Browsers that came over https once shall come over nothing else for so long; 0: they are not told.
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 0, most=2 * 366 * 24 * 3600)
@@ -197,6 +203,7 @@ INSTALLED_APPS = [
     "variables",
     "configurations",
     "packages",
+    "certificates",
     "opamp_transport",
     "simulator",  # brings its command alone
 ]
@@ -378,20 +385,8 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# --- Pages load nothing from elsewhere and run no inline code ---------------------------------------------------------
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [SELF],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "connect-src": [SELF],
-        "object-src": [NONE],
-        "base-uri": [SELF],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-    },
-}
+# Pages load nothing from elsewhere and run no inline code.
+CONTENT_SECURITY_POLICY = PAGES_POLICY
 
 # --- Logs -----------------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()

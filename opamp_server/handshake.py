@@ -18,6 +18,7 @@ from websockets.server import ServerProtocol
 from opamp_server.deadlines import LOGGER
 from opamp_server.frames import DEFLATE
 from opamp_server.options import ServerOptions
+from opamp_server.peer_certificates import TLS, tls_extension
 
 _NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _LATIN = "latin-1"
@@ -121,6 +122,12 @@ def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 def release_parser(protocol: Protocol) -> None:
     """Free the library's object at once: it and its parser hold each other, so else only collecting garbage would."""
     protocol.parser.close()
+
+
+def websocket_extensions(transport: asyncio.Transport) -> dict[str, Any]:
+    """Which parts of the ASGI specification beyond its core this server has for the connection."""
+    tls = tls_extension(transport)
+    return {"websocket.http.response": {}} | ({} if tls is None else {TLS: tls})
 
 
 def websocket_scope(request: Request, root_path: str, transport: asyncio.Transport) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from opamp_server.deadlines import LINGER_SECONDS, LOGGER, WriteDeadline, seconds_allowed
 from opamp_server.options import ServerOptions
 from opamp_server.pacing import PacedWork, Pacing
+from opamp_server.peer_certificates import TLS, tls_extension
 
 # The kernel gives up on data that nobody acknowledges or makes room for (milliseconds).
 _UNACKNOWLEDGED = 30_000
@@ -88,6 +89,9 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A further request on a kept connection has begun."""
         super().on_message_begin()
+        tls = tls_extension(self.transport)
+        if tls is not None:
+            self.scope["extensions"] = cast("Any", {TLS: tls})
         if self._head_timer is None:
             self._start_head_timer()
 

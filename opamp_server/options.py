@@ -22,11 +22,25 @@ class Unlimited:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Paths of PEM files: a certificate with its chain, its key, and the authorities whose client certificates are taken.
+
+    ``minimum`` is the oldest version of TLS, ``"1.2"`` or ``"1.3"``.
+    """
+
+    certificate: str
+    key: str
+    minimum: str = "1.2"
+    client_authorities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """Bounds of one connection; seconds and bytes.
 
     ``ping_seconds`` is the pause before a ping on an idle WebSocket, ``None`` for no pings; ``pong_seconds`` how long its
-    answer may take. ``compression`` offers permessage-deflate (RFC 7692). ``memory`` is shared by all connections.
+    answer may take. ``compression`` offers permessage-deflate (RFC 7692). ``memory`` is shared by all connections. ``tls`` is
+    ``None`` for plain connections.
     """
 
     head_seconds: float = 5.0
@@ -36,3 +50,4 @@ class ServerOptions:
     max_message_bytes: int = 64 * 1024**2
     compression: bool = False
     memory: MemoryAccount = field(default_factory=Unlimited)
+    tls: TlsFiles | None = None

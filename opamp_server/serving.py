@@ -7,13 +7,16 @@ import ctypes
 import functools
 import resource
 import socket
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
 from opamp_server.http_protocol import HttpProtocol
 from opamp_server.options import ServerOptions
 from opamp_server.websocket_protocol import WebSocketProtocol
+
+if TYPE_CHECKING:
+    from opamp_server.tls import LiveContext
 
 # Clients were sent away before; this is for requests under way and for peers that do not answer the close.
 GRACEFUL_SECONDS = 5
@@ -45,6 +48,7 @@ def configured(application: object, options: ServerOptions, *, host: str, port: 
         backlog=8192,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        ssl_context_factory=_tls(options),
     )
 
 
@@ -69,7 +73,17 @@ def stock(application: object, options: ServerOptions, *, host: str, port: int) 
         backlog=8192,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        ssl_context_factory=_tls(options),
     )
+
+
+def _tls(options: ServerOptions) -> LiveContext | None:
+    """What makes the context of TLS, ``None`` for none; its library is loaded only where there is one."""
+    if options.tls is None:
+        return None
+    from opamp_server.tls import LiveContext
+
+    return LiveContext(options.tls)
 
 
 def keep_heap_small() -> None:

@@ -18,7 +18,7 @@ from websockets.protocol import Protocol
 from opamp_server.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_server.deadlines import LINGER_SECONDS, LOGGER, discard_slowly
 from opamp_server.frames import short_message
-from opamp_server.handshake import Handshake, websocket_scope
+from opamp_server.handshake import Handshake, websocket_extensions, websocket_scope
 from opamp_server.keepalive import Keepalive
 from opamp_server.message_reader import MessageReader
 from opamp_server.message_writer import MessageWriter
@@ -217,7 +217,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if isinstance(request, bytes):
             self._end_handshake(request)
             return
-        self._extensions = {"websocket.http.response": {}, ANSWERS_AT_ONCE: self._answer_with}
+        self._extensions = websocket_extensions(self.transport) | {ANSWERS_AT_ONCE: self._answer_with}
         handshake.scope = websocket_scope(request, self._config.root_path, self.transport) | {
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
             "state": self._app_state.copy(),
@@ -304,6 +304,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._reader = MessageReader(self, answer.websocket, self._options, self._loop)
         self._handshake = None
         handshake.close()
+        self._extensions.pop("tls", None)
         if self._options.ping_seconds is not None:
             self._keepalive = Keepalive(self, self._options.ping_seconds, self._options.pong_seconds, self._loop)
         if handshake.early:

@@ -51,6 +51,21 @@ def answer_supervisor(line: socket.socket, server: uvicorn.Server) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def renew_certificate(config: uvicorn.Config) -> None:
+    """Have new connections use what the files of TLS hold now; when they cannot be used, what they held stays in use."""
+    from opamp_server.tls import LiveContext, TlsProblem
+
+    live = config.ssl_context_factory
+    if not isinstance(live, LiveContext):
+        return
+    try:
+        live.reload()
+    except TlsProblem as error:
+        logger.error("the new certificate cannot be used: the former one stays", extra={"error": str(error)})  # noqa: TRY400
+    else:
+        logger.info("the certificate was read anew")
+
+
 def main() -> None:
     """Serve until the signal to stop."""
     factory, *arguments, sockets, line = sys.argv[1:]
@@ -61,7 +76,11 @@ def main() -> None:
     # Whoever started this program, or became it, has left them blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     module, _, name = factory.partition(":")
-    server = uvicorn.Server(getattr(importlib.import_module(module), name)(*arguments))
+    config = getattr(importlib.import_module(module), name)(*arguments)
+    server = uvicorn.Server(config)
+    if line == ALONE and config.is_ssl:
+        # Several workers are replaced instead, by the supervisor.
+        signal.signal(signal.SIGHUP, lambda *_: renew_certificate(config))
 
     def stop_accepting() -> None:
         for listener in server.servers:

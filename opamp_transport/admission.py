@@ -102,7 +102,7 @@ def rejected(denial: Denial | Excess, instance_uid: UUID) -> Refusal:
     if isinstance(denial, Excess):
         status = 429 if denial is Excess.TOO_MANY_NEW else 503
         return Refusal(status, denial.value, text, {"Retry-After": str(retry_after_seconds())})
-    if denial is Denial.FOREIGN:
+    if denial in {Denial.FOREIGN, Denial.FOREIGN_CERTIFICATE}:
         return Refusal(403, denial.value, text)
     return Refusal(401, denial.value, text, _CHALLENGE)
 

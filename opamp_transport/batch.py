@@ -145,6 +145,7 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, P
     """
     processed = {uid: Processed(0) for uid in woken}
     withdrawn = ways_in.withdrawn({lease.token_id for lease in woken.values() if lease.token_id}, at)
+    issued = credentials.issued_certificates(lease.certificate for lease in woken.values())
     shut_out: dict[Denial, list[int]] = {}
     batch: Batch[BatchAgent] = Batch(at)
     try:
@@ -152,7 +153,11 @@ def answer_wakeups(woken: Mapping[UUID, Lease], *, at: datetime) -> dict[UUID, P
         for agent in Agent.objects.filter(instance_uid__in=list(woken)).select_related("duplicate_uid").locked():
             uid, lease = agent.instance_uid, woken[agent.instance_uid]
             held = agent.lease_id == lease.id
-            denial = credentials.shut_out(agent) or withdrawn.get(lease.token_id)
+            denial = (
+                credentials.shut_out(agent)
+                or withdrawn.get(lease.token_id)
+                or credentials.withdrawn_certificate(lease.certificate, issued)
+            )
             if denial is not None:
                 processed[uid] = _rejected(uid, denial)
                 if held:

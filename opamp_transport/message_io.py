@@ -20,7 +20,7 @@ from django.db import DatabaseError
 
 from agents import connection_settings
 from agents.connection_settings import opamp_settings, with_credential
-from agents.credentials import AgentCredential, Pass, text_of
+from agents.credentials import AgentCredential, ClientCertificate, Pass, text_of
 from agents.replies import ErrorResponse, ErrorType, OpampSettings, Reply
 from agents.reports import StatusReport
 from agents.services.arrivals import Arrival, Lease
@@ -67,10 +67,18 @@ async def decode(here: Runtime, body: Body) -> StatusReport:
 
 
 async def admit_request(
-    here: Runtime, headers: Mapping[str, str], *, address: str, websocket: bool
+    here: Runtime,
+    headers: Mapping[str, str],
+    *,
+    address: str,
+    websocket: bool,
+    certificate: ClientCertificate | None = None,
 ) -> tuple[Pass | None, Refusal | None]:
-    """What lets the sender of ``headers`` in, and the answer instead where nothing does; rows are asked where they must be."""
-    judgement = judged(headers)
+    """What lets the sender of ``headers`` in, and the answer instead where nothing does; rows are asked where they must be.
+
+    A verified ``certificate`` of the sender goes before all that it shows in headers.
+    """
+    judgement = judged(headers) if certificate is None else Admitted(certificate)
     if isinstance(judgement, LookUp):
         try:
             judgement = await here.threads.run(judgement.run)
@@ -165,9 +173,12 @@ def offered_settings(scope: Scope, headers: Mapping[str, str], credential: Pass 
     """The connection settings for the sender of this request, or ``None`` when none are offered.
 
     Of what let it in they repeat its own ``credential`` alone, where it showed one. Over TLS they are offered only where
-    somebody decided so: supervisors stop verifying the server's certificate with any offer.
+    somebody decided so: supervisors stop verifying the server's certificate with any offer. Nor to an agent with a client
+    certificate, which an offer without one would take away (S-80). Where agents may ask for certificates, those are brought by
+    what is not offered otherwise.
     """
-    if settings.OPAMP_OFFER_HEARTBEAT is False:
+    on_request = settings.OPAMP_CERTIFICATES.offered
+    if settings.OPAMP_OFFER_HEARTBEAT is False and not on_request:
         return None
     offer = opamp_settings(
         scheme=_scheme(scope),
@@ -177,9 +188,14 @@ def offered_settings(scope: Scope, headers: Mapping[str, str], credential: Pass 
         interval_seconds=settings.OPAMP_HEARTBEAT_SECONDS,
         key=settings.SECRET_KEY,
     )
-    if offer is not None and offer.over_tls and settings.OPAMP_OFFER_HEARTBEAT is None:
+    if offer is None:
         return None
-    if offer is None or not isinstance(credential, AgentCredential):
+    wanted = settings.OPAMP_OFFER_HEARTBEAT
+    if wanted is False or (wanted is None and offer.over_tls) or isinstance(credential, ClientCertificate):
+        if not on_request:
+            return None
+        offer = replace(offer, on_request_only=True)
+    if not isinstance(credential, AgentCredential):
         return offer
     return with_credential(offer, text_of(credential, key=settings.SECRET_KEY), key=settings.SECRET_KEY)
 

@@ -35,14 +35,16 @@ class ConnectionSettingsOffer(Offer):
 
     def part(self, agent: BatchAgent) -> SettingsPart | None:
         """``None`` where no settings are offered, and for what nobody asked for."""
-        if not isinstance(agent, ReportingAgent) or agent.arrival.settings is None:
+        if not isinstance(agent, ReportingAgent):
+            return None
+        if agent.arrival.settings is None or agent.arrival.settings.on_request_only:
             return None
         self._parts[agent.agent.pk] = part = self._wanted(agent, agent.arrival.settings)
         return part
 
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """Whether the agent takes them is open from now on."""
-        if reply.opamp_settings is None or not isinstance(agent, ReportingAgent):
+        if reply.opamp_settings is None or reply.opamp_settings.certificate or not isinstance(agent, ReportingAgent):
             return
         offer, credential = reply.opamp_settings, self._parts[agent.agent.pk].credential
         taken_settings.note_offered(agent, offer.settings_hash.hex(), offer.interval_seconds, self.batch.at)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from django.conf import settings
 
-from agents.credentials import EnrolmentPass, Pass
+from agents.credentials import ClientCertificate, EnrolmentPass, Pass
 from agents.models import Transport
 from agents.replies import OpampSettings
 from agents.reports import StatusReport
@@ -26,7 +26,8 @@ class Lease:
     ``id`` is unique per WebSocket, ``opened_at`` is when it was accepted. Plain HTTP has no connection: there ``id`` is
     empty, and the agent's stay, from first poll to silence, gets an id of its own in whichever process sees its first poll
     (S-110). ``token_id`` is of the enrolment token that opened it, 0 for anything else. ``reached_at`` is how the agent names
-    this server, such as ``https://portal.example:8443``, empty where it named no usable host.
+    this server, such as ``https://portal.example:8443``, empty where it named no usable host. ``certificate`` is the client certificate
+    that opened it, if one did.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Lease:
     opened_at: datetime | None = None
     token_id: int = 0
     reached_at: str = ""
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ the settings of `agents.opamp.connection_settings`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -15,7 +15,15 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import User
-from agents.credentials import AgentCredential, Denial, EnrolmentPass, Pass, new_number
+from agents.credentials import (
+    AgentCredential,
+    ClientCertificate,
+    Denial,
+    EnrolmentPass,
+    IssuedCertificate,
+    Pass,
+    new_number,
+)
 from agents.models import Agent, AgentEvent, Approval, Transport
 from agents.reports import AgentCapabilities
 from agents.services.arrivals import Arrival
@@ -31,19 +39,59 @@ Kind = AgentEvent.Kind
 # --- Inside a batch of reports -------------------------------------------------------------------------------------
 
 
-def denial_of(row: Agent | None, arrival: Arrival) -> Denial | None:
-    """Why ``arrival`` may not speak for the agent of ``row`` (``None``: for a new one); ``None`` when it may (S-117)."""
-    return denial_for(row, arrival.report.instance_uid, arrival.credential)
+IssuedCertificates = Mapping[str, IssuedCertificate]
+"""What is known of certificates that were issued here, by their digests."""
+
+_look_up: Callable[[Collection[str]], IssuedCertificates] | None = None
 
 
-def denial_for(row: Agent | None, instance_uid: UUID, shown: Pass | None) -> Denial | None:
+def register_issued_certificates(look_up: Callable[[Collection[str]], IssuedCertificates]) -> None:
+    """Have ``look_up`` say, in one query, what is known of the certificates with these digests."""
+    global _look_up  # noqa: PLW0603  set once, when Django is ready
+    _look_up = look_up
+
+
+def issued_certificates(shown: Iterable[Pass | None]) -> IssuedCertificates:
+    """What is known of the certificates among what was shown; most agents show none, and then nothing is asked."""
+    digests = {one.digest for one in shown if isinstance(one, ClientCertificate)}
+    return _look_up(digests) if digests and _look_up is not None else {}
+
+
+def _certificate_denial(
+    row: Agent | None, shown: ClientCertificate, instance_uid: UUID, issued: IssuedCertificate | None
+) -> Denial | None:
+    """One issued here speaks for the agent that asked for it, under whichever uid (S-87); others for the uid they name."""
+    if issued is not None and not issued.in_force:
+        return Denial.CERTIFICATE_REVOKED
+    if issued is None or row is None or issued.agent_id != row.pk:
+        if shown.instance_uid != instance_uid:
+            return Denial.FOREIGN_CERTIFICATE
+        if issued is not None:
+            return Denial.CERTIFICATE_REVOKED
+    return None if row is None else shut_out(row)
+
+
+def denial_of(row: Agent | None, arrival: Arrival, issued: IssuedCertificates | None = None) -> Denial | None:
+    """Why ``arrival`` may not speak for the agent of ``row`` (``None``: for a new one); ``None`` when it may (S-117).
+
+    ``issued`` is what `issued_certificates` knows of what was shown.
+    """
+    return denial_for(row, arrival.report.instance_uid, arrival.credential, issued)
+
+
+def denial_for(
+    row: Agent | None, instance_uid: UUID, shown: Pass | None, issued: IssuedCertificates | None = None
+) -> Denial | None:
     """Why who has ``shown`` this, or the shared secret, may not speak for ``instance_uid``, whose ``row`` this is.
 
-    A credential never makes a new agent: it is that of one agent, and goes with it when the agent is forgotten. Of an
-    enrolment token the way it came by judges the rest (`agents.services.ways_in`).
+    A credential never makes a new agent: it is that of one agent, and goes with it when the agent is forgotten. A certificate
+    of an authority that people named may. Of an enrolment token the way it came by judges the rest
+    (`agents.services.ways_in`).
     """
     if isinstance(shown, EnrolmentPass):
         return None if row is None else shut_out(row)
+    if isinstance(shown, ClientCertificate):
+        return _certificate_denial(row, shown, instance_uid, (issued or {}).get(shown.digest))
     in_force = set() if row is None else {row.credential_number, row.credential_former_number}
     if shown is not None and shown.number not in in_force:
         own = shown.instance_uid == instance_uid
@@ -64,11 +112,19 @@ def shut_out(row: Agent) -> Denial | None:
     return Denial.REVOKED if row.credential_revoked_at is not None else None
 
 
+def withdrawn_certificate(shown: ClientCertificate | None, issued: IssuedCertificates) -> Denial | None:
+    """Why a connection that ``shown`` opened may not go on (S-83); ``None`` when it may."""
+    known = issued.get(shown.digest) if shown is not None else None
+    return Denial.CERTIFICATE_REVOKED if known is not None and not known.in_force else None
+
+
 def denials(arrivals: Sequence[Arrival]) -> dict[UUID, Denial]:
     """`denial_of` for those of ``arrivals`` that are rejected, of agents whose rows are not at hand, by uid."""
     rows = Agent.objects.in_bulk([arrival.report.instance_uid for arrival in arrivals], field_name="instance_uid")
+    issued = issued_certificates(arrival.credential for arrival in arrivals)
     judged = {
-        arrival.report.instance_uid: denial_of(rows.get(arrival.report.instance_uid), arrival) for arrival in arrivals
+        arrival.report.instance_uid: denial_of(rows.get(arrival.report.instance_uid), arrival, issued)
+        for arrival in arrivals
     }
     return {uid: denial for uid, denial in judged.items() if denial is not None}
 

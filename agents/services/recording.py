@@ -108,9 +108,10 @@ def _load(batch: Batch[ReportingAgent], arrivals: Sequence[Arrival]) -> tuple[li
     known_maps = _known_component_maps(arrivals, rows)
     callers = [ways_in.Caller(arrival, rows.get(arrival.report.instance_uid)) for arrival in arrivals]
     enrolling = ways_in.enrol(batch, callers)
+    issued = credentials.issued_certificates(arrival.credential for arrival in arrivals)
     entries = []
     for arrival, row in callers:
-        denial = credentials.denial_of(row, arrival) or enrolling.denials.get(arrival.report.instance_uid)
+        denial = credentials.denial_of(row, arrival, issued) or enrolling.denials.get(arrival.report.instance_uid)
         entry = _member(batch, arrival, row, denial) if row is not None else _newcomer(batch, arrival, denial)
         entry.known_maps = known_maps
         entries.append(entry)

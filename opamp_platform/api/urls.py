@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
+from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
 from configurations.api_applying import ApplyView
@@ -47,6 +48,7 @@ router.register("secrets", SecretViewSet)
 router.register("packages", PackageViewSet)
 router.register("freezes", FreezeViewSet)
 router.register("enrolment-tokens", EnrolmentTokenViewSet, basename="enrolment-token")
+router.register("certificates", CertificateViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 

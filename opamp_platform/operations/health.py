@@ -14,6 +14,8 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
+from opamp_platform.operations import certificate
+
 OK, DEGRADED, FAILED = "ok", "degraded", "failed"
 _TIMEOUT_SECONDS = 2
 _PROBE_BYTES = 4096
@@ -37,6 +39,8 @@ def ready(_request: HttpRequest) -> JsonResponse:
     checks: dict[str, Callable[[], Verdict]] = {"database": _database, "migrations": _migrations, "storage": _storage}
     if settings.REDIS_URL:
         checks["redis"] = _redis
+    if settings.OPAMP_TLS is not None:
+        checks["certificate"] = _certificate
     verdicts: dict[str, dict[str, str]] = {}
     for name, check in checks.items():
         if name == "migrations" and verdicts["database"]["status"] == FAILED:
@@ -86,6 +90,12 @@ def _redis() -> Verdict:
     except redis.RedisError as error:
         return DEGRADED, f"out of reach: {first_line(error)}"
     return OK, "reachable"
+
+
+def _certificate() -> Verdict:
+    """One that ends soon degrades: who verifies it will not come in any more."""
+    good, said = certificate.certificate_verdict()
+    return OK if good else DEGRADED, said
 
 
 def _storage() -> Verdict:

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from agents.models import Agent
 from agents.reports import Status
 from opamp_platform.operations.capacity import stored
+from opamp_platform.operations.certificate import CertificateCollector
 
 HTTP_REQUESTS = Counter("opamp_http_requests", "Requests of pages and API, by method and status.", ["method", "status"])
 HTTP_SECONDS = Histogram("opamp_http_request_seconds", "Time to answer pages and API.", ["method"])
@@ -85,6 +86,7 @@ def view(request: HttpRequest) -> HttpResponse:
     registry: CollectorRegistry = REGISTRY
     fleet = CollectorRegistry()
     fleet.register(_fleet)
+    fleet.register(CertificateCollector())
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if folder:
         forget_dead_workers(Path(folder))

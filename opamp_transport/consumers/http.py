@@ -17,6 +17,7 @@ from agents.services.arrivals import Lease
 from agents.services.ways_in import token_of
 from opamp_transport import heartbeats, metrics, runtime
 from opamp_transport.admission import Refusal, header_map, overloaded, rejected
+from opamp_transport.client_certificates import client_certificate, refused_certificate
 from opamp_transport.http_bodies import Held, TooMuchHeld, read_body, reply_with, respond, wrong_request
 from opamp_transport.message_io import (
     Receive,
@@ -52,13 +53,16 @@ class HttpConsumer(AsyncConsumer):  # type: ignore[misc]
         here = runtime.current()
         headers = header_map(scope["headers"])
         address = peer_of(scope)
-        fault = refused_page(scope, headers)
+        certificate = client_certificate(scope, headers)
+        fault = refused_page(scope, headers) or refused_certificate(scope, headers, certificate)
         if fault is None and (answer := preflight(scope, headers)) is not None:
             await respond(send, 200, b"", answer)
             return
         refusal, credential = None, None
         if fault is None:
-            credential, refusal = await admit_request(here, headers, address=address, websocket=False)
+            credential, refusal = await admit_request(
+                here, headers, address=address, websocket=False, certificate=certificate
+            )
             fault = None if refusal else wrong_request(scope, headers)
         if refusal is None and fault is None:
             held = Held()

@@ -12,6 +12,7 @@ from agents.credentials import Pass
 from foundation.clock import clock
 from opamp_transport import metrics, runtime
 from opamp_transport.admission import Refusal, header_map, overloaded, rejected, retry_after_seconds
+from opamp_transport.client_certificates import client_certificate, refused_certificate
 from opamp_transport.http_bodies import Held, TooMuchHeld, read_body, respond
 from opamp_transport.message_io import Receive, Scope, Send, admit_request, complain, peer_of
 from opamp_transport.protocol import framing
@@ -38,13 +39,16 @@ class OwnTelemetryConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         here = runtime.current()
         address = peer_of(scope)
-        fault = refused_page(scope, headers)
+        certificate = client_certificate(scope, headers)
+        fault = refused_page(scope, headers) or refused_certificate(scope, headers, certificate)
         if fault is None and (allowed := preflight(scope, headers)) is not None:
             await respond(send, 200, b"", allowed)
             return
         refusal, credential = None, None
         if fault is None:
-            credential, refusal = await admit_request(here, headers, address=address, websocket=False)
+            credential, refusal = await admit_request(
+                here, headers, address=address, websocket=False, certificate=certificate
+            )
             fault = None if refusal else _wrong_request(scope, headers)
         if refusal is None and fault is None:
             try:

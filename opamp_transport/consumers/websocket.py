@@ -24,6 +24,7 @@ from opamp_server.asgi_extensions import ANSWERS_AT_ONCE
 from opamp_transport import heartbeats, metrics, runtime
 from opamp_transport.admission import Refusal, header_map
 from opamp_transport.batch import Processed
+from opamp_transport.client_certificates import client_certificate, refused_certificate
 from opamp_transport.message_io import (
     Receive,
     Scope,
@@ -91,11 +92,14 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         """The connection, after its upgrade; ``None`` when that was refused. What it was judged by is not kept."""
         address = peer_of(scope)
         headers = header_map(scope["headers"])
-        credential, refusal = None, refused_page(scope, headers)
+        credential, certificate = None, client_certificate(scope, headers)
+        refusal = refused_page(scope, headers) or refused_certificate(scope, headers, certificate)
         if refusal is not None:
             refusal = here.gate.fault(refusal, address=address, now=time.monotonic())
         else:
-            credential, refusal = await admit_request(here, headers, address=address, websocket=True)
+            credential, refusal = await admit_request(
+                here, headers, address=address, websocket=True, certificate=certificate
+            )
         if refusal is not None:
             complain(here, "websocket", refusal.reason, address, refusal.text)
             await _refuse_upgrade(scope, send, refusal)
@@ -108,7 +112,9 @@ class WebSocketConsumer(AsyncConsumer):  # type: ignore[misc]
         self.malformed = 0
         self.closing = False
         way, token = way_in(scope, headers), token_of(credential)
-        lease = Lease(f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now(), token, way)
+        lease = Lease(
+            f"ws-{uuid4().hex}", here.process_id, Transport.WEBSOCKET, address, clock.now(), token, way, certificate
+        )
         offer = offered_settings(scope, headers, credential)
         self.connection = connection = Connection(
             lease, self.push, self.close_for_restart, self.reject, offer, credential

@@ -74,6 +74,9 @@ def _with_parts(bare: Reply, reply: Reply, known: Known, report: StatusReport | 
     """``reply`` with what is due, at most one offer of each kind (S-108), each only to an agent that accepts it (S-55)."""
     for part in wanted:
         reply = part.add_to(reply, known, report)
+        if reply.error is not None:
+            # S-38: alone, likewise.
+            return replace(bare, error=reply.error)
         if reply.restart:
             # S-96: alone. Whatever else is due stays pending and follows.
             return replace(bare, restart=True)

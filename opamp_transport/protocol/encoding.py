@@ -89,6 +89,10 @@ def _put_opamp_settings(message: opamp_pb2.ConnectionSettingsOffers, offer: Opam
     message.opamp.heartbeat_interval_seconds = offer.interval_seconds
     for name, value in offer.headers:
         message.opamp.headers.headers.add(key=name, value=value)
+    if offer.certificate:
+        # The key is the agent's own and was never here (S-85).
+        message.opamp.certificate.cert = offer.certificate
+        message.opamp.certificate.ca_cert = offer.ca_certificate
 
 
 def _put_packages(message: opamp_pb2.PackagesAvailable, offer: PackagesOffer) -> None:

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from agents.credentials import Denial, EnrolmentPass, Pass
 from agents.models import Agent
-from agents.services.credentials import denial_for
+from agents.services.credentials import IssuedCertificates, denial_for, issued_certificates
 from foundation.bulk_sql import bulk_update
 from telemetry.increases import advance
 from telemetry.measures import MEASURES
@@ -57,8 +57,9 @@ def store(deliveries: Sequence[Delivery]) -> list[Reception]:
     """What became of each of them, in one transaction; rows are made for agents that are known, and for nobody else."""
     with transaction.atomic():
         agents = _agents(deliveries)
+        issued = issued_certificates(delivery.credential for delivery in deliveries)
         accepted: dict[int, list[tuple[AgentMetrics, datetime]]] = defaultdict(list)
-        taken = [_judge(delivery, agents, accepted) for delivery in deliveries]
+        taken = [_judge(delivery, agents, issued, accepted) for delivery in deliveries]
         _write(accepted)
     # Only now it is known how many series there was no room for.
     return [
@@ -73,15 +74,18 @@ def _agents(deliveries: Iterable[Delivery]) -> dict[UUID, Agent]:
     return {row.instance_uid: row for row in rows}
 
 
-def _denial(row: Agent | None, uid: UUID, shown: Pass | None) -> Denial | None:
+def _denial(row: Agent | None, uid: UUID, shown: Pass | None, issued: IssuedCertificates) -> Denial | None:
     """As of reports; an enrolment token speaks here for those alone whom it brought."""
     if isinstance(shown, EnrolmentPass) and row is not None and row.enrolled_by != shown.name:
         return Denial.ENROLMENT_FOREIGN
-    return denial_for(row, uid, shown)
+    return denial_for(row, uid, shown, issued)
 
 
 def _judge(
-    delivery: Delivery, agents: dict[UUID, Agent], accepted: dict[int, list[tuple[AgentMetrics, datetime]]]
+    delivery: Delivery,
+    agents: dict[UUID, Agent],
+    issued: IssuedCertificates,
+    accepted: dict[int, list[tuple[AgentMetrics, datetime]]],
 ) -> Reception:
     """Which resources of the request may be written; of a request that may write none because of who sent it, why."""
     rejected, texts = 0, []
@@ -89,7 +93,7 @@ def _judge(
     any_accepted = False
     for each in delivery.metrics:
         row = None if each.uid is None else agents.get(each.uid)
-        denial = None if each.uid is None else _denial(row, each.uid, delivery.credential)
+        denial = None if each.uid is None else _denial(row, each.uid, delivery.credential, issued)
         if each.uid is not None and denial is not None:
             denied = denied or (denial, each.uid)
             rejected += each.points

@@ -167,6 +167,12 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/enrolment/enrolmenttoken/<path:object_id>/delete/": page(NOBODY),
     "admin/enrolment/enrolmenttoken/<path:object_id>/change/": page("enrolment.view_enrolmenttoken", post=NOBODY),
     "admin/enrolment/enrolmenttoken/<int:pk>/revoke/": page("enrolment.change_enrolmenttoken"),
+    # Certificates of agents: asked for by agents, decided by people, and kept.
+    **crud("certificates/agentcertificate"),
+    "admin/certificates/agentcertificate/add/": page(NOBODY),
+    "admin/certificates/agentcertificate/<path:object_id>/delete/": page(NOBODY),
+    "admin/certificates/agentcertificate/<path:object_id>/change/": page("certificates.view_agentcertificate"),
+    "admin/certificates/agentcertificate/<int:pk>/act/<slug:name>/": page("certificates.change_agentcertificate"),
     # Variables and secrets.
     **crud("variables/variable"),
     **crud("variables/secret"),
@@ -213,6 +219,12 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{AGENT}/resume/?$": rest(post=EDIT_A),
     f"{AGENT}/pin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
     f"{AGENT}/unpin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
+    "api/v1/^certificates/?$": rest(get="certificates.view_agentcertificate"),
+    f"api/v1/^certificates/{KEY}/?$": rest(get="certificates.view_agentcertificate"),
+    **{
+        f"api/v1/^certificates/{KEY}/{act}/?$": rest(post="certificates.change_agentcertificate")
+        for act in ("approve", "deny", "revoke")
+    },
     "api/v1/^freezes/?$": rest(get="rollouts.view_freeze", post="rollouts.add_freeze"),
     f"api/v1/^freezes/{KEY}/?$": rest(get="rollouts.view_freeze"),
     f"api/v1/^freezes/{KEY}/end/?$": rest(post="rollouts.change_freeze"),

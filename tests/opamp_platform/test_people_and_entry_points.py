@@ -30,6 +30,7 @@ from rollouts.audiences import EVERYONE
 from rollouts.models import Rollout
 from rollouts.policies import parse_policy
 from rollouts.services.freezing import start_freeze
+from tests.certificates.rows import made
 from tests.opamp_platform.callers import Caller, all_callers
 from tests.opamp_platform.entry_points import ENTRY_POINTS, PUBLIC, EntryPoint
 from variables.encryption import encrypted
@@ -103,6 +104,7 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     secret = Secret.objects.create(name="s", encrypted=encrypted("a-long-secret"))
     package = create_package({"name": "p"}, by=None, at=timezone.now())
     add_version(package, "1.0", by=None, at=timezone.now())
+    certificate = made(agent)
     victim = User.objects.create_user("victim", password="x")
     token, _text = issue_token(victim, name="victim's", by=None)
     role = Group.objects.create(name="empty")
@@ -128,6 +130,8 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
         "freezes": str(freeze.pk),
         "packages/package": str(package.pk),
         "packages": str(package.pk),
+        "certificates/agentcertificate": str(certificate.pk),
+        "certificates": str(certificate.pk),
         "accounts/user": str(victim.pk),
         "accounts/apitoken": str(token.pk),
         "accounts/auditentry": str(entry.pk),

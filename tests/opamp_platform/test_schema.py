@@ -30,6 +30,7 @@ from rollouts.audiences import EVERYONE
 from rollouts.models import Freeze, Rollout
 from rollouts.policies import parse_policy
 from rollouts.services.freezing import start_freeze
+from tests.certificates.rows import State, made
 from variables.encryption import encrypted
 from variables.models import Secret, Variable
 
@@ -60,6 +61,9 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/secrets": {"name": "made", "value": "a-long-secret"},
     "PUT /api/v1/secrets/{name}": {"name": "{name}", "value": "a-long-secret"},
     "PUT /api/v1/variables/{id}": {"name": "kept", "value": "x"},
+    "POST /api/v1/certificates/{id}/approve": {"key_sha256": "ab" * 32},
+    "POST /api/v1/certificates/{id}/deny": {"key_sha256": "ab" * 32, "reason": "unknown machine"},
+    "POST /api/v1/certificates/{id}/revoke": {"reason": "stolen"},
     "POST /api/v1/agents/{instance_uid}/pause": {"reason": "an incident"},
     "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
     "POST /api/v1/configurations:adopt": {"agent": "{instance_uid}"},
@@ -162,6 +166,9 @@ class LiveApi:
             found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
         elif "/enrolment-tokens/" in label:
             found = issue_enrolment_token(TokenWish(f"t{agent.pk}", {}), by=self.person, at=at)[0].pk
+        elif "/certificates/" in label:
+            revoked = label.endswith("/revoke")
+            found = made(agent, State.ISSUED if revoked else State.PENDING).pk
         elif "/variables/" in label:
             found = Variable.objects.create(name=f"v{agent.pk}", value="x", match_all=True).pk
         elif "/packages/" in label:

@@ -42,7 +42,9 @@ class TestOffersAndCommands:
 @pytest.mark.rule("S-114")
 def test_no_model_of_ours_has_a_place_for_a_private_key():
     ours = [
-        model for name in ("accounts", "agents", "configurations") for model in apps.get_app_config(name).get_models()
+        model
+        for name in ("accounts", "agents", "certificates", "configurations")
+        for model in apps.get_app_config(name).get_models()
     ]
     assert Agent in ours
     fields = {f"{model.__name__}.{field.name}" for model in ours for field in model._meta.get_fields()}

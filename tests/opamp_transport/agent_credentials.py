@@ -18,7 +18,10 @@ SECRET = "the-secret-of-the-fleet"
 HOST = {"host": "opamp.example:8443"}
 SHARED = {**HOST, "authorization": f"Bearer {SECRET}"}
 RULES = pytest.mark.rule("S-115", "S-117")
-STATUSES = {Denial.FOREIGN: 403, Denial.OUTDATED: 401, Denial.REVOKED: 401, Denial.SHARED: 401}
+STATUSES = {Denial.FOREIGN: 403, Denial.OUTDATED: 401, Denial.REVOKED: 401, Denial.SHARED: 401} | {
+    Denial.FOREIGN_CERTIFICATE: 403,
+    Denial.CERTIFICATE_REVOKED: 401,
+}
 
 
 def with_own(text: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 import psycopg
@@ -18,10 +19,13 @@ from accounts.models import User
 from agents.services import labelling
 from foundation.clock import clock
 from opamp_platform import static_files
+from opamp_platform.environment import Environment, StrangeValue
+from opamp_platform.operations.certificate import expiring
 from opamp_platform.operations.data_dir import close_to_others
 from opamp_platform.operations.exposure import anonymous_agents_problem, exposures, open_data_dir
 from opamp_platform.operations.health import first_line, missing_migrations
 from opamp_platform.server import WORKER, configuration
+from opamp_platform.tls_settings import certificate_options, tls_files
 from opamp_server import supervisor, worker
 from opamp_server.serving import port_problem, raise_file_limit
 
@@ -42,6 +46,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--opamp-port", type=int, help="A port for agents alone; default: 4320 if it is free; 0: none."
         )
+        parser.add_argument("--tls-cert", default="", help="Serve over TLS: a certificate with its chain, a PEM file.")
+        parser.add_argument("--tls-key", default="", help="The certificate's key, a PEM file.")
+        parser.add_argument(
+            "--tls-client-ca", default="", help="Authorities whose client certificates agents may show, a PEM file."
+        )
         parser.add_argument("--workers", type=int, default=settings.WEB_CONCURRENCY)
         parser.add_argument(
             "--print-token",
@@ -53,6 +62,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, announce, become the program that serves: what the preparing took is gone then."""
         host, port, workers = options["host"], options["port"], options["workers"]
+        self.secure(options)
         if workers > 1 and (not settings.REDIS_URL or "sqlite" in settings.DATABASES["default"]["ENGINE"]):
             raise CommandError(
                 "Several workers need PostgreSQL (DATABASE_URL) and Redis (REDIS_URL): they share agents through them."
@@ -80,6 +90,24 @@ class Command(BaseCommand):
             self.supervise(host, ports, workers)
         sockets = [configuration(host=host, port=number).bind_socket() for number in ports]
         worker.become(WORKER, host, str(port), sockets=sockets)
+
+    def secure(self, options: dict[str, Any]) -> None:
+        """Take what the command line says of TLS, for this process and for those that it becomes. Raises CommandError."""
+        named = {"TLS_CERT": "tls_cert", "TLS_KEY": "tls_key", "TLS_CLIENT_CA": "tls_client_ca"}
+        said = {name: str(Path(options[option]).resolve()) for name, option in named.items() if options[option]}
+        os.environ.update(said)
+        env = Environment(os.environ)
+        try:
+            settings.OPAMP_CERTIFICATES = certificate_options(env, proxies=settings.OPAMP_TRUSTED_PROXIES)
+            settings.OPAMP_TLS = tls_files(env, settings.OPAMP_CERTIFICATES)
+        except StrangeValue as error:
+            raise CommandError(str(error)) from None
+        if settings.OPAMP_TLS is not None:
+            from opamp_server.tls import files_problem
+
+            found = files_problem(settings.OPAMP_TLS)
+            if found:
+                raise CommandError(found)
 
     def supervise(self, host: str, ports: list[int], workers: int) -> NoReturn:
         """Become the supervisor of ``workers`` processes."""
@@ -126,8 +154,9 @@ class Command(BaseCommand):
         """
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  compared, not bound
         shown = f"[{shown}]" if ":" in shown else shown
-        self.stdout.write(f"Portal:  http://{shown}:{port}/")
-        for said in filter(None, [*exposures(host), open_data_dir()]):
+        secure = "s" if settings.OPAMP_TLS is not None else ""
+        self.stdout.write(f"Portal:  http{secure}://{shown}:{port}/")
+        for said in filter(None, [*exposures(host), *expiring(), open_data_dir()]):
             self.stdout.write(self.style.WARNING(f"Warning: {said!s}"))
         first = accounts.ensure_first_admin(username=settings.ADMIN_USERNAME, password=settings.ADMIN_PASSWORD)
         if first is not None:
@@ -141,7 +170,7 @@ class Command(BaseCommand):
             else:
                 self.stdout.write("Token:   none; make one with  .venv/bin/python manage.py create_token NAME")
             self.stdout.write("Connect a first agent, simulated or real:")
-            endpoint = f"ws://{shown}:{port}/v1/opamp"
+            endpoint = f"ws{secure}://{shown}:{port}/v1/opamp"
             self.stdout.write(f"  .venv/bin/python manage.py simulate_agents --count 1 --endpoint {endpoint}")
             self.stdout.write(f"  supervisor.yaml:  server: {{endpoint: {endpoint}}}")
         self.stdout.flush()
