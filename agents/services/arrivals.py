@@ -26,8 +26,8 @@ class Lease:
     ``id`` is unique per WebSocket, ``opened_at`` is when it was accepted. Plain HTTP has no connection: there ``id`` is
     empty, and the agent's stay, from first poll to silence, gets an id of its own in whichever process sees its first poll
     (S-110). ``token_id`` is of the enrolment token that opened it, 0 for anything else. ``reached_at`` is how the agent names
-    this server, such as ``https://portal.example:8443``, empty where it named no usable host. ``certificate`` is the client certificate
-    that opened it, if one did.
+    this server, such as ``https://portal.example:8443``, empty where it named no usable host. ``certificate`` is the client
+    certificate that opened it, if one did.
     """
 
     id: str

@@ -180,7 +180,7 @@ def _takes_one(agent: Agent) -> bool:
 
 def _own(entry: ReportingAgent) -> AgentCredential | None:
     shown = entry.arrival.credential
-    return None if isinstance(shown, EnrolmentPass) else shown
+    return shown if isinstance(shown, AgentCredential) else None
 
 
 def note_offer(entry: ReportingAgent, credential: AgentCredential, at: datetime) -> None:

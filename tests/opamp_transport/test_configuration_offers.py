@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from agents.remote_config import ConfigFile, RemoteConfig
 from configurations.models import Assignment
-from configurations.opamp import MAX_OFFERS
+from configurations.services.offering_again import MAX_OFFERS
 from opamp_transport.proto import opamp_pb2
 from tests.fake_agent import APPLIED, APPLYING, COLLECTOR, FAILED, FakeAgent, answered, effective_config, run
 from tests.opamp_transport.conversations import BOTH, Line, lose_memory, publish, row_of
