@@ -276,6 +276,6 @@ def test_a_planted_bug_is_found(api, monkeypatch, bug):
     found = Findings()
     for operation in api.operations():
         if operation.label == label:
-            api.exercise(operation, found, examples=25)
+            api.exercise(operation, found, examples=75)
     assert found.calls
     assert any(failure.startswith(label) for failure in found.failures), found
