@@ -10,8 +10,11 @@ from rest_framework import serializers
 
 from agents.shown import message_shown
 from foundation.api_input import Flag, StrictSerializer, Text, Whole
+from foundation.languages import in_readers_language
 from packages.models import Artefact, Installation, Package, PackageVersion
 from rollouts.api_serializers import PolicyField, RolloutSummary
+from rollouts.errors import InvalidPolicy
+from rollouts.policies import parse_policy
 
 _LARGEST = 2**31 - 1
 
@@ -39,6 +42,15 @@ class PackageSerializer(StrictSerializer):
     failed = serializers.IntegerField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)
+
+    def validate_rollout_policy(self, value: Any) -> Any:
+        """Before any precondition: what is no policy is none of any edition."""
+        if value is not None:
+            try:
+                parse_policy(value)
+            except InvalidPolicy as error:
+                raise serializers.ValidationError(in_readers_language(error)) from error
+        return value
 
     def to_representation(self, instance: Package) -> dict[str, Any]:
         """With the counts that `packages_shown.counted` annotates."""

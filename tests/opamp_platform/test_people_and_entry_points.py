@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.core.signing import TimestampSigner
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -153,7 +154,8 @@ def address(pattern: str, things: dict[str, str]) -> str:
         .replace("<int:number>", "1")
         .replace("<int:file_id>", "1")
         .replace("(?P<file_id>[0-9]{1,18})", "1")
-        .replace("<str:token>/<str:filename>", "token/file")
+        .replace("<str:token>", TimestampSigner(salt="packages.download", sep=".").sign("1"))
+        .replace("<str:filename>", "file")
         .replace("<slug:name>", "pause")
         .replace("<slug:key>", "0" * 64)
     )
