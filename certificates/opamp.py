@@ -20,7 +20,7 @@ from agents.services.offers import MOST_PENDING, Offer
 from certificates.issuing import CannotSign
 from certificates.models import LONGEST_REASON, AgentCertificate
 from certificates.parts import CertificatePart, RefusalPart
-from certificates.services.requesting import denied_text, failed_text, take_request, tell
+from certificates.services.requesting import add_line, denied_text, failed_text, take_request
 from certificates.services.signers import authority_pem
 
 State = AgentCertificate.State
@@ -158,7 +158,7 @@ class CertificateOffer(Offer):
         if status.get("status") == APPLIED_SETTINGS:
             self.batch.change(row, "open", False)
         elif status.get("status") == _FAILED_SETTINGS and self.batch.change(row, "open", False):
-            tell(member, "not taken", reason=str(status.get("error_message", ""))[:LONGEST_REASON])
+            add_line(member, "not taken", reason=str(status.get("error_message", ""))[:LONGEST_REASON])
 
     def _note_use(self) -> None:
         """With its first use the agent has its certificate."""
@@ -174,4 +174,4 @@ class CertificateOffer(Offer):
             row, member = held.get(found.pk, found), shown[found.digest or ""]
             if self.batch.change(row, "used_at", self.batch.at):
                 self.batch.change(row, "open", False)
-                tell(member, "used", serial=row.serial_number)
+                add_line(member, "used", serial=row.serial_number)

@@ -21,7 +21,7 @@ _NOTHING: Mapping[str, tuple[str, ...]] = dict.fromkeys(ROLES, ())
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class PipelineMember:
     """A component in a pipeline. ``section`` is where it is defined: its role, or ``connectors``.
 
     ``change`` is empty or one of ``added``, ``removed``, ``changed``: the last also where only its settings differ.
@@ -38,9 +38,9 @@ class Lane:
     """A pipeline. ``change`` as of a member, or ``reordered`` for the same processors in another order."""
 
     name: str
-    receivers: tuple[Member, ...]
-    processors: tuple[Member, ...]
-    exporters: tuple[Member, ...]
+    receivers: tuple[PipelineMember, ...]
+    processors: tuple[PipelineMember, ...]
+    exporters: tuple[PipelineMember, ...]
     change: str = ""
 
     @property
@@ -48,7 +48,7 @@ class Lane:
         """What its name begins with: ``traces``, ``metrics``, ``logs`` and whatever comes."""
         return self.name.partition("/")[0]
 
-    def members(self) -> Iterator[Member]:
+    def members(self) -> Iterator[PipelineMember]:
         """All of them, in the order in which data meets them."""
         yield from self.receivers
         yield from self.processors
@@ -102,7 +102,7 @@ def graph_between(left: Mapping[str, Value], right: Mapping[str, Value]) -> Pipe
 
 def _members(
     role: str, before: Sequence[str], after: Sequence[str], left: Mapping[str, Value], right: Mapping[str, Value]
-) -> list[Member]:
+) -> list[PipelineMember]:
     members = []
     for name in _united(before, after):
         if name not in after:
@@ -111,7 +111,7 @@ def _members(
             section = _section(right, role, name)
             alike = same(_settings(left, section, name), _settings(right, section, name))
             change = "added" if name not in before else "" if alike else "changed"
-        members.append(Member(name, role, section, change))
+        members.append(PipelineMember(name, role, section, change))
     return members
 
 
@@ -142,7 +142,7 @@ def _settings(whole: Mapping[str, Value], section: str, name: str) -> Value:
 
 
 def _change(
-    name: str, former: Mapping[str, Any], latter: Mapping[str, Any], roles: Mapping[str, tuple[Member, ...]]
+    name: str, former: Mapping[str, Any], latter: Mapping[str, Any], roles: Mapping[str, tuple[PipelineMember, ...]]
 ) -> str:
     if name not in former or name not in latter:
         return "added" if name in latter else "removed"

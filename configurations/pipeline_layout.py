@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from configurations.pipeline_graph import Lane, Member, PipelineGraph
+from configurations.pipeline_graph import Lane, PipelineGraph, PipelineMember
 
 # The template draws nodes of this size.
 NODE_WIDTH = 184
@@ -31,7 +31,7 @@ _TRACK = 5
 class Node:
     """A member at its place: the left upper corner."""
 
-    member: Member
+    member: PipelineMember
     lane: Lane
     x: int
     y: int
@@ -64,7 +64,7 @@ class PlacedLane:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PipelinePicture:
     """All of it. ``joins`` are path data of connectors' lines, ``tips`` of the arrows at their ends."""
 
     width: int
@@ -74,7 +74,7 @@ class Picture:
     tips: tuple[str, ...]
 
 
-def picture_of(graph: PipelineGraph) -> Picture:
+def picture_of(graph: PipelineGraph) -> PipelinePicture:
     """The graph as a picture; one without lanes has no height."""
     side = _MARGIN + (_TRACK * _TRACKS + 8 if graph.joins else 0)
     longest = max((len(lane.processors) for lane in graph.lanes), default=0)
@@ -84,7 +84,9 @@ def picture_of(graph: PipelineGraph) -> Picture:
         placed, top = _placed(lane, top, side, exporters_x)
         lanes.append(placed)
     joins, tips = _joined(graph, lanes, side, exporters_x + NODE_WIDTH)
-    return Picture(exporters_x + NODE_WIDTH + side, max(top - _LANE_GAP + _MARGIN, 0), tuple(lanes), joins, tips)
+    return PipelinePicture(
+        exporters_x + NODE_WIDTH + side, max(top - _LANE_GAP + _MARGIN, 0), tuple(lanes), joins, tips
+    )
 
 
 def _placed(lane: Lane, top: int, left: int, exporters_x: int) -> tuple[PlacedLane, int]:
@@ -93,7 +95,7 @@ def _placed(lane: Lane, top: int, left: int, exporters_x: int) -> tuple[PlacedLa
     begin = top + _LANE_TITLE
     middle = begin + height // 2
 
-    def stacked(members: tuple[Member, ...], x: int) -> list[Node]:
+    def stacked(members: tuple[PipelineMember, ...], x: int) -> list[Node]:
         own = len(members) * (NODE_HEIGHT + _BETWEEN) - _BETWEEN
         first = begin + (height - own) // 2
         return [Node(item, lane, x, first + place * (NODE_HEIGHT + _BETWEEN)) for place, item in enumerate(members)]

@@ -17,8 +17,8 @@ from configurations.checks.merging import Merged, merged_files
 from configurations.checks.tree import MappingNode
 from configurations.checks.yaml_text import read_yaml
 from configurations.meaning import meaning_of
-from configurations.pipeline_graph import Member, PipelineGraph, graph_between, graph_of
-from configurations.pipeline_layout import Picture, PlacedLane, picture_of
+from configurations.pipeline_graph import PipelineGraph, PipelineMember, graph_between, graph_of
+from configurations.pipeline_layout import PipelinePicture, PlacedLane, picture_of
 
 _SIGNS = {"added": "+", "removed": "−", "changed": "~"}
 # Of an error in a component's health.
@@ -73,7 +73,7 @@ class LaneShown:
 class PipelinesShown:
     """All that the template needs. ``compares``: it shows a change; ``has_health``: an agent said how its components are."""
 
-    picture: Picture
+    picture: PipelinePicture
     lanes: tuple[LaneShown, ...]
     left_out: int
     compares: bool = False
@@ -144,7 +144,7 @@ def _lane(
     return LaneShown(lane.name, lane.signal, lane.change, placed.title_y, placed.lines, tuple(nodes))
 
 
-def _health_of(member: Member, health: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _health_of(member: PipelineMember, health: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """As a Collector names components in its health: by kind and id; a connector is one also where it exports."""
     for kind in (member.section, member.role):
         found = _below(health, f"{kind.removesuffix('s')}:{member.name}")

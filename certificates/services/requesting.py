@@ -23,7 +23,7 @@ _PAUSE = timedelta(hours=1)
 _MOST_COUNTED = 1_000_000
 
 
-def tell(entry: BatchAgent, step: str, **data: Json) -> None:
+def add_line(entry: BatchAgent, step: str, **data: Json) -> None:
     """Add a line to the timeline."""
     line = AgentEvent(agent=entry.agent, at=entry.work.at, kind=KIND, data={"step": step, **data})
     entry.events.append(line)
@@ -66,9 +66,9 @@ def take_request(
     row = AgentCertificate(agent=agent, instance_uid=agent.instance_uid, requested_at=batch.at, changed_at=batch.at)
     _begin(batch, row, entry, request)
     batch.insert(row)
-    tell(entry, "requested", key=request.key_type)
+    add_line(entry, "requested", key=request.key_type)
     if row.state == State.APPROVED:
-        tell(entry, "approved", by="")
+        add_line(entry, "approved", by="")
     return row, None
 
 
@@ -144,7 +144,7 @@ def _refused(entry: ReportingAgent, problem: Message) -> Message:
     lines = AgentEvent.objects.filter(agent_id=agent.pk, kind=KIND, at__gt=at - _PAUSE, data__step="refused")
     if not lines.exists():
         said = str(problem)
-        tell(entry, "refused", reason=said, code=problem.code)
+        add_line(entry, "refused", reason=said, code=problem.code)
         accounts.record(
             by=None,
             verb="certificate.refuse",

@@ -41,7 +41,7 @@ from configurations.admin.forms import (
 )
 from configurations.admin.kinds import marks
 from configurations.admin.live import LivePreviews
-from configurations.admin.pipelines import pipelines_of_forms
+from configurations.admin.pipelines_typed import pipelines_of_forms
 from configurations.admin.reach_seen import REACH_SEEN
 from configurations.admin.rendered_pages import RenderedPages, rendered_form
 from configurations.admin.revealed import RevealedFiles

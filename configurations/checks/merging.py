@@ -77,7 +77,7 @@ def merged_files(files: Mapping[str, MappingNode]) -> Merged:
     for file in in_merging_order(files):
         former = _list_in(whole)
         _merge(whole, file, files[file])
-        _joined(former, whole, file)
+        _join_lists(former, whole, file)
     return whole
 
 
@@ -92,7 +92,7 @@ def _merge(into: Merged, file: str, node: MappingNode) -> None:
         target.entries[key.text] = MergedEntry(file, key, inner, value.place)
 
 
-def _joined(former: MergedEntry | None, whole: Merged, file: str) -> None:
+def _join_lists(former: MergedEntry | None, whole: Merged, file: str) -> None:
     """Have the list of ``file``, if it said one, go on with what was said before."""
     present = _list_in(whole)
     if former is not None and present is not None and present.file == file and present is not former:

@@ -34,7 +34,7 @@ _UNREAD = ("agent_id", "assigned_at", "status_at")
 _YES_OR_NO = ("offered_lease", "offered_at", "offer_count")
 
 
-class Candidate(NamedTuple):
+class MatchedAgent(NamedTuple):
     """What a target is chosen by."""
 
     pk: int
@@ -46,7 +46,7 @@ _Members = list[tuple[int, UUID]]
 
 
 def assign_alike(
-    keys: Sequence[int], targets_for: Callable[[Sequence[Candidate]], Sequence[Target | None]], at: datetime
+    keys: Sequence[int], targets_for: Callable[[Sequence[MatchedAgent]], Sequence[Target | None]], at: datetime
 ) -> list[UUID]:
     """Lock the agents with these keys, which grow, and assign each what ``targets_for`` says of it.
 
@@ -60,7 +60,7 @@ def assign_alike(
 
 
 def _groups(
-    keys: Sequence[int], targets_for: Callable[[Sequence[Candidate]], Sequence[Target | None]]
+    keys: Sequence[int], targets_for: Callable[[Sequence[MatchedAgent]], Sequence[Target | None]]
 ) -> dict[tuple[Target | None, Any, Any], _Members]:
     """The agents (key and uid) by what they are to have, their own state, and their assignment's."""
     groups: dict[tuple[Target | None, Any, Any], _Members] = {}
@@ -73,7 +73,7 @@ def _groups(
         )
         rows = list(locked)
         assignments = _assignment_states(agents)
-        targets = targets_for([Candidate(*row[:3]) for row in rows])
+        targets = targets_for([MatchedAgent(*row[:3]) for row in rows])
         for (key, uid, _labels, *state), target in zip(rows, targets, strict=True):
             # An agent without an assignment gets one of its own.
             group = (target, tuple(state), assignments.get(key, key))

@@ -14,7 +14,7 @@ from agents.models import Agent
 from agents.selectors import Entry, Selector, SelectorIndex
 from configurations.models import Assignment, Configuration, Pin, Revision, TargetingGeneration, runs
 from configurations.services.assigning import Target
-from configurations.services.assigning_alike import Candidate, assign_alike
+from configurations.services.assigning_alike import MatchedAgent, assign_alike
 from configurations.services.rendering import Renderer
 from rollouts.audiences import EVERYONE, Audience
 
@@ -97,7 +97,7 @@ class Targeting:
     pins: Mapping[int, Pinned] = field(default_factory=dict)
     fragments: Fragments = field(default_factory=Fragments)
 
-    def target_of(self, agent: Agent | Candidate) -> Target | None:
+    def target_of(self, agent: Agent | MatchedAgent) -> Target | None:
         """What this agent is pinned to, else the `winner`; with the fragments that match it."""
         pinned = self.pins.get(agent.pk)
         chosen = None if pinned is None else pinned.target(agent.instance_uid, agent.labels)
@@ -266,7 +266,7 @@ def rematch(
     """
     renders = renderer or Renderer()
 
-    def targets_for(agents: Sequence[Candidate]) -> list[Target | None]:
+    def targets_for(agents: Sequence[MatchedAgent]) -> list[Target | None]:
         targets = [targeting.target_of(agent) for agent in agents]
         renders.prepare(targets)
         return [renders.for_agent(target, agent.labels) for target, agent in zip(targets, agents, strict=True)]

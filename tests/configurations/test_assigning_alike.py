@@ -19,7 +19,7 @@ from agents.services.timeline import write_lines
 from configurations.models import Assignment, Configuration, Revision
 from configurations.outcome import AssignmentStatus
 from configurations.services.assigning import Target, assigned_agents
-from configurations.services.assigning_alike import Candidate, assign_alike
+from configurations.services.assigning_alike import MatchedAgent, assign_alike
 from foundation.unit_of_work import UnitOfWork
 from tests.subscriptions import calls_with
 
@@ -167,9 +167,9 @@ def test_rows_that_stay_as_they_are_are_not_written() -> None:
 def test_targets_are_chosen_by_uid_and_labels() -> None:
     agent = Agent.objects.get(pk=add_alike(1, None)[0])
     Agent.objects.filter(pk=agent.pk).update(labels={"env": "prod"})
-    seen: list[Candidate] = []
+    seen: list[MatchedAgent] = []
 
-    def nothing(agents: Sequence[Candidate]) -> list[None]:
+    def nothing(agents: Sequence[MatchedAgent]) -> list[None]:
         seen.extend(agents)
         return [None] * len(agents)
 
