@@ -99,7 +99,7 @@ _TEXTS = {
     "for it then. If the agent lost its credential, allow its enrolment in the portal.",
     Denial.REJECTED: "The agent was rejected, so its enrolment is refused until it is approved in the portal.",
     Denial.FOREIGN_CERTIFICATE: "The client certificate names another agent and speaks for that one alone. Give this agent a "
-    "certificate of its own.",
+    "certificate of its own, or let it connect with OPAMP_SECRET_KEY.",
     Denial.CERTIFICATE_REVOKED: "The client certificate is not in force: it was revoked, or its agent was forgotten. Let the "
     "agent connect with OPAMP_SECRET_KEY and ask for another.",
 }
