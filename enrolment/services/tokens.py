@@ -152,7 +152,9 @@ def _check_bounds(wish: TokenWish, at: datetime) -> None:
     if wish.expires_at is not None and not at < wish.expires_at <= at + LONGEST_TIME:
         raise InvalidToken(
             "expires_at",
-            Message("enrolment-token-end", "The end lies ahead, and at most {days} days.", days=LONGEST_TIME.days),
+            Message(
+                "enrolment-token-end", "A token ends within {days} days, and not before now.", days=LONGEST_TIME.days
+            ),
         )
     if wish.max_uses is not None and not 1 <= wish.max_uses <= MOST_USES:
         raise InvalidToken(

@@ -32,7 +32,7 @@ APPS = (
 FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Message"}
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}|</?\w+>")
 # The same in both languages: names of things, examples of values.
-SAME = {"Agent", "HTTP", "OpAMP", "WebSocket", "prod, staging", "{kind} {name}"}
+SAME = {"Agent", "CPU", "HTTP", "OpAMP", "SHA-256", "URL", "WebSocket", "prod, staging", "{kind} {name}"}
 
 
 class Entry:
