@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.apps import apps as django_apps
 from django.utils import timezone
 
 from accounts import history
@@ -99,4 +100,5 @@ def test_every_verb_that_is_written_has_words():
 def _sources() -> list[Any]:
     from tests.live_server import ROOT
 
-    return [path for app in ("accounts", "agents", "configurations") for path in (ROOT / app).rglob("*.py")]
+    apps = (ROOT / config.name for config in django_apps.get_app_configs() if (ROOT / config.name).is_dir())
+    return [path for app in apps for path in app.rglob("*.py")]
