@@ -27,7 +27,7 @@ def test_every_endpoint_is_documented_with_an_example_and_no_other_one(api_of, a
         method, _, path = endpoint.partition(" ")
         example = text.partition("```sh\n")[2].partition("```")[0]
         url = re.escape(path).replace(r"\{instance_uid\}", r"\$UID[12]").replace(r"\{name\}", "[a-z-]+")
-        url = url.replace(r"\{number\}", "[0-9]+").replace(r"\{id\}", r"\$[A-Z]+")
+        url = url.replace(r"\{number\}", "[0-9]+").replace(r"\{id\}", r"\$[A-Z]+").replace(r"\{file_id\}", r"\$[A-Z]+")
         assert re.search(rf'"\$API{url}(?:\?[^"]*)?"', example), endpoint
         assert (f"-X {method} " in example) is (method != "GET"), endpoint
 

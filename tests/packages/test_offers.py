@@ -48,7 +48,13 @@ async def over_http():
     yield poll
 
 
-TRANSPORTS = pytest.mark.parametrize("connected", [over_websocket, over_http], ids=["websocket", "http"])
+TRANSPORTS = pytest.mark.parametrize("transport", ["websocket", "http"])
+
+
+@pytest.fixture
+def connected(transport: str) -> Callable[[], Any]:
+    """How an agent is connected by ``transport``; what it yields says a message and returns the reply."""
+    return over_websocket if transport == "websocket" else over_http
 
 
 def prod(**more: Any) -> FakeAgent:
