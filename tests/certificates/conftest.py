@@ -1,0 +1,3 @@
+"""The signer that conversations about certificates use."""
+
+from tests.certificates.conversing import signs  # noqa: F401  a fixture
