@@ -21,7 +21,8 @@ class Counts:
 
     ``applied``, ``failed`` and ``waiting`` (offered, applying, or about to be) are those that count; of the applied
     ``unhealthy`` said so. ``lost`` had got it and are not connected now; they count as well. Who cannot be
-    judged counts apart: ``offline`` never got it and is away, ``held`` is frozen or paused, ``incapable`` takes no configuration.
+    judged counts apart: ``offline`` never got it and is away, ``held`` is frozen, paused or not approved, ``incapable`` takes
+    no configuration.
     """
 
     applied: int = 0

@@ -14,7 +14,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q
 from django.urls import reverse
 
 from accounts.models import User
-from agents.models import Agent
+from agents.models import Agent, Approval
 from configurations.models import (
     RELEASE_SUBJECT,
     Assignment,
@@ -29,7 +29,7 @@ from configurations.services.targeting import bump_generation, hold_targeting
 from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.freezing import current_freezes
+from rollouts.services.freezing import current_freezes, held_among
 from rollouts.subjects import Member, MemberState
 
 _WAITING = {AssignmentStatus.PENDING.value, AssignmentStatus.OFFERED.value, AssignmentStatus.APPLYING.value}
@@ -53,7 +53,7 @@ class ConfigurationSubject:
         # Pins say nothing of fragments.
         elsewhere = Q(pk__in=[]) if revision.configuration.is_fragment else pinned_elsewhere(rollout.name)
         got = runs_revision(revision)
-        columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy")
+        columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy", "approval")
         assigned = (
             "assignment__status",
             "assignment__offered_at",
@@ -80,7 +80,8 @@ class ConfigurationSubject:
                 )  # fmt: skip
             if state is MemberState.WAITING and row["assignment__status"] == AssignmentStatus.PENDING.value:
                 agent = Agent(pk=row["pk"], instance_uid=row["instance_uid"], labels=row["labels"])
-                state = MemberState.HELD if freezes.holding(agent, at) is not None else state
+                held = row["approval"] != Approval.APPROVED or freezes.holding(agent, at) is not None
+                state = MemberState.HELD if held else state
             yield Member(
                 agent_id=row["pk"],
                 instance_uid=row["instance_uid"],
@@ -124,17 +125,12 @@ class ConfigurationSubject:
         )
 
     def _held(self, rollout: Rollout, at: datetime) -> int:
-        """Of the agents that are about to be offered it, those that a freeze or a pause keeps it from."""
-        freezes = current_freezes()
-        if not freezes.several and not freezes.pauses:
-            return 0
         waiting = Agent.objects.filter(
             _with_version(rollout, "assignment__"),
             connected=True,
             assignment__status=AssignmentStatus.PENDING.value,
         )
-        rows = waiting.order_by().only("pk", "instance_uid", "labels")
-        return sum(freezes.holding(agent, at) is not None for agent in rows.iterator(chunk_size=_CHUNK))
+        return held_among(waiting, at)
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
         """As `releasing.release`."""

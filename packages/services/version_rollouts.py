@@ -11,7 +11,7 @@ from django.db.models import Count, F
 from django.urls import reverse
 
 from accounts.models import User
-from agents.models import Agent
+from agents.models import Agent, Approval
 from packages.installation_outcome import InstallationStatus
 from packages.models import RELEASE_SUBJECT, Installation, Package, PackageVersion
 from packages.services.matching import bump_packages, hold_packages
@@ -19,7 +19,7 @@ from packages.services.version_releases import agents_concerned, reassign, relea
 from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.freezing import current_freezes
+from rollouts.services.freezing import current_freezes, held_among
 from rollouts.subjects import Member, MemberState
 
 _WAITING = {
@@ -47,7 +47,7 @@ class PackageSubject:
         rows = Installation.objects.filter(package=package).order_by()
         installed = {row["agent_id"]: row for row in rows.values("agent_id", "version_id", "status", "error_message")}
         freezes = current_freezes()
-        columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy")
+        columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy", "approval")
         seen: set[int] = set()
         for agents in agents_concerned(package):
             for row in agents.values(*columns).iterator(chunk_size=_CHUNK):
@@ -61,7 +61,8 @@ class PackageSubject:
                     error = found["error_message"] if state is MemberState.FAILED else ""
                     if state is MemberState.WAITING and found["status"] == InstallationStatus.PENDING.value:
                         agent = Agent(pk=row["pk"], instance_uid=row["instance_uid"], labels=row["labels"])
-                        state = MemberState.HELD if freezes.holding(agent, at) is not None else state
+                        held = row["approval"] != Approval.APPROVED or freezes.holding(agent, at) is not None
+                        state = MemberState.HELD if held else state
                 yield Member(
                     agent_id=row["pk"],
                     instance_uid=row["instance_uid"],
@@ -97,16 +98,12 @@ class PackageSubject:
         )
 
     def _held(self, rollout: Rollout, at: datetime) -> int:
-        freezes = current_freezes()
-        if not freezes.several and not freezes.pauses:
-            return 0
         waiting = Agent.objects.filter(
             connected=True,
             installations__version=rollout.version_id,
             installations__status=InstallationStatus.PENDING.value,
         )
-        rows = waiting.order_by().only("pk", "instance_uid", "labels")
-        return sum(freezes.holding(agent, at) is not None for agent in rows.iterator(chunk_size=_CHUNK))
+        return held_among(waiting, at)
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
         """As `version_releases.release_version`."""

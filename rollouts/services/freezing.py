@@ -16,7 +16,7 @@ from django.db.models import F, Q, QuerySet
 from accounts import services as accounts
 from accounts.models import User
 from agents.label_conditions import selector_condition
-from agents.models import Agent, AgentEvent, AgentQuerySet
+from agents.models import Agent, AgentEvent, AgentQuerySet, Approval
 from agents.services import offers
 from agents.services.bulk_requests import BulkOutcome
 from agents.services.timeline import write_lines
@@ -31,6 +31,7 @@ from rollouts.reasons import checked_expiry, checked_reason
 
 # Of the fleet and of selectors; pauses are bounded by the number of agents.
 MOST_ACTIVE = 200
+_CHUNK = 2_000
 # What the timeline calls the beginning and the end of a pause.
 PAUSED, RESUMED = "paused", "resumed"
 # So many expired ones are ended in one transaction.
@@ -271,6 +272,16 @@ def resume_agent(agent: Agent, *, by: User | None, at: datetime) -> None:
     outcome = resume_agents([agent.pk], by=by, at=at)
     if outcome.sample:
         raise NotFrozen(outcome.sample[0][1])
+
+
+def held_among(waiting: AgentQuerySet, at: datetime) -> int:
+    """Of agents to whom something is to be offered, those that a freeze, a pause or a missing approval keeps it from."""
+    freezes = current_freezes()
+    held: int = waiting.exclude(approval=Approval.APPROVED).count()
+    if freezes.several or freezes.pauses:
+        rows = waiting.filter(approval=Approval.APPROVED).order_by().only("pk", "instance_uid", "labels")
+        held += sum(freezes.holding(agent, at) is not None for agent in rows.iterator(chunk_size=_CHUNK))
+    return held
 
 
 def paused_keys() -> QuerySet[Freeze, int]:
