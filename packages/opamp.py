@@ -19,7 +19,7 @@ from packages.installation_outcome import LONGEST_ERROR, NOTHING, InstallationSt
 from packages.models import Package, PackageSet
 from packages.services import store
 from packages.services.installing import FAILED, INSTALLED, OFFERED, PackagesOfAgent, packages_of
-from packages.services.matching import current_packages, hold_packages
+from packages.services.matching import NOTHING_RELEASED, current_packages, hold_packages
 from packages.wanted_packages import WantedPackages
 from rollouts.services.freezing import Freezes, current_freezes
 
@@ -51,11 +51,17 @@ class PackageOffer(Offer):
             hold_packages(exclusive=False)
 
     def read(self) -> None:
-        """Sets and installations of all agents."""
+        """Sets and installations of those who accept packages: most agents do not, and then nothing is asked."""
         members: Sequence[BatchAgent] = self.batch.agents
-        found = packages_of([member.agent for member in members], self.batch)
-        self._packages = {each.agent.pk: each for each in found}
+        self._packages: dict[int, PackagesOfAgent] = {}
         self._freezes: Freezes | None = None
+        self._load(member for member in members if _accepts(member))
+
+    def _load(self, members: Iterable[BatchAgent]) -> None:
+        """Those of ``members`` that are not at hand."""
+        missing = [member.agent for member in members if member.agent.pk not in self._packages]
+        if missing:
+            self._packages |= {each.agent.pk: each for each in packages_of(missing, self.batch)}
 
     def note_reports(self) -> None:
         """Match the relabelled agents and book what was said. Raises `LockMissed` as configurations do."""
@@ -63,10 +69,18 @@ class PackageOffer(Offer):
         relabelled = [member for member in reporting if member.relabelled]
         if relabelled and not self._holds:
             raise LockMissed
-        targeting = current_packages() if relabelled else None
+        targeting = current_packages() if relabelled else NOTHING_RELEASED
+        # Whom something is to be decided for although they take none.
+        self._load(
+            member
+            for member in reporting
+            if member.changed("capabilities") or (member.relabelled and targeting is not NOTHING_RELEASED)
+        )
         for member in reporting:
-            packages = self._packages[member.agent.pk]
-            if member.relabelled and targeting is not None:
+            packages = self._packages.get(member.agent.pk)
+            if packages is None:
+                continue
+            if member.relabelled:
                 member.events += packages.assign(targeting.wanted_by(member.agent))
             if packages.set is None:
                 continue
@@ -78,9 +92,9 @@ class PackageOffer(Offer):
 
     def part(self, agent: BatchAgent) -> WantedPackages | None:
         """``None`` for an agent that never had any, that has what it should, that is held, or while the store is away."""
-        packages = self._packages[agent.agent.pk]
-        row = packages.set
-        if row is None or row.reported_hash == row.desired_hash or row.desired_hash in row.failures:
+        packages = self._packages.get(agent.agent.pk)
+        row = None if packages is None else packages.set
+        if packages is None or row is None or row.reported_hash == row.desired_hash or row.desired_hash in row.failures:
             return None
         if row.desired_hash == NOTHING and not row.reported_hash and not row.had:
             return None
@@ -125,10 +139,10 @@ class PackageOffer(Offer):
 
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """The set goes out on the agent's present connection."""
-        packages = self._packages[agent.agent.pk]
-        row = packages.set
-        if reply.packages is None or row is None:
+        packages = self._packages.get(agent.agent.pk)
+        if reply.packages is None or packages is None or packages.set is None:
             return
+        row = packages.set
         packages.change_set(
             offered_hash=row.desired_hash,
             offered_lease=agent.agent.lease_id,
@@ -143,7 +157,8 @@ class PackageOffer(Offer):
 
     def due_again_at(self, agent: BatchAgent) -> datetime | None:
         """When the offer this agent has not answered may be sent again."""
-        row = self._packages[agent.agent.pk].set
+        packages = self._packages.get(agent.agent.pk)
+        row = None if packages is None else packages.set
         if row is None or row.offered_hash != row.desired_hash or row.reported_hash == row.desired_hash:
             return None
         return None if row.desired_hash in row.failures else _retry_at(row)
@@ -162,6 +177,10 @@ class PackageOffer(Offer):
         """Of these the connected ones whose set was not offered, whenever it came up."""
         rows = _due().filter(offered_at=None, agent__in=agents.filter(connected=True).order_by().values("pk"))
         return rows.values_list("agent__instance_uid", flat=True)
+
+
+def _accepts(member: BatchAgent) -> bool:
+    return bool(member.agent.capabilities & AgentCapabilities.ACCEPTS_PACKAGES)
 
 
 def _due() -> QuerySet[PackageSet]:

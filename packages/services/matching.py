@@ -82,7 +82,8 @@ class PackageTargeting:
         return list(found.values())
 
 
-_NOTHING = PackageTargeting(None, ())
+NOTHING_RELEASED = PackageTargeting(None, ())
+"""While nobody has released anything: then no agent has a set."""
 _known: PackageTargeting | None = None
 
 
@@ -107,7 +108,7 @@ def current_packages() -> PackageTargeting:
     global _known  # noqa: PLW0603  a cache of committed rows, replaced whole
     token = PackageGeneration.objects.filter(pk=1).values_list("token", flat=True).first()
     if token is None:
-        return _NOTHING  # nobody ever released anything
+        return NOTHING_RELEASED
     known = _known
     if known is None or known.generation != token:
         known = _known = _read(token)
