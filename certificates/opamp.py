@@ -54,15 +54,22 @@ class CertificateOffer(Offer):
                 row.agent_id: row for row in rows.select_for_update(of=("self",)).order_by("pk") if row.agent_id
             }
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nobody of the batch asks or waits, as mostly."""
+        return not self._rows and not self._refused
+
     def note_reports(self) -> None:
         """Use of certificates, answers to offers, requests."""
         self._note_use()
+        if not settings.OPAMP_CERTIFICATES.offered:
+            return
         for member in self.batch.agents:
             if not member.speaks:
                 continue
             self._note_answer(member)
             csr = member.arrival.report.certificate_request
-            if csr is None or not settings.OPAMP_CERTIFICATES.offered:
+            if csr is None:
                 continue
             row, problem = take_request(self.batch, member, csr, self._rows.get(member.agent.pk))
             self._rows.pop(member.agent.pk, None)
@@ -73,6 +80,8 @@ class CertificateOffer(Offer):
 
     def part(self, agent: BatchAgent) -> Part | None:
         """What the agent waits for, or why it waits in vain."""
+        if self._is_idle:
+            return None
         part = self._wanted(agent)
         if part is not None:
             self._parts[agent.agent.pk] = part
@@ -80,6 +89,8 @@ class CertificateOffer(Offer):
 
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """An error is told once; a certificate is offered until it is taken."""
+        if self._is_idle:
+            return
         part, row = self._parts.get(agent.agent.pk), self._rows.get(agent.agent.pk)
         if isinstance(part, RefusalPart):
             if reply.error is not None and row is not None and row.state in {State.DENIED, State.FAILED}:
@@ -89,6 +100,8 @@ class CertificateOffer(Offer):
 
     def is_left(self, agent: BatchAgent, reply: Reply) -> bool:
         """What an error kept back; and a certificate, which goes out with the answer to a report alone."""
+        if self._is_idle:
+            return False
         if agent.agent.pk in self._refused or isinstance(self._parts.get(agent.agent.pk), RefusalPart):
             return True
         row, part = self._rows.get(agent.agent.pk), self._parts.get(agent.agent.pk)
@@ -100,6 +113,8 @@ class CertificateOffer(Offer):
 
     def due_again_at(self, agent: BatchAgent) -> datetime | None:
         """When an agent that polls is given its certificate once more."""
+        if self._is_idle:
+            return None
         row = self._rows.get(agent.agent.pk)
         waits = row is not None and row.open and row.state == State.ISSUED and row.offered_at is not None
         return row.offered_at + _AGAIN if waits and row is not None and row.offered_at is not None else None

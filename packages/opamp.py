@@ -76,7 +76,7 @@ class PackageOffer(Offer):
             for member in reporting
             if member.changed("capabilities") or (member.relabelled and targeting is not NOTHING_RELEASED)
         )
-        for member in reporting:
+        for member in reporting if self._packages else ():
             packages = self._packages.get(member.agent.pk)
             if packages is None:
                 continue
@@ -92,6 +92,8 @@ class PackageOffer(Offer):
 
     def part(self, agent: BatchAgent) -> WantedPackages | None:
         """``None`` for an agent that never had any, that has what it should, that is held, or while the store is away."""
+        if not self._packages:
+            return None
         packages = self._packages.get(agent.agent.pk)
         row = None if packages is None else packages.set
         if packages is None or row is None or row.reported_hash == row.desired_hash or row.desired_hash in row.failures:
@@ -139,8 +141,10 @@ class PackageOffer(Offer):
 
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """The set goes out on the agent's present connection."""
+        if reply.packages is None:
+            return
         packages = self._packages.get(agent.agent.pk)
-        if reply.packages is None or packages is None or packages.set is None:
+        if packages is None or packages.set is None:
             return
         row = packages.set
         packages.change_set(
@@ -157,6 +161,8 @@ class PackageOffer(Offer):
 
     def due_again_at(self, agent: BatchAgent) -> datetime | None:
         """When the offer this agent has not answered may be sent again."""
+        if not self._packages:
+            return None
         packages = self._packages.get(agent.agent.pk)
         row = None if packages is None else packages.set
         if row is None or row.offered_hash != row.desired_hash or row.reported_hash == row.desired_hash:
