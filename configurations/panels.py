@@ -1,4 +1,4 @@
-"""The sections of an agent's page that say what it should run, why, and how what it runs differs."""
+"""The sections of an agent's page that say what it should run, why, how what it runs differs, and which pipelines that has."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from rollouts.gates import Counts, StageGate
 from rollouts.models import Rollout
 from rollouts.policies import Policy, Stage, audiences_of
 from rollouts.services.stages import audience_of
-from rollouts.subjects import Member, MemberState, subject_of
+from rollouts.subjects import Member, MemberState, counts_of, subject_of
 
 _SAMPLE = 5
 _MOST_FAILING = 20
@@ -147,7 +147,7 @@ def progress_of(rollout: Rollout, at: datetime) -> list[StageProgress]:
             state=_state_of(rollout, number - 1),
             agents=sum(counted.values()),
             to_come=counted[MemberState.TO_COME],
-            counts=_counts(counted),
+            counts=counts_of(counted),
             everybody_else=policy.is_rest(number - 1),
         )
         for number, (stage, counted) in enumerate(zip(policy.stages, found, strict=True), start=1)
@@ -185,16 +185,3 @@ def _state_of(rollout: Rollout, stage: int) -> str:
     if stage < rollout.stage or rollout.state == Rollout.State.FINISHED:
         return "done"
     return "present" if stage == rollout.stage else "to_come"
-
-
-def _counts(counted: Counter[MemberState | None]) -> Counts:
-    return Counts(
-        applied=counted[MemberState.APPLIED] + counted[MemberState.UNHEALTHY],
-        unhealthy=counted[MemberState.UNHEALTHY],
-        failed=counted[MemberState.FAILED],
-        waiting=counted[MemberState.WAITING],
-        lost=counted[MemberState.LOST],
-        offline=counted[MemberState.OFFLINE],
-        held=counted[MemberState.HELD],
-        incapable=counted[MemberState.INCAPABLE],
-    )

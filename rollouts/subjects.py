@@ -32,6 +32,21 @@ class MemberState(enum.Enum):
     TO_COME = "to_come"
 
 
+def counts_of(found: Mapping[MemberState | None, int], *, held: int = 0) -> Counts:
+    """So many agents in each state, as gates count them; ``held`` are those among the waiting who are held back."""
+    number = {state: found.get(state, 0) for state in MemberState}
+    return Counts(
+        applied=number[MemberState.APPLIED] + number[MemberState.UNHEALTHY],
+        unhealthy=number[MemberState.UNHEALTHY],
+        failed=number[MemberState.FAILED],
+        waiting=number[MemberState.WAITING] - held,
+        lost=number[MemberState.LOST],
+        offline=number[MemberState.OFFLINE],
+        held=number[MemberState.HELD] + held,
+        incapable=number[MemberState.INCAPABLE],
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One agent that the rollout concerns: who gets the new version, and who would lose the old one.

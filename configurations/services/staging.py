@@ -5,6 +5,7 @@ When to do so is decided by `rollouts`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -30,7 +31,7 @@ from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
 from rollouts.services.freezing import current_freezes, held_among
-from rollouts.subjects import Member, MemberState
+from rollouts.subjects import Member, MemberState, counts_of
 
 _WAITING = {AssignmentStatus.PENDING.value, AssignmentStatus.OFFERED.value, AssignmentStatus.APPLYING.value}
 _CHUNK = 2_000
@@ -106,23 +107,14 @@ class ConfigurationSubject:
             )
             .annotate(number=Count("*"))
         )
-        found = dict.fromkeys(MemberState, 0)
+        found = Counter[MemberState | None]()
         for row in rows:
             state = _state(
                 row["status"], connected=row["connected"], healthy=row["healthy"], offered=not row["never"],
             )  # fmt: skip
             found[state] += row["number"]
         held = self._held(rollout, at) if found[MemberState.WAITING] else 0
-        return Counts(
-            applied=found[MemberState.APPLIED] + found[MemberState.UNHEALTHY],
-            unhealthy=found[MemberState.UNHEALTHY],
-            failed=found[MemberState.FAILED],
-            waiting=found[MemberState.WAITING] - held,
-            lost=found[MemberState.LOST],
-            offline=found[MemberState.OFFLINE],
-            held=held,
-            incapable=found[MemberState.INCAPABLE],
-        )
+        return counts_of(found, held=held)
 
     def _held(self, rollout: Rollout, at: datetime) -> int:
         waiting = Agent.objects.filter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
 from rollouts.services.freezing import current_freezes, held_among
-from rollouts.subjects import Member, MemberState
+from rollouts.subjects import Member, MemberState, counts_of
 
 _WAITING = {
     InstallationStatus.PENDING.value,
@@ -82,20 +83,11 @@ class PackageSubject:
             .values("status", connected=F("agent__connected"), healthy=F("agent__healthy"))
             .annotate(number=Count("*"))
         )
-        found = dict.fromkeys(MemberState, 0)
+        found = Counter[MemberState | None]()
         for row in rows:
             found[_state(row["status"], connected=row["connected"], healthy=row["healthy"])] += row["number"]
         held = self._held(rollout, at) if found[MemberState.WAITING] else 0
-        return Counts(
-            applied=found[MemberState.APPLIED] + found[MemberState.UNHEALTHY],
-            unhealthy=found[MemberState.UNHEALTHY],
-            failed=found[MemberState.FAILED],
-            waiting=found[MemberState.WAITING] - held,
-            lost=found[MemberState.LOST],
-            offline=found[MemberState.OFFLINE],
-            held=held,
-            incapable=found[MemberState.INCAPABLE],
-        )
+        return counts_of(found, held=held)
 
     def _held(self, rollout: Rollout, at: datetime) -> int:
         waiting = Agent.objects.filter(
