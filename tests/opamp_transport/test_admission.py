@@ -226,9 +226,8 @@ class TestAddress:
         (Excess.TOO_MANY_NEW, 429, "Retry-After"),
         (Excess.FLEET_FULL, 503, "Retry-After"),
         (Denial.FOREIGN, 403, None),
-        (Denial.OUTDATED, 401, "WWW-Authenticate"),
-        (Denial.REVOKED, 401, "WWW-Authenticate"),
-        (Denial.SHARED, 401, "WWW-Authenticate"),
+        (Denial.FOREIGN_CERTIFICATE, 403, None),
+        *((each, 401, "WWW-Authenticate") for each in Denial if not each.name.startswith("FOREIGN")),
     ],
 )
 def test_the_answer_says_whether_to_come_again_or_what_to_bring(denial: Any, status: int, header: str | None) -> None:
