@@ -42,6 +42,7 @@ class NodeShown:
     line: int = 0
     healthy: bool | None = None
     said: str = ""
+    connector: bool = False
 
     @property
     def sign(self) -> str:
@@ -71,13 +72,17 @@ class LaneShown:
 
 @dataclass(frozen=True, slots=True)
 class PipelinesShown:
-    """All that the template needs. ``compares``: it shows a change; ``has_health``: an agent said how its components are."""
+    """All that the template and REST need. ``compares``: it shows a change; ``has_health``: an agent said how its components are.
+
+    ``joins``: each connector with the pipeline that it exports from, and the one that it feeds.
+    """
 
     picture: PipelinePicture
     lanes: tuple[LaneShown, ...]
     left_out: int
     compares: bool = False
     has_health: bool = False
+    joins: tuple[tuple[str, str, str], ...] = ()
 
 
 def pipelines_shown(
@@ -117,7 +122,8 @@ def _shown(
     picture = picture_of(graph)
     lanes = tuple(_lane(placed, places, _below(health, f"pipeline:{placed.lane.name}")) for placed in picture.lanes)
     known = any(node.healthy is not None for lane in lanes for node in lane.nodes)
-    return PipelinesShown(picture, lanes, graph.left_out, compares, known)
+    joins = tuple((join.name, graph.lanes[join.source].name, graph.lanes[join.target].name) for join in graph.joins)
+    return PipelinesShown(picture, lanes, graph.left_out, compares, known, joins)
 
 
 def _lane(
@@ -138,6 +144,7 @@ def _lane(
                 *places.get((member.section, member.name), ("", 0)),
                 None if said is None else bool(said.get("healthy")),
                 "" if said is None else str(said.get("last_error") or said.get("status") or "")[:_LONGEST],
+                member.section == "connectors",
             )
         )
     lane = placed.lane

@@ -15,6 +15,7 @@ from configurations.api_compare import CompareView
 from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_pins import PinView, UnpinView
+from configurations.api_pipelines import AgentPipelinesView, ConfigurationPipelinesView
 from configurations.api_rendered import RenderedView
 from enrolment.api import EnrolmentTokenViewSet
 from enrolment.api_approval import ApproveView, RejectView
@@ -58,6 +59,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/?$", DesiredView.as_view(), name="agent-configuration"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/retry/?$", RetryView.as_view(), name="agent-retry"),
     re_path(r"^configurations/(?P<name>[^/]+)/rendered/?$", RenderedView.as_view(), name="configuration-rendered"),
+    re_path(
+        r"^configurations/(?P<name>[^/]+)/pipelines/?$",
+        ConfigurationPipelinesView.as_view(),
+        name="configuration-pipelines",
+    ),
+    re_path(r"^agents/(?P<instance_uid>[^/]+)/pipelines/?$", AgentPipelinesView.as_view(), name="agent-pipelines"),
     re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),

@@ -199,6 +199,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{AGENT}/installations/?$": rest(get=f"{SEE_A} {SEE_P}"),
     f"{AGENT}/installations/retry/?$": rest(post=f"{EDIT_A} {SEE_P}"),
     f"{CONFIGURATION}/rendered/?$": rest(get=f"{SEE_C} {SEE_A}"),
+    f"{CONFIGURATION}/pipelines/?$": rest(get=SEE_C),
+    f"{AGENT}/pipelines/?$": rest(get=SEE_A),
     "api/v1/^variables/?$": rest(get="variables.view_variable", post="variables.add_variable"),
     f"api/v1/^variables/{KEY}/?$": rest(
         get="variables.view_variable", put="variables.change_variable", patch="variables.change_variable",
