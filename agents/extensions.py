@@ -34,6 +34,10 @@ BeforeRelabelling = Callable[[], None]
 """Called at the beginning of a transaction that is going to change labels, before any agent's row is locked."""
 
 
+ComponentRates = Callable[[int, datetime], Mapping[tuple[str, str, str], float]]
+"""From the key of an agent and the time to what its components pass on a second, by role (``receivers``), signal and component."""
+
+
 class Panel(NamedTuple):
     """A section of the agent's page that another app fills: ``template`` is rendered with what ``context`` returns."""
 
@@ -96,6 +100,7 @@ _known_secrets: KnownSecrets | None = None
 _before_relabelling: list[BeforeRelabelling] = []
 _after_relabelling: list[AfterRelabelling] = []
 _placing: Placing | None = None
+_component_rates: ComponentRates | None = None
 _panels: list[Panel] = []
 _timeline_kinds: dict[str, TimelineKind] = {}
 _markings: list[Marking] = []
@@ -139,6 +144,17 @@ def register_placing(callback: Placing) -> None:
 def placed(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> Sequence[str]:
     """The names of the configurations that agents with these uids and labels should run, ``""`` for none."""
     return _placing(agents) if _placing is not None else [""] * len(agents)
+
+
+def register_component_rates(callback: ComponentRates) -> None:
+    """Have ``callback`` say what the components of an agent's pipelines pass on."""
+    global _component_rates  # noqa: PLW0603  set once, when Django is ready
+    _component_rates = callback
+
+
+def component_rates(agent_id: int, at: datetime) -> Mapping[tuple[str, str, str], float]:
+    """Items a second by role, signal and component; empty where nobody knows."""
+    return _component_rates(agent_id, at) if _component_rates is not None else {}
 
 
 def register_known_secrets(callback: KnownSecrets) -> None:

@@ -14,13 +14,15 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agents.extensions import component_rates
 from agents.models import Agent
 from agents.reports import JsonObject
 from agents.shown import files_shown
 from configurations.meaning import ROLES
 from configurations.models import Configuration
-from configurations.pipelines_shown import LaneShown, NodeShown, PipelinesShown, pipelines_shown
+from configurations.pipelines_shown import LaneShown, NodeShown, PipelinesShown, Rates, pipelines_shown
 from foundation.api_query import DeclaredQuery
+from foundation.clock import clock
 
 _INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
@@ -34,6 +36,10 @@ class PipelineComponentSerializer(serializers.Serializer[Any]):
     line = serializers.IntegerField(allow_null=True, help_text="From 1; `null` where nothing defines it.")
     healthy = serializers.BooleanField(allow_null=True, help_text="As the agent says; `null`: it does not.")
     status = serializers.CharField(allow_blank=True, help_text="What the agent says of it.")
+    rate = serializers.FloatField(
+        allow_null=True,
+        help_text="Items of the signal a second that it takes or sends, in all pipelines together; `null`: not measured.",
+    )
 
 
 class PipelineSerializer(serializers.Serializer[Any]):
@@ -93,7 +99,7 @@ class AgentPipelinesView(DeclaredQuery, GenericAPIView[Any]):
 
     @extend_schema(operation_id="agents_pipelines_retrieve", parameters=[_INSTANCE_UID])
     def get(self, request: Request, instance_uid: str) -> Response:
-        """Those of its effective configuration, with the health of each component where it says."""
+        """Those of its effective configuration, with the health of each component where it says, and what they pass on."""
         try:
             uid = UUID(instance_uid)
         except ValueError:
@@ -102,11 +108,13 @@ class AgentPipelinesView(DeclaredQuery, GenericAPIView[Any]):
         agent = rows.get(instance_uid=uid)
         effective = agent.reported.effective_config
         files = {} if effective is None else files_shown(effective.content)
-        return Response(_answer(files, agent.reported.health))
+        return Response(_answer(files, agent.reported.health, component_rates(agent.pk, clock.now())))
 
 
-def _answer(files: Mapping[str, JsonObject], health: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    shown = pipelines_shown(files, targets={key: key for key in files}, health=health)
+def _answer(
+    files: Mapping[str, JsonObject], health: Mapping[str, Any] | None = None, rates: Rates | None = None
+) -> dict[str, Any]:
+    shown = pipelines_shown(files, targets={key: key for key in files}, health=health, rates=rates)
     if shown is None:
         return {"readable": False, "pipelines": [], "joins": [], "left_out": 0}
     return {
@@ -130,6 +138,7 @@ def _component(node: NodeShown) -> dict[str, Any]:
         "line": node.line or None,
         "healthy": node.healthy,
         "status": node.said,
+        "rate": node.rate,
     }
 
 

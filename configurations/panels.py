@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from agents.extensions import Panel, register_panel
+from agents.extensions import Panel, component_rates, register_panel
 from agents.models import Agent
 from agents.shown import MOST_SHOWN, files_shown
 from configurations.advice import advice_on
@@ -73,14 +73,16 @@ def difference_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
 
 
 def pipelines_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
-    """The pipelines that the agent says it runs, with the health of their components."""
+    """The pipelines that the agent says it runs, with the health of their components and what they pass on."""
     effective = agent.reported.effective_config
     if effective is None:
         return {"reported": False}
     files = files_shown(effective.content, most=MOST_SHOWN)
     # As the page numbers the elements that show them.
     targets = {name: f"effective-{place}" for place, name in enumerate(sorted(files), 1)}
-    return {"reported": True, "pipelines": pipelines_shown(files, targets=targets, health=agent.reported.health)}
+    rates = component_rates(agent.pk, clock.now())
+    shown = pipelines_shown(files, targets=targets, health=agent.reported.health, rates=rates)
+    return {"reported": True, "pipelines": shown}
 
 
 def register() -> None:

@@ -18,7 +18,10 @@ from configurations.checks.tree import MappingNode
 from configurations.checks.yaml_text import read_yaml
 from configurations.meaning import meaning_of
 from configurations.pipeline_graph import PipelineGraph, PipelineMember, graph_between, graph_of
-from configurations.pipeline_layout import PipelinePicture, PlacedLane, picture_of
+from configurations.pipeline_layout import LONGEST_NAME, PipelinePicture, PlacedLane, picture_of
+
+Rates = Mapping[tuple[str, str, str], float]
+"""Items a second by role, signal and component."""
 
 _SIGNS = {"added": "+", "removed": "−", "changed": "~"}
 # Of an error in a component's health.
@@ -29,7 +32,8 @@ _LONGEST = 300
 class NodeShown:
     """A node as the template draws it. ``target`` is the id of the element that has it in ``line``.
 
-    ``healthy`` is ``None`` where nobody said, and ``said`` what the agent says of it.
+    ``healthy`` is ``None`` where nobody said, and ``said`` what the agent says of it. ``rate``: what it passes on of the
+    pipeline's signal, in items a second, by all pipelines of this signal together; ``None`` where nobody knows.
     """
 
     x: int
@@ -43,6 +47,18 @@ class NodeShown:
     healthy: bool | None = None
     said: str = ""
     connector: bool = False
+    rate: float | None = None
+
+    @property
+    def flow(self) -> str:
+        """The rate in a few characters, of which there is room beside the name."""
+        return "" if self.rate is None else _few_characters(self.rate)
+
+    @property
+    def short(self) -> str:
+        """As much of the name as there is room for beside the rate."""
+        room = LONGEST_NAME - (len(self.flow) + 3 if self.flow else 0)
+        return self.text if len(self.text) <= room else f"{self.text[: room - 1]}…"
 
     @property
     def sign(self) -> str:
@@ -90,15 +106,17 @@ def pipelines_shown(
     *,
     targets: Mapping[str, str] | None = None,
     health: Mapping[str, Any] | None = None,
+    rates: Rates | None = None,
 ) -> PipelinesShown | None:
     """The pipelines of one configuration's files, ``None`` where they are none of a Collector's.
 
-    ``targets`` leads from config keys to the ids of the elements that show the files; ``health`` is the agent's tree.
+    ``targets`` leads from config keys to the ids of the elements that show the files; ``health`` is the agent's tree, and
+    ``rates`` what its components pass on.
     """
     whole = meaning_of(files)
     if whole is None:
         return None
-    return _shown(graph_of(whole), _places_of(files, targets) if targets else {}, health)
+    return _shown(graph_of(whole), _places_of(files, targets) if targets else {}, health, rates or {})
 
 
 def pipelines_between(left: Mapping[str, JsonObject], right: Mapping[str, JsonObject]) -> PipelinesShown | None:
@@ -107,27 +125,33 @@ def pipelines_between(left: Mapping[str, JsonObject], right: Mapping[str, JsonOb
     if former is None or latter is None:
         return None
     graph = graph_between(former, latter)
-    return _shown(graph, {}, None, compares=True) if any(lane.change for lane in graph.lanes) else None
+    return _shown(graph, {}, None, {}, compares=True) if any(lane.change for lane in graph.lanes) else None
 
 
 def _shown(
     graph: PipelineGraph,
     places: Mapping[tuple[str, str], tuple[str, int]],
     health: Mapping[str, Any] | None,
+    rates: Rates,
     *,
     compares: bool = False,
 ) -> PipelinesShown | None:
     if not graph:
         return None
     picture = picture_of(graph)
-    lanes = tuple(_lane(placed, places, _below(health, f"pipeline:{placed.lane.name}")) for placed in picture.lanes)
+    lanes = tuple(
+        _lane(placed, places, _below(health, f"pipeline:{placed.lane.name}"), rates) for placed in picture.lanes
+    )
     known = any(node.healthy is not None for lane in lanes for node in lane.nodes)
     joins = tuple((join.name, graph.lanes[join.source].name, graph.lanes[join.target].name) for join in graph.joins)
     return PipelinesShown(picture, lanes, graph.left_out, compares, known, joins)
 
 
 def _lane(
-    placed: PlacedLane, places: Mapping[tuple[str, str], tuple[str, int]], health: Mapping[str, Any] | None
+    placed: PlacedLane,
+    places: Mapping[tuple[str, str], tuple[str, int]],
+    health: Mapping[str, Any] | None,
+    rates: Rates,
 ) -> LaneShown:
     nodes = []
     for node in placed.nodes:
@@ -145,10 +169,19 @@ def _lane(
                 None if said is None else bool(said.get("healthy")),
                 "" if said is None else str(said.get("last_error") or said.get("status") or "")[:_LONGEST],
                 member.section == "connectors",
+                rates.get((member.role, placed.lane.signal, member.name)),
             )
         )
     lane = placed.lane
     return LaneShown(lane.name, lane.signal, lane.change, placed.title_y, placed.lines, tuple(nodes))
+
+
+def _few_characters(rate: float) -> str:
+    """``12k/s``: two digits tell enough beside a component."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if rate >= limit:
+            return f"{rate / limit:.{0 if rate >= 10 * limit else 1}f}{unit}/s"
+    return f"{rate:.{0 if rate >= 10 or rate == int(rate) else 1}f}/s"
 
 
 def _health_of(member: PipelineMember, health: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -11,7 +11,7 @@ class TelemetryConfig(AppConfig):
     verbose_name = _("Telemetry")
 
     def ready(self) -> None:
-        from agents.extensions import register_columns, register_panel
+        from agents.extensions import register_columns, register_component_rates, register_panel
         from agents.filters import register_agent_filter
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from telemetry import columns, telemetry_panel
@@ -19,6 +19,7 @@ class TelemetryConfig(AppConfig):
 
         register_panel(telemetry_panel.PANEL)
         register_columns(columns.COLUMNS)
+        register_component_rates(series.component_rates)
         register_agent_filter(
             "telemetry", series.keys_with_telemetry, help_text="Whether they send metrics of their own."
         )

@@ -35,6 +35,14 @@ class SeriesKey(NamedTuple):
     name: str
 
 
+class FlowKey(NamedTuple):
+    """What a component passes on of one signal. ``role``: ``receivers`` or ``exporters``, as a configuration calls them."""
+
+    role: str
+    signal: str
+    component: str
+
+
 class Rate(NamedTuple):
     """So many a second, on average over ``seconds``."""
 
@@ -44,6 +52,10 @@ class Rate(NamedTuple):
 
 Known = dict[str, list[float]]
 """The last point of each series as JSON keeps it: value and time, by ``measure:name``."""
+
+
+Flows = dict[str, list[float | None]]
+"""The last point of each flow as JSON keeps it: value, time, and the rate a second, by ``role signal component``."""
 
 
 class Advance(NamedTuple):
@@ -83,6 +95,27 @@ def advance(known: Mapping[str, list[float]], points: Mapping[SeriesKey, Point])
         else:
             rates.setdefault(key.measure, None)
     return Advance(kept, rates, dropped)
+
+
+def advance_flows(known: Mapping[str, list[float | None]], points: Mapping[FlowKey, Point]) -> Flows:
+    """Take ``points`` after what is ``known``; those of components that nobody spoke of for as long as a silence lasts are gone.
+
+    The largest ones stay where there are more than `MOST_SERIES`.
+    """
+    if not points:
+        return dict(known)
+    newest = max(point.at for point in points.values())
+    kept: Flows = {
+        name: list(value) for name, value in known.items() if abs(newest - (value[1] or 0)) <= LONGEST_GAP * _SECOND
+    }
+    for key, point in points.items():
+        name = " ".join(key)
+        before = kept.get(name)
+        step = _step(None if before is None else [before[0] or 0.0, before[1] or 0.0], point)
+        if not step.is_old:
+            kept[name] = [point.value, point.at, step.amount / step.seconds if step.goes_on else None]
+    largest = sorted(kept, key=lambda name: (-(kept[name][2] or 0.0), name))[:MOST_SERIES]
+    return {name: kept[name] for name in largest}
 
 
 class _Step(NamedTuple):

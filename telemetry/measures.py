@@ -1,4 +1,4 @@
-"""What is kept of an agent's own metrics: six measures, and the names under which Collectors send them. Pure."""
+"""What is kept of an agent's own metrics, and the names under which Collectors send it: six measures, and flows of components. Pure."""
 
 from __future__ import annotations
 
@@ -37,9 +37,14 @@ _KINDS = {
     "otelcol_receiver_refused_": Measure.REFUSED,
     "otelcol_exporter_send_failed_": Measure.FAILED,
 }
-_SIGNALS = ("spans", "metric_points", "log_records", "profile_samples")
+_SIGNALS = {"spans": "traces", "metric_points": "metrics", "log_records": "logs", "profile_samples": "profiles"}
 _NAMES |= {f"{kind}{signal}": measure for kind, measure in _KINDS.items() for signal in _SIGNALS}
-_LONGEST = max(map(len, [*_NAMES, QUEUE_CAPACITY])) + len("_total")
+_FLOWS = {
+    f"otelcol_{kind}_{verb}_{unit}": (f"{kind}s", signal, kind)
+    for kind, verb in (("receiver", "accepted"), ("exporter", "sent"))
+    for unit, signal in _SIGNALS.items()
+}
+_LONGEST = max(map(len, [*_NAMES, *_FLOWS, QUEUE_CAPACITY])) + len("_total")
 
 
 def plain_name(name: str) -> str:
@@ -50,3 +55,8 @@ def plain_name(name: str) -> str:
 def measure_of(plain: str) -> Measure | None:
     """What a metric of this plain name counts or shows; ``None`` for one that is not kept."""
     return _NAMES.get(plain)
+
+
+def flow_of(plain: str) -> tuple[str, str, str] | None:
+    """Of a metric that counts what one component passes on: the component's role, the signal, and the attribute that names it."""
+    return _FLOWS.get(plain)

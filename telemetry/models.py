@@ -24,6 +24,8 @@ class LatestTelemetry(models.Model):
     queue = models.FloatField(_("queue"), null=True)
     # `telemetry.increases.Known`.
     counters = models.JSONField(default=dict, editable=False)
+    # `telemetry.increases.Flows`.
+    flows = models.JSONField(default=dict, editable=False)
     # `telemetry.slots.OpenSlot`, and when it began.
     slot_at = models.DateTimeField(null=True, editable=False)
     slot = models.JSONField(default=dict, editable=False)

@@ -22,8 +22,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
 from foundation.nesting import NestedTooDeep, check_json
-from telemetry.increases import Point, SeriesKey
-from telemetry.measures import COUNTED, QUEUE_CAPACITY, QUEUE_SIZE, Measure, measure_of, plain_name
+from telemetry.increases import FlowKey, Point, SeriesKey
+from telemetry.measures import COUNTED, QUEUE_CAPACITY, QUEUE_SIZE, Measure, flow_of, measure_of, plain_name
 
 MOST_BYTES = 1024 * 1024
 """Of a request, unpacked. A Collector with a hundred components sends some 50 KB."""
@@ -34,6 +34,7 @@ MOST_ATTRIBUTES = 64
 # Objects and lists of a request in JSON, before any of them is made: three to a point.
 _MOST_BRACKETS = 60_000
 _LONGEST_UID = 64
+_LONGEST_COMPONENT = 100
 # What no counter of a real agent reaches; beyond it, sums would lose what is added to them.
 _MOST_VALUE = 1e18
 _UID = "service.instance.id"
@@ -55,6 +56,7 @@ class AgentMetrics:
     uid: UUID | None
     counters: dict[SeriesKey, Point] = field(default_factory=dict)
     gauges: dict[Measure, float] = field(default_factory=dict)
+    flows: dict[FlowKey, Point] = field(default_factory=dict)
     points: int = 0
     rejected: int = 0
 
@@ -146,6 +148,7 @@ def _of_resource(each: Any) -> AgentMetrics:
             _check_number("data points", found.points, MOST_POINTS)
             plain = plain_name(metric.name)
             measure = measure_of(plain)
+            _flow(found, plain, metric)
             if measure in COUNTED:
                 _count(found, measure, plain, metric)
             elif measure is not None and kind in {"gauge", "sum"}:
@@ -157,6 +160,30 @@ def _of_resource(each: Any) -> AgentMetrics:
     if shares:
         found.gauges[Measure.QUEUE] = max(shares)
     return found
+
+
+def _flow(found: AgentMetrics, plain: str, metric: Any) -> None:
+    """What each component passed on since the start, by all of its transports together.
+
+    Here nothing is rejected: what counts for the agent as a whole is, in `_count`.
+    """
+    named = flow_of(plain)
+    cumulative = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+    if named is None or metric.WhichOneof("data") != "sum" or metric.sum.aggregation_temporality != cumulative:
+        return
+    role, signal, attribute = named
+    for point in metric.sum.data_points:
+        value = _number(point)
+        names = [each.value.string_value for each in point.attributes[:MOST_ATTRIBUTES] if each.key == attribute]
+        if value is None or not point.time_unix_nano or not names or not 0 < len(names[0]) <= _LONGEST_COMPONENT:
+            continue
+        key = FlowKey(role, signal, names[0])
+        there = found.flows.get(key, Point(0.0, 0))
+        found.flows[key] = Point(
+            there.value + value,
+            max(there.at, point.time_unix_nano),
+            max(there.start, point.start_time_unix_nano),
+        )
 
 
 def _count(found: AgentMetrics, measure: Measure, plain: str, metric: Any) -> None:

@@ -29,7 +29,7 @@ class Telemetry:
 
 def telemetry_of(agent_ids: Sequence[int], *, since: datetime, until: datetime) -> dict[int, Telemetry]:
     """By agent, of those that ever sent something; two queries for all of them."""
-    rows = LatestTelemetry.objects.filter(pk__in=agent_ids, received_at__isnull=False).defer("counters")
+    rows = LatestTelemetry.objects.filter(pk__in=agent_ids, received_at__isnull=False).defer("counters", "flows")
     found = {row.pk: Telemetry(row, {}) for row in rows}
     if not found:
         return found
@@ -40,6 +40,19 @@ def telemetry_of(agent_ids: Sequence[int], *, since: datetime, until: datetime) 
         if row.slot_at is not None and row.slot:
             day = telemetry.days.setdefault(row.slot_at.astimezone(UTC).date(), Day())
             day.put(row.slot_at, OpenSlot(row.slot).means())
+    return found
+
+
+def component_rates(agent_id: int, at: datetime) -> dict[tuple[str, str, str], float]:
+    """What the components of an agent's pipelines pass on a second, by role, signal and component; empty when it is not fresh."""
+    row = LatestTelemetry.objects.filter(pk=agent_id, received_at__gte=at - FRESH).only("flows").first()
+    if row is None:
+        return {}
+    found = {}
+    for name, (_value, _at, rate) in row.flows.items():
+        role, signal, component = name.split(" ", 2)
+        if rate is not None:
+            found[role, signal, component] = rate
     return found
 
 

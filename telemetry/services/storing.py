@@ -18,7 +18,7 @@ from agents.credentials import Denial, EnrolmentPass, Pass
 from agents.models import Agent
 from agents.services.credentials import IssuedCertificates, denial_for, issued_certificates
 from foundation.bulk_sql import bulk_update
-from telemetry.increases import advance
+from telemetry.increases import advance, advance_flows
 from telemetry.measures import MEASURES
 from telemetry.models import LatestTelemetry, TelemetryDay
 from telemetry.otlp import AgentMetrics
@@ -28,7 +28,7 @@ _JUDGED_BY = (
     "instance_uid", "credential_number", "credential_former_number", "credential_used_at", "credential_revoked_at", "approval",
     "enrolled_by",
 )  # fmt: skip
-_WRITTEN = [*(measure.value for measure in MEASURES), "received_at", "counters", "slot_at", "slot"]
+_WRITTEN = [*(measure.value for measure in MEASURES), "received_at", "counters", "flows", "slot_at", "slot"]
 _ONE_SLOT = timedelta(seconds=SLOT_SECONDS)
 _UNKNOWN = "no agent is known under its service.instance.id; it must be the agent's instance UID"
 _NO_UID = "service.instance.id is missing or no UUID; it must be the agent's instance UID"
@@ -156,6 +156,7 @@ def _apply(row: LatestTelemetry, metrics: AgentMetrics, at: datetime) -> tuple[d
         setattr(row, measure.value, value)
         slot.add(measure, value)
     row.counters, row.slot = step.known, slot.sums
+    row.flows = advance_flows(row.flows, metrics.flows)
     row.received_at = max(row.received_at or at, at)
     return closed
 

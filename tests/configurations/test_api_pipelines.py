@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from agents.models import Agent
 from agents.reports import ComponentHealth, EffectiveConfig
+from telemetry.models import LatestTelemetry
 from tests.configurations.test_pipeline_graph import TWO
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,7 +32,7 @@ def test_of_a_configuration(api_of, alice, bob):
     traces = found["pipelines"][0]
     assert [item["name"] for item in traces["processors"]] == ["memory_limiter", "batch"]
     assert traces["receivers"] == [
-        {"name": "otlp", "connector": False, "file": "", "line": 2, "healthy": None, "status": ""}
+        {"name": "otlp", "connector": False, "file": "", "line": 2, "healthy": None, "status": "", "rate": None}
     ]
     assert [(item["name"], item["connector"]) for item in traces["exporters"]] == [("debug", False), ("count", True)]
     assert found["joins"] == [{"connector": "count", "exported_by": "traces", "received_by": "metrics"}]
@@ -63,6 +65,23 @@ def test_of_an_agent_with_health(api_of, bob, report):
     assert lane["receivers"][0]["healthy"] is True
     assert (lane["exporters"][0]["healthy"], lane["exporters"][0]["status"]) == (False, "full")
     assert lane["processors"][0]["healthy"] is None
+
+
+def test_of_an_agent_that_sends_its_own_metrics(api_of, bob, report):
+    agent = report(effective_config=EffectiveConfig({"": {"body": TWO}}))
+    flows = {"receivers traces otlp": [10.0, 1, 2.5]}
+    LatestTelemetry.objects.create(agent=agent, received_at=timezone.now(), flows=flows)
+    lane = api_of(bob).get(f"/api/v1/agents/{agent.instance_uid}/pipelines").json()["pipelines"][0]
+    assert lane["receivers"][0]["rate"] == 2.5
+    assert lane["exporters"][0]["rate"] is None
+
+
+def test_the_page_of_an_agent_shows_rates(signed_in, report):
+    agent = report(effective_config=EffectiveConfig({"": {"body": TWO}}))
+    flows = {"receivers traces otlp": [10.0, 1, 2.5]}
+    LatestTelemetry.objects.create(agent=agent, received_at=timezone.now(), flows=flows)
+    page = signed_in.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
+    assert page.count("2.5/s") == 3, "in the picture, its title and the table"
 
 
 def test_an_agent_that_reports_no_configuration(api_of, bob, report):

@@ -185,6 +185,34 @@ class TestShown:
         assert said["traces:batch"] == (None, "", "")
         assert said["metrics:count"] == (None, "", "")
 
+    def test_what_components_pass_on_by_signal(self) -> None:
+        rates = {
+            ("receivers", "traces", "otlp"): 1234.0,
+            ("exporters", "metrics", "otlphttp"): 0.25,
+            ("exporters", "metrics", "debug"): 7.0,
+        }
+        shown = self.shown(rates=rates)
+        said = {f"{lane.name}:{node.name}": (node.rate, node.flow) for lane in shown.lanes for node in lane.nodes}
+        assert said["traces:otlp"] == (1234.0, "1.2k/s")
+        assert said["metrics:otlphttp"] == (0.25, "0.2/s")
+        assert said["traces:debug"] == (None, ""), "what it sends of another signal is not this pipeline's"
+
+    @pytest.mark.parametrize(
+        ("rate", "text"),
+        [(0.0, "0/s"), (3.0, "3/s"), (12.34, "12/s"), (45_600.0, "46k/s"), (2.5e6, "2.5M/s"), (1e12, "1000G/s")],
+    )
+    def test_rates_are_short(self, rate: float, text: str) -> None:
+        shown = self.shown(rates={("receivers", "traces", "otlp"): rate})
+        assert shown.lanes[0].nodes[0].flow == text
+
+    def test_a_long_name_leaves_room_for_its_rate(self) -> None:
+        text = "service: {pipelines: {traces: {receivers: [%s]}}}" % ("x" * 50)
+        shown = pipelines_shown({"": {"body": text}}, rates={("receivers", "traces", "x" * 50): 1234.0})
+        assert shown is not None
+        node = shown.lanes[0].nodes[0]
+        assert len(node.short) + len(node.flow) < LONGEST_NAME
+        assert node.short.endswith("…")
+
     @pytest.mark.parametrize("health", [None, {}, {"components": []}, {"components": {"pipeline:traces": 3}}])
     def test_health_of_any_shape(self, health: Any) -> None:
         assert not self.shown(health=health).has_health

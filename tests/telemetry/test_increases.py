@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from telemetry.increases import LONGEST_GAP, MOST_SERIES, Known, Point, Rate, SeriesKey, advance
+from telemetry.increases import LONGEST_GAP, MOST_SERIES, FlowKey, Known, Point, Rate, SeriesKey, advance, advance_flows
 from telemetry.measures import Measure
 
 SECOND = 1_000_000_000
+START = 1_000 * SECOND
 A = SeriesKey(Measure.ACCEPTED, "a")
 B = SeriesKey(Measure.ACCEPTED, "b")
 CPU = SeriesKey(Measure.CPU, "c")
@@ -92,3 +93,40 @@ class TestSeveral:
         assert step.dropped == 0
         assert len(step.known) == MOST_SERIES
         assert "cpu:c" in step.known
+
+
+class TestFlows:
+    KEY = FlowKey("receivers", "traces", "otlp/2 b")
+
+    def test_the_second_point_has_a_rate(self) -> None:
+        known = advance_flows({}, {self.KEY: Point(100.0, START)})
+        assert known == {"receivers traces otlp/2 b": [100.0, START, None]}
+        known = advance_flows(known, {self.KEY: Point(700.0, START + 60 * SECOND)})
+        assert known["receivers traces otlp/2 b"][2] == 10.0
+
+    def test_after_a_restart_there_is_none(self) -> None:
+        known = advance_flows(
+            {"receivers traces otlp/2 b": [700.0, START, 10.0]}, {self.KEY: Point(1.0, START + 60 * SECOND)}
+        )
+        assert known["receivers traces otlp/2 b"] == [1.0, START + 60 * SECOND, None]
+
+    def test_a_late_point_changes_nothing(self) -> None:
+        known = {"receivers traces otlp/2 b": [700.0, START, 10.0]}
+        assert advance_flows(known, {self.KEY: Point(600.0, START - 60 * SECOND)}) == known
+
+    def test_a_request_without_components_forgets_nothing(self) -> None:
+        known = {"receivers traces a": [700.0, START, 10.0]}
+        assert advance_flows(known, {}) == known
+
+    def test_components_that_are_gone_are_forgotten(self) -> None:
+        known = {"receivers traces gone": [700.0, START, 10.0]}
+        late = START + int((LONGEST_GAP + 1) * SECOND)
+        assert list(advance_flows(known, {self.KEY: Point(1.0, late)})) == ["receivers traces otlp/2 b"]
+
+    def test_of_too_many_the_largest_stay(self) -> None:
+        keys = [FlowKey("receivers", "logs", f"r{number}") for number in range(MOST_SERIES + 20)]
+        known = advance_flows({}, {key: Point(0.0, START) for key in keys})
+        known = advance_flows(known, {key: Point(number, START + SECOND) for number, key in enumerate(keys)})
+        assert len(known) == MOST_SERIES
+        assert f"receivers logs r{MOST_SERIES + 19}" in known
+        assert max(value[2] or 0.0 for value in known.values()) == MOST_SERIES + 19

@@ -68,6 +68,27 @@ def test_after_a_restart_the_former_rate_is_not_shown(agent: Agent) -> None:
     assert latest(agent).cpu is None
 
 
+def test_what_components_pass_on(agent: Agent) -> None:
+    def sends(seconds: float, value: float) -> None:
+        export = Export(agent.instance_uid, at=seconds)
+        for transport in ("grpc", "http"):
+            export.counter("otelcol_receiver_accepted_spans", value, receiver="otlp", transport=transport)
+        export.counter("otelcol_exporter_sent_log_records", value, exporter="otlphttp/eu")
+        export.counter("otelcol_exporter_sent_spans", value, exporter="x" * 101).counter(
+            "otelcol_exporter_sent_spans", 1
+        )
+        store([delivery(export, seconds)])
+
+    sends(0, 60)
+    assert series.component_rates(agent.pk, later(0)) == {}
+    sends(60, 660)
+    assert series.component_rates(agent.pk, later(60)) == {
+        ("receivers", "traces", "otlp"): 20.0,
+        ("exporters", "logs", "otlphttp/eu"): 10.0,
+    }
+    assert series.component_rates(agent.pk, later(60) + series.FRESH + timedelta(seconds=1)) == {}
+
+
 def test_a_slot_that_is_over_goes_into_its_day(agent: Agent) -> None:
     for minute in range(6):
         sent(agent.instance_uid, minute * 60, cpu=minute * 30.0, memory=(minute + 1) * 1e6)
