@@ -1,4 +1,4 @@
-"""What is kept of an agent's own metrics, and the names under which Collectors send it: six measures, and flows of components. Pure."""
+"""What is kept of own metrics, and the names under which Collectors send it: six measures, and flows of components. Pure."""
 
 from __future__ import annotations
 
