@@ -10,26 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foundation.messages import Message
-
-if TYPE_CHECKING:
-    from jobs.models import Job
+from jobs.models import Job
+from jobs.outcomes import Outcome
 
 # After so many failed slices in a row the job has failed.
 ATTEMPTS = 5
 # Longer than any slice takes: a worker that is silent for so long is taken for dead.
 LEASE = timedelta(seconds=60)
-
-
-class Outcome(StrEnum):
-    """What became of one item."""
-
-    DONE = "done"
-    SKIPPED = "skipped"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

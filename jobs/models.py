@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from foundation.languages import in_readers_language
 from foundation.messages import Message
-from jobs.kinds import Outcome
+from jobs.outcomes import Outcome
 
 
 class JobState(models.TextChoices):
@@ -33,10 +33,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     """The vocabulary of reading jobs."""
 
     def visible_to(self, user: Any) -> Self:
-        """What ``user`` may see: administrators see all jobs, others those they started."""
-        if user.is_superuser and user.is_active:
-            return self
-        return self.filter(started_by=user.pk) if user.has_perm("jobs.view_job") else self.none()
+        """What ``user`` may see, cancel and retry: administrators all jobs, everybody else those they started."""
+        if not user.is_active:
+            return self.none()
+        return self if user.is_superuser else self.filter(started_by=user.pk)
 
     def live(self) -> Self:
         """Those that have not ended."""

@@ -18,8 +18,9 @@ from django.db.models.functions import Coalesce
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.messages import Message
-from jobs.kinds import JobKind, Outcome, Result, Slice, kind_named
+from jobs.kinds import JobKind, Result, Slice, kind_named
 from jobs.models import Job, JobResult
+from jobs.outcomes import Outcome
 from jobs.services.queue import enqueue
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,9 @@ from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.messages import Message
 from jobs.errors import InvalidJob, NotAllowed, NotPossible
-from jobs.kinds import Outcome, Result, Slice
+from jobs.kinds import Result, Slice
 from jobs.models import Job, JobResult
+from jobs.outcomes import Outcome
 from jobs.services import past_retention, rescuing, running
 from jobs.services.starting import UnknownJob, cancel_job, retry_job, start_job
 from tests.jobs.working import Counting, work

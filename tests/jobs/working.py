@@ -11,8 +11,9 @@ from django_tasks_db.models import DBTaskResult
 
 from foundation.messages import Message
 from jobs import kinds, worker
-from jobs.kinds import JobKind, Outcome, Result, Slice
+from jobs.kinds import JobKind, Result, Slice
 from jobs.models import Job
+from jobs.outcomes import Outcome
 
 RIGHT = "agents.change_agent"
 
