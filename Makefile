@@ -26,7 +26,7 @@ install: .venv/.dev
 
 # A process for each core; each takes whole files, since many share a server among their tests. ARGS="-n0 …" runs in one.
 test: install
-	@$(BIN)/python -m tests.interop.collectors
+	@$(BIN)/python -m tests.interop.go_programs
 	$(PYTEST) -n logical --dist loadfile $(ARGS)
 
 # Every scenario, small; with DATABASE_URL and REDIS_URL on PostgreSQL with two workers. See docs/benchmarks.md.

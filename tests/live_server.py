@@ -259,10 +259,10 @@ class LiveServer:
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return _answer(response.status, response.read())
+                return decoded(response.status, response.read())
         except urllib.error.HTTPError as error:
             with error:
-                return _answer(error.code, error.read())
+                return decoded(error.code, error.read())
 
     def get(self, path: str) -> Any:
         """The JSON of a GET that must succeed."""
@@ -325,7 +325,8 @@ def _other_redis_database(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{_REDIS_DATABASE}")) if url else ""
 
 
-def _answer(status: int, body: bytes) -> Answer:
+def decoded(status: int, body: bytes) -> Answer:
+    """An answer of the REST API."""
     return Answer(status, json.loads(body) if body else None)
 
 

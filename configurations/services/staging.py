@@ -5,7 +5,6 @@ When to do so is decided by `rollouts`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,7 +14,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q
 from django.urls import reverse
 
 from accounts.models import User
-from agents.models import Agent, Approval
+from agents.models import Agent
 from configurations.models import (
     RELEASE_SUBJECT,
     Assignment,
@@ -27,14 +26,19 @@ from configurations.models import (
 from configurations.outcome import AssignmentStatus
 from configurations.services.releasing import TARGETING_COLUMNS, concerned_by, release, retarget
 from configurations.services.targeting import bump_generation, hold_targeting
-from rollouts.audiences import Audience, stored
+from rollouts.audiences import Audience
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.freezing import current_freezes, held_among
-from rollouts.subjects import Member, MemberState, counts_of
+from rollouts.services.staging import Progress, Standing, counts_among, end_release, members_among, widen_release
+from rollouts.subjects import Member
 
-_WAITING = {AssignmentStatus.PENDING.value, AssignmentStatus.OFFERED.value, AssignmentStatus.APPLYING.value}
-_CHUNK = 2_000
+_PROGRESS = {
+    AssignmentStatus.PENDING: Progress.WAITING,
+    AssignmentStatus.OFFERED: Progress.WAITING,
+    AssignmentStatus.APPLYING: Progress.WAITING,
+    AssignmentStatus.FAILED: Progress.FAILED,
+    AssignmentStatus.INCAPABLE: Progress.INCAPABLE,
+}
 
 
 class ConfigurationSubject:
@@ -50,49 +54,15 @@ class ConfigurationSubject:
         """Those that its selector matches and those that run the configuration now, with what became of them."""
         revision = Revision.objects.select_related("configuration").filter(pk=rollout.version_id).first()
         if revision is None:
-            return
+            return iter(())
         # Pins say nothing of fragments.
         elsewhere = Q(pk__in=[]) if revision.configuration.is_fragment else pinned_elsewhere(rollout.name)
-        got = runs_revision(revision)
-        columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy", "approval")
-        assigned = (
-            "assignment__status",
-            "assignment__offered_at",
-            "assignment__error_message",
-        )
-        seen: set[int] = set()
-        rows = (
-            row
-            for agents in concerned_by(revision)
-            for row in agents.exclude(elsewhere)
-            .values(*columns, *assigned, has_it=Exists(Assignment.objects.filter(got, agent=OuterRef("pk"))))
-            .iterator(chunk_size=_CHUNK)
-        )
-        freezes = current_freezes()
-        for row in rows:
-            if row["pk"] in seen:
-                continue
-            seen.add(row["pk"])
-            state: MemberState | None = MemberState.TO_COME
-            if row["has_it"]:
-                state = _state(
-                    row["assignment__status"], connected=row["connected"], healthy=row["healthy"],
-                    offered=row["assignment__offered_at"] is not None,
-                )  # fmt: skip
-            if state is MemberState.WAITING and row["assignment__status"] == AssignmentStatus.PENDING.value:
-                agent = Agent(pk=row["pk"], instance_uid=row["instance_uid"], labels=row["labels"])
-                held = row["approval"] != Approval.APPROVED or freezes.holding(agent, at) is not None
-                state = MemberState.HELD if held else state
-            yield Member(
-                agent_id=row["pk"],
-                instance_uid=row["instance_uid"],
-                labels=row["labels"],
-                name=row["name"],
-                hostname=row["hostname"],
-                connected=row["connected"],
-                state=state,
-                error=row["assignment__error_message"] if state is MemberState.FAILED else "",
-            )
+        got = Exists(Assignment.objects.filter(runs_revision(revision), agent=OuterRef("pk")))
+        concerned = [agents.exclude(elsewhere) for agents in concerned_by(revision)]
+        return members_among(
+            concerned, _find_standing, at,
+            "assignment__status", "assignment__offered_at", "assignment__error_message", has_it=got,
+        )  # fmt: skip
 
     def counts(self, rollout: Rollout, at: datetime) -> Counts:
         """In one statement, of a whole within the index on configuration and status."""
@@ -107,22 +77,12 @@ class ConfigurationSubject:
             )
             .annotate(number=Count("*"))
         )
-        found = Counter[MemberState | None]()
-        for row in rows:
-            state = _state(
-                row["status"], connected=row["connected"], healthy=row["healthy"], offered=not row["never"],
-            )  # fmt: skip
-            found[state] += row["number"]
-        held = self._held(rollout, at) if found[MemberState.WAITING] else 0
-        return counts_of(found, held=held)
-
-    def _held(self, rollout: Rollout, at: datetime) -> int:
-        waiting = Agent.objects.filter(
+        unsent = Agent.objects.filter(
             _with_version(rollout, "assignment__"),
             connected=True,
             assignment__status=AssignmentStatus.PENDING.value,
         )
-        return held_among(waiting, at)
+        return counts_among(((_standing(row["status"], offered=not row["never"]), row) for row in rows), unsent, at)
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
         """As `releasing.release`."""
@@ -131,24 +91,18 @@ class ConfigurationSubject:
 
     def widen(self, rollout: Rollout, *, to: Audience, at: datetime) -> None:
         """Only agents that the larger audience adds are matched anew."""
-        released = rollout.release
-        assert released is not None  # noqa: S101  asked of a live one
         revision = Revision.objects.select_related("configuration").get(pk=rollout.version_id)
-        former = released.parsed_audience()
-        released.audience = stored(to)
-        released.save(update_fields=["audience"])
+        former = widen_release(rollout, to=to)
         bump_generation()
         retarget(revision, at, to=to, former=former)
 
     def withdraw(self, rollout: Rollout, *, at: datetime) -> Sequence[UUID]:
         """End the release, match those who have it anew, and go back to the newest revision that is in force."""
         revision = Revision.objects.select_related("configuration").get(pk=rollout.version_id)
-        released = rollout.release
-        assert released is not None  # noqa: S101  asked of a live one
-        Release.objects.filter(pk=released.pk).end(at)
+        audience = end_release(rollout, at=at)
         bump_generation()
         had = list(Assignment.objects.filter(runs_revision(revision)).values_list("agent_id", flat=True))
-        retarget(revision, at, to=released.parsed_audience())
+        retarget(revision, at, to=audience)
         self.discard(rollout, at=at)
         left = Agent.objects.filter(pk__in=had, configuration_hash="").order_by("pk")
         return list(left.values_list("instance_uid", flat=True))
@@ -183,14 +137,14 @@ def _with_version(rollout: Rollout, prefix: str = "") -> Q:
     return Q(pk__in=[]) if revision is None else runs_revision(revision, prefix)
 
 
-def _state(status: str, *, connected: bool, healthy: bool | None, offered: bool) -> MemberState:
-    """How an agent stands to the revision that it should run."""
-    if status == AssignmentStatus.INCAPABLE.value:
-        return MemberState.INCAPABLE
-    if status == AssignmentStatus.FAILED.value:
-        return MemberState.FAILED
-    if not connected:
-        return MemberState.LOST if offered or status == AssignmentStatus.APPLIED.value else MemberState.OFFLINE
-    if status in _WAITING:
-        return MemberState.WAITING
-    return MemberState.UNHEALTHY if healthy is False else MemberState.APPLIED
+def _find_standing(agent: Mapping[str, Any]) -> Standing | None:
+    if not agent["has_it"]:
+        return None
+    offered = agent["assignment__offered_at"] is not None
+    return _standing(agent["assignment__status"], offered=offered, error=agent["assignment__error_message"])
+
+
+def _standing(status: str, *, offered: bool, error: str = "") -> Standing:
+    progress = _PROGRESS.get(AssignmentStatus(status), Progress.APPLIED)
+    unsent = status == AssignmentStatus.PENDING.value
+    return Standing(progress, unsent=unsent, reached=offered or status == AssignmentStatus.APPLIED.value, error=error)

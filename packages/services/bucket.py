@@ -110,6 +110,8 @@ def _client(endpoint_url: str | None, access_key: str, secret_key: str, region: 
         aws_secret_access_key=secret_key,
         region_name=region or "us-east-1",
         config=Config(
+            # boto3 would sign addresses by version 2, which newer regions and many stores refuse.
+            signature_version="s3v4",
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
             retries={"total_max_attempts": _ATTEMPTS},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,23 +11,25 @@ from django.db.models import Count, F
 from django.urls import reverse
 
 from accounts.models import User
-from agents.models import Agent, Approval
+from agents.models import Agent
 from packages.installation_outcome import InstallationStatus
 from packages.models import RELEASE_SUBJECT, Installation, Package, PackageVersion
 from packages.services.matching import bump_packages, hold_packages
 from packages.services.version_releases import agents_concerned, reassign, release_version
-from rollouts.audiences import Audience, stored
+from rollouts.audiences import Audience
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.freezing import current_freezes, held_among
-from rollouts.subjects import Member, MemberState, counts_of
+from rollouts.services.staging import Progress, Standing, counts_among, end_release, members_among, widen_release
+from rollouts.subjects import Member
 
-_WAITING = {
-    InstallationStatus.PENDING.value,
-    InstallationStatus.OFFERED.value,
-    InstallationStatus.INSTALLING.value,
+_PROGRESS = {
+    InstallationStatus.PENDING.value: Progress.WAITING,
+    InstallationStatus.OFFERED.value: Progress.WAITING,
+    InstallationStatus.INSTALLING.value: Progress.WAITING,
+    InstallationStatus.INSTALLED.value: Progress.APPLIED,
+    InstallationStatus.FAILED.value: Progress.FAILED,
+    InstallationStatus.INCAPABLE.value: Progress.INCAPABLE,
 }
-_CHUNK = 2_000
 
 
 class PackageSubject:
@@ -44,36 +45,17 @@ class PackageSubject:
         """Those that its selector matches and those that have the package, with what became of it."""
         package = Package.objects.filter(pk=rollout.subject_id).first()
         if package is None:
-            return
-        rows = Installation.objects.filter(package=package).order_by()
-        installed = {row["agent_id"]: row for row in rows.values("agent_id", "version_id", "status", "error_message")}
-        freezes = current_freezes()
-        columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy", "approval")
-        seen: set[int] = set()
-        for agents in agents_concerned(package):
-            for row in agents.values(*columns).iterator(chunk_size=_CHUNK):
-                if row["pk"] in seen:
-                    continue
-                seen.add(row["pk"])
-                state, error = MemberState.TO_COME, ""
-                found = installed.get(row["pk"])
-                if found is not None and found["version_id"] == rollout.version_id:
-                    state = _state(found["status"], connected=row["connected"], healthy=row["healthy"])
-                    error = found["error_message"] if state is MemberState.FAILED else ""
-                    if state is MemberState.WAITING and found["status"] == InstallationStatus.PENDING.value:
-                        agent = Agent(pk=row["pk"], instance_uid=row["instance_uid"], labels=row["labels"])
-                        held = row["approval"] != Approval.APPROVED or freezes.holding(agent, at) is not None
-                        state = MemberState.HELD if held else state
-                yield Member(
-                    agent_id=row["pk"],
-                    instance_uid=row["instance_uid"],
-                    labels=row["labels"],
-                    name=row["name"],
-                    hostname=row["hostname"],
-                    connected=row["connected"],
-                    state=state,
-                    error=error,
-                )
+            return iter(())
+        rows = Installation.objects.filter(package=package, version=rollout.version_id).order_by()
+        installed = {
+            key: (status, error) for key, status, error in rows.values_list("agent_id", "status", "error_message")
+        }
+
+        def find(agent: Mapping[str, Any]) -> Standing | None:
+            found = installed.get(agent["pk"])
+            return _standing(*found) if found else None
+
+        return members_among(agents_concerned(package), find, at)
 
     def counts(self, rollout: Rollout, at: datetime) -> Counts:
         """In one statement, within the index on version and status."""
@@ -83,19 +65,12 @@ class PackageSubject:
             .values("status", connected=F("agent__connected"), healthy=F("agent__healthy"))
             .annotate(number=Count("*"))
         )
-        found = Counter[MemberState | None]()
-        for row in rows:
-            found[_state(row["status"], connected=row["connected"], healthy=row["healthy"])] += row["number"]
-        held = self._held(rollout, at) if found[MemberState.WAITING] else 0
-        return counts_of(found, held=held)
-
-    def _held(self, rollout: Rollout, at: datetime) -> int:
-        waiting = Agent.objects.filter(
+        unsent = Agent.objects.filter(
             connected=True,
             installations__version=rollout.version_id,
             installations__status=InstallationStatus.PENDING.value,
         )
-        return held_among(waiting, at)
+        return counts_among(((_standing(row["status"]), row) for row in rows), unsent, at)
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
         """As `version_releases.release_version`."""
@@ -104,21 +79,15 @@ class PackageSubject:
 
     def widen(self, rollout: Rollout, *, to: Audience, at: datetime) -> None:
         """Only agents that the larger audience adds are matched anew."""
-        released = rollout.release
-        assert released is not None  # noqa: S101  asked of a live one
-        former = released.parsed_audience()
-        released.audience = stored(to)
-        released.save(update_fields=["audience"])
+        former = widen_release(rollout, to=to)
         bump_packages()
         reassign(Package.objects.get(pk=rollout.subject_id), at, to=to, former=former)
 
     def withdraw(self, rollout: Rollout, *, at: datetime) -> Sequence[UUID]:
         """End the release. Nobody keeps the version: agents that had none of the package before are told to remove it."""
-        released = rollout.release
-        assert released is not None  # noqa: S101  asked of a live one
-        Release.objects.filter(pk=released.pk).end(at)
+        audience = end_release(rollout, at=at)
         bump_packages()
-        reassign(Package.objects.get(pk=rollout.subject_id), at, to=released.parsed_audience())
+        reassign(Package.objects.get(pk=rollout.subject_id), at, to=audience)
         return []
 
     def discard(self, rollout: Rollout, *, at: datetime) -> None:
@@ -140,14 +109,6 @@ class PackageSubject:
         }
 
 
-def _state(status: str, *, connected: bool, healthy: bool | None) -> MemberState:
-    """How an agent stands to the version that it should have."""
-    if status == InstallationStatus.INCAPABLE.value:
-        return MemberState.INCAPABLE
-    if status == InstallationStatus.FAILED.value:
-        return MemberState.FAILED
-    if not connected:
-        return MemberState.OFFLINE if status == InstallationStatus.PENDING.value else MemberState.LOST
-    if status in _WAITING:
-        return MemberState.WAITING
-    return MemberState.UNHEALTHY if healthy is False else MemberState.APPLIED
+def _standing(status: str, error: str = "") -> Standing:
+    unsent = status == InstallationStatus.PENDING.value
+    return Standing(_PROGRESS[status], unsent=unsent, reached=not unsent, error=error)

@@ -1,13 +1,9 @@
-"""A real Collector and a real `opampsupervisor`: built once from the Go module proxy, then run and asked by tests.
-
-``python -m tests.interop.collectors`` builds them, as ``make test`` does before the tests: it takes longer than a test may.
-"""
+"""A real Collector and a real `opampsupervisor`, run and asked by tests; `tests.interop.go_programs` builds them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,53 +14,15 @@ from typing import Any, Self
 
 import yaml
 
-from tests.interop.programs import BUILD, HERE, build, go_environment, missing_tool, one_at_a_time
+from tests.interop import go_programs
 
-VERSION = "v0.149.0"
-_BUILDER = f"go.opentelemetry.io/collector/cmd/builder@{VERSION}"
-_PACKAGE = "github.com/open-telemetry/opentelemetry-collector-contrib/cmd/opampsupervisor"
-# On two cores that do nothing else it takes two and a half minutes, half of it for downloads.
-_BUILD_SECONDS = 1_200.0
 _STOP_SECONDS = 15.0
-
-
-# What the programs are made of, and where they are.
-_MANIFEST, _MODULE = HERE / "collector" / "manifest.yaml", HERE / "supervisor" / "go.sum"
-COLLECTOR, SUPERVISOR = BUILD / "collector" / "dist" / "otelcol", BUILD / "supervisor" / "opampsupervisor"
+COLLECTOR, SUPERVISOR = go_programs.COLLECTOR.path, go_programs.SUPERVISOR.path
 
 
 def obstacle() -> str:
     """Why the programs are not here, in a few words; empty when they are."""
-    return missing_tool("go") or (
-        "" if _is_built(COLLECTOR, _MANIFEST) and _is_built(SUPERVISOR, _MODULE) else "not built"
-    )
-
-
-def build_all() -> None:
-    """Build what is not here, or was made of something else."""
-    with one_at_a_time():
-        if not _is_built(COLLECTOR, _MANIFEST):
-            folder = COLLECTOR.parent.parent
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(_MANIFEST, folder / "manifest.yaml")
-            command = ["go", "run", _BUILDER, "--config", str(folder / "manifest.yaml")]
-            build(command, folder, go_environment(), seconds=_BUILD_SECONDS)
-            _note_built(COLLECTOR, _MANIFEST)
-        if not _is_built(SUPERVISOR, _MODULE):
-            SUPERVISOR.parent.mkdir(parents=True, exist_ok=True)
-            command = ["go", "build", "-buildvcs=false", "-o", str(SUPERVISOR), _PACKAGE]
-            build(command, _MODULE.parent, go_environment(), seconds=_BUILD_SECONDS)
-            _note_built(SUPERVISOR, _MODULE)
-
-
-def _is_built(program: Path, source: Path) -> bool:
-    stamp = program.with_suffix(".source")
-    return program.exists() and stamp.exists() and stamp.read_bytes() == source.read_bytes()
-
-
-def _note_built(program: Path, source: Path) -> None:
-    """Last: a build that was broken off begins anew."""
-    shutil.copyfile(source, program.with_suffix(".source"))
+    return go_programs.obstacle(go_programs.COLLECTOR, go_programs.SUPERVISOR)
 
 
 def validation_error(*files: Path) -> str:
@@ -176,17 +134,3 @@ def _lives(entry: Path) -> bool:
         return entry.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def main() -> None:
-    """Builds, where there is Go."""
-    if why := missing_tool("go"):
-        sys.stdout.write(f"opampsupervisor and Collector are not built: {why}\n")
-    elif obstacle():
-        sys.stdout.write("building opampsupervisor and a Collector for the tests; minutes, once\n")
-        sys.stdout.flush()
-        build_all()
-
-
-if __name__ == "__main__":
-    main()

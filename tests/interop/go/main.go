@@ -5,11 +5,13 @@
 //	stop                  disconnect and end
 //	health true|false     report health
 //	describe key=value    report a further non-identifying attribute
+//	csr                   make a key and ask for a certificate
 package main
 
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -43,7 +45,11 @@ var (
 	compress = flag.Bool("compress", false, "gzip requests; offer permessage-deflate on a WebSocket")
 	askUid   = flag.Bool("ask-uid", false, "ask the server for an instance uid")
 	parts    = flag.Bool("components", false, "report available components")
-	moves    = flag.Bool("settings", false, "take connection settings: connect anew with the headers offered")
+	moves    = flag.Bool("settings", false, "take connection settings: connect anew with what is offered")
+	installs = flag.Bool("packages", false, "install packages")
+	pace     = flag.Duration("pace", 0, "pause after each 64 KiB of a package")
+	// The server's, for wss and https.
+	authorities = flag.String("ca", "", "a PEM file with the authorities to trust")
 )
 
 func say(what event) {
@@ -61,8 +67,12 @@ type agent struct {
 	effective map[string]*protobufs.AgentConfigFile
 	attrs     map[string]string
 	startedAt uint64
-	// The headers of the last settings offered, for the main loop: a client cannot be stopped from its own callback.
-	offered chan http.Header
+	id        uuid.UUID
+	present   connection
+	key       *ecdsa.PrivateKey
+	packages  *packages
+	// The settings offered, for the main loop: a client cannot be stopped from its own callback.
+	offered chan connection
 }
 
 func text(value string) *protobufs.AnyValue {
@@ -116,6 +126,12 @@ func (a *agent) onMessage(ctx context.Context, message *types.MessageData) {
 		given, err := uuid.FromBytes(message.AgentIdentification.NewInstanceUid)
 		say(event{"event": "new_uid", "uid": given.String(), "usable": err == nil})
 	}
+	if message.PackageSyncer != nil {
+		say(event{"event": "packages_offered", "names": len(message.PackagesAvailable.Packages)})
+		if err := message.PackageSyncer.Sync(ctx); err != nil {
+			say(event{"event": "error", "error": err.Error()})
+		}
+	}
 	offer := message.RemoteConfig
 	if offer == nil {
 		return
@@ -152,19 +168,22 @@ func (a *agent) onMessage(ctx context.Context, message *types.MessageData) {
 }
 
 func (a *agent) onSettings(_ context.Context, settings *protobufs.OpAMPConnectionSettings) error {
-	header := http.Header{}
-	for _, pair := range settings.GetHeaders().GetHeaders() {
-		header.Add(pair.Key, pair.Value)
+	made, err := a.offeredConnection(settings)
+	if err != nil {
+		say(event{"event": "not_moved", "error": err.Error()})
+		return err
 	}
-	a.offered <- header
+	a.offered <- made
 	return nil
 }
 
-func (a *agent) settings(id uuid.UUID, header http.Header) types.StartSettings {
-	return types.StartSettings{
-		OpAMPServerURL:    *endpoint,
-		Header:            header,
-		InstanceUid:       types.InstanceUid(id),
+func (a *agent) settings() (types.StartSettings, error) {
+	config, err := a.present.tlsConfig()
+	settings := types.StartSettings{
+		OpAMPServerURL:    a.present.endpoint,
+		Header:            a.present.header,
+		TLSConfig:         config,
+		InstanceUid:       types.InstanceUid(a.id),
 		HeartbeatInterval: interval,
 		EnableCompression: *compress,
 		Callbacks: types.Callbacks{
@@ -184,11 +203,19 @@ func (a *agent) settings(id uuid.UUID, header http.Header) types.StartSettings {
 			},
 		},
 	}
+	if *installs {
+		often := time.Second
+		settings.PackagesStateProvider, settings.DownloadReporterInterval = a.packages, &often
+	}
+	return settings, err
 }
 
-// start makes a client that connects with these headers; one client connects with the same headers for ever.
-func (a *agent) start(id uuid.UUID, header http.Header) error {
-	if strings.HasPrefix(*endpoint, "http") {
+// start makes a client that connects with these settings.
+func (a *agent) start(with connection) error {
+	a.mutex.Lock()
+	a.present = with
+	a.mutex.Unlock()
+	if strings.HasPrefix(with.endpoint, "http") {
 		a.client = client.NewHTTP(nil)
 	} else {
 		a.client = client.NewWebSocket(nil)
@@ -210,6 +237,10 @@ func (a *agent) start(id uuid.UUID, header http.Header) error {
 		capabilities |= protobufs.AgentCapabilities_AgentCapabilities_AcceptsOpAMPConnectionSettings |
 			protobufs.AgentCapabilities_AgentCapabilities_ReportsConnectionSettingsStatus
 	}
+	if *installs {
+		capabilities |= protobufs.AgentCapabilities_AgentCapabilities_AcceptsPackages |
+			protobufs.AgentCapabilities_AgentCapabilities_ReportsPackageStatuses
+	}
 	if *askUid {
 		a.client.SetFlags(protobufs.AgentToServerFlags_AgentToServerFlags_RequestInstanceUid)
 	}
@@ -222,7 +253,11 @@ func (a *agent) start(id uuid.UUID, header http.Header) error {
 	if err != nil {
 		return err
 	}
-	return a.client.Start(context.Background(), a.settings(id, header))
+	settings, err := a.settings()
+	if err != nil {
+		return err
+	}
+	return a.client.Start(context.Background(), settings)
 }
 
 func (a *agent) stop() error {
@@ -243,6 +278,8 @@ func (a *agent) obey(line string) (bool, error) {
 		key, value, _ := strings.Cut(argument, "=")
 		a.attrs[key] = value
 		return true, a.client.SetAgentDescription(a.description())
+	case "csr":
+		return true, a.requestCertificate()
 	}
 	return true, fmt.Errorf("unknown command %q", command)
 }
@@ -253,27 +290,28 @@ func run() error {
 		attrs:     map[string]string{"os.type": "linux", "host.name": "interop"},
 		effective: map[string]*protobufs.AgentConfigFile{"": {Body: []byte("receivers: {}\n"), ContentType: "text/yaml"}},
 		startedAt: uint64(time.Now().UnixNano()),
-		offered:   make(chan http.Header, 16),
+		packages:  newPackages(),
+		offered:   make(chan connection, 16),
 	}
 	for _, pair := range strings.Split(*labels, ",") {
 		if key, value, found := strings.Cut(pair, "="); found {
 			a.attrs[key] = value
 		}
 	}
-	id := uuid.Must(uuid.NewV7())
+	a.id = uuid.Must(uuid.NewV7())
 	if *uid != "" {
 		parsed, err := uuid.Parse(*uid)
 		if err != nil {
 			return fmt.Errorf("-uid: %w", err)
 		}
-		id = parsed
+		a.id = parsed
 	}
 	header := http.Header{}
 	if *secret != "" {
 		header.Set("Authorization", "Bearer "+*secret)
 	}
-	say(event{"event": "uid", "uid": id.String()})
-	if err := a.start(id, header); err != nil {
+	say(event{"event": "uid", "uid": a.id.String()})
+	if err := a.start(connection{endpoint: *endpoint, header: header}); err != nil {
 		return err
 	}
 	lines := make(chan string)
@@ -286,11 +324,11 @@ func run() error {
 	}()
 	for {
 		select {
-		case header := <-a.offered:
-			if err := errors.Join(a.stop(), a.start(id, header)); err != nil {
+		case with := <-a.offered:
+			if err := errors.Join(a.stop(), a.start(with)); err != nil {
 				return err
 			}
-			say(event{"event": "moved"})
+			say(event{"event": "moved", "endpoint": with.endpoint, "certificate": with.certificate != nil})
 		case line, open := <-lines:
 			more, err := open, error(nil)
 			if open {
