@@ -11,8 +11,9 @@ class AgentsConfig(AppConfig):
     verbose_name = _("Fleet")
 
     def ready(self) -> None:
-        from agents import opamp
+        from agents import opamp, query_facts
         from agents.services.ways_in import OwnCredential, register_way_in
 
         opamp.register()
+        query_facts.register()
         register_way_in(OwnCredential())
