@@ -13,6 +13,8 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         from agents import opamp
         from agents.services.ways_in import OwnCredential, register_way_in
+        from foundation.navigation import Task, place_lists
 
+        place_lists(Task.AGENTS, "agents.agent")
         opamp.register()
         register_way_in(OwnCredential())

@@ -251,7 +251,6 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             for labels in Agent.objects.order_by("-id").values_list("labels", flat=True)[:_SAMPLED_FOR_KEYS]:
                 keys.update(labels)
         context: dict[str, Any] = {
-            "subtitle": None,
             "editable": self.may_edit(request, row),
             "row": row,
             "label_keys": sorted(keys),
