@@ -9,3 +9,9 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     verbose_name = _("People and access")
+
+    def ready(self) -> None:
+        from foundation.navigation import Task, place_lists
+
+        place_lists(Task.ACCESS, "accounts.user", "auth.group", "accounts.apitoken")
+        place_lists(Task.AUDIT, "accounts.auditentry")

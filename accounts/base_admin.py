@@ -102,6 +102,20 @@ class PortalAdmin(admin.ModelAdmin[Any]):
             request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         )
 
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """Under the name of the row, where Django says what can be done to it."""
+        if obj is not None and context.get("subtitle") == str(obj):
+            context |= {"title": str(obj), "subtitle": None}
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """With declared filters alone."""
         return PortalChangeList

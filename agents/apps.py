@@ -14,8 +14,10 @@ class AgentsConfig(AppConfig):
         from agents import opamp, query_facts
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
+        from foundation.navigation import Task, place_lists
         from jobs.services import past_retention
 
+        place_lists(Task.AGENTS, "agents.agent")
         opamp.register()
         query_facts.register()
         register_way_in(OwnCredential())

@@ -20,8 +20,10 @@ class CertificatesConfig(AppConfig):
         from certificates.opamp import CertificateOffer
         from certificates.services import looking_up, signing
         from foundation.chores import Chore, register_chore
+        from foundation.navigation import Task, place_lists
 
         query_words.register()
+        place_lists(Task.AGENTS, "certificates.agentcertificate")
         register_issued_certificates(looking_up.issued)
         register_offer(CertificateOffer)
         extensions.register_timeline_kind(CERTIFICATE_KIND)

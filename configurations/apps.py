@@ -26,10 +26,14 @@ class ConfigurationsConfig(AppConfig):
         from configurations.services.rerendering import TIDY_SECONDS, ConfigurationConsumer, tidy_held_values
         from configurations.services.staging import ConfigurationSubject
         from foundation.chores import Chore, register_chore
+        from foundation.navigation import Page, Task, place_lists, place_page
         from rollouts.subjects import register_subject
         from variables.value_users import register_consumer
 
         query_words.register()
+        place_lists(Task.CONFIGURATIONS, "configurations.configuration", "configurations.deletedconfiguration")
+        seen = ("agents.view_agent", "configurations.view_configuration")
+        place_page(Task.AGENTS, Page("running", _("Running configurations"), "admin:agent_groups", seen))
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_after_relabelling(targeting.rematch_agents)
         extensions.register_placing(targeting.names_for)

@@ -18,7 +18,10 @@ class EnrolmentConfig(AppConfig):
         from enrolment.enrolment_lines import TIMELINE_KINDS
         from enrolment.opamp import LostRevocations
         from enrolment.services.coming_in import EnrolmentTokens
+        from foundation.navigation import Page, Task, place_lists, place_page
 
+        place_lists(Task.AGENTS, "enrolment.enrolmenttoken")
+        place_page(Task.AGENTS, Page("connect", _("Connect an agent"), "admin:connect", ("agents.view_agent",)))
         register_way_in(EnrolmentTokens())
         register_offer(LostRevocations)
         for kind in TIMELINE_KINDS:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -24,6 +24,7 @@ from agents.models import Agent, AgentEvent
 from agents.reports import Status
 from configurations.models import Configuration
 from foundation.languages import in_readers_language
+from opamp_platform.navigation import as_tasks, menu_of
 from opamp_platform.operations.capacity import limits_reached
 from opamp_platform.operations.certificate import expiring
 from opamp_platform.operations.exposure import exposures
@@ -31,28 +32,8 @@ from opamp_platform.operations.exposure import exposures
 # What needs a person first.
 _ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTED)
 _EVENTS = 12
-# Order of the menu's headings, and apps whose models stand under another one's.
-_PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
-_UNDER = {
-    "configurations": "agents",
-    "packages": "agents",
-    "rollouts": "agents",
-    "enrolment": "agents",
-    "certificates": "agents",
-    "variables": "agents",
-    "auth": "accounts",
-}
 _CONFIGURATIONS = 20
-# An entry of the menu that is no list of rows.
 SEE_RIGHTS = ("agents.view_agent", "configurations.view_configuration")
-_RUNNING = {
-    "model": None,
-    "name": _("Running configurations"),
-    "object_name": "Running",
-    "perms": {"view": True},
-    "add_url": None,
-    "view_only": True,
-}
 
 
 class PortalSite(admin.AdminSite):
@@ -60,7 +41,7 @@ class PortalSite(admin.AdminSite):
 
     site_header = _("OpAMP Platform")
     site_title = _("OpAMP Platform")
-    index_title = _("Fleet")
+    index_title = _("Overview")
     site_url = None
     index_template = "admin/dashboard.html"
 
@@ -69,14 +50,20 @@ class PortalSite(admin.AdminSite):
         super().register(model_or_iterable, with_portal_admin(admin_class), **options)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
-        """What people come for stands first; what belongs together has one heading, whichever app it is of."""
-        found = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
-        for label, heading in _UNDER.items():
-            if label in found and heading in found:
-                found[heading]["models"] += found.pop(label)["models"]
-        if "agents" in found and request.user.has_perms(SEE_RIGHTS):
-            found["agents"]["models"].append(_RUNNING | {"admin_url": reverse("admin:agent_groups")})
-        return sorted(found.values(), key=lambda app: _PLACES.get(app["app_label"], len(_PLACES)))
+        """By task, whichever app something is of."""
+        return as_tasks(request, super().get_app_list(request, app_label))
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """With the menu."""
+        context = super().each_context(request)
+        return {**context, "menu": menu_of(request, context["available_apps"])}
+
+    def app_index(self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None) -> Any:
+        """Nothing stands there that the menu has not: to where the task of the app begins. 404 for who sees none of it."""
+        for task in self.get_app_list(request, app_label):
+            if task["models"][0].get("model") is not None:
+                return redirect(task["app_url"])
+        raise Http404
 
     def get_urls(self) -> list[Any]:
         """With the pages about connecting and approving agents and comparing, before what takes any address."""

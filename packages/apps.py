@@ -16,6 +16,7 @@ class PackagesConfig(AppConfig):
         from agents import extensions
         from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
+        from foundation.navigation import Task, place_lists
         from packages import packages_shown, query_words
         from packages.opamp import PackageOffer
         from packages.services.matching import hold_packages
@@ -24,6 +25,7 @@ class PackagesConfig(AppConfig):
         from rollouts.subjects import register_subject
 
         query_words.register()
+        place_lists(Task.PACKAGES, "packages.package")
         extensions.register_before_relabelling(functools.partial(hold_packages, exclusive=False))
         extensions.register_after_relabelling(assign_relabelled)
         for kind in packages_shown.TIMELINE_KINDS:

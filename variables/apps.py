@@ -12,7 +12,9 @@ class VariablesConfig(AppConfig):
 
     def ready(self) -> None:
         from agents.extensions import register_known_secrets
+        from foundation.navigation import Task, place_lists
         from variables import key_checks  # noqa: F401  registers itself
         from variables.services.known_values import know_stored_secrets
 
+        place_lists(Task.CONFIGURATIONS, "variables.variable", "variables.secret")
         register_known_secrets(know_stored_secrets)

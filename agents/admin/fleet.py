@@ -95,10 +95,11 @@ class FleetList(PortalChangeList):
         reasons = error_groups.reasons_of(self.result_list)
         keys = [agent.pk for agent in self.result_list]
         marks, further = extensions.marks_of(keys), further_columns.cells_of(keys)
+        alike = len({agent.service_name for agent in self.result_list}) == 1
         for agent in self.result_list:
             agent.reason = reasons.get(agent.pk)
             agent.marks = [*cells.approval_marks(agent), *marks.get(agent.pk, ())]
-            agent.further_cells = further.get(agent.pk, {})
+            agent.further_cells, agent.alike = further.get(agent.pk, {}), alike
         if request.GET.get("status") == Status.ERROR.value:
             self.errors = error_groups.errors_among(self.queryset)
 
@@ -278,9 +279,10 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     @admin.display(description=_("name"), ordering="name")
     def title(self, agent: Agent) -> SafeString:
-        """What tells it apart, and the rest of its name under it."""
+        """What tells it apart, and the rest of its name, unless the next column has it."""
         first, second = agent.headline
-        return format_html('{}<br><span class="quiet">{}</span>' if second else "{}", first, second)
+        second = "" if second == agent.service_name else second
+        return format_html('{} <span class="quiet">{}</span>' if second else "{}", first, second)
 
     @admin.display(description=_("status"))
     def pill(self, agent: Agent) -> SafeString:
@@ -289,8 +291,11 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     @admin.display(description=_("service"), ordering="version")
     def service(self, agent: Agent) -> SafeString:
-        """What runs there, and its version."""
-        return format_html('{}<br><span class="quiet">{}</span>', agent.service_name or "–", agent.version)
+        """What runs there, and its version, which is all that is said where every row has the same service."""
+        name = agent.service_name or "–"
+        if getattr(agent, "alike", False) and agent.version:
+            return format_html('<span title="{}">{}</span>', name, agent.version)
+        return format_html('{} <span class="quiet">{}</span>', name, agent.version)
 
     @admin.display(description=_("configuration"), ordering="configuration_name")
     def running(self, agent: Agent) -> SafeString:

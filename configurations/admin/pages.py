@@ -27,7 +27,7 @@ from agents.models import Agent
 from agents.selectors import Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
-from configurations.admin import confirmation_page
+from configurations.admin import confirmation_page, tabs
 from configurations.admin.archive_pages import Archives
 from configurations.admin.draft_pages import DraftPages
 from configurations.admin.edits import ConfirmedEdits
@@ -47,16 +47,11 @@ from configurations.admin.rendered_pages import RenderedPages, rendered_form
 from configurations.admin.revealed import RevealedFiles
 from configurations.examples import collector_example
 from configurations.models import (
-    RELEASE_SUBJECT,
-    Assignment,
     Configuration,
     ConfigurationQuerySet,
     Revision,
     drafts_of_each,
-    runs,
 )
-from configurations.outcome import AssignmentStatus
-from configurations.pins_shown import pins_to
 from configurations.services import publishing
 from configurations.services.draft_errors import DraftOutdated, StaleDraft
 from configurations.services.drafts import InvalidConfiguration
@@ -66,10 +61,7 @@ from foundation.clock import clock
 from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself
 from rollouts.errors import RolloutRunning
-from rollouts.models import Rollout
 
-_REVISIONS = 20
-_AGENTS = 100
 _SAMPLED_FOR_KEYS = 200
 _MESSAGES = 20
 
@@ -225,7 +217,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             return TemplateResponse(
                 request,
                 "admin/configurations/configuration/live.html",
-                {"row": row, **_assignments_shown(request, row)},
+                {"row": row, **tabs.progress_shown(request, row)},
             )
         # A rollout that stands in the way is said on the confirmation page, where it can be ended.
         asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE, *DRAFT_STAGES)
@@ -251,7 +243,6 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             for labels in Agent.objects.order_by("-id").values_list("labels", flat=True)[:_SAMPLED_FOR_KEYS]:
                 keys.update(labels)
         context: dict[str, Any] = {
-            "subtitle": None,
             "editable": self.may_edit(request, row),
             "row": row,
             "label_keys": sorted(keys),
@@ -272,8 +263,8 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             if base is not None:
                 context["meanwhile"] = confirmation_page.revision_difference(base, row.current)
         return context | {
-            "revisions": _revisions_of(row),
-            **_assignments_shown(request, row),
+            **tabs.progress_shown(request, row),
+            **(tabs.tabs_shown(request, row, editable=context["editable"]) if form.saved is None else {}),
             **rendered_form(request, row),
             "may_reveal": row.current is not None and may_reveal(request.user),
         }
@@ -369,31 +360,3 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             path("retry/<int:agent_id>/", wrapped(require_POST(self.retry)), name="configuration_retry"),
             *super().get_urls(),
         ]
-
-
-def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
-    """The newest revisions, each with its difference to the one before."""
-    rows = list(row.revisions.defer("files")[: _REVISIONS + 1])
-    return [
-        {"revision": new, "difference": confirmation_page.revision_difference(old, new)}
-        for new, old in zip(rows, [*rows[1:], None], strict=True)
-    ][:_REVISIONS]
-
-
-def _assignments_shown(request: HttpRequest, row: Configuration) -> dict[str, Any]:
-    """What changes by itself on the page."""
-    return {
-        "rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
-        "assignments": _assignments_of(row) if request.user.has_perm("agents.view_agent") else None,
-        "pins": pins_to(row) if request.user.has_perm("agents.view_agent") else [],
-        "most_agents": _AGENTS,
-    }
-
-
-def _assignments_of(row: Configuration) -> list[Assignment]:
-    """Some of the agents that should run it, failures first."""
-    rows = Assignment.objects.filter(runs(row)).select_related("agent").order_by("agent_id")
-    failed = AssignmentStatus.FAILED.value
-    found = list(rows.filter(status=failed)[:_AGENTS])
-    found += rows.exclude(status=failed)[: _AGENTS - len(found)]
-    return found

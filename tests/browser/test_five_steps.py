@@ -47,9 +47,7 @@ def test_the_five_steps_and_back(visit: Visitor, shared_portal: LiveServer, flee
     connected(shared_portal, "env%3Dfive", 4)
     with visit() as person:
         page = person.sign_in()
-        page.get_by_role("link", name="Create the first configuration").or_(
-            page.locator("#nav-sidebar .model-configuration .addlink")
-        ).first.click()
+        person.go("/admin/configurations/configuration/add/")
         page.fill("#id_name", "five")
         set_row(page, 0, "env", "five")
         expect(page.locator("#matched")).to_have_text("4")
@@ -75,7 +73,10 @@ def test_the_five_steps_and_back(visit: Visitor, shared_portal: LiveServer, flee
         page.click("#publish")
         page.get_by_role("button", name="Publish (3 agents)").click()
         expect(page.locator("#progress-now")).to_contain_text("3 of 3 applied")
+        tab = page.locator("nav.tabs")
+        tab.get_by_role("link", name="Agents").click()
         expect(page.locator("#assignments .answer-applied")).to_have_count(3)
+        tab.get_by_role("link", name="Edit").click()
 
         page.fill("#id_raw_config", GOOD.replace("normal", "detailed"))
         page.fill("#id_note", "more words")
@@ -88,6 +89,7 @@ def test_the_five_steps_and_back(visit: Visitor, shared_portal: LiveServer, flee
             lambda: shared_portal.get("agents?label=env%3Dfive,region%3Dus-east&in_sync=true")["count"] == 3, 30
         )
 
+        tab.get_by_role("link", name="Revisions").click()
         page.locator("ol.revisions > li").nth(1).locator("summary").first.click()
         page.get_by_role("link", name=re.compile("Roll back to revision 1")).click()
         page.get_by_role("button", name="Roll back (3 agents)").click()
@@ -95,9 +97,11 @@ def test_the_five_steps_and_back(visit: Visitor, shared_portal: LiveServer, flee
         expect(page.locator("#id_raw_config")).to_have_value(GOOD)
         expect(page.locator("#progress-now")).to_contain_text("3 of 3 applied")
 
+        page.locator(".more-menu summary").click()
         page.get_by_role("link", name="Disable…").click()
         expect(page.locator("#content")).to_contain_text("keep what they run")
         page.get_by_role("button", name="Disable (3 agents)").click()
+        tab.get_by_role("link", name="Agents").click()
         expect(page.locator("#assignments")).to_contain_text("No agent matches")
 
 

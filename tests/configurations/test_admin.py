@@ -269,7 +269,7 @@ class TestOtherEdits:
         url = f"{LIST}{published.pk}/rollback/1/"
         page = signed_in.get(url).content.decode()
         assert "+a: 1" in page
-        assert url in signed_in.get(page_of(published)).content.decode()
+        assert url in signed_in.get(page_of(published), {"tab": "revisions"}).content.decode()
         assert signed_in.post(url, hidden_fields(page)).status_code == 302
         published.refresh_from_db()
         assert (published.current.number, published.current.files[""]["body"]) == (3, "a: 1\n")

@@ -172,6 +172,7 @@ class TestPortal:
         page = signed_in.get(f"{LIST}{row.pk}/change/").content.decode()
         assert re.search(r'<span class="chip">fragment</span>', page)
         assert '<select name="kind"' not in page
+        page = signed_in.get(f"{LIST}{row.pk}/change/", {"tab": "agents"}).content.decode()
         assert agent.name_and_host() in page or agent.hostname in page
         listed = signed_in.get(f"{LIST}?kind__exact=fragment").content.decode()
         assert "logging" in listed

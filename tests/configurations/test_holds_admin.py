@@ -145,7 +145,9 @@ class TestAgents:
         assert "Pinned to s r1 by alice" in shown
         assert "ticket 7" in body(admin.get("/admin/agents/agent/?pinned=true"))
         configuration = Pin.objects.get().configuration_id
-        assert "Pinned agents" in body(admin.get(f"/admin/configurations/configuration/{configuration}/change/"))
+        assert "Pinned agents" in body(
+            admin.get(f"/admin/configurations/configuration/{configuration}/change/?tab=agents")
+        )
         delete = f"/admin/configurations/configuration/{configuration}/delete/"
         deletion = body(admin.post(delete, {"expected_edition": "1"}))
         assert "Unpin them first" in deletion

@@ -34,26 +34,26 @@ def nodes(body: str) -> dict[str, str]:
     }
 
 
-def test_the_form_leads_from_components_to_their_lines(signed_in: Client) -> None:
+def test_the_graph_leads_from_components_to_their_lines(signed_in: Client) -> None:
     row = published("prod", TWO)
-    body = body_of(signed_in, reverse("admin:configurations_configuration_change", args=[row.pk]))
+    body = body_of(signed_in, reverse("admin:configurations_configuration_change", args=[row.pk]), {"tab": "graph"})
     assert nodes(body)["otlp"] == "receivers"
-    assert '<a href="#id_raw_config" data-line="2" tabindex="-1">' in body
+    assert '<a href="#graph-file-1" data-line="2" tabindex="-1">' in body
     # As a table, for whoever reads no pictures.
-    assert '<a href="#id_raw_config" data-line="4"><code>batch</code></a>' in body
+    assert '<a href="#graph-file-1" data-line="4"><code>batch</code></a>' in body
 
 
 def test_a_configuration_without_pipelines_has_no_picture(signed_in: Client) -> None:
     row = published("prod", "a: 1\n")
-    assert '<div class="pipelines"' not in body_of(
-        signed_in, reverse("admin:configurations_configuration_change", args=[row.pk])
-    )
+    body = body_of(signed_in, reverse("admin:configurations_configuration_change", args=[row.pk]), {"tab": "graph"})
+    assert '<div class="pipelines"' not in body
+    assert "It has no pipelines that can be shown." in body
 
 
 def test_names_are_escaped(signed_in: Client) -> None:
     odd = wanted("service: {pipelines: {'<b>': {receivers: ['<i>x']}}}\n")
     row = create_configuration("prod", odd, by=None, at=AT, force=True)[0]
-    body = body_of(signed_in, reverse("admin:configurations_configuration_change", args=[row.pk]))
+    body = body_of(signed_in, reverse("admin:configurations_configuration_change", args=[row.pk]), {"tab": "graph"})
     assert "&lt;i&gt;x" in body
     assert "<i>x" not in body
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from opamp_platform.navigation import as_tasks, menu_of
+
 pytestmark = pytest.mark.django_db
 LISTS = {
     "/admin/agents/agent/": "Agents",
@@ -37,15 +39,62 @@ def test_a_list_is_called_what_it_shows_and_stands_once_in_the_path(signed_in, p
     assert "Authentication" not in body
 
 
-def test_the_menu_has_one_heading_for_the_fleet_and_one_for_people(signed_in):
+TASKS = ["Overview", "Agents", "Configurations", "Rollouts", "Packages", "Access", "Audit trail"]
+
+
+def test_the_menu_is_by_task(signed_in):
     body = shown(signed_in, "/admin/agents/agent/")
-    assert re.findall(r'class="section" [^>]*>([^<]*)</a>', body) == ["Fleet", "People and access"]
+    menu = re.search(r'<nav class="portal-menu".*?</nav>', body, re.DOTALL)
+    assert menu
+    assert re.findall(r'<li class="menu-task[^>]*>\s*<a [^>]*>([^<]*)</a>', menu[0]) == TASKS
     for path in LISTS:
-        assert f'href="{path}"' in body
+        assert menu[0].count(f'href="{path}"') >= 1
+    assert menu[0].count('aria-current="page"') == 1
+    assert "is-current" in menu[0].split('href="/admin/agents/agent/"')[0]
 
 
-def test_the_page_of_one_app_has_the_same_heading(signed_in):
-    assert "Authentication" not in shown(signed_in, "/admin/auth/")
+def test_the_menu_marks_the_page_that_an_address_belongs_to(signed_in, report):
+    agent = report("a")
+    for path, title in (
+        (f"/admin/agents/agent/{agent.pk}/change/", "Agents"),
+        ("/admin/running/", "Running configurations"),
+        ("/admin/", "Overview"),
+        ("/admin/accounts/user/add/", "Users"),
+    ):
+        marked = re.findall(r'<a href="[^"]*" aria-current="page">([^<]*)</a>', shown(signed_in, path))
+        assert marked == [title, title]  # in the menu at the side, and in that of phones
+
+
+def test_what_somebody_may_not_see_is_not_in_the_menu(client, charlie):
+    client.force_login(charlie)
+    body = shown(client, "/admin/")
+    assert re.findall(r'<li class="menu-task[^>]*>\s*<a [^>]*>([^<]*)</a>', body) == ["Overview"] * 2
+
+
+@pytest.mark.parametrize(
+    ("app", "first"),
+    [
+        ("auth", "/admin/auth/group/"),
+        ("agents", "/admin/agents/agent/"),
+        ("configurations", "/admin/configurations/configuration/"),
+        ("accounts", "/admin/accounts/user/"),
+    ],
+)
+def test_the_page_of_an_app_is_where_its_task_begins(signed_in, client, charlie, app, first):
+    answer = signed_in.get(f"/admin/{app}/")
+    assert (answer.status_code, answer["Location"]) == (302, first)
+    client.force_login(charlie)
+    assert client.get(f"/admin/{app}/").status_code == 404
+
+
+def test_an_app_that_declares_nothing_has_a_heading_of_its_own(rf, alice):
+    model = {"name": "gadgets", "object_name": "Gadget", "admin_url": "/admin/gadgets/gadget/"}
+    request = rf.get("/admin/gadgets/gadget/")
+    request.user = alice
+    tasks = as_tasks(request, [{"app_label": "gadgets", "name": "Gadget shop", "models": [model]}])
+    headings = menu_of(request, tasks)
+    assert [str(heading.title) for heading in headings][-1] == "Gadget shop"
+    assert [(entry.title, entry.current) for entry in headings[-1].further] == [("Gadgets", True)]
 
 
 def test_a_phone_has_the_same_menu(signed_in):

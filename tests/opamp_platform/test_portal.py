@@ -76,9 +76,3 @@ def test_what_people_may_not_see_is_not_counted_for_them(client, bob, charlie, r
     body = shown(client)
     assert "status-card" not in body
     assert "otelcol" not in body
-
-
-def test_the_fleet_stands_first_in_the_menu(client, alice):
-    client.force_login(alice)
-    body = shown(client)
-    assert body.index("model-agent") < body.index("model-configuration") < body.index("model-user")
