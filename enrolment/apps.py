@@ -17,9 +17,11 @@ class EnrolmentConfig(AppConfig):
         from enrolment import approval_shown
         from enrolment.enrolment_lines import TIMELINE_KINDS
         from enrolment.opamp import LostRevocations
+        from enrolment.services import approval_actions
         from enrolment.services.coming_in import EnrolmentTokens
 
         register_way_in(EnrolmentTokens())
+        approval_actions.register()
         register_offer(LostRevocations)
         for kind in TIMELINE_KINDS:
             register_timeline_kind(kind)

@@ -40,6 +40,7 @@ _UNDER = {
     "enrolment": "agents",
     "certificates": "agents",
     "variables": "agents",
+    "jobs": "agents",
     "auth": "accounts",
 }
 _CONFIGURATIONS = 20

@@ -18,8 +18,9 @@ class RolloutsConfig(AppConfig):
         from foundation.chores import Chore, register_chore
         from rollouts import freezes_shown
         from rollouts.pause_lines import PAUSE_KINDS
-        from rollouts.services import freezing, past_retention, ticking
+        from rollouts.services import freezing, past_retention, pause_actions, ticking
 
+        pause_actions.register()
         for kind in PAUSE_KINDS:
             register_timeline_kind(kind)
         register_marking(freezes_shown.pause_marks)
