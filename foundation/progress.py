@@ -43,7 +43,13 @@ def _bar(what: str, total: int | None, out: TextIO) -> Iterator[Callable[[int], 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(file=out), transient=True) as bar:
         task = bar.add_task(_plain(what), total=total)
 
@@ -62,7 +68,7 @@ def _lines(what: str, total: int | None, out: TextIO) -> Iterator[Callable[[int]
         done += by
         if time.monotonic() - said_at >= LINE_SECONDS:
             said_at = time.monotonic()
-            print(f"{what}: {done}" + (f" of {total}" if total is not None else ""), file=out, flush=True)  # noqa: T201
+            print(f"{what}: {done}" + (f" of {total}" if total is not None else ""), file=out, flush=True)
 
     yield note
 
