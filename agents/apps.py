@@ -12,6 +12,7 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import opamp, query_facts
+        from agents.services import own_actions
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
         from foundation.navigation import Task, place_lists
@@ -20,6 +21,7 @@ class AgentsConfig(AppConfig):
         place_lists(Task.AGENTS, "agents.agent")
         opamp.register()
         query_facts.register()
+        own_actions.register()
         register_way_in(OwnCredential())
         # Here, since jobs know no agents, whose history is pruned with theirs.
         register_pruned_kind(RegisteredKind("jobs", past_retention.overdue_jobs, referred=True))

@@ -17,12 +17,14 @@ class EnrolmentConfig(AppConfig):
         from enrolment import approval_shown
         from enrolment.enrolment_lines import TIMELINE_KINDS
         from enrolment.opamp import LostRevocations
+        from enrolment.services import approval_actions
         from enrolment.services.coming_in import EnrolmentTokens
         from foundation.navigation import Page, Task, place_lists, place_page
 
         place_lists(Task.AGENTS, "enrolment.enrolmenttoken")
         place_page(Task.AGENTS, Page("connect", _("Connect an agent"), "admin:connect", ("agents.view_agent",)))
         register_way_in(EnrolmentTokens())
+        approval_actions.register()
         register_offer(LostRevocations)
         for kind in TIMELINE_KINDS:
             register_timeline_kind(kind)

@@ -13,9 +13,11 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         from foundation.chores import Chore, register_chore
+        from foundation.navigation import Task, place_lists
         from jobs import worker
         from jobs.services import rescuing
 
+        place_lists(Task.AGENTS, "jobs.job")
         register_chore(Chore("lost jobs", rescuing.RESCUE_SECONDS, rescuing.rescue_jobs))
         if settings.JOBS_WORKER:
             register_chore(Chore("jobs", worker.IDLE_SECONDS, worker.work_once, apart=True))

@@ -385,6 +385,7 @@ SPECTACULAR_SETTINGS = {
         "RolloutMemberState": "rollouts.subjects.MemberState",
         "PackageKind": "packages.models.Package.Kind",
         "InstallationStatus": "packages.models.Installation.Status",
+        "JobState": "jobs.models.JobState",
     },
 }
 

@@ -19,10 +19,11 @@ class RolloutsConfig(AppConfig):
         from foundation.navigation import Task, place_lists
         from rollouts import freezes_shown, query_words
         from rollouts.pause_lines import PAUSE_KINDS
-        from rollouts.services import freezing, past_retention, ticking
+        from rollouts.services import freezing, past_retention, pause_actions, ticking
 
         query_words.register()
         place_lists(Task.ROLLOUTS, "rollouts.rollout", "rollouts.freeze")
+        pause_actions.register()
         for kind in PAUSE_KINDS:
             register_timeline_kind(kind)
         register_marking(freezes_shown.pause_marks)

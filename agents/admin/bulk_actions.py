@@ -1,19 +1,21 @@
 """Actions on many chosen agents: each shows whom it concerns first, and acts when that page was answered.
 
+Up to `JOB_ABOVE` agents at once, and a job beyond.
+
 Apps above this one add actions of their own with `register_bulk_action`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
-from django.db.models import F, Q, QuerySet
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -25,44 +27,51 @@ from accounts.services import one_entry
 from agents.admin import typed_count
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
-from agents.reports import AgentCapabilities
-from agents.services import commands, credentials, editing
+from agents.services.acting import start_acting
+from agents.services.agent_actions import AgentAction, action_named
 from agents.services.bulk_requests import chunks
 from agents.services.label_previews import LabelPreview, preview_labels, set_and_remove
 from foundation.clock import clock
+from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 
 _SAMPLE = 20
-_RESTART = int(AgentCapabilities.ACCEPTS_RESTART_COMMAND)
-
-Run = Callable[[Sequence[int], User, datetime, Mapping[str, Any]], int]
-"""Gets primary keys, a batch at a time, and the cleaned values of the action's form; returns how many it reached."""
+# More agents than so many are acted on as a job; that is where their number is typed, too.
+JOB_ABOVE = 100
 
 Preview = Callable[[AgentQuerySet, Mapping[str, Any]], LabelPreview]
 """Gets those reached and the cleaned values of the action's form."""
 
+Stored = Callable[[Mapping[str, Any], datetime], dict[str, Any]]
+"""Gets the cleaned values of the action's form, and gives the action's parameters."""
+
 
 @dataclass(frozen=True, slots=True)
 class BulkAction:
-    """One entry of the menu. ``eligible`` says who is reached; the others are counted and named with ``skipped`` as the reason.
+    """How the menu offers one of `agents.services.agent_actions`: those not reached are counted and named with their reason.
 
     ``offline`` says what becomes of agents that are not connected, ``done`` what is said afterwards (with ``count``).
-    ``available`` is asked each time the menu is shown. ``preview`` says what the values of the form would do, on a page of its
-    own before anything is done.
+    ``parameters`` makes what the action takes of the values of ``form``. ``preview`` says what these would do, on a page of
+    its own before anything is done.
     """
 
     name: str
-    label: Any
-    permission: str
-    run: Run
     done: Any
-    eligible: Q | None = None
-    skipped: Any = ""
     offline: Any = ""
     form: type[forms.Form] | None = None
+    parameters: Stored = lambda _values, _at: {}
     danger: bool = False
-    available: Callable[[], bool] = lambda: True
     preview: Preview | None = None
+
+    @property
+    def action(self) -> AgentAction | None:
+        """What is done; ``None`` when it is not available here."""
+        return action_named(self.name)
+
+    @property
+    def label(self) -> str:
+        """Its verb, in the reader's language."""
+        return in_readers_language(self.action.title) if self.action else self.name
 
 
 _actions: dict[str, BulkAction] = {}
@@ -76,9 +85,9 @@ def register_bulk_action(action: BulkAction) -> None:
 def actions_for(user: Any) -> dict[str, tuple[Callable[..., Any], str, str]]:
     """The menu for ``user`` as Django's admin wants it."""
     return {
-        action.name: (_view(action), action.name, str(action.label))
+        action.name: (_view(action), action.name, action.label)
         for action in _actions.values()
-        if user.has_perm(action.permission) and action.available()
+        if action.action is not None and user.has_perm(action.action.right)
     }
 
 
@@ -93,11 +102,12 @@ def _perform(
     action: BulkAction, model_admin: Any, request: HttpRequest, chosen: QuerySet[Agent]
 ) -> HttpResponse | None:
     """The confirmation page; or, once it is answered, the action itself (then the list is shown again)."""
+    done = action.action
+    if done is None:
+        raise PermissionDenied
     # Ordering and joined rows of the list are no use to counting.
-    rows = Agent.objects.filter(pk__in=chosen.order_by().select_related(None).values("pk")).alias(
-        accepts_restart=F("capabilities").bitand(_RESTART)
-    )
-    reached = rows.filter(action.eligible) if action.eligible is not None else rows
+    rows = Agent.objects.filter(pk__in=chosen.order_by().select_related(None).values("pk"))
+    reached = done.reached(rows)
     count = reached.count()
     returns = "edit" in request.POST
     answered = "confirmed" in request.POST and not returns
@@ -108,8 +118,11 @@ def _perform(
         refusal = typed_count.problem_of(request.POST, count)
         if refusal is None:
             values = form.cleaned_data if form is not None else {}
-            done = _run(action, reached, cast("User", request.user), values)
-            model_admin.message_user(request, action.done % {"count": done}, messages.SUCCESS)
+            by, parameters = cast("User", request.user), action.parameters(values, clock.now())
+            if count > JOB_ABOVE:
+                return _start_job(model_admin, request, done, reached, parameters)
+            asked_of = _run(done, reached, by, parameters)
+            model_admin.message_user(request, action.done % {"count": asked_of}, messages.SUCCESS)
             # To the first page: after forgetting a page of agents the one they stood on may be gone.
             asked = request.GET.copy()
             asked.pop("p", None)
@@ -120,12 +133,14 @@ def _perform(
     # What was typed goes along hidden once its effect is on the page.
     kept = [] if preview is not None or form is None else list(form.fields)
     chosen_count = rows.count()
-    skipped = rows.exclude(pk__in=reached.values("pk")) if action.eligible is not None else rows.none()
+    skipped = rows.exclude(pk__in=reached.values("pk")) if done.eligible is not None else rows.none()
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "title": f"{action.label}?",
         "action": action,
+        "skipped": in_readers_language(done.skipped) if done.skipped else "",
+        "as_job": count > JOB_ABOVE,
         "count": count,
         "chosen_count": chosen_count,
         "sample": reached.in_order("name")[:_SAMPLE],
@@ -147,12 +162,32 @@ def _perform(
     return TemplateResponse(request, "admin/agents/agent/bulk.html", context)
 
 
-def _run(action: BulkAction, reached: QuerySet[Agent], by: User, values: Mapping[str, Any]) -> int:
+def _run(action: AgentAction, reached: QuerySet[Agent], by: User, parameters: Mapping[str, Any]) -> int:
     """All keys are read first, since acting may change who is eligible; then chunks, so that no transaction grows large."""
     keys = list(reached.order_by("pk").values_list("pk", flat=True))
     at = clock.now()
     with one_entry():
-        return sum(action.run(some, by, at, values) for some in chunks(keys))
+        return sum(action.run(some, by, at, parameters).asked for some in chunks(keys))
+
+
+def _start_job(
+    model_admin: Any,
+    request: HttpRequest,
+    action: AgentAction,
+    reached: QuerySet[Agent],
+    parameters: Mapping[str, Any],
+) -> HttpResponse:
+    """Exactly those who are reached now, however long it takes; where it stands the job's page says."""
+    keys = list(reached.order_by("pk").values_list("pk", flat=True))
+    try:
+        job = start_acting(action, keys, by=cast("User", request.user), parameters=parameters)
+    except DomainError as error:
+        model_admin.message_user(request, in_readers_language(error), messages.ERROR)
+        return redirect(request.get_full_path())
+    model_admin.message_user(
+        request, _("It is under way for %(count)d agents.") % {"count": len(keys)}, messages.SUCCESS
+    )
+    return redirect("admin:jobs_job_change", job.pk)
 
 
 # --- The actions of this app ---------------------------------------------------------------------------------------
@@ -210,19 +245,8 @@ def read_label_lines(text: str) -> dict[str, str]:
         raise forms.ValidationError([in_readers_language(problem) for problem in error.problems]) from error
 
 
-def restart(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
-    """Ask each to restart; one that lost the capability meanwhile is left out."""
-    return commands.request_restarts(agent_ids, by=by, at=at).asked
-
-
-def relabel(agent_ids: Sequence[int], by: User, at: datetime, values: Mapping[str, Any]) -> int:
-    """Set and remove operator labels; matching follows."""
-    return editing.edit_labels(agent_ids, assign=values["put"], remove=values["remove"], by=by, at=at).asked
-
-
-def forget(agent_ids: Sequence[int], by: User, _at: datetime, _values: Mapping[str, Any]) -> int:
-    """Delete them with their history."""
-    return editing.forget_agents(agent_ids, by=by)
+def _label_change(values: Mapping[str, Any], _at: datetime) -> dict[str, Any]:
+    return {"set": values["put"], "remove": values["remove"]}
 
 
 def preview_relabel(agents: AgentQuerySet, values: Mapping[str, Any]) -> LabelPreview:
@@ -230,70 +254,24 @@ def preview_relabel(agents: AgentQuerySet, values: Mapping[str, Any]) -> LabelPr
     return preview_labels(agents, set_and_remove(values["put"], values["remove"]))
 
 
-def agents_get_credentials() -> bool:
-    """Whether agents get credentials of their own here."""
-    return bool(settings.OPAMP_AGENT_CREDENTIALS)
-
-
-def revoke(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
-    """Shut them out."""
-    return credentials.revoke_credentials(agent_ids, by=by, at=at)
-
-
-def allow_enrolment(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
-    """Let them in with the shared secret once more."""
-    return credentials.allow_enrolment(agent_ids, by=by, at=at)
-
-
 for _action in (
     BulkAction(
         name="restart",
-        label=gettext_lazy("Restart"),
-        permission="agents.change_agent",
-        run=restart,
         done=gettext_lazy("Agents asked to restart: %(count)d."),
-        eligible=Q(accepts_restart=_RESTART),
-        skipped=gettext_lazy("the agent does not accept the restart command"),
         offline=gettext_lazy("Those offline restart when they connect."),
     ),
     BulkAction(
         name="relabel",
-        label=gettext_lazy("Set or remove labels"),
-        permission="agents.change_agent",
-        run=relabel,
         done=gettext_lazy("Agents with changed labels: %(count)d."),
         form=LabelsForm,
+        parameters=_label_change,
         preview=preview_relabel,
     ),
-    BulkAction(
-        name="revoke",
-        label=gettext_lazy("Revoke credentials"),
-        permission="agents.change_agent",
-        run=revoke,
-        done=gettext_lazy("Agents shut out: %(count)d."),
-        eligible=Q(credential_revoked_at=None),
-        skipped=gettext_lazy("its credential is revoked already"),
-        danger=True,
-        available=agents_get_credentials,
-    ),
-    BulkAction(
-        name="allow_enrolment",
-        label=gettext_lazy("Allow enrolment"),
-        permission="agents.change_agent",
-        run=allow_enrolment,
-        done=gettext_lazy("Agents that may enrol: %(count)d."),
-        eligible=Q(credential_revoked_at__isnull=False) | Q(credential_issued_at__isnull=False),
-        skipped=gettext_lazy("the shared secret is enough for it already"),
-        available=agents_get_credentials,
-    ),
+    BulkAction(name="revoke", done=gettext_lazy("Agents shut out: %(count)d."), danger=True),
+    BulkAction(name="allow_enrolment", done=gettext_lazy("Agents that may enrol: %(count)d.")),
     BulkAction(
         name="forget",
-        label=gettext_lazy("Forget"),
-        permission="agents.delete_agent",
-        run=forget,
         done=gettext_lazy("Agents forgotten: %(count)d."),
-        eligible=Q(credential_revoked_at=None),
-        skipped=gettext_lazy("its credential is revoked, and forgetting it would let it in again"),
         offline=gettext_lazy(
             "Agents that still talk come back by themselves, without their history; with the shared secret, if they had a "
             "credential of their own."

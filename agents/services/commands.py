@@ -80,7 +80,7 @@ def request_restarts(agent_ids: Sequence[int], *, by: User | None, at: datetime)
 
 
 def _request_restarts_of_batch(keys: Sequence[int], outcome: BulkOutcome, *, by: User | None, at: datetime) -> None:
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         agents = {agent.pk: agent for agent in Agent.objects.filter(pk__in=keys).order_by("id")}
         for agent in agents.values():
             if not accepts_restart(agent):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -164,23 +162,13 @@ class PinnedFacet(AmongFacet):
         return pinned_keys()
 
 
-def unpin(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
-    """Have labels say again what each runs; returns how many were pinned."""
-    return pinning.unpin_agents(agent_ids, by=by, at=at).asked
-
-
 def register() -> None:
     """Into the menu and the filters of the list of agents."""
     register_facet(PinnedFacet)
     register_bulk_action(
         BulkAction(
             name="unpin",
-            label=_("Unpin"),
-            permission="agents.change_agent",
-            run=unpin,
             done=_("Agents unpinned: %(count)d."),
-            eligible=Q(pk__in=pinned_keys()),
-            skipped=_("it is not pinned"),
             offline=_("Those offline get what their labels say when they connect."),
         )
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -53,16 +51,6 @@ class TokenFacet(Facet):
     def choices(self, changelist: Any) -> Iterator[Any]:
         """Without counts."""
         return ({**row, "count": None} for row in super().choices(changelist))
-
-
-def approve_chosen(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
-    """Let them take part."""
-    return approval.approve_agents(agent_ids, by=by, at=at)
-
-
-def reject_chosen(agent_ids: Sequence[int], by: User, at: datetime, _values: Mapping[str, Any]) -> int:
-    """Refuse them."""
-    return approval.reject_agents(agent_ids, by=by, at=at)
 
 
 def approve_page(site: Any, request: HttpRequest, pk: int) -> HttpResponse:
@@ -111,24 +99,8 @@ def register() -> None:
     register_bulk_action(
         BulkAction(
             name="approve",
-            label=_("Approve"),
-            permission="agents.change_agent",
-            run=approve_chosen,
             done=_("Agents approved: %(count)d."),
-            eligible=~Q(approval=Approval.APPROVED),
-            skipped=_("it is approved already"),
             offline=_("Those offline get what waits for them when they connect."),
         )
     )
-    register_bulk_action(
-        BulkAction(
-            name="reject",
-            label=_("Reject"),
-            permission="agents.change_agent",
-            run=reject_chosen,
-            done=_("Agents rejected: %(count)d."),
-            eligible=Q(approval=Approval.PENDING),
-            skipped=_("it does not wait for approval"),
-            danger=True,
-        )
-    )
+    register_bulk_action(BulkAction(name="reject", done=_("Agents rejected: %(count)d."), danger=True))

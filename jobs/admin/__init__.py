@@ -3,5 +3,9 @@
 from django.contrib import admin
 from django_tasks_db.models import DBTaskResult
 
+from jobs.admin.pages import JobAdmin
+
+__all__ = ["JobAdmin"]
+
 # What people should see of the library's tasks stands on their jobs.
 admin.site.unregister(DBTaskResult)

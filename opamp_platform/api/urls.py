@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
+from agents.api_acting import ActView
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
@@ -19,6 +20,7 @@ from configurations.api_pipelines import AgentPipelinesView, ConfigurationPipeli
 from configurations.api_rendered import RenderedView
 from enrolment.api import EnrolmentTokenViewSet
 from enrolment.api_approval import ApproveView, RejectView
+from jobs.api import JobViewSet
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
 from packages.api import PackageViewSet
@@ -50,6 +52,7 @@ router.register("packages", PackageViewSet)
 router.register("freezes", FreezeViewSet)
 router.register("enrolment-tokens", EnrolmentTokenViewSet, basename="enrolment-token")
 router.register("certificates", CertificateViewSet)
+router.register("jobs", JobViewSet)
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 
@@ -68,6 +71,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),
+    re_path(r"^agents:act/?$", ActView.as_view(), name="agents-act"),
     re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),

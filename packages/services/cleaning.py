@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from foundation import progress
 from packages.models import Artefact
 from packages.services import store
 
@@ -14,7 +15,11 @@ PATIENCE = timedelta(hours=24)
 def clean(at: datetime, *, dry_run: bool = False, patience: timedelta = PATIENCE) -> list[str]:
     """Take them away, those older than ``patience``; returns their keys. Raises `packages.errors.StoreAway`."""
     before = at - patience
-    old = [key for key, written in store.files() if written < before]
+    old = []
+    for key, written in store.files():
+        progress.advance()
+        if written < before:
+            old.append(key)
     known = set(Artefact.objects.exclude(key="").values_list("key", flat=True))
     orphans = [key for key in old if key not in known]
     if not dry_run:

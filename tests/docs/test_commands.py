@@ -31,6 +31,7 @@ curl() { command curl --fail-with-body --max-time 30 "$@"; }
 NOT_RUN = {
     r"make (run|test|demo|bench|bench-full|test-faults|lint|conformance|install|fuzz|mutation)\b.*": "a target of the Makefile",
     r"\.venv/bin/python manage\.py serve\b.*": "every test with a server runs it",
+    r"\.venv/bin/python manage\.py db_worker": "runs until it is stopped: test_a_worker_elsewhere",
     r"\.venv/bin/python manage\.py simulate_agents\b.*": "runs until it is stopped: test_simulated_agents_connect",
     r"\.venv/bin/python manage\.py (changepassword|createsuperuser)\b.*": "asks on a terminal: test_a_lost_password",
     r"\.venv/bin/python -m benchmarks\.\S+.*": "a module: test_benchmarks_are_there",

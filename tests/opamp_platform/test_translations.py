@@ -22,6 +22,7 @@ APPS = (
     "certificates",
     "configurations",
     "enrolment",
+    "jobs",
     "foundation",
     "opamp_platform",
     "opamp_transport",

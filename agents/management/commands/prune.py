@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from agents.services import retention
+from foundation import progress
 from foundation.clock import read_database_clock
 
 
@@ -29,7 +30,9 @@ class Command(BaseCommand):
                 count = retention.count_overdue(kind, at=at)
             else:
                 count = 0
-                for deleted in retention.prune(kind, at=at):
-                    count += deleted
-                    time.sleep(retention.PAUSE_SECONDS)
+                with progress.shown(f"pruning {kind.value}"):
+                    for deleted in retention.prune(kind, at=at):
+                        count += deleted
+                        progress.advance(deleted)
+                        time.sleep(retention.PAUSE_SECONDS)
             self.stdout.write(f"{kind.value}: {count} {verb}")

@@ -12,6 +12,7 @@ from configurations.file_trees import FolderTree
 from configurations.manifests import UnusableManifests, wanted_in
 from configurations.services.applying import NotApplicable, Step, apply_configurations, plan_configurations
 from configurations.wanted_json import UnreadableConfigurations
+from foundation import progress
 from foundation.clock import clock
 from foundation.errors import DomainError
 
@@ -47,10 +48,11 @@ class Command(BaseCommand):
                 "prune": options["prune"],
                 "allow_empty": options["allow_empty"],
             }
-            if options["dry_run"]:
-                steps = plan_configurations(wanted, **values)
-            else:
-                steps = apply_configurations(wanted, **values, as_drafts=not options["publish"])
+            with progress.shown("configurations looked at", total=len(wanted)):
+                if options["dry_run"]:
+                    steps = plan_configurations(wanted, **values)
+                else:
+                    steps = apply_configurations(wanted, **values, as_drafts=not options["publish"])
         except DomainError as error:
             raise CommandError("\n".join([str(error), *_reasons(error)])) from error
         self.stdout.write(table_of(steps))

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agents.selectors import InvalidSelector, parse_label_query
+from foundation import progress
 from foundation.clock import clock
 from foundation.errors import DomainError
 from packages.models import Package, PackageVersion
@@ -56,8 +57,9 @@ class Command(BaseCommand):
                 sha256=options["sha256"],
                 signature=signature,
             )
-            with options["file"].open("rb") as source:
-                row = uploading.add_file(version, source, facts, by=None, at=at)
+            size = options["file"].stat().st_size
+            with options["file"].open("rb") as source, progress.shown(f"{options['file'].name}, bytes", total=size):
+                row = uploading.add_file(version, progress.CountedReader(source), facts, by=None, at=at)
             self.stdout.write(f"{row.filename}: {row.size} bytes for {row.platform}, SHA-256 {row.sha256}")
             if options["release"] is not None:
                 named = options["release"]

@@ -1,0 +1,78 @@
+"""How far a command is: a bar on a terminal, lines elsewhere, nothing for what is quick."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foundation import progress
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_nobody_has_to_listen():
+    progress.advance()
+
+
+def test_what_is_quick_says_nothing(capsys: pytest.CaptureFixture[str]):
+    with progress.shown("things", total=2):
+        progress.advance()
+        progress.advance()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_takes_long_says_a_line_now_and_then_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with progress.shown("things", total=7):
+        progress.advance(3)
+        progress.advance(4)
+    with progress.shown("others"):
+        progress.advance()
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "things: 3 of 7\nthings: 7 of 7\nothers: 1\n"
+
+
+def test_a_terminal_gets_a_bar_and_stdout_stays_as_it_is():
+    script = (
+        "from foundation import progress\n"
+        "with progress.shown('things [bold]', total=2):\n"
+        "    progress.advance(2)\n"
+        "print('done')\n"
+    )
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=theirs, cwd=ROOT, check=True, timeout=60,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert done.stdout == b"done\n"
+    assert "things [bold]" in shown
+    assert "2/2" in shown
+
+
+def test_a_listener_ends_with_its_block(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with pytest.raises(ValueError, match="broken"), progress.shown("things"):
+        raise ValueError("broken")
+    progress.advance()
+    assert capsys.readouterr().err == ""
+
+
+def test_bytes_that_are_read_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with progress.shown("bytes", total=5):
+        source = progress.CountedReader(io.BytesIO(b"12345"))
+        assert source.read(3) == b"123"
+        assert source.read() == b"45"
+    assert capsys.readouterr().err == "bytes: 3 of 5\nbytes: 5 of 5\n"
