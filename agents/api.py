@@ -7,7 +7,6 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
@@ -17,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
+from agents.api_many import chosen_agents, to_many
 from agents.api_secrets import SECRETS, SecretsOnDemand
 from agents.api_serializers import (
     AgentDetailSerializer,
@@ -40,14 +40,13 @@ from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
 from agents.query_conditions import agents_matching
 from agents.services import commands, credentials, editing
-from agents.services.bulk_requests import MOST, BulkOutcome
+from agents.services.bulk_requests import BulkOutcome
 from agents.services.identity import assign_instance_uid
 from agents.services.label_previews import preview_labels, set_and_remove
 from agents.shown import MOST_SHOWN, files_shown, tree_shown
 from foundation.api_input import NoBody
 from foundation.clock import clock
 from foundation.languages import in_readers_language
-from foundation.messages import Message
 
 QUERY = OpenApiParameter("q", OpenApiTypes.STR, description="A query, as the list takes it; all agents without one.")
 INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -298,8 +297,9 @@ class AgentViewSet(
     def restart_many(self, request: Request) -> Response:
         """Ask many agents to restart, at most 10,000; those that do not accept that are skipped."""
         by, at = signed_in(request), clock.now()
-        return self._to_many(
+        return to_many(
             ChosenAgents(data=request.data, context={"request": request}),
+            request.user,
             lambda keys: commands.request_restarts(keys, by=by, at=at),
         )
 
@@ -324,7 +324,7 @@ class AgentViewSet(
             )
 
         try:
-            return self._to_many(wanted, edit)
+            return to_many(wanted, request.user, edit)
         except InvalidLabels as error:
             raise _labels_refused(error) from error
 
@@ -342,7 +342,7 @@ class AgentViewSet(
     def preview_label_many(self, request: Request) -> Response:
         """What setting and removing operator labels of many agents would do to their configurations; nothing is saved."""
         wanted = LabelsRequest(data=request.data, context={"request": request})
-        keys = list(self._chosen(wanted))
+        keys = list(chosen_agents(wanted, request.user))
         values = wanted.validated_data
         try:
             validate_labels(values.get("set", {}))
@@ -362,26 +362,6 @@ class AgentViewSet(
         NoBody(data=request.data).is_valid(raise_exception=True)
         change([self.get_object().pk], by=signed_in(request), at=clock.now())
         return Response(CredentialSerializer(self.get_object()).data)
-
-    def _chosen(self, wanted: ChosenAgents) -> dict[int, UUID]:
-        """The chosen agents' keys and uids. Raises `ValidationError` when they are more than one request may touch."""
-        wanted.is_valid(raise_exception=True)
-        found = wanted.chosen(Agent.objects.visible_to(self.request.user)).order_by()
-        keys = dict(found.values_list("pk", "instance_uid")[: MOST + 1])
-        if len(keys) > MOST:
-            most = {"most": f"{MOST:,}"}
-            raise serializers.ValidationError(
-                {"filter": [_("More than %(most)s agents match: narrow the filter and send several requests.") % most]}
-            )
-        return keys
-
-    def _to_many(self, wanted: ChosenAgents, act: Callable[[list[int]], BulkOutcome]) -> Response:
-        """Do it to the chosen agents."""
-        keys = self._chosen(wanted)
-        outcome = act(list(keys))
-        for uid in set(wanted.validated_data.get("instance_uids", ())) - set(keys.values()):
-            outcome.skip(uid, Message("no-such-agent", "There is no such agent."))
-        return Response(OutcomeSerializer(outcome).data)
 
 
 def _labels_refused(error: InvalidLabels) -> serializers.ValidationError:

@@ -281,12 +281,21 @@ class MoveSerializer(serializers.Serializer[Any]):
         return {**names, **super().get_fields()}
 
 
+class FragmentChangeSerializer(serializers.Serializer[Any]):
+    """So many agents would get a fragment, so many would lose it."""
+
+    name = serializers.CharField()
+    added = serializers.IntegerField()
+    removed = serializers.IntegerField()
+
+
 class LabelPreviewSerializer(serializers.Serializer[Any]):
-    """What changed labels would do: agents whose labels change, those skipped, and whose configuration changes."""
+    """What changed labels would do: agents whose labels change, those skipped, and whose configuration or fragments change."""
 
     changed = serializers.IntegerField()
     skipped = serializers.IntegerField()
     moves = MoveSerializer(many=True)
+    fragments = FragmentChangeSerializer(many=True)
 
 
 # --- What is taken ---------------------------------------------------------------------------------------------------

@@ -24,7 +24,15 @@ CustomMessageReceiver = Callable[[Any, CustomMessage, datetime], CustomMessage |
 What it returns is sent to the agent. Kept short: reports wait for the same database threads.
 """
 
-Placing = Callable[[Sequence[tuple[UUID, Mapping[str, str]]]], Sequence[str]]
+
+class Placed(NamedTuple):
+    """What an agent should run: the name of its configuration, ``""`` for none, and of the fragments beside it."""
+
+    configuration: str = ""
+    fragments: frozenset[str] = frozenset()
+
+
+Placing = Callable[[Sequence[tuple[UUID, Mapping[str, str]]]], Sequence[Placed]]
 """From the instance uids and labels of some agents to the names of what each should run; changes nothing."""
 
 KnownSecrets = Callable[[], None]
@@ -141,9 +149,9 @@ def register_placing(callback: Placing) -> None:
     _placing = callback
 
 
-def placed(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> Sequence[str]:
-    """The names of the configurations that agents with these uids and labels should run, ``""`` for none."""
-    return _placing(agents) if _placing is not None else [""] * len(agents)
+def placed(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> Sequence[Placed]:
+    """What agents with these uids and labels should run."""
+    return _placing(agents) if _placing is not None else [Placed()] * len(agents)
 
 
 def register_component_rates(callback: ComponentRates) -> None:

@@ -49,7 +49,7 @@ SHORT: tuple[Scenario, ...] = (
     ("connect storm over HTTP", lambda: connect_storm.measure(agents=1_000, transport="http")),
     ("fan-out", lambda: fan_out.measure(agents=2_000)),
     ("rollout", rollout.measure),
-    ("package downloads", lambda: package_downloads.measure(mebibytes=50, clients=10)),
+    ("package downloads", lambda: package_downloads.measure(mebibytes=50, agents=10)),
     ("reconnect storm", lambda: reconnect_storm.measure(agents=2_000)),
     ("worker replacement", lambda: worker_replacement.measure(agents=500)),
     ("pages", lambda: admin_pages.measure(agents=20_000, events=100_000)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import django_filters
@@ -77,25 +78,23 @@ class CertificateViewSet(DeclaredQuery, mixins.ListModelMixin, mixins.RetrieveMo
     @action(detail=True, methods=["post"], right="change", serializer_class=SeenKeySerializer)
     def approve(self, request: Request, pk: str) -> Response:
         """Have it signed. 409 when it does not wait for approval, or is about another key."""
-        asked = SeenKeySerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        row = deciding.approve_certificate(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
-        return Response(CertificateSerializer(row).data)
+        return self._decided(request, pk, deciding.approve_certificate)
 
     @extend_schema(operation_id="certificates_deny", request=DenialSerializer, responses=CertificateSerializer)
     @action(detail=True, methods=["post"], right="change", serializer_class=DenialSerializer)
     def deny(self, request: Request, pk: str) -> Response:
         """Tell the agent no. 409 when it does not wait for approval, or is about another key."""
-        asked = DenialSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        row = deciding.deny_certificate(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
-        return Response(CertificateSerializer(row).data)
+        return self._decided(request, pk, deciding.deny_certificate)
 
     @extend_schema(operation_id="certificates_revoke", request=RevocationSerializer, responses=CertificateSerializer)
     @action(detail=True, methods=["post"], right="change", serializer_class=RevocationSerializer)
     def revoke(self, request: Request, pk: str) -> Response:
         """Refuse it from now on, and close the connection it opened. 409 when it is not issued."""
-        asked = RevocationSerializer(data=request.data)
+        return self._decided(request, pk, deciding.revoke_certificate)
+
+    def _decided(self, request: Request, pk: str, decide: Callable[..., AgentCertificate]) -> Response:
+        """What the body of this action says goes to ``decide`` as it is."""
+        asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        row = deciding.revoke_certificate(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
+        row = decide(int(pk), by=signed_in(request), at=clock.now(), **asked.validated_data)
         return Response(CertificateSerializer(row).data)

@@ -19,7 +19,7 @@ from configurations.pending_stages import waits_for
 from configurations.pins_shown import pin_of, pin_words
 from configurations.pipelines_shown import pipelines_shown
 from configurations.rendered_files import rendered_for
-from configurations.targets import explained, running
+from configurations.targets import explained, fragments_for, running
 from foundation.clock import clock
 from rollouts.freezes_shown import held_words
 from rollouts.services.freezing import holding
@@ -67,6 +67,8 @@ def difference_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "comparison": found,
         "drift": drift_once(files, effective.content, hashes=hashes) if agent.config_drifted else None,
         "may_compare": request.user.has_perm("configurations.view_configuration"),
+        # One that has a configuration is compared with that; else each fragment is a side.
+        "fragments": [] if agent.configuration_name else [each for each in fragments_for(agent) if each["wins"]],
         "may_retry": request.user.has_perms(RETRY_RIGHTS),
         "files": sorted(files_shown(files, most=MOST_SHOWN).items()),
     }

@@ -1,4 +1,4 @@
-"""The REST endpoints that approve and reject one agent."""
+"""The REST endpoints that approve and reject agents, one and many."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
+from agents.api_many import to_many
+from agents.api_serializers import ChosenAgents, OutcomeSerializer
 from agents.models import Agent
+from agents.services.bulk_requests import BulkOutcome
 from enrolment.services import approval
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
@@ -71,3 +74,40 @@ class RejectView(_DecideView):
     def post(self, request: Request, instance_uid: str) -> Response:
         """It is disconnected and refused, whatever it shows, until it is approved. 409 when it does not wait."""
         return self.decide(request, instance_uid, approval.reject_agent)
+
+
+class _DecideManyView(DeclaredQuery, GenericAPIView[Any]):
+    """What is done to many agents at once."""
+
+    queryset = Agent.objects.all()
+    serializer_class = ChosenAgents
+    filter_backends = []
+    pagination_class = None
+    right = "change"
+
+    def decide(self, request: Request, act: Callable[..., BulkOutcome]) -> Response:
+        """Do it to the agents that the body names."""
+        by, at = signed_in(request), clock.now()
+        return to_many(
+            ChosenAgents(data=request.data, context={"request": request}),
+            request.user,
+            lambda keys: act(keys, by=by, at=at),
+        )
+
+
+class ApproveManyView(_DecideManyView):
+    """Let many agents take part."""
+
+    @extend_schema(operation_id="agents_approve_many", request=ChosenAgents, responses=OutcomeSerializer)
+    def post(self, request: Request) -> Response:
+        """As for one, at most 10,000; those that are approved already are skipped."""
+        return self.decide(request, approval.approve_many)
+
+
+class RejectManyView(_DecideManyView):
+    """Refuse many agents that wait for approval."""
+
+    @extend_schema(operation_id="agents_reject_many", request=ChosenAgents, responses=OutcomeSerializer)
+    def post(self, request: Request) -> Response:
+        """As for one, at most 10,000; those that do not wait are skipped."""
+        return self.decide(request, approval.reject_many)

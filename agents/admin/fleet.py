@@ -203,7 +203,7 @@ class AgentAdmin(WindowPaging, AgentPages):
             if self.has_change_permission(request, agent) and form.is_valid():
                 wanted = form.cleaned_data["label_lines"]
                 found = preview_labels(Agent.objects.filter(pk=agent.pk), lambda _present: wanted)
-                if found.moves:
+                if found.changes_files:
                     return self._ask_labels(request, agent, found)
         return super().changeform_view(request, object_id, form_url, extra_context)
 

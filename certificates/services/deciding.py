@@ -8,7 +8,8 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import User
-from agents.models import AgentEvent
+from agents.models import Agent, AgentEvent, Transport
+from agents.services.leases import disconnect
 from agents.services.timeline import write_line
 from certificates.certificate_lines import KIND
 from certificates.errors import BadReason, NoSuchCertificate, NotIssued, NotWaiting
@@ -40,6 +41,9 @@ def revoke_certificate(pk: int, *, reason: str, by: User | None, at: datetime) -
     if not changed:
         raise NotIssued(pk)
     _tell(row, "revoked", by=by, at=at, verb="certificate.revoke")
+    if row.used_at is not None:
+        # One that polls has no connection whose end would say so.
+        disconnect(Agent.objects.filter(pk=row.agent_id, transport=Transport.HTTP), reason="certificate revoked", at=at)
     return row
 
 

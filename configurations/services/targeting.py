@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from django.db import connection
 
+from agents.extensions import Placed
 from agents.models import Agent
 from agents.selectors import Entry, Selector, SelectorIndex
 from configurations.models import Assignment, Configuration, Pin, Revision, TargetingGeneration, runs
@@ -150,12 +151,17 @@ def current_targeting() -> Targeting:
     return known
 
 
-def names_for(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> list[str]:
-    """The names of what agents with these uids and labels should run, ``""`` for nothing."""
+def placed(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> list[Placed]:
+    """The names of what agents with these uids and labels should run."""
     targeting = current_targeting()
-    # Labels place pinned agents nowhere else.
+    # Labels place pinned agents nowhere else; fragments go on by them.
     held = _names_of_pinned([uid for uid, _labels in agents]) if targeting.pins else {}
-    return [held.get(each[0]) or (target.name if (target := targeting.winner(*each)) else "") for each in agents]
+    found = []
+    for each in agents:
+        whole = held.get(each[0]) or (target.name if (target := targeting.winner(*each)) else "")
+        added = targeting.fragments.added_to(None, *each)
+        found.append(Placed(whole, frozenset(part.name for part in added.fragments) if added else frozenset()))
+    return found
 
 
 def _names_of_pinned(uids: Sequence[UUID]) -> dict[UUID, str]:

@@ -19,7 +19,7 @@ from configurations.api_pins import PinView, UnpinView
 from configurations.api_pipelines import AgentPipelinesView, ConfigurationPipelinesView
 from configurations.api_rendered import RenderedView
 from enrolment.api import EnrolmentTokenViewSet
-from enrolment.api_approval import ApproveView, RejectView
+from enrolment.api_approval import ApproveManyView, ApproveView, RejectManyView, RejectView
 from jobs.api import JobViewSet
 from opamp_platform.api.docs import DocsView, SchemaView
 from opamp_platform.api.problems import NoSuchUrl
@@ -80,6 +80,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/(?P<instance_uid>[^/]+)/resume/?$", ResumeView.as_view(), name="agent-resume"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/approve/?$", ApproveView.as_view(), name="agent-approve"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/reject/?$", RejectView.as_view(), name="agent-reject"),
+    re_path(r"^agents/approve/?$", ApproveManyView.as_view(), name="agents-approve"),
+    re_path(r"^agents/reject/?$", RejectManyView.as_view(), name="agents-reject"),
     re_path(r"^packages/(?P<pk>[0-9]{1,18})/download/?$", DownloadView.as_view(), name="package-file"),
     re_path(
         r"^packages/(?P<pk>[0-9]{1,18})/versions/(?P<number>[0-9]{1,9})/files/?$",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
@@ -14,6 +15,9 @@ from foundation.languages import in_readers_language
 from packages.errors import InvalidPackage
 from packages.models import Package
 from packages.services import package_edits
+from rollouts.admin.descriptions import policy_words
+from rollouts.admin.forms import AS_SET, AT_ONCE, STAGED, ReleaseForm
+from rollouts.policies import Policy, parse_policy
 
 
 def tell(form: forms.BaseForm, error: DomainError) -> None:
@@ -23,6 +27,39 @@ def tell(form: forms.BaseForm, error: DomainError) -> None:
         return
     for name, texts in error.errors.items():
         form.add_error(name if name in form.fields else None, [in_readers_language(text) for text in texts])
+
+
+def stored_policy(policy: Policy | None) -> Any:
+    """As a package keeps it."""
+    return AT_ONCE if policy is None else policy.as_json()
+
+
+class PolicyForm(ReleaseForm):
+    """How the versions of ``package`` go out when nobody says otherwise; ``stored`` is what the package keeps."""
+
+    edition = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any, package: Package) -> None:
+        site, own = parse_policy(settings.ROLLOUT_POLICY), package.rollout_policy
+        present = site if own is None else parse_policy(own)
+        super().__init__(data, default=present, may_remember=False)
+        del self.fields["replace"]
+        self.default, self.policy = site, present
+        how = self.fields["how"]
+        assert isinstance(how, forms.ChoiceField)  # noqa: S101  as declared
+        how.choices = [
+            (AS_SET, _("As for everything: %(how)s") % {"how": policy_words(site)}),
+            (AT_ONCE, _("At once")),
+            (STAGED, _("In stages")),
+        ]
+        self.initial["how"] = AS_SET if own is None else AT_ONCE if present is None else STAGED
+        self.initial["edition"] = package.edition
+
+    @property
+    def stored(self) -> Any:
+        """Of a valid form."""
+        how = self.cleaned_data["how"] or AS_SET
+        return None if how == AS_SET else stored_policy(self.policy)
 
 
 class PackageForm(forms.ModelForm[Package]):

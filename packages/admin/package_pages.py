@@ -22,10 +22,13 @@ from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from packages.admin.forms import PackageForm, VersionForm, tell
+from packages.admin.policy_page import PolicyPage
 from packages.admin.version_pages import VersionPages
 from packages.models import RELEASE_SUBJECT, Installation, Package
 from packages.packages_shown import RETRY_RIGHTS, counted, versions_of
 from packages.services import installing_again, package_edits
+from packages.services.version_releases import VERSION_BY_DEFAULT
+from rollouts.admin.descriptions import policy_words
 from rollouts.models import Rollout
 
 _AGENTS, _VERSIONS = 100, 50
@@ -33,7 +36,7 @@ _LARGEST_ID = 2**63 - 1
 
 
 @admin.register(Package)
-class PackageAdmin(VersionPages, PortalAdmin):
+class PackageAdmin(VersionPages, PolicyPage, PortalAdmin):
     """What agents should have installed."""
 
     form = PackageForm
@@ -73,6 +76,7 @@ class PackageAdmin(VersionPages, PortalAdmin):
         return [
             path("<int:pk>/versions/add/", wrapped(self.add_version), name="package_add_version"),
             *self.version_urls(wrapped),
+            self.policy_url(wrapped),
             path("install/<int:agent_id>/", wrapped(require_POST(self.install_again)), name="package_install_again"),
             *super().get_urls(),
         ]
@@ -131,6 +135,7 @@ class PackageAdmin(VersionPages, PortalAdmin):
                 "most_installations": _AGENTS,
                 "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, package.pk).first(),
                 "may_change": self.has_change_permission(request, package),
+                "policy": policy_words(VERSION_BY_DEFAULT.policy_for(package)),
             }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 

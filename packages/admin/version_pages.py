@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -18,14 +19,14 @@ from agents.admin import typed_count
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
-from packages.admin.forms import UploadedFileForm, tell
+from packages.admin.forms import UploadedFileForm, stored_policy, tell
 from packages.models import RELEASE_SUBJECT, Package, PackageVersion
 from packages.services import package_edits, uploading
 from packages.services.uploading import FileFacts
 from packages.services.version_releases import (
     VERSION_BY_DEFAULT,
     VersionPlan,
-    agents_concerned,
+    named_agents,
     publish_version,
 )
 from rollouts.admin.descriptions import stage_words
@@ -104,21 +105,15 @@ class VersionPages:
         package = self.changeable(request, pk)
         version = _version(package, number)
         default = VERSION_BY_DEFAULT.policy_for(package)
-        chosen = ReleaseForm(request.POST if request.method == "POST" else None, default=default, may_remember=False)
-        agents = _agents(package)
+        chosen = ReleaseForm(request.POST if request.method == "POST" else None, default=default)
+        chosen.fields["remember"].label = _("Let this be the way for later versions too")
+        agents = named_agents(package)
         problem = None
         if request.method == "POST" and chosen.is_usable and request.POST.get("stage") != "stages":
             problem = typed_count.problem_of(request.POST, len(agents))
-            replace = bool(chosen.cleaned_data.get("replace")) if chosen.is_bound else False
             try:
                 if problem is None:
-                    rollout = publish_version(
-                        version,
-                        by=cast("User", request.user),
-                        at=clock.now(),
-                        plan=VersionPlan(chosen.policy, replace=replace),
-                    )
-                    return self._released(request, package, version, rollout)
+                    return self._released(request, package, version, _publish(request, version, chosen))
             except DomainError as error:
                 problem = in_readers_language(error)
         policy = chosen.policy if chosen.is_usable else None
@@ -186,10 +181,13 @@ def _version(package: Package, number: int) -> PackageVersion:
     return version
 
 
-def _agents(package: Package) -> list[Any]:
-    """Uid, labels and name of everybody whom the package concerns."""
-    found: dict[int, Any] = {}
-    for agents in agents_concerned(package):
-        for key, uid, labels, name in agents.values_list("pk", "instance_uid", "labels", "name"):
-            found[key] = (uid, labels, name)
-    return list(found.values()) if package.enabled else []
+@transaction.atomic
+def _publish(request: HttpRequest, version: PackageVersion, chosen: ReleaseForm) -> Rollout | None:
+    """As it was chosen, which may be the way of later versions too."""
+    by, at = cast("User", request.user), clock.now()
+    values = chosen.cleaned_data if chosen.is_bound else {}
+    if values.get("remember"):
+        policy = {"rollout_policy": stored_policy(chosen.policy)}
+        package_edits.update_package(version.package_id, policy, by=by, at=at)
+    plan = VersionPlan(chosen.policy, replace=bool(values.get("replace")))
+    return publish_version(version, by=by, at=at, plan=plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -136,3 +137,14 @@ def agents_concerned(package: Package, selectors: Iterable[Selector] = ()) -> li
     found: list[QuerySet[Agent]] = [Agent.objects.filter(installations__package=package).order_by()]
     wanted = {package.parsed_selector(), *selectors}
     return found + [Agent.objects.filter(selector_condition(selector)).order_by() for selector in wanted]
+
+
+def named_agents(package: Package) -> list[tuple[UUID, dict[str, str], str]]:
+    """Uid, labels and name of everybody whom a release of the package concerns; nobody while it is disabled."""
+    if not package.enabled:
+        return []
+    found: dict[int, tuple[UUID, dict[str, str], str]] = {}
+    for agents in agents_concerned(package):
+        for key, uid, labels, name in agents.values_list("pk", "instance_uid", "labels", "name"):
+            found[key] = (uid, labels, name)
+    return list(found.values())

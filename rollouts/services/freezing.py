@@ -65,6 +65,11 @@ class Freezes:
     several: Sequence[ActiveFreeze] = ()
     pauses: Mapping[int, ActiveFreeze] | None = None
 
+    @property
+    def holds_anybody(self) -> bool:
+        """Whether there are any at all."""
+        return bool(self.several or self.pauses)
+
     def holding(self, agent: Agent, at: datetime) -> ActiveFreeze | None:
         """What holds offers to this agent back at ``at``; its pause first, then the fleet's freeze, then selectors'."""
         pause = self.pauses.get(agent.pk) if self.pauses else None

@@ -243,6 +243,7 @@ class TestLabelPreviews:
             "changed": 2,
             "skipped": 0,
             "moves": [{"from": None, "to": "canary", "agents": 1}, {"from": "prod", "to": "canary", "agents": 1}],
+            "fragments": [],
         }
         assert not Agent.objects.exclude(operator_labels={}).exists()
         api_of(alice).post("/api/v1/agents/labels", body)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group
 from rest_framework.test import APIClient
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from accounts.services import OPERATOR, ensure_roles
-from agents.models import Agent, Approval
+from agents.models import Agent, AgentEvent, Approval
 from enrolment.models import EnrolmentToken
 from tests.enrolment.conftest import Issue
 
@@ -119,3 +120,47 @@ class TestAgents:
         assert api.post(f"{url}/approve").json()["approval"] == "approved"
         assert api.post("/api/v1/agents/nonsense/approve").status_code == 404
         assert api.post(f"/api/v1/agents/{'0' * 32}/approve").status_code == 404
+
+    def test_deciding_about_many(self, api: APIClient, report: Callable[..., Agent]) -> None:
+        waiting, rejected, taking_part = report(), report("web-2"), report("web-3")
+        Agent.objects.filter(pk=waiting.pk).update(approval=Approval.PENDING)
+        Agent.objects.filter(pk=rejected.pk).update(approval=Approval.REJECTED)
+        unknown = "0" * 31 + "1"
+        uids = [str(agent.instance_uid) for agent in (waiting, rejected, taking_part)]
+        refused = api.post("/api/v1/agents/reject", {"instance_uids": [*uids, unknown]}, format="json").json()
+        assert (refused["asked"], refused["skipped"]) == (1, 3)
+        reasons = {each["instance_uid"]: each["reason"] for each in refused["skipped_agents"]}
+        assert set(reasons) == {*uids[1:], str(UUID(unknown))}
+        assert "does not wait for approval" in reasons[uids[2]]
+        approved = api.post("/api/v1/agents/approve", {"match_all": True}, format="json").json()
+        assert (approved["asked"], approved["skipped"]) == (2, 1)
+        assert "approved already" in approved["skipped_agents"][0]["reason"]
+        assert set(Agent.objects.values_list("approval", flat=True)) == {Approval.APPROVED}
+        lines = AgentEvent.objects.filter(agent=waiting, kind="approval").order_by("id")
+        assert [line.data["approval"] for line in lines] == ["rejected", "approved"]
+        entry = AuditEntry.objects.get(verb="agent.approve")
+        assert {each["instance_uid"] for each in entry.data["objects"]} == {uids[0], uids[1]}
+
+    @pytest.mark.parametrize(
+        "body",
+        [{}, {"match_all": False}, {"match_all": True, "filter": {"label": "a=b"}}, {"filter": {"x": "y"}}, {"x": 1}],
+    )
+    def test_whom_is_said_in_one_way(self, api: APIClient, report: Callable[..., Agent], body: dict[str, Any]) -> None:
+        report()
+        Agent.objects.update(approval=Approval.PENDING)
+        for act in ("approve", "reject"):
+            assert api.post(f"/api/v1/agents/{act}", body, format="json").status_code == 400
+            assert api.get(f"/api/v1/agents/{act}").status_code == 405
+        assert Agent.objects.get().approval == Approval.PENDING
+        assert not AuditEntry.objects.filter(verb__startswith="agent.").exists()
+
+    def test_many_are_decided_within_a_filter_and_by_right(
+        self, api: APIClient, api_of: ApiOf, report: Callable[..., Agent], bob: User
+    ) -> None:
+        for number in range(3):
+            report(f"web-{number}")
+        Agent.objects.update(approval=Approval.PENDING)
+        assert api_of(bob).post("/api/v1/agents/approve", {"match_all": True}, format="json").status_code == 403
+        answer = api.post("/api/v1/agents/approve", {"filter": {"search": "web-1"}}, format="json")
+        assert answer.json() == {"asked": 1, "skipped": 0, "skipped_agents": []}
+        assert Agent.objects.filter(approval=Approval.PENDING).count() == 2

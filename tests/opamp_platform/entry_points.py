@@ -188,6 +188,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     # Packages.
     **crud("packages/package"),
     "admin/packages/package/<int:pk>/versions/add/": page(EDIT_P),
+    "admin/packages/package/<int:pk>/policy/": page(EDIT_P),
     f"{V_PAGE}/upload/": page(EDIT_P),
     f"{V_PAGE}/release/": page(EDIT_P),
     f"{V_PAGE}/delete/": page(EDIT_P),
@@ -223,6 +224,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{AGENT}/telemetry/?$": rest(get=SEE_A),
     f"{AGENT}/approve/?$": rest(post=EDIT_A),
     f"{AGENT}/reject/?$": rest(post=EDIT_A),
+    "api/v1/^agents/approve/?$": rest(post=EDIT_A),
+    "api/v1/^agents/reject/?$": rest(post=EDIT_A),
     "api/v1/^enrolment-tokens/?$": rest(get="enrolment.view_enrolmenttoken", post="enrolment.add_enrolmenttoken"),
     f"api/v1/^enrolment-tokens/{KEY}/?$": rest(get="enrolment.view_enrolmenttoken"),
     f"api/v1/^enrolment-tokens/{KEY}/revoke/?$": rest(post="enrolment.change_enrolmenttoken"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,71 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
 from websockets.exceptions import ConnectionClosed, InvalidMessage
-from websockets.sync.client import connect
 
 from opamp_transport.proto import opamp_pb2
 from tests import not_run
 from tests.certificate_files import DAY, Authority, new_key, pem_of, pem_of_key, rsa_key
 from tests.fake_agent import FakeAgent
-from tests.live_server import ROOT, LiveServer
-
-TIMEOUT = 30.0
-
-
-class TlsServer(LiveServer):
-    """`LiveServer` over TLS; clients know ``authority``."""
-
-    def __init__(self, data_dir: Path, authority: Authority, *options: str, **environment: Any) -> None:
-        cert, key = authority.write_server(data_dir)
-        super().__init__(data_dir, "--tls-cert", str(cert), "--tls-key", str(key), *options, **environment)
-        self.cert, self.key, self.authority = cert, key, authority
-
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
-
-    def trusting(self) -> ssl.SSLContext:
-        """What a client verifies this server with."""
-        return ssl.create_default_context(cadata=pem_of(self.authority.certificate).decode())
-
-    def open(self, path: str, body: bytes | None = None, **headers: str) -> tuple[Any, bytes]:
-        """The answer and its body."""
-        fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(self.url + path, data=body, headers=fields)
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT, context=self.trusting()) as response:
-                return response, response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error, error.read()
-
-    def connect(self, context: ssl.SSLContext | None = None) -> Any:
-        """A WebSocket of an agent."""
-        endpoint = f"wss://127.0.0.1:{self.port}/v1/opamp"
-        return connect(endpoint, proxy=None, ssl=context or self.trusting(), open_timeout=TIMEOUT)
-
-    def served(self) -> x509.Certificate:
-        """The certificate that a client is shown now."""
-        with (
-            socket.create_connection(("127.0.0.1", self.port), TIMEOUT) as plain,
-            self.trusting().wrap_socket(plain, server_hostname="127.0.0.1") as secure,
-        ):
-            return x509.load_der_x509_certificate(secure.getpeercert(binary_form=True) or b"")
-
-    def renew(self) -> None:
-        """Ask it to read the files anew."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGHUP)
-
-    def _is_ready(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log_tail()}"
-        try:
-            return bool(self.open("/health/ready")[0].status == 200)
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return False
+from tests.live_server import ROOT
+from tests.tls_server import TIMEOUT, TlsServer
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from accounts.models import AuditEntry
 from packages.models import Installation, Package, PackageVersion
 from packages.services import store
 from rollouts.models import Rollout
@@ -147,3 +148,84 @@ def test_a_viewer_sees_and_changes_nothing(client: Client, bob: Any, charlie: An
         assert client.post(reverse(f"admin:{name}", args=arguments)).status_code == 403
     client.force_login(charlie)
     assert client.get(LIST).status_code == 403
+
+
+class TestPolicy:
+    """How later versions go out."""
+
+    STAGED = {"release-how": "staged", "release-stages": "1\n50%", "release-applied_percent": "90"}
+
+    def page_of(self, package: Package) -> str:
+        return reverse("admin:packages_package_change", args=[package.pk])
+
+    def url_of(self, package: Package) -> str:
+        return reverse("admin:package_policy", args=[package.pk])
+
+    def test_it_is_chosen_shown_and_followed(self, signed_in: Client, make: Any, report: Any) -> None:
+        for name in ("web-1", "web-2"):
+            report(name, env="prod", capabilities=ACCEPTS)
+        version = make(released=False)
+        package = version.package
+        assert "as it is set for everything" in signed_in.get(self.page_of(package)).content.decode()
+        edition = {"release-edition": str(package.edition)}
+        shown = signed_in.post(self.url_of(package), {**self.STAGED, **edition, "stage": "stages"})
+        assert "Stage 1" in shown.content.decode()
+        package.refresh_from_db()
+        assert package.rollout_policy is None
+        saved = signed_in.post(self.url_of(package), {**self.STAGED, **edition})
+        assert saved["Location"] == self.page_of(package)
+        package.refresh_from_db()
+        assert package.rollout_policy["stages"] == [{"count": 1}, {"percent": 50}, {"percent": 100}]
+        assert package.rollout_policy["gate"]["applied_percent"] == 90
+        page = signed_in.get(self.page_of(package)).content.decode()
+        assert "1 agent → 50 % of the agents" in page
+        assert "as it was chosen for this package" in page
+        form = signed_in.get(self.url_of(package)).content.decode()
+        assert "1\n50%\n100%" in form
+        release = reverse("admin:package_release", args=[package.pk, 1])
+        assert signed_in.post(release, {"release-how": "as_set"}).status_code == 302
+        assert Rollout.objects.get().parsed_policy().stages[0].count == 1
+        assert AuditEntry.objects.filter(verb="package.update").count() == 1
+
+    def test_back_to_what_holds_for_everything(self, signed_in: Client, make: Any) -> None:
+        package = make(released=False).package
+        Package.objects.filter(pk=package.pk).update(rollout_policy="at_once")
+        signed_in.post(self.url_of(package), {"release-how": "as_set"})
+        package.refresh_from_db()
+        assert package.rollout_policy is None
+        signed_in.post(self.url_of(package), {"release-how": "at_once"})
+        package.refresh_from_db()
+        assert package.rollout_policy == "at_once"
+
+    def test_what_is_no_policy_or_of_before_changes_nothing(self, signed_in: Client, make: Any) -> None:
+        package = make(released=False).package
+        for typed in (
+            {**self.STAGED, "release-stages": "x y z"},
+            {**self.STAGED, "release-applied_percent": "900"},
+            {},
+        ):
+            answer = signed_in.post(self.url_of(package), typed)
+            assert answer.status_code == 200, answer
+        answer = signed_in.post(self.url_of(package), {**self.STAGED, "release-edition": str(package.edition + 1)})
+        assert "Somebody else has changed the package" in answer.content.decode()
+        package.refresh_from_db()
+        assert package.rollout_policy is None
+        assert signed_in.get(reverse("admin:package_policy", args=[999_999])).status_code == 404
+
+    def test_the_way_of_a_release_may_be_that_of_later_ones(self, signed_in: Client, make: Any, report: Any) -> None:
+        report(env="prod", capabilities=ACCEPTS)
+        package = make(released=False).package
+        release = reverse("admin:package_release", args=[package.pk, 1])
+        assert "Let this be the way for later versions too" in signed_in.get(release).content.decode()
+        assert signed_in.post(release, {**self.STAGED, "release-remember": "on"}).status_code == 302
+        package.refresh_from_db()
+        assert package.rollout_policy["stages"][0] == {"count": 1}
+        assert Rollout.objects.count() == 1
+
+    def test_a_release_that_is_refused_chooses_nothing(self, signed_in: Client, make: Any) -> None:
+        package = make(released=True).package
+        release = reverse("admin:package_release", args=[package.pk, 1])
+        answer = signed_in.post(release, {**self.STAGED, "release-remember": "on"})
+        assert "released to everybody already" in answer.content.decode()
+        package.refresh_from_db()
+        assert package.rollout_policy is None
