@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from django.db import connection
 from django.db.models import BooleanField, F, Func, Q, TextField, Value
 from django.db.models.functions import Left
-from django.db.models.lookups import Exact
+from django.db.models.lookups import Exact, IsNull
 
 from agents.models import Agent
 from agents.selectors import Operator, Requirement, Selector
@@ -35,7 +35,7 @@ def selector_condition(selector: Selector) -> Q:
 def label_prefix_condition(key: str, prefix: str) -> Q:
     """The agents with a label whose value begins with ``prefix``; an empty one: whose value is not empty. Never NULL."""
     begins = begins_with(_label_text(key), prefix)
-    return Q(labels__has_key=key) & Q(pk__in=Agent.objects.filter(begins).order_by().values("pk"))
+    return has_label(key) & Q(pk__in=Agent.objects.filter(begins).order_by().values("pk"))
 
 
 def admitted_label_condition(key: str, admits: Callable[[str], bool]) -> Q:
@@ -55,6 +55,13 @@ def column_one_of(field: str, values: Collection[str]) -> Q:
     return Q(_OneOf(F(field), Value(json.dumps(sorted(values))))) if values else Q(pk__in=[])
 
 
+def has_label(key: str) -> Q:
+    """The agents with a label of this key."""
+    if _is_beyond_paths(key):
+        return Q(IsNull(_label_text(key), False))
+    return Q(labels__has_key=key)
+
+
 def label_text(key: str) -> Func:
     """The text of one label, NULL without it, to be selected or grouped by."""
     return _label_text(key)
@@ -69,9 +76,9 @@ def _clause(requirement: Requirement) -> Q:
             # Without the label an agent has none of the values either.
             return ~_one_of(key, requirement.values)
         case Operator.EXISTS:
-            return Q(labels__has_key=key)
+            return has_label(key)
         case Operator.DOES_NOT_EXIST:
-            return ~Q(labels__has_key=key)
+            return ~has_label(key)
         case Operator.GT | Operator.LT:
             return _one_of(key, _satisfying(requirement))
 
@@ -99,7 +106,7 @@ def _satisfying(requirement: Requirement) -> tuple[str, ...]:
 
 def _distinct(key: str) -> Any:
     """The distinct values of a label."""
-    agents = Agent.objects.filter(labels__has_key=key).order_by()
+    agents = Agent.objects.filter(has_label(key)).order_by()
     return agents.values_list(_label_text(key), flat=True).distinct()
 
 
@@ -107,7 +114,20 @@ def _label_text(key: str) -> Func:
     """The text of one label, NULL without it. Django's own transforms take a key of digits for a place in a list."""
     if connection.vendor == "postgresql":
         return Func(F("labels"), Value(key), template="(%(expressions)s)", arg_joiner=" ->> ", output_field=TextField())
+    if _is_beyond_paths(key):
+        return Func(
+            F("labels"),
+            Value(key),
+            template="(SELECT value FROM JSON_EACH(%(expressions)s LIMIT 1)",
+            arg_joiner=") WHERE key = ",
+            output_field=TextField(),
+        )
     return Func(F("labels"), Value(f"$.{json.dumps(key)}"), function="JSON_EXTRACT", output_field=TextField())
+
+
+def _is_beyond_paths(key: str) -> bool:
+    """Whether SQLite has no path to this key: in older releases none has a quote in it."""
+    return connection.vendor == "sqlite" and '"' in key
 
 
 class _OneOf(Func):

@@ -10,14 +10,14 @@ from django.db.models import Q
 from agents.label_conditions import admitted_label_condition, label_prefix_condition, selector_condition
 from agents.models import Agent, AgentQuerySet
 from agents.queries import (
-    AllOf,
-    AnyOf,
+    Conjunction,
+    Disjunction,
+    FreeText,
     InvalidQuery,
+    Negation,
     Node,
-    Not,
     Operation,
     Term,
-    Text,
     is_comparison,
     mistake,
     parse_query,
@@ -57,7 +57,7 @@ def node_condition(root: Node, user: Any, *, at: datetime | None = None) -> Q:
 
 def requirement_of(node: Node) -> Requirement | None:
     """The selector's clause that says the same of a label, ``None`` when none does."""
-    if isinstance(node, Not) and isinstance(node.part, Term) and node.part.operation is Operation.HAS:
+    if isinstance(node, Negation) and isinstance(node.part, Term) and node.part.operation is Operation.HAS:
         return Requirement(node.part.key, Operator.DOES_NOT_EXIST)
     if not isinstance(node, Term):
         return None
@@ -80,19 +80,19 @@ class _Compiler:
     def of(self, node: Node) -> Q:
         """Recurses as deep as the parser did."""
         match node:
-            case AllOf():
+            case Conjunction():
                 condition = Q()
                 for part in node.parts:
                     condition &= self.of(part)
                 return condition
-            case AnyOf():
+            case Disjunction():
                 condition = Q(pk__in=[])
                 for part in node.parts:
                     condition |= self.of(part)
                 return condition
-            case Not():
+            case Negation():
                 return ~self.of(node.part)
-            case Text():
+            case FreeText():
                 return text_condition(node.text)
             case Term():
                 return self._term(node)

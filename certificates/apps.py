@@ -14,7 +14,7 @@ class CertificatesConfig(AppConfig):
         from agents import extensions
         from agents.services.credentials import register_issued_certificates
         from agents.services.offers import register_offer
-        from certificates import query_words
+        from certificates import certificate_words
         from certificates.certificate_lines import CERTIFICATE_KIND
         from certificates.certificates_shown import CERTIFICATES_PANEL
         from certificates.opamp import CertificateOffer
@@ -22,7 +22,7 @@ class CertificatesConfig(AppConfig):
         from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
 
-        query_words.register()
+        certificate_words.register()
         place_lists(Task.AGENTS, "certificates.agentcertificate")
         register_issued_certificates(looking_up.issued)
         register_offer(CertificateOffer)

@@ -17,7 +17,7 @@ class ConfigurationsConfig(AppConfig):
         from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
         from agents.services.retention import register_pruned_kind
-        from configurations import panels, pending_stages, pins_shown, query_words
+        from configurations import configuration_words, panels, pending_stages, pins_shown
         from configurations.drift_lines import DRIFT_KINDS
         from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
@@ -30,7 +30,7 @@ class ConfigurationsConfig(AppConfig):
         from rollouts.subjects import register_subject
         from variables.value_users import register_consumer
 
-        query_words.register()
+        configuration_words.register()
         place_lists(Task.CONFIGURATIONS, "configurations.configuration", "configurations.deletedconfiguration")
         seen = ("agents.view_agent", "configurations.view_configuration")
         place_page(Task.AGENTS, Page("running", _("Running configurations"), "admin:agent_groups", seen))

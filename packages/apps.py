@@ -17,14 +17,14 @@ class PackagesConfig(AppConfig):
         from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
         from foundation.navigation import Task, place_lists
-        from packages import packages_shown, query_words
+        from packages import package_words, packages_shown
         from packages.opamp import PackageOffer
         from packages.services.matching import hold_packages
         from packages.services.relabelling import assign_relabelled
         from packages.services.version_rollouts import PackageSubject
         from rollouts.subjects import register_subject
 
-        query_words.register()
+        package_words.register()
         place_lists(Task.PACKAGES, "packages.package")
         extensions.register_before_relabelling(functools.partial(hold_packages, exclusive=False))
         extensions.register_after_relabelling(assign_relabelled)

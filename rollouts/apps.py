@@ -17,11 +17,11 @@ class RolloutsConfig(AppConfig):
         from agents.services.retention import register_pruned_kind
         from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
-        from rollouts import freezes_shown, query_words
+        from rollouts import freezes_shown, rollout_words
         from rollouts.pause_lines import PAUSE_KINDS
         from rollouts.services import freezing, past_retention, pause_actions, ticking
 
-        query_words.register()
+        rollout_words.register()
         place_lists(Task.ROLLOUTS, "rollouts.rollout", "rollouts.freeze")
         pause_actions.register()
         for kind in PAUSE_KINDS:

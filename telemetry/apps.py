@@ -14,10 +14,10 @@ class TelemetryConfig(AppConfig):
         from agents.extensions import register_columns, register_component_rates, register_panel
         from agents.filters import register_agent_filter
         from agents.services.retention import RegisteredKind, register_pruned_kind
-        from telemetry import columns, query_words, telemetry_panel
+        from telemetry import columns, telemetry_panel, telemetry_words
         from telemetry.services import series
 
-        query_words.register()
+        telemetry_words.register()
         register_panel(telemetry_panel.PANEL)
         register_columns(columns.COLUMNS)
         register_component_rates(series.component_rates)

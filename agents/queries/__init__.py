@@ -4,30 +4,30 @@
 database, is decided in `agents.query_words` and `agents.query_conditions`.
 """
 
-from agents.queries.comparing import is_comparison, version_comparison
-from agents.queries.editing import chosen_terms, quoted, with_term, without_terms
 from agents.queries.errors import InvalidQuery, mistake
-from agents.queries.parsing import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, parse_query
-from agents.queries.tree import AllOf, AnyOf, Node, Not, Operation, Term, Text, Value
+from agents.queries.query_parsing import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, parse_query
+from agents.queries.term_editing import chosen_terms, quoted_value, with_term, without_terms
+from agents.queries.tree import Conjunction, Disjunction, FreeText, Negation, Node, Operation, Term, Value
+from agents.queries.version_order import is_comparison, version_comparison
 
 __all__ = [
     "MAX_DEPTH",
     "MAX_LENGTH",
     "MAX_TERMS",
-    "AllOf",
-    "AnyOf",
+    "Conjunction",
+    "Disjunction",
+    "FreeText",
     "InvalidQuery",
+    "Negation",
     "Node",
-    "Not",
     "Operation",
     "Term",
-    "Text",
     "Value",
     "chosen_terms",
     "is_comparison",
     "mistake",
     "parse_query",
-    "quoted",
+    "quoted_value",
     "version_comparison",
     "with_term",
     "without_terms",

@@ -48,7 +48,7 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class FreeText:
     """Free text: a part of a name, or a whole instance UID."""
 
     text: str
@@ -57,7 +57,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Negation:
     """What ``part`` does not say."""
 
     part: Node
@@ -66,7 +66,7 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class AllOf:
+class Conjunction:
     """All ``parts``; none of them: every agent."""
 
     parts: tuple[Node, ...]
@@ -75,7 +75,7 @@ class AllOf:
 
 
 @dataclass(frozen=True, slots=True)
-class AnyOf:
+class Disjunction:
     """Any of ``parts``."""
 
     parts: tuple[Node, ...]
@@ -83,4 +83,4 @@ class AnyOf:
     end: int
 
 
-Node: TypeAlias = Term | Text | Not | AllOf | AnyOf
+Node: TypeAlias = Term | FreeText | Negation | Conjunction | Disjunction

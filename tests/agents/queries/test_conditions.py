@@ -13,7 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.models import Agent, AgentPresence
-from agents.queries import AllOf, AnyOf, InvalidQuery, Node, Not, Operation, Term, Text, Value, parse_query, quoted
+from agents.queries import (
+    Conjunction,
+    Disjunction,
+    FreeText,
+    InvalidQuery,
+    Negation,
+    Node,
+    Operation,
+    Term,
+    Value,
+    parse_query,
+    quoted_value,
+)
 from agents.query_conditions import agents_matching
 from agents.query_words import query_words
 from agents.reports import capability_names
@@ -58,8 +70,8 @@ def value(texts: list[str]) -> st.SearchStrategy[str]:
     """One of them, quoted where needed, or its beginning."""
     begun = st.tuples(st.sampled_from(texts), st.integers(0, 5)).map(lambda pair: pair[0][: pair[1]])
     return (
-        st.sampled_from(texts).map(quoted)
-        | begun.filter(lambda text: quoted(text) == text).map(lambda text: f"{text}*")
+        st.sampled_from(texts).map(quoted_value)
+        | begun.filter(lambda text: quoted_value(text) == text).map(lambda text: f"{text}*")
         | st.just("*")
     )
 
@@ -79,7 +91,7 @@ CHOICES = {
     "transport": ["http", "websocket"],
     "capability": ["ReportsStatus", "acceptspackages", "ReportsHealth"],
 }
-KEY = st.sampled_from([quoted(key) for key in KEYS])
+KEY = st.sampled_from([quoted_value(key) for key in KEYS])
 TERM = st.one_of(
     *(word(name, st.sampled_from(values)) for name, values in CHOICES.items()),
     word("config", value(CONFIGURATIONS)),
@@ -123,13 +135,13 @@ class Slow:
 
     def is_meant(self, node: Node) -> bool:
         match node:
-            case AllOf():
+            case Conjunction():
                 return all(map(self.is_meant, node.parts))
-            case AnyOf():
+            case Disjunction():
                 return any(map(self.is_meant, node.parts))
-            case Not():
+            case Negation():
                 return not self.is_meant(node.part)
-            case Text():
+            case FreeText():
                 return self.has_text(node.text)
             case Term():
                 return self.is_so(node)
@@ -276,7 +288,7 @@ def test_every_word_finds_something_to_ask_with_few_queries(report):
         for value in values:
             sign = ":" if not word.compares or name == "version" else "<"
             with CaptureQueriesContext(connection) as queries:
-                found = list(agents_matching(f"{name}{sign}{quoted(value) if '*' not in value else value}", None))
+                found = list(agents_matching(f"{name}{sign}{quoted_value(value) if '*' not in value else value}", None))
             assert len(queries) <= 4, name
             assert found in ([], [agent]), name
 

@@ -13,17 +13,17 @@ from agents.queries import (
     MAX_DEPTH,
     MAX_LENGTH,
     MAX_TERMS,
-    AllOf,
-    AnyOf,
+    Conjunction,
+    Disjunction,
+    FreeText,
     InvalidQuery,
+    Negation,
     Node,
-    Not,
     Operation,
     Term,
-    Text,
     chosen_terms,
     parse_query,
-    quoted,
+    quoted_value,
     with_term,
     without_terms,
 )
@@ -32,13 +32,13 @@ from agents.queries import (
 def said(node: Node) -> str:
     """The tree in one line."""
     match node:
-        case AllOf():
+        case Conjunction():
             return f"all({' '.join(map(said, node.parts))})"
-        case AnyOf():
+        case Disjunction():
             return f"any({' '.join(map(said, node.parts))})"
-        case Not():
+        case Negation():
             return f"not({said(node.part)})"
-        case Text():
+        case FreeText():
             return repr(node.text)
         case Term():
             values = ",".join(value.text + "*" * value.prefix for value in node.values)
@@ -159,7 +159,7 @@ def test_any_text_is_read_or_refused_at_a_place_in_it(text):
         assert 0 <= refused.position <= len(text)
         return
     again = parse_query(" ".join(shown for _node, shown in chosen_terms(text)))
-    assert said(again) == said(root) or isinstance(root, AnyOf)
+    assert said(again) == said(root) or isinstance(root, Disjunction)
 
 
 @pytest.mark.parametrize("sign", ["(", "-", "!", "not ", '"', "a:", "a=", "a in (", ",", "(a or ", "*", "\\"])
@@ -173,7 +173,7 @@ def test_no_text_takes_long(sign):
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30))
 def test_a_value_that_is_put_in_is_read_as_it_was(value):
-    (term,) = parse_query(f"k:{quoted(value)}").parts
+    (term,) = parse_query(f"k:{quoted_value(value)}").parts
     assert isinstance(term, Term)
     assert [(each.text, each.prefix) for each in term.values] == [(value, False)]
 

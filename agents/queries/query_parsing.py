@@ -7,7 +7,7 @@ from collections.abc import Callable
 from agents.labels import label_key_problem, label_value_problem
 from agents.queries.errors import InvalidQuery, mistake
 from agents.queries.tokens import MAX_LENGTH, Kind, Token, tokens_of
-from agents.queries.tree import AllOf, AnyOf, Node, Not, Operation, Term, Text, Value
+from agents.queries.tree import Conjunction, Disjunction, FreeText, Negation, Node, Operation, Term, Value
 from foundation.messages import Message
 
 __all__ = ["MAX_DEPTH", "MAX_LENGTH", "MAX_TERMS", "parse_query"]
@@ -29,8 +29,8 @@ _WORDS = (Kind.WORD, Kind.QUOTED)
 _BEGINS_NODE = (*_WORDS, Kind.OPEN, Kind.NOT)
 
 
-def parse_query(text: str) -> AllOf | AnyOf:
-    """What ``text`` says; an empty text is `AllOf` nothing, which is every agent. Raises `InvalidQuery`.
+def parse_query(text: str) -> Conjunction | Disjunction:
+    """What ``text`` says; an empty text is `Conjunction` nothing, which is every agent. Raises `InvalidQuery`.
 
     Recurses once for each bracket and negation, of which there are `MAX_DEPTH` within each other at most.
     """
@@ -46,22 +46,22 @@ class _Reader:
         self._terms = 0
         self._depth = 0
 
-    def read(self) -> AllOf | AnyOf:
+    def read(self) -> Conjunction | Disjunction:
         if self._peek().kind is Kind.END:
-            return AllOf((), 0, 0)
+            return Conjunction((), 0, 0)
         found = self._any()
         if self._peek().kind is not Kind.END:
             raise self._unexpected()
-        if isinstance(found, AllOf | AnyOf):
+        if isinstance(found, Conjunction | Disjunction):
             return found
-        return AllOf((found,), found.start, found.end)
+        return Conjunction((found,), found.start, found.end)
 
     def _any(self) -> Node:
         parts = [self._all()]
         while self._is_word("or"):
             self._take()
             parts.append(self._all())
-        return parts[0] if len(parts) == 1 else AnyOf(tuple(parts), parts[0].start, parts[-1].end)
+        return parts[0] if len(parts) == 1 else Disjunction(tuple(parts), parts[0].start, parts[-1].end)
 
     def _all(self) -> Node:
         parts = [self._part()]
@@ -71,14 +71,14 @@ class _Reader:
             elif self._peek().kind not in _BEGINS_NODE or self._is_word("or"):
                 break
             parts.append(self._part())
-        return parts[0] if len(parts) == 1 else AllOf(tuple(parts), parts[0].start, parts[-1].end)
+        return parts[0] if len(parts) == 1 else Conjunction(tuple(parts), parts[0].start, parts[-1].end)
 
     def _part(self) -> Node:
         token = self._peek()
         if token.kind is Kind.NOT or self._is_word("not"):
             self._take()
             part = self._deeper(token, self._part)
-            return Not(part, token.start, part.end)
+            return Negation(part, token.start, part.end)
         if token.kind is Kind.OPEN:
             self._take()
             part = self._deeper(token, self._any)
@@ -106,7 +106,7 @@ class _Reader:
         self._depth -= 1
         return found
 
-    def _term(self) -> Term | Text | Not:
+    def _term(self) -> Term | FreeText | Negation:
         key = self._take()
         sign = self._peek()
         if sign.kind is Kind.SIGN:
@@ -131,7 +131,7 @@ class _Reader:
         if not key.text:
             raise mistake(key.start, Message("agent-query-empty-text", "There is no text in these quotes."))
         self._count(key)
-        return Text(key.text, key.start, key.end)
+        return FreeText(key.text, key.start, key.end)
 
     def _with_sign(self, key: Token, sign: Token) -> Term:
         if sign.text == ":":
@@ -246,11 +246,11 @@ class _Reader:
 
 def _within(part: Node, start: int, end: int) -> Node:
     """What stands in brackets, with their places."""
-    if isinstance(part, AllOf):
-        return AllOf(part.parts, start, end)
-    if isinstance(part, AnyOf):
-        return AnyOf(part.parts, start, end)
-    return AllOf((part,), start, end)
+    if isinstance(part, Conjunction):
+        return Conjunction(part.parts, start, end)
+    if isinstance(part, Disjunction):
+        return Disjunction(part.parts, start, end)
+    return Conjunction((part,), start, end)
 
 
 def _shown(token: Token) -> Message | str:

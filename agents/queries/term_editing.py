@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Callable
 
-from agents.queries.parsing import parse_query
-from agents.queries.tree import AllOf, Node
+from agents.queries.query_parsing import parse_query
+from agents.queries.tree import Conjunction, Node
 
 _BARE = re.compile(r'(?!:)[^\s,=!<>()"*]+')
 
 
-def quoted(text: str) -> str:
+def quoted_value(text: str) -> str:
     """A value as it stands in a query: in quotes where it needs them."""
     return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
@@ -20,7 +20,7 @@ def quoted(text: str) -> str:
 def chosen_terms(text: str) -> list[tuple[Node, str]]:
     """The conditions that all must hold, each with its text; a query of ``or`` alone has one, itself. Raises `InvalidQuery`."""
     root = parse_query(text)
-    if isinstance(root, AllOf):
+    if isinstance(root, Conjunction):
         return [(part, text[part.start : part.end]) for part in root.parts]
     return [(root, _bracketed(text, root))]
 
@@ -38,4 +38,4 @@ def without_terms(text: str, unwanted: Callable[[Node], bool]) -> str:
 def _bracketed(text: str, root: Node) -> str:
     said = text[root.start : root.end]
     # Its brackets are its own only when they enclose all of it; `(a) or (b)` has two pairs.
-    return said if text[root.start] == "(" and isinstance(root, AllOf) else f"({said})"
+    return said if text[root.start] == "(" and isinstance(root, Conjunction) else f"({said})"
