@@ -10,6 +10,7 @@ from django.db.models import Count, QuerySet
 from agents.models import Agent, ReportedDocument, ReportedState
 from agents.remote_config import ConfigFile
 from configurations.checks import ComponentUse, Finding, FindingKind, Severity, judge_files
+from configurations.reported_components import types_by_section
 from foundation.messages import Message
 
 _MOST_NAMED = 20
@@ -68,15 +69,7 @@ def _finding(
 
 
 def _by_section(content: Any) -> dict[str, set[str]]:
-    """Types per section, of a Collector's report: its sections are components whose parts are the types."""
-    found: dict[str, set[str]] = {}
-    if not isinstance(content, dict):
-        return found
-    for section, entry in content.items():
-        parts = entry.get("components") if isinstance(entry, dict) else None
-        if isinstance(parts, dict):
-            found[section] = {_plain(kind) for kind in parts}
-    return found
+    return {section: {_plain(kind) for kind in kinds} for section, kinds in types_by_section(content).items()}
 
 
 def _plain(kind: str) -> str:

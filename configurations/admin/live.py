@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import cast
+from typing import Any, cast
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_POST
 
-from accounts.base_admin import PortalAdmin
 from accounts.models import User
 from agents.selectors import InvalidSelector
+from configurations.admin.editor_data import EditorData
 from configurations.admin.file_forms import FileForms
 from configurations.admin.forms import new_files, selector_of, selector_rows, whole_number
 from configurations.checks import Finding
 from configurations.masked_values import masked_values
-from configurations.models import Configuration, ConfigurationDraft
+from configurations.models import ConfigurationDraft
 from configurations.previewing import reach
 from configurations.services.draft_saving import draft_in
 from configurations.services.drafts import Draft, InvalidConfiguration, blocking, checked, draft_of
@@ -24,16 +25,21 @@ from configurations.services.forcing import may_force
 from foundation.languages import in_readers_language
 
 
-class LivePreviews(PortalAdmin):
+class LivePreviews(EditorData):
     """The part of the configurations' admin that answers an editor."""
 
-    def may_edit(self, request: HttpRequest, row: Configuration | None) -> bool:
-        """Change an existing one, or add a new one."""
-        return self.has_change_permission(request, row) if row else self.has_add_permission(request)
+    def live_urls(self) -> list[URLPattern]:
+        """Previews while typing, and what an editor asks beside them."""
+        wrapped = self.admin_site.admin_view
+        return [
+            path("reach/", wrapped(require_POST(self.live_reach)), name="configuration_reach"),
+            path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
+            *self.editor_urls(),
+        ]
 
     def live_reach(self, request: HttpRequest) -> HttpResponse:
         """Which agents the typed targeting concerns: a fragment of HTML, and the clauses for the row editor."""
-        row = self._edited(request)
+        row = self.edited(request)
         posted = request.POST
         try:
             selector = selector_of(posted.get("selector", ""), match_all="match_all" in posted)
@@ -67,7 +73,7 @@ class LivePreviews(PortalAdmin):
 
     def live_problems(self, request: HttpRequest) -> HttpResponse:
         """What is wrong with the typed text, with places; and whether it differs from what agents have."""
-        row = self._edited(request)
+        row = self.edited(request)
         present = draft_of(row) if row else None
         saved = self._saved(request)
         base = (draft_in(saved) if saved else present or Draft()).edited_by(cast("User", request.user))
@@ -94,8 +100,9 @@ class LivePreviews(PortalAdmin):
                 ]
             if saved is not None and saved.adopted_from is not None:
                 findings = [*masked_values(draft.files), *findings]
+        places = [(files.place_of(item.file), item) for item in findings]
         context = {
-            "findings": [{"finding": item, "place": files.place_of(item.file)} for item in findings],
+            "findings": [{"finding": item, "place": place} for place, item in places],
             "others": others,
             "several": len(draft.files) > 1,
         }
@@ -111,6 +118,7 @@ class LivePreviews(PortalAdmin):
                 # Of the first file, and of all in the order of their forms.
                 "lines": lines[0] if lines else {},
                 "file_lines": lines,
+                "findings": [_for_editor(item, place) for place, item in places],
                 "new_files": current is None or new_files(draft, current.hash),
             }
         )
@@ -120,14 +128,14 @@ class LivePreviews(PortalAdmin):
         key = whole_number(request.POST.get("draft", ""))
         return ConfigurationDraft.objects.filter(pk=key).first() if key else None
 
-    def _edited(self, request: HttpRequest) -> Configuration | None:
-        """The configuration the form is about, ``None`` for a new one; only for those who may edit it."""
-        key = request.POST.get("configuration", "")
-        row = None
-        if key:
-            row = Configuration.objects.select_related("current").filter(pk=whole_number(key)).first()
-            if row is None:
-                raise Http404
-        if not self.may_edit(request, row):
-            raise PermissionDenied
-        return row
+
+def _for_editor(item: Finding, place: int) -> dict[str, Any]:
+    """A finding as the editor of the ``place``-th form shows it."""
+    text = in_readers_language(item.message)
+    return {
+        "place": place,
+        "line": item.line,
+        "column": item.column,
+        "severity": "error" if item.blocks else "warning",
+        "message": f"{text} ({item.path})" if item.path else text,
+    }

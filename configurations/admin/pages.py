@@ -23,13 +23,13 @@ from django.views.decorators.http import require_POST
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
 from agents.admin import typed_count
-from agents.models import Agent
 from agents.selectors import Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
 from configurations.admin import confirmation_page, tabs
 from configurations.admin.archive_pages import Archives
 from configurations.admin.draft_pages import DraftPages
+from configurations.admin.editor_data import editor_context, label_keys
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
     ADD_FILE,
@@ -63,7 +63,6 @@ from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself
 from rollouts.errors import RolloutRunning
 
-_SAMPLED_FOR_KEYS = 200
 _MESSAGES = 20
 
 
@@ -239,14 +238,10 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
     def _editor_context(
         self, request: HttpRequest, form: ConfigurationForm, row: Configuration | None
     ) -> dict[str, Any]:
-        keys: set[str] = set()
-        if request.user.has_perm("agents.view_agent"):
-            for labels in Agent.objects.order_by("-id").values_list("labels", flat=True)[:_SAMPLED_FOR_KEYS]:
-                keys.update(labels)
         context: dict[str, Any] = {
             "editable": self.may_edit(request, row),
             "row": row,
-            "label_keys": sorted(keys),
+            "label_keys": label_keys(request),
             "operators": [(item.value, OPERATOR_WORDS[item]) for item in Operator],
             "rows_json": json.dumps(rows_typed(form)),
             "stale": form.stale,
@@ -255,6 +250,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             "check_now": row is not None or form.is_bound,
             "main_name": _("main file"),
             "example": collector_example() if row is None else "",
+            **editor_context(row),
             **self.drafts_shown(request, form, row),
         }
         if row is None:
@@ -349,8 +345,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         """Live previews, rolling back, switching on and off, and offering once more."""
         wrapped = self.admin_site.admin_view
         return [
-            path("reach/", wrapped(require_POST(self.live_reach)), name="configuration_reach"),
-            path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
+            *self.live_urls(),
             *self.archive_urls(),
             *self.draft_urls(),
             path("<int:pk>/rollback/<int:number>/", wrapped(self.roll_back), name="configuration_rollback"),

@@ -1,7 +1,7 @@
-// The configuration form: conditions as rows over the selector's text, line numbers beside the editor, and previews while
+// The configuration form: conditions as rows over the selector's text, editors over the files' texts, and previews while
 // typing. The text fields stay the truth: what the rows say is written into them, and without JavaScript they are all there is.
 import { selectorEditor } from "./selector.js";
-import { codeEditor } from "./editor.js";
+import { fileEditors } from "./editor_files.js";
 
 const template = document.getElementById("selector-template");
 const form = template?.closest("form");
@@ -37,19 +37,13 @@ async function ask(url, panel, signal) {
   return found;
 }
 
-function editorOf(file) {
-  const area = file.querySelector("textarea.code");
-  return area ? codeEditor(area) : null;
-}
-
 if (form) {
   const reach = document.getElementById("reach");
   const problems = document.getElementById("problems");
   const publish = document.getElementById("publish");
   const selector = selectorEditor(form, template, async () => (await ask(template.dataset.url, reach)).rows);
   const files = document.getElementById("files");
-  // One entry for each file in the order of the page; none for bytes that are no text.
-  const editors = [...files.querySelectorAll(".config-file")].map(editorOf);
+  const editors = fileEditors(form, files);
   let changing = null;
   let newFiles = false;
 
@@ -64,8 +58,13 @@ if (form) {
     label();
   }, 300);
   const check = debounced(async (signal) => {
+    if (editors.large && !("refused" in problems.dataset)) {
+      editors.mark([]);
+      problems.textContent = editors.said;
+      return;
+    }
     const found = await ask(problems.dataset.url, problems, signal);
-    editors.forEach((editor, place) => editor?.mark(found.file_lines[place] ?? {}));
+    editors.mark(found.findings);
     newFiles = found.new_files;
     label();
     if (!("refused" in problems.dataset)) return;
@@ -73,7 +72,7 @@ if (form) {
     delete problems.dataset.refused;
     const elsewhere = [...form.querySelectorAll(".form-row .errorlist")].some((list) => !files.contains(list));
     if (!elsewhere) problems.querySelector(".bad button[data-line]")?.click();
-  }, 400);
+  }, 600);
 
   const targeting = new Set(["kind", "selector", "match_all", "priority", "enabled"]);
   for (const kind of ["input", "change"]) {
@@ -86,9 +85,7 @@ if (form) {
   problems.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-line]");
     if (!button) return;
-    const place = Number(button.dataset.file);
-    files.children[place]?.setAttribute("open", "");
-    editors[place]?.go(Number(button.dataset.line), Number(button.dataset.column));
+    editors.go(Number(button.dataset.file), Number(button.dataset.line), Number(button.dataset.column));
   });
   // Without a script the server adds the empty form, and shows the page anew.
   document.getElementById("add-file").addEventListener("click", (event) => {
@@ -104,7 +101,7 @@ if (form) {
     files.append(copy);
     form.elements.file_count.value = String(place + 1);
     const file = files.children[place];
-    editors.push(editorOf(file));
+    editors.append(file);
     file.querySelector("input:not([type=hidden])").focus();
   });
   // Nothing is wrong yet with a form that nobody has touched.

@@ -123,6 +123,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     # For who writes a configuration; here a new one.
     f"{C_PAGE}/reach/": page(ADD_C),
     f"{C_PAGE}/problems/": page(ADD_C),
+    f"{C_PAGE}/completions/": page(ADD_C),
+    f"{C_PAGE}/<int:pk>/live-files/": page(SEE_C),
     f"{C_PAGE}/drafts/<int:draft_id>/": page(SEE_C, post=EDIT_C),
     f"{C_PAGE}/drafts/<int:draft_id>/rebase/": page(EDIT_C),
     f"{C_PAGE}/drafts/<int:draft_id>/discard/": page(EDIT_C),
