@@ -11,8 +11,9 @@ class AgentsConfig(AppConfig):
     verbose_name = _("Fleet")
 
     def ready(self) -> None:
-        from agents import opamp
+        from agents import live_topics, opamp
         from agents.services.ways_in import OwnCredential, register_way_in
 
         opamp.register()
+        live_topics.register()
         register_way_in(OwnCredential())

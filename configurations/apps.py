@@ -17,7 +17,7 @@ class ConfigurationsConfig(AppConfig):
         from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
         from agents.services.retention import register_pruned_kind
-        from configurations import panels, pending_stages, pins_shown
+        from configurations import live_topics, panels, pending_stages, pins_shown
         from configurations.drift_lines import DRIFT_KINDS
         from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
@@ -34,6 +34,7 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_placing(targeting.names_for)
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
+        live_topics.register()
         for kind in (*PIN_KINDS, *DRIFT_KINDS):
             extensions.register_timeline_kind(kind)
         extensions.register_marking(pins_shown.pin_marks)

@@ -16,6 +16,7 @@ from agents.labels import operator_key_problem
 from agents.reports import RemoteConfigStatuses, Status
 from opamp_platform.content_security import PAGES_POLICY
 from opamp_platform.environment import Environment, StrangeValue
+from opamp_platform.live_settings import live_sockets
 from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
 from opamp_platform.operations.databases import database
 from opamp_platform.operations.logs import logging_config
@@ -151,6 +152,7 @@ OPAMP_OFFER_HEARTBEAT = env.choice("OPAMP_OFFER_HEARTBEAT")
 OPAMP_AGENT_CREDENTIALS = env.flag("OPAMP_AGENT_CREDENTIALS")
 ENROLMENT_APPROVAL = env.flag("ENROLMENT_APPROVAL")  # new agents wait for a person (docs/enrolment.md)
 ENROLMENT_RETURN_DAYS = env.integer("ENROLMENT_RETURN_DAYS", 30, most=3_650)
+LIVE_SOCKETS, LIVE_SOCKETS_PER_PERSON = live_sockets(env)
 OPAMP_OWN_TELEMETRY = env.flag("OPAMP_OWN_TELEMETRY")
 # How long history is kept, and agents that are gone; 0 keeps it for ever.
 OPAMP_KEEP_EVENTS_DAYS = env.integer("OPAMP_KEEP_EVENTS_DAYS", 90, most=36_500)
@@ -205,6 +207,7 @@ INSTALLED_APPS = [
     "packages",
     "certificates",
     "opamp_transport",
+    "notifications",
     "simulator",  # brings its command alone
 ]
 AUTH_USER_MODEL = "accounts.User"

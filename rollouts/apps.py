@@ -16,7 +16,7 @@ class RolloutsConfig(AppConfig):
         from agents.filters import register_agent_filter
         from agents.services.retention import register_pruned_kind
         from foundation.chores import Chore, register_chore
-        from rollouts import freezes_shown
+        from rollouts import freezes_shown, live_topics
         from rollouts.pause_lines import PAUSE_KINDS
         from rollouts.services import freezing, past_retention, ticking
 
@@ -29,3 +29,4 @@ class RolloutsConfig(AppConfig):
         for pruned in past_retention.KINDS:
             register_pruned_kind(pruned)
         register_chore(Chore("freezes", freezing.END_SECONDS, freezing.end_expired))
+        live_topics.register()

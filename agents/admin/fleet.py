@@ -280,7 +280,9 @@ class AgentAdmin(WindowPaging, AgentPages):
     def title(self, agent: Agent) -> SafeString:
         """What tells it apart, and the rest of its name under it."""
         first, second = agent.headline
-        return format_html('{}<br><span class="quiet">{}</span>' if second else "{}", first, second)
+        named = format_html('{}<br><span class="quiet">{}</span>' if second else "{}", first, second)
+        # What the page listens to (static/portal/live.js).
+        return format_html('<span data-topic="agent:{}">{}</span>', agent.instance_uid, named)
 
     @admin.display(description=_("status"))
     def pill(self, agent: Agent) -> SafeString:

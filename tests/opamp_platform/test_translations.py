@@ -23,6 +23,7 @@ APPS = (
     "configurations",
     "enrolment",
     "foundation",
+    "notifications",
     "opamp_platform",
     "opamp_transport",
     "rollouts",
