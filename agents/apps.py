@@ -11,7 +11,7 @@ class AgentsConfig(AppConfig):
     verbose_name = _("Fleet")
 
     def ready(self) -> None:
-        from agents import opamp, query_facts
+        from agents import live_topics, opamp, query_facts
         from agents.services import own_actions
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
@@ -22,6 +22,7 @@ class AgentsConfig(AppConfig):
         opamp.register()
         query_facts.register()
         own_actions.register()
+        live_topics.register()
         register_way_in(OwnCredential())
         # Here, since jobs know no agents, whose history is pruned with theirs.
         register_pruned_kind(RegisteredKind("jobs", past_retention.overdue_jobs, referred=True))

@@ -17,7 +17,7 @@ class ConfigurationsConfig(AppConfig):
         from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
         from agents.services.retention import register_pruned_kind
-        from configurations import configuration_words, panels, pending_stages, pins_shown
+        from configurations import configuration_words, live_topics, panels, pending_stages, pins_shown
         from configurations.drift_lines import DRIFT_KINDS
         from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
@@ -40,6 +40,7 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
         agent_actions.register()
+        live_topics.register()
         for kind in (*PIN_KINDS, *DRIFT_KINDS):
             extensions.register_timeline_kind(kind)
         extensions.register_marking(pins_shown.pin_marks)

@@ -2,13 +2,18 @@
 
 A wake-up says nothing about *what* changed: the row is the truth, so a lost, doubled or late one is harmless, and every
 process also looks for missed changes by itself. Processes are woken, not agents: one message carries a list of uids.
-The only file below the transport that knows a channel layer.
+The only file that knows a channel layer: other broadcasts (`notifications`) go through `broadcast` and `receive_group`.
+
+On the same way processes say that somebody listens to changes there (`announce_listener`), so that all others need not tell
+what nobody hears.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
@@ -29,9 +34,13 @@ _FIRST_PAUSE_SECONDS = 0.2
 # So long without a wake-up, and the subscription is put to the test.
 _SILENCE_SECONDS = 5.0
 _ECHO_SECONDS = 5.0
+# Who listens says so this often; so long it is believed.
+ANNOUNCE_SECONDS, _BELIEVED_SECONDS = 5.0, 15.0
+_WAKEUP, _LISTENER = "opamp.wakeup", "opamp.listener"
 BROKER_ERRORS = (OSError, TimeoutError, RedisError)
 
 Listener = Callable[[Sequence[UUID]], None]
+Message = dict[str, Any]
 
 
 class _Here:
@@ -41,6 +50,9 @@ class _Here:
     listener: Listener | None = None
     origin: str = ""
     tasks: set[asyncio.Task[None]] = set()
+    # Until when other processes are believed to listen (`time.monotonic`), and what is called when they begin to.
+    others_listen_until: float = -math.inf
+    on_listener: Callable[[], None] | None = None
 
 
 def attach(listener: Listener, *, origin: str) -> None:
@@ -81,24 +93,58 @@ def _deliver(uids: Sequence[UUID]) -> None:
 
 
 async def _broadcast(uids: Sequence[UUID]) -> None:
-    layer = get_channel_layer()
-    if layer is None:
-        return
     for start in range(0, len(uids), _UIDS_PER_MESSAGE):
-        try:
-            message = _message(uids[start : start + _UIDS_PER_MESSAGE])
-            await asyncio.wait_for(layer.group_send(GROUP, message), _SEND_SECONDS)
-        except BROKER_ERRORS as error:
-            # The rows are committed; the other processes find them with their next look.
-            logger.warning("wakeups: other processes could not be woken", extra={"error": repr(error)})
+        # The rows are committed; processes that miss it find them with their next look.
+        if not await broadcast(GROUP, _message(uids[start : start + _UIDS_PER_MESSAGE])):
             return
 
 
-def _message(uids: Sequence[UUID]) -> dict[str, object]:
-    return {"type": "opamp.wakeup", "origin": _Here.origin, "uids": b"".join(uid.bytes for uid in uids)}
+async def broadcast(group: str, message: Message) -> bool:
+    """Send to all processes that receive ``group``; false when the broker is out of reach. Never raises for that."""
+    layer = get_channel_layer()
+    if layer is None or not settings.REDIS_URL:
+        return True
+    try:
+        await asyncio.wait_for(layer.group_send(group, message), _SEND_SECONDS)
+    except BROKER_ERRORS as error:
+        logger.warning("wakeups: other processes could not be reached", extra={"error": repr(error), "group": group})
+        return False
+    return True
 
 
-def unpack(message: dict[str, object]) -> tuple[str, list[UUID]]:
+def _message(uids: Sequence[UUID]) -> Message:
+    return {"type": _WAKEUP, "origin": _Here.origin, "uids": b"".join(uid.bytes for uid in uids)}
+
+
+def listening_elsewhere() -> bool:
+    """Whether another process has said of late that somebody listens there."""
+    return time.monotonic() < _Here.others_listen_until
+
+
+def when_somebody_listens(called: Callable[[], None] | None) -> None:
+    """Have ``called`` run on the loop with each word of another process that somebody listens there."""
+    _Here.on_listener = called
+
+
+async def announce_listener() -> None:
+    """Say that somebody listens here; again every `ANNOUNCE_SECONDS`."""
+    await broadcast(GROUP, {"type": _LISTENER, "origin": _Here.origin})
+
+
+def _receive_message(message: Message) -> None:
+    """On the loop: what another process, or this one, has sent to all."""
+    if message.get("type") == _LISTENER:
+        if message.get("origin") != _Here.origin:
+            _Here.others_listen_until = time.monotonic() + _BELIEVED_SECONDS
+            if _Here.on_listener is not None:
+                _Here.on_listener()
+        return
+    sender, uids = unpack(message)
+    if sender != _Here.origin and uids and _Here.listener is not None:
+        _Here.listener(uids)
+
+
+def unpack(message: Message) -> tuple[str, list[UUID]]:
     """Origin and uids of a received wake-up; a message of another shape gives none."""
     origin, packed = message.get("origin"), message.get("uids")
     if not isinstance(origin, str) or not isinstance(packed, bytes):
@@ -107,7 +153,15 @@ def unpack(message: dict[str, object]) -> tuple[str, list[UUID]]:
 
 
 async def listen() -> None:
-    """Receive other processes' wake-ups for ever; cancelled by its owner. Reconnects with growing pauses (at most 5 s)."""
+    """Receive other processes' wake-ups for ever; cancelled by its owner."""
+    await receive_group(GROUP, _receive_message, lambda: _message([]))
+
+
+async def receive_group(group: str, heard: Callable[[Message], None], probe: Callable[[], Message]) -> None:
+    """Have ``heard`` called on the loop with what processes send to ``group``, for ever; cancelled by its owner.
+
+    Reconnects with growing pauses (at most 5 s). ``probe`` makes a message that means nothing, sent after a silence.
+    """
     layer = get_channel_layer()
     if layer is None or not settings.REDIS_URL:
         return
@@ -115,11 +169,11 @@ async def listen() -> None:
     while True:
         try:
             channel = await asyncio.wait_for(layer.new_channel(), _SEND_SECONDS)
-            await asyncio.wait_for(layer.group_add(GROUP, channel), _SEND_SECONDS)
+            await asyncio.wait_for(layer.group_add(group, channel), _SEND_SECONDS)
             if pause > _FIRST_PAUSE_SECONDS:
                 logger.info("wakeups: the broker is back")
             pause = _FIRST_PAUSE_SECONDS
-            await _receive_from(layer, channel)
+            await _receive_from(layer, channel, group, heard, probe)
         except BROKER_ERRORS as error:
             logger.warning("wakeups: the broker is out of reach", extra={"error": repr(error)})
             # Forgets the subscription and ends the layer's own attempts, which would log a traceback each second.
@@ -128,24 +182,25 @@ async def listen() -> None:
             pause = min(pause * 2, 5.0)
 
 
-async def _receive_from(layer: Any, channel: str) -> None:
-    """Pass wake-ups on until the subscription is dead: after a silence this process wakes itself, and must hear it."""
+async def _receive_from(
+    layer: Any, channel: str, group: str, heard: Callable[[Message], None], probe: Callable[[], Message]
+) -> None:
+    """Pass messages on until the subscription is dead: after a silence this process sends itself one, and must hear it."""
     waiting = asyncio.ensure_future(layer.receive(channel))
     probing = False
     try:
         while True:
             await asyncio.wait({waiting}, timeout=_ECHO_SECONDS if probing else _SILENCE_SECONDS)
             if waiting.done():
-                origin, uids = unpack(waiting.result())
+                message = waiting.result()
                 waiting = asyncio.ensure_future(layer.receive(channel))
                 probing = False
-                if origin != _Here.origin and uids and _Here.listener is not None:
-                    _Here.listener(uids)
+                heard(message)
             elif probing:
                 raise ConnectionError("the subscription is dead")
             else:
                 probing = True
-                await asyncio.wait_for(layer.group_send(GROUP, _message([])), _SEND_SECONDS)
+                await asyncio.wait_for(layer.group_send(group, probe()), _SEND_SECONDS)
     finally:
         waiting.cancel()
         await asyncio.wait({waiting}, timeout=_CLOSE_SECONDS)

@@ -1,10 +1,12 @@
-"""The ASGI application: both protocols of ``/v1/opamp`` and ``/v1/metrics`` go to the agents' consumers, the rest to Django.
+"""The ASGI application: both protocols of ``/v1/opamp`` and ``/v1/metrics`` go to the agents' consumers, ``/ws/notifications`` to
+that of open pages, the rest to Django.
 
 The entry points are chosen by path before Django sees anything: its middleware would cost an agent more than its message.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -23,6 +25,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 # Django must be set up before anything of the project that has models is imported.
 django_application = get_asgi_application()
 
+from notifications import hub  # noqa: E402
+from notifications.consumer import NotificationsConsumer  # noqa: E402
 from opamp_server.draining import Draining  # noqa: E402
 from opamp_transport import runtime  # noqa: E402
 from opamp_transport.consumers import HttpConsumer, OwnTelemetryConsumer, WebSocketConsumer  # noqa: E402
@@ -30,6 +34,7 @@ from opamp_transport.consumers import HttpConsumer, OwnTelemetryConsumer, WebSoc
 OPAMP_PATH = r"^v1/opamp/?$"
 METRICS_PATH = r"^v1/metrics/?$"
 PACKAGES_PATH = r"^packages/"
+NOTIFICATIONS_PATH = r"^ws/notifications/?$"
 
 
 class _Lifespan:
@@ -39,13 +44,25 @@ class _Lifespan:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                here = runtime.current()
-                Draining(drain=here.send_away, hand_over=here.hand_over).install()
+                here, pages = runtime.current(), hub.current_hub()
+                Draining(
+                    drain=_both(pages.leave, here.send_away), hand_over=_both(pages.leave, here.hand_over)
+                ).install()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
+                await hub.stop_hub()
                 await runtime.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _both(*ways_to_go: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """All of them at once."""
+
+    async def go() -> None:
+        await asyncio.gather(*(way() for way in ways_to_go))
+
+    return go
 
 
 async def _no_such_websocket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +104,13 @@ application = _Ports(
     everything=ProtocolTypeRouter(
         {
             "http": URLRouter([*_of_agents, _route(r"", django_application)]),
-            "websocket": URLRouter([_route(OPAMP_PATH, _entry_points["websocket"]), _route(r"", _no_such_websocket)]),
+            "websocket": URLRouter(
+                [
+                    _route(OPAMP_PATH, _entry_points["websocket"]),
+                    _route(NOTIFICATIONS_PATH, NotificationsConsumer.as_asgi()),
+                    _route(r"", _no_such_websocket),
+                ]
+            ),
             "lifespan": _Lifespan(),
         }
     ),

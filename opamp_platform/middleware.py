@@ -14,9 +14,11 @@ from django.middleware.common import CommonMiddleware
 from django.utils.translation import gettext as _
 
 from accounts import sign_in
+from accounts.idle_sessions import ACTIVE_KEY
 from accounts.models import User
 from foundation.clock import clock
 from foundation.refreshing import refreshes_itself
+from notifications.pace import PACE
 from opamp_platform import refusal
 from opamp_platform.api import problems
 from opamp_platform.operations.metrics import HTTP_REQUESTS, HTTP_SECONDS
@@ -35,8 +37,10 @@ class MeasureRequests:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer, and count the answer."""
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), time.thread_time()
         response = self.get_response(request)
+        if refreshes_itself(request):
+            PACE.note(time.thread_time() - worked)
         method = request.method if request.method in _METHODS else "other"
         HTTP_REQUESTS.labels(method, str(response.status_code)).inc()
         HTTP_SECONDS.labels(method).observe(time.perf_counter() - begun)
@@ -101,8 +105,7 @@ class ClientAddress:
         return self.get_response(request)
 
 
-# When a person did something last (seconds since 1970), and how exactly that is kept: each note is a write.
-_ACTIVE_KEY = "active_at"
+# How exactly it is kept when a person did something: each note is a write.
 _NOTED_EVERY = 60.0
 # Elsewhere nobody needs a session; health must answer when the database is away.
 _FOR_PEOPLE = ("/admin/", "/api/")
@@ -124,12 +127,12 @@ class EndIdleSessions:
         counts = settings.SESSION_COOKIE_NAME in request.COOKIES and request.path_info.startswith(_FOR_PEOPLE)
         if limit and counts and isinstance(request.user, User):
             now = clock.now().timestamp()
-            since = request.session.get(_ACTIVE_KEY)
+            since = request.session.get(ACTIVE_KEY)
             idle = now - since if isinstance(since, int | float) else 0.0
             if idle >= limit:
                 sign_in.record_sign_out(request, request.user, idle=True)
                 logout(request)
                 messages.info(request, _("You were signed out, since you did nothing for a long time."))
             elif (since is None or abs(idle) >= min(_NOTED_EVERY, limit / 10)) and not refreshes_itself(request):
-                request.session[_ACTIVE_KEY] = now
+                request.session[ACTIVE_KEY] = now
         return self.get_response(request)

@@ -17,6 +17,7 @@ from agents.reports import RemoteConfigStatuses, Status
 from opamp_platform.content_security import PAGES_POLICY
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.job_settings import JOB_APPS, TASKS, job_options  # noqa: F401  TASKS is one of them
+from opamp_platform.live_settings import live_sockets
 from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
 from opamp_platform.operations.databases import database
 from opamp_platform.operations.logs import logging_config
@@ -153,6 +154,7 @@ OPAMP_OFFER_HEARTBEAT = env.choice("OPAMP_OFFER_HEARTBEAT")
 OPAMP_AGENT_CREDENTIALS = env.flag("OPAMP_AGENT_CREDENTIALS")
 ENROLMENT_APPROVAL = env.flag("ENROLMENT_APPROVAL")  # new agents wait for a person (docs/enrolment.md)
 ENROLMENT_RETURN_DAYS = env.integer("ENROLMENT_RETURN_DAYS", 30, most=3_650)
+LIVE_SOCKETS, LIVE_SOCKETS_PER_PERSON = live_sockets(env)
 OPAMP_OWN_TELEMETRY = env.flag("OPAMP_OWN_TELEMETRY")
 # How long history is kept, and agents that are gone; 0 keeps it for ever.
 OPAMP_KEEP_EVENTS_DAYS = env.integer("OPAMP_KEEP_EVENTS_DAYS", 90, most=36_500)
@@ -187,29 +189,13 @@ INSTALLED_APPS = [
     "opamp_platform.apps.PortalAdminConfig",
     # Before Django's own, whose commands it has its say in.
     "accounts",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-    "channels",
-    "rest_framework",
-    "django_filters",
-    "drf_spectacular",
-    "drf_spectacular_sidecar",
-    "csp",
+    "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.messages", "django.contrib.staticfiles",
+    "channels", "rest_framework", "django_filters", "drf_spectacular", "drf_spectacular_sidecar", "csp",
     *JOB_APPS,
-    "agents",
-    "rollouts",
-    "enrolment",
-    "telemetry",
-    "variables",
-    "configurations",
-    "packages",
-    "certificates",
-    "opamp_transport",
+    "agents", "rollouts", "enrolment", "telemetry", "variables", "configurations", "packages", "certificates",
+    "opamp_transport", "notifications",
     "simulator",  # brings its command alone
-]
+]  # fmt: skip
 AUTH_USER_MODEL = "accounts.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

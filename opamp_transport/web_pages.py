@@ -11,7 +11,7 @@ from django.conf import settings
 
 from opamp_transport.admission import Refusal
 from opamp_transport.message_io import Scope
-from opamp_transport.origins import KnownOrigins, host_problem, is_loopback, known_by, page_problem
+from opamp_transport.origins import KnownOrigins, host_problem, is_loopback, known_by, page_problem, split_host
 
 # So long a browser may remember what it was told about an origin (seconds).
 _PREFLIGHT_SECONDS = 600
@@ -44,6 +44,25 @@ def refused_page(scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
             "Without OPAMP_SECRET_KEY agents come in on loopback alone. Set it, or OPAMP_ALLOW_ANONYMOUS_AGENTS=true.",
         )
     return None
+
+
+def portals_page_problem(scope: Scope, headers: Mapping[str, str]) -> str | None:
+    """Why a WebSocket of the portal's own is refused: it was opened by a page of others, or by a name that is not the portal's.
+
+    Pages that may speak OpAMP are none of the portal's. ``None`` when nothing speaks against it.
+    """
+    host, names = headers.get("host", ""), tuple(settings.ALLOWED_HOSTS)
+    own = split_host(host, 80)
+    if "*" in names and own is not None:
+        # As for all pages: under a name that somebody else points here a browser has no session, and nobody has a token.
+        names = (*names, own[0])
+    known = known_by(names, tuple(settings.CSRF_TRUSTED_ORIGINS), ())
+    if "origin" not in headers:
+        return host_problem(host, known)
+    origins = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"origin"]
+    if page_problem(origins, scheme=_scheme(scope, headers), host=host, known=known) is None:
+        return None
+    return "This page is none of the portal's. See CSRF_TRUSTED_ORIGINS and ALLOWED_HOSTS."
 
 
 def preflight(scope: Scope, headers: Mapping[str, str]) -> dict[str, str] | None:

@@ -17,7 +17,7 @@ class RolloutsConfig(AppConfig):
         from agents.services.retention import register_pruned_kind
         from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
-        from rollouts import freezes_shown, rollout_words
+        from rollouts import freezes_shown, live_topics, rollout_words
         from rollouts.pause_lines import PAUSE_KINDS
         from rollouts.services import freezing, past_retention, pause_actions, ticking
 
@@ -33,3 +33,4 @@ class RolloutsConfig(AppConfig):
         for pruned in past_retention.KINDS:
             register_pruned_kind(pruned)
         register_chore(Chore("freezes", freezing.END_SECONDS, freezing.end_expired))
+        live_topics.register()

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
     "accounts", "agents", "configurations", "enrolment", "foundation", "jobs", "opamp_platform", "opamp_server", "opamp_transport",
-    "certificates",
+    "certificates", "notifications",
     "packages",
     "rollouts", "simulator", "telemetry", "variables",
 )  # fmt: skip
@@ -55,7 +55,7 @@ MODULES = {
         "what Django and its REST framework call them, and this project after them",
     ),
     **dict.fromkeys(
-        ("errors", "events", "metrics", "services", "messages", "paging", "languages"),
+        ("errors", "events", "metrics", "services", "messages", "paging", "languages", "live_topics"),
         "each layer's own, one on the other",
     ),
     **dict.fromkeys(

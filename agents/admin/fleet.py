@@ -289,7 +289,9 @@ class AgentAdmin(WindowPaging, AgentPages):
         """What tells it apart, and the rest of its name, unless the next column has it."""
         first, second = agent.headline
         second = "" if second == agent.service_name else second
-        return format_html('{} <span class="quiet">{}</span>' if second else "{}", first, second)
+        named = format_html('{} <span class="quiet">{}</span>' if second else "{}", first, second)
+        # What the page listens to (static/portal/live.js).
+        return format_html('<span data-topic="agent:{}">{}</span>', agent.instance_uid, named)
 
     @admin.display(description=_("status"))
     def pill(self, agent: Agent) -> SafeString:

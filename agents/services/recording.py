@@ -33,10 +33,13 @@ from agents.services.quotas import Quotas
 from agents.services.timeline import write_reported_lines
 from foundation.bulk_sql import bulk_insert, bulk_read, reserve_keys
 from foundation.clock import READING_SLACK, is_ahead
+from foundation.events import publish
+from foundation.topics import RowChanged
 
 Kind = AgentEvent.Kind
 # A full state that was asked for and did not come within this time may be asked for again (S-44).
 FULL_STATE_PATIENCE = timedelta(seconds=60)
+_AGENT = "agents.agent"
 _PRESENCE_FIELDS = ("last_seen_at", "sequence_num", "message_digest", "expires_at")
 
 
@@ -72,9 +75,15 @@ def save_reports(batch: Batch[ReportingAgent]) -> None:
     to them are checked when the transaction commits.
     """
     write_reported_lines(batch.agents)
+    publish(RowChanged, (RowChanged(_AGENT, str(entry.agent.pk)) for entry in batch.agents if _has_news(entry)))
     for entry in batch.agents:
         batch.mark(entry.presence, _PRESENCE_FIELDS)
     batch.save()
+
+
+def _has_news(entry: ReportingAgent) -> bool:
+    """Whether its report changed what pages show, with a line in the timeline or without; a heartbeat changes neither row."""
+    return bool(entry.work.changes_of(entry.agent) or entry.work.changes_of(entry.state))
 
 
 def note_requests(entry: ReportingAgent, reply: Reply) -> None:

@@ -1,17 +1,30 @@
-// Keeps the named parts of a page fresh by reading the page again. All of them move, or none: while the person uses one of them
-// the page says that it is paused, and why. Told that it is for this, the server may leave the rest of the page out. It renders; nothing
-// here knows what the parts say.
+// Keeps the named parts of a page fresh by reading the page again: when a socket says that something on it has changed, and every few
+// seconds where there is no socket. All parts move, or none: while the person uses one of them the page says that it is paused, and
+// why. Told that it is for this, the server may leave the rest of the page out. It renders; nothing here knows what the parts say.
+import { Notifications } from "./notifications.js";
 import { enliven } from "./portal.js";
+
+// Seconds between two reads: of what is on the page, of what may only move it (counters, who comes next), and of times that grow old.
+const NEAR = 1, FAR = 5, AT_REST = 60;
+const HIDDEN_SECONDS = 5;
+const MOST_ROWS = 200;
 
 const box = document.getElementById("live");
 if (box) {
   const word = box.querySelector(".live-word");
   const button = box.querySelector("button");
   const selectors = box.dataset.parts.split(",").map((part) => part.trim());
+  const topics = (box.dataset.topics ?? "").split(",").map((topic) => topic.trim()).filter(Boolean);
   const shown = new Map();
+  const socket = topics.length ? new Notifications() : null;
   let paused = false;
   let lost = false;
+  let reading = false;
+  let changed = "";
   let timer = 0;
+  let readAt = performance.now();
+  let cost = 0;
+  let jitter = 0;
 
   const parts = () => selectors.map((selector) => document.querySelector(selector)).filter(Boolean);
 
@@ -30,6 +43,8 @@ if (box) {
     if (word.textContent !== text) word.textContent = text;
     box.classList.toggle("is-paused", state === "paused");
     box.classList.toggle("is-lost", state === "lost");
+    box.dataset.by = socket?.open ? "socket" : "polling";
+    box.title = state === "live" ? box.dataset[socket?.open ? "bySocket" : "byPolling"] : "";
     button.textContent = state === "paused" ? box.dataset.resume : box.dataset.pause;
   };
 
@@ -52,8 +67,26 @@ if (box) {
     part.dispatchEvent(new CustomEvent("portal:fresh", { bubbles: true }));
   };
 
-  const refresh = async () => {
-    if (paused || document.hidden || held()) return show();
+  // --- What is listened to ---------------------------------------------------------------------------------------------------------
+
+  // Rows name their topics. Of a long page only the page's own topics are listened to.
+  const rows = () => {
+    const found = new Set(parts().flatMap((part) => [...part.querySelectorAll("[data-topic]")].map((row) => row.dataset.topic)));
+    return found.size <= MOST_ROWS ? [...found] : [];
+  };
+  const subscribe = () => socket?.subscribe([...topics, ...rows()]);
+
+  const hint = ({ detail }) => {
+    const seen = rows();
+    const near = detail.some(({ topic }) => !seen.length || !topics.includes(topic));
+    if (near || !changed) changed = near ? "near" : "far";
+    schedule();
+  };
+
+  // --- Reading ---------------------------------------------------------------------------------------------------------------------
+
+  const read = async () => {
+    const begun = performance.now();
     try {
       const answer = await fetch(location.href.split("#")[0], { headers: { "X-Portal-Refresh": "live" }, signal: AbortSignal.timeout(10_000) });
       if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
@@ -61,7 +94,10 @@ if (box) {
       lost = false;
       document.dispatchEvent(new CustomEvent("portal:read", { detail: fresh }));
       // While the answer was under way the person may have begun to use a part.
-      if (paused || held()) return show();
+      if (paused || held()) {
+        changed ||= "far";
+        return;
+      }
       for (const selector of selectors) {
         const part = document.querySelector(selector);
         const next = fresh.querySelector(selector);
@@ -69,32 +105,99 @@ if (box) {
         shown.set(selector, next.innerHTML);
         replace(part, next);
       }
+      subscribe();
     } catch {
       lost = true;
+    } finally {
+      readAt = performance.now();
+      cost = readAt - begun;
     }
-    show();
   };
 
-  const loop = async () => {
-    const begun = performance.now();
-    await refresh();
-    // A page that is expensive to make is read less often: at most a tenth of the time.
-    timer = setTimeout(loop, Math.max(Number(box.dataset.seconds) * 1000, 10 * (performance.now() - begun)));
+  const refresh = async () => {
+    if (paused || document.hidden || reading) return show();
+    if (held()) {
+      // Its end is not always heard of.
+      clearTimeout(timer);
+      timer = setTimeout(refresh, 1000);
+      return show();
+    }
+    reading = true;
+    changed = "";
+    await read();
+    reading = false;
+    show();
+    schedule();
   };
+
+  // Reads again when it is time. A page that is expensive to make is read less often, at most a tenth of the time; and where many
+  // pages listen, as seldom as the server asks for, each at its own moment.
+  const schedule = () => {
+    clearTimeout(timer);
+    if (paused || document.hidden || reading) return;
+    const pause = socket?.open ? Math.max({ near: NEAR, far: FAR }[changed] ?? AT_REST, socket.pace) : Number(box.dataset.seconds);
+    if (socket?.open && changed && socket.pace > NEAR) jitter ||= Math.random() * socket.pace * 1000;
+    const wait = Math.max(readAt + Math.max(pause * 1000, 10 * cost) - performance.now(), jitter);
+    timer = setTimeout(() => {
+      jitter = 0;
+      refresh();
+    }, wait);
+  };
+
+  // --- The person ------------------------------------------------------------------------------------------------------------------
 
   button.addEventListener("click", () => {
     const resumes = paused || held() !== "";
     if (resumes) release();
     paused = !resumes;
+    if (paused) socket?.stop();
+    else socket?.start();
     show();
     if (resumes) refresh();
   });
   for (const kind of ["change", "focusin", "focusout", "toggle", "portal:fresh"]) {
     document.addEventListener(kind, () => setTimeout(show), true);
   }
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-  addEventListener("pagehide", () => clearTimeout(timer));
+  let hiding = 0;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(hiding);
+    if (document.hidden) {
+      hiding = setTimeout(() => socket?.stop(), HIDDEN_SECONDS * 1000);
+    } else if (!paused) {
+      socket?.start();
+      refresh();
+    }
+  });
+  addEventListener("pagehide", () => {
+    clearTimeout(timer);
+    socket?.stop();
+  });
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted && !paused) {
+      socket?.start();
+      refresh();
+    }
+  });
+
+  if (socket) {
+    socket.addEventListener("hint", hint);
+    socket.addEventListener("open", () => {
+      // Something may have happened between the page's making and now.
+      lost = false;
+      changed ||= "far";
+      show();
+      schedule();
+    });
+    socket.addEventListener("lost", ({ detail: opened }) => {
+      lost ||= opened;
+      if (opened) jitter = Math.random() * Number(box.dataset.seconds) * 1000;
+      show();
+      schedule();
+    });
+    subscribe();
+    if (!document.hidden) socket.start();
+  }
   box.hidden = false;
   show();
-  timer = setTimeout(loop, Number(box.dataset.seconds) * 1000);
+  schedule();
 }

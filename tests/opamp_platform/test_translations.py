@@ -24,6 +24,7 @@ APPS = (
     "enrolment",
     "jobs",
     "foundation",
+    "notifications",
     "opamp_platform",
     "opamp_transport",
     "rollouts",
