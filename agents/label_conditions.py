@@ -54,7 +54,7 @@ def _one_of(key: str, values: tuple[str, ...]) -> Q:
         for value in values:
             condition |= Q(labels__contains={key: value})
         return condition
-    return Q(pk__in=Agent.objects.filter(Q(_OneOf(_label_text(key), Value(json.dumps(values))))).values("pk"))
+    return Q(pk__in=Agent.objects.filter(Q(_OneOf(label_text(key), Value(json.dumps(values))))).values("pk"))
 
 
 def _satisfying(requirement: Requirement) -> tuple[str, ...]:
@@ -62,13 +62,13 @@ def _satisfying(requirement: Requirement) -> tuple[str, ...]:
     distinct = (
         Agent.objects.filter(labels__has_key=requirement.key)
         .order_by()
-        .values_list(_label_text(requirement.key), flat=True)
+        .values_list(label_text(requirement.key), flat=True)
         .distinct()
     )
     return tuple(value for value in distinct if value is not None and requirement.matches({requirement.key: value}))
 
 
-def _label_text(key: str) -> Func:
+def label_text(key: str) -> Func:
     """The text of one label, NULL without it. Django's own transforms take a key of digits for a place in a list."""
     if connection.vendor == "postgresql":
         return Func(F("labels"), Value(key), template="(%(expressions)s)", arg_joiner=" ->> ", output_field=TextField())

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.labels import operator_key_problem
 from agents.reports import RemoteConfigStatuses, Status
+from opamp_platform.alert_settings import ALERT_ENUMS, alert_settings
 from opamp_platform.content_security import PAGES_POLICY
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
@@ -204,6 +205,7 @@ INSTALLED_APPS = [
     "configurations",
     "packages",
     "certificates",
+    "alerts",
     "opamp_transport",
     "simulator",  # brings its command alone
 ]
@@ -277,6 +279,8 @@ PACKAGE_MAX_SIZE = env.size("PACKAGE_MAX_SIZE", 2 * 1024**3, least=1024)
 PACKAGE_DOWNLOADS = env.one_of("PACKAGE_DOWNLOADS", "portal", "store")
 PACKAGE_URL_SECONDS = env.integer("PACKAGE_URL_SECONDS", 24 * 3600, least=60, most=7 * 24 * 3600)
 PACKAGE_SIGNING_KEYS = signing_keys(env)
+ALERTS, _email = alert_settings(env)
+globals().update(_email)
 
 # --- Files ----------------------------------------------------------------------------------------------------------
 S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")
@@ -382,6 +386,7 @@ SPECTACULAR_SETTINGS = {
         "RolloutMemberState": "rollouts.subjects.MemberState",
         "PackageKind": "packages.models.Package.Kind",
         "InstallationStatus": "packages.models.Installation.Status",
+        **ALERT_ENUMS,
     },
 }
 

@@ -1,0 +1,57 @@
+"""Webhooks: JSON with a signature. docs/alerts.md has the format."""
+
+from __future__ import annotations
+
+import json
+
+from alerts.channels.target import Target, page_of, words
+from alerts.notices import Notice
+from alerts.posting import post_json
+from alerts.signing_notices import SIGNATURE_HEADER, signature
+
+VERSION = 1
+
+
+def send(target: Target, notice: Notice) -> int:
+    """One attempt. Raises `CannotDeliver`."""
+    body = json.dumps(_body(target, notice), ensure_ascii=False).encode("utf-8", "replace")
+    headers = {
+        "User-Agent": "opamp-platform",
+        "X-OpAMP-Event": notice.event,
+        "Idempotency-Key": str(target.key),
+        **({SIGNATURE_HEADER: signature(target.secret, int(target.at.timestamp()), body)} if target.secret else {}),
+    }
+    return post_json(target.address, body, headers, allowed=target.allowed).status
+
+
+def _body(target: Target, notice: Notice) -> dict[str, object]:
+    said = words(target, notice)
+    return {
+        "version": VERSION,
+        "id": str(target.key),
+        "event": notice.event,
+        "sent_at": target.at.isoformat(timespec="seconds"),
+        "title": said.title,
+        "alert": {
+            "id": notice.alert_id,
+            "rule": notice.rule,
+            "kind": notice.kind,
+            "severity": notice.severity,
+            "state": notice.state,
+            "group": notice.group,
+            "labels": dict(notice.labels),
+            "code": notice.text.code,
+            "summary": said.summary,
+            "description": notice.description,
+            "count": notice.count,
+            "total": notice.total,
+            "sample": [
+                {"name": one["name"], "what": one["what"], **({"instance_uid": one["uid"]} if one["uid"] else {})}
+                for one in notice.sample
+            ],
+            "started_at": notice.started_at,
+            "fired_at": notice.fired_at,
+            "resolved_at": notice.resolved_at,
+            "url": page_of(notice),
+        },
+    }
