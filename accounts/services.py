@@ -94,17 +94,20 @@ def record_all(targets: Iterable[tuple[models.Model, str, Mapping[str, Any]]], *
 
 
 @contextmanager
-def one_entry() -> Iterator[None]:
+def one_entry(written: dict[str, int] | None = None) -> Iterator[dict[str, int]]:
     """What `record_all` writes inside, in however many transactions, is one entry for each verb.
 
-    It grows with each transaction, so that it never says more than was done, nor less when a later one fails.
+    It grows with each transaction, so that it never says more than was done, nor less when a later one fails. What it yields
+    is good for going on with the same entries later, as ``written``.
     """
-    if _written.get() is not None:
-        yield
+    outer = _written.get()
+    if outer is not None:
+        yield outer
         return
-    token = _written.set({})
+    own = dict(written or {})
+    token = _written.set(own)
     try:
-        yield
+        yield own
     finally:
         _written.reset(token)
 

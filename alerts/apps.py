@@ -16,9 +16,11 @@ class AlertsConfig(AppConfig):
         from alerts.alerts_shown import ALERTS_PANEL
         from alerts.services import delivering, evaluating, retention_of_alerts
         from foundation.chores import Chore, register_chore
+        from jobs.kinds import register_job_kind
 
         register_chore(Chore("alerts", evaluating.SECONDS, evaluating.evaluate_all))
-        register_chore(Chore("alert deliveries", delivering.SECONDS, delivering.start_due))
+        register_chore(Chore("alert deliveries", delivering.SECONDS, delivering.start_lost))
+        register_job_kind(delivering.KIND)
         for kind in retention_of_alerts.KINDS:
             register_pruned_kind(kind)
         register_panel(ALERTS_PANEL)

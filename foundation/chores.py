@@ -13,11 +13,15 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """``run`` gets the time in a database thread, every ``seconds``, and again while it returns how much it did."""
+    """``run`` gets the time in a database thread, every ``seconds``, and again while it returns how much it did.
+
+    One that takes longer than a chore may wait for another is ``apart``: in the thread of those that are.
+    """
 
     name: str
     seconds: float
     run: Callable[[datetime], int | None]
+    apart: bool = False
 
 
 _registered: dict[str, Chore] = {}

@@ -17,6 +17,7 @@ from agents.reports import RemoteConfigStatuses, Status
 from opamp_platform.alert_settings import ALERT_ENUMS, alert_settings
 from opamp_platform.content_security import PAGES_POLICY
 from opamp_platform.environment import Environment, StrangeValue
+from opamp_platform.job_settings import JOB_APPS, TASKS, job_options  # noqa: F401  TASKS is one of them
 from opamp_platform.operations.data_dir import keep_private, prepare, secret_key
 from opamp_platform.operations.databases import database
 from opamp_platform.operations.logs import logging_config
@@ -110,6 +111,7 @@ except InvalidPolicy as _error:
 REOFFER_ON_DRIFT = env.flag("REOFFER_ON_DRIFT")
 # How often rollouts look whether a gate is met.
 ROLLOUT_SECONDS = env.integer("ROLLOUT_SECONDS", 2, least=1, most=3_600)
+JOBS_WORKER, JOBS_KEPT_DAYS = job_options(env)  # docs/jobs.md
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)
 OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, most=24 * 3600)
 # The port of the specification, for agents alone (S-02). Unset: opened when nobody else has it; 0: not opened.
@@ -197,6 +199,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    *JOB_APPS,
     "agents",
     "rollouts",
     "enrolment",
@@ -371,10 +374,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "opamp_platform.api.docs.complete",
-    ],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "opamp_platform.api.docs.complete"],
     "ENUM_NAME_OVERRIDES": {
         "AgentStatus": [(item.value, item.value) for item in Status],
         "ReportedStatus": [(item.name.lower(), item.name.lower()) for item in RemoteConfigStatuses],

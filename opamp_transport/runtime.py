@@ -80,6 +80,7 @@ class Runtime:
         self.threads = DatabaseThreads(settings.DATABASE_THREADS)
         # Chores do not wait behind reports, nor reports behind chores; only the expiry waits for what was heard before it.
         self.chore_threads = DatabaseThreads(1)
+        self.apart_threads = DatabaseThreads(1)
         self.newcomers = Newcomers()
         self.report_queue = ReportQueue(
             self.threads,
@@ -197,7 +198,7 @@ class Runtime:
         await _end(self._tasks)
         clock.forget()
         await wakeups.close()
-        for threads in (self.threads, self.chore_threads):
+        for threads in (self.threads, self.chore_threads, self.apart_threads):
             await asyncio.get_running_loop().run_in_executor(None, threads.close)
 
     # --- Wake-ups -----------------------------------------------------------------------------------------------------
@@ -285,8 +286,11 @@ class Runtime:
     async def do(self, chore: Chore) -> None:
         """What an app has the leading process do."""
         done: int | None = 1
+        threads = self.apart_threads if chore.apart else self.chore_threads
         while self.leads and done:
-            done = await self.chore_threads.run(chore.run, clock.now())
+            done = await threads.run(chore.run, clock.now())
+            if chore.apart and done:
+                await asyncio.sleep(retention.PAUSE_SECONDS)
 
     async def collect_garbage(self) -> None:
         """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.

@@ -19,27 +19,60 @@ from alerts.notices import Notice
 from alerts.services.receiver_edits import target_of
 from foundation.clock import clock
 from foundation.messages import Message
+from jobs.kinds import JobKind, Result, Slice
+from jobs.models import Job
+from jobs.outcomes import Outcome
+from jobs.services.starting import start_job
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 5.0
+JOB_KIND = "alerts.deliver"
+SECONDS = 30.0
 MOST_ATTEMPTS = 8
 # Longer than an attempt can take: whoever has it so long is dead.
 _CLAIM = timedelta(minutes=3)
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 3_600.0
 _JITTER = 0.2
 _AT_ONCE = 100
+_OVERDUE = timedelta(seconds=60)
+_SOON = timedelta(seconds=5)
 
 
-def due_keys(at: datetime) -> list[int]:
-    """Deliveries to try now, the oldest first."""
-    return list(Delivery.objects.due(at).order_by("pk").values_list("pk", flat=True)[:_AT_ONCE])
+def start(delivery: Delivery) -> None:
+    """Have a job carry it out, in the caller's transaction; nothing when one does."""
+    title = Message(
+        "alert-delivery-job", "Tell {receiver} of {rule}", receiver=str(delivery.receiver), rule=str(delivery.notice["rule"])
+    )
+    start_job(JOB_KIND, by=None, parameters={"delivery": delivery.pk}, total=1, key=str(delivery.pk), title=title)
 
 
-def start_due(at: datetime) -> None:
-    """Have every delivery that is due carried out."""
-    for key in due_keys(at):
-        carry_out(key, at)
+def start_lost(at: datetime) -> int:
+    """Start jobs for deliveries that should have been tried long ago and that no job has; returns how many."""
+    overdue = Delivery.objects.due(at - _OVERDUE).order_by("pk").select_related("receiver")[:_AT_ONCE]
+    rows = {str(row.pk): row for row in overdue}
+    live = set(Job.objects.live().filter(kind=JOB_KIND, key__in=rows).values_list("key", flat=True)) if rows else set()
+    for key in rows.keys() - live:
+        start(rows[key])
+    return len(rows.keys() - live)
+
+
+def run_slice(job: Job, _cursor: Any, now: datetime) -> Slice:
+    """One attempt; a delivery that is not finished is tried again when its time has come."""
+    key = int(job.parameters["delivery"])
+    carry_out(key, now)
+    delivery = Delivery.objects.select_related("receiver").filter(pk=key).first()
+    if delivery is None:
+        return Slice(results=[Result(str(key), Outcome.SKIPPED)])
+    name = str(delivery.receiver)
+    match delivery.state:
+        case Delivery.State.SENT:
+            return Slice(results=[Result(str(key), Outcome.DONE, name=name)])
+        case Delivery.State.FAILED:
+            problem = Message.from_json(delivery.problem) if delivery.problem else None
+            return Slice(results=[Result(str(key), Outcome.FAILED, problem, name)])
+    # Whoever has to be told something else first, or is being told by another process, is asked for again soon.
+    due = delivery.next_attempt_at or now
+    return Slice(cursor=delivery.attempts, again_in=max(due - clock.now(), _SOON))
 
 
 def carry_out(key: int, at: datetime) -> Delivery | None:
@@ -100,5 +133,10 @@ def retry(key: int, *, by: User | None, at: datetime) -> Delivery:
     )
     if not again:
         raise NotNow(Message("delivery-not-given-up", "Only a delivery that was given up can be tried again."))
+    start(delivery)
     accounts.record(by=by, verb="alert_delivery.retry", target=delivery, name=str(delivery.receiver))
     return delivery
+
+
+KIND = JobKind(JOB_KIND, Message("alert-delivery-kind", "Tell a receiver of an alert"), run_slice)
+"""The kind of job that carries a delivery out."""

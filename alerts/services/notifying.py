@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from alerts.events import AlertEvent
 from alerts.models import Alert, AlertRule, Delivery, Receiver, Severity
 from alerts.notices import Notice
+from alerts.services.delivering import start
 from foundation.events import publish
 
 MOST_RECEIVERS = 50
@@ -35,22 +36,19 @@ def told_of(alert: Alert) -> list[Receiver]:
 def tell(
     alert: Alert, event: Delivery.Event, receivers: Iterable[Receiver], rule: AlertRule | None, at: datetime
 ) -> None:
-    """Write the deliveries of one notice; ``alert.notices`` counts it already, so that it is written once."""
+    """Write the deliveries of one notice, each with its job; ``alert.notices`` counts it already, so that it is written once."""
     notice = notice_of(alert, event, rule).as_json()
-    Delivery.objects.bulk_create(
-        [
-            Delivery(
-                receiver=receiver,
-                alert=alert,
-                sequence=alert.notices,
-                event=event,
-                notice=notice,
-                created_at=at,
-                next_attempt_at=at,
-            )
-            for receiver in receivers
-        ]
-    )
+    for receiver in receivers:
+        delivery = Delivery.objects.create(
+            receiver=receiver,
+            alert=alert,
+            sequence=alert.notices,
+            event=event,
+            notice=notice,
+            created_at=at,
+            next_attempt_at=at,
+        )
+        start(delivery)
 
 
 def announce(alert: Alert, at: datetime) -> None:

@@ -16,7 +16,7 @@ def database(url: str, data_dir: Path, threads: int) -> dict[str, Any]:
 
     SQLite has one writer, so transactions start IMMEDIATE and wait for the lock instead of failing half-way.
     PostgreSQL gets a pool in code: the same option in a URL would arrive as a string. ``threads`` bounds what the
-    report queue can hold at once; one is for chores, the rest for pages and the API.
+    report queue can hold at once; two are for chores, the rest for pages and the API.
     """
     if not url:
         url = f"sqlite:///{data_dir / 'opamp.sqlite3'}"
@@ -48,7 +48,7 @@ def database(url: str, data_dir: Path, threads: int) -> dict[str, Any]:
             "connect_timeout": 5,
             "pool": {
                 "min_size": 1,
-                "max_size": threads + 13,
+                "max_size": threads + 14,
                 "timeout": 5,
                 "max_lifetime": 1800,
                 # After that a new series of attempts begins; the pauses of a long one would grow to minutes.

@@ -80,5 +80,8 @@ def logging_config(*, level: str, style: str) -> dict[str, Any]:
             # What single connections do: three lines for each handshake, or a warning for each bad request.
             "opamp_server.connections": {"level": "WARNING", "filters": ["once a minute"]},
             "httpx": {"level": "WARNING"},
+            # A line for each slice of a job, and for each look for one.
+            "django_tasks": {"level": "WARNING"},
+            "django_tasks_db": {"level": "WARNING"},
         },
     }

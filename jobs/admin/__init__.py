@@ -1,0 +1,7 @@
+"""Jobs in the admin."""
+
+from django.contrib import admin
+from django_tasks_db.models import DBTaskResult
+
+# What people should see of the library's tasks stands on their jobs.
+admin.site.unregister(DBTaskResult)

@@ -1,0 +1,21 @@
+"""The jobs app: work that outlasts a request, in slices, with progress, cancelling and results."""
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+
+class JobsConfig(AppConfig):
+    """Stands on accounts, and knows none of the things that jobs work on."""
+
+    name = "jobs"
+    verbose_name = _("Jobs")
+
+    def ready(self) -> None:
+        from foundation.chores import Chore, register_chore
+        from jobs import worker
+        from jobs.services import rescuing
+
+        register_chore(Chore("lost jobs", rescuing.RESCUE_SECONDS, rescuing.rescue_jobs))
+        if settings.JOBS_WORKER:
+            register_chore(Chore("jobs", worker.IDLE_SECONDS, worker.work_once, apart=True))

@@ -1,0 +1,59 @@
+"""Jobs whose worker died, and those whose task was lost: found by their leases, and enqueued again."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django_tasks import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
+
+from foundation.messages import Message
+from jobs.models import Job
+from jobs.services.queue import enqueue
+
+logger = logging.getLogger(__name__)
+
+RESCUE_SECONDS = 10.0
+# So often a worker may die over a job before the job is taken for the reason.
+MOST_LOST = 5
+# A task that should have been taken so long ago is looked for.
+_OVERDUE = timedelta(seconds=60)
+_AT_ONCE = 100
+
+
+def rescue_jobs(at: datetime) -> int:
+    """Enqueue lost jobs again, and end those that were being cancelled; returns how many there were."""
+    expired = Q(lease_until__lt=at)
+    overdue = Q(lease_until=None, run_after__lt=at - _OVERDUE)
+    found = Job.objects.live().filter(expired | overdue).order_by("run_after").values_list("pk", flat=True)
+    return sum(_rescue(key, at) for key in list(found[:_AT_ONCE]))
+
+
+def _rescue(key: int, at: datetime) -> bool:
+    with transaction.atomic():
+        job = Job.objects.select_for_update().live().filter(pk=key).first()
+        if job is None:
+            return False
+        if job.lease_until is None:
+            # Whoever is slow, or has no worker at all, still has a task that waits.
+            waiting = DBTaskResult.objects.filter(pk=job.task_id, status=TaskResultStatus.READY)
+            if job.run_after >= at - _OVERDUE or waiting.exists():
+                return False
+        elif job.lease_until >= at:
+            return False
+        else:
+            job.lost += 1
+        logger.warning("a job was lost and is taken again", extra={"job": job.pk, "kind": job.kind, "lost": job.lost})
+        if job.state == Job.State.CANCELLING:
+            job.state, job.ended_at, job.lease_until, job.task_id = Job.State.CANCELLED, at, None, None
+        elif job.lost > MOST_LOST:
+            said = Message("job-lost", "The process that worked on the job died {count} times.", count=job.lost)
+            job.error = said.as_json()
+            job.state, job.ended_at, job.lease_until, job.task_id = Job.State.FAILED, at, None, None
+        else:
+            enqueue(job, at)
+        job.save()
+        return True

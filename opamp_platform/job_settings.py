@@ -1,0 +1,15 @@
+"""The settings of jobs, read for `opamp_platform.settings`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opamp_platform.environment import Environment
+
+JOB_APPS = ("django_tasks", "django_tasks_db", "jobs")
+TASKS: dict[str, Any] = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
+
+def job_options(env: Environment) -> tuple[bool, int]:
+    """Whether `serve` works on jobs itself, and for how many days ended ones are kept (0: for ever)."""
+    return env.flag("JOBS_WORKER", default=True), env.integer("JOBS_KEPT_DAYS", 30, most=36_500)
