@@ -41,7 +41,10 @@ _SOON = timedelta(seconds=5)
 def start(delivery: Delivery) -> None:
     """Have a job carry it out, in the caller's transaction; nothing when one does."""
     title = Message(
-        "alert-delivery-job", "Tell {receiver} of {rule}", receiver=str(delivery.receiver), rule=str(delivery.notice["rule"])
+        "alert-delivery-job",
+        "Tell {receiver} of {rule}",
+        receiver=str(delivery.receiver),
+        rule=str(delivery.notice["rule"]),
     )
     start_job(JOB_KIND, by=None, parameters={"delivery": delivery.pk}, total=1, key=str(delivery.pk), title=title)
 

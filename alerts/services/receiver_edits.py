@@ -23,7 +23,7 @@ from alerts.errors import CannotDeliver, InvalidAlerting
 from alerts.models import Receiver
 from alerts.notices import Notice
 from alerts.posting import checked_url
-from alerts.services.rule_edits import must_be_edition
+from alerts.services.editions import must_be_edition
 from foundation.messages import Message
 from variables.encryption import Unreadable, decrypted, encrypted
 

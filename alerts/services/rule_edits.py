@@ -14,10 +14,11 @@ from accounts.models import User
 from agents.labels import label_key_problem
 from agents.selectors import InvalidSelector, parse_selector
 from agents.shown import value_shown
-from alerts.errors import ChangedMeanwhile, InvalidAlerting
+from alerts.errors import InvalidAlerting
 from alerts.kinds import KINDS
 from alerts.models import AlertRule, Receiver
 from alerts.parameters import read_parameters
+from alerts.services.editions import must_be_edition
 from alerts.services.evaluating import MOST_RULES, resolve_left
 from alerts.subjects_firing import FiringSubject
 from foundation.messages import Message
@@ -93,12 +94,6 @@ def preview(rule: AlertRule, at: datetime) -> list[FiringSubject]:
     """What ``rule``, saved or not, finds at ``at``, whatever its dwell. Raises `InvalidAlerting`."""
     check_rule(rule, named=False)
     return KINDS[rule.kind].evaluate(rule, at)
-
-
-def must_be_edition(row: AlertRule | Receiver, editions: Collection[int] | None) -> None:
-    """Raises `ChangedMeanwhile` unless ``row`` is one of these editions; ``None`` is any."""
-    if editions is not None and row.edition not in editions:
-        raise ChangedMeanwhile(Message("alerting-changed", "Somebody else has changed it: look at it again."))
 
 
 def check_rule(rule: AlertRule, *, named: bool = True) -> None:
