@@ -39,6 +39,7 @@ _UNDER = {
     "rollouts": "agents",
     "enrolment": "agents",
     "certificates": "agents",
+    "alerts": "agents",
     "variables": "agents",
     "auth": "accounts",
 }

@@ -31,7 +31,8 @@ class AlertRule(models.Model):
     ``kind`` names a class of `alerts.kinds`, ``parameters`` are the numbers it takes. ``dwell_seconds``: the condition has to hold
     for so long before anybody is told; ``clear_seconds``: it has to be gone for so long before the alert counts as resolved, so
     that what comes and goes is one alert. ``group_by`` says what is one alert: all of it, the agents of each value of
-    ``group_label``, or those of each configuration. Without receivers of its own a rule has those that are the default. ``edition`` counts edits.
+    ``group_label``, or those of each configuration. Without receivers of its own a rule has the default ones. ``edition`` counts
+    edits.
     """
 
     class Grouping(models.TextChoices):
