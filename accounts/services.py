@@ -40,7 +40,7 @@ VIEWER, OPERATOR = "viewer", "operator"
 # No group: what Django calls a superuser.
 ADMINISTRATOR = "administrator"
 _FLEET_APPS = ("agents", "certificates", "configurations", "packages", "rollouts", "enrolment", "variables")
-_ALERT_ACTS = ("change_alert", "add_silence", "change_silence", "change_delivery")
+_ALERT_ACTS = ("change_alert", "add_silence", "change_silence", "change_alertdelivery")
 
 
 class Never(Enum):

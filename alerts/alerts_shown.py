@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.extensions import Panel
 from agents.models import Agent
-from alerts.kinds import KINDS, AgentKind
-from alerts.kinds.base import group_expression, group_name
 from alerts.models import Alert
+from alerts.rule_kinds import KINDS, AgentKind
+from alerts.rule_kinds.base import group_expression, group_name
 from alerts.subjects_firing import group_key
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -35,7 +35,7 @@ def kind_title(name: str) -> str:
     return str(kind.title) if kind else name
 
 
-def text_of(alert: Alert) -> str:
+def alert_text(alert: Alert) -> str:
     """What it says, in the reader's language."""
     return in_readers_language(alert.message)
 
@@ -79,7 +79,7 @@ def alerts_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """What fires for the agent."""
     if not request.user.has_perm("alerts.view_alert"):
         return {"may_see": False}
-    return {"may_see": True, "alerts": [(alert, text_of(alert)) for alert in alerts_of(agent)]}
+    return {"may_see": True, "alerts": [(alert, alert_text(alert)) for alert in alerts_of(agent)]}
 
 
 ALERTS_PANEL = Panel("alerts", "panels/alerts.html", alerts_panel, _("Alerts"))

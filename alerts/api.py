@@ -15,16 +15,16 @@ from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from alerts.alerts_shown import may_see_names
-from alerts.api_editions import IF_MATCH, editions_of, etag
+from alerts.api_alert_editions import IF_MATCH, alert_editions_of, etag
 from alerts.api_serializers import (
-    PreviewSerializer,
     ReceiverSerializer,
     RuleFields,
+    RulePreviewSerializer,
     RuleSerializer,
     TriedSerializer,
 )
-from alerts.kinds import KINDS
-from alerts.models import AlertRule, Receiver, Severity
+from alerts.models import AlertRule, AlertSeverity, Receiver
+from alerts.rule_kinds import KINDS
 from alerts.services import receiver_edits, rule_edits
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
@@ -36,7 +36,7 @@ class RuleFilter(django_filters.FilterSet):
     """By kind and severity."""
 
     kind = django_filters.ChoiceFilter(choices=[(name, name) for name in KINDS])
-    severity = django_filters.ChoiceFilter(choices=Severity.choices)
+    severity = django_filters.ChoiceFilter(choices=AlertSeverity.choices)
     search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", help_text="A part of the name.")
 
     class Meta:
@@ -96,7 +96,9 @@ class AlertRuleViewSet(_EditedViewSet):
         """Change one; fields left out stay. Switched off its alerts end."""
         row = self.get_queryset().get(pk=int(pk))
         values = self._validated(request, partial=True)
-        rule_edits.update_rule(row.pk, values, by=signed_in(request), at=clock.now(), editions=editions_of(request))
+        rule_edits.update_rule(
+            row.pk, values, by=signed_in(request), at=clock.now(), editions=alert_editions_of(request)
+        )
         return self._shown(row.pk)
 
     def destroy(self, request: Request, pk: str) -> Response:
@@ -105,7 +107,9 @@ class AlertRuleViewSet(_EditedViewSet):
         rule_edits.delete_rule(row, by=signed_in(request), at=clock.now())
         return Response(status=204)
 
-    @extend_schema(operation_id="alert_rules_preview", request=RuleFields, responses=PreviewSerializer, filters=False)
+    @extend_schema(
+        operation_id="alert_rules_preview", request=RuleFields, responses=RulePreviewSerializer, filters=False
+    )
     @action(
         detail=False,
         methods=["post"],
@@ -114,15 +118,15 @@ class AlertRuleViewSet(_EditedViewSet):
         serializer_class=RuleFields,
         filterset_class=None,
     )
-    def preview(self, request: Request) -> Response:
+    def preview_rule(self, request: Request) -> Response:
         """What such a rule would find now. Nothing is saved."""
         asked = RuleFields(data=request.data)
         asked.is_valid(raise_exception=True)
         rule = AlertRule(**asked.validated_data)
-        found = rule_edits.preview(rule, clock.now())
+        found = rule_edits.preview_rule(rule, clock.now())
         context = {"sees_names": may_see_names(request.user, rule.kind)}
         preview = {"alerts": found, "count": sum(subject.count for subject in found)}
-        return Response(PreviewSerializer(preview, context=context).data)
+        return Response(RulePreviewSerializer(preview, context=context).data)
 
 
 class ReceiverFilter(django_filters.FilterSet):
@@ -164,7 +168,7 @@ class ReceiverViewSet(_EditedViewSet):
         row = self.get_queryset().get(pk=int(pk))
         values = self._validated(request, partial=True)
         receiver_edits.update_receiver(
-            row.pk, values, by=signed_in(request), at=clock.now(), editions=editions_of(request)
+            row.pk, values, by=signed_in(request), at=clock.now(), editions=alert_editions_of(request)
         )
         return self._shown(row.pk)
 

@@ -22,7 +22,7 @@ from alerts.api_serializers import (
     SilenceSerializer,
 )
 from alerts.bell import bell
-from alerts.models import Alert, Delivery, Severity, Silence
+from alerts.models import Alert, AlertDelivery, AlertSeverity, Silence
 from alerts.services import acknowledging, delivering, silencing
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
@@ -35,7 +35,7 @@ class AlertFilter(django_filters.FilterSet):
     """By state, severity, rule, and whether somebody has it."""
 
     state = django_filters.ChoiceFilter(choices=Alert.State.choices)
-    severity = django_filters.ChoiceFilter(choices=Severity.choices)
+    severity = django_filters.ChoiceFilter(choices=AlertSeverity.choices)
     rule = django_filters.NumberFilter(field_name="rule_id", min_value=1, max_value=2**63 - 1, help_text="Its id.")
     acknowledged = django_filters.ChoiceFilter(choices=_TRUTH, method="by_acknowledged")
     silenced = django_filters.ChoiceFilter(choices=_TRUTH, method="by_silenced")
@@ -140,25 +140,25 @@ class SilenceViewSet(_Listed):
 class DeliveryFilter(django_filters.FilterSet):
     """By state, receiver and alert."""
 
-    state = django_filters.ChoiceFilter(choices=Delivery.State.choices)
+    state = django_filters.ChoiceFilter(choices=AlertDelivery.State.choices)
     receiver = django_filters.NumberFilter(field_name="receiver_id", min_value=1, max_value=2**63 - 1)
     alert = django_filters.NumberFilter(field_name="alert_id", min_value=1, max_value=2**63 - 1)
 
     class Meta:
-        model = Delivery
+        model = AlertDelivery
         fields: list[str] = []
 
 
 class AlertDeliveryViewSet(_Listed):
     """Notices to receivers, the newest first."""
 
-    queryset = Delivery.objects.all()
+    queryset = AlertDelivery.objects.all()
     serializer_class: Any = DeliverySerializer
     filterset_class: type[django_filters.FilterSet] | None = DeliveryFilter
 
-    def get_queryset(self) -> QuerySet[Delivery]:
+    def get_queryset(self) -> QuerySet[AlertDelivery]:
         """What the caller may see."""
-        rows: QuerySet[Delivery] = Delivery.objects.visible_to(self.request.user)
+        rows: QuerySet[AlertDelivery] = AlertDelivery.objects.visible_to(self.request.user)
         return rows.select_related("receiver").order_by("-pk")
 
     @extend_schema(operation_id="alert_deliveries_retry", request=None, responses=DeliverySerializer)

@@ -8,9 +8,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from alerts.alerts_shown import may_see_names, text_of
-from alerts.kinds import KINDS
-from alerts.models import Alert, AlertRule, Delivery, Receiver, Severity, Silence
+from alerts.alert_options import RULE_KINDS
+from alerts.alerts_shown import alert_text, may_see_names
+from alerts.models import Alert, AlertDelivery, AlertRule, AlertSeverity, Receiver, Silence
 from alerts.services.rule_edits import LONGEST_SECONDS
 from alerts.subjects_firing import FiringSubject
 from foundation.api_input import Flag, StrictSerializer, Text, Whole
@@ -76,7 +76,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
 
     def get_summary(self, row: Alert) -> str:
         """In the reader's language."""
-        return text_of(row)
+        return alert_text(row)
 
     def get_code(self, row: Alert) -> str:
         """That of the summary, for programs."""
@@ -99,7 +99,7 @@ class RuleFields(StrictSerializer):
     """What a rule watches; its name apart."""
 
     kind = serializers.ChoiceField(
-        [(name, name) for name in KINDS], help_text="Cannot be changed later. docs/alerts.md says what each takes."
+        [(name, name) for name in RULE_KINDS], help_text="Cannot be changed later. docs/alerts.md says what each takes."
     )
     parameters = ParametersField(required=False, help_text="What is left out has the default of the kind.")
     selector = AlertSelectorField(required=False, help_text="The agents it watches; empty: all.")
@@ -113,14 +113,14 @@ class RuleSerializer(RuleFields):
     id = serializers.IntegerField(read_only=True)
     name = Text(max_length=100)
     description = Text(required=False, allow_blank=True, max_length=2_000)
-    severity = serializers.ChoiceField(Severity.choices, required=False)
+    severity = serializers.ChoiceField(AlertSeverity.choices, required=False)
     enabled = Flag(required=False)
     dwell_seconds = Whole(required=False, min_value=0, max_value=LONGEST_SECONDS)
     clear_seconds = Whole(required=False, min_value=0, max_value=LONGEST_SECONDS)
     repeat_seconds = Whole(required=False, min_value=0, max_value=LONGEST_SECONDS, help_text="0: told once.")
     receivers = serializers.ListField(child=KeyField(queryset=Receiver.objects.all()), required=False, max_length=50)
     problem = serializers.CharField(read_only=True, help_text="Why it could not be evaluated last time, or empty.")
-    evaluated_at = serializers.DateTimeField(read_only=True)
+    evaluated_at = serializers.DateTimeField(read_only=True, allow_null=True)
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)
 
@@ -163,7 +163,7 @@ class SubjectSerializer(serializers.Serializer[FiringSubject]):
         return SampledSerializer(shown, many=True).data
 
 
-class PreviewSerializer(serializers.Serializer[Any]):
+class RulePreviewSerializer(serializers.Serializer[Any]):
     """What a rule would find now, whatever its dwell."""
 
     alerts = SubjectSerializer(many=True)
@@ -195,7 +195,7 @@ class NewSilence(StrictSerializer):
     """Which alerts, why and until when."""
 
     rule = KeyField(queryset=AlertRule.objects.all(), required=False, allow_null=True)
-    severity = serializers.ChoiceField(Severity.choices, required=False, allow_blank=True)
+    severity = serializers.ChoiceField(AlertSeverity.choices, required=False, allow_blank=True)
     selector = AlertSelectorField(required=False, help_text="Labels of the alert, or of all its agents.")
     note = Text(max_length=500, allow_blank=True)
     expires_at = serializers.DateTimeField()
@@ -209,7 +209,7 @@ class ReceiverSerializer(StrictSerializer):
     kind = serializers.ChoiceField(Receiver.Kind.choices, help_text="Cannot be changed later.")
     enabled = Flag(required=False)
     is_default = Flag(required=False, help_text="Told of rules that name no receivers.")
-    least_severity = serializers.ChoiceField(Severity.choices, required=False)
+    least_severity = serializers.ChoiceField(AlertSeverity.choices, required=False)
     language = Text(required=False, max_length=10, help_text="`en` or `zh-hans`.")
     recipients = serializers.ListField(
         child=Text(max_length=254), required=False, max_length=50, help_text="Of e-mail."
@@ -257,7 +257,7 @@ class TriedSerializer(serializers.Serializer[Any]):
     problem = serializers.CharField(help_text="Empty when the receiver took it.")
 
 
-class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+class DeliverySerializer(serializers.ModelSerializer[AlertDelivery]):
     """One notice to one receiver."""
 
     receiver = serializers.IntegerField(source="receiver_id")
@@ -266,13 +266,13 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     problem = serializers.SerializerMethodField()
 
     class Meta:
-        model = Delivery
+        model = AlertDelivery
         fields = [
             "id", "receiver", "receiver_name", "alert", "event", "key", "state", "attempts", "created_at", "next_attempt_at",
             "finished_at", "status_code", "problem",
         ]  # fmt: skip
         read_only_fields = fields
 
-    def get_problem(self, row: Delivery) -> str:
+    def get_problem(self, row: AlertDelivery) -> str:
         """Why the last attempt failed, in the reader's language."""
         return in_readers_language(Message.from_json(row.problem)) if row.problem else ""

@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from alerts.addresses import is_allowed
+from alerts.alert_options import Network
 from alerts.errors import CannotDeliver
-from alerts.portal_options import Network
+from alerts.public_addresses import is_allowed
 from foundation.messages import Message
 
 SECONDS = 10.0

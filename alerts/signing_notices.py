@@ -8,7 +8,7 @@ import hmac
 SIGNATURE_HEADER = "X-OpAMP-Signature"
 
 
-def signature(secret: str, at: int, body: bytes) -> str:
+def notice_signature(secret: str, at: int, body: bytes) -> str:
     """``t=<seconds since 1970>,v1=<hexadecimal>``; the time is signed too, so that an old notice cannot be sent again later."""
     made = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={made}"

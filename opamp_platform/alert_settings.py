@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from alerts.portal_options import AlertOptions
+from alerts.alert_options import RULE_KINDS, AlertOptions
 from opamp_platform.environment import Environment, StrangeValue
 
 _SCHEMES = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
@@ -14,12 +14,13 @@ _SECONDS = 10
 
 # Names for the schema, where several models have a field of one name.
 ALERT_ENUMS = {
-    "AlertSeverity": "alerts.models.Severity",
+    "AlertRuleKind": [(name, name) for name in RULE_KINDS],
+    "AlertSeverity": "alerts.models.AlertSeverity",
     "AlertState": "alerts.models.Alert.State",
     "AlertGrouping": "alerts.models.AlertRule.Grouping",
     "ReceiverKind": "alerts.models.Receiver.Kind",
-    "DeliveryState": "alerts.models.Delivery.State",
-    "DeliveryEvent": "alerts.models.Delivery.Event",
+    "DeliveryState": "alerts.models.AlertDelivery.State",
+    "DeliveryEvent": "alerts.models.AlertDelivery.Event",
 }
 
 

@@ -17,9 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from agents.templatetags.ago import time_element
-from alerts.admin.shared import NobodyTypes, delivery_pill, do, severity_pill, state_pill
+from alerts.admin.shared import NobodyTypes, alert_state_pill, delivery_pill, do, severity_pill
 from alerts.admin.silence_forms import SilenceForm
-from alerts.alerts_shown import kind_title, may_see_names, text_of, with_pages
+from alerts.alerts_shown import alert_text, kind_title, may_see_names, with_pages
 from alerts.models import MOST_SAMPLED, Alert
 from alerts.services.acknowledging import acknowledge
 from foundation.clock import clock
@@ -70,18 +70,10 @@ class AlertAdmin(WindowPaging, NobodyTypes):
     list_select_related = ("silence",)
     show_full_result_count = False
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
-        """With the place of the state in the order."""
-        place = Case(
-            When(state=Alert.State.FIRING, then=Value(0)),
-            When(state=Alert.State.PENDING, then=Value(1)),
-            default=Value(2),
-        )
-        return super().get_queryset(request).annotate(place=place)
-
-    def get_ordering(self, request: HttpRequest) -> list[str]:
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
         """Those that fire first, then the newest."""
-        return ["place", "-pk"]
+        firing, pending = When(state=Alert.State.FIRING, then=Value(0)), When(state=Alert.State.PENDING, then=Value(1))
+        return [Case(firing, pending, default=Value(2)).asc(), "-pk"]
 
     @admin.display(description=_("alert"))
     def title(self, row: Alert) -> str:
@@ -96,12 +88,12 @@ class AlertAdmin(WindowPaging, NobodyTypes):
     @admin.display(description=_("state"), ordering="state")
     def stands(self, row: Alert) -> SafeString:
         """Text and sign."""
-        return state_pill(row)
+        return alert_state_pill(row)
 
     @admin.display(description=_("what"))
     def said(self, row: Alert) -> str:
         """In the reader's language."""
-        return text_of(row)
+        return alert_text(row)
 
     @admin.display(description=_("count"), ordering="count")
     def concerned(self, row: Alert) -> str:
@@ -143,14 +135,14 @@ class AlertAdmin(WindowPaging, NobodyTypes):
             "subtitle": None,
             "opts": self.opts,
             "row": row,
-            "said": text_of(row),
+            "said": alert_text(row),
             "kind": kind_title(row.kind),
-            "pills": [severity_pill(row.severity), state_pill(row)],
+            "pills": [severity_pill(row.severity), alert_state_pill(row)],
             "sample": with_pages(row.sample) if sees else [],
             "more": max(row.count - MOST_SAMPLED, 0) if sees else 0,
             "labels": sorted(row.labels.items()),
             "deliveries": [(each, delivery_pill(each), _problem(each)) for each in deliveries],
-            "sees_deliveries": request.user.has_perm("alerts.view_delivery"),
+            "sees_deliveries": request.user.has_perm("alerts.view_alertdelivery"),
             "may_acknowledge": firing and not row.acknowledged_at and request.user.has_perm("alerts.change_alert"),
             "silence_form": SilenceForm(initial={"rule": row.rule_id})
             if row.state != Alert.State.RESOLVED and row.rule_id and request.user.has_perm("alerts.add_silence")

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from agents.templatetags.ago import time_element
 from alerts.admin.shared import NobodyTypes, delivery_pill, do
-from alerts.models import Delivery
+from alerts.models import AlertDelivery
 from alerts.services.delivering import retry
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -25,7 +25,7 @@ from foundation.messages import Message
 from foundation.paging import WindowPaging
 
 
-@admin.register(Delivery)
+@admin.register(AlertDelivery)
 class DeliveryAdmin(WindowPaging, NobodyTypes):
     """Notices on their way."""
 
@@ -39,32 +39,32 @@ class DeliveryAdmin(WindowPaging, NobodyTypes):
     show_full_result_count = False
 
     @admin.display(description=_("number"), ordering="pk")
-    def number(self, row: Delivery) -> int:
+    def number(self, row: AlertDelivery) -> int:
         """The key."""
         return int(row.pk)
 
     @admin.display(description=_("alert"))
-    def about(self, row: Delivery) -> SafeString:
+    def about(self, row: AlertDelivery) -> SafeString:
         """Of what is told."""
         return format_html('<a href="{}">{}</a>', reverse("admin:alerts_alert_change", args=[row.alert_id]), row.alert)
 
     @admin.display(description=_("state"), ordering="state")
-    def stands(self, row: Delivery) -> SafeString:
+    def stands(self, row: AlertDelivery) -> SafeString:
         """Text and sign."""
         return delivery_pill(row)
 
     @admin.display(description=_("status code"))
-    def answered(self, row: Delivery) -> str:
+    def answered(self, row: AlertDelivery) -> str:
         """What was answered."""
         return str(row.status_code or "–")
 
     @admin.display(description=_("error"))
-    def said(self, row: Delivery) -> str:
+    def said(self, row: AlertDelivery) -> str:
         """Why the last attempt failed."""
         return in_readers_language(Message.from_json(row.problem)) if row.problem else "–"
 
     @admin.display(description=_("created at"), ordering="pk")
-    def made(self, row: Delivery) -> SafeString:
+    def made(self, row: AlertDelivery) -> SafeString:
         """When it was decided."""
         return time_element(row.created_at)
 
@@ -79,7 +79,7 @@ class DeliveryAdmin(WindowPaging, NobodyTypes):
         """One delivery, drawn by us: there is nothing to type."""
         if request.method == "POST":
             raise PermissionDenied
-        row = cast("Delivery", self.get_object(request, object_id))
+        row = cast("AlertDelivery", self.get_object(request, object_id))
         if not self.has_view_permission(request, row):
             raise PermissionDenied
         context = {
@@ -90,14 +90,15 @@ class DeliveryAdmin(WindowPaging, NobodyTypes):
             "row": row,
             "pill": delivery_pill(row),
             "problem": self.said(row) if row.problem else "",
-            "may_retry": row.state == Delivery.State.FAILED and request.user.has_perm("alerts.change_delivery"),
+            "may_retry": row.state == AlertDelivery.State.FAILED
+            and request.user.has_perm("alerts.change_alertdelivery"),
         }
-        return TemplateResponse(request, "admin/alerts/delivery/change_form.html", context)
+        return TemplateResponse(request, "admin/alerts/alertdelivery/change_form.html", context)
 
     def retry(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Once more, from the beginning."""
-        if not request.user.has_perm("alerts.change_delivery"):
+        if not request.user.has_perm("alerts.change_alertdelivery"):
             raise PermissionDenied
         row = self.get_object(request, str(pk))
         do(request, lambda by: retry(row.pk, by=by, at=clock.now()), _("It is sent once more."))
-        return redirect(reverse("admin:alerts_delivery_change", args=[row.pk]))
+        return redirect(reverse("admin:alerts_alertdelivery_change", args=[row.pk]))

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
-from alerts.admin.shared import severity_pill, tell
+from alerts.admin.shared import severity_pill, show_refusal
 from alerts.models import Receiver
 from alerts.services import receiver_edits
 from foundation.clock import clock
@@ -108,7 +108,7 @@ class ReceiverForm(forms.ModelForm[Receiver]):
             else:
                 self.saved = receiver_edits.create_receiver(wanted, by=self.actor, at=clock.now())
         except DomainError as error:
-            tell(self, error)
+            show_refusal(self, error)
         return values
 
     def _post_clean(self) -> None:

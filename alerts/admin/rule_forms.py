@@ -8,10 +8,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from alerts.admin.shared import LabelQueryField, tell
+from alerts.admin.shared import LabelQueryField, show_refusal
 from alerts.errors import InvalidAlerting
-from alerts.kinds import KINDS, AlertKind
 from alerts.models import AlertRule
+from alerts.rule_kinds import KINDS, AlertKind
 from alerts.services import rule_edits
 from alerts.services.rule_edits import LONGEST_SECONDS
 from alerts.subjects_firing import FiringSubject
@@ -76,13 +76,13 @@ class RuleForm(forms.ModelForm[AlertRule]):
             else:
                 self._save(wanted, values.get("based_on"))
         except DomainError as error:
-            tell(self, error)
+            show_refusal(self, error)
         return values
 
     def _look(self, wanted: dict[str, Any]) -> None:
         """Show what fires now; the form stays open."""
         wanted.pop("receivers", None)
-        self.preview = rule_edits.preview(AlertRule(**wanted), clock.now())
+        self.preview = rule_edits.preview_rule(AlertRule(**wanted), clock.now())
         raise InvalidAlerting({})
 
     def _save(self, wanted: dict[str, Any], edition: int | None) -> None:
@@ -128,6 +128,6 @@ def rule_fields(kind: AlertKind, *, changing: bool, writes: bool) -> list[Any]:
     ]
 
 
-def kind_of(rule: AlertRule | None, name: str) -> AlertKind | None:
+def rule_kind_of(rule: AlertRule | None, name: str) -> AlertKind | None:
     """The kind of a rule, or of the one that is being made."""
     return KINDS.get(rule.kind if rule else name)

@@ -17,11 +17,11 @@ from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
-from alerts.admin.rule_forms import RuleForm, kind_of, rule_fields, rule_form_of
+from alerts.admin.rule_forms import RuleForm, rule_fields, rule_form_of, rule_kind_of
 from alerts.admin.shared import severity_pill
 from alerts.alerts_shown import kind_title, may_see_names, with_pages
-from alerts.kinds import KINDS
 from alerts.models import AlertRule
+from alerts.rule_kinds import KINDS
 from alerts.services import rule_edits
 from alerts.services.proposed_rules import create_proposed
 from foundation.clock import clock
@@ -129,7 +129,7 @@ class AlertRuleAdmin(PortalAdmin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         """Django's, with the preview that the form made."""
         rule, form = context.get("original"), context["adminform"].form
-        kind = kind_of(rule, getattr(request, "alert_kind", ""))
+        kind = rule_kind_of(rule, getattr(request, "alert_kind", ""))
         found = getattr(form, "preview", None)
         seen = kind is not None and may_see_names(request.user, kind.name)
         context |= {
@@ -156,12 +156,12 @@ class AlertRuleAdmin(PortalAdmin):
         """The form of the kind, which knows who fills it in."""
         kwargs["fields"] = [name for name in RuleForm.Meta.fields if self._writes(request, obj)]
         form = super().get_form(request, obj, change, **kwargs)
-        kind = kind_of(obj, getattr(request, "alert_kind", ""))
+        kind = rule_kind_of(obj, getattr(request, "alert_kind", ""))
         return form if kind is None else rule_form_of(kind, form, cast("User", request.user))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Those of the kind."""
-        kind = kind_of(obj, getattr(request, "alert_kind", ""))
+        kind = rule_kind_of(obj, getattr(request, "alert_kind", ""))
         if kind is None:
             return [(None, {"fields": ["name", "description", "severity", "enabled"]})]
         fieldsets = rule_fields(kind, changing=obj is not None, writes=self._writes(request, obj))

@@ -16,14 +16,14 @@ from accounts.models import User
 from agents.selectors import InvalidSelector, parse_label_query, parse_selector
 from alerts.bell import bell
 from alerts.errors import InvalidAlerting
-from alerts.models import Alert, Delivery, Severity
+from alerts.models import Alert, AlertDelivery, AlertSeverity
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 
 _SEVERITIES = {
-    Severity.INFO: ("disconnected", "i"),
-    Severity.WARNING: ("configuring", "!"),
-    Severity.CRITICAL: ("error", "‼"),
+    AlertSeverity.INFO: ("disconnected", "i"),
+    AlertSeverity.WARNING: ("configuring", "!"),
+    AlertSeverity.CRITICAL: ("error", "‼"),
 }
 _STATES = {
     Alert.State.PENDING: ("configuring", "◔"),
@@ -31,27 +31,27 @@ _STATES = {
     Alert.State.RESOLVED: ("connected", "✔"),
 }
 _DELIVERIES = {
-    Delivery.State.WAITING: ("configuring", "◔"),
-    Delivery.State.SENDING: ("configuring", "▶"),
-    Delivery.State.SENT: ("connected", "✔"),
-    Delivery.State.FAILED: ("error", "✖"),
+    AlertDelivery.State.WAITING: ("configuring", "◔"),
+    AlertDelivery.State.SENDING: ("configuring", "▶"),
+    AlertDelivery.State.SENT: ("connected", "✔"),
+    AlertDelivery.State.FAILED: ("error", "✖"),
 }
 
 
 def severity_pill(severity: str) -> SafeString:
     """As text and sign."""
-    return _pill(*_SEVERITIES[Severity(severity)], Severity(severity).label)
+    return _pill(*_SEVERITIES[AlertSeverity(severity)], AlertSeverity(severity).label)
 
 
-def state_pill(alert: Alert) -> SafeString:
+def alert_state_pill(alert: Alert) -> SafeString:
     """As text and sign."""
     state = Alert.State(alert.state)
     return _pill(*_STATES[state], state.label)
 
 
-def delivery_pill(delivery: Delivery) -> SafeString:
+def delivery_pill(delivery: AlertDelivery) -> SafeString:
     """As text and sign."""
-    state = Delivery.State(delivery.state)
+    state = AlertDelivery.State(delivery.state)
     return _pill(*_DELIVERIES[state], state.label)
 
 
@@ -77,7 +77,7 @@ class NobodyTypes(PortalAdmin):
         return False
 
 
-def tell(form: forms.BaseForm, error: DomainError) -> None:
+def show_refusal(form: forms.BaseForm, error: DomainError) -> None:
     """Put what a service said to its fields, or above the form."""
     if not isinstance(error, InvalidAlerting):
         form.add_error(None, in_readers_language(error))

@@ -9,7 +9,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from alerts.admin.shared import LabelQueryField
-from alerts.models import AlertRule, Severity
+from alerts.models import AlertRule, AlertSeverity
 from foundation.clock import clock
 
 _HOURS = (
@@ -26,7 +26,7 @@ class SilenceForm(forms.Form):
 
     rule = forms.ModelChoiceField(AlertRule.objects.all(), label=_("Rule"), required=False, empty_label=_("every rule"))
     severity = forms.ChoiceField(
-        label=_("Severity"), required=False, choices=[("", _("every severity")), *Severity.choices]
+        label=_("Severity"), required=False, choices=[("", _("every severity")), *AlertSeverity.choices]
     )
     selector = LabelQueryField(
         label=_("Labels"), help_text=_("Of the alert, or of all its agents; empty: whatever their labels are.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from alerts.channels import alertmanager, mail, slack, webhook
-from alerts.channels.target import Channel
+from alerts.channels.destination import Channel
 
 CHANNELS: dict[str, Channel] = {
-    "webhook": webhook.send,
-    "email": mail.send,
-    "slack": slack.send,
-    "alertmanager": alertmanager.send,
+    "webhook": webhook.send_webhook,
+    "email": mail.send_mail,
+    "slack": slack.send_slack,
+    "alertmanager": alertmanager.send_to_alertmanager,
 }
 
 __all__ = ["CHANNELS"]

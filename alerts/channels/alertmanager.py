@@ -6,7 +6,7 @@ import json
 import re
 from datetime import timedelta
 
-from alerts.channels.target import Target, page_of, words
+from alerts.channels.destination import Destination, notice_page, words
 from alerts.notices import Notice
 from alerts.posting import post_json
 
@@ -16,33 +16,33 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
 _LONG = timedelta(days=7)
 
 
-def send(target: Target, notice: Notice) -> int:
+def send_to_alertmanager(destination: Destination, notice: Notice) -> int:
     """One attempt. Raises `CannotDeliver`."""
-    said = words(target, notice)
+    said = words(destination, notice)
     labels = {_name(key): value for key, value in notice.labels.items()}
     labels |= {"alertname": notice.rule, "severity": notice.severity, "source": "opamp-platform"}
     if notice.group:
         labels["group"] = notice.group
     if notice.event == "resolved":
-        ends = notice.resolved_at or target.at.isoformat()
+        ends = notice.resolved_at or destination.at.isoformat()
     else:
         lasts = timedelta(seconds=3 * notice.repeat_seconds) if notice.repeat_seconds else _LONG
         # A test is over at once.
-        ends = (target.at + (timedelta(minutes=1) if notice.event == "test" else lasts)).isoformat()
+        ends = (destination.at + (timedelta(minutes=1) if notice.event == "test" else lasts)).isoformat()
     alert = {
         "labels": labels,
         "annotations": {"summary": said.summary, "description": "\n".join(said.lines)},
         "startsAt": notice.fired_at or notice.started_at,
         "endsAt": ends,
-        **({"generatorURL": said.url} if page_of(notice) else {}),
+        **({"generatorURL": said.url} if notice_page(notice) else {}),
     }
-    base = target.address.rstrip("/")
+    base = destination.address.rstrip("/")
     url = base if base.endswith(_PATH) else base + _PATH
-    headers = {"User-Agent": "opamp-platform", "Idempotency-Key": str(target.key)}
-    if target.secret:
-        headers["Authorization"] = f"Bearer {target.secret}"
+    headers = {"User-Agent": "opamp-platform", "Idempotency-Key": str(destination.key)}
+    if destination.secret:
+        headers["Authorization"] = f"Bearer {destination.secret}"
     body = json.dumps([alert], ensure_ascii=False).encode("utf-8", "replace")
-    return post_json(url, body, headers, allowed=target.allowed).status
+    return post_json(url, body, headers, allowed=destination.allowed).status
 
 
 def _name(key: str) -> str:

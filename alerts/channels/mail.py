@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.message import BadHeaderError
 
-from alerts.channels.target import Target, words
+from alerts.channels.destination import Destination, words
 from alerts.errors import CannotDeliver
 from alerts.notices import Notice
 from foundation.messages import Message
@@ -16,20 +16,20 @@ from foundation.messages import Message
 _LONGEST_ERROR = 200
 
 
-def send(target: Target, notice: Notice) -> None:
+def send_mail(destination: Destination, notice: Notice) -> None:
     """One attempt, to all recipients in one message. Raises `CannotDeliver`."""
     if not settings.ALERTS.email:
         said = Message("email-not-set-up", "The portal has no mail server: set EMAIL_URL and EMAIL_FROM.")
         raise CannotDeliver(said, lasting=True)
-    told = words(target, notice)
+    told = words(destination, notice)
     body = "\n\n".join(part for part in (told.summary, *told.lines, told.url) if part)
     message = EmailMessage(
         told.title,
         body,
-        to=list(target.recipients),
+        to=list(destination.recipients),
         headers={
             # One notice is one message, however often it is sent; programs do not answer it.
-            "Message-ID": f"<{target.key}@opamp-platform>",
+            "Message-ID": f"<{destination.key}@opamp-platform>",
             "Auto-Submitted": "auto-generated",
             **({"X-OpAMP-Alert": str(notice.alert_id)} if notice.alert_id else {}),
         },

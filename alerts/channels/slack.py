@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from alerts.channels.target import Target, words
+from alerts.channels.destination import Destination, words
 from alerts.notices import Notice
 from alerts.posting import post_json
 
@@ -13,16 +13,16 @@ _SIGNS = {"firing": "🔴", "repeated": "🔴", "resolved": "🟢", "test": "�
 _MOST = 3_000
 
 
-def send(target: Target, notice: Notice) -> int:
+def send_slack(destination: Destination, notice: Notice) -> int:
     """One attempt. Raises `CannotDeliver`."""
-    said = words(target, notice)
+    said = words(destination, notice)
     parts = [f"{_SIGNS[notice.event]} *{_escaped(said.title)}*", _escaped(said.summary), *map(_escaped, said.lines)]
     text = "\n".join(parts)[:_MOST]
     if said.url:
         text += f"\n<{said.url}>"
     body = json.dumps({"text": text}, ensure_ascii=False).encode("utf-8", "replace")
-    headers = {"User-Agent": "opamp-platform", "Idempotency-Key": str(target.key)}
-    return post_json(target.address, body, headers, allowed=target.allowed).status
+    headers = {"User-Agent": "opamp-platform", "Idempotency-Key": str(destination.key)}
+    return post_json(destination.address, body, headers, allowed=destination.allowed).status
 
 
 def _escaped(text: str) -> str:

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import json
 
-from alerts.channels.target import Target, page_of, words
+from alerts.channels.destination import Destination, notice_page, words
 from alerts.notices import Notice
 from alerts.posting import post_json
-from alerts.signing_notices import SIGNATURE_HEADER, signature
+from alerts.signing_notices import SIGNATURE_HEADER, notice_signature
 
 VERSION = 1
 
 
-def send(target: Target, notice: Notice) -> int:
+def send_webhook(destination: Destination, notice: Notice) -> int:
     """One attempt. Raises `CannotDeliver`."""
-    body = json.dumps(_body(target, notice), ensure_ascii=False).encode("utf-8", "replace")
+    body = json.dumps(_body(destination, notice), ensure_ascii=False).encode("utf-8", "replace")
     headers = {
         "User-Agent": "opamp-platform",
         "X-OpAMP-Event": notice.event,
-        "Idempotency-Key": str(target.key),
-        **({SIGNATURE_HEADER: signature(target.secret, int(target.at.timestamp()), body)} if target.secret else {}),
+        "Idempotency-Key": str(destination.key),
+        **(
+            {SIGNATURE_HEADER: notice_signature(destination.secret, int(destination.at.timestamp()), body)}
+            if destination.secret
+            else {}
+        ),
     }
-    return post_json(target.address, body, headers, allowed=target.allowed).status
+    return post_json(destination.address, body, headers, allowed=destination.allowed).status
 
 
-def _body(target: Target, notice: Notice) -> dict[str, object]:
-    said = words(target, notice)
+def _body(destination: Destination, notice: Notice) -> dict[str, object]:
+    said = words(destination, notice)
     return {
         "version": VERSION,
-        "id": str(target.key),
+        "id": str(destination.key),
         "event": notice.event,
-        "sent_at": target.at.isoformat(timespec="seconds"),
+        "sent_at": destination.at.isoformat(timespec="seconds"),
         "title": said.title,
         "alert": {
             "id": notice.alert_id,
@@ -52,6 +56,6 @@ def _body(target: Target, notice: Notice) -> dict[str, object]:
             "started_at": notice.started_at,
             "fired_at": notice.fired_at,
             "resolved_at": notice.resolved_at,
-            "url": page_of(notice),
+            "url": notice_page(notice),
         },
     }

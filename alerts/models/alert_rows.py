@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from alerts.models.rule_rows import AlertRule, Severity
+from alerts.models.rule_rows import AlertRule, AlertSeverity
 from alerts.models.silence_rows import Silence
 from alerts.models.visible import SeenByRight
 from foundation.clock import is_ahead
@@ -57,7 +57,7 @@ class Alert(models.Model):
     )
     rule_name = models.CharField(_("rule"), max_length=100)
     kind = models.CharField(_("kind"), max_length=40)
-    severity = models.CharField(_("severity"), max_length=10, choices=Severity.choices)
+    severity = models.CharField(_("severity"), max_length=10, choices=AlertSeverity.choices)
     group_key = models.CharField(_("group"), max_length=300)
     labels = models.JSONField(_("labels"), default=dict)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING)

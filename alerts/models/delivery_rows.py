@@ -21,19 +21,19 @@ class DeliveryQuerySet(SeenByRight):
     def due(self, at: datetime) -> Self:
         """Those to try at ``at``: that wait, and those whose process died while it sent them."""
         return self.filter(
-            Q(state=Delivery.State.WAITING, next_attempt_at__lte=at)
-            | Q(state=Delivery.State.SENDING, claimed_until__lte=at)
+            Q(state=AlertDelivery.State.WAITING, next_attempt_at__lte=at)
+            | Q(state=AlertDelivery.State.SENDING, claimed_until__lte=at)
         ).exclude(models.Exists(self._unfinished_before()))
 
-    def _unfinished_before(self) -> models.QuerySet[Delivery]:
+    def _unfinished_before(self) -> models.QuerySet[AlertDelivery]:
         """What the same receiver has to hear first: nobody is told of an end before the beginning."""
-        unfinished = Delivery.objects.filter(state__in=(Delivery.State.WAITING, Delivery.State.SENDING))
+        unfinished = AlertDelivery.objects.filter(state__in=(AlertDelivery.State.WAITING, AlertDelivery.State.SENDING))
         return unfinished.filter(
             alert=models.OuterRef("alert"), receiver=models.OuterRef("receiver"), pk__lt=models.OuterRef("pk")
         )
 
 
-class Delivery(models.Model):
+class AlertDelivery(models.Model):
     """One notice to one receiver. ``notice`` is what is told (`alerts.notices.Notice`), as it was when it was decided to tell it.
 
     ``key`` goes with every attempt, so that a receiver can tell a repeated one. ``attempts`` is compared by whoever takes it.

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from alerts.models.rule_rows import Severity
+from alerts.models.rule_rows import AlertSeverity
 from alerts.models.visible import SeenByRight
 
 
@@ -30,7 +30,7 @@ class Receiver(models.Model):
         _("default"), default=False, help_text=_("It is told of rules that name no receivers.")
     )
     least_severity = models.CharField(
-        _("from severity"), max_length=10, choices=Severity.choices, default=Severity.INFO
+        _("from severity"), max_length=10, choices=AlertSeverity.choices, default=AlertSeverity.INFO
     )
     language = models.CharField(_("language"), max_length=10, default="en")
     recipients = models.JSONField(_("recipients"), default=list, blank=True)

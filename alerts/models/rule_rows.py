@@ -12,7 +12,7 @@ from agents.selectors import Selector, parse_selector
 from alerts.models.visible import SeenByRight
 
 
-class Severity(models.TextChoices):
+class AlertSeverity(models.TextChoices):
     """How much it matters, the least first."""
 
     INFO = "info", _("Information")
@@ -28,9 +28,9 @@ class Severity(models.TextChoices):
 class AlertRule(models.Model):
     """One condition that is looked at every few seconds, and what is done about it.
 
-    ``kind`` names a class of `alerts.kinds`, ``parameters`` are the numbers it takes. ``dwell_seconds``: the condition has to hold
-    for so long before anybody is told; ``clear_seconds``: it has to be gone for so long before the alert counts as resolved, so
-    that what comes and goes is one alert. ``group_by`` says what is one alert: all of it, the agents of each value of
+    ``kind`` names a class of `alerts.rule_kinds`, ``parameters`` are the numbers it takes. ``dwell_seconds``: the condition has to
+    hold for so long before anybody is told; ``clear_seconds``: it has to be gone for so long before the alert counts as resolved,
+    so that what comes and goes is one alert. ``group_by`` says what is one alert: all of it, the agents of each value of
     ``group_label``, or those of each configuration. Without receivers of its own a rule has the default ones. ``edition`` counts
     edits.
     """
@@ -49,7 +49,9 @@ class AlertRule(models.Model):
     kind = models.CharField(_("kind"), max_length=40)
     parameters = models.JSONField(_("parameters"), default=dict, blank=True)
     selector = models.JSONField(_("selector"), default=dict, blank=True)
-    severity = models.CharField(_("severity"), max_length=10, choices=Severity.choices, default=Severity.WARNING)
+    severity = models.CharField(
+        _("severity"), max_length=10, choices=AlertSeverity.choices, default=AlertSeverity.WARNING
+    )
     enabled = models.BooleanField(_("enabled"), default=True)
     dwell_seconds = models.PositiveIntegerField(
         _("for (seconds)"), default=60, help_text=_("It has to hold for so long before anybody is told.")

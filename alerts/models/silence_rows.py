@@ -10,7 +10,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from agents.selectors import Selector, parse_selector
-from alerts.models.rule_rows import AlertRule, Severity
+from alerts.models.rule_rows import AlertRule, AlertSeverity
 from alerts.models.visible import SeenByRight
 
 
@@ -31,7 +31,7 @@ class Silence(models.Model):
     rule = models.ForeignKey(
         AlertRule, on_delete=models.CASCADE, null=True, blank=True, related_name="silences", verbose_name=_("rule")
     )
-    severity = models.CharField(_("severity"), max_length=10, choices=Severity.choices, blank=True)
+    severity = models.CharField(_("severity"), max_length=10, choices=AlertSeverity.choices, blank=True)
     selector = models.JSONField(_("selector"), default=dict, blank=True)
     note = models.CharField(_("note"), max_length=500)
     author = models.ForeignKey(

@@ -14,9 +14,9 @@ from accounts.models import User
 from agents.shown import message_shown
 from alerts.channels import CHANNELS
 from alerts.errors import CannotDeliver, NotNow
-from alerts.models import Delivery
+from alerts.models import AlertDelivery
 from alerts.notices import Notice
-from alerts.services.receiver_edits import target_of
+from alerts.services.receiver_edits import destination_of
 from foundation.clock import clock
 from foundation.messages import Message
 from jobs.kinds import JobKind, Result, Slice
@@ -38,7 +38,7 @@ _OVERDUE = timedelta(seconds=60)
 _SOON = timedelta(seconds=5)
 
 
-def start(delivery: Delivery) -> None:
+def start_delivery(delivery: AlertDelivery) -> None:
     """Have a job carry it out, in the caller's transaction; nothing when one does."""
     title = Message(
         "alert-delivery-job",
@@ -51,11 +51,11 @@ def start(delivery: Delivery) -> None:
 
 def start_lost(at: datetime) -> int:
     """Start jobs for deliveries that should have been tried long ago and that no job has; returns how many."""
-    overdue = Delivery.objects.due(at - _OVERDUE).order_by("pk").select_related("receiver")[:_AT_ONCE]
+    overdue = AlertDelivery.objects.due(at - _OVERDUE).order_by("pk").select_related("receiver")[:_AT_ONCE]
     rows = {str(row.pk): row for row in overdue}
     live = set(Job.objects.live().filter(kind=JOB_KIND, key__in=rows).values_list("key", flat=True)) if rows else set()
     for key in rows.keys() - live:
-        start(rows[key])
+        start_delivery(rows[key])
     return len(rows.keys() - live)
 
 
@@ -63,14 +63,14 @@ def run_slice(job: Job, _cursor: Any, now: datetime) -> Slice:
     """One attempt; a delivery that is not finished is tried again when its time has come."""
     key = int(job.parameters["delivery"])
     carry_out(key, now)
-    delivery = Delivery.objects.select_related("receiver").filter(pk=key).first()
+    delivery = AlertDelivery.objects.select_related("receiver").filter(pk=key).first()
     if delivery is None:
         return Slice(results=[Result(str(key), Outcome.SKIPPED)])
     name = str(delivery.receiver)
     match delivery.state:
-        case Delivery.State.SENT:
+        case AlertDelivery.State.SENT:
             return Slice(results=[Result(str(key), Outcome.DONE, name=name)])
-        case Delivery.State.FAILED:
+        case AlertDelivery.State.FAILED:
             problem = Message.from_json(delivery.problem) if delivery.problem else None
             return Slice(results=[Result(str(key), Outcome.FAILED, problem, name)])
     # Whoever has to be told something else first, or is being told by another process, is asked for again soon.
@@ -78,11 +78,11 @@ def run_slice(job: Job, _cursor: Any, now: datetime) -> Slice:
     return Slice(cursor=delivery.attempts, again_in=max(due - clock.now(), _SOON))
 
 
-def carry_out(key: int, at: datetime) -> Delivery | None:
+def carry_out(key: int, at: datetime) -> AlertDelivery | None:
     """One attempt, outside of any transaction; ``None`` when it is not due or somebody else has it."""
-    delivery = Delivery.objects.due(at).filter(pk=key).select_related("receiver").first()
+    delivery = AlertDelivery.objects.due(at).filter(pk=key).select_related("receiver").first()
     if delivery is None or not delivery.change(
-        state=Delivery.State.SENDING, attempts=delivery.attempts + 1, claimed_until=at + _CLAIM
+        state=AlertDelivery.State.SENDING, attempts=delivery.attempts + 1, claimed_until=at + _CLAIM
     ):
         return None
     try:
@@ -97,28 +97,32 @@ def carry_out(key: int, at: datetime) -> Delivery | None:
         _book_failure(delivery, CannotDeliver(said))
     else:
         delivery.change(
-            state=Delivery.State.SENT, status_code=status, problem=None, finished_at=clock.now(), claimed_until=None
+            state=AlertDelivery.State.SENT,
+            status_code=status,
+            problem=None,
+            finished_at=clock.now(),
+            claimed_until=None,
         )
     return delivery
 
 
-def _attempt(delivery: Delivery, at: datetime) -> int | None:
+def _attempt(delivery: AlertDelivery, at: datetime) -> int | None:
     receiver = delivery.receiver
     if not receiver.enabled:
         raise CannotDeliver(Message("receiver-disabled", "The receiver is switched off."), lasting=True)
-    return CHANNELS[receiver.kind](target_of(receiver, delivery.key, at), Notice.from_json(delivery.notice))
+    return CHANNELS[receiver.kind](destination_of(receiver, delivery.key, at), Notice.from_json(delivery.notice))
 
 
-def _book_failure(delivery: Delivery, error: CannotDeliver) -> None:
+def _book_failure(delivery: AlertDelivery, error: CannotDeliver) -> None:
     # What a receiver answers may repeat what it was sent.
     problem = error.message.with_texts(message_shown).as_json()
     now = clock.now()
     values: dict[str, Any] = {"status_code": error.status, "problem": problem, "claimed_until": None}
     if error.lasting or delivery.attempts >= MOST_ATTEMPTS:
-        delivery.change(state=Delivery.State.FAILED, finished_at=now, **values)
+        delivery.change(state=AlertDelivery.State.FAILED, finished_at=now, **values)
         return
     pause = max(back_off(delivery.attempts), error.retry_after)
-    delivery.change(state=Delivery.State.WAITING, next_attempt_at=now + timedelta(seconds=pause), **values)
+    delivery.change(state=AlertDelivery.State.WAITING, next_attempt_at=now + timedelta(seconds=pause), **values)
 
 
 def back_off(attempts: int) -> float:
@@ -128,15 +132,15 @@ def back_off(attempts: int) -> float:
 
 
 @transaction.atomic
-def retry(key: int, *, by: User | None, at: datetime) -> Delivery:
-    """Try one that was given up once more, from the beginning. Raises `Delivery.DoesNotExist`, `NotNow`."""
-    delivery = Delivery.objects.select_related("receiver").get(pk=key)
-    again = delivery.state == Delivery.State.FAILED and delivery.change(
-        state=Delivery.State.WAITING, attempts=0, next_attempt_at=at, finished_at=None
+def retry(key: int, *, by: User | None, at: datetime) -> AlertDelivery:
+    """Try one that was given up once more, from the beginning. Raises `AlertDelivery.DoesNotExist`, `NotNow`."""
+    delivery = AlertDelivery.objects.select_related("receiver").get(pk=key)
+    again = delivery.state == AlertDelivery.State.FAILED and delivery.change(
+        state=AlertDelivery.State.WAITING, attempts=0, next_attempt_at=at, finished_at=None
     )
     if not again:
         raise NotNow(Message("delivery-not-given-up", "Only a delivery that was given up can be tried again."))
-    start(delivery)
+    start_delivery(delivery)
     accounts.record(by=by, verb="alert_delivery.retry", target=delivery, name=str(delivery.receiver))
     return delivery
 

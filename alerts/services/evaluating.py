@@ -14,9 +14,9 @@ from typing import Any
 
 from django.db import DatabaseError, transaction
 
-from alerts.kinds import KINDS
-from alerts.models import Alert, AlertRule, Delivery
-from alerts.services.notifying import announce, receivers_of, tell, told_of
+from alerts.models import Alert, AlertDelivery, AlertRule
+from alerts.rule_kinds import KINDS
+from alerts.services.notifying import announce, receivers_of, tell_receivers, told_of
 from alerts.services.silencing import Silencer
 from alerts.subjects_firing import FiringSubject
 from foundation.clock import is_ahead
@@ -139,7 +139,7 @@ def _fire(rule: AlertRule, alert: Alert, subject: FiringSubject, at: datetime, s
         if not changed:
             return
         if told:
-            tell(alert, Delivery.Event.FIRING, receivers_of(rule), rule, at)
+            tell_receivers(alert, AlertDelivery.Event.FIRING, receivers_of(rule), rule, at)
         announce(alert, at)
 
 
@@ -151,18 +151,18 @@ def _hold(rule: AlertRule, alert: Alert, subject: FiringSubject, at: datetime, s
     if silence is not None:
         return
     if alert.notified_at is None:
-        _tell_again(rule, alert, Delivery.Event.FIRING, at)
+        _tell_again(rule, alert, AlertDelivery.Event.FIRING, at)
     elif rule.repeat_seconds and alert.acknowledged_at is None:
         if is_ahead(alert.notified_at, at):
             alert.change(notified_at=at)
         elif alert.has_lasted(alert.notified_at, rule.repeat_seconds, at):
-            _tell_again(rule, alert, Delivery.Event.REPEATED, at)
+            _tell_again(rule, alert, AlertDelivery.Event.REPEATED, at)
 
 
-def _tell_again(rule: AlertRule, alert: Alert, event: Delivery.Event, at: datetime) -> None:
+def _tell_again(rule: AlertRule, alert: Alert, event: AlertDelivery.Event, at: datetime) -> None:
     with transaction.atomic():
         if alert.change(notified_at=at, notices=alert.notices + 1):
-            tell(alert, event, receivers_of(rule), rule, at)
+            tell_receivers(alert, event, receivers_of(rule), rule, at)
 
 
 def _absent(rule: AlertRule, alert: Alert, at: datetime) -> None:
@@ -185,7 +185,7 @@ def _end(alert: Alert, rule: AlertRule | None, at: datetime) -> bool:
             state=Alert.State.RESOLVED, resolved_at=at, silence_id=None, notices=alert.notices + bool(receivers)
         ):
             return False
-        tell(alert, Delivery.Event.RESOLVED, receivers, rule, at)
+        tell_receivers(alert, AlertDelivery.Event.RESOLVED, receivers, rule, at)
         announce(alert, at)
     return True
 

@@ -8,38 +8,38 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from alerts.events import AlertEvent
-from alerts.models import Alert, AlertRule, Delivery, Receiver, Severity
+from alerts.models import Alert, AlertDelivery, AlertRule, AlertSeverity, Receiver
 from alerts.notices import Notice
-from alerts.services.delivering import start
+from alerts.services.delivering import start_delivery
 from foundation.events import publish
 
 MOST_RECEIVERS = 50
-_UNFINISHED_OR_SENT = (Delivery.State.WAITING, Delivery.State.SENDING, Delivery.State.SENT)
+_UNFINISHED_OR_SENT = (AlertDelivery.State.WAITING, AlertDelivery.State.SENDING, AlertDelivery.State.SENT)
 
 
 def receivers_of(rule: AlertRule) -> list[Receiver]:
     """Those that are told of its alerts: its own, else the default ones; without those that are off or care for worse only."""
     own = rule.receivers.all()
     chosen: QuerySet[Receiver] = own if own.exists() else Receiver.objects.filter(is_default=True)
-    order = Severity.values
+    order = AlertSeverity.values
     found = chosen.filter(enabled=True).order_by("pk")[:MOST_RECEIVERS]
     return [row for row in found if order.index(row.least_severity) <= order.index(rule.severity)]
 
 
 def told_of(alert: Alert) -> list[Receiver]:
     """Those that got it, or will, when it began to fire."""
-    deliveries = Delivery.objects.filter(alert=alert, state__in=_UNFINISHED_OR_SENT)
-    deliveries = deliveries.exclude(event=Delivery.Event.RESOLVED)
+    deliveries = AlertDelivery.objects.filter(alert=alert, state__in=_UNFINISHED_OR_SENT)
+    deliveries = deliveries.exclude(event=AlertDelivery.Event.RESOLVED)
     return list(Receiver.objects.filter(enabled=True, pk__in=deliveries.values("receiver")).order_by("pk"))
 
 
-def tell(
-    alert: Alert, event: Delivery.Event, receivers: Iterable[Receiver], rule: AlertRule | None, at: datetime
+def tell_receivers(
+    alert: Alert, event: AlertDelivery.Event, receivers: Iterable[Receiver], rule: AlertRule | None, at: datetime
 ) -> None:
     """Write the deliveries of one notice, each with its job; ``alert.notices`` counts it already, so that it is written once."""
     notice = notice_of(alert, event, rule).as_json()
     for receiver in receivers:
-        delivery = Delivery.objects.create(
+        delivery = AlertDelivery.objects.create(
             receiver=receiver,
             alert=alert,
             sequence=alert.notices,
@@ -48,7 +48,7 @@ def tell(
             created_at=at,
             next_attempt_at=at,
         )
-        start(delivery)
+        start_delivery(delivery)
 
 
 def announce(alert: Alert, at: datetime) -> None:

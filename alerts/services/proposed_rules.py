@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from accounts.models import User
-from alerts.kinds import KINDS
-from alerts.models import AlertRule, Severity
+from alerts.models import AlertRule, AlertSeverity
+from alerts.rule_kinds import KINDS
 from alerts.services.rule_edits import create_rule
 
 # What differs from the defaults of the kind.
@@ -16,10 +16,10 @@ PROPOSED: dict[str, dict[str, Any]] = {
     "agents_unhealthy": {},
     "configuration_failed": {"group_by": AlertRule.Grouping.CONFIGURATION},
     "rollout_stopped": {"dwell_seconds": 0},
-    "agents_drifted": {"dwell_seconds": 900, "severity": Severity.INFO},
+    "agents_drifted": {"dwell_seconds": 900, "severity": AlertSeverity.INFO},
     "expiring": {"dwell_seconds": 0, "repeat_seconds": 24 * 3600},
-    "fleet_dropped": {"dwell_seconds": 0, "severity": Severity.CRITICAL},
-    "configuration_unmatched": {"dwell_seconds": 3_600, "severity": Severity.INFO, "repeat_seconds": 0},
+    "fleet_dropped": {"dwell_seconds": 0, "severity": AlertSeverity.CRITICAL},
+    "configuration_unmatched": {"dwell_seconds": 3_600, "severity": AlertSeverity.INFO, "repeat_seconds": 0},
 }
 
 

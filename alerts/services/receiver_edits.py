@@ -18,7 +18,7 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.shown import value_shown
 from alerts.channels import CHANNELS
-from alerts.channels.target import Target
+from alerts.channels.destination import Destination
 from alerts.errors import CannotDeliver, InvalidAlerting
 from alerts.models import Receiver
 from alerts.notices import Notice
@@ -38,7 +38,7 @@ _SECRET = re.compile(r"[\x21-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedReceiver:
     """What came of a test notice: ``problem`` is ``None`` when the receiver took it."""
 
     problem: Message | None
@@ -99,7 +99,7 @@ def delete_receiver(row: Receiver, *, by: User | None) -> None:
     row.delete()
 
 
-def try_receiver(row: Receiver, *, by: User | None, at: datetime) -> Tried:
+def try_receiver(row: Receiver, *, by: User | None, at: datetime) -> TriedReceiver:
     """Send a test notice at once, outside of any transaction, and say what came of it."""
     message = Message("alert-test", "This is a test: nothing is wrong.")
     notice = Notice(
@@ -108,15 +108,15 @@ def try_receiver(row: Receiver, *, by: User | None, at: datetime) -> Tried:
         started_at=at.isoformat(timespec="seconds"), fired_at=None, resolved_at=None, repeat_seconds=0,
     )  # fmt: skip
     try:
-        tried = Tried(None, CHANNELS[row.kind](target_of(row, uuid.uuid4(), at), notice))
+        tried = TriedReceiver(None, CHANNELS[row.kind](destination_of(row, uuid.uuid4(), at), notice))
     except CannotDeliver as error:
-        tried = Tried(error.message, error.status)
+        tried = TriedReceiver(error.message, error.status)
     data = {"accepted": tried.problem is None, "status": tried.status, "problem": str(tried.problem or "")}
     accounts.record(by=by, verb="receiver.test", target=row, name=row.name, data=data)
     return tried
 
 
-def target_of(row: Receiver, key: uuid.UUID, at: datetime) -> Target:
+def destination_of(row: Receiver, key: uuid.UUID, at: datetime) -> Destination:
     """What its channel needs. Raises `CannotDeliver` when what is stored cannot be read."""
     try:
         address = decrypted(row.encrypted_address) if row.encrypted_address else ""
@@ -127,7 +127,7 @@ def target_of(row: Receiver, key: uuid.UUID, at: datetime) -> Target:
             "Its address or secret was encrypted with a key that is not among SECRETS_KEYS: write it once more.",
         )
         raise CannotDeliver(said, lasting=True) from None
-    return Target(address, secret, row.recipients, row.language, key, at)
+    return Destination(address, secret, row.recipients, row.language, key, at)
 
 
 def _put_in(row: Receiver, values: Mapping[str, Any]) -> None:

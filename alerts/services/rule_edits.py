@@ -15,9 +15,9 @@ from agents.labels import label_key_problem
 from agents.selectors import InvalidSelector, parse_selector
 from agents.shown import value_shown
 from alerts.errors import InvalidAlerting
-from alerts.kinds import KINDS
 from alerts.models import AlertRule, Receiver
 from alerts.parameters import read_parameters
+from alerts.rule_kinds import KINDS
 from alerts.services.editions import must_be_edition
 from alerts.services.evaluating import MOST_RULES, resolve_left
 from alerts.subjects_firing import FiringSubject
@@ -90,7 +90,7 @@ def delete_rule(rule: AlertRule, *, by: User | None, at: datetime) -> None:
     rule.delete()
 
 
-def preview(rule: AlertRule, at: datetime) -> list[FiringSubject]:
+def preview_rule(rule: AlertRule, at: datetime) -> list[FiringSubject]:
     """What ``rule``, saved or not, finds at ``at``, whatever its dwell. Raises `InvalidAlerting`."""
     check_rule(rule, named=False)
     return KINDS[rule.kind].evaluate(rule, at)

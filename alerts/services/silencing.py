@@ -14,9 +14,9 @@ from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.selectors import InvalidSelector, parse_selector
 from alerts.errors import InvalidAlerting, NotNow
-from alerts.kinds import KINDS, AgentKind
-from alerts.kinds.base import grouped_counts
-from alerts.models import Alert, AlertRule, Severity, Silence
+from alerts.models import Alert, AlertRule, AlertSeverity, Silence
+from alerts.rule_kinds import KINDS, AgentKind
+from alerts.rule_kinds.base import grouped_counts
 from foundation.messages import Message
 from rollouts.reasons import InvalidExpiry, InvalidReason, checked_expiry, checked_reason
 
@@ -70,8 +70,8 @@ def end_silence(key: int, *, by: User | None, at: datetime) -> Silence:
 
 def _check(row: Silence, at: datetime) -> None:
     errors: dict[str, list[Any]] = {}
-    if row.severity and row.severity not in Severity.values:
-        errors["severity"] = [Message("unknown-severity", "One of {known}.", known=", ".join(Severity.values))]
+    if row.severity and row.severity not in AlertSeverity.values:
+        errors["severity"] = [Message("unknown-severity", "One of {known}.", known=", ".join(AlertSeverity.values))]
     try:
         row.selector = parse_selector(row.selector).as_json()
     except InvalidSelector as error:

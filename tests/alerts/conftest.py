@@ -104,7 +104,7 @@ class Listener(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, *_args: Any) -> None:
-        """A client that hangs up is what is tested."""
+        """A client that goes away is what is tested."""
 
 
 def status(handler: http.server.BaseHTTPRequestHandler, code: int, body: bytes = b"", **headers: str) -> None:

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent
 from alerts.events import AlertEvent
-from alerts.kinds import KINDS
-from alerts.models import Alert, AlertRule, Delivery
+from alerts.models import Alert, AlertDelivery, AlertRule
+from alerts.rule_kinds import KINDS
 from alerts.services import evaluating
 from alerts.services.acknowledging import acknowledge
 from alerts.services.evaluating import evaluate, evaluate_all
@@ -40,7 +40,7 @@ def test_it_fires_after_its_dwell_and_is_resolved(fleet: Make, rule: Make, recei
     leave(fleet(3)[:2])
     assert states(NOW) == ["pending"]
     assert states(later(59)) == ["pending"]
-    assert not Delivery.objects.exists()
+    assert not AlertDelivery.objects.exists()
     assert states(later(60)) == ["firing"]
     alert = Alert.objects.get()
     assert (alert.count, alert.total, alert.fired_at) == (2, 3, later(60))
@@ -49,7 +49,7 @@ def test_it_fires_after_its_dwell_and_is_resolved(fleet: Make, rule: Make, recei
     come_back()
     assert states(later(75)) == ["firing"]
     assert states(later(106)) == ["resolved"]
-    assert list(Delivery.objects.order_by("pk").values_list("event", flat=True)) == ["firing", "resolved"]
+    assert list(AlertDelivery.objects.order_by("pk").values_list("event", flat=True)) == ["firing", "resolved"]
     assert states(later(200)) == ["resolved"]
 
 
@@ -62,7 +62,7 @@ def test_what_ends_within_its_dwell_has_told_nobody(fleet: Make, rule: Make, rec
     assert states(later(15)) == []
     leave(list(Agent.objects.all()), 20)
     assert states(later(61)) == ["pending"]
-    assert not Delivery.objects.exists()
+    assert not AlertDelivery.objects.exists()
 
 
 def test_what_comes_and_goes_is_one_alert(fleet: Make, rule: Make, receiver: Make) -> None:
@@ -74,7 +74,7 @@ def test_what_comes_and_goes_is_one_alert(fleet: Make, rule: Make, receiver: Mak
         assert states(later(turn * 30)) == ["firing"]
         come_back()
         assert states(later(turn * 30 + 15)) == ["firing"]
-    assert Delivery.objects.count() == 1
+    assert AlertDelivery.objects.count() == 1
 
 
 def test_a_storm_is_one_notice(fleet: Make, rule: Make, receiver: Make) -> None:
@@ -86,13 +86,13 @@ def test_a_storm_is_one_notice(fleet: Make, rule: Make, receiver: Make) -> None:
     with CaptureQueriesContext(connection) as queries:
         evaluate_all(later(1))
     assert Alert.objects.filter(state="firing", count=10_000).count() == 3
-    assert Delivery.objects.count() == 3
+    assert AlertDelivery.objects.count() == 3
     assert len(queries) < 70
     assert max(len(alert.sample) for alert in Alert.objects.all()) == 20
     with CaptureQueriesContext(connection) as queries:
         evaluate_all(later(16))
     assert len(queries) < 30
-    assert Delivery.objects.count() == 3
+    assert AlertDelivery.objects.count() == 3
 
 
 @pytest.mark.parametrize("vanished", [False, True])
@@ -106,7 +106,7 @@ def test_a_rule_that_is_off_or_gone_ends_its_alerts(fleet: Make, rule: Make, rec
     else:
         update_rule(row.pk, {"enabled": False}, by=None, at=later(5))
     assert states() == ["resolved"]
-    assert Delivery.objects.filter(event="resolved").count() == 1
+    assert AlertDelivery.objects.filter(event="resolved").count() == 1
     assert Alert.objects.get().rule_name == row.name
 
 
@@ -138,11 +138,11 @@ def test_two_processes_tell_once(fleet: Make, rule: Make, receiver: Make, monkey
     for seconds, events in ((0, 1), (60, 2), (120, 3)):
         at = later(seconds)
         evaluate_all(at)
-        assert Delivery.objects.count() == events
+        assert AlertDelivery.objects.count() == events
     come_back()
     at = later(130)
     evaluate_all(at)
-    assert Delivery.objects.count() == 4
+    assert AlertDelivery.objects.count() == 4
     assert states() == ["resolved"]
 
 
@@ -186,13 +186,17 @@ def test_it_is_repeated_until_somebody_has_it(fleet: Make, rule: Make, receiver:
     leave(fleet(1))
     for seconds in (0, 15, 299, 300, 599, 600):
         evaluate_all(later(seconds))
-    assert list(Delivery.objects.order_by("pk").values_list("event", flat=True)) == ["firing", "repeated", "repeated"]
+    assert list(AlertDelivery.objects.order_by("pk").values_list("event", flat=True)) == [
+        "firing",
+        "repeated",
+        "repeated",
+    ]
     acknowledge(Alert.objects.get().pk, by=alice, at=later(610))
     evaluate_all(later(1_200))
-    assert Delivery.objects.count() == 3
+    assert AlertDelivery.objects.count() == 3
     come_back()
     evaluate_all(later(1_300))
-    assert Delivery.objects.filter(event="resolved").count() == 1
+    assert AlertDelivery.objects.filter(event="resolved").count() == 1
 
 
 def test_groups_by_label_and_configuration(fleet: Make, rule: Make) -> None:

@@ -82,7 +82,7 @@ def alert_entry_points() -> dict[str, EntryPoint]:
     for path, model, act in (
         ("alerts", "alert", "acknowledge"),
         ("silences", "silence", "end"),
-        ("alert-deliveries", "delivery", "retry"),
+        ("alert-deliveries", "alertdelivery", "retry"),
     ):
         right = f"alerts.{{}}_{model}".format
         page_of = f"admin/alerts/{model}"

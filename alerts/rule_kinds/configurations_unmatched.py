@@ -6,8 +6,8 @@ from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _
 
-from alerts.kinds.base import AlertKind
 from alerts.models import MOST_SAMPLED, AlertRule
+from alerts.rule_kinds.base import AlertKind
 from alerts.subjects_firing import FiringSubject, Sampled
 from configurations.models import Configuration
 from foundation.messages import Message

@@ -1,4 +1,4 @@
-"""The settings of alerts as one value, as `opamp_platform.settings` reads them. Pure."""
+"""The settings of alerts as one value, as `opamp_platform.settings` reads them, and names that it needs. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# The names in `alerts.rule_kinds.KINDS`, which nothing below Django's models can read.
+RULE_KINDS = (
+    "agents_gone",
+    "agents_unhealthy",
+    "configuration_failed",
+    "rollout_stopped",
+    "agents_drifted",
+    "expiring",
+    "fleet_dropped",
+    "configuration_unmatched",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
-from alerts.kinds.base import MIN_AGENTS, AgentKind, scope
 from alerts.models import AlertRule
 from alerts.parameters import Parameter, reaches
+from alerts.rule_kinds.base import MIN_AGENTS, AgentKind, scope
 from foundation.messages import Message
 
 _MINUTES = Parameter("minutes", _("Minutes"), 10, 0, 30 * 24 * 60)

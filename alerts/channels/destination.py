@@ -13,13 +13,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from alerts.alert_options import Network
 from alerts.notices import Notice
-from alerts.portal_options import Network
 from foundation.languages import in_readers_language
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Destination:
     """A receiver with its secrets read. ``key`` is the same for all attempts of one notice."""
 
     address: str
@@ -36,7 +36,7 @@ class Target:
         return networks
 
 
-Channel: TypeAlias = Callable[[Target, Notice], int | None]
+Channel: TypeAlias = Callable[[Destination, Notice], int | None]
 """One attempt: returns the status code if there is one. Raises `alerts.errors.CannotDeliver`."""
 
 
@@ -50,9 +50,9 @@ class Words:
     url: str
 
 
-def words(target: Target, notice: Notice) -> Words:
+def words(destination: Destination, notice: Notice) -> Words:
     """In the language of the receiver."""
-    with override(target.language):
+    with override(destination.language):
         event = {
             "firing": _("Firing"),
             "repeated": _("Still firing"),
@@ -70,10 +70,10 @@ def words(target: Target, notice: Notice) -> Words:
             lines.append(_("%(names)s and %(more)d more") % {"names": named, "more": more} if more else named)
         if notice.description:
             lines.append(notice.description)
-        return Words(_one_line(f"[{event}] {notice.rule}{group}"), summary, lines, page_of(notice))
+        return Words(_one_line(f"[{event}] {notice.rule}{group}"), summary, lines, notice_page(notice))
 
 
-def page_of(notice: Notice) -> str:
+def notice_page(notice: Notice) -> str:
     """The address of its page, as far as the portal knows its own."""
     if not settings.PUBLIC_URL:
         return ""

@@ -9,9 +9,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiToken
-from alerts.kinds.base import AlertKind
 from alerts.models import MOST_SAMPLED, AlertRule
 from alerts.parameters import Parameter
+from alerts.rule_kinds.base import AlertKind
 from alerts.subjects_firing import FiringSubject, Sampled
 from certificates.models import AgentCertificate
 from enrolment.models import EnrolmentToken

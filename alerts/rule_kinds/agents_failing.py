@@ -9,9 +9,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, AgentEvent
-from alerts.kinds.base import MIN_AGENTS, AgentKind
 from alerts.models import AlertRule
 from alerts.parameters import Parameter, reaches
+from alerts.rule_kinds.base import MIN_AGENTS, AgentKind
 from foundation.messages import Message
 
 _LEAST = Parameter(MIN_AGENTS, _("At least so many agents"), 1, 1)

@@ -26,7 +26,7 @@ def etag(row: AlertRule | Receiver) -> str:
     return f'"{row.edition}"'
 
 
-def editions_of(request: Request) -> frozenset[int] | None:
+def alert_editions_of(request: Request) -> frozenset[int] | None:
     """The editions that the edit may be based on; ``None`` for any. Raises `ChangedMeanwhile` for what is no ETag of ours."""
     header = request.headers.get("If-Match", "").strip()
     if header in ("", "*"):

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from alerts.portal_options import Network
+from alerts.alert_options import Network
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, Max, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from alerts.kinds.base import MOST_GROUPS, AlertKind
 from alerts.models import AlertRule
 from alerts.parameters import Parameter
+from alerts.rule_kinds.base import MOST_GROUPS, AlertKind
 from alerts.subjects_firing import FiringSubject, Sampled
 from foundation.messages import Message
 from rollouts.models import Rollout, RolloutStep
