@@ -115,6 +115,7 @@ class AlertRuleViewSet(_EditedViewSet):
         methods=["post"],
         right="view",
         further_rights=("agents.view_agent",),
+        url_path="preview",
         serializer_class=RuleFields,
         filterset_class=None,
     )

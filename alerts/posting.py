@@ -67,9 +67,9 @@ def post_json(
     seconds: float = SECONDS,
 ) -> Accepted:
     """POST ``body``. Raises `CannotDeliver` for whatever is no 2xx answer within ``seconds``."""
-    until = time.monotonic() + seconds
     parts = checked_url(url)
     address = _checked_address(parts, allowed)
+    until = time.monotonic() + seconds
     connection = _Connection(parts, address, seconds)
     # A receiver that answers a byte at a time satisfies every timeout of a socket.
     watch = threading.Timer(seconds, connection.cut)
@@ -79,8 +79,12 @@ def post_json(
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", path, body, {**headers, "Content-Type": "application/json", "Connection": "close"})
         answer = connection.getresponse()
-        # What else is said by who took it is nobody's business.
-        said = b"" if 200 <= answer.status < 300 else answer.read(_MOST_READ)
+        with contextlib.closing(answer):
+            # What else is said by who took it is nobody's business.
+            said = b"" if 200 <= answer.status < 300 else answer.read(_MOST_READ)
+        if time.monotonic() >= until:
+            # What was cut within its head looks whole.
+            raise TimeoutError
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _away(error, late=time.monotonic() >= until) from None
     finally:

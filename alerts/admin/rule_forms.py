@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from alerts.admin.shared import LabelQueryField, show_refusal
-from alerts.errors import InvalidAlerting
 from alerts.models import AlertRule
 from alerts.rule_kinds import KINDS, AlertKind
 from alerts.services import rule_edits
@@ -50,7 +49,7 @@ class RuleForm(forms.ModelForm[AlertRule]):
                 self.fields[name].widget.attrs |= {"min": 0, "max": LONGEST_SECONDS}
         if self.instance.pk:
             self.initial["based_on"] = self.instance.edition
-            self.initial |= {f"{_PREFIX}{name}": value for name, value in self.instance.parameters.items()}
+            self.initial.update({f"{_PREFIX}{name}": value for name, value in self.instance.parameters.items()})
         else:
             self.initial.setdefault("name", str(self.kind.title))
 
@@ -79,11 +78,14 @@ class RuleForm(forms.ModelForm[AlertRule]):
             show_refusal(self, error)
         return values
 
+    def is_valid(self) -> bool:
+        """Not while it was only looked what fires: nothing is saved then."""
+        return super().is_valid() and self.preview is None
+
     def _look(self, wanted: dict[str, Any]) -> None:
         """Show what fires now; the form stays open."""
         wanted.pop("receivers", None)
         self.preview = rule_edits.preview_rule(AlertRule(**wanted), clock.now())
-        raise InvalidAlerting({})
 
     def _save(self, wanted: dict[str, Any], edition: int | None) -> None:
         if self.instance.pk:
@@ -110,7 +112,15 @@ def rule_form_of(kind: AlertKind, base: type[Any], actor: User | None) -> type[A
         )
         for parameter in kind.parameters
     }
-    return type(base.__name__, (base,), {"kind": kind, "actor": actor, **numbers})
+    # ``None`` takes a declared field away.
+    of_agents = {} if kind.of_agents else {"selector": None}
+    return type(base.__name__, (base,), {"kind": kind, "actor": actor, **of_agents, **numbers})
+
+
+def model_fields(kind: AlertKind | None) -> list[str]:
+    """The columns of its form."""
+    left_out = () if kind is None or kind.of_agents else ("selector", *_GROUPING)
+    return [name for name in RuleForm.Meta.fields if name not in left_out]
 
 
 def rule_fields(kind: AlertKind, *, changing: bool, writes: bool) -> list[Any]:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
-from alerts.admin.rule_forms import RuleForm, rule_fields, rule_form_of, rule_kind_of
+from alerts.admin.rule_forms import RuleForm, model_fields, rule_fields, rule_form_of, rule_kind_of
 from alerts.admin.shared import severity_pill
 from alerts.alerts_shown import kind_title, may_see_names, with_pages
 from alerts.models import AlertRule
@@ -154,9 +154,9 @@ class AlertRuleAdmin(PortalAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """The form of the kind, which knows who fills it in."""
-        kwargs["fields"] = [name for name in RuleForm.Meta.fields if self._writes(request, obj)]
-        form = super().get_form(request, obj, change, **kwargs)
         kind = rule_kind_of(obj, getattr(request, "alert_kind", ""))
+        kwargs["fields"] = model_fields(kind) if self._writes(request, obj) else []
+        form = super().get_form(request, obj, change, **kwargs)
         return form if kind is None else rule_form_of(kind, form, cast("User", request.user))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -66,7 +66,7 @@ class AlertRule(models.Model):
     )
     group_by = models.CharField(_("grouping"), max_length=16, choices=Grouping.choices, default=Grouping.RULE)
     group_label = models.CharField(_("label to group by"), max_length=255, blank=True)
-    receivers = models.ManyToManyField(
+    receivers: models.ManyToManyField[Any, Any] = models.ManyToManyField(
         "Receiver",
         blank=True,
         related_name="rules",

@@ -161,7 +161,8 @@ def _samples(agents: QuerySet[Agent], grouping: Any, values: Sequence[str]) -> d
         .order_by(_GROUP, "pk")
         .values_list("pk", "name", "hostname", "instance_uid", _GROUP)
     )
-    wanted, samples = set(values), {value: [] for value in values}  # type: dict[str, list[Sampled]]
+    wanted = set(values)
+    samples: dict[str, list[Sampled]] = {value: [] for value in values}
     for *row, value in rows[: MOST_SAMPLED * MOST_GROUPS * 4]:
         if (value or "") in wanted:
             samples[value or ""].append(_sampled(row))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from alerts.models import MOST_SAMPLED, AlertRule
@@ -23,7 +25,8 @@ class ConfigurationUnmatched(AlertKind):
 
     def evaluate(self, rule: AlertRule, now: datetime) -> list[FiringSubject]:
         """One alert for all of them."""
-        rows = Configuration.objects.enabled().with_matched_agents().filter(matched_agents=0).order_by("name")
+        counted: QuerySet[Any] = Configuration.objects.enabled().with_matched_agents()
+        rows = counted.filter(matched_agents=0).order_by("name")
         count = rows.count()
         if not count:
             return []

@@ -23,12 +23,12 @@ def acknowledge(key: int, *, note: str = "", by: User | None, at: datetime) -> A
     if len(line) > LONGEST_NOTE or "\x00" in line:
         said = Message("acknowledge-note", "The note has at most {most} characters.", most=LONGEST_NOTE)
         raise InvalidAlerting({"note": [said]})
-    alert = Alert.objects.select_for_update().get(pk=key)
+    alert: Alert = Alert.objects.select_for_update().get(pk=key)
     if alert.state != Alert.State.FIRING:
         raise NotNow(Message("alert-not-firing", "The alert does not fire, so there is nothing to acknowledge."))
     if alert.acknowledged_at is not None:
         raise NotNow(
-            Message("alert-acknowledged-already", "{by} has acknowledged it already.", by=alert.acknowledged_by_name)
+            Message("alert-acknowledged-already", "It is acknowledged already, by {by}.", by=alert.acknowledged_by_name)
         )
     name = by.get_username() if by else accounts.SYSTEM
     taken = alert.change(

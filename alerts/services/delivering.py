@@ -80,7 +80,7 @@ def run_slice(job: Job, _cursor: Any, now: datetime) -> Slice:
 
 def carry_out(key: int, at: datetime) -> AlertDelivery | None:
     """One attempt, outside of any transaction; ``None`` when it is not due or somebody else has it."""
-    delivery = AlertDelivery.objects.due(at).filter(pk=key).select_related("receiver").first()
+    delivery: AlertDelivery | None = AlertDelivery.objects.due(at).filter(pk=key).select_related("receiver").first()
     if delivery is None or not delivery.change(
         state=AlertDelivery.State.SENDING, attempts=delivery.attempts + 1, claimed_until=at + _CLAIM
     ):
@@ -127,14 +127,14 @@ def _book_failure(delivery: AlertDelivery, error: CannotDeliver) -> None:
 
 def back_off(attempts: int) -> float:
     """Seconds until the next attempt after so many: twice as long each time, and never the same for all."""
-    pause = min(_FIRST_PAUSE * 2 ** (max(attempts, 1) - 1), _LONGEST_PAUSE)
+    pause = min(_FIRST_PAUSE * 2.0 ** min(max(attempts, 1) - 1, 30), _LONGEST_PAUSE)
     return pause * (1 + random.uniform(-_JITTER, _JITTER))  # noqa: S311  no secret depends on it
 
 
 @transaction.atomic
 def retry(key: int, *, by: User | None, at: datetime) -> AlertDelivery:
     """Try one that was given up once more, from the beginning. Raises `AlertDelivery.DoesNotExist`, `NotNow`."""
-    delivery = AlertDelivery.objects.select_related("receiver").get(pk=key)
+    delivery: AlertDelivery = AlertDelivery.objects.select_related("receiver").get(pk=key)
     again = delivery.state == AlertDelivery.State.FAILED and delivery.change(
         state=AlertDelivery.State.WAITING, attempts=0, next_attempt_at=at, finished_at=None
     )

@@ -68,7 +68,7 @@ def update_receiver(
     A new address without the secret being sent again takes the secret away, so that nobody has it sent to themselves.
     Raises `Receiver.DoesNotExist`, `InvalidAlerting`, `ChangedMeanwhile`.
     """
-    row = Receiver.objects.select_for_update().get(pk=key)
+    row: Receiver = Receiver.objects.select_for_update().get(pk=key)
     must_be_edition(row, editions)
     if values.get("kind", row.kind) != row.kind:
         raise InvalidAlerting({"kind": [Message("receiver-kind-fixed", "The kind stays: make another receiver.")]})
@@ -140,7 +140,7 @@ def _put_in(row: Receiver, values: Mapping[str, Any]) -> None:
         errors |= {name: list(texts) for name, texts in error.message_dict.items()}
     if row.language not in dict(settings.LANGUAGES):
         known = ", ".join(dict(settings.LANGUAGES))
-        errors["language"] = [Message("receiver-language", "One of {known}.", known=known)]
+        errors["language"] = [Message("alerting-one-of", "One of {known}.", known=known)]
     if row.kind == Receiver.Kind.EMAIL:
         errors |= _recipient_problems(row)
         row.encrypted_address = row.encrypted_secret = ""

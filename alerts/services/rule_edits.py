@@ -54,7 +54,7 @@ def update_rule(
 
     Raises `AlertRule.DoesNotExist`, `InvalidAlerting`, `ChangedMeanwhile`.
     """
-    rule = AlertRule.objects.select_for_update().get(pk=key)
+    rule: AlertRule = AlertRule.objects.select_for_update().get(pk=key)
     must_be_edition(rule, editions)
     if values.get("kind", rule.kind) != rule.kind:
         raise InvalidAlerting({"kind": [Message("alert-rule-kind-fixed", "The kind stays: make another rule.")]})
@@ -101,7 +101,7 @@ def check_rule(rule: AlertRule, *, named: bool = True) -> None:
     errors: dict[str, list[Any]] = {}
     kind = KINDS.get(rule.kind)
     if kind is None:
-        raise InvalidAlerting({"kind": [Message("unknown-alert-kind", "One of {known}.", known=", ".join(KINDS))]})
+        raise InvalidAlerting({"kind": [Message("alerting-one-of", "One of {known}.", known=", ".join(KINDS))]})
     skipped = ["parameters", "selector", *([] if named else ["name"])]
     try:
         rule.clean_fields(exclude=skipped)

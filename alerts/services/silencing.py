@@ -58,7 +58,7 @@ def create_silence(values: Mapping[str, Any], *, by: User | None, at: datetime) 
 @transaction.atomic
 def end_silence(key: int, *, by: User | None, at: datetime) -> Silence:
     """Have them sent again. Raises `Silence.DoesNotExist`, `NotNow` for one that is over."""
-    row = Silence.objects.select_for_update().get(pk=key)
+    row: Silence = Silence.objects.select_for_update().get(pk=key)
     if not row.is_active(at):
         raise NotNow(Message("silence-is-over", "The silence is over already."))
     row.ended_at, row.ended_by_name = at, by.get_username() if by else accounts.SYSTEM
@@ -71,7 +71,7 @@ def end_silence(key: int, *, by: User | None, at: datetime) -> Silence:
 def _check(row: Silence, at: datetime) -> None:
     errors: dict[str, list[Any]] = {}
     if row.severity and row.severity not in AlertSeverity.values:
-        errors["severity"] = [Message("unknown-severity", "One of {known}.", known=", ".join(AlertSeverity.values))]
+        errors["severity"] = [Message("alerting-one-of", "One of {known}.", known=", ".join(AlertSeverity.values))]
     try:
         row.selector = parse_selector(row.selector).as_json()
     except InvalidSelector as error:

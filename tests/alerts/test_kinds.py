@@ -195,7 +195,7 @@ class TestOthers:
         made = {"created_by_name": "", "created_at": NOW}
         for days, revoked in ((2, None), (2, NOW), (4, None), (-1, None)):
             EnrolmentToken.objects.create(
-                name=f"edge {days}", prefix=uuid.uuid4().hex[:10], digest="", expires_at=NOW + timedelta(days=days),
+                name=f"edge {uuid.uuid4()}", number=uuid.uuid4().hex[:10], digest="", expires_at=NOW + timedelta(days=days),
                 revoked_at=revoked, **made,
             )  # fmt: skip
         ApiToken.objects.create(name="ci", user=alice, prefix="a", digest="", expires_at=NOW + timedelta(days=6))
