@@ -40,6 +40,7 @@ VIEWER, OPERATOR = "viewer", "operator"
 # No group: what Django calls a superuser.
 ADMINISTRATOR = "administrator"
 _FLEET_APPS = ("agents", "certificates", "configurations", "packages", "rollouts", "enrolment", "variables")
+_ALERT_ACTS = ("change_alert", "add_silence", "change_silence", "change_alertdelivery")
 
 
 class Never(Enum):
@@ -237,7 +238,10 @@ def revoke_tokens_of(person: User, *, by: User | None, at: datetime) -> int:
 def ensure_roles() -> None:
     """Make the groups *viewer* (sees the fleet) and *operator* (changes it); rights an admin added to them stay."""
     fleet = Permission.objects.filter(content_type__app_label__in=_FLEET_APPS)
-    roles = {VIEWER: fleet.filter(codename__startswith="view_"), OPERATOR: fleet}
+    # Who is told, and of what, is for administrators; operators handle what is wrong.
+    alerts = Permission.objects.filter(content_type__app_label="alerts")
+    seen, handled = alerts.filter(codename__startswith="view_"), alerts.filter(codename__in=_ALERT_ACTS)
+    roles = {VIEWER: fleet.filter(codename__startswith="view_") | seen, OPERATOR: fleet | seen | handled}
     for name, permissions in roles.items():
         group, _created = Group.objects.get_or_create(name=name)
         group.permissions.add(*permissions)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.labels import operator_key_problem
 from agents.reports import RemoteConfigStatuses, Status
+from opamp_platform.alert_settings import ALERT_ENUMS, alert_settings
 from opamp_platform.content_security import PAGES_POLICY
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.job_settings import JOB_APPS, TASKS, job_options  # noqa: F401  TASKS is one of them
@@ -189,10 +190,11 @@ INSTALLED_APPS = [
     "opamp_platform.apps.PortalAdminConfig",
     # Before Django's own, whose commands it has its say in.
     "accounts",
-    "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.messages", "django.contrib.staticfiles",
-    "channels", "rest_framework", "django_filters", "drf_spectacular", "drf_spectacular_sidecar", "csp",
+    "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.messages",
+    "django.contrib.staticfiles", "channels", "rest_framework", "django_filters", "drf_spectacular", "drf_spectacular_sidecar", "csp",
     *JOB_APPS,
     "agents", "rollouts", "enrolment", "telemetry", "variables", "configurations", "packages", "certificates",
+    "alerts",
     "opamp_transport", "notifications",
     "simulator",  # brings its command alone
 ]  # fmt: skip
@@ -266,6 +268,8 @@ PACKAGE_MAX_SIZE = env.size("PACKAGE_MAX_SIZE", 2 * 1024**3, least=1024)
 PACKAGE_DOWNLOADS = env.one_of("PACKAGE_DOWNLOADS", "portal", "store")
 PACKAGE_URL_SECONDS = env.integer("PACKAGE_URL_SECONDS", 24 * 3600, least=60, most=7 * 24 * 3600)
 PACKAGE_SIGNING_KEYS = signing_keys(env)
+ALERTS, _email = alert_settings(env)
+globals().update(_email)
 
 # --- Files ----------------------------------------------------------------------------------------------------------
 S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")
@@ -356,10 +360,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "opamp_platform.api.docs.complete",
-    ],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "opamp_platform.api.docs.complete"],
     "ENUM_NAME_OVERRIDES": {
         "AgentStatus": [(item.value, item.value) for item in Status],
         "ReportedStatus": [(item.name.lower(), item.name.lower()) for item in RemoteConfigStatuses],
@@ -372,6 +373,7 @@ SPECTACULAR_SETTINGS = {
         "PackageKind": "packages.models.Package.Kind",
         "InstallationStatus": "packages.models.Installation.Status",
         "JobState": "jobs.models.JobState",
+        **ALERT_ENUMS,
     },
 }
 

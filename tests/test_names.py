@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
-    "accounts", "agents", "configurations", "enrolment", "foundation", "jobs", "opamp_platform", "opamp_server", "opamp_transport",
+    "accounts", "agents", "alerts", "configurations", "enrolment", "foundation", "jobs", "opamp_platform", "opamp_server", "opamp_transport",
     "certificates", "notifications",
     "packages",
     "rollouts", "simulator", "telemetry", "variables",

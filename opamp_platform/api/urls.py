@@ -8,6 +8,8 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from agents.api_acting import ActView
+from alerts.api import AlertRuleViewSet, ReceiverViewSet
+from alerts.api_alerts import AlertDeliveryViewSet, AlertViewSet, SilenceViewSet
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
@@ -53,6 +55,11 @@ router.register("freezes", FreezeViewSet)
 router.register("enrolment-tokens", EnrolmentTokenViewSet, basename="enrolment-token")
 router.register("certificates", CertificateViewSet)
 router.register("jobs", JobViewSet)
+router.register("alert-rules", AlertRuleViewSet, basename="alert-rule")
+router.register("alerts", AlertViewSet)
+router.register("silences", SilenceViewSet)
+router.register("receivers", ReceiverViewSet)
+router.register("alert-deliveries", AlertDeliveryViewSet, basename="alert-delivery")
 router.register("audit", AuditViewSet, basename="audit")
 router.register("tokens", TokenViewSet, basename="token")
 

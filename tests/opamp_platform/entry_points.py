@@ -67,6 +67,48 @@ SEE_P, EDIT_P = "packages.view_package", "packages.change_package"
 PACKAGE, NUMBER = f"api/v1/^packages/{KEY}", "(?P<number>[0-9]{1,9})"
 V_PAGE = "admin/packages/package/<int:pk>/versions/<int:number>"
 
+
+
+def alert_entry_points() -> dict[str, EntryPoint]:
+    """Alerts: operators handle what is wrong, administrators say what is watched and who is told."""
+    found: dict[str, EntryPoint] = {}
+    for path, model in (("alert-rules", "alertrule"), ("receivers", "receiver")):
+        right = f"alerts.{{}}_{model}".format
+        found |= {
+            f"api/v1/^{path}/?$": rest(get=right("view"), post=right("add")),
+            f"api/v1/^{path}/{KEY}/?$": rest(get=right("view"), patch=right("change"), delete=right("delete")),
+            **crud(f"alerts/{model}"),
+        }
+    for path, model, act in (
+        ("alerts", "alert", "acknowledge"),
+        ("silences", "silence", "end"),
+        ("alert-deliveries", "alertdelivery", "retry"),
+    ):
+        right = f"alerts.{{}}_{model}".format
+        page_of = f"admin/alerts/{model}"
+        found |= {
+            f"api/v1/^{path}/?$": rest(get=right("view")),
+            f"api/v1/^{path}/{KEY}/?$": rest(get=right("view")),
+            f"api/v1/^{path}/{KEY}/{act}/?$": rest(post=right("change")),
+            **crud(f"alerts/{model}"),
+            f"{page_of}/add/": page(NOBODY),
+            f"{page_of}/<path:object_id>/delete/": page(NOBODY),
+            f"{page_of}/<path:object_id>/change/": page(right("view"), post=NOBODY),
+            f"{page_of}/<int:pk>/{act}/": page(right("change")),
+        }
+    return {
+        **found,
+        "api/v1/^silences/?$": rest(get="alerts.view_silence", post="alerts.add_silence"),
+        "api/v1/^alert-rules/preview/?$": rest(post=f"alerts.view_alertrule {SEE_A}"),
+        f"api/v1/^receivers/{KEY}/test/?$": rest(post="alerts.change_receiver"),
+        "admin/alerts/silence/start/": page("alerts.add_silence"),
+        "admin/alerts/alertrule/add/<slug:kind>/": page("alerts.add_alertrule"),
+        "admin/alerts/alertrule/start/": page("alerts.add_alertrule"),
+        "admin/alerts/receiver/add/<slug:kind>/": page("alerts.add_receiver"),
+        "admin/alerts/receiver/<int:pk>/test/": page("alerts.change_receiver"),
+    }
+
+
 ENTRY_POINTS: dict[str, EntryPoint] = {
     "": EntryPoint({None: PUBLIC}),
     "i18n/setlang/": EntryPoint({None: PUBLIC}),
@@ -225,6 +267,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
         delete="variables.delete_secret",
     ),
     f"{AGENT}/telemetry/?$": rest(get=SEE_A),
+    **alert_entry_points(),
     f"{AGENT}/approve/?$": rest(post=EDIT_A),
     f"{AGENT}/reject/?$": rest(post=EDIT_A),
     "api/v1/^agents/approve/?$": rest(post=EDIT_A),

@@ -19,6 +19,7 @@ FOLDER = ROOT / "templates" / "locale" / "zh_Hans" / "LC_MESSAGES"
 APPS = (
     "accounts",
     "agents",
+    "alerts",
     "certificates",
     "configurations",
     "enrolment",

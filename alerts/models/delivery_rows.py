@@ -1,0 +1,100 @@
+"""Rows about notices on their way."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from alerts.models.alert_rows import Alert
+from alerts.models.receiver_rows import Receiver
+from alerts.models.visible import SeenByRight
+
+
+class DeliveryQuerySet(SeenByRight):
+    """The vocabulary of reading deliveries."""
+
+    def due(self, at: datetime) -> Self:
+        """Those to try at ``at``: that wait, and those whose process died while it sent them."""
+        return self.filter(
+            Q(state=AlertDelivery.State.WAITING, next_attempt_at__lte=at)
+            | Q(state=AlertDelivery.State.SENDING, claimed_until__lte=at)
+        ).exclude(models.Exists(self._unfinished_before()))
+
+    def _unfinished_before(self) -> models.QuerySet[AlertDelivery]:
+        """What the same receiver has to hear first: nobody is told of an end before the beginning."""
+        unfinished = AlertDelivery.objects.filter(state__in=(AlertDelivery.State.WAITING, AlertDelivery.State.SENDING))
+        return unfinished.filter(
+            alert=models.OuterRef("alert"), receiver=models.OuterRef("receiver"), pk__lt=models.OuterRef("pk")
+        )
+
+
+class AlertDelivery(models.Model):
+    """One notice to one receiver. ``notice`` is what is told (`alerts.notices.Notice`), as it was when it was decided to tell it.
+
+    ``key`` goes with every attempt, so that a receiver can tell a repeated one. ``attempts`` is compared by whoever takes it.
+    """
+
+    class State(models.TextChoices):
+        """How far it is."""
+
+        WAITING = "waiting", _("Waiting")
+        SENDING = "sending", _("Being sent")
+        SENT = "sent", _("Sent")
+        FAILED = "failed", _("Given up")
+
+    class Event(models.TextChoices):
+        """Why it is told."""
+
+        FIRING = "firing", _("Firing")
+        REPEATED = "repeated", _("Still firing")
+        RESOLVED = "resolved", _("Resolved")
+
+    receiver = models.ForeignKey(
+        Receiver, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("receiver")
+    )
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("alert"))
+    sequence = models.PositiveIntegerField(editable=False)
+    event = models.CharField(_("event"), max_length=10, choices=Event.choices)
+    key: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(_("idempotency key"), default=uuid.uuid4)
+    notice = models.JSONField(editable=False)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    created_at = models.DateTimeField(_("created at"))
+    next_attempt_at = models.DateTimeField(_("next attempt"), null=True)
+    claimed_until = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+    status_code = models.PositiveSmallIntegerField(_("status code"), null=True)
+    # Why the last attempt failed, as `Message.as_json`; what a receiver says of itself is bounded and without secrets.
+    problem = models.JSONField(_("error"), null=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="delivery_waiting", condition=Q(state="waiting")),
+            models.Index(fields=["claimed_until"], name="delivery_sending", condition=Q(state="sending")),
+            models.Index(fields=["state", "-id"], name="delivery_state"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["alert", "receiver", "sequence"], name="one_delivery_of_a_notice")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.receiver_id}: {self.event} {self.alert_id}"
+
+    def change(self, **values: Any) -> bool:
+        """Change columns unless the row was taken meanwhile; false then."""
+        rows = type(self).objects.filter(pk=self.pk, state=self.state, attempts=self.attempts)
+        changed = rows.update(**values)
+        if changed:
+            for name, value in values.items():
+                setattr(self, name, value)
+        return bool(changed)

@@ -1,0 +1,1 @@
+"""What the portal does about alerts by itself, and what people do with them."""
