@@ -12,9 +12,12 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import opamp
+        from agents.services.fleet_history import SAMPLE_SECONDS, sample_fleet
         from agents.services.ways_in import OwnCredential, register_way_in
+        from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
 
+        register_chore(Chore("fleet history", SAMPLE_SECONDS, sample_fleet))
         place_lists(Task.AGENTS, "agents.agent")
         opamp.register()
         register_way_in(OwnCredential())

@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
+from agents.api_history import FleetHistoryView
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
@@ -61,6 +62,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),
+    re_path(r"^agents/summary/history/?$", FleetHistoryView.as_view(), name="agents-history"),
     re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),

@@ -210,6 +210,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
         delete="variables.delete_secret",
     ),
     f"{AGENT}/telemetry/?$": rest(get=SEE_A),
+    "api/v1/^agents/summary/history/?$": rest(get=SEE_A),
     f"{AGENT}/approve/?$": rest(post=EDIT_A),
     f"{AGENT}/reject/?$": rest(post=EDIT_A),
     "api/v1/^enrolment-tokens/?$": rest(get="enrolment.view_enrolmenttoken", post="enrolment.add_enrolmenttoken"),
