@@ -13,11 +13,14 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         from agents import live_topics, opamp, query_facts
         from agents.services import own_actions
+        from agents.services.fleet_history import SAMPLE_SECONDS, sample_fleet
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
+        from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
         from jobs.services import past_retention
 
+        register_chore(Chore("fleet history", SAMPLE_SECONDS, sample_fleet))
         place_lists(Task.AGENTS, "agents.agent")
         opamp.register()
         query_facts.register()

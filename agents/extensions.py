@@ -47,12 +47,16 @@ ComponentRates = Callable[[int, datetime], Mapping[tuple[str, str, str], float]]
 
 
 class Panel(NamedTuple):
-    """A section of the agent's page that another app fills: ``template`` is rendered with what ``context`` returns."""
+    """A section of the agent's page that another app fills: ``template`` is rendered with what ``context`` returns.
+
+    It is a tab, unless ``tab`` names the one of the page that it stands in.
+    """
 
     name: str
     template: str
     context: Callable[[HttpRequest, Any], dict[str, Any]]
     title: Any
+    tab: str = ""
 
 
 class TimelineKind(NamedTuple):
@@ -94,11 +98,23 @@ Marking = Callable[[Sequence[int]], Mapping[int, Mark]]
 """From the keys of some agents to the marks of those that have one; a query for all of them."""
 
 
+class Act(NamedTuple):
+    """What the state of an agent asks for first: a link, or a button that ``posts``."""
+
+    url: str
+    text: Any
+    posts: bool = False
+
+
 class PagePart(NamedTuple):
-    """What another app adds to the head of an agent's page: ``notes`` and ``tools``, which are links as (URL, text)."""
+    """What another app adds to the head of an agent's page: ``notes`` and ``tools``, which are links as (URL, text).
+
+    Of several that have a ``primary`` act the first one registered has its way.
+    """
 
     notes: Sequence[Any] = ()
     tools: Sequence[tuple[str, Any]] = ()
+    primary: Act | None = None
 
 
 Heading = Callable[[HttpRequest, Any], PagePart]
@@ -223,7 +239,11 @@ def register_heading(callback: Heading) -> None:
 def heading_of(request: HttpRequest, agent: Any) -> PagePart:
     """What all of them add, in order of registration."""
     parts = [callback(request, agent) for callback in _headings]
-    return PagePart([note for part in parts for note in part.notes], [tool for part in parts for tool in part.tools])
+    return PagePart(
+        [note for part in parts for note in part.notes],
+        [tool for part in parts for tool in part.tools],
+        next((part.primary for part in parts if part.primary is not None), None),
+    )
 
 
 def register_timeline_kind(kind: TimelineKind) -> None:

@@ -62,11 +62,6 @@ def has_label(key: str) -> Q:
     return Q(labels__has_key=key)
 
 
-def label_text(key: str) -> Func:
-    """The text of one label, NULL without it, to be selected or grouped by."""
-    return label_text(key)
-
-
 def _clause(requirement: Requirement) -> Q:
     key = requirement.key
     match requirement.operator:

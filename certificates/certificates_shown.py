@@ -58,4 +58,6 @@ def _panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     }
 
 
-CERTIFICATES_PANEL = Panel("certificates", "panels/certificates.html", _panel, gettext_lazy("Certificates"))
+CERTIFICATES_PANEL = Panel(
+    "certificates", "panels/certificates.html", _panel, gettext_lazy("Certificates"), tab="connections"
+)

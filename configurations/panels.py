@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from agents.extensions import Panel, component_rates, register_panel
+from agents.extensions import Act, PagePart, Panel, component_rates, register_heading, register_panel
 from agents.models import Agent
 from agents.shown import MOST_SHOWN, files_shown
 from configurations.advice import advice_on
@@ -15,6 +17,7 @@ from configurations.differences import compared_once
 from configurations.drift import drift_once
 from configurations.failures import failure_of
 from configurations.models import Assignment, Configuration
+from configurations.outcome import AssignmentStatus
 from configurations.pending_stages import waits_for
 from configurations.pins_shown import pin_of, pin_words
 from configurations.pipelines_shown import pipelines_shown
@@ -87,8 +90,18 @@ def pipelines_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     return {"reported": True, "pipelines": shown}
 
 
+def failed_heading(request: HttpRequest, agent: Agent) -> PagePart:
+    """An agent that refused what it should run is offered it once more; that is what its state asks for first."""
+    if not agent.config_failed or not request.user.has_perms(RETRY_RIGHTS):
+        return PagePart()
+    failed = Assignment.objects.filter(agent=agent, status=AssignmentStatus.FAILED).exists()
+    again = Act(reverse("admin:configuration_retry", args=[agent.pk]), gettext("Offer once more"), posts=True)
+    return PagePart(primary=again if failed else None)
+
+
 def register() -> None:
     """Show them on every agent's page."""
+    register_heading(failed_heading)
     register_panel(Panel("why", "panels/configuration.html", reasons, _("Why this configuration?")))
-    register_panel(Panel("pipelines", "panels/pipelines.html", pipelines_panel, _("Pipelines")))
+    register_panel(Panel("pipelines", "panels/pipelines.html", pipelines_panel, _("Pipelines"), tab="effective"))
     register_panel(Panel("difference", "panels/difference.html", difference_panel, _("Desired and effective")))

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from agents.extensions import PagePart
+from agents.extensions import Act, PagePart
 from agents.models import Agent, Approval
 
 
@@ -23,8 +23,8 @@ def approval_heading(request: HttpRequest, agent: Agent) -> PagePart:
         notes.append(_("This agent was rejected and may not connect."))
     if agent.enrolled_by:
         notes.append(_("It came by the enrolment token %(token)s.") % {"token": agent.enrolled_by})
-    if decides and agent.approval != Approval.APPROVED:
-        tools.append((reverse("admin:agent_approve", args=[agent.pk]), _("Approve…")))
+    approves = decides and agent.approval != Approval.APPROVED
+    primary = Act(reverse("admin:agent_approve", args=[agent.pk]), _("Approve…")) if approves else None
     if decides and agent.approval == Approval.PENDING:
         tools.append((reverse("admin:agent_reject", args=[agent.pk]), _("Reject…")))
-    return PagePart(notes, tools)
+    return PagePart(notes, tools, primary)

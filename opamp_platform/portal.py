@@ -11,29 +11,24 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from accounts.base_admin import with_portal_admin
 from accounts.views import ChangePassword, SignIn, SignOut
-from agents.event_texts import line_of
-from agents.models import Agent, AgentEvent
-from agents.reports import Status
-from configurations.models import Configuration
+from agents.models import Agent
 from foundation.languages import in_readers_language
+from foundation.overview import overview_panels
+from opamp_platform.fleet_over_time import fleet_over_time
 from opamp_platform.navigation import as_tasks, menu_of
 from opamp_platform.operations.capacity import limits_reached
 from opamp_platform.operations.certificate import expiring
 from opamp_platform.operations.exposure import exposures
-
-# What needs a person first.
-_ORDER = (Status.ERROR, Status.CONFIGURING, Status.CONNECTED, Status.DISCONNECTED)
-_EVENTS = 12
-_CONFIGURATIONS = 20
-SEE_RIGHTS = ("agents.view_agent", "configurations.view_configuration")
 
 
 class PortalSite(admin.AdminSite):
@@ -135,32 +130,40 @@ class PortalSite(admin.AdminSite):
         return ChangePassword.as_view(success_url=done, extra_context=context)(request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Counts by status, configurations by outcome, and what happened last; for those who may see agents."""
-        context: dict[str, Any] = {**(extra_context or {}), "configurations": None}
+        """Counts by status, what apps show on the overview, and the fleet over time; for those who may see agents."""
+        context: dict[str, Any] = {**(extra_context or {})}
         # Under another server than ours the address that was called tells as much as can be known.
         warnings = exposures(settings.SERVED_HOST or _called(request)) + expiring()
         if request.user.has_perm("agents.view_agent"):
-            # Not above, as below.
+            # Not above: packages that register admins here, for which this class must be whole.
+            from agents.admin.overview import ORDER, bar_of
             from enrolment.admin.connecting import connecting
 
             counts = Agent.objects.count_by_status()
             context |= {
-                "statuses": [(status.value, counts[status]) for status in _ORDER],
+                "statuses": [(status.value, counts[status]) for status in ORDER],
+                "bar": bar_of(counts),
                 "total_agents": counts.total(),
                 "drifted_agents": Agent.objects.drifted().count(),
-                "lines": [line_of(event) for event in AgentEvent.objects.select_related("agent")[:_EVENTS]],
                 "pending_agents": Agent.objects.awaiting_approval().count(),
+                "panels": _panels(request),
+                **fleet_over_time(request),
                 **connecting(request),
             }
             warnings += limits_reached(counts.total())
         context["warnings"] = [in_readers_language(said) for said in warnings]
-        if request.user.has_perm("configurations.view_configuration"):
-            # Not above: its package registers an admin here, for which this class must be whole.
-            from agents.admin.facets import with_last_known
-
-            rows = Configuration.objects.select_related("current").with_outcomes()
-            context["configurations"] = with_last_known(rows.order_by("-enabled", "name")[:_CONFIGURATIONS])
         return super().index(request, context)
+
+
+def _panels(request: HttpRequest) -> list[dict[str, Any]]:
+    """Those that have something to show, drawn."""
+    drawn = []
+    for panel in overview_panels():
+        context = panel.context(request)
+        if context is not None:
+            html = SafeString(render_to_string(panel.template, dict(context), request))
+            drawn.append({"name": panel.name, "wide": panel.wide, "html": html})
+    return drawn
 
 
 def _called(request: HttpRequest) -> str:

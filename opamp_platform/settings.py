@@ -191,7 +191,8 @@ INSTALLED_APPS = [
     # Before Django's own, whose commands it has its say in.
     "accounts",
     "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.messages",
-    "django.contrib.staticfiles", "channels", "rest_framework", "django_filters", "drf_spectacular", "drf_spectacular_sidecar", "csp",
+    "django.contrib.staticfiles", "channels", "rest_framework", "django_filters", "drf_spectacular",
+    "drf_spectacular_sidecar", "csp",
     *JOB_APPS,
     "agents", "rollouts", "enrolment", "telemetry", "variables", "configurations", "packages", "certificates",
     "alerts",

@@ -74,7 +74,9 @@ def packages_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     }
 
 
-PANEL = Panel("installations", "panels/packages.html", packages_panel, gettext_lazy("Packages it should have"))
+PANEL = Panel(
+    "installations", "panels/packages.html", packages_panel, gettext_lazy("Packages it should have"), tab="packages"
+)
 
 
 def _due(data: Mapping[str, Any]) -> str:

@@ -66,4 +66,4 @@ def _drawn(telemetry: Telemetry, window: _Window, until: datetime) -> dict[str, 
     return {"name": window.name, "title": window.title, "charts": charts, "rows": rows}
 
 
-PANEL = Panel("telemetry", "panels/telemetry.html", telemetry_section, _("Telemetry"))
+PANEL = Panel("telemetry", "panels/telemetry.html", telemetry_section, _("Telemetry"), tab="health")

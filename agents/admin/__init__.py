@@ -1,5 +1,8 @@
 """Agents in the admin: `fleet` is the list, `page` one agent, `bulk_actions` what can be done to many."""
 
+from agents.admin import overview
 from agents.admin.fleet import AgentAdmin
 
 __all__ = ["AgentAdmin"]
+
+overview.register()

@@ -154,14 +154,7 @@ class AgentPages(PortalAdmin):
             "commands": agent.commands.order_by("-id")[:_COMMANDS],
             "connections": [(row, reason_words(row.reason)) for row in agent.connections.all()[:_CONNECTIONS]],
             "heading": extensions.heading_of(request, agent),
-            "panels": [
-                {
-                    "name": panel.name,
-                    "title": panel.title,
-                    "html": SafeString(render_to_string(panel.template, panel.context(request, agent), request)),
-                }
-                for panel in extensions.panels()
-            ],
+            **_panels_of(request, agent),
             "raw": _raw(agent, files),
         }
 
@@ -314,6 +307,17 @@ class AgentPages(PortalAdmin):
         if not allowed(request, agent):
             raise PermissionDenied
         return agent
+
+
+def _panels_of(request: HttpRequest, agent: Agent) -> dict[str, Any]:
+    """The sections of other apps: those that are tabs, and those that stand within one, by its name."""
+    tabs: list[dict[str, Any]] = []
+    within: dict[str, list[dict[str, Any]]] = {}
+    for panel in extensions.panels():
+        html = SafeString(render_to_string(panel.template, panel.context(request, agent), request))
+        into = within.setdefault(panel.tab, []) if panel.tab else tabs
+        into.append({"name": panel.name, "title": panel.title, "html": html})
+    return {"panels": tabs, "within": within}
 
 
 def _answer(agent: Agent) -> RemoteConfigStatuses:

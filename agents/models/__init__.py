@@ -13,6 +13,7 @@ from __future__ import annotations
 from agents.models.agent import Agent, AgentPresence, AgentQuerySet, Approval, SequenceNumberField, Transport
 from agents.models.duplicate_uid import DuplicateUid
 from agents.models.fleet import Fleet
+from agents.models.fleet_history import FleetSample
 from agents.models.history import AgentCommand, AgentEvent, ConnectionRecord
 from agents.models.processes import Leadership, ServerProcess
 from agents.models.reported import ReportedDocument, ReportedState
@@ -27,6 +28,7 @@ __all__ = [
     "ConnectionRecord",
     "DuplicateUid",
     "Fleet",
+    "FleetSample",
     "Leadership",
     "ReportedDocument",
     "ReportedState",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from agents.admin import typed_count
 from agents.remote_config import RemoteConfig
@@ -88,6 +89,26 @@ def sources(found: Preview, draft: Draft) -> list[dict[str, Any]]:
     return [{"name": taken.name, "agents": taken.agents, "change": change(taken.name)} for taken in found.taken]
 
 
+def explained(found: Preview, row: Configuration | None) -> list[str]:
+    """The numbers of the page in words: whom it gains from where, and who loses it."""
+    said = []
+    for taken in found.taken[:_MOST_SOURCES]:
+        values = {"count": taken.agents, "name": taken.name}
+        if taken.name:
+            text = ngettext("%(count)d agent leaves %(name)s", "%(count)d agents leave %(name)s", taken.agents)
+        else:
+            text = ngettext(
+                "%(count)d agent has no configuration of this portal yet",
+                "%(count)d agents have no configuration of this portal yet",
+                taken.agents,
+            )
+        said.append(text % values)
+    if row is not None and found.lost:
+        text = ngettext("%(count)d agent loses %(name)s", "%(count)d agents lose %(name)s", found.lost)
+        said.append(text % {"count": found.lost, "name": row.name})
+    return said
+
+
 def release_context(
     chosen: ReleaseForm, draft: Draft, *, row: Configuration | None, name: str, show_agents: bool
 ) -> dict[str, Any]:
@@ -125,6 +146,7 @@ def page_of(
         "sample": sample if show_agents else [],
         "more": max(getting - len(sample), 0) if show_agents else 0,
         "sources": sources(found, draft),
+        "explained": explained(found, row),
         "difference": remembered(
             present.hash if present else "",
             RemoteConfig(dict(draft.files)).config_hash().hex(),

@@ -56,7 +56,7 @@ def tabs_shown(request: HttpRequest, row: Configuration, *, editable: bool) -> d
         }
         for tab in _visible(request)
     ]
-    return {"tab": chosen, "tabs": links, "agents_tab": f"{page}?tab=agents", **_content(request, row, chosen)}
+    return {"tab": chosen, "tabs": links, **_content(request, row, chosen)}
 
 
 def progress_shown(request: HttpRequest, row: Configuration) -> dict[str, Any]:

@@ -15,7 +15,9 @@ if (nav) {
   nav.parentElement.classList.add("tabbed");
 
   const open = (hash) => {
-    const chosen = Math.max(links.findIndex((link) => link.hash === hash), 0);
+    // An address may name a part of a tab.
+    const named = hash.length > 1 ? document.getElementById(decodeURIComponent(hash.slice(1)))?.closest(".tab") : null;
+    const chosen = Math.max(sections.indexOf(named), 0);
     links.forEach((link, place) => {
       link.setAttribute("aria-selected", String(place === chosen));
       link.tabIndex = place === chosen ? 0 : -1;
@@ -41,7 +43,7 @@ if (nav) {
   });
   addEventListener("hashchange", () => open(location.hash));
   // A refused form must be seen.
-  open(document.querySelector(".errornote, .errorlist") ? "#overview" : location.hash);
+  open(document.querySelector(".errornote, .errorlist") ? "#edit" : location.hash);
 }
 
 document.addEventListener("click", async (event) => {

@@ -39,7 +39,9 @@ NOT_RUN = {
     r"(pg_dump|pg_restore|sqlite3|psql)\b.*": "another program's: test_backups",
     r"(systemctl|journalctl|kubectl|helm|openssl|kill|journalctl)\b.*": "the system's",
     r"CERTIFICATE=.*|api .*\$API/certificates/\$CERTIFICATE.*": "an agent has to ask first: tests/certificates/test_people",
-    r"(ALERT|DELIVERY)=.*|api .*\$API/(alerts/\$ALERT|alert-deliveries/\$DELIVERY).*": "something has to be wrong first: tests/alerts/test_api",
+    r"(ALERT|DELIVERY)=.*|api .*\$API/(alerts/\$ALERT|alert-deliveries/\$DELIVERY).*": (
+        "something has to be wrong first: tests/alerts/test_api"
+    ),
     r"export (ELASTIC|OTEL)_\w+=.*": "settings of another program",
     r"(cd|git|cp|mv|mkdir|chmod|chown|install) .*": "the shell's",
     r"for name in POSTGRES_PASSWORD .* >\.env": "writes a file beside the compose file: test_the_passwords_that_compose_asks_for",

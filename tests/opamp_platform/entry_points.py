@@ -68,7 +68,6 @@ PACKAGE, NUMBER = f"api/v1/^packages/{KEY}", "(?P<number>[0-9]{1,9})"
 V_PAGE = "admin/packages/package/<int:pk>/versions/<int:number>"
 
 
-
 def alert_entry_points() -> dict[str, EntryPoint]:
     """Alerts: operators handle what is wrong, administrators say what is watched and who is told."""
     found: dict[str, EntryPoint] = {}
@@ -268,6 +267,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     ),
     f"{AGENT}/telemetry/?$": rest(get=SEE_A),
     **alert_entry_points(),
+    "api/v1/^agents/summary/history/?$": rest(get=SEE_A),
     f"{AGENT}/approve/?$": rest(post=EDIT_A),
     f"{AGENT}/reject/?$": rest(post=EDIT_A),
     "api/v1/^agents/approve/?$": rest(post=EDIT_A),
