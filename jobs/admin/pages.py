@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -26,8 +27,10 @@ from jobs.jobs_shown import state_pill
 from jobs.models import Job, JobResult
 from jobs.services.starting import cancel_job, retry_job
 
+# Characters of the parameters.
+_PARAMETERS = 2_000
 # Results on the page: those that failed first, then those that were skipped.
-_RESULTS = 200
+_RESULTS = 100
 _ACTS: dict[str, tuple[Callable[..., Job], Any]] = {
     "cancel": (cancel_job, _("Cancelled: what was done stays.")),
     "retry": (retry_job, _("It goes on.")),
@@ -100,6 +103,9 @@ class JobAdmin(PortalAdmin):
             "row": row,
             "pill": state_pill(row),
             "error": in_readers_language(row.error_message) if row.error_message else "",
+            "parameters": json.dumps(row.parameters, ensure_ascii=False, indent=1)[:_PARAMETERS]
+            if row.parameters
+            else "",
             "results": [_shown(result) for result in _worst_first(row)],
             "most_results": _RESULTS,
             "may_cancel": row.state in {Job.State.WAITING, Job.State.RUNNING},

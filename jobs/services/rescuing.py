@@ -39,8 +39,11 @@ def _rescue(key: int, at: datetime) -> bool:
             return False
         if job.lease_until is None:
             # Whoever is slow, or has no worker at all, still has a task that waits.
-            waiting = DBTaskResult.objects.filter(pk=job.task_id, status=TaskResultStatus.READY)
-            if job.run_after >= at - _OVERDUE or waiting.exists():
+            waits = (
+                job.task_id is not None
+                and DBTaskResult.objects.filter(pk=job.task_id, status=TaskResultStatus.READY).exists()
+            )
+            if job.run_after >= at - _OVERDUE or waits:
                 return False
         elif job.lease_until >= at:
             return False

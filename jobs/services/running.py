@@ -19,7 +19,7 @@ from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.messages import Message
 from jobs.kinds import JobKind, Result, Slice, kind_named
-from jobs.models import Job, JobResult
+from jobs.models import Job, JobResult, JobState
 from jobs.outcomes import Outcome
 from jobs.services.queue import enqueue
 
@@ -154,7 +154,7 @@ def _fail(job: Job, said: Message) -> None:
         row.save()
 
 
-def _end(row: Job, state: Job.State, at: datetime) -> None:
+def _end(row: Job, state: JobState, at: datetime) -> None:
     row.state, row.ended_at, row.lease_until, row.task_id = state, at, None, None
 
 

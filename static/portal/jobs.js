@@ -5,7 +5,10 @@ const refresh = async () => {
   const box = document.getElementById("jobs-flyout");
   const address = box?.dataset.address;
   if (!address) return;
-  if (!document.hidden && !box.contains(document.activeElement)) {
+  const focus = box.contains(document.activeElement) ? document.activeElement : null;
+  const head = focus?.localName === "summary";
+  // A link that has the focus would lose it.
+  if (!document.hidden && (!focus || head)) {
     try {
       const answer = await fetch(address, { headers: { "X-Portal-Refresh": "live" }, signal: AbortSignal.timeout(10_000) });
       if (!answer.ok || answer.redirected) return;
@@ -13,6 +16,7 @@ const refresh = async () => {
       const open = box.querySelector("details")?.open;
       box.replaceChildren(...next.childNodes);
       if (box.querySelector("details")) box.querySelector("details").open = open;
+      if (head) box.querySelector("summary")?.focus();
       if (!next.dataset.running) return;
     } catch {
       // The next time.
