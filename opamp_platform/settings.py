@@ -194,7 +194,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles", "channels", "rest_framework", "django_filters", "drf_spectacular",
     "drf_spectacular_sidecar", "csp",
     *JOB_APPS,
-    "agents", "rollouts", "enrolment", "telemetry", "variables", "configurations", "packages", "certificates",
+    "agents", "rollouts", "enrolment", "telemetry", "variables", "configurations", "packages", "connections", "certificates",
     "alerts",
     "opamp_transport", "notifications",
     "simulator",  # brings its command alone
@@ -375,6 +375,7 @@ SPECTACULAR_SETTINGS = {
         "InstallationStatus": "packages.models.Installation.Status",
         "JobState": "jobs.models.JobState",
         **ALERT_ENUMS,
+        "ConnectionStatus": "connections.models.AgentConnection.Status",
     },
 }
 

@@ -21,7 +21,7 @@ Rights = Callable[[str], bool]
 
 def rights_of_roles() -> dict[str, Rights]:
     """Which rights each role has, by name: a viewer sees the fleet, an operator changes it, an administrator all."""
-    fleet = re.compile(r"(agents|certificates|configurations|packages|rollouts|enrolment|variables)\.")
+    fleet = re.compile(r"(agents|certificates|configurations|connections|packages|rollouts|enrolment|variables)\.")
     # Of alerts an operator handles what is wrong; who is told of what is for administrators.
     seen = re.compile(r"alerts\.view_")
     handled = {"alerts.change_alert", "alerts.add_silence", "alerts.change_silence", "alerts.change_alertdelivery"}

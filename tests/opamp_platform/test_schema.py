@@ -23,6 +23,8 @@ from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
+from connections.models import AgentConnection
+from connections.services.settings_edits import create_settings
 from enrolment.services.tokens import TokenWish, issue_enrolment_token
 from packages.services.package_edits import add_version, create_package
 from packages.services.uploading import FileFacts, add_file
@@ -58,6 +60,12 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/packages/{id}/versions": {"version": "2.0"},
     "POST /api/v1/packages/{id}/versions/{number}/release": {"release": "at_once"},
     "POST /api/v1/packages/{id}/versions/{number}/files": {"url": "https://files.example/a", "sha256": "0" * 64},
+    "POST /api/v1/connection-settings": {"name": "made", "content": {"own_logs": {"endpoint": "https://h/v1/logs"}}},
+    "PUT /api/v1/connection-settings/{name}": {"content": {"own_logs": {"endpoint": "https://h/v1/logs"}}},
+    "PATCH /api/v1/connection-settings/{name}": {"priority": 1},
+    "POST /api/v1/connection-settings/{name}/preview": {"match_all": True},
+    "POST /api/v1/connection-settings/{name}/move": {"opamp": {"endpoint": "ws://new.example/v1/opamp"}},
+    "POST /api/v1/connection-settings/{name}/versions/{number}/release": {"release": "at_once"},
     "POST /api/v1/secrets": {"name": "made", "value": "a-long-secret"},
     "PUT /api/v1/secrets/{name}": {"name": "{name}", "value": "a-long-secret"},
     "PUT /api/v1/variables/{id}": {"name": "kept", "value": "x"},
@@ -176,10 +184,23 @@ class LiveApi:
             version = add_version(package, "1.0", by=self.person, at=at)
             file_id = add_file(version, BytesIO(b"a"), FileFacts(os_type="plan9"), by=self.person, at=at).pk
             found = package.pk
+        elif "connection-settings" in label:
+            self._connect(agent, name)
         elif "/secrets/" in label:
             name = f"s{agent.pk}"
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found, "file_id": file_id}
+
+    def _connect(self, agent: Agent, name: str) -> None:
+        """Settings of this name, and others that the agent failed at."""
+        content = {"own_logs": {"endpoint": "https://h/v1/logs"}}
+        selector = {"host.name": agent.hostname, "mine": name}
+        create_settings({"name": name, "content": content, "selector": selector}, by=self.person, at=timezone.now())
+        if not AgentConnection.objects.filter(agent=agent).exists():
+            at = timezone.now()
+            AgentConnection.objects.create(
+                agent=agent, wanted={"opamp": "x"}, status="failed", assigned_at=at, status_at=at
+            )
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
         checks = [check for check in CHECKS.get_all() if check.__name__ not in _LEFT_OUT]
