@@ -15,11 +15,11 @@ class AgentsConfig(AppConfig):
         from agents.services import own_actions
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
-        from jobs.services import past_retention
+        from jobs.services import job_retention
 
         opamp.register()
         own_actions.register()
         register_way_in(OwnCredential())
         # Here, since jobs know no agents, whose history is pruned with theirs.
-        register_pruned_kind(RegisteredKind("jobs", past_retention.overdue_jobs, referred=True))
-        register_pruned_kind(RegisteredKind("tasks", past_retention.overdue_tasks))
+        register_pruned_kind(RegisteredKind("jobs", job_retention.overdue_jobs, referred=True))
+        register_pruned_kind(RegisteredKind("tasks", job_retention.overdue_tasks))

@@ -13,9 +13,9 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         from foundation.chores import Chore, register_chore
-        from jobs import worker
+        from jobs import job_worker
         from jobs.services import rescuing
 
         register_chore(Chore("lost jobs", rescuing.RESCUE_SECONDS, rescuing.rescue_jobs))
         if settings.JOBS_WORKER:
-            register_chore(Chore("jobs", worker.IDLE_SECONDS, worker.work_once, apart=True))
+            register_chore(Chore("jobs", job_worker.IDLE_SECONDS, job_worker.work_once, apart=True))

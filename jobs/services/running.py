@@ -36,7 +36,7 @@ class _LostError(Exception):
     """Another task has the job by now."""
 
 
-def run(job_id: int, task_id: UUID) -> None:
+def run_next_slice(job_id: int, task_id: UUID) -> None:
     """Run the next slice as ``task_id``.
 
     Nothing when that is not the job's task any more. Raises only what the database

@@ -15,8 +15,8 @@ from accounts.services import ensure_roles
 from agents.instance_uids import new_instance_uid
 from agents.models import Agent, AgentCommand, AgentEvent, AgentPresence, ReportedState
 from agents.reports import AgentCapabilities
-from agents.services import acting, agent_actions, editing
-from agents.services.agent_actions import action_named
+from agents.services import acting, actions, editing
+from agents.services.actions import action_named
 from foundation.messages import Message
 from jobs.models import Job
 from jobs.services.starting import cancel_job
@@ -116,8 +116,8 @@ class TestJobs:
                 raise ValueError("poison")
             return outcome
 
-        changed = agent_actions.AgentAction("relabel", whole.title, whole.right, run)
-        monkeypatch.setitem(agent_actions._actions, "relabel", changed)
+        changed = actions.AgentAction("relabel", whole.title, whole.right, run)
+        monkeypatch.setitem(actions._actions, "relabel", changed)
         job = start("relabel", keys, alice, set={"a": "b"}, remove=[])
         work()
         assert stands(job) == ("done", 4, 0, 1)
@@ -143,7 +143,7 @@ class TestJobs:
         settings.OPAMP_AGENT_CREDENTIALS = True
         later = (timezone.now() + timedelta(hours=1)).isoformat()
         given = {"pause": {"reason": "r", "expires_at": later}, "relabel": {"set": {"a": "b"}, "remove": []}}
-        names = [action.name for action in agent_actions.available_actions()]
+        names = [action.name for action in actions.available_actions()]
         assert set(names) == {
             "restart", "relabel", "revoke", "allow_enrolment", "forget", "pause", "resume", "approve", "reject",
             "offer_again", "unpin",
@@ -237,4 +237,4 @@ class TestRest:
 
 
 def test_titles_are_messages():
-    assert all(isinstance(action.title, Message) for action in agent_actions.available_actions())
+    assert all(isinstance(action.title, Message) for action in actions.available_actions())
