@@ -12,13 +12,14 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import opamp
-        from agents.services import own_actions
+        from agents.services import own_actions, pruning
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
         from jobs.services import job_retention
 
         opamp.register()
         own_actions.register()
+        pruning.register()
         register_way_in(OwnCredential())
         # Here, since jobs know no agents, whose history is pruned with theirs.
         register_pruned_kind(RegisteredKind("jobs", job_retention.overdue_jobs, referred=True))
