@@ -22,5 +22,6 @@ class AgentsConfig(AppConfig):
         pruning.register()
         register_way_in(OwnCredential())
         # Here, since jobs know no agents, whose history is pruned with theirs.
+        register_pruned_kind(RegisteredKind("job results", job_retention.overdue_results))
         register_pruned_kind(RegisteredKind("jobs", job_retention.overdue_jobs, referred=True))
         register_pruned_kind(RegisteredKind("tasks", job_retention.overdue_tasks))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -147,7 +147,7 @@ def _note_failure(job: Job, kind: JobKind, error: Exception) -> None:
 
 
 def _fail(job: Job, said: Message) -> None:
-    with transaction.atomic():
+    with suppress(_LostError), transaction.atomic():
         row = _held(job)
         row.error = said.as_json()
         _end(row, Job.State.FAILED, clock.now())

@@ -17,11 +17,12 @@ from agents.models import Agent, AgentCommand, AgentEvent, AgentPresence, Report
 from agents.reports import AgentCapabilities
 from agents.services import acting, actions, editing
 from agents.services.actions import action_named
+from configurations.services import pinning
 from foundation.messages import Message
 from jobs.models import Job
 from jobs.services.starting import cancel_job
 from rollouts.models import Freeze
-from tests.agents.admin_pages import LIST
+from tests.agents.admin_pages import LIST, publish
 from tests.jobs.working import one_connection, work
 
 __all__ = ["one_connection"]
@@ -152,12 +153,17 @@ class TestJobs:
             "restart", "relabel", "revoke", "allow_enrolment", "forget", "pause", "resume", "approve", "reject",
             "offer_again", "unpin",
         }  # fmt: skip
-        keys = [report("one").pk, report("two").pk]
+        publish()
+        keys = [report("one", env="prod").pk, report("two", env="prod").pk]
         for name in sorted(names, key=lambda name: name == "forget"):
+            if name in {"approve", "reject"}:
+                Agent.objects.update(approval="pending")
+            if name == "unpin":
+                for agent in Agent.objects.all():
+                    pinning.pin_agent(agent.pk, configuration="prod", reason="r", by=None, at=timezone.now())
             job = start(name, keys, alice, **given.get(name, {}))
             work()
-            assert stands(job)[0] == "done", name
-            assert job.handled == 2, name
+            assert stands(job) == ("done", 2, 0, 0), (name, [str(result.said) for result in job.results.all()])
         assert not Agent.objects.exists()
 
 

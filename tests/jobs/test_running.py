@@ -9,6 +9,7 @@ import pytest
 from django_tasks_db.models import DBTaskResult
 
 from accounts.models import AuditEntry, User
+from agents.services import retention
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.messages import Message
@@ -300,6 +301,11 @@ class TestPruning:
         assert list(job_retention.overdue_jobs(later)) == [old]
         assert list(job_retention.overdue_jobs(clock.now())) == []
         assert {task.pk for task in job_retention.overdue_tasks(later)} == {task_id}
+        for kind in retention.pruned_kinds():
+            if kind.value in {"job results", "jobs", "tasks"}:
+                assert [*retention.prune(kind, at=later)] == [1], kind.value
+        assert list(Job.objects.all()) == [live]
+        assert not JobResult.objects.exists()
         settings.JOBS_KEPT_DAYS = 0
         assert list(job_retention.overdue_jobs(later)) == []
 
