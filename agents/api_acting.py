@@ -18,7 +18,7 @@ from agents.api_serializers import ChosenAgents
 from agents.labels import InvalidLabels
 from agents.models import Agent
 from agents.services.acting import UnexpectedNumber, start_acting
-from agents.services.agent_actions import AgentAction, action_named, available_actions
+from agents.services.actions import AgentAction, action_named, available_actions
 from foundation.api_input import Text, Whole
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock

@@ -12,13 +12,13 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import live_topics, opamp, query_facts
-        from agents.services import own_actions
+        from agents.services import own_actions, pruning
         from agents.services.fleet_history import SAMPLE_SECONDS, sample_fleet
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
         from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
-        from jobs.services import past_retention
+        from jobs.services import job_retention
 
         register_chore(Chore("fleet history", SAMPLE_SECONDS, sample_fleet))
         place_lists(Task.AGENTS, "agents.agent")
@@ -26,7 +26,9 @@ class AgentsConfig(AppConfig):
         query_facts.register()
         own_actions.register()
         live_topics.register()
+        pruning.register()
         register_way_in(OwnCredential())
         # Here, since jobs know no agents, whose history is pruned with theirs.
-        register_pruned_kind(RegisteredKind("jobs", past_retention.overdue_jobs, referred=True))
-        register_pruned_kind(RegisteredKind("tasks", past_retention.overdue_tasks))
+        register_pruned_kind(RegisteredKind("job results", job_retention.overdue_results))
+        register_pruned_kind(RegisteredKind("jobs", job_retention.overdue_jobs, referred=True))
+        register_pruned_kind(RegisteredKind("tasks", job_retention.overdue_tasks))

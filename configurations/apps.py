@@ -22,7 +22,14 @@ class ConfigurationsConfig(AppConfig):
         from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
         from configurations.pin_lines import PIN_KINDS
-        from configurations.services import agent_actions, effective_groups, offering_again, overdue, pinning, targeting
+        from configurations.services import (
+            configuration_actions,
+            effective_groups,
+            offering_again,
+            overdue,
+            pinning,
+            targeting,
+        )
         from configurations.services.rerendering import TIDY_SECONDS, ConfigurationConsumer, tidy_held_values
         from configurations.services.staging import ConfigurationSubject
         from foundation.chores import Chore, register_chore
@@ -39,7 +46,7 @@ class ConfigurationsConfig(AppConfig):
         extensions.register_placing(targeting.placed)
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
-        agent_actions.register()
+        configuration_actions.register()
         live_topics.register()
         for kind in (*PIN_KINDS, *DRIFT_KINDS):
             extensions.register_timeline_kind(kind)

@@ -13,7 +13,7 @@ from pathlib import Path
 from configurations.file_trees import FolderTree
 from configurations.manifests import MANIFEST, Manifest, free_name, read_manifests, written
 from configurations.models import Configuration
-from foundation import progress
+from foundation import command_progress
 from foundation.errors import DomainError
 from foundation.messages import Message
 
@@ -57,7 +57,7 @@ def export_to(root: Path, *, prune: bool = False) -> Exported:
         folder = root / (former.folder if former else free_name(row.name, taken))
         changed = _write(folder, row, former)
         (result.written if changed else result.unchanged).append(row.name)
-        progress.advance()
+        command_progress.advance_progress()
     if prune:
         for name, manifest in sorted(known.items()):
             if name not in kept:

@@ -14,10 +14,10 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
-        from jobs import worker
+        from jobs import job_worker
         from jobs.services import rescuing
 
         place_lists(Task.AGENTS, "jobs.job")
         register_chore(Chore("lost jobs", rescuing.RESCUE_SECONDS, rescuing.rescue_jobs))
         if settings.JOBS_WORKER:
-            register_chore(Chore("jobs", worker.IDLE_SECONDS, worker.work_once, apart=True))
+            register_chore(Chore("jobs", job_worker.IDLE_SECONDS, job_worker.work_once, apart=True))

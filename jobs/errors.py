@@ -15,7 +15,7 @@ class NotAllowed(DomainError):
     category = Category.FORBIDDEN
 
 
-class NotPossible(DomainError):
+class WrongJobState(DomainError):
     """The job is in a state in which that cannot be done."""
 
     category = Category.CONFLICT

@@ -17,7 +17,7 @@ _PILLS = {
 }
 
 
-def state_pill(job: Job) -> SafeString:
+def job_pill(job: Job) -> SafeString:
     """The state as text and sign."""
     state = JobState(job.state)
     look, sign = _PILLS[state]

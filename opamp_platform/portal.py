@@ -73,6 +73,7 @@ class PortalSite(admin.AdminSite):
             path("connect/", self.admin_view(self.connect), name="connect"),
             path("agents/agent/<int:pk>/approve/", self.admin_view(self.approve), name="agent_approve"),
             path("agents/agent/<int:pk>/reject/", self.admin_view(self.reject), name="agent_reject"),
+            path("agents/agent/prune/", self.admin_view(self.prune), name="agent_prune"),
             path("compare/", self.admin_view(compare_page), name="compare"),
         ]
         return [*own, *super().get_urls()]
@@ -83,6 +84,12 @@ class PortalSite(admin.AdminSite):
         from enrolment.admin.connecting import connect_page
 
         return connect_page(request, {**self.each_context(request), "title": _("Connect an agent")})
+
+    def prune(self, request: HttpRequest) -> HttpResponse:
+        """Delete what is kept no longer, now."""
+        from agents.admin.pruning_page import prune_page
+
+        return prune_page(request, self.each_context(request))
 
     def approve(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Let an agent take part that waits for it."""

@@ -286,11 +286,9 @@ class Runtime:
     async def do(self, chore: Chore) -> None:
         """What an app has the leading process do."""
         done: int | None = 1
-        threads = self.apart_threads if chore.apart else self.chore_threads
         while self.leads and done:
-            done = await threads.run(chore.run, clock.now())
-            if chore.apart and done:
-                await asyncio.sleep(retention.PAUSE_SECONDS)
+            done = await (self.apart_threads if chore.apart else self.chore_threads).run(chore.run, clock.now())
+            await asyncio.sleep(retention.PAUSE_SECONDS if chore.apart else 0)
 
     async def collect_garbage(self) -> None:
         """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.

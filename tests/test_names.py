@@ -68,6 +68,7 @@ MODULES = {
         ("components", "documents", "merging", "names", "tree"),
         "the package says whether texts are checked, stored or redacted",
     ),
+    **dict.fromkeys(("actions", "kinds"), "the package says of what"),
     "batch": "the rows of a batch, and the work on one",
     "history": "what was done to one thing, and what happened to one agent",
 }
@@ -84,6 +85,8 @@ NO_MODULES = {
     "agents.view_agent",
     "agents.reveal_secrets",
     "agents.agent",
+    # A kind of job.
+    "agents.relabel",
 }
 # Public names that several modules have on purpose, with the reason.
 ONE_MEANING = {
@@ -98,6 +101,7 @@ ONE_MEANING = {
         ("bad_request", "forbidden", "forged", "not_found"),
         "the same refusal, to a program and on a page; Django calls both",
     ),
+    "Outcome": "what became of what was asked of an agent, and of an item of a job",
     "allow_enrolment": "the service, and the action of the admin that Django names after its function",
 }
 

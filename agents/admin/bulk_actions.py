@@ -28,7 +28,7 @@ from agents.admin import typed_count
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
 from agents.services.acting import start_acting
-from agents.services.agent_actions import AgentAction, action_named
+from agents.services.actions import AgentAction, action_named
 from agents.services.bulk_requests import chunks
 from agents.services.label_previews import LabelPreview, preview_labels, set_and_remove
 from foundation.clock import clock
@@ -48,7 +48,7 @@ Stored = Callable[[Mapping[str, Any], datetime], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class BulkAction:
-    """How the menu offers one of `agents.services.agent_actions`: those not reached are counted and named with their reason.
+    """How the menu offers one of `agents.services.actions`: those not reached are counted and named with their reason.
 
     ``offline`` says what becomes of agents that are not connected, ``done`` what is said afterwards (with ``count``).
     ``parameters`` makes what the action takes of the values of ``form``. ``preview`` says what these would do, on a page of

@@ -18,7 +18,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from accounts.models import User
 from accounts.services import one_entry
 from agents.models import Agent
-from agents.services.agent_actions import CHUNK, AgentAction, Parameters, action_named, add_action
+from agents.services.actions import CHUNK, AgentAction, Parameters, action_named, add_action
 from agents.services.bulk_requests import BulkOutcome
 from foundation.errors import Category, DomainError
 from foundation.messages import Message

@@ -15,7 +15,7 @@ from agents import extensions
 from agents.labels import asserted_of, labels_of
 from agents.models import Agent, Fleet, ReportedState
 from agents.reports import AgentDescription
-from foundation import progress, wakeups
+from foundation import command_progress, wakeups
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def apply_trusted_keys(*, at: datetime) -> int:
         last = keys[-1]
         with transaction.atomic():
             moved += _label_batch(keys, at)
-        progress.advance(len(keys))
+        command_progress.advance_progress(len(keys))
     Fleet.objects.filter(pk=1).update(trusted_label_keys=wanted)
     logger.info("labels follow the trusted keys", extra={"keys": wanted, "agents": moved})
     return moved

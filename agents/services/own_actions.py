@@ -14,13 +14,13 @@ from agents.labels import validate_labels
 from agents.models import Agent
 from agents.services import commands, credentials, editing
 from agents.services.acting import register_agent_action
-from agents.services.agent_actions import (
+from agents.services.actions import (
     ACCEPT_RESTART,
     AgentAction,
     InvalidParameter,
     Parameters,
-    counted,
     must_know,
+    outcome_of_count,
 )
 from agents.services.bulk_requests import BulkOutcome
 from foundation.messages import Message
@@ -76,12 +76,12 @@ def agents_get_credentials() -> bool:
 
 def revoke(agent_ids: Sequence[int], by: User, at: datetime, _parameters: Parameters) -> BulkOutcome:
     """Shut them out."""
-    return counted(credentials.revoke_credentials(agent_ids, by=by, at=at), agent_ids)
+    return outcome_of_count(credentials.revoke_credentials(agent_ids, by=by, at=at), agent_ids)
 
 
 def allow_enrolment(agent_ids: Sequence[int], by: User, at: datetime, _parameters: Parameters) -> BulkOutcome:
     """Let them in with the shared secret once more."""
-    return counted(credentials.allow_enrolment(agent_ids, by=by, at=at), agent_ids)
+    return outcome_of_count(credentials.allow_enrolment(agent_ids, by=by, at=at), agent_ids)
 
 
 def register() -> None:

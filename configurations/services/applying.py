@@ -26,7 +26,7 @@ from configurations.services.edit_errors import NameTaken, StaleEdition, StaleRe
 from configurations.services.publishing import BY_DEFAULT, BasedOn, ReleasePlan
 from configurations.services.reach_warnings import reach_warnings
 from configurations.services.targeting import hold_targeting
-from foundation import progress
+from foundation import command_progress
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
 
@@ -156,7 +156,7 @@ def planned(
     invalid = False
     steps: dict[str, Step] = {}
     for item in wanted:
-        progress.advance()
+        command_progress.advance_progress()
         if item.name in steps or item.name in errors:
             invalid = True
             errors[item.name] = {**errors.get(item.name, {}), "name": [_NAME_TWICE]}

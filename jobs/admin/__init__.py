@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django_tasks_db.models import DBTaskResult
 
-from jobs.admin.pages import JobAdmin
+from jobs.admin.job_pages import JobAdmin
 
 __all__ = ["JobAdmin"]
 

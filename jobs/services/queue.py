@@ -13,9 +13,9 @@ from jobs.models import Job
 @task(takes_context=True)
 def run_job(context: TaskContext, job_id: int) -> None:
     """Run the next slice of the job, if this task is the one that may."""
-    from jobs.services.running import run
+    from jobs.services.running import run_next_slice
 
-    run(job_id, UUID(context.task_result.id))
+    run_next_slice(job_id, UUID(context.task_result.id))
 
 
 def enqueue(job: Job, at: datetime) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -36,7 +36,7 @@ class _LostError(Exception):
     """Another task has the job by now."""
 
 
-def run(job_id: int, task_id: UUID) -> None:
+def run_next_slice(job_id: int, task_id: UUID) -> None:
     """Run the next slice as ``task_id``.
 
     Nothing when that is not the job's task any more. Raises only what the database
@@ -147,7 +147,7 @@ def _note_failure(job: Job, kind: JobKind, error: Exception) -> None:
 
 
 def _fail(job: Job, said: Message) -> None:
-    with transaction.atomic():
+    with suppress(_LostError), transaction.atomic():
         row = _held(job)
         row.error = said.as_json()
         _end(row, Job.State.FAILED, clock.now())

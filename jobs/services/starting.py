@@ -14,7 +14,7 @@ from accounts.models import User
 from foundation.clock import clock
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
-from jobs.errors import InvalidJob, NotAllowed, NotPossible
+from jobs.errors import InvalidJob, NotAllowed, WrongJobState
 from jobs.kinds import JobKind, kind_named
 from jobs.models import PART, Job, JobPart
 from jobs.services.queue import enqueue
@@ -91,14 +91,14 @@ def start_job(
 def cancel_job(job_id: int, *, by: User | None) -> Job:
     """End it: at once, or after the slice that runs now.
 
-    What was done stays. Raises `UnknownJob`, `NotPossible` when it
+    What was done stays. Raises `UnknownJob`, `WrongJobState` when it
     has ended.
     """
     job = _locked(job_id)
     if job.state == Job.State.CANCELLING:
         return job
     if not job.is_live:
-        raise NotPossible(Message("job-has-ended", "The job has ended already."))
+        raise WrongJobState(Message("job-has-ended", "The job has ended already."))
     if job.lease_until is not None:
         job.state = Job.State.CANCELLING
     else:
@@ -110,12 +110,12 @@ def cancel_job(job_id: int, *, by: User | None) -> Job:
 
 @transaction.atomic
 def retry_job(job_id: int, *, by: User | None) -> Job:
-    """Go on where a failed or cancelled job stopped. Raises `UnknownJob`, `NotPossible`."""
+    """Go on where a failed or cancelled job stopped. Raises `UnknownJob`, `WrongJobState`."""
     job = _locked(job_id)
     if job.state not in {Job.State.FAILED, Job.State.CANCELLED}:
-        raise NotPossible(Message("job-not-stopped", "Only a job that failed or was cancelled can go on."))
+        raise WrongJobState(Message("job-not-stopped", "Only a job that failed or was cancelled can go on."))
     if job.key and Job.objects.live().filter(kind=job.kind, key=job.key).exists():
-        raise NotPossible(Message("job-has-successor", "Another job does the same already."))
+        raise WrongJobState(Message("job-has-successor", "Another job does the same already."))
     job.state, job.ended_at, job.error, job.attempt, job.lost = Job.State.WAITING, None, None, 0, 0
     enqueue(job, clock.now())
     job.save()

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from foundation.clock import clock
 from foundation.languages import in_readers_language
-from jobs.jobs_shown import state_pill
+from jobs.jobs_shown import job_pill
 from jobs.models import LIVE, Job
 
 register = template.Library()
@@ -35,8 +35,6 @@ def jobs_flyout(context: template.Context) -> dict[str, Any]:
     except DatabaseError:
         rows = []
     return {
-        "jobs": [
-            {"row": row, "title": in_readers_language(row.title_message), "pill": state_pill(row)} for row in rows
-        ],
+        "jobs": [{"row": row, "title": in_readers_language(row.title_message), "pill": job_pill(row)} for row in rows],
         "running": sum(row.is_live for row in rows),
     }

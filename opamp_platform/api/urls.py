@@ -11,6 +11,7 @@ from agents.api_acting import ActView
 from agents.api_history import FleetHistoryView
 from alerts.api import AlertRuleViewSet, ReceiverViewSet
 from alerts.api_alerts import AlertDeliveryViewSet, AlertViewSet, SilenceViewSet
+from agents.api_pruning import PruneView
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
@@ -83,6 +84,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),
     re_path(r"^agents:act/?$", ActView.as_view(), name="agents-act"),
     re_path(r"^agents/summary/history/?$", FleetHistoryView.as_view(), name="agents-history"),
+    re_path(r"^agents:prune/?$", PruneView.as_view(), name="agents-prune"),
     re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from foundation import progress
+from foundation import command_progress
 from packages.models import Artefact
 from packages.services import store
 
@@ -17,7 +17,7 @@ def clean(at: datetime, *, dry_run: bool = False, patience: timedelta = PATIENCE
     before = at - patience
     old = []
     for key, written in store.files():
-        progress.advance()
+        command_progress.advance_progress()
         if written < before:
             old.append(key)
     known = set(Artefact.objects.exclude(key="").values_list("key", flat=True))

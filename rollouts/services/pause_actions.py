@@ -11,14 +11,14 @@ from django.utils.dateparse import parse_datetime
 
 from accounts.models import User
 from agents.services.acting import register_agent_action
-from agents.services.agent_actions import AgentAction, InvalidParameter, Parameters, must_know
+from agents.services.actions import AgentAction, InvalidParameter, Parameters, must_know
 from agents.services.bulk_requests import BulkOutcome
 from foundation.messages import Message
 from rollouts.reasons import checked_expiry, checked_reason
 from rollouts.services import freezing
 
 
-def pause(agent_ids: Sequence[int], by: User, at: datetime, parameters: Parameters) -> BulkOutcome:
+def pause_chosen(agent_ids: Sequence[int], by: User, at: datetime, parameters: Parameters) -> BulkOutcome:
     """Offer each nothing more."""
     until = parameters["expires_at"]
     expires_at = datetime.fromisoformat(until) if until else None
@@ -53,7 +53,7 @@ def _moment(text: str) -> datetime | None:
     return moment if moment is not None and moment.tzinfo is not None else None
 
 
-def resume(agent_ids: Sequence[int], by: User, at: datetime, _parameters: Parameters) -> BulkOutcome:
+def resume_chosen(agent_ids: Sequence[int], by: User, at: datetime, _parameters: Parameters) -> BulkOutcome:
     """Go on."""
     return freezing.resume_agents(agent_ids, by=by, at=at)
 
@@ -65,7 +65,7 @@ def register() -> None:
             name="pause",
             title=Message("action-pause", "Pause"),
             right="agents.change_agent",
-            run=pause,
+            run=pause_chosen,
             eligible=~Q(pk__in=freezing.paused_keys()),
             skipped=Message("paused-already", "it is paused already"),
             read=read_pause,
@@ -76,7 +76,7 @@ def register() -> None:
             name="resume",
             title=Message("action-resume", "End the pause"),
             right="agents.change_agent",
-            run=resume,
+            run=resume_chosen,
             eligible=Q(pk__in=freezing.paused_keys()),
             skipped=Message("not-paused", "it is not paused"),
         )

@@ -287,6 +287,7 @@ class TestCommand:
             "freezes": "0 deleted",
             "releases": "0 deleted",
             "telemetry": "0 deleted",
+            "job results": "0 deleted",
             "jobs": "0 deleted",
             "tasks": "0 deleted",
             "latest telemetry": "0 deleted",

@@ -9,14 +9,15 @@ import pytest
 from django_tasks_db.models import DBTaskResult
 
 from accounts.models import AuditEntry, User
+from agents.services import retention
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.messages import Message
-from jobs.errors import InvalidJob, NotAllowed, NotPossible
+from jobs.errors import InvalidJob, NotAllowed, WrongJobState
 from jobs.kinds import Result, Slice
 from jobs.models import Job, JobResult
 from jobs.outcomes import Outcome
-from jobs.services import past_retention, rescuing, running
+from jobs.services import job_retention, rescuing, running
 from jobs.services.starting import UnknownJob, cancel_job, retry_job, start_job
 from tests.jobs.working import Counting, work
 
@@ -201,12 +202,12 @@ class TestCancelling:
 
     def test_what_has_ended_is_neither_cancelled_nor_retried(self, alice, counting):
         job = start_job("test.count", by=alice, items=[1])
-        with pytest.raises(NotPossible):
+        with pytest.raises(WrongJobState):
             retry_job(job.pk, by=alice)
         work()
-        with pytest.raises(NotPossible):
+        with pytest.raises(WrongJobState):
             cancel_job(job.pk, by=alice)
-        with pytest.raises(NotPossible):
+        with pytest.raises(WrongJobState):
             retry_job(job.pk, by=alice)
         with pytest.raises(UnknownJob):
             cancel_job(job.pk + 1, by=alice)
@@ -215,7 +216,7 @@ class TestCancelling:
         job = start_job("test.count", by=alice, items=[1], key="k")
         cancel_job(job.pk, by=alice)
         start_job("test.count", by=alice, items=[1], key="k")
-        with pytest.raises(NotPossible):
+        with pytest.raises(WrongJobState):
             retry_job(job.pk, by=alice)
 
 
@@ -252,11 +253,11 @@ class TestLost:
     def test_two_workers_with_one_task_do_not_both_run_it(self, alice, counting):
         job = start_job("test.count", by=alice, items=list(range(4)))
         task_id = job.task_id
-        counting.before = lambda _job: running.run(job.pk, task_id)
+        counting.before = lambda _job: running.run_next_slice(job.pk, task_id)
         work(1)
         assert counting.slices == [[0, 1]]
-        running.run(job.pk, task_id)
-        running.run(job.pk, uuid4())
+        running.run_next_slice(job.pk, task_id)
+        running.run_next_slice(job.pk, uuid4())
         assert stands(job)[1] == 2
 
     def test_a_job_that_kills_workers_is_given_up(self, alice, counting):
@@ -297,11 +298,16 @@ class TestPruning:
         work(again=False)
         assert stands(old)[0] == State.DONE
         later = clock.now() + timedelta(days=settings.JOBS_KEPT_DAYS, seconds=1)
-        assert list(past_retention.overdue_jobs(later)) == [old]
-        assert list(past_retention.overdue_jobs(clock.now())) == []
-        assert {task.pk for task in past_retention.overdue_tasks(later)} == {task_id}
+        assert list(job_retention.overdue_jobs(later)) == [old]
+        assert list(job_retention.overdue_jobs(clock.now())) == []
+        assert {task.pk for task in job_retention.overdue_tasks(later)} == {task_id}
+        for kind in retention.pruned_kinds():
+            if kind.value in {"job results", "jobs", "tasks"}:
+                assert [*retention.prune(kind, at=later)] == [1], kind.value
+        assert list(Job.objects.all()) == [live]
+        assert not JobResult.objects.exists()
         settings.JOBS_KEPT_DAYS = 0
-        assert list(past_retention.overdue_jobs(later)) == []
+        assert list(job_retention.overdue_jobs(later)) == []
 
 
 def test_the_counting_kind_is_gone_after_its_test():

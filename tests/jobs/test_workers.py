@@ -20,7 +20,7 @@ import django, sys, time
 django.setup()
 from django.utils import timezone
 from foundation.messages import Message
-from jobs import worker
+from jobs import job_worker
 from jobs.kinds import JobKind, Result, Slice, register_job_kind
 from jobs.outcomes import Outcome
 from jobs.services.starting import start_job
@@ -36,7 +36,7 @@ def run_slice(job, cursor, now):
 register_job_kind(JobKind("test.hang", Message("test-hang", "Hang"), run_slice, atomic=True))
 start_job("test.hang", by=None, items=[0, 1, 2, 3, 4])
 while True:
-    worker.work_once(timezone.now())
+    job_worker.work_once(timezone.now())
 """
 GOING_ON = """
 import django, json
@@ -44,7 +44,7 @@ django.setup()
 from datetime import timedelta
 from django.utils import timezone
 from foundation.messages import Message
-from jobs import worker
+from jobs import job_worker
 from jobs.kinds import JobKind, Result, Slice, register_job_kind
 from jobs.models import Job
 from jobs.outcomes import Outcome
@@ -61,7 +61,7 @@ after = rescue_jobs(timezone.now() + timedelta(seconds=61))
 Job.objects.filter(kind="test.hang").update(run_after=timezone.now())
 from django_tasks_db.models import DBTaskResult
 DBTaskResult.objects.filter(status="READY").update(run_after=timezone.now())
-while worker.work_once(timezone.now()):
+while job_worker.work_once(timezone.now()):
     pass
 job = Job.objects.get(kind="test.hang")
 print(json.dumps([before, after, job.state, job.done, job.lost, job.results.count(), Job.objects.count()]))

@@ -10,7 +10,7 @@ import pytest
 from django_tasks_db.models import DBTaskResult
 
 from foundation.messages import Message
-from jobs import kinds, worker
+from jobs import job_worker, kinds
 from jobs.kinds import JobKind, Result, Slice
 from jobs.models import Job
 from jobs.outcomes import Outcome
@@ -57,7 +57,7 @@ def work(most: int = 1_000, *, again: bool = True) -> int:
     while done < most:
         if again:
             DBTaskResult.objects.filter(status="READY").update(run_after=datetime.fromisoformat("2020-01-01T00:00Z"))
-        if not worker.work_once(datetime.now().astimezone()):
+        if not job_worker.work_once(datetime.now().astimezone()):
             break
         done += 1
     return done

@@ -151,6 +151,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     **crud("agents/agent"),
     "admin/agents/agent/add/": page(NOBODY),
     "admin/agents/agent/suggest/": page(SEE_A),
+    "admin/agents/agent/prune/": page(DROP_A),
     f"{A_PAGE}/timeline/": page(SEE_A),
     f"{A_PAGE}/restart/": page(EDIT_A),
     f"{A_PAGE}/uid/": page(EDIT_A),
@@ -372,6 +373,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"api/v1/^jobs/{KEY}/retry/?$": EntryPoint({None: SIGNED_IN}),
     # Whoever sees may ask; which right it needs the action says.
     "api/v1/^agents:act/?$": rest(post=SEE_A),
+    "api/v1/^agents:prune/?$": rest(post=DROP_A),
     "api/v1/^audit/?$": rest(get="accounts.view_auditentry"),
     "api/v1/^audit/(?P<pk>[0-9]{1,18})/?$": rest(get="accounts.view_auditentry"),
     "api/v1/^tokens/?$": rest(get="accounts.view_apitoken", post="accounts.add_apitoken"),

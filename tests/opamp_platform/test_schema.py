@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import requests
 import schemathesis
 from django.core.management import call_command
+from django.utils import timezone
 from hypothesis import HealthCheck, assume, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
@@ -20,6 +22,7 @@ from schemathesis.core.failures import Failure, FailureGroup
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.services import issue_token
 from agents.api import AgentViewSet
+from agents.models import Agent
 from agents.remote_config import ConfigFile
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
@@ -166,9 +169,8 @@ class LiveApi:
                 f"staged-{name}", draft, by=self.person, at=at, plan=publishing.ReleasePlan(parse_policy("canary"))
             )
             found = Rollout.objects.latest("id").pk
-        elif label.endswith("/pin"):
-            if not Configuration.objects.filter(name="pinnable").exists():
-                publishing.create_configuration("pinnable", draft, by=self.person, at=at)
+        elif label.endswith("/pin") and not Configuration.objects.filter(name="pinnable").exists():
+            publishing.create_configuration("pinnable", draft, by=self.person, at=at)
         elif "/freezes/" in label:
             freeze = Freeze.objects.filter(ended_at=None, agent=None).first()
             found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
@@ -180,16 +182,19 @@ class LiveApi:
         elif "/variables/" in label:
             found = Variable.objects.create(name=f"v{agent.pk}", value="x", match_all=True).pk
         elif "/packages/" in label:
-            package = create_package({"name": name}, by=self.person, at=at)
-            version = add_version(package, "1.0", by=self.person, at=at)
-            file_id = add_file(version, BytesIO(b"a"), FileFacts(os_type="plan9"), by=self.person, at=at).pk
-            found = package.pk
+            found, file_id = self._package(name, at)
         elif "connection-settings" in label:
             self._connect(agent, name)
         elif "/secrets/" in label:
             name = f"s{agent.pk}"
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found, "file_id": file_id}
+
+    def _package(self, name: str, at: datetime) -> tuple[int, int]:
+        """The keys of a package and of a file of its first version."""
+        package = create_package({"name": name}, by=self.person, at=at)
+        version = add_version(package, "1.0", by=self.person, at=at)
+        return package.pk, add_file(version, BytesIO(b"a"), FileFacts(os_type="plan9"), by=self.person, at=at).pk
 
     def _connect(self, agent: Agent, name: str) -> None:
         """Settings of this name, and others that the agent failed at."""

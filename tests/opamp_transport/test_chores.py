@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import threading
 from datetime import timedelta
 
 import pytest
@@ -30,6 +32,27 @@ class TestChoresOfApps:
             here.leads = True
             await here.do(chore)
             assert not left
+
+        run(body())
+
+    def test_one_that_takes_long_does_not_keep_the_others_waiting(self) -> None:
+        begun, over = threading.Event(), threading.Event()
+
+        def long(_at: object) -> int:
+            begun.set()
+            assert over.wait(10)
+            return 0
+
+        async def body() -> None:
+            here = await beating()
+            here.leads = True
+            apart = asyncio.ensure_future(here.do(Chore("long", 1, long, apart=True)))
+            await asyncio.to_thread(begun.wait, 10)
+            await here.do(Chore("short", 1, lambda _at: 0))
+            await here.beat()
+            assert not apart.done()
+            over.set()
+            await apart
 
         run(body())
 

@@ -15,7 +15,7 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.selectors import InvalidSelector, parse_selector
 from agents.shown import value_shown
-from foundation import progress
+from foundation import command_progress
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
 from variables.encryption import Unreadable, decrypted, encrypted, rotated
@@ -210,7 +210,7 @@ def rotate(*, at: datetime) -> tuple[int, list[str]]:
     for name in Secret.objects.order_by("name").values_list("name", flat=True):
         for consumer in consumers():
             consumer.render_anew(f"secrets.{name}", at)
-        progress.advance()
+        command_progress.advance_progress()
     return count, lost
 
 

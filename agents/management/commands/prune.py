@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from agents.services import retention
-from foundation import progress
+from foundation import command_progress
 from foundation.clock import read_database_clock
 
 
@@ -30,9 +30,9 @@ class Command(BaseCommand):
                 count = retention.count_overdue(kind, at=at)
             else:
                 count = 0
-                with progress.shown(f"pruning {kind.value}"):
+                with command_progress.progress_shown(f"pruning {kind.value}"):
                     for deleted in retention.prune(kind, at=at):
                         count += deleted
-                        progress.advance(deleted)
+                        command_progress.advance_progress(deleted)
                         time.sleep(retention.PAUSE_SECONDS)
             self.stdout.write(f"{kind.value}: {count} {verb}")

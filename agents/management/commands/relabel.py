@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand
 
 from agents.models import Agent
 from agents.services.labelling import apply_trusted_keys
-from foundation import progress
+from foundation import command_progress
 from foundation.clock import clock
 
 
@@ -19,6 +19,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Say how many agents have other labels now."""
-        with progress.shown("agents labelled", total=Agent.objects.count()):
+        with command_progress.progress_shown("agents labelled", total=Agent.objects.count()):
             moved = apply_trusted_keys(at=clock.now())
         self.stdout.write(f"{moved} agents have other labels now.")

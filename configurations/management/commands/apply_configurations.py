@@ -12,7 +12,7 @@ from configurations.file_trees import FolderTree
 from configurations.manifests import UnusableManifests, wanted_in
 from configurations.services.applying import NotApplicable, Step, apply_configurations, plan_configurations
 from configurations.wanted_json import UnreadableConfigurations
-from foundation import progress
+from foundation import command_progress
 from foundation.clock import clock
 from foundation.errors import DomainError
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
                 "prune": options["prune"],
                 "allow_empty": options["allow_empty"],
             }
-            with progress.shown("configurations looked at", total=len(wanted)):
+            with command_progress.progress_shown("configurations looked at", total=len(wanted)):
                 if options["dry_run"]:
                     steps = plan_configurations(wanted, **values)
                 else:

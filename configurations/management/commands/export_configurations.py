@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from configurations.exporting import export_to
 from configurations.manifests import UnusableManifests
 from configurations.models import Configuration
-from foundation import progress
+from foundation import command_progress
 from foundation.errors import DomainError
 
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """One line says what was done."""
         try:
-            with progress.shown("configurations exported", total=Configuration.objects.count()):
+            with command_progress.progress_shown("configurations exported", total=Configuration.objects.count()):
                 done = export_to(options["folder"], prune=options["prune"])
         except UnusableManifests as error:
             raise CommandError("\n".join([str(error), *(str(reason) for reason in error.reasons)])) from error

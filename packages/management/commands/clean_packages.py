@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from foundation import progress
+from foundation import command_progress
 from foundation.clock import clock
 from foundation.errors import DomainError
 from packages.services.cleaning import clean
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it and say what."""
         try:
-            with progress.shown("stored files looked at"):
+            with command_progress.progress_shown("stored files looked at"):
                 found = clean(clock.now(), dry_run=options["dry_run"])
         except DomainError as error:
             raise CommandError(str(error)) from error

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agents.selectors import InvalidSelector, parse_label_query
-from foundation import progress
+from foundation import command_progress
 from foundation.clock import clock
 from foundation.errors import DomainError
 from packages.models import Package, PackageVersion
@@ -58,8 +58,9 @@ class Command(BaseCommand):
                 signature=signature,
             )
             size = options["file"].stat().st_size
-            with options["file"].open("rb") as source, progress.shown(f"{options['file'].name}, bytes", total=size):
-                row = uploading.add_file(version, progress.CountedReader(source), facts, by=None, at=at)
+            shown = command_progress.progress_shown(f"{options['file'].name}, bytes", total=size)
+            with options["file"].open("rb") as source, shown:
+                row = uploading.add_file(version, command_progress.CountedReader(source), facts, by=None, at=at)
             self.stdout.write(f"{row.filename}: {row.size} bytes for {row.platform}, SHA-256 {row.sha256}")
             if options["release"] is not None:
                 named = options["release"]

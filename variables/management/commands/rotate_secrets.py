@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from foundation import progress
+from foundation import command_progress
 from foundation.clock import clock
 from variables.models import Secret
 from variables.services.value_edits import rotate
@@ -18,7 +18,7 @@ class Command(BaseCommand):
     help = "Encrypt all stored secrets under the newest key in SECRETS_KEYS; after it the older keys can be removed."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with progress.shown("secrets rotated", total=Secret.objects.count()):
+        with command_progress.progress_shown("secrets rotated", total=Secret.objects.count()):
             count, lost = rotate(at=clock.now())
         self.stdout.write(f"Secrets under the newest key: {count}.")
         if lost:

@@ -10,7 +10,7 @@ from django.db.models import Q
 from accounts.models import User
 from agents.models import Agent
 from agents.services.acting import register_agent_action
-from agents.services.agent_actions import AgentAction, Parameters
+from agents.services.actions import AgentAction, Parameters
 from agents.services.bulk_requests import BulkOutcome
 from configurations.models import pinned_keys
 from configurations.outcome import AssignmentStatus

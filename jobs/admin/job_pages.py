@@ -23,7 +23,7 @@ from accounts.models import User
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself
-from jobs.jobs_shown import state_pill
+from jobs.jobs_shown import job_pill
 from jobs.models import Job, JobResult
 from jobs.services.starting import cancel_job, retry_job
 
@@ -70,6 +70,12 @@ class JobAdmin(PortalAdmin):
         """They go by themselves after a while."""
         return False
 
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Nobody, whether there is such a job or not."""
+        raise PermissionDenied
+
     @admin.display(description=_("job"), ordering="pk")
     def what(self, row: Job) -> str:
         """What it does."""
@@ -78,7 +84,7 @@ class JobAdmin(PortalAdmin):
     @admin.display(description=_("state"), ordering="state")
     def pill(self, row: Job) -> SafeString:
         """Text and sign."""
-        return state_pill(row)
+        return job_pill(row)
 
     @admin.display(description=_("progress"))
     def how_far(self, row: Job) -> str:
@@ -101,7 +107,7 @@ class JobAdmin(PortalAdmin):
             "subtitle": None,
             "opts": self.opts,
             "row": row,
-            "pill": state_pill(row),
+            "pill": job_pill(row),
             "error": in_readers_language(row.error_message) if row.error_message else "",
             "parameters": json.dumps(row.parameters, ensure_ascii=False, indent=1)[:_PARAMETERS]
             if row.parameters

@@ -105,6 +105,6 @@ def available_actions() -> tuple[AgentAction, ...]:
     return tuple(action for action in _actions.values() if action.available())
 
 
-def counted(count: int, agent_ids: Sequence[int]) -> BulkOutcome:
+def outcome_of_count(count: int, agent_ids: Sequence[int]) -> BulkOutcome:
     """The outcome of a service that says only how many it did something for."""
     return BulkOutcome(asked=count, skipped=len(agent_ids) - count)

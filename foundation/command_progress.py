@@ -1,6 +1,7 @@
 """How far a command is that takes long: a bar on a terminal, a line now and then elsewhere, always on stderr.
 
-Services say `advance` where they go on to the next thing; where nobody shows it, that costs nothing. It must not know any of them.
+Services say `advance_progress` where they go on to the next thing; where nobody shows it, that costs nothing. It must not
+know any of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ LINE_SECONDS = 5.0
 _noted: ContextVar[Callable[[int], None] | None] = ContextVar("progress", default=None)
 
 
-def advance(by: int = 1) -> None:
+def advance_progress(by: int = 1) -> None:
     """So many more are done, if anybody wants to know."""
     note = _noted.get()
     if note is not None:
@@ -26,8 +27,8 @@ def advance(by: int = 1) -> None:
 
 
 @contextmanager
-def shown(what: str, *, total: int | None = None, stream: TextIO | None = None) -> Iterator[None]:
-    """Show what `advance` says inside, as ``what``; ``total`` is how many there are, if that is known."""
+def progress_shown(what: str, *, total: int | None = None, stream: TextIO | None = None) -> Iterator[None]:
+    """Show what `advance_progress` says inside, as ``what``; ``total`` is how many there are, if that is known."""
     out = stream or sys.stderr
     with _bar(what, total, out) if out.isatty() else _lines(what, total, out) as note:
         token = _noted.set(note)
@@ -89,7 +90,7 @@ class CountedReader:
     def read(self, size: int = -1, /) -> bytes:
         """As the file's own."""
         data: bytes = self._source.read(size)
-        advance(len(data))
+        advance_progress(len(data))
         return data
 
     def __getattr__(self, name: str) -> Any:

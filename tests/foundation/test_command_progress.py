@@ -11,31 +11,31 @@ from pathlib import Path
 
 import pytest
 
-from foundation import progress
+from foundation import command_progress
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_nobody_has_to_listen():
-    progress.advance()
+    command_progress.advance_progress()
 
 
 def test_what_is_quick_says_nothing(capsys: pytest.CaptureFixture[str]):
-    with progress.shown("things", total=2):
-        progress.advance()
-        progress.advance()
+    with command_progress.progress_shown("things", total=2):
+        command_progress.advance_progress()
+        command_progress.advance_progress()
     assert capsys.readouterr() == ("", "")
 
 
 def test_what_takes_long_says_a_line_now_and_then_on_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    with progress.shown("things", total=7):
-        progress.advance(3)
-        progress.advance(4)
-    with progress.shown("others"):
-        progress.advance()
+    monkeypatch.setattr(command_progress, "LINE_SECONDS", 0.0)
+    with command_progress.progress_shown("things", total=7):
+        command_progress.advance_progress(3)
+        command_progress.advance_progress(4)
+    with command_progress.progress_shown("others"):
+        command_progress.advance_progress()
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "things: 3 of 7\nthings: 7 of 7\nothers: 1\n"
@@ -43,9 +43,9 @@ def test_what_takes_long_says_a_line_now_and_then_on_stderr(
 
 def test_a_terminal_gets_a_bar_and_stdout_stays_as_it_is():
     script = (
-        "from foundation import progress\n"
-        "with progress.shown('things [bold]', total=2):\n"
-        "    progress.advance(2)\n"
+        "from foundation import command_progress\n"
+        "with command_progress.progress_shown('things [bold]', total=2):\n"
+        "    command_progress.advance_progress(2)\n"
         "print('done')\n"
     )
     ours, theirs = pty.openpty()
@@ -62,17 +62,17 @@ def test_a_terminal_gets_a_bar_and_stdout_stays_as_it_is():
 
 
 def test_a_listener_ends_with_its_block(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    with pytest.raises(ValueError, match="broken"), progress.shown("things"):
+    monkeypatch.setattr(command_progress, "LINE_SECONDS", 0.0)
+    with pytest.raises(ValueError, match="broken"), command_progress.progress_shown("things"):
         raise ValueError("broken")
-    progress.advance()
+    command_progress.advance_progress()
     assert capsys.readouterr().err == ""
 
 
 def test_bytes_that_are_read_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    with progress.shown("bytes", total=5):
-        source = progress.CountedReader(io.BytesIO(b"12345"))
+    monkeypatch.setattr(command_progress, "LINE_SECONDS", 0.0)
+    with command_progress.progress_shown("bytes", total=5):
+        source = command_progress.CountedReader(io.BytesIO(b"12345"))
         assert source.read(3) == b"123"
         assert source.read() == b"45"
     assert capsys.readouterr().err == "bytes: 3 of 5\nbytes: 5 of 5\n"
