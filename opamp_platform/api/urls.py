@@ -16,6 +16,7 @@ from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_pins import PinView, UnpinView
 from configurations.api_rendered import RenderedView
+from configurations.api_starting_points import StartingPointsView, StartingPointView
 from enrolment.api import EnrolmentTokenViewSet
 from enrolment.api_approval import ApproveView, RejectView
 from opamp_platform.api.docs import DocsView, SchemaView
@@ -58,6 +59,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/?$", DesiredView.as_view(), name="agent-configuration"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/configuration/retry/?$", RetryView.as_view(), name="agent-retry"),
     re_path(r"^configurations/(?P<name>[^/]+)/rendered/?$", RenderedView.as_view(), name="configuration-rendered"),
+    re_path(r"^configuration-templates/?$", StartingPointsView.as_view(), name="configuration-templates"),
+    re_path(r"^configuration-templates/(?P<name>[^/]+)/?$", StartingPointView.as_view(), name="configuration-template"),
     re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),
