@@ -14,6 +14,7 @@ from typing import Any
 
 from configurations.examples import collector_example
 from configurations.management.commands.create_samples import SAMPLES
+from configurations.starting_points import CONTENT_TYPE, starting_points
 from simulator.collector import _LOCAL_CONFIG
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,6 +84,8 @@ def _of_code() -> Iterator[Example]:
     for name, draft in SAMPLES.items():
         files = {key: (file.body.decode(), file.content_type) for key, file in draft.files.items()}
         yield Example(f"create_samples {name}", files)
+    for start in starting_points().values():
+        yield Example(f"template {start.name}", {"": (start.text, CONTENT_TYPE)})
 
 
 def _of_templates() -> Iterator[Example]:

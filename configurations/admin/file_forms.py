@@ -148,14 +148,19 @@ class FileForm(forms.Form):
 
 
 class FileForms:
-    """All files of ``base``, the main one first; or as many as were posted. ``base`` without files is a new configuration."""
+    """All files of ``base``, the main one first; or as many as were posted.
 
-    def __init__(self, data: QueryDict | None, base: Draft, *, more: int = 0) -> None:
+    ``base`` without files is a new configuration, whose text is ``begun`` at first.
+    """
+
+    def __init__(self, data: QueryDict | None, base: Draft, *, more: int = 0, begun: str = "") -> None:
         self._base = base
         self.empty = FileForm(None, "__N__", base)
         if data is None:
             keys: list[str | None] = [*sorted(base.files, key=lambda key: (key != base.config_key, key))] or [None]
             self.forms = [FileForm(None, place, base, shown=key) for place, key in enumerate(keys)]
+            if not base.files:
+                self.forms[0].initial["body"] = begun
         else:
             posted = data.get(COUNT, "")
             number = int(posted) if posted.isascii() and posted.isdecimal() and len(posted) < 4 else 1

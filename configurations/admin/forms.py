@@ -19,6 +19,7 @@ from agents.remote_config import RemoteConfig
 from agents.selectors import InvalidSelector, Operator, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
 from configurations.admin.reach_seen import confirmation_refusal
+from configurations.admin.starting_pages import fields_of
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import Preview, preview
 from configurations.services.draft_errors import StaleDraft, configuration_deleted, refuse_masked
@@ -27,6 +28,7 @@ from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.file_edits import with_main_file
 from configurations.services.forcing import may_force
 from configurations.services.publishing import Effect, ReleasePlan, default_policy, effect_of
+from configurations.starting_points import StartingPoint
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message
@@ -110,7 +112,8 @@ def new_files(draft: Draft, current_hash: str) -> bool:
 class ConfigurationForm(forms.ModelForm[Configuration]):
     """The draft, in three stages: sent first it only asks for confirmation, ``edit`` comes back from there, ``publish`` saves.
 
-    `DRAFT_STAGES` keep it as a saved draft instead. ``saved`` is the one that is open in the form.
+    `DRAFT_STAGES` keep it as a saved draft instead. ``saved`` is the one that is open in the form,
+    ``start`` what a new configuration begins as.
 
     After validation ``found`` is what publishing would do, ``changing`` the number of agents for whom something changes.
     """
@@ -135,6 +138,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
     # Who fills it in, and which saved draft; each request has a class of its own.
     editor: User | None = None
     saved: ConfigurationDraft | None = None
+    start: StartingPoint | None = None
 
     class Meta:
         model = Configuration
@@ -155,6 +159,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
             data["expected_edition"] = data.get("present_edition", "")
         if self.saved is not None:
             kwargs["initial"] = {**(kwargs.get("initial") or {}), **_as_saved(self.saved)}
+        elif self.start is not None:
+            kwargs["initial"] = {**(kwargs.get("initial") or {}), **fields_of(self.start)}
         super().__init__(data, *args, **kwargs)
         if "kind" in self.fields:
             # Without it, a whole.
@@ -163,7 +169,8 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         self.release = ReleaseForm(data, default=default_policy(self.instance))
         present = draft_of(self.instance) if self.instance.pk else Draft()
         self.base = (present if self.saved is None else draft_in(self.saved)).edited_by(self.editor)
-        self.file_forms = FileForms(data, self.base, more=self.stage == ADD_FILE)
+        begun = "" if self.start is None else self.start.text
+        self.file_forms = FileForms(data, self.base, more=self.stage == ADD_FILE, begun=begun)
         if self.instance.pk and "expected_revision" in self.fields:
             current = self.instance.current
             self.fields["expected_revision"].initial = current.number if current else 0

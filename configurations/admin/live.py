@@ -15,6 +15,7 @@ from agents.selectors import InvalidSelector
 from configurations.admin.editor_data import EditorData
 from configurations.admin.file_forms import FileForms
 from configurations.admin.forms import new_files, selector_of, selector_rows, whole_number
+from configurations.admin.starting_pages import StartingPages
 from configurations.checks import Finding
 from configurations.masked_values import masked_values
 from configurations.models import ConfigurationDraft
@@ -25,7 +26,7 @@ from configurations.services.forcing import may_force
 from foundation.languages import in_readers_language
 
 
-class LivePreviews(EditorData):
+class LivePreviews(EditorData, StartingPages):
     """The part of the configurations' admin that answers an editor."""
 
     def live_urls(self) -> list[URLPattern]:
@@ -35,6 +36,7 @@ class LivePreviews(EditorData):
             path("reach/", wrapped(require_POST(self.live_reach)), name="configuration_reach"),
             path("problems/", wrapped(require_POST(self.live_problems)), name="configuration_problems"),
             *self.editor_urls(),
+            *self.starting_urls(),
         ]
 
     def live_reach(self, request: HttpRequest) -> HttpResponse:

@@ -46,6 +46,7 @@ from configurations.admin.pipelines_typed import pipelines_of_forms
 from configurations.admin.reach_seen import REACH_SEEN
 from configurations.admin.rendered_pages import RenderedPages, rendered_form
 from configurations.admin.revealed import RevealedFiles
+from configurations.admin.starting_pages import chosen_start
 from configurations.examples import collector_example
 from configurations.models import (
     Configuration,
@@ -233,6 +234,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         form = super().get_form(request, obj, change, **kwargs)
         own = cast("type[ConfigurationForm]", form)
         own.editor, own.saved = cast("User", request.user), self.open_draft(request)
+        own.start = None if obj is not None or own.saved is not None else chosen_start(request)
         return form
 
     def _editor_context(
@@ -249,7 +251,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             "pipelines": pipelines_of_forms(form.file_forms),
             "check_now": row is not None or form.is_bound,
             "main_name": _("main file"),
-            "example": collector_example() if row is None else "",
+            "example": collector_example() if row is None and form.start is None else "",
             **editor_context(row),
             **self.drafts_shown(request, form, row),
         }

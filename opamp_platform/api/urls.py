@@ -9,9 +9,9 @@ from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from agents.api_acting import ActView
 from agents.api_history import FleetHistoryView
+from agents.api_pruning import PruneView
 from alerts.api import AlertRuleViewSet, ReceiverViewSet
 from alerts.api_alerts import AlertDeliveryViewSet, AlertViewSet, SilenceViewSet
-from agents.api_pruning import PruneView
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
@@ -22,6 +22,7 @@ from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_pins import PinView, UnpinView
 from configurations.api_pipelines import AgentPipelinesView, ConfigurationPipelinesView
 from configurations.api_rendered import RenderedView
+from configurations.api_starting_points import StartingPointsView, StartingPointView
 from connections.api import AgentConnectionView, ConnectionSettingsViewSet, OfferAgainView
 from enrolment.api import EnrolmentTokenViewSet
 from enrolment.api_approval import ApproveManyView, ApproveView, RejectManyView, RejectView
@@ -79,6 +80,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="configuration-pipelines",
     ),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pipelines/?$", AgentPipelinesView.as_view(), name="agent-pipelines"),
+    re_path(r"^configuration-templates/?$", StartingPointsView.as_view(), name="configuration-templates"),
+    re_path(r"^configuration-templates/(?P<name>[^/]+)/?$", StartingPointView.as_view(), name="configuration-template"),
     re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),

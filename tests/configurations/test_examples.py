@@ -12,7 +12,15 @@ EXAMPLES = examples()
 
 def test_they_are_found_where_people_look() -> None:
     sources = " ".join(example.source for example in EXAMPLES)
-    for place in ("README.md", "README.zh-CN.md", "docs/api.md", "docs/agents.md", "create_samples", "the form"):
+    for place in (
+        "README.md",
+        "README.zh-CN.md",
+        "docs/api.md",
+        "docs/agents.md",
+        "create_samples",
+        "the form",
+        "template gateway",
+    ):
         assert place in sources
     assert sum(example.is_collectors for example in EXAMPLES) >= 9
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from configurations.checks import Severity
+from configurations.checks import Severity, judge_files
 from configurations.services.collector_verdict import collector_verdict
+from configurations.starting_points import starting_points
 from tests import not_run
 from tests.configurations.collector_corpus import cases
 from tests.configurations.test_collector_cases import FOLDER, SEVERAL, VERDICTS
@@ -17,7 +19,23 @@ from tests.interop import collectors
 
 pytestmark = [pytest.mark.interop, pytest.mark.any_database]
 
-EXAMPLES = [example for example in examples() if example.is_collectors]
+# What the Collector of the manifest has, but for what no example uses.
+_BUILT = {
+    "receivers": {"otlp", "nop"},
+    "processors": {"batch", "memory_limiter"},
+    "exporters": {"debug", "nop", "otlp", "otlphttp", "otlp_grpc", "otlp_http"},
+    "connectors": {"forward"},
+    "extensions": {"opamp", "health_check", "zpages"},
+}
+
+
+def lacks(example: Example) -> bool:
+    return any(use.kind not in _BUILT[use.section] for use in judge_files(example.files).uses)
+
+
+EXAMPLES = [example for example in examples() if example.is_collectors and not lacks(example)]
+# Those that need more: what is not built is left out of them.
+REDUCED = [example for example in examples() if example.is_collectors and lacks(example)]
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +61,38 @@ def written(folder: Path, example: Example) -> list[Path]:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.source)
 def test_it_runs_what_we_show(example: Example, tmp_path: Path) -> None:
     assert collectors.validation_error(*written(tmp_path, example)) == ""
+
+
+def reduced(text: str) -> str:
+    """Without the components that are not built; pipelines that lose their receivers have ``nop``."""
+    whole = yaml.safe_load(text)
+    for section in _BUILT:
+        whole[section] = {key: value for key, value in whole.get(section, {}).items() if built(section, key)}
+    whole["receivers"]["nop"] = None
+    for pipeline in whole["service"]["pipelines"].values():
+        for section in ("receivers", "processors", "exporters"):
+            pipeline[section] = [key for key in pipeline.get(section, []) if built(section, key)]
+        pipeline["receivers"] = pipeline["receivers"] or ["nop"]
+    return yaml.safe_dump({key: value for key, value in whole.items() if value})
+
+
+def built(section: str, key: str) -> bool:
+    return key.partition("/")[0] in _BUILT[section]
+
+
+@pytest.mark.parametrize("example", REDUCED, ids=lambda example: example.source)
+def test_the_rest_of_what_needs_more_runs(example: Example, tmp_path: Path) -> None:
+    """Of the templates that need components of the contrib distribution; their settings are judged by our schemas alone."""
+    ((text, kind),) = example.files.values()
+    rest = Example(example.source, {"": (reduced(text), kind)})
+    assert collectors.validation_error(*written(tmp_path, rest)) == ""
+
+
+def test_one_template_is_judged_whole_and_the_others_in_part() -> None:
+    assert "template gateway" in {example.source for example in EXAMPLES}
+    assert {f"template {name}" for name in starting_points()} - {"template gateway"} == {
+        example.source for example in REDUCED
+    }
 
 
 def test_the_table_of_verdicts_is_its_own() -> None:

@@ -168,6 +168,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{C_PAGE}/reach/": page(ADD_C),
     f"{C_PAGE}/problems/": page(ADD_C),
     f"{C_PAGE}/completions/": page(ADD_C),
+    f"{C_PAGE}/templates/": page(ADD_C),
     f"{C_PAGE}/<int:pk>/live-files/": page(SEE_C),
     f"{C_PAGE}/drafts/<int:draft_id>/": page(SEE_C, post=EDIT_C),
     f"{C_PAGE}/drafts/<int:draft_id>/rebase/": page(EDIT_C),
@@ -259,6 +260,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     # Whoever has a signed address.
     "packages/<str:token>/<str:filename>": EntryPoint({None: PUBLIC}),
     # REST.
+    "api/v1/^configuration-templates/?$": rest(get=SEE_C),
+    "api/v1/^configuration-templates/(?P<name>[^/]+)/?$": rest(get=SEE_C),
     "api/v1/^packages/?$": rest(get=SEE_P, post="packages.add_package"),
     f"{PACKAGE}/?$": rest(get=SEE_P, patch=EDIT_P, delete="packages.delete_package"),
     f"{PACKAGE}/agents/?$": rest(get=f"{SEE_P} {SEE_A}"),
