@@ -74,6 +74,7 @@ class PortalSite(admin.AdminSite):
             path("agents/agent/<int:pk>/approve/", self.admin_view(self.approve), name="agent_approve"),
             path("agents/agent/<int:pk>/reject/", self.admin_view(self.reject), name="agent_reject"),
             path("compare/", self.admin_view(compare_page), name="compare"),
+            path("preferences/", self.admin_view(self.preferences), name="preferences"),
         ]
         return [*own, *super().get_urls()]
 
@@ -83,6 +84,13 @@ class PortalSite(admin.AdminSite):
         from enrolment.admin.connecting import connect_page
 
         return connect_page(request, {**self.each_context(request), "title": _("Connect an agent")})
+
+    def preferences(self, request: HttpRequest) -> HttpResponse:
+        """One's own."""
+        # Not above, as the others.
+        from accounts.admin.preferences import preferences_page
+
+        return preferences_page(request, {**self.each_context(request), "title": _("Preferences")})
 
     def approve(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Let an agent take part that waits for it."""

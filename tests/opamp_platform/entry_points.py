@@ -80,6 +80,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/logout/": EntryPoint({None: PUBLIC}),
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
+    "admin/preferences/": page(),
     "admin/connect/": page(SEE_A, post=f"{SEE_A} enrolment.add_enrolmenttoken"),
     # By what agents run, and adopting it.
     "admin/running/": page(SEE_A, SEE_C),
@@ -210,6 +211,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
         delete="variables.delete_secret",
     ),
     f"{AGENT}/telemetry/?$": rest(get=SEE_A),
+    "api/v1/^me/preferences/?$": rest(get="", patch=""),
     "api/v1/^agents/summary/history/?$": rest(get=SEE_A),
     f"{AGENT}/approve/?$": rest(post=EDIT_A),
     f"{AGENT}/reject/?$": rest(post=EDIT_A),
