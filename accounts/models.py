@@ -10,7 +10,42 @@ from django.utils.translation import gettext_lazy as _
 
 
 class User(AbstractUser):
-    """A person who signs in. Rights come from groups (roles), see `accounts.services.ensure_roles`."""
+    """A person who signs in. Rights come from groups (roles), see `accounts.services.ensure_roles`.
+
+    Preferences are columns here, since every page reads them with the person. Empty: as the browser or the server has it.
+    """
+
+    class Density(models.TextChoices):
+        """How much room lists take."""
+
+        COMFORTABLE = "comfortable", _("comfortable")
+        COMPACT = "compact", _("compact")
+
+    class StartPage(models.TextChoices):
+        """Where signing in leads."""
+
+        OVERVIEW = "overview", _("Overview")
+        AGENTS = "agents", _("Agents")
+        CONFIGURATIONS = "configurations", _("Configurations")
+        ROLLOUTS = "rollouts", _("Rollouts")
+
+    language = models.CharField(_("language"), max_length=10, blank=True, default="", db_default="")
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True, default="", db_default="")
+    density = models.CharField(
+        _("density"),
+        max_length=16,
+        choices=Density.choices,
+        default=Density.COMFORTABLE,
+        db_default=Density.COMFORTABLE,
+    )
+    start_page = models.CharField(
+        _("start page"),
+        max_length=16,
+        choices=StartPage.choices,
+        default=StartPage.OVERVIEW,
+        db_default=StartPage.OVERVIEW,
+    )
+    shortcuts = models.BooleanField(_("keyboard shortcuts"), default=True, db_default=True)
 
     class Meta(AbstractUser.Meta):
         """Plain Django user; its own table from the first migration, so that it can grow."""

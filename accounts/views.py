@@ -9,11 +9,13 @@ from typing import Any, cast
 
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from accounts import reauthentication, sign_in
 from accounts.forms import ChangeOwnPassword, SignInForm, note_password
 from accounts.guessing import SignInPaused
 from accounts.models import User
+from accounts.preferences import START_PAGES
 
 
 class SignIn(LoginView):
@@ -21,6 +23,12 @@ class SignIn(LoginView):
 
     authentication_form = SignInForm
     template_name = "admin/login.html"
+
+    def get_success_url(self) -> str:
+        """Where the person was going; without that to their start page."""
+        going, index = super().get_success_url(), reverse("admin:index")
+        person = self.request.user
+        return reverse(START_PAGES[person.start_page]) if going == index and isinstance(person, User) else going
 
     def form_valid(self, form: Any) -> HttpResponse:
         """In; the password counts as typed just now."""

@@ -75,6 +75,7 @@ class PortalSite(admin.AdminSite):
             path("agents/agent/<int:pk>/reject/", self.admin_view(self.reject), name="agent_reject"),
             path("agents/agent/prune/", self.admin_view(self.prune), name="agent_prune"),
             path("compare/", self.admin_view(compare_page), name="compare"),
+            path("preferences/", self.admin_view(self.preferences), name="preferences"),
         ]
         return [*own, *super().get_urls()]
 
@@ -90,6 +91,13 @@ class PortalSite(admin.AdminSite):
         from agents.admin.pruning_page import prune_page
 
         return prune_page(request, self.each_context(request))
+
+    def preferences(self, request: HttpRequest) -> HttpResponse:
+        """One's own."""
+        # Not above, as the others.
+        from accounts.admin.preferences import preferences_page
+
+        return preferences_page(request, {**self.each_context(request), "title": _("Preferences")})
 
     def approve(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Let an agent take part that waits for it."""

@@ -215,6 +215,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "opamp_platform.middleware.EndIdleSessions",
+    "accounts.preferences.Preferences",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "opamp_platform.middleware.ExplainForms",

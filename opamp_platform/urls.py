@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
+from accounts.preferences import switch_language
 from opamp_platform.api import problems
 from opamp_platform.operations import health, metrics
 from packages import downloads
@@ -20,7 +21,7 @@ def home(request: HttpRequest) -> HttpResponse:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
-    path("i18n/", include("django.conf.urls.i18n")),
+    path("i18n/setlang/", switch_language, name="set_language"),
     path("api/v1", problems.NoSuchUrl.as_view()),
     path("api/v1/", include("opamp_platform.api.urls")),
     path("packages/<str:token>/<str:filename>", downloads.download, name="package-download"),

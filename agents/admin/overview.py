@@ -25,7 +25,7 @@ _EVENTS = 8
 _FAILURES = 8
 _DAY = timedelta(days=1)
 # Of a large fleet a day has more events than a page should look through.
-_LOOKED_THROUGH = 2_000
+_LOOKED_THROUGH = 20_000
 _BAD = (AgentEvent.Kind.FAILED, AgentEvent.Kind.ROLLED_BACK, AgentEvent.Kind.REFUSED, AgentEvent.Kind.NOT_STORED)
 
 

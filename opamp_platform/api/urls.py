@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
 from accounts.api import AuditViewSet, TokenViewSet
+from accounts.api_preferences import PreferencesView
 from agents.api import AgentViewSet
 from agents.api_acting import ActView
 from agents.api_history import FleetHistoryView
@@ -86,6 +87,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),
     re_path(r"^agents:act/?$", ActView.as_view(), name="agents-act"),
+    re_path(r"^me/preferences/?$", PreferencesView.as_view(), name="my-preferences"),
     re_path(r"^agents/summary/history/?$", FleetHistoryView.as_view(), name="agents-history"),
     re_path(r"^agents:prune/?$", PruneView.as_view(), name="agents-prune"),
     re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),

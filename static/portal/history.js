@@ -11,7 +11,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 function draw() {
   plot?.destroy();
   const axis = { stroke: colour("--body-quiet-color"), grid: { stroke: colour("--hairline-color"), width: 1 }, ticks: { show: false } };
-  const zone = document.body.dataset.timeZone;
+  const zone = document.querySelector('meta[name="portal-time-zone"]')?.content;
   plot = new window.uPlot({
     width: box.clientWidth,
     height: 220,

@@ -123,6 +123,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/logout/": EntryPoint({None: PUBLIC}),
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
+    "admin/preferences/": page(),
     "admin/connect/": page(SEE_A, post=f"{SEE_A} enrolment.add_enrolmenttoken"),
     # By what agents run, and adopting it.
     "admin/running/": page(SEE_A, SEE_C),
@@ -288,6 +289,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     ),
     f"{AGENT}/telemetry/?$": rest(get=SEE_A),
     **alert_entry_points(),
+    "api/v1/^me/preferences/?$": rest(get="", patch=""),
     "api/v1/^agents/summary/history/?$": rest(get=SEE_A),
     f"{AGENT}/approve/?$": rest(post=EDIT_A),
     f"{AGENT}/reject/?$": rest(post=EDIT_A),
