@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -184,23 +185,19 @@ class LiveApi:
             version = add_version(package, "1.0", by=self.person, at=at)
             file_id = add_file(version, BytesIO(b"a"), FileFacts(os_type="plan9"), by=self.person, at=at).pk
             found = package.pk
-        elif "connection-settings" in label:
-            self._connect(agent, name)
         elif "/secrets/" in label:
             name = f"s{agent.pk}"
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
+        self._connect(agent, name, at) if "connection-settings" in label else None
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found, "file_id": file_id}
 
-    def _connect(self, agent: Agent, name: str) -> None:
+    def _connect(self, agent: Any, name: str, at: datetime) -> None:
         """Settings of this name, and others that the agent failed at."""
         content = {"own_logs": {"endpoint": "https://h/v1/logs"}}
-        selector = {"host.name": agent.hostname, "mine": name}
-        create_settings({"name": name, "content": content, "selector": selector}, by=self.person, at=timezone.now())
+        create_settings({"name": name, "content": content, "selector": {"mine": name}}, by=self.person, at=at)
         if not AgentConnection.objects.filter(agent=agent).exists():
-            at = timezone.now()
-            AgentConnection.objects.create(
-                agent=agent, wanted={"opamp": "x"}, status="failed", assigned_at=at, status_at=at
-            )
+            failed = {"wanted": {"opamp": "x"}, "status": "failed", "assigned_at": at, "status_at": at}
+            AgentConnection.objects.create(agent=agent, **failed)
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
         checks = [check for check in CHECKS.get_all() if check.__name__ not in _LEFT_OUT]
