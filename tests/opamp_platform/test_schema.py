@@ -13,7 +13,6 @@ import pytest
 import requests
 import schemathesis
 from django.core.management import call_command
-from django.utils import timezone
 from hypothesis import HealthCheck, assume, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
@@ -22,7 +21,6 @@ from schemathesis.core.failures import Failure, FailureGroup
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.services import issue_token
 from agents.api import AgentViewSet
-from agents.models import Agent
 from agents.remote_config import ConfigFile
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
@@ -184,7 +182,7 @@ class LiveApi:
         elif "/packages/" in label:
             found, file_id = self._package(name, at)
         elif "connection-settings" in label:
-            self._connect(agent, name)
+            self._connect(agent, name, at)
         elif "/secrets/" in label:
             name = f"s{agent.pk}"
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
@@ -196,16 +194,13 @@ class LiveApi:
         version = add_version(package, "1.0", by=self.person, at=at)
         return package.pk, add_file(version, BytesIO(b"a"), FileFacts(os_type="plan9"), by=self.person, at=at).pk
 
-    def _connect(self, agent: Agent, name: str) -> None:
+    def _connect(self, agent: Any, name: str, at: datetime) -> None:
         """Settings of this name, and others that the agent failed at."""
         content = {"own_logs": {"endpoint": "https://h/v1/logs"}}
-        selector = {"host.name": agent.hostname, "mine": name}
-        create_settings({"name": name, "content": content, "selector": selector}, by=self.person, at=timezone.now())
+        create_settings({"name": name, "content": content, "selector": {"mine": name}}, by=self.person, at=at)
         if not AgentConnection.objects.filter(agent=agent).exists():
-            at = timezone.now()
-            AgentConnection.objects.create(
-                agent=agent, wanted={"opamp": "x"}, status="failed", assigned_at=at, status_at=at
-            )
+            failed = {"wanted": {"opamp": "x"}, "status": "failed", "assigned_at": at, "status_at": at}
+            AgentConnection.objects.create(agent=agent, **failed)
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
         checks = [check for check in CHECKS.get_all() if check.__name__ not in _LEFT_OUT]
