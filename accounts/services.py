@@ -39,7 +39,16 @@ _written: ContextVar[dict[str, int] | None] = ContextVar("audit_entries", defaul
 VIEWER, OPERATOR = "viewer", "operator"
 # No group: what Django calls a superuser.
 ADMINISTRATOR = "administrator"
-_FLEET_APPS = ("agents", "certificates", "configurations", "packages", "rollouts", "enrolment", "variables")
+_FLEET_APPS = (
+    "agents",
+    "certificates",
+    "configurations",
+    "connections",
+    "packages",
+    "rollouts",
+    "enrolment",
+    "variables",
+)
 
 
 class Never(Enum):

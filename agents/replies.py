@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from agents.offered_settings import FurtherSettings, ProxyOptions, TlsOptions
 from agents.remote_config import RemoteConfig
 from agents.reports import CustomMessage
 
@@ -61,7 +62,9 @@ class OpampSettings:
     one with a credential of its own: an agent that builds a new connection from the offer has nothing else.
     ``settings_hash`` covers all of it (S-78). ``certificate`` is one that the agent asked for, with ``ca_certificate``, that of
     who signed it, both PEM; without one an agent uses none from then on (S-80, S-85). ``on_request_only``: offered with what
-    the agent asked for, and never for the interval alone.
+    the agent asked for, and never for the interval alone. ``further_headers`` go with the others and let nobody in, unless
+    ``has_way_in``: then they do, and ``headers`` are empty. ``covers`` stands in the hash for all other members (S-78).
+    ``tells_verification``: a certificate goes along even if it is empty, since supervisors verify nothing without one.
     """
 
     endpoint: str
@@ -71,6 +74,12 @@ class OpampSettings:
     certificate: bytes = field(default=b"", repr=False)
     ca_certificate: bytes = field(default=b"", repr=False)
     on_request_only: bool = False
+    further_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    has_way_in: bool = False
+    tls: TlsOptions | None = None
+    proxy: ProxyOptions | None = None
+    covers: bytes = b""
+    tells_verification: bool = False
 
     @property
     def over_tls(self) -> bool:
@@ -119,6 +128,7 @@ class Reply:
     config_hash: bytes = b""
     packages: PackagesOffer | None = None
     opamp_settings: OpampSettings | None = None
+    further_settings: FurtherSettings | None = None
     new_instance_uid: UUID | None = None
     restart: bool = False
     custom_capabilities: tuple[str, ...] | None = None

@@ -160,7 +160,7 @@ class CertificateOffer(Offer):
             return RefusalPart(str(denied_text(row)))
         if row.state == State.FAILED:
             return RefusalPart(str(failed_text()))
-        base = agent.arrival.settings if isinstance(agent, ReportingAgent) else None
+        base = self.batch.settings_of(agent) if isinstance(agent, ReportingAgent) else None
         if row.state != State.ISSUED or base is None or agent.agent.pk in self._held_until():
             return None
         try:

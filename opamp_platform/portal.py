@@ -36,6 +36,7 @@ _PLACES = {"agents": 0, "configurations": 1, "accounts": 2}
 _UNDER = {
     "configurations": "agents",
     "packages": "agents",
+    "connections": "agents",
     "rollouts": "agents",
     "enrolment": "agents",
     "certificates": "agents",

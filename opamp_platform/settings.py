@@ -203,6 +203,7 @@ INSTALLED_APPS = [
     "variables",
     "configurations",
     "packages",
+    "connections",
     "certificates",
     "opamp_transport",
     "simulator",  # brings its command alone
@@ -382,6 +383,7 @@ SPECTACULAR_SETTINGS = {
         "RolloutMemberState": "rollouts.subjects.MemberState",
         "PackageKind": "packages.models.Package.Kind",
         "InstallationStatus": "packages.models.Installation.Status",
+        "ConnectionStatus": "connections.models.AgentConnection.Status",
     },
 }
 

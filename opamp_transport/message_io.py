@@ -174,12 +174,9 @@ def offered_settings(scope: Scope, headers: Mapping[str, str], credential: Pass 
 
     Of what let it in they repeat its own ``credential`` alone, where it showed one. Over TLS they are offered only where
     somebody decided so: supervisors stop verifying the server's certificate with any offer. Nor to an agent with a client
-    certificate, which an offer without one would take away (S-80). Where agents may ask for certificates, those are brought by
-    what is not offered otherwise.
+    certificate, which an offer without one would take away (S-80). What people set, and certificates that agents ask for, are
+    brought by what is not offered otherwise.
     """
-    on_request = settings.OPAMP_CERTIFICATES.offered
-    if settings.OPAMP_OFFER_HEARTBEAT is False and not on_request:
-        return None
     offer = opamp_settings(
         scheme=_scheme(scope),
         path=scope["path"],
@@ -192,8 +189,6 @@ def offered_settings(scope: Scope, headers: Mapping[str, str], credential: Pass 
         return None
     wanted = settings.OPAMP_OFFER_HEARTBEAT
     if wanted is False or (wanted is None and offer.over_tls) or isinstance(credential, ClientCertificate):
-        if not on_request:
-            return None
         offer = replace(offer, on_request_only=True)
     if not isinstance(credential, AgentCredential):
         return offer

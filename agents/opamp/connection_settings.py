@@ -39,14 +39,18 @@ class ConnectionSettingsOffer(Offer):
             return None
         if agent.arrival.settings is None or agent.arrival.settings.on_request_only:
             return None
-        self._parts[agent.agent.pk] = part = self._wanted(agent, agent.arrival.settings)
+        offer = self.batch.settings_of(agent)
+        if offer is None:
+            return None
+        self._parts[agent.agent.pk] = part = self._wanted(agent, offer)
         return part
 
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """Whether the agent takes them is open from now on."""
-        if reply.opamp_settings is None or reply.opamp_settings.certificate or not isinstance(agent, ReportingAgent):
+        part = self._parts.get(agent.agent.pk)
+        if part is None or reply.opamp_settings is not part.offer or not isinstance(agent, ReportingAgent):
             return
-        offer, credential = reply.opamp_settings, self._parts[agent.agent.pk].credential
+        offer, credential = part.offer, part.credential
         taken_settings.note_offered(agent, offer.settings_hash.hex(), offer.interval_seconds, self.batch.at)
         if credential is not None:
             credentials.note_offer(agent, credential, self.batch.at)
@@ -64,7 +68,7 @@ class ConnectionSettingsOffer(Offer):
         """``base`` repeats what let the speaker in. Whether its like was sent or answered is asked of the credential sent last."""
         at, state = self.batch.at, agent.state
         offer = known = base
-        credential = credentials.credential_to_offer(agent)
+        credential = None if base.has_way_in else credentials.credential_to_offer(agent)
         if credential is not None:
             offer = _bringing(credential, base)
             known = _bringing(credentials.credential_sent_last(agent) or credential, base)

@@ -15,6 +15,7 @@ from uuid import UUID
 from agents.credentials import Denial
 from agents.excess import Excess
 from agents.models import Agent, AgentEvent, AgentPresence, Approval, ReportedDocument, ReportedState
+from agents.replies import OpampSettings
 from agents.reply_parts import Known
 from agents.reports import Json
 from agents.services.arrivals import DEFAULT_INTERVAL, Arrival
@@ -146,6 +147,13 @@ class Batch(UnitOfWork, Generic[AnyAgent]):
     def offers_to(self, member: BatchAgent) -> Sequence[Offer]:
         """The kinds of offers to ask for this agent: none until it is approved, whatever there is for it."""
         return self.offers if member.agent.approval == Approval.APPROVED else ()
+
+    def settings_of(self, member: ReportingAgent) -> OpampSettings | None:
+        """The connection settings that this agent may be offered, as all kinds of offers want them; ``None`` for none."""
+        offer = member.arrival.settings
+        for kind in self.offers_to(member) if offer is not None else ():
+            offer = kind.settings_for(member, offer)
+        return offer
 
     def once(self, read: Callable[[Batch[Any]], T]) -> T:
         """What ``read`` gives for this batch; called once, however many offers ask."""

@@ -14,12 +14,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from agents.replies import SERVER_CAPABILITIES, Reply, ServerCapabilities
+from agents.replies import SERVER_CAPABILITIES, OpampSettings, Reply, ServerCapabilities
 from agents.reply_parts import Part
 
 if TYPE_CHECKING:
     from agents.models import AgentQuerySet
-    from agents.services.batch import Batch, BatchAgent
+    from agents.services.batch import Batch, BatchAgent, ReportingAgent
 
 # Agents that one look for missed changes takes from one kind of offer.
 MOST_PENDING = 5_000
@@ -33,8 +33,9 @@ class Offer(ABC):
     """One kind of thing that the server may tell an agent, for the agents of one ``batch``.
 
     Called in this order: `lock`, `read`, `note_reports`, then for each agent `part`, `note_sent`, `is_left`,
-    `due_again_at`. What it changes it changes through the batch, which writes it. ``errors`` are those of the database, or of
-    a library, that its services let through, with the status that REST answers; a `DomainError` says it itself.
+    `due_again_at`; `settings_for` from any of them after `note_reports`. What it changes it changes through the batch, which
+    writes it. ``errors`` are those of the database, or of a library, that its services let through, with the status that REST
+    answers; a `DomainError` says it itself.
     """
 
     errors: ClassVar[Mapping[type[Exception], HTTPStatus]] = {}
@@ -55,6 +56,13 @@ class Offer(ABC):
 
     def note_reports(self) -> None:
         """Work in what the agents have just said; their reports are merged. Raises `LockMissed`."""
+
+    def settings_for(self, agent: ReportingAgent, offer: OpampSettings) -> OpampSettings:
+        """The connection settings to offer to this agent instead of ``offer``, which leads it back the way it came.
+
+        Called by `Batch.settings_of` for whatever kind of offer brings some, so that all bring the same, with one hash (S-78).
+        """
+        return offer
 
     @abstractmethod
     def part(self, agent: BatchAgent) -> Part | None:

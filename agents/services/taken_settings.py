@@ -58,6 +58,11 @@ def says_it_took(state: ReportedState) -> bool:
     return _names_the_offer(state) and (state.connection_settings_status or {}).get("status") == APPLIED_SETTINGS
 
 
+def lost_what_it_took(entry: ReportingAgent, at: datetime) -> bool:
+    """True for a silent client that begins anew, and not because of an offer: it is back at its own settings."""
+    return _keeps_silent(entry) and _begins_anew(entry) and entry.state.settings_taken_at != at
+
+
 def interval_in_use(state: ReportedState) -> int | None:
     """The heartbeat interval of the agent (seconds): the one it took last, else the specification's.
 

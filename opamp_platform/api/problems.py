@@ -34,6 +34,7 @@ from configurations.services.applying import NotApplicable
 from configurations.services.drafts import InvalidConfiguration
 from configurations.services.edit_errors import StaleRevision
 from configurations.wanted_json import UnreadableConfigurations
+from connections.errors import InvalidSettings
 from foundation.errors import Category, DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message
@@ -173,7 +174,7 @@ def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
     match error:
         case InvalidConfiguration():
             return problem(status, error.message, errors=error.errors, findings=findings_json(error.findings))
-        case InvalidValue() | InvalidPackage():
+        case InvalidValue() | InvalidPackage() | InvalidSettings():
             return problem(status, error.message, errors=error.errors)
         case NotApplicable():
             found = [

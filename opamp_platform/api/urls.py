@@ -16,6 +16,7 @@ from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_pins import PinView, UnpinView
 from configurations.api_rendered import RenderedView
+from connections.api import AgentConnectionView, ConnectionSettingsViewSet, OfferAgainView
 from enrolment.api import EnrolmentTokenViewSet
 from enrolment.api_approval import ApproveManyView, ApproveView, RejectManyView, RejectView
 from opamp_platform.api.docs import DocsView, SchemaView
@@ -46,6 +47,7 @@ router.register("rollouts", RolloutViewSet)
 router.register("variables", VariableViewSet)
 router.register("secrets", SecretViewSet)
 router.register("packages", PackageViewSet)
+router.register("connection-settings", ConnectionSettingsViewSet)
 router.register("freezes", FreezeViewSet)
 router.register("enrolment-tokens", EnrolmentTokenViewSet, basename="enrolment-token")
 router.register("certificates", CertificateViewSet)
@@ -89,6 +91,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
         r"^agents/(?P<instance_uid>[^/]+)/installations/retry/?$",
         InstallAgainView.as_view(),
         name="agent-install-again",
+    ),
+    re_path(
+        r"^agents/(?P<instance_uid>[^/]+)/connection-settings/?$",
+        AgentConnectionView.as_view(),
+        name="agent-connection-settings",
+    ),
+    re_path(
+        r"^agents/(?P<instance_uid>[^/]+)/connection-settings/retry/?$",
+        OfferAgainView.as_view(),
+        name="agent-connection-settings-retry",
     ),
     *router.urls,
     re_path(r"^", NoSuchUrl.as_view()),

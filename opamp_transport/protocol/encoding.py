@@ -1,4 +1,4 @@
-"""`Reply` to protobuf bytes. Beside `messages`, which reads them, the only file that sees protobuf.
+"""`Reply` to protobuf bytes. With `settings_encoding`, and `messages`, which reads them, the only file that sees protobuf.
 
 Pure: no transport (the WebSocket header comes later), no state, no decisions about what to say.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 
 from agents.remote_config import RemoteConfig
-from agents.replies import ErrorResponse, ErrorType, OfferedPackage, OpampSettings, PackagesOffer, Reply
+from agents.replies import ErrorResponse, ErrorType, OfferedPackage, PackagesOffer, Reply
 from opamp_transport.proto import opamp_pb2
+from opamp_transport.protocol.settings_encoding import put_further_settings, put_opamp_settings
 
 _ERROR_TYPES = {
     ErrorType.UNKNOWN: opamp_pb2.ServerErrorResponseType_Unknown,
@@ -46,7 +47,9 @@ def encode_reply(reply: Reply) -> bytes:
     if reply.packages is not None:
         _put_packages(message.packages_available, reply.packages)
     if reply.opamp_settings is not None:
-        _put_opamp_settings(message.connection_settings, reply.opamp_settings)
+        put_opamp_settings(message.connection_settings, reply.opamp_settings)
+    if reply.further_settings is not None:
+        put_further_settings(message.connection_settings, reply.further_settings)
     if reply.new_instance_uid is not None:
         message.agent_identification.new_instance_uid = reply.new_instance_uid.bytes
     if reply.custom_capabilities is not None:
@@ -79,20 +82,6 @@ def _put_remote_config(message: opamp_pb2.AgentRemoteConfig, offered: RemoteConf
         entry.body = file.body
         entry.content_type = file.content_type
         entry.role = file.role
-
-
-def _put_opamp_settings(message: opamp_pb2.ConnectionSettingsOffers, offer: OpampSettings) -> None:
-    if not (offer.settings_hash and offer.endpoint and offer.interval_seconds > 0):
-        raise ValueError("connection settings need a hash, an endpoint and an interval above 0 (S-75, S-78, S-79)")
-    message.hash = offer.settings_hash
-    message.opamp.destination_endpoint = offer.endpoint
-    message.opamp.heartbeat_interval_seconds = offer.interval_seconds
-    for name, value in offer.headers:
-        message.opamp.headers.headers.add(key=name, value=value)
-    if offer.certificate:
-        # The key is the agent's own and was never here (S-85).
-        message.opamp.certificate.cert = offer.certificate
-        message.opamp.certificate.ca_cert = offer.ca_certificate
 
 
 def _put_packages(message: opamp_pb2.PackagesAvailable, offer: PackagesOffer) -> None:

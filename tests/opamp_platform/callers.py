@@ -21,7 +21,7 @@ Rights = Callable[[str], bool]
 
 def rights_of_roles() -> dict[str, Rights]:
     """Which rights each role has, by name: a viewer sees the fleet, an operator changes it, an administrator all."""
-    fleet = re.compile(r"(agents|certificates|configurations|packages|rollouts|enrolment|variables)\.")
+    fleet = re.compile(r"(agents|certificates|configurations|connections|packages|rollouts|enrolment|variables)\.")
     return {
         "no role": lambda _right: False,
         "viewer": lambda right: bool(fleet.match(right)) and ".view_" in right,

@@ -65,6 +65,8 @@ D_PAGE, KEY = "admin/configurations/deletedconfiguration", "(?P<pk>[0-9]{1,18})"
 
 SEE_P, EDIT_P = "packages.view_package", "packages.change_package"
 PACKAGE, NUMBER = f"api/v1/^packages/{KEY}", "(?P<number>[0-9]{1,9})"
+SEE_S, EDIT_S = "connections.view_connectionsettings", "connections.change_connectionsettings"
+SETTINGS, S_PAGE = "api/v1/^connection-settings/(?P<name>[^/]+)", "admin/connections/connectionsettings"
 V_PAGE = "admin/packages/package/<int:pk>/versions/<int:number>"
 
 ENTRY_POINTS: dict[str, EntryPoint] = {
@@ -185,6 +187,21 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{V_PAGE}/delete/": page(EDIT_P),
     f"{V_PAGE}/files/<int:file_id>/delete/": page(EDIT_P),
     "admin/packages/package/install/<int:agent_id>/": page(EDIT_A, SEE_P),
+    # Connection settings.
+    **crud("connections/connectionsettings"),
+    f"{S_PAGE}/<int:pk>/move/": page(EDIT_S),
+    f"{S_PAGE}/<int:pk>/versions/<int:number>/release/": page(EDIT_S),
+    f"{S_PAGE}/again/<int:agent_id>/": page(EDIT_A, SEE_S),
+    "api/v1/^connection-settings/?$": rest(get=SEE_S, post="connections.add_connectionsettings"),
+    f"{SETTINGS}/?$": rest(get=SEE_S, put=EDIT_S, patch=EDIT_S, delete="connections.delete_connectionsettings"),
+    f"{SETTINGS}/agents/?$": rest(get=f"{SEE_S} {SEE_A}"),
+    f"{SETTINGS}/preview/?$": rest(post=f"{SEE_S} {SEE_A}"),
+    f"{SETTINGS}/move/?$": rest(get=f"{SEE_S} {SEE_A}", post=f"{EDIT_S} {SEE_A}"),
+    f"{SETTINGS}/versions/?$": rest(get=SEE_S),
+    f"{SETTINGS}/versions/{NUMBER}/?$": rest(get=SEE_S),
+    f"{SETTINGS}/versions/{NUMBER}/release/?$": rest(post=EDIT_S),
+    f"{AGENT}/connection-settings/?$": rest(get=f"{SEE_A} {SEE_S}"),
+    f"{AGENT}/connection-settings/retry/?$": rest(post=f"{EDIT_A} {SEE_S}"),
     # Whoever has a signed address.
     "packages/<str:token>/<str:filename>": EntryPoint({None: PUBLIC}),
     # REST.

@@ -25,6 +25,7 @@ from configurations.models import DeletedConfiguration
 from configurations.services.draft_saving import save_draft
 from configurations.services.pinning import pin_agent
 from configurations.services.publishing import Draft, ReleasePlan, create_configuration, delete_configuration
+from connections.services.settings_edits import create_settings
 from enrolment.services.tokens import TokenWish, issue_enrolment_token
 from packages.services.package_edits import add_version, create_package
 from rollouts.audiences import EVERYONE
@@ -105,6 +106,9 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     secret = Secret.objects.create(name="s", encrypted=encrypted("a-long-secret"))
     package = create_package({"name": "p"}, by=None, at=timezone.now())
     add_version(package, "1.0", by=None, at=timezone.now())
+    moved = create_settings(
+        {"name": "c", "content": {"own_logs": {"endpoint": "https://h/v1/logs"}}}, by=None, at=timezone.now()
+    )
     certificate = made(agent)
     victim = User.objects.create_user("victim", password="x")
     token, _text = issue_token(victim, name="victim's", by=None)
@@ -131,6 +135,7 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
         "freezes": str(freeze.pk),
         "packages/package": str(package.pk),
         "packages": str(package.pk),
+        "connections/connectionsettings": str(moved.settings.pk),
         "certificates/agentcertificate": str(certificate.pk),
         "certificates": str(certificate.pk),
         "accounts/user": str(victim.pk),

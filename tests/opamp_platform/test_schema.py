@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -23,6 +24,8 @@ from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
+from connections.models import AgentConnection
+from connections.services.settings_edits import create_settings
 from enrolment.services.tokens import TokenWish, issue_enrolment_token
 from packages.services.package_edits import add_version, create_package
 from packages.services.uploading import FileFacts, add_file
@@ -58,6 +61,12 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/packages/{id}/versions": {"version": "2.0"},
     "POST /api/v1/packages/{id}/versions/{number}/release": {"release": "at_once"},
     "POST /api/v1/packages/{id}/versions/{number}/files": {"url": "https://files.example/a", "sha256": "0" * 64},
+    "POST /api/v1/connection-settings": {"name": "made", "content": {"own_logs": {"endpoint": "https://h/v1/logs"}}},
+    "PUT /api/v1/connection-settings/{name}": {"content": {"own_logs": {"endpoint": "https://h/v1/logs"}}},
+    "PATCH /api/v1/connection-settings/{name}": {"priority": 1},
+    "POST /api/v1/connection-settings/{name}/preview": {"match_all": True},
+    "POST /api/v1/connection-settings/{name}/move": {"opamp": {"endpoint": "ws://new.example/v1/opamp"}},
+    "POST /api/v1/connection-settings/{name}/versions/{number}/release": {"release": "at_once"},
     "POST /api/v1/secrets": {"name": "made", "value": "a-long-secret"},
     "PUT /api/v1/secrets/{name}": {"name": "{name}", "value": "a-long-secret"},
     "PUT /api/v1/variables/{id}": {"name": "kept", "value": "x"},
@@ -179,7 +188,16 @@ class LiveApi:
         elif "/secrets/" in label:
             name = f"s{agent.pk}"
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
+        self._connect(agent, name, at) if "connection-settings" in label else None
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found, "file_id": file_id}
+
+    def _connect(self, agent: Any, name: str, at: datetime) -> None:
+        """Settings of this name, and others that the agent failed at."""
+        content = {"own_logs": {"endpoint": "https://h/v1/logs"}}
+        create_settings({"name": name, "content": content, "selector": {"mine": name}}, by=self.person, at=at)
+        if not AgentConnection.objects.filter(agent=agent).exists():
+            failed = {"wanted": {"opamp": "x"}, "status": "failed", "assigned_at": at, "status_at": at}
+            AgentConnection.objects.create(agent=agent, **failed)
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
         checks = [check for check in CHECKS.get_all() if check.__name__ not in _LEFT_OUT]
@@ -211,7 +229,7 @@ class LiveApi:
 
 def _is_valid_on_the_wire(query: dict[str, Any]) -> bool:
     """Whether "invalid" values became valid ones when written: ``false`` is a text there, and an empty filter is not set."""
-    chosen = [query.get(name) for name in ("status", "state", "ordering")]
+    chosen = [query.get(name) for name in ("status", "state", "ordering", "instance_uid")]
     return any(query.get(name) in ("true", "false", "unknown", "") for name in _FACTS) or any(
         values == "" or (isinstance(values, list) and "" in values) for values in chosen
     )

@@ -12,6 +12,7 @@ from agents.redaction.known import know
 from agents.selectors import Selector
 from variables.encryption import Unreadable, decrypted
 from variables.models import Secret, ValuesGeneration, ValueVersion, Variable
+from variables.secret_holders import secret_holders
 from variables.templating import Scope
 
 
@@ -80,6 +81,8 @@ def know_stored_secrets() -> None:
             found.append(decrypted(stored))
         except Unreadable:
             continue
+    for holder in secret_holders():
+        found += holder.values()
     know(found)
     _hidden[:] = [token]
 

@@ -19,6 +19,7 @@ from foundation.errors import Category, DomainError
 from foundation.messages import Message
 from variables.encryption import Unreadable, decrypted, encrypted, rotated
 from variables.models import Secret, Variable
+from variables.secret_holders import secret_holders
 from variables.services.known_values import bump_values, know_stored_secrets
 from variables.services.value_versions import rotate_versions, standing_for
 from variables.value_users import Rerendering, ValueChange, consumers
@@ -200,6 +201,10 @@ def rotate(*, at: datetime) -> tuple[int, list[str]]:
         row.save(update_fields=["encrypted", "former"])
         count += 1
     lost += [name for name in rotate_versions() if name not in lost]
+    for holder in secret_holders():
+        further, unreadable = holder.rotate()
+        count += further
+        lost += unreadable
     bump_values()
     for name in Secret.objects.order_by("name").values_list("name", flat=True):
         for consumer in consumers():

@@ -1,0 +1,5 @@
+"""Connection settings in the admin."""
+
+from connections.admin.settings_pages import ConnectionSettingsAdmin
+
+__all__ = ["ConnectionSettingsAdmin"]

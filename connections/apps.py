@@ -1,0 +1,34 @@
+"""The connections app: where agents should be connected, to this server and to others."""
+
+import functools
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ConnectionsConfig(AppConfig):
+    """Stands on agents, rollouts and the encryption of secrets; registers what they need to know of it when Django is ready."""
+
+    name = "connections"
+    verbose_name = _("Connection settings")
+
+    def ready(self) -> None:
+        from agents import extensions
+        from agents.services.offers import register_offer
+        from connections import connections_shown
+        from connections.opamp import ConnectionOffer
+        from connections.services.matching import hold_connections
+        from connections.services.relabelling import assign_relabelled
+        from connections.services.stored_contents import HOLDER
+        from connections.services.version_rollouts import ConnectionSubject
+        from rollouts.subjects import register_subject
+        from variables.secret_holders import register_holder
+
+        extensions.register_before_relabelling(functools.partial(hold_connections, exclusive=False))
+        extensions.register_after_relabelling(assign_relabelled)
+        for kind in connections_shown.TIMELINE_KINDS:
+            extensions.register_timeline_kind(kind)
+        extensions.register_panel(connections_shown.PANEL)
+        register_offer(ConnectionOffer)
+        register_subject(ConnectionSubject())
+        register_holder(HOLDER)

@@ -1,0 +1,79 @@
+"""Whom connection settings would reach, and how many of those could do nothing with them. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings as site
+
+from agents.label_conditions import selector_condition
+from agents.models import Agent
+from agents.selectors import Selector
+from connections.content import OPAMP, Content
+from connections.members import digests_of, takes, wanted_of
+from connections.models import AgentConnection, ConnectionSettings, SettingsVersion
+from connections.services.matching import Candidate, fresh_connections
+from rollouts.audiences import EVERYONE
+
+_CHUNK = 2_000
+_NAMED = 20
+
+
+@dataclass(slots=True)
+class Reach:
+    """Numbers of agents. ``agents`` would have the settings; the others are some of these, but for ``stronger``.
+
+    ``incapable`` take no member of them, ``partly`` some; ``unchanged`` have the same already; ``stronger``: others of a higher
+    priority reach them. ``incapable_names`` and ``offline_names`` name the first of them.
+    """
+
+    agents: int = 0
+    offline: int = 0
+    incapable: int = 0
+    partly: int = 0
+    unchanged: int = 0
+    without_opamp: int = 0
+    stronger: int = 0
+    incapable_names: list[str] = field(default_factory=list)
+    offline_names: list[str] = field(default_factory=list)
+    # Of everybody reached: uid, labels and name, as stages are planned from.
+    members: list[tuple[UUID, Any, str]] = field(default_factory=list)
+
+
+def reach_of(row: ConnectionSettings, selector: Selector, content: Content) -> Reach:
+    """What releasing ``content`` to everybody ``selector`` matches would reach now; ``row`` may be unsaved."""
+    found = Reach()
+    if not row.enabled:
+        return found
+    digests = digests_of(content, key=site.SECRET_KEY)
+    version = SettingsVersion(number=0, digests=digests)
+    candidates = [each for each in fresh_connections().candidates if each.settings.name != row.name]
+    mine = Candidate(row, selector, [(EVERYONE, version)])
+    ordered = sorted([*candidates, mine], key=lambda each: (-each.settings.priority, each.settings.name))
+    targeting = replace(fresh_connections(), candidates=ordered)
+    wanted = dict(AgentConnection.objects.filter(version__settings__name=row.name).values_list("agent_id", "wanted"))
+    columns = ("pk", "instance_uid", "labels", "name", "capabilities", "connected")
+    for key, uid, labels, name, capabilities, connected in (
+        Agent.objects.filter(selector_condition(selector)).order_by("pk").values_list(*columns).iterator(_CHUNK)
+    ):
+        if targeting.wanted_by(uid, labels) is not version:
+            found.stronger += 1
+            continue
+        found.agents += 1
+        found.members.append((uid, labels, name))
+        taken = wanted_of(digests, capabilities)
+        if not taken:
+            found.incapable += 1
+            found.incapable_names += [name] if len(found.incapable_names) < _NAMED else []
+        elif len(taken) < len(digests):
+            found.partly += 1
+        if OPAMP in digests and not takes(OPAMP, capabilities):
+            found.without_opamp += 1
+        if not connected:
+            found.offline += 1
+            found.offline_names += [name] if len(found.offline_names) < _NAMED else []
+        if taken and wanted.get(key) == taken:
+            found.unchanged += 1
+    return found

@@ -1,0 +1,260 @@
+"""What people do with connection settings: make, change, delete. What concerns agents is matched anew at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings as site
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from accounts import services as accounts
+from accounts.models import User
+from agents.selectors import InvalidSelector, parse_selector
+from agents.shown import value_shown
+from connections.content import MOST_CHARACTERS, OPAMP, Content, read_content, warnings_of
+from connections.destinations import origin_of
+from connections.errors import InvalidSettings, NoMove, NoSuchVersion, SettingsChanged, SettingsInUse
+from connections.hidden_values import shown, with_kept
+from connections.members import digests_of
+from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings, SettingsVersion
+from connections.services.matching import bump_connections, hold_connections
+from connections.services.stored_contents import content_of, stored
+from connections.services.version_releases import BY_DEFAULT, ReleasePlan, publish_version, reassign
+from foundation.messages import Message
+from rollouts.errors import InvalidPolicy
+from rollouts.models import Release, Rollout
+from rollouts.policies import parse_policy
+from variables.encryption import Unreadable
+from variables.services.known_values import bump_values
+
+MOST_SETTINGS = 200
+MOST_VERSIONS = 1_000
+# What can be changed of one; ``name`` is fixed.
+FIELDS = ("description", "selector", "match_all", "priority", "enabled", "rollout_policy")
+_TARGETING = frozenset({"selector", "match_all", "priority", "enabled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What an edit left: the row, its newest version, the rollout where it goes in stages, and what to look at once more."""
+
+    settings: ConnectionSettings
+    version: SettingsVersion
+    rollout: Rollout | None = None
+    warnings: list[Message] = field(default_factory=list)
+
+
+@transaction.atomic
+def create_settings(
+    values: Mapping[str, Any], *, by: User | None, at: datetime, note: str = "", plan: ReleasePlan = BY_DEFAULT
+) -> Saved:
+    """Make settings with their first version, and release it as planned. Raises `InvalidSettings`."""
+    fields = {name: value for name, value in values.items() if name != "content"}
+    row = ConnectionSettings(created_at=at, updated_at=at, **fields)
+    content = judged(row, values.get("content", {}), None)
+    hold_connections(exclusive=True)
+    if ConnectionSettings.objects.count() >= MOST_SETTINGS:
+        said = Message("too-many-connection-settings", "At most {most} of them.", most=MOST_SETTINGS)
+        raise InvalidSettings({"name": [said]})
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError as error:
+        taken = Message("connection-settings-exist", "There are settings {name} already.", name=repr(row.name))
+        raise InvalidSettings({"name": [taken]}) from error
+    accounts.record(by=by, verb="connection_settings.create", target=row, name=row.name)
+    version = _add_version(row, content, note=note, by=by, at=at)
+    return Saved(row, version, publish_version(version, by=by, at=at, plan=plan), warnings_of(content))
+
+
+@transaction.atomic
+def update_settings(
+    key: int,
+    values: Mapping[str, Any],
+    *,
+    by: User | None,
+    at: datetime,
+    editions: Collection[int] | None = None,
+    note: str = "",
+    plan: ReleasePlan = BY_DEFAULT,
+) -> Saved:
+    """Change columns and content; another content is a version of its own, released as planned.
+
+    ``editions``: one of them must be the present. Raises `ConnectionSettings.DoesNotExist`, `InvalidSettings`,
+    `SettingsChanged`, `rollouts.errors.RolloutRunning`.
+    """
+    hold_connections(exclusive=True)
+    row = ConnectionSettings.objects.select_for_update().get(pk=key)
+    if editions is not None and row.edition not in editions:
+        raise SettingsChanged(
+            Message("connection-settings-changed", "Somebody else has changed the settings: look at them again.")
+        )
+    former, newest = row.parsed_selector(), newest_version(row)
+    before = {name: getattr(row, name) for name in FIELDS if name in values}
+    for name in before:
+        setattr(row, name, values[name])
+    content = judged(row, values.get("content"), newest)
+    changed = [name for name in before if before[name] != getattr(row, name)]
+    digests = digests_of(content, key=site.SECRET_KEY)
+    another = "content" in values and (digests != newest.digests or shown(content) != newest.shown)
+    if not changed and not another:
+        return Saved(row, newest, None, warnings_of(content))
+    row.edition += 1
+    row.updated_at = at
+    row.save(update_fields=[*changed, "edition", "updated_at"])
+    if changed:
+        data = {"changed": {name: value_shown([before[name], getattr(row, name)]) for name in changed}}
+        accounts.record(by=by, verb="connection_settings.update", target=row, name=row.name, data=data)
+    if not _TARGETING.isdisjoint(changed):
+        bump_connections()
+        reassign(row, at, selectors=[former])
+    if not another:
+        return Saved(row, newest, None, warnings_of(content))
+    version = _add_version(row, content, note=note, by=by, at=at)
+    return Saved(row, version, publish_version(version, by=by, at=at, plan=plan), warnings_of(content))
+
+
+@transaction.atomic
+def delete_settings(row: ConnectionSettings, *, by: User | None, at: datetime) -> None:
+    """Delete them with their versions. Raises `SettingsInUse` while agents should have them or they are rolled out."""
+    hold_connections(exclusive=True)
+    row = ConnectionSettings.objects.select_for_update().get(pk=row.pk)
+    agents = AgentConnection.objects.filter(version__settings=row).count()
+    if agents or Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).exists():
+        raise SettingsInUse(
+            Message(
+                "connection-settings-in-use",
+                "{count} agents should have {name}, or it is being rolled out: disable it first.",
+                count=agents,
+                name=row.name,
+            )
+        )
+    Release.objects.of(RELEASE_SUBJECT, row.pk).end(at)
+    accounts.record(by=by, verb="connection_settings.delete", target=row, name=row.name)
+    row.delete()
+    bump_connections()
+    bump_values()
+
+
+@transaction.atomic
+def move_agents(
+    key: int,
+    opamp: Any,
+    *,
+    by: User | None,
+    at: datetime,
+    editions: Collection[int] | None = None,
+    note: str = "",
+    plan: ReleasePlan = BY_DEFAULT,
+) -> Saved:
+    """Lead the agents of these settings to another endpoint, or to the same with other credentials; all else stays.
+
+    What lets them in now works until they come by what they are told (S-82). Raises `NoMove`, and as `update_settings`.
+    """
+    hold_connections(exclusive=True)
+    row = ConnectionSettings.objects.select_for_update().get(pk=key)
+    newest = newest_version(row)
+    content = {**readable(newest), OPAMP: opamp}
+    saved = update_settings(key, {"content": content}, by=by, at=at, editions=editions, note=note, plan=plan)
+    if saved.version.pk == newest.pk:
+        raise NoMove(Message("moved-already", "The agents are led there already; nothing was changed."))
+    data = {"version": saved.version.number, "to": saved.version.origin}
+    accounts.record(by=by, verb="connection_settings.move", target=row, name=row.name, data=data)
+    return saved
+
+
+def newest_version(row: ConnectionSettings) -> SettingsVersion:
+    """Released or not; there is one at least."""
+    return SettingsVersion.objects.filter(settings=row).order_by("-number")[0]
+
+
+def version_numbered(row: ConnectionSettings, number: int) -> SettingsVersion:
+    """Raises `NoSuchVersion`."""
+    version = SettingsVersion.objects.filter(settings=row, number=min(number, 2**31 - 1)).first()
+    if version is None:
+        raise NoSuchVersion(Message("no-such-connection-version", "There is no version {number}.", number=number))
+    return version
+
+
+def readable(version: SettingsVersion) -> Content:
+    """The content of a version that is to be built upon. Raises `InvalidSettings` where no key reads it."""
+    try:
+        return content_of(version)
+    except Unreadable as error:
+        said = Message("content-unreadable", "No key reads what is stored: write all of it anew.")
+        raise InvalidSettings({"content": [said]}) from error
+
+
+def judged_content(given: Any, newest: SettingsVersion | None) -> Content:
+    """What would be stored, with kept secrets. Raises `InvalidSettings`."""
+    if len(str(given)) > MOST_CHARACTERS:
+        said = Message("content-too-long", "At most {most} characters in all.", most=MOST_CHARACTERS)
+        raise InvalidSettings({"content": [said]})
+    former: Content = {}
+    if newest is not None:
+        try:
+            former = content_of(newest)
+        except Unreadable:
+            former = {}
+    whole, kept_errors = with_kept(given, former)
+    content, errors = read_content(whole, default_heartbeat=site.OPAMP_HEARTBEAT_SECONDS)
+    if kept_errors or errors:
+        raise InvalidSettings({**errors, **kept_errors})
+    return content
+
+
+def judged(row: ConnectionSettings, given: Any, newest: SettingsVersion | None) -> Content:
+    """The content to store, the present one where none is given; all that is wrong with row and content is said at once."""
+    errors: dict[str, list[Any]] = {}
+    content: Content = {}
+    try:
+        row.clean_fields()
+    except ValidationError as error:
+        errors |= {name: list(texts) for name, texts in error.message_dict.items()}
+    if row.rollout_policy is not None:
+        try:
+            parse_policy(row.rollout_policy)
+        except InvalidPolicy as error:
+            errors["rollout_policy"] = [error.message]
+    try:
+        row.selector = parse_selector(row.selector, match_all=row.match_all).as_json()
+    except InvalidSelector as error:
+        errors["selector"] = [*error.problems]
+    try:
+        content = readable(newest) if given is None and newest is not None else judged_content(given, newest)
+    except InvalidSettings as error:
+        if given is not None:
+            errors |= error.errors
+    if errors:
+        raise InvalidSettings(errors)
+    return content
+
+
+def _add_version(
+    row: ConnectionSettings, content: Content, *, note: str, by: User | None, at: datetime
+) -> SettingsVersion:
+    number = (row.versions.aggregate(newest=Max("number"))["newest"] or 0) + 1
+    if row.versions.count() >= MOST_VERSIONS:
+        said = Message("too-many-connection-versions", "At most {most} versions.", most=MOST_VERSIONS)
+        raise InvalidSettings({"content": [said]})
+    version = SettingsVersion.objects.create(
+        settings=row,
+        number=number,
+        encrypted=stored(content),
+        shown=shown(content),
+        digests=digests_of(content, key=site.SECRET_KEY),
+        origin=origin_of(content.get(OPAMP, {}).get("endpoint", "")),
+        note=note,
+        author=by,
+        author_name=by.get_username() if by else accounts.SYSTEM,
+        created_at=at,
+    )
+    data = {"version": number, "members": sorted(version.digests), "note": note}
+    accounts.record(by=by, verb="connection_settings.add_version", target=row, name=row.name, data=data)
+    bump_values()
+    return version
