@@ -43,7 +43,7 @@ class ConfigurationsConfig(AppConfig):
         place_page(Task.AGENTS, Page("running", _("Running configurations"), "admin:agent_groups", seen))
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_after_relabelling(targeting.rematch_agents)
-        extensions.register_placing(targeting.placed)
+        extensions.register_placing(targeting.placements_for)
         extensions.register_configuration_error("assignment__error_message")
         panels.register()
         configuration_actions.register()

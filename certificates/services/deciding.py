@@ -41,7 +41,7 @@ def revoke_certificate(pk: int, *, reason: str, by: User | None, at: datetime) -
     if not changed:
         raise NotIssued(pk)
     _tell(row, "revoked", by=by, at=at, verb="certificate.revoke")
-    if row.used_at is not None:
+    if row.used_at is not None and row.agent_id is not None:
         # One that polls has no connection whose end would say so.
         disconnect(Agent.objects.filter(pk=row.agent_id, transport=Transport.HTTP), reason="certificate revoked", at=at)
     return row

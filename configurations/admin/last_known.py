@@ -13,7 +13,7 @@ from configurations.outcome import AssignmentStatus
 _PART = "composition__parts__configuration"
 
 
-def with_last_known(configurations: Iterable[Configuration]) -> list[Configuration]:
+def count_last_known(configurations: Iterable[Configuration]) -> list[Configuration]:
     """Each given, as ``last_known_count``. Wholes are counted with the other facets of agents, fragments by themselves."""
     rows = facets.with_last_known(configurations)
     fragments = [row for row in rows if row.is_fragment]

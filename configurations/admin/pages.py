@@ -40,7 +40,7 @@ from configurations.admin.forms import (
     rows_typed,
 )
 from configurations.admin.kinds import marks
-from configurations.admin.last_known import with_last_known
+from configurations.admin.last_known import count_last_known
 from configurations.admin.live import LivePreviews
 from configurations.admin.pipelines_typed import pipelines_of_forms
 from configurations.admin.reach_seen import REACH_SEEN
@@ -78,7 +78,7 @@ class ConfigurationList(PortalChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """With how many of the outcomes are those of agents that are not connected."""
         super().get_results(request)
-        self.result_list = with_last_known(self.result_list)
+        self.result_list = count_last_known(self.result_list)
 
 
 @admin.register(Configuration)
@@ -213,7 +213,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         # The form's own instance carries what was typed already.
         row = Configuration.objects.select_related("current").with_outcomes().get(pk=obj.pk) if change and obj else None
         if row is not None:
-            with_last_known([row])
+            count_last_known([row])
         if row is not None and refreshes_itself(request):
             return TemplateResponse(
                 request,

@@ -29,7 +29,7 @@ from configurations.services.targeting import bump_generation, hold_targeting
 from rollouts.audiences import Audience
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.staging import Progress, Standing, counts_among, end_release, members_among, widen_release
+from rollouts.services.standings import Progress, Standing, counts_among, end_release, members_among, widen_release
 from rollouts.subjects import Member
 
 _PROGRESS = {

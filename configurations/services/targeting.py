@@ -151,7 +151,7 @@ def current_targeting() -> Targeting:
     return known
 
 
-def placed(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> list[Placed]:
+def placements_for(agents: Sequence[tuple[UUID, Mapping[str, str]]]) -> list[Placed]:
     """The names of what agents with these uids and labels should run."""
     targeting = current_targeting()
     # Labels place pinned agents nowhere else; fragments go on by them.

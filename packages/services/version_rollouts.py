@@ -19,7 +19,7 @@ from packages.services.version_releases import agents_concerned, reassign, relea
 from rollouts.audiences import Audience
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.staging import Progress, Standing, counts_among, end_release, members_among, widen_release
+from rollouts.services.standings import Progress, Standing, counts_among, end_release, members_among, widen_release
 from rollouts.subjects import Member
 
 _PROGRESS = {

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from agents.models import Agent
-from configurations.admin.last_known import with_last_known
+from configurations.admin.last_known import count_last_known
 from configurations.models import Assignment, Configuration
 from configurations.outcome import AssignmentStatus
 from tests.configurations.test_fragments import LOGS, METRICS, fragment, make
@@ -66,7 +66,7 @@ def test_who_applied_a_fragment_and_went_away_is_last_known(fragments, report, s
     Assignment.objects.update(status=AssignmentStatus.APPLIED)
     Assignment.objects.filter(agent=waiting).update(status=AssignmentStatus.PENDING)
     Agent.objects.filter(pk__in=[gone.pk, waiting.pk]).update(connected=False)
-    rows = {row.name: row for row in with_last_known(Configuration.objects.with_outcomes())}
+    rows = {row.name: row for row in count_last_known(Configuration.objects.with_outcomes())}
     assert (rows["logs"].applied_count, rows["logs"].last_known_count, rows["logs"].certain_count) == (2, 1, 1)
     assert rows["metrics"].last_known_count == 0
     page = signed_in.get("/admin/configurations/configuration/").content.decode()

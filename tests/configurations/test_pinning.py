@@ -22,7 +22,7 @@ from configurations.services.publishing import (
     update_configuration,
 )
 from configurations.services.retrying import retry_offer
-from configurations.services.targeting import placed, rematch_agents
+from configurations.services.targeting import placements_for, rematch_agents
 from foundation import wakeups
 from rollouts.policies import parse_policy
 from rollouts.services import freezing
@@ -127,7 +127,7 @@ def test_a_pin_survives_other_labels_a_new_connection_and_matching_anew(fleet):
     fleet.wake()
     assert pinned.offers == [NEW, SPECIAL]
     assert row(pinned).assignment.reason == Assignment.Reason.PINNED
-    found = placed([(pinned.uid, {"env": "prod"}), (fleet.agents[1].uid, {"env": "lab"})])
+    found = placements_for([(pinned.uid, {"env": "prod"}), (fleet.agents[1].uid, {"env": "lab"})])
     assert [each.configuration for each in found] == ["s", "s"]
 
 

@@ -148,3 +148,50 @@ def test_under_a_supervisor_from_a_configuration_of_the_portal(portal: LiveServe
             return bool(known and known["memory"] and known["cpu"] is not None)
 
         portal.eventually(claim, PATIENCE, "memory and CPU")
+
+
+def test_under_a_supervisor_by_connection_settings(portal: LiveServer, tmp_path: Path) -> None:
+    """Its configuration says nothing of metrics: where they go is offered, and taking that is nothing to be alarmed at."""
+    config = {
+        "receivers": {"nop": {}},
+        "exporters": {"nop": {}},
+        "service": {"pipelines": {"traces": {"receivers": ["nop"], "exporters": ["nop"]}}},
+    }
+    portal.post("configurations", configuration("measured", {"test": "measured"}, yaml.safe_dump(config)))
+    supervisor = Supervisor(
+        tmp_path,
+        portal.websocket_endpoint,
+        capabilities={"reports_own_metrics": True},
+        server={"headers": {"Authorization": f"Bearer {SECRET}"}},
+        test="measured",
+    )
+    with supervisor:
+
+        def found() -> dict[str, Any] | None:
+            agents = portal.get("agents?label=test%3Dmeasured")["results"]
+            return agents[0] if agents else None
+
+        def runs() -> bool:
+            agent = found()
+            return agent is not None and agent["in_sync"] is True and agent["healthy"] is True
+
+        portal.eventually(runs, PATIENCE, "it runs its configuration")
+        destination = {"endpoint": f"{portal.url}/v1/metrics", "headers": {"Authorization": f"Bearer {SECRET}"}}
+        portal.post(
+            "connection-settings",
+            {"name": "metrics", "selector": {"test": "measured"}, "content": {"own_metrics": destination}},
+        )
+        seen: list[tuple[Any, str]] = []
+
+        def measures() -> bool:
+            agent = found()
+            assert agent is not None
+            seen.append((agent["healthy"], agent["status"]))
+            known = telemetry(portal, agent["instance_uid"])
+            return bool(known and known["memory"])
+
+        portal.eventually(measures, PATIENCE, "its metrics come")
+        row = portal.get("connection-settings/metrics/agents")["results"][0]
+        assert row["status"] in {"told", "applied"}, row
+        assert not {status for healthy, status in seen if healthy is False}, "it looked ill while it took them"
+        portal.eventually(runs, PATIENCE, "it is well")

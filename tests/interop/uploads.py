@@ -60,7 +60,7 @@ class UploadedPackage:
         return self.send("POST", f"versions/{number}/files", body, f"multipart/form-data; boundary={boundary}")
 
     def put_half(self, number: int, content: bytes, size: int) -> None:
-        """Promise ``size`` bytes, send these and hang up."""
+        """Promise ``size`` bytes, send these and close the connection."""
         connection = self._connection()
         try:
             connection.putrequest("PUT", f"/api/v1/packages/{self.id}/versions/{number}/files?filename=half.bin")

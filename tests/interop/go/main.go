@@ -65,6 +65,7 @@ type agent struct {
 	mutex     sync.Mutex
 	client    client.OpAMPClient
 	effective map[string]*protobufs.AgentConfigFile
+	answered  *protobufs.RemoteConfigStatus
 	attrs     map[string]string
 	startedAt uint64
 	id        uuid.UUID
@@ -149,10 +150,13 @@ func (a *agent) onMessage(ctx context.Context, message *types.MessageData) {
 	}
 	say(event{"event": "remote_config", "hash": hex.EncodeToString(offer.ConfigHash), "files": files})
 	failed := status.ErrorMessage != ""
+	a.mutex.Lock()
+	a.answered = status
 	if !failed {
-		a.mutex.Lock()
 		a.effective = offer.Config.ConfigMap
-		a.mutex.Unlock()
+	}
+	a.mutex.Unlock()
+	if !failed {
 		if err := a.client.UpdateEffectiveConfig(ctx); err != nil {
 			say(event{"event": "error", "error": err.Error()})
 		}
@@ -179,13 +183,18 @@ func (a *agent) onSettings(_ context.Context, settings *protobufs.OpAMPConnectio
 
 func (a *agent) settings() (types.StartSettings, error) {
 	config, err := a.present.tlsConfig()
+	a.mutex.Lock()
+	answered := a.answered
+	a.mutex.Unlock()
 	settings := types.StartSettings{
-		OpAMPServerURL:    a.present.endpoint,
-		Header:            a.present.header,
-		TLSConfig:         config,
-		InstanceUid:       types.InstanceUid(a.id),
-		HeartbeatInterval: interval,
-		EnableCompression: *compress,
+		// The next client of the same agent knows what the former one has applied.
+		RemoteConfigStatus: answered,
+		OpAMPServerURL:     a.present.endpoint,
+		Header:             a.present.header,
+		TLSConfig:          config,
+		InstanceUid:        types.InstanceUid(a.id),
+		HeartbeatInterval:  interval,
+		EnableCompression:  *compress,
 		Callbacks: types.Callbacks{
 			OnConnect: func(context.Context) { say(event{"event": "connected"}) },
 			OnConnectFailed: func(_ context.Context, err error) {
