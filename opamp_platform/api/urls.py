@@ -7,6 +7,8 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
+from agents.api_exporting import ExportView
+from agents.api_views import SavedViewViewSet
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
@@ -38,6 +40,7 @@ class SlashOrNot(SimpleRouter):
 
 router = SlashOrNot()
 router.register("agents", AgentViewSet)
+router.register("agent-views", SavedViewViewSet, basename="agent-view")
 router.register("configurations", ConfigurationViewSet)
 router.register(r"configurations/(?P<name>[^/]+)/drafts", ConfigurationDraftViewSet, basename="configuration-draft")
 router.register("drafts", DraftViewSet, basename="draft")
@@ -61,6 +64,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),
+    re_path(r"^agents:export/?$", ExportView.as_view(), name="agents-export"),
     re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),
