@@ -7,6 +7,7 @@ import pytest
 from accounts.models import AuditEntry, User
 from agents.models import DefaultView, SavedView
 from agents.queries import InvalidQuery
+from agents.query_conditions import agents_matching
 from agents.services import views
 from agents.services.views import InvalidView, NotYourView, ViewContent
 from tests.agents.admin_pages import LIST
@@ -253,6 +254,4 @@ def test_agents_without_the_label_are_a_group(signed_in, report):
 
 def test_a_stored_view_with_words_that_are_gone_is_an_error_and_not_everybody(bob):
     with pytest.raises(InvalidQuery):
-        from agents.query_conditions import agents_matching
-
         agents_matching("gone:x", bob)
