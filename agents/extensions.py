@@ -87,11 +87,15 @@ class Column(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Some of them with what fills them: from the keys of the agents of a page to their cells, by name of column."""
+    """Some of them with what fills them: from the keys of the agents of a page to their cells, by name of column.
+
+    ``values`` does the same with plain data, for exports.
+    """
 
     columns: Sequence[Column]
     cells: Callable[[Sequence[int]], Mapping[int, Mapping[str, Any]]]
     are_shown: Callable[[], bool]
+    values: Callable[[Sequence[int]], Mapping[int, Mapping[str, Any]]] | None = None
 
 
 Marking = Callable[[Sequence[int]], Mapping[int, Mark]]

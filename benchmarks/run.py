@@ -20,6 +20,7 @@ from benchmarks import (
     heartbeats,
     hostile,
     package_downloads,
+    queries,
     reconnect_storm,
     registration,
     rollout,
@@ -38,6 +39,7 @@ Scenario = tuple[str, Callable[[], dict[str, Any]]]
 SHORT: tuple[Scenario, ...] = (
     ("selector matching", selector_matching.measure),
     ("selector edits", lambda: selector_edits.measure(agents=10_000, configurations=50)),
+    ("queries", lambda: queries.measure(agents=10_000)),
     ("checks", checks.measure),
     ("batches", batches.measure),
     ("heartbeats", lambda: heartbeats.measure(seconds=4, rounds=1)),
@@ -57,6 +59,7 @@ SHORT: tuple[Scenario, ...] = (
 FULL: tuple[Scenario, ...] = (
     ("selector matching", selector_matching.measure),
     ("selector edits", selector_edits.measure),
+    ("queries", queries.measure),
     ("checks", checks.measure),
     ("batches", batches.measure),
     ("heartbeats", lambda: heartbeats.measure(seconds=8, rounds=3)),

@@ -15,6 +15,7 @@ from agents.extensions import Column, Columns
 from foundation.clock import clock
 from telemetry.charts import sparkline, value_with_unit
 from telemetry.measures import MEASURES, Measure
+from telemetry.models import LatestTelemetry
 from telemetry.services.series import FRESH, Telemetry, telemetry_of
 from telemetry.slots import Values
 
@@ -55,6 +56,12 @@ def _cells_of(
     }
 
 
+def _values(agent_ids: Sequence[int]) -> Mapping[int, Mapping[str, float | None]]:
+    """What they sent last, as numbers; a query for all of them."""
+    rows = LatestTelemetry.objects.filter(pk__in=agent_ids, received_at__isnull=False).defer("counters")
+    return {row.pk: {"cpu": row.cpu, "memory": row.memory, "throughput": row.accepted} for row in rows}
+
+
 COLUMNS = Columns(
     (
         Column("cpu", gettext_lazy("CPU"), "telemetry__cpu"),
@@ -63,4 +70,5 @@ COLUMNS = Columns(
     ),
     _cells,
     lambda: bool(settings.OPAMP_OWN_TELEMETRY),
+    _values,
 )

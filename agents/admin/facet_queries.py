@@ -42,6 +42,14 @@ class FacetQuery:
     facets: Facets
     can_be_changed: bool = True
 
+    def as_text(self) -> str:
+        """The search with all choices in it. Raises `InvalidQuery`."""
+        text = self.text
+        for name, value in self.chosen.items():
+            if name in self.facets:
+                text = _with_choice(text, self.facets[name], value)
+        return text
+
     def link(self, changelist: Any, parameter: str, value: str | None) -> str:
         """The address of the list with another choice of one facet, ``None`` for none; parameters become text."""
         wanted: dict[str, str | None] = {

@@ -7,7 +7,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import OrderBy, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -17,18 +17,22 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_GET
 
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
 from agents import extensions
-from agents.admin import bulk_actions, cells, error_groups, facets, further_columns, typed_count
+from agents.admin import bulk_actions, cells, error_groups, facets, further_columns, list_columns, typed_count, view_bar
+from agents.admin.export_page import export_page
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
 from agents.admin.suggesting import suggest_page
+from agents.admin.view_pages import ViewPages
 from agents.models import Agent, AgentQuerySet
 from agents.reports import Status
 from agents.services import editing
 from agents.services.label_previews import LabelPreview, preview_labels
+from agents.services.views import first_view_of
 from agents.templatetags.ago import time_element
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -72,7 +76,17 @@ class AgentForm(forms.ModelForm[Agent]):
 
 
 class FleetList(PortalChangeList):
-    """The list in an order that an index has."""
+    """The list in an order that an index has, with the columns and groups that its address names."""
+
+    def get_filters_params(self, params: Any = None) -> Any:
+        """Without what says how agents are shown, and not which."""
+        found = super().get_filters_params(params)
+        return {name: value for name, value in found.items() if name not in list_columns.PARAMETERS}
+
+    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
+        """Never an address without parameters, where a person's default view would open."""
+        found = super().get_query_string(new_params, remove)
+        return f"?{SEARCH_VAR}=" if found == "?" else found
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Agent]:
         """Django's own tie-break goes down whatever the columns do."""
@@ -85,6 +99,8 @@ class FleetList(PortalChangeList):
         """With the reasons of those in error; and when nobody is found, why."""
         super().get_results(request)
         self.search = search_of(request)
+        self.views = view_bar.bar_of(request, self)
+        self.groups = view_bar.groups_of(request, self) if self.result_count else None
         self.errors: error_groups.Errors | None = None
         self.nothing: list[str] = []
         if not self.result_count:
@@ -155,12 +171,30 @@ class AgentAdmin(WindowPaging, AgentPages):
         return facets.all_facets()
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """With the columns of other apps, before the labels, which are as wide as there is room."""
+        """Those that are asked for; else with the columns of other apps, before the labels, which are as wide as there is room."""
+        if asked := list_columns.columns_of(request):
+            return list_columns.shown(asked)
         return [*self.list_display[:-1], *further_columns.shown(), self.list_display[-1]]
 
     def get_urls(self) -> list[Any]:
         """With what belongs to the list, before what takes any address."""
-        return [path("suggest/", self.admin_site.admin_view(suggest_page), name="agent_suggest"), *super().get_urls()]
+        wrapped = self.admin_site.admin_view
+        return [
+            path("suggest/", wrapped(suggest_page), name="agent_suggest"),
+            path("export/", wrapped(require_GET(export_page)), name="agent_export"),
+            *ViewPages(self.admin_site).urls(),
+            *super().get_urls(),
+        ]
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """The one that the address names."""
+        return list_columns.ordering_of(request) or super().get_ordering(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Asked for nothing, it opens with the person's default view, under an address that others can open too."""
+        if request.method == "GET" and not request.GET and (view := first_view_of(request.user)) is not None:
+            return redirect(view_bar.address_of(view))
+        return super().changelist_view(request, extra_context)
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """Viewers get no field that only a form has."""

@@ -27,6 +27,11 @@ class _WithoutLast(F):
         return OrderBy(self, descending=True, nulls_last=True)
 
 
+def order_by(field: str, *, down: bool) -> OrderBy:
+    """An order in which agents that have none come last."""
+    return _WithoutLast(field).desc() if down else _WithoutLast(field).asc()
+
+
 def shown() -> list[Draw]:
     """One function for each column, and the same each time: Django looks for them by identity."""
     return [_function_of(column) for columns in extensions.further_columns() for column in columns.columns]

@@ -3,6 +3,7 @@
 * `Agent` is what lists, filters and matching read; written when something an operator would notice changes.
 * `AgentPresence` is the narrow row that heartbeats reach, in batches.
 * `DuplicateUid` is there only for agents under whose uid a second one may speak.
+* `SavedView` is a list of agents that a person keeps; `DefaultView` which of them opens first.
 * `ReportedState` is the wide row, read by one agent's page; its large parts are `ReportedDocument`s shared by hash.
 
 Fields under "reported" are what the agent said; nothing but `agents.services.recording.record_reports` writes them.
@@ -17,6 +18,7 @@ from agents.models.fleet_history import FleetSample
 from agents.models.history import AgentCommand, AgentEvent, ConnectionRecord
 from agents.models.processes import Leadership, ServerProcess
 from agents.models.reported import ReportedDocument, ReportedState
+from agents.models.saved_view import DefaultView, SavedView, SavedViewQuerySet
 
 __all__ = [
     "Agent",
@@ -26,12 +28,15 @@ __all__ = [
     "AgentQuerySet",
     "Approval",
     "ConnectionRecord",
+    "DefaultView",
     "DuplicateUid",
     "Fleet",
     "FleetSample",
     "Leadership",
     "ReportedDocument",
     "ReportedState",
+    "SavedView",
+    "SavedViewQuerySet",
     "SequenceNumberField",
     "ServerProcess",
     "Transport",

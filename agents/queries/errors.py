@@ -13,7 +13,7 @@ class InvalidQuery(DomainError):
         self.position = position
         self.problem = problem
         super().__init__(
-            Message("agent-query-at", "At character {place}: {problem}", place=position + 1, problem=problem)
+            Message("at-character", "At character {place}: {problem}", place=position + 1, problem=problem)
         )
 
 

@@ -31,6 +31,7 @@ from agents.queries import InvalidQuery
 from agents.selectors import InvalidSelector
 from agents.services.offers import registered_offers
 from alerts.errors import InvalidAlerting
+from agents.services.views import InvalidView
 from configurations.api_serializers import findings_json
 from configurations.services.applying import NotApplicable
 from configurations.services.drafts import InvalidConfiguration
@@ -176,7 +177,8 @@ def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
     match error:
         case InvalidConfiguration():
             return problem(status, error.message, errors=error.errors, findings=findings_json(error.findings))
-        case InvalidValue() | InvalidPackage() | InvalidAlerting() | InvalidSettings():
+        case InvalidValue() | InvalidPackage() | InvalidView():
+ | InvalidAlerting() | InvalidSettings():
             return problem(status, error.message, errors=error.errors)
         case NotApplicable():
             found = [

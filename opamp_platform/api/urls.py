@@ -13,6 +13,8 @@ from agents.api_history import FleetHistoryView
 from agents.api_pruning import PruneView
 from alerts.api import AlertRuleViewSet, ReceiverViewSet
 from alerts.api_alerts import AlertDeliveryViewSet, AlertViewSet, SilenceViewSet
+from agents.api_exporting import ExportView
+from agents.api_views import SavedViewViewSet
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
@@ -48,6 +50,7 @@ class SlashOrNot(SimpleRouter):
 
 router = SlashOrNot()
 router.register("agents", AgentViewSet)
+router.register("agent-views", SavedViewViewSet, basename="agent-view")
 router.register("configurations", ConfigurationViewSet)
 router.register(r"configurations/(?P<name>[^/]+)/drafts", ConfigurationDraftViewSet, basename="configuration-draft")
 router.register("drafts", DraftViewSet, basename="draft")
@@ -90,6 +93,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^me/preferences/?$", PreferencesView.as_view(), name="my-preferences"),
     re_path(r"^agents/summary/history/?$", FleetHistoryView.as_view(), name="agents-history"),
     re_path(r"^agents:prune/?$", PruneView.as_view(), name="agents-prune"),
+    re_path(r"^agents:export/?$", ExportView.as_view(), name="agents-export"),
     re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),

@@ -1,0 +1,37 @@
+"""The list of agents as a file, from the list."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import messages
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from agents.admin import list_columns
+from agents.agent_columns import EXPORTED, columns_named
+from agents.exporting import CSV, JSONL, export_response
+from agents.queries import InvalidQuery
+from agents.query_conditions import agents_matching
+from foundation.languages import in_readers_language
+
+
+def export_page(request: HttpRequest) -> HttpResponseBase:
+    """``q``, ``columns`` and ``format``, as over REST; what the list would not show, leads back to it."""
+    if not request.user.has_perm("agents.view_agent"):
+        raise PermissionDenied
+    kind = request.GET.get("format", CSV)
+    if kind not in {CSV, JSONL}:
+        raise BadRequest(_("A file is csv or jsonl."))
+    query = request.GET.get("q", "").strip()
+    columns = list_columns.columns_of(request) or columns_named(EXPORTED)
+    try:
+        agents = agents_matching(query, request.user)
+    except InvalidQuery as error:
+        messages.error(request, in_readers_language(error))
+        return redirect("admin:agents_agent_changelist")
+    return export_response(request, agents, columns, kind, by=cast("User", request.user), query=query)

@@ -1,0 +1,94 @@
+"""What stands above the list of agents: views as tabs, how the list is shown, export, and groups by a label."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.admin.views.main import SEARCH_VAR
+from django.http import HttpRequest
+from django.urls import reverse
+
+from agents.admin import facets
+from agents.admin.error_groups import REASON
+from agents.admin.list_columns import COLUMNS, GROUP, ORDER, VIEW, columns_of, group_of
+from agents.agent_columns import LISTED, known_columns
+from agents.label_groups import label_groups
+from agents.models import SavedView
+from agents.queries import InvalidQuery, with_term
+
+_MOST_TABS = 12
+LIST = "admin:agents_agent_changelist"
+
+
+def address_of(view: SavedView) -> str:
+    """The list as the view says; whoever may not see the view can open it too."""
+    said = {
+        SEARCH_VAR: view.query,
+        COLUMNS: ",".join(map(str, view.columns)),
+        GROUP: view.group_by,
+        ORDER: view.ordering,
+    }
+    kept = {name: value for name, value in said.items() if value or name == SEARCH_VAR}
+    return f"{reverse(LIST)}?{urlencode({**kept, VIEW: view.pk})}"
+
+
+def bar_of(request: HttpRequest, changelist: Any) -> dict[str, Any]:
+    """For the template; one query."""
+    views = list(SavedView.objects.visible_to(request.user).order_by("name", "pk")[: _MOST_TABS + 1])
+    now = _as_shown(request)
+    present = next((view for view in views if str(view.pk) == request.GET.get(VIEW)), None)
+    query = now.get("query")
+    files = {name: now[name] for name in (COLUMNS,) if now.get(name)} | {SEARCH_VAR: query or ""}
+    return {
+        "tabs": [{"view": view, "url": address_of(view), "present": view == present} for view in views[:_MOST_TABS]],
+        "more": len(views) > _MOST_TABS,
+        "all": not any(view == present for view in views) and not request.GET.get(SEARCH_VAR),
+        "present": present,
+        "save": urlencode({name: value for name, value in now.items() if value}),
+        "exports": None
+        if query is None
+        else [(kind, urlencode(files | {"format": kind})) for kind in ("csv", "jsonl")],
+        "columns": now[COLUMNS],
+        "default_columns": ", ".join(LISTED),
+        "known": known_columns(),
+        "group": now[GROUP],
+        "carried": [
+            (name, value) for name, value in request.GET.items() if name not in {COLUMNS, GROUP, "p", "o", "e"}
+        ],
+    }
+
+
+def groups_of(request: HttpRequest, changelist: Any) -> dict[str, Any] | None:
+    """The agents found by the label that the address names, each group with the list of exactly its agents."""
+    key = group_of(request)
+    if not key:
+        return None
+    found = label_groups(changelist.queryset, key)
+    text = facets.facet_query_of(request).text
+    rows = []
+    for group in found.groups:
+        try:
+            query = with_term(text, group.term)
+        except InvalidQuery:
+            continue
+        url = changelist.get_query_string({SEARCH_VAR: query}, remove=["p"])
+        rows.append({"value": group.value, "number": group.number, "url": url})
+    return {"key": key, "rows": rows, "others": found.others, "partial": found.partial}
+
+
+def _as_shown(request: HttpRequest) -> dict[str, Any]:
+    """What a view of this list would have; ``query`` is ``None`` when no query says which agents are listed."""
+    query: str | None = None
+    read = facets.facet_query_of(request)
+    if read.can_be_changed and REASON not in request.GET:
+        try:
+            query = read.as_text()
+        except InvalidQuery:
+            query = None
+    return {
+        "query": query,
+        COLUMNS: ",".join(column.name for column in columns_of(request)),
+        GROUP: group_of(request),
+        ORDER: request.GET.get(ORDER, ""),
+    }

@@ -1,0 +1,53 @@
+"""How many agents have each value of a label, bounded: what a list is grouped by."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.db.models import Count
+
+from agents.label_conditions import label_text
+from agents.models import Agent, AgentQuerySet
+from agents.queries import quoted_value
+from agents.shown import pair_shown
+
+MOST_GROUPED = 50_000
+MOST_GROUPS = 100
+
+
+class LabelGroup(NamedTuple):
+    """``value`` of so many agents, ``None`` without the label; ``term`` asks for exactly these."""
+
+    value: str | None
+    number: int
+    term: str
+
+
+class LabelGroups(NamedTuple):
+    """The largest groups first; ``others`` agents are in smaller ones, or have values that look like secrets.
+
+    ``partial``: there are more agents than were counted.
+    """
+
+    groups: list[LabelGroup]
+    others: int
+    partial: bool
+
+
+def label_groups(agents: AgentQuerySet, key: str) -> LabelGroups:
+    """``agents`` by the label; of very many the first 50,000."""
+    rows: Any = agents.order_by().select_related(None)
+    some = rows.values("pk")[: MOST_GROUPED + 1]
+    counted = Agent.objects.filter(pk__in=some).order_by().annotate(group_value=label_text(key))
+    found = counted.values_list("group_value").annotate(number=Count("*")).order_by("-number", "group_value")
+    groups: list[LabelGroup] = []
+    others = total = 0
+    name = quoted_value(key) if ":" not in key else f'"{key}"'
+    for value, number in found.iterator():
+        total += number
+        if len(groups) == MOST_GROUPS or (value is not None and pair_shown(key, str(value)) != value):
+            others += number
+        else:
+            term = f"-has:{name}" if value is None else f"{name}={quoted_value(value)}"
+            groups.append(LabelGroup(value, number, term))
+    return LabelGroups(groups, others, total > MOST_GROUPED)
