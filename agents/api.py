@@ -38,6 +38,7 @@ from agents.api_serializers import (
 from agents.filters import AgentFilter
 from agents.labels import InvalidLabels, validate_labels
 from agents.models import Agent, AgentQuerySet
+from agents.query_conditions import agents_matching
 from agents.services import commands, credentials, editing
 from agents.services.bulk_requests import MOST, BulkOutcome
 from agents.services.identity import assign_instance_uid
@@ -48,6 +49,7 @@ from foundation.clock import clock
 from foundation.languages import in_readers_language
 from foundation.messages import Message
 
+QUERY = OpenApiParameter("q", OpenApiTypes.STR, description="A query, as the list takes it; all agents without one.")
 INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
@@ -265,11 +267,13 @@ class AgentViewSet(
 
     # --- Over many agents ------------------------------------------------------------------------------------------
 
-    @extend_schema(operation_id="agents_summary_retrieve", filters=False, responses=SummarySerializer)
-    @action(detail=False, pagination_class=None, filterset_class=None)
+    @extend_schema(
+        operation_id="agents_summary_retrieve", filters=False, parameters=[QUERY], responses=SummarySerializer
+    )
+    @action(detail=False, pagination_class=None, filterset_class=None, query=("q",))
     def summary(self, request: Request) -> Response:
-        """Counts by status, version and OS over all agents."""
-        agents = Agent.objects.visible_to(request.user).order_by()
+        """Counts by status, version and OS over all agents, or over those that a query finds."""
+        agents = agents_matching(request.query_params.get("q", "").strip(), request.user).order_by()
         by_status = agents.count_by_status()
         return Response(
             {
@@ -295,7 +299,8 @@ class AgentViewSet(
         """Ask many agents to restart, at most 10,000; those that do not accept that are skipped."""
         by, at = signed_in(request), clock.now()
         return self._to_many(
-            ChosenAgents(data=request.data), lambda keys: commands.request_restarts(keys, by=by, at=at)
+            ChosenAgents(data=request.data, context={"request": request}),
+            lambda keys: commands.request_restarts(keys, by=by, at=at),
         )
 
     @extend_schema(operation_id="agents_labels_many", filters=False, request=LabelsRequest, responses=OutcomeSerializer)
@@ -310,7 +315,7 @@ class AgentViewSet(
     def label_many(self, request: Request) -> Response:
         """Set and remove operator labels of many agents, at most 10,000; those that have them so already are skipped."""
         by, at = signed_in(request), clock.now()
-        wanted = LabelsRequest(data=request.data)
+        wanted = LabelsRequest(data=request.data, context={"request": request})
 
         def edit(keys: list[int]) -> BulkOutcome:
             values = wanted.validated_data
@@ -336,7 +341,7 @@ class AgentViewSet(
     )
     def preview_label_many(self, request: Request) -> Response:
         """What setting and removing operator labels of many agents would do to their configurations; nothing is saved."""
-        wanted = LabelsRequest(data=request.data)
+        wanted = LabelsRequest(data=request.data, context={"request": request})
         keys = list(self._chosen(wanted))
         values = wanted.validated_data
         try:

@@ -351,7 +351,7 @@ class ChosenAgents(StrictSerializer):
         if "instance_uids" in values:
             return visible.filter(instance_uid__in=set(values["instance_uids"]))
         try:
-            return filtered(visible, values.get("filter", {}))
+            return filtered(visible, values.get("filter", {}), self.context.get("request"))
         except InvalidForm as error:
             raise serializers.ValidationError({"filter": error.message_dict}) from error
 

@@ -11,12 +11,13 @@ class AgentsConfig(AppConfig):
     verbose_name = _("Fleet")
 
     def ready(self) -> None:
-        from agents import opamp
+        from agents import opamp, query_facts
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
         from jobs.services import past_retention
 
         opamp.register()
+        query_facts.register()
         register_way_in(OwnCredential())
         # Here, since jobs know no agents, whose history is pruned with theirs.
         register_pruned_kind(RegisteredKind("jobs", past_retention.overdue_jobs, referred=True))

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django_filters.fields import MultipleChoiceField
 
 from agents.conditions import status_condition
 from agents.label_conditions import selector_condition
 from agents.models import Agent, AgentQuerySet, Approval
+from agents.query_conditions import query_condition
 from agents.reports import Status
 from agents.selectors import parse_label_query
 from agents.text_search import LONGEST_PART, text_condition
@@ -102,6 +103,10 @@ class AgentFilter(django_filters.FilterSet):
         max_length=LONGEST_PART,
         help_text="In name, host, service, or the instance UID.",
     )
+    q = django_filters.CharFilter(
+        method="by_query",
+        help_text='A query: `status:connected env=prod -version<0.120 (health:bad or seen>1h) "free text"`.',
+    )
     configuration = django_filters.CharFilter(field_name="configuration_name")
     ordering = StableOrdering(
         fields=[
@@ -132,6 +137,10 @@ class AgentFilter(django_filters.FilterSet):
         """Raises `InvalidSelector` with the position of the mistake."""
         return queryset.filter(selector_condition(parse_label_query(value)))
 
+    def by_query(self, queryset: AgentQuerySet, _name: str, value: str) -> AgentQuerySet:
+        """Raises `InvalidQuery` with the position of the mistake."""
+        return queryset.filter(query_condition(value, getattr(self.request, "user", None)))
+
     def by_text(self, queryset: AgentQuerySet, _name: str, value: str) -> AgentQuerySet:
         """A part of a name, or a whole uid."""
         return queryset.filter(text_condition(value))
@@ -144,10 +153,11 @@ def register_agent_filter(name: str, keys: Callable[[], QuerySet[Any]], *, help_
     kept.declared_filters[name] = kept.base_filters[name] = made
 
 
-def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQuerySet:
+def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any], request: HttpRequest | None = None) -> AgentQuerySet:
     """``queryset`` by filters given as JSON: the same names and values as in a query string; booleans, lists for "any of".
 
-    Raises `forms.ValidationError` with messages by filter, and `InvalidSelector`.
+    ``request`` is of who asks, whose rights say which words a query may have. Raises `forms.ValidationError` with messages by
+    filter, `InvalidSelector`, and `InvalidQuery`.
     """
     known = set(AgentFilter.get_filters()) - {"ordering"}  # type: ignore[no-untyped-call]
     unknown = sorted(set(filters) - known)
@@ -157,7 +167,7 @@ def filtered(queryset: AgentQuerySet, filters: Mapping[str, Any]) -> AgentQueryS
     query = QueryDict(mutable=True)
     for name, value in filters.items():
         query.setlist(name, _texts(name, value))
-    judged = AgentFilter(query, queryset=queryset)
+    judged = AgentFilter(query, queryset=queryset, request=request)
     if not judged.form.is_valid():
         raise forms.ValidationError(judged.form.errors.as_data())
     # In a list an empty filter is one not set; here it would quietly choose the whole fleet.

@@ -14,12 +14,14 @@ class CertificatesConfig(AppConfig):
         from agents import extensions
         from agents.services.credentials import register_issued_certificates
         from agents.services.offers import register_offer
+        from certificates import certificate_words
         from certificates.certificate_lines import CERTIFICATE_KIND
         from certificates.certificates_shown import CERTIFICATES_PANEL
         from certificates.opamp import CertificateOffer
         from certificates.services import looking_up, signing
         from foundation.chores import Chore, register_chore
 
+        certificate_words.register()
         register_issued_certificates(looking_up.issued)
         register_offer(CertificateOffer)
         extensions.register_timeline_kind(CERTIFICATE_KIND)

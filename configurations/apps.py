@@ -17,7 +17,7 @@ class ConfigurationsConfig(AppConfig):
         from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
         from agents.services.retention import register_pruned_kind
-        from configurations import panels, pending_stages, pins_shown
+        from configurations import configuration_words, panels, pending_stages, pins_shown
         from configurations.drift_lines import DRIFT_KINDS
         from configurations.models import pinned_keys
         from configurations.opamp import ConfigurationOffer
@@ -29,6 +29,7 @@ class ConfigurationsConfig(AppConfig):
         from rollouts.subjects import register_subject
         from variables.value_users import register_consumer
 
+        configuration_words.register()
         extensions.register_before_relabelling(functools.partial(targeting.hold_targeting, exclusive=False))
         extensions.register_after_relabelling(targeting.rematch_agents)
         extensions.register_placing(targeting.names_for)

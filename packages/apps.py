@@ -16,13 +16,14 @@ class PackagesConfig(AppConfig):
         from agents import extensions
         from agents.filters import register_agent_filter
         from agents.services.offers import register_offer
-        from packages import packages_shown
+        from packages import package_words, packages_shown
         from packages.opamp import PackageOffer
         from packages.services.matching import hold_packages
         from packages.services.relabelling import assign_relabelled
         from packages.services.version_rollouts import PackageSubject
         from rollouts.subjects import register_subject
 
+        package_words.register()
         extensions.register_before_relabelling(functools.partial(hold_packages, exclusive=False))
         extensions.register_after_relabelling(assign_relabelled)
         for kind in packages_shown.TIMELINE_KINDS:

@@ -16,10 +16,11 @@ class RolloutsConfig(AppConfig):
         from agents.filters import register_agent_filter
         from agents.services.retention import register_pruned_kind
         from foundation.chores import Chore, register_chore
-        from rollouts import freezes_shown
+        from rollouts import freezes_shown, rollout_words
         from rollouts.pause_lines import PAUSE_KINDS
         from rollouts.services import freezing, past_retention, ticking
 
+        rollout_words.register()
         for kind in PAUSE_KINDS:
             register_timeline_kind(kind)
         register_marking(freezes_shown.pause_marks)

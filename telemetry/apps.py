@@ -14,9 +14,10 @@ class TelemetryConfig(AppConfig):
         from agents.extensions import register_columns, register_panel
         from agents.filters import register_agent_filter
         from agents.services.retention import RegisteredKind, register_pruned_kind
-        from telemetry import columns, telemetry_panel
+        from telemetry import columns, telemetry_panel, telemetry_words
         from telemetry.services import series
 
+        telemetry_words.register()
         register_panel(telemetry_panel.PANEL)
         register_columns(columns.COLUMNS)
         register_agent_filter(

@@ -1,5 +1,8 @@
 """List filters with counts, from one grouped query over the fleet instead of a count for every choice.
 
+What is chosen is text in the search box: each choice is a link to the query with its condition, or without it. Parameters of
+their own, as links made before have them, still count; the next choice turns them into text.
+
 A count respects the other filters that are chosen, and the search: of what that finds so many agents are counted, no more.
 """
 
@@ -16,7 +19,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from agents.admin import error_groups
-from agents.admin.searching import search_of
+from agents.admin.facet_queries import FacetQuery, read_facet_query
 from agents.conditions import status_condition
 from agents.models import Agent, Transport
 from agents.reports import FACT_NAMES, Facts, Status, derived_status
@@ -106,19 +109,20 @@ class Facet(admin.SimpleListFilter):
     template = "admin/agents/agent/facet.html"
     words: ClassVar[Mapping[str, Any] | None] = None
     empty: ClassVar[Any] = _("not reported")
+    # The word of the query language, and what it calls the values where that differs.
+    asked_as: ClassVar[str] = ""
+    values_asked: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
         tally = tally_of(request)
         self._partial = tally.partial
+        self._query = facet_query_of(request)
         self._counts = self._count(request, tally.groups)
         super().__init__(request, params, model, model_admin)
 
     def _count(self, request: HttpRequest, groups: list[Group]) -> Counter[str]:
-        others = {
-            name: value
-            for name in PARAMETERS
-            if name != self.parameter_name and (value := request.GET.get(name)) is not None
-        }
+        chosen = facet_query_of(request).chosen
+        others = {name: chosen[name] for name in PARAMETERS if name != self.parameter_name and name in chosen}
         counts: Counter[str] = Counter()
         if self.parameter_name not in PARAMETERS:
             return counts
@@ -133,18 +137,40 @@ class Facet(admin.SimpleListFilter):
             return list(self.words.items())
         frequent = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))[:_MOST_CHOICES]
         values = [value for value, _number in frequent]
-        chosen = request.GET.get(str(self.parameter_name))
+        chosen = facet_query_of(request).chosen.get(str(self.parameter_name))
         if chosen is not None and chosen not in values:
             values.append(chosen)
         return [(value, value or self.empty) for value in values] if len(values) > 1 or chosen is not None else []
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         """Django's choices with the number of agents; ``more``: it is at least that."""
-        rows = super().choices(changelist)
+        rows = self._linked(changelist)
         yield {**next(rows), "count": None}
         for (value, _title), row in zip(self.lookup_choices, rows, strict=True):
             number = self._counts[value]
             yield {**row, "count": number, "more": self._partial and number > 0}
+
+    def _linked(self, changelist: Any) -> Iterator[Any]:
+        """Django's, each leading to the query with its condition; the one chosen to the query without it."""
+        rows = super().choices(changelist)
+        query = self._query
+        if not self.asked_as or not query.can_be_changed:
+            yield from rows
+            return
+        chosen = query.chosen.get(str(self.parameter_name))
+        first = next(rows)
+        yield {
+            **first,
+            "selected": chosen is None,
+            "query_string": query.link(changelist, str(self.parameter_name), None),
+        }
+        for (value, _title), row in zip(self.lookup_choices, rows, strict=True):
+            wanted = None if value == chosen else value
+            yield {
+                **row,
+                "selected": value == chosen,
+                "query_string": query.link(changelist, str(self.parameter_name), wanted),
+            }
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Agent]) -> QuerySet[Agent]:
         """The agents of the chosen value; a strange value chooses nothing."""
@@ -165,10 +191,15 @@ def tally_of(request: HttpRequest) -> FacetTally:
     found: FacetTally | None = getattr(request, "_agent_tally", None)
     if found is None:
         reason = request.GET.get(error_groups.REASON)
-        within = search_of(request).condition & (error_groups.has_reason(reason) if reason is not None else Q())
+        within = facet_query_of(request).within & (error_groups.has_reason(reason) if reason is not None else Q())
         found = tally_within(within) if within else FacetTally(groups())
         request._agent_tally = found  # type: ignore[attr-defined]  # noqa: SLF001  lives as long as the request
     return found
+
+
+def facet_query_of(request: HttpRequest) -> FacetQuery:
+    """What is chosen, read once for a page."""
+    return read_facet_query(request, all_facets(), PARAMETERS)
 
 
 class FactFacet(Facet):
@@ -186,6 +217,7 @@ class StatusFacet(Facet):
 
     title = _("status")
     parameter_name = "status"
+    asked_as = "status"
     words = {
         Status.CONNECTED.value: _("connected"),
         Status.CONFIGURING.value: _("configuring"),
@@ -203,6 +235,8 @@ class HealthFacet(FactFacet):
 
     title = _("health")
     parameter_name = "healthy"
+    asked_as = "health"
+    values_asked = {"true": "good", "false": "bad", "unknown": "unknown"}
     words = {"true": _("healthy"), "false": _("unhealthy"), "unknown": _("unknown")}
 
 
@@ -211,6 +245,8 @@ class SyncFacet(FactFacet):
 
     title = _("configuration state")
     parameter_name = "in_sync"
+    asked_as = "sync"
+    values_asked = {"true": "yes", "false": "no", "unknown": "unknown"}
     words = {"true": _("in sync"), "false": _("not in sync"), "unknown": _("nothing desired")}
 
 
@@ -219,6 +255,8 @@ class DriftFacet(Facet):
 
     title = _("drift")
     parameter_name = "drifted"
+    asked_as = "drift"
+    values_asked = {"true": "yes", "false": "no"}
     words = {"true": _("runs something else than it applied"), "false": _("no drift seen")}
 
     def condition(self, value: str) -> Q:
@@ -231,6 +269,7 @@ class ConfigurationFacet(Facet):
 
     title = _("configuration")
     parameter_name = "configuration"
+    asked_as = "config"
     empty = _("unassigned")
 
     def condition(self, value: str) -> Q:
@@ -243,6 +282,7 @@ class OsFacet(Facet):
 
     title = _("OS")
     parameter_name = "os_type"
+    asked_as = "os"
 
 
 class VersionFacet(Facet):
@@ -250,6 +290,7 @@ class VersionFacet(Facet):
 
     title = _("version")
     parameter_name = "version"
+    asked_as = "version"
 
 
 class ReasonFacet(Facet):
@@ -278,6 +319,7 @@ class TransportFacet(Facet):
 
     title = _("transport")
     parameter_name = "transport"
+    asked_as = "transport"
     words = dict(Transport.choices)
 
 
@@ -289,6 +331,8 @@ class AmongFacet(Facet):
     def keys(self) -> QuerySet[Any]:
         """The keys of the agents that are meant."""
         raise NotImplementedError
+
+    values_asked = {"true": "yes", "false": "no"}
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         """Without counts."""

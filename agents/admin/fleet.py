@@ -13,7 +13,7 @@ from django.db.models import OrderBy, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +24,7 @@ from agents import extensions
 from agents.admin import bulk_actions, cells, error_groups, facets, further_columns, typed_count
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
+from agents.admin.suggesting import suggest_page
 from agents.models import Agent, AgentQuerySet
 from agents.reports import Status
 from agents.services import editing
@@ -99,11 +100,11 @@ class FleetList(PortalChangeList):
             agent.reason = reasons.get(agent.pk)
             agent.marks = [*cells.approval_marks(agent), *marks.get(agent.pk, ())]
             agent.further_cells = further.get(agent.pk, {})
-        if request.GET.get("status") == Status.ERROR.value:
+        if facets.facet_query_of(request).chosen.get("status") == Status.ERROR.value:
             self.errors = error_groups.errors_among(self.queryset)
 
     def _why_nothing(self) -> list[str]:
-        if self.search.text and not self.search.problems:
+        if self.search.text and not self.search.problem:
             if not self.has_active_filters or not Agent.objects.filter(self.search.condition).exists():
                 return self.search.why_nothing()
             return [str(_("The search finds agents, but none that the chosen filters let through."))]
@@ -133,7 +134,9 @@ class AgentAdmin(WindowPaging, AgentPages):
     show_facets = admin.ShowFacets.NEVER
     # Searching is by `get_search_results`; the box is only shown when this is not empty.
     search_fields = ["name"]
-    search_help_text = _("Name, host, service, instance UID; or labels, such as env=prod, os.type in (linux, windows)")
+    search_help_text = _(
+        "Name, host, service, instance UID; labels, such as env=prod; facts, such as status:error or seen>1h"
+    )
     fieldsets = [(_("What operators say"), {"fields": ["custom_name", "notes", "label_lines"]})]
     change_form_template = "admin/agents/agent/change_form.html"
 
@@ -142,7 +145,7 @@ class AgentAdmin(WindowPaging, AgentPages):
         """Plain modules, served by us; without Django's script for choosing rows, which knows only those that were there first."""
         inherited = super().media
         js = [script for script in inherited._js if script != _DJANGO_SELECTION]  # type: ignore[attr-defined]  # noqa: SLF001  it has no other entry point
-        own: list[Any] = [forms.Script(f"portal/{name}.js", type="module") for name in ("agent", "selection")]
+        own: list[Any] = [forms.Script(f"portal/{name}.js", type="module") for name in ("agent", "selection", "query")]
         return forms.Media(css=inherited._css, js=[*js, *own])  # type: ignore[attr-defined]  # noqa: SLF001
 
     @property
@@ -153,6 +156,10 @@ class AgentAdmin(WindowPaging, AgentPages):
     def get_list_display(self, request: HttpRequest) -> Any:
         """With the columns of other apps, before the labels, which are as wide as there is room."""
         return [*self.list_display[:-1], *further_columns.shown(), self.list_display[-1]]
+
+    def get_urls(self) -> list[Any]:
+        """With what belongs to the list, before what takes any address."""
+        return [path("suggest/", self.admin_site.admin_view(suggest_page), name="agent_suggest"), *super().get_urls()]
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """Viewers get no field that only a form has."""

@@ -158,6 +158,7 @@ class PinnedFacet(AmongFacet):
 
     title = _("pinned")
     parameter_name = "pinned"
+    asked_as = "pinned"
 
     def keys(self) -> QuerySet[Any]:
         """The pinned ones."""

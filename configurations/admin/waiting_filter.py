@@ -16,6 +16,8 @@ class WaitsFacet(AmongFacet):
 
     title = _("waits for a rollout's stage")
     parameter_name = "waits"
+    asked_as = "rollout"
+    values_asked = {"true": "waiting", "false": "none"}
 
     def keys(self) -> QuerySet[Any]:
         """Those for whose page `waits_for` has something."""

@@ -32,6 +32,7 @@ class ApprovalFacet(Facet):
 
     title = _("approval")
     parameter_name = "approval"
+    asked_as = "approval"
     words = dict(Approval.choices)
 
     def choices(self, changelist: Any) -> Iterator[Any]:
@@ -44,6 +45,7 @@ class TokenFacet(Facet):
 
     title = _("enrolment token")
     parameter_name = "enrolled_by"
+    asked_as = "token"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """The one chosen."""

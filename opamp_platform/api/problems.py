@@ -27,6 +27,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
 from agents.labels import InvalidLabels
+from agents.queries import InvalidQuery
 from agents.selectors import InvalidSelector
 from agents.services.offers import registered_offers
 from alerts.errors import InvalidAlerting
@@ -188,6 +189,17 @@ def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
         case InvalidLabels():
             by_label = {key: [text] for key, text in error.errors}
             return problem(status, error.message, errors={"operator_labels": by_label})
+        case InvalidQuery():
+            place = {
+                "severity": "error",
+                "kind": "query",
+                "file": "",
+                "path": "q",
+                "line": 1,
+                "column": error.position + 1,
+            }
+            findings = [{**place, "code": error.code, "message": in_readers_language(error.problem)}]
+            return problem(status, error.message, errors={"q": [error.message]}, findings=findings)
         case InvalidSelector():
             return problem(status, error.where, code=error.code, errors={"label": error.problems})
     return problem(status, error.message)

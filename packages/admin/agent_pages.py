@@ -16,6 +16,7 @@ class UpgradeFacet(AmongFacet):
 
     title = _("upgrade available")
     parameter_name = "upgrade_available"
+    asked_as = "upgrade"
 
     def keys(self) -> QuerySet[Any]:
         """As over REST."""

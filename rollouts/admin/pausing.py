@@ -21,6 +21,7 @@ class PausedFacet(AmongFacet):
 
     title = _("paused")
     parameter_name = "paused"
+    asked_as = "paused"
 
     def keys(self) -> QuerySet[Any]:
         """The paused ones."""

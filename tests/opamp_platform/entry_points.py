@@ -149,6 +149,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     # Agents.
     **crud("agents/agent"),
     "admin/agents/agent/add/": page(NOBODY),
+    "admin/agents/agent/suggest/": page(SEE_A),
     f"{A_PAGE}/timeline/": page(SEE_A),
     f"{A_PAGE}/restart/": page(EDIT_A),
     f"{A_PAGE}/uid/": page(EDIT_A),
