@@ -34,7 +34,7 @@ def selector_condition(selector: Selector) -> Q:
 
 def label_prefix_condition(key: str, prefix: str) -> Q:
     """The agents with a label whose value begins with ``prefix``; an empty one: whose value is not empty. Never NULL."""
-    begins = begins_with(label_text(key), prefix)
+    begins = begins_with(_label_text(key), prefix)
     return has_label(key) & Q(pk__in=Agent.objects.filter(begins).order_by().values("pk"))
 
 
@@ -58,13 +58,13 @@ def column_one_of(field: str, values: Collection[str]) -> Q:
 def has_label(key: str) -> Q:
     """The agents with a label of this key."""
     if _is_beyond_paths(key):
-        return Q(IsNull(label_text(key), False))
+        return Q(IsNull(_label_text(key), False))
     return Q(labels__has_key=key)
 
 
 def label_text(key: str) -> Func:
     """The text of one label, NULL without it, to be selected or grouped by."""
-    return label_text(key)
+    return _label_text(key)
 
 
 def _clause(requirement: Requirement) -> Q:
@@ -92,7 +92,7 @@ def _one_of(key: str, values: tuple[str, ...]) -> Q:
         for value in values:
             condition |= Q(labels__contains={key: value})
         return condition
-    return Q(pk__in=Agent.objects.filter(Q(_OneOf(label_text(key), Value(json.dumps(values))))).values("pk"))
+    return Q(pk__in=Agent.objects.filter(Q(_OneOf(_label_text(key), Value(json.dumps(values))))).values("pk"))
 
 
 def _satisfying(requirement: Requirement) -> tuple[str, ...]:
@@ -107,10 +107,10 @@ def _satisfying(requirement: Requirement) -> tuple[str, ...]:
 def _distinct(key: str) -> Any:
     """The distinct values of a label."""
     agents = Agent.objects.filter(has_label(key)).order_by()
-    return agents.values_list(label_text(key), flat=True).distinct()
+    return agents.values_list(_label_text(key), flat=True).distinct()
 
 
-def label_text(key: str) -> Func:
+def _label_text(key: str) -> Func:
     """The text of one label, NULL without it. Django's own transforms take a key of digits for a place in a list."""
     if connection.vendor == "postgresql":
         return Func(F("labels"), Value(key), template="(%(expressions)s)", arg_joiner=" ->> ", output_field=TextField())
