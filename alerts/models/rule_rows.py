@@ -49,6 +49,7 @@ class AlertRule(models.Model):
     kind = models.CharField(_("kind"), max_length=40)
     parameters = models.JSONField(_("parameters"), default=dict, blank=True)
     selector = models.JSONField(_("selector"), default=dict, blank=True)
+    query = models.CharField(_("query"), max_length=2_000, blank=True)
     severity = models.CharField(
         _("severity"), max_length=10, choices=AlertSeverity.choices, default=AlertSeverity.WARNING
     )
@@ -91,7 +92,7 @@ class AlertRule(models.Model):
         return self.name
 
     def parsed_selector(self) -> Selector:
-        """The agents it watches; nothing written is all of them. It was valid when it was saved."""
+        """The agents it watches, of those that ``query`` asks for; nothing written is all. It was valid when it was saved."""
         return parse_selector(self.selector, match_all=not self.selector)
 
     def number(self, name: str) -> int:
