@@ -46,6 +46,8 @@ class RuleForm(forms.ModelForm[AlertRule]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.preview: list[FiringSubject] | None = None
+        if "receivers" in self.fields:
+            self.fields["receivers"].widget.can_add_related = False
         for name in ("dwell_seconds", "clear_seconds", "repeat_seconds"):
             if name in self.fields:
                 self.fields[name].widget.attrs |= {"min": 0, "max": LONGEST_SECONDS}

@@ -44,8 +44,8 @@ class Receiver(models.Model):
     objects = SeenByRight.as_manager()
 
     class Meta:
-        verbose_name = _("receiver")
-        verbose_name_plural = _("receivers")
+        verbose_name = _("alert receiver")
+        verbose_name_plural = _("alert receivers")
         ordering = ["name"]
 
     def __str__(self) -> str:
