@@ -25,6 +25,10 @@ class AlertSeverity(models.TextChoices):
         return cls.values[cls.values.index(least) :]
 
 
+class AlertRuleQuerySet(SeenByRight):
+    """The vocabulary of reading rules."""
+
+
 class AlertRule(models.Model):
     """One condition that is looked at every few seconds, and what is done about it.
 
@@ -81,7 +85,7 @@ class AlertRule(models.Model):
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     updated_at = models.DateTimeField(_("updated at"), db_default=Now())
 
-    objects = SeenByRight.as_manager()
+    objects = AlertRuleQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("alert rule")
