@@ -103,6 +103,12 @@ class RuleFields(StrictSerializer):
     )
     parameters = ParametersField(required=False, help_text="What is left out has the default of the kind.")
     selector = AlertSelectorField(required=False, help_text="The agents it watches; empty: all.")
+    query = Text(
+        required=False,
+        allow_blank=True,
+        max_length=2_000,
+        help_text="Of these agents those that it asks for (docs/queries.md).",
+    )
     group_by = serializers.ChoiceField(AlertRule.Grouping.choices, required=False)
     group_label = Text(required=False, allow_blank=True, max_length=255)
 
@@ -132,7 +138,7 @@ class RuleSerializer(RuleFields):
                 name: getattr(instance, name)
                 for name in ("id", "name", "description", "kind", "parameters", "selector")
             },
-            **{name: getattr(instance, name) for name in ("severity", "enabled", "group_by", "group_label")},
+            **{name: getattr(instance, name) for name in ("query", "severity", "enabled", "group_by", "group_label")},
             **{name: getattr(instance, name) for name in ("dwell_seconds", "clear_seconds", "repeat_seconds")},
             "receivers": sorted(row.pk for row in instance.receivers.all()),
             "problem": in_readers_language(Message.from_json(instance.problem)) if instance.problem else "",

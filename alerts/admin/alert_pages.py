@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -110,7 +109,7 @@ class AlertAdmin(WindowPaging, NobodyTypes):
         """Who has it, or why it is not told."""
         if row.acknowledged_at:
             return f"✔ {row.acknowledged_by_name}"
-        return format_html("🔕 {}", _("silenced")) if row.silence_id else "–"
+        return str(_("silenced")) if row.silence_id else "–"
 
     def get_urls(self) -> list[Any]:
         """With the button."""

@@ -85,7 +85,7 @@ class ReceiverForm(forms.ModelForm[Receiver]):
             self.initial["based_on"] = self.instance.edition
             shown = self.instance.address_shown
             if "address" in self.fields and shown:
-                self.fields["address"].help_text = _("Now %(address)s. Left empty it stays.") % {"address": shown}
+                self.fields["address"].help_text = _("Left empty it stays: %(address)s") % {"address": shown}
             if "secret" in self.fields and self.instance.encrypted_secret:
                 self.fields["secret"].help_text = _("There is one. Left empty it stays, unless the address is another.")
 

@@ -18,7 +18,7 @@ from foundation.clock import clock
 from foundation.errors import DomainError
 
 _PREFIX = "parameter_"
-_GROUPING = ("group_by", "group_label")
+_OF_AGENTS = ("selector", "query", "group_by", "group_label")
 
 
 class RuleForm(forms.ModelForm[AlertRule]):
@@ -33,17 +33,21 @@ class RuleForm(forms.ModelForm[AlertRule]):
     class Meta:
         model = AlertRule
         fields = [
-            "name", "description", "severity", "enabled", "selector", "group_by", "group_label", "dwell_seconds",
+            "name", "description", "severity", "enabled", "selector", "query", "group_by", "group_label", "dwell_seconds",
             "clear_seconds", "repeat_seconds", "receivers",
         ]  # fmt: skip
         widgets = {
             "description": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
+            "query": forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false"}),
             "receivers": forms.CheckboxSelectMultiple,
         }
+        help_texts = {"query": _("Beside labels, in the language of the list of agents; empty: all of them.")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.preview: list[FiringSubject] | None = None
+        if "receivers" in self.fields:
+            self.fields["receivers"].widget.can_add_related = False
         for name in ("dwell_seconds", "clear_seconds", "repeat_seconds"):
             if name in self.fields:
                 self.fields[name].widget.attrs |= {"min": 0, "max": LONGEST_SECONDS}
@@ -119,13 +123,13 @@ def rule_form_of(kind: AlertKind, base: type[Any], actor: User | None) -> type[A
 
 def model_fields(kind: AlertKind | None) -> list[str]:
     """The columns of its form."""
-    left_out = () if kind is None or kind.of_agents else ("selector", *_GROUPING)
+    left_out = () if kind is None or kind.of_agents else _OF_AGENTS
     return [name for name in RuleForm.Meta.fields if name not in left_out]
 
 
 def rule_fields(kind: AlertKind, *, changing: bool, writes: bool) -> list[Any]:
     """The sections of the form: what is watched, when it counts, who is told."""
-    watched = ["selector", *_GROUPING] if kind.of_agents else []
+    watched = [*_OF_AGENTS] if kind.of_agents else []
     numbers = [f"{_PREFIX}{parameter.name}" for parameter in kind.parameters] if writes else ["parameters"]
     edition = ["based_on"] if changing and writes else []
     return [

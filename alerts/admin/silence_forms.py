@@ -24,7 +24,9 @@ _HOURS = (
 class SilenceForm(forms.Form):
     """Which alerts, why and how long."""
 
-    rule = forms.ModelChoiceField(AlertRule.objects.all(), label=_("Rule"), required=False, empty_label=_("every rule"))
+    rule: forms.ModelChoiceField[AlertRule] = forms.ModelChoiceField(
+        AlertRule.objects.all(), label=_("Rule"), required=False, empty_label=_("every rule")
+    )
     severity = forms.ChoiceField(
         label=_("Severity"), required=False, choices=[("", _("every severity")), *AlertSeverity.choices]
     )

@@ -55,7 +55,7 @@ class AlertDelivery(models.Model):
         RESOLVED = "resolved", _("Resolved")
 
     receiver = models.ForeignKey(
-        Receiver, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("receiver")
+        Receiver, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("alert receiver")
     )
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("alert"))
     sequence = models.PositiveIntegerField(editable=False)
@@ -75,8 +75,8 @@ class AlertDelivery(models.Model):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("delivery")
-        verbose_name_plural = _("deliveries")
+        verbose_name = _("alert delivery")
+        verbose_name_plural = _("alert deliveries")
         ordering = ["-pk"]
         indexes = [
             models.Index(fields=["next_attempt_at"], name="delivery_waiting", condition=Q(state="waiting")),

@@ -10,6 +10,10 @@ from alerts.models.rule_rows import AlertSeverity
 from alerts.models.visible import SeenByRight
 
 
+class ReceiverQuerySet(SeenByRight):
+    """The vocabulary of reading receivers."""
+
+
 class Receiver(models.Model):
     """Where notices go. Its address and secret are encrypted (`variables.encryption`) and never shown: addresses of chat systems
     let in whoever knows them. ``address_shown`` is what may be seen of it.
@@ -41,11 +45,11 @@ class Receiver(models.Model):
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     updated_at = models.DateTimeField(_("updated at"), db_default=Now())
 
-    objects = SeenByRight.as_manager()
+    objects = ReceiverQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("receiver")
-        verbose_name_plural = _("receivers")
+        verbose_name = _("alert receiver")
+        verbose_name_plural = _("alert receivers")
         ordering = ["name"]
 
     def __str__(self) -> str:

@@ -25,6 +25,10 @@ class AlertSeverity(models.TextChoices):
         return cls.values[cls.values.index(least) :]
 
 
+class AlertRuleQuerySet(SeenByRight):
+    """The vocabulary of reading rules."""
+
+
 class AlertRule(models.Model):
     """One condition that is looked at every few seconds, and what is done about it.
 
@@ -49,6 +53,7 @@ class AlertRule(models.Model):
     kind = models.CharField(_("kind"), max_length=40)
     parameters = models.JSONField(_("parameters"), default=dict, blank=True)
     selector = models.JSONField(_("selector"), default=dict, blank=True)
+    query = models.CharField(_("query"), max_length=2_000, blank=True)
     severity = models.CharField(
         _("severity"), max_length=10, choices=AlertSeverity.choices, default=AlertSeverity.WARNING
     )
@@ -80,7 +85,7 @@ class AlertRule(models.Model):
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     updated_at = models.DateTimeField(_("updated at"), db_default=Now())
 
-    objects = SeenByRight.as_manager()
+    objects = AlertRuleQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("alert rule")
@@ -91,7 +96,7 @@ class AlertRule(models.Model):
         return self.name
 
     def parsed_selector(self) -> Selector:
-        """The agents it watches; nothing written is all of them. It was valid when it was saved."""
+        """The agents it watches, of those that ``query`` asks for; nothing written is all. It was valid when it was saved."""
         return parse_selector(self.selector, match_all=not self.selector)
 
     def number(self, name: str) -> int:

@@ -55,15 +55,13 @@ class FleetDropped(AgentKind):
     def agents(self, rule: AlertRule, now: datetime) -> QuerySet[Agent]:
         """Those that left within the time and are away."""
         began = now - timedelta(minutes=rule.number("minutes"))
-        return scope(rule.parsed_selector()).filter(
-            connected=False, disconnected_at__gt=began, disconnected_at__lte=now
-        )
+        return scope(rule, now).filter(connected=False, disconnected_at__gt=began, disconnected_at__lte=now)
 
     def watched(self, rule: AlertRule, now: datetime) -> QuerySet[Agent]:
         """Those that left, and those that are connected."""
         began = now - timedelta(minutes=rule.number("minutes"))
         left = Q(disconnected_at__gt=began, disconnected_at__lte=now)
-        return scope(rule.parsed_selector()).filter(Q(connected=True) | left)
+        return scope(rule, now).filter(Q(connected=True) | left)
 
     def fires(self, rule: AlertRule, count: int, total: int) -> bool:
         """Both bounds."""

@@ -12,6 +12,7 @@ from django.db.models.functions import RowNumber
 
 from agents.label_conditions import label_text, selector_condition
 from agents.models import Agent, Approval
+from agents.query_conditions import query_condition
 from agents.selectors import Operator, Selector
 from alerts.models import MOST_SAMPLED, AlertRule
 from alerts.parameters import Parameter, reaches
@@ -61,7 +62,7 @@ class AgentKind(AlertKind):
 
     def watched(self, rule: AlertRule, now: datetime) -> QuerySet[Agent]:
         """The agents of which a share is meant."""
-        return scope(rule.parsed_selector())
+        return scope(rule, now)
 
     def fires(self, rule: AlertRule, count: int, total: int) -> bool:
         """Whether so many are enough."""
@@ -105,10 +106,13 @@ class AgentKind(AlertKind):
         ]
 
 
-def scope(selector: Selector) -> QuerySet[Agent]:
-    """The agents that take part and that the selector matches."""
+def scope(rule: AlertRule, now: datetime) -> QuerySet[Agent]:
+    """The agents that take part, and that the rule's selector matches and its query asks for."""
     agents = Agent.objects.filter(approval=Approval.APPROVED)
-    return agents.filter(selector_condition(selector)) if selector.requirements else agents
+    selector = rule.parsed_selector()
+    if selector.requirements:
+        agents = agents.filter(selector_condition(selector))
+    return agents.filter(query_condition(rule.query, None, at=now)) if rule.query else agents
 
 
 def group_name(rule: AlertRule) -> str:

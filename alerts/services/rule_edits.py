@@ -12,6 +12,8 @@ from django.db import transaction
 from accounts import services as accounts
 from accounts.models import User
 from agents.labels import label_key_problem
+from agents.queries import InvalidQuery
+from agents.query_conditions import query_condition
 from agents.selectors import InvalidSelector, parse_selector
 from agents.shown import value_shown
 from alerts.errors import InvalidAlerting
@@ -24,7 +26,7 @@ from alerts.subjects_firing import FiringSubject
 from foundation.messages import Message
 
 FIELDS = (
-    "name", "description", "kind", "parameters", "selector", "severity", "enabled", "dwell_seconds", "clear_seconds",
+    "name", "description", "kind", "parameters", "selector", "query", "severity", "enabled", "dwell_seconds", "clear_seconds",
     "repeat_seconds", "group_by", "group_label",
 )  # fmt: skip
 LONGEST_SECONDS = 30 * 24 * 3600
@@ -124,6 +126,10 @@ def check_rule(rule: AlertRule, *, named: bool = True) -> None:
         rule.selector = parse_selector(rule.selector).as_json()
     except InvalidSelector as error:
         errors["selector"] = [*error.problems]
+    try:
+        query_condition(rule.query, None)
+    except InvalidQuery as error:
+        errors["query"] = [error.message]
     errors |= _grouping_problems(rule, of_agents=kind.of_agents)
     if errors:
         raise InvalidAlerting(errors)
@@ -133,7 +139,7 @@ def _grouping_problems(rule: AlertRule, *, of_agents: bool) -> dict[str, list[Me
     if not of_agents:
         rule.group_label = ""
         said = Message("alert-kind-without-agents", "Rules of this kind are not about agents: leave this out.")
-        found = {"selector": [said]} if rule.selector else {}
+        found = {name: [said] for name in ("selector", "query") if getattr(rule, name)}
         return found | ({"group_by": [said]} if rule.group_by != AlertRule.Grouping.RULE else {})
     if rule.group_by != AlertRule.Grouping.LABEL:
         rule.group_label = ""

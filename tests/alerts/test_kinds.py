@@ -80,6 +80,12 @@ class TestAgents:
         (found,) = preview_rule(rule(parameters={"minutes": 0}, selector={"env": "prod"}), NOW)
         assert (found.count, found.total, found.labels) == (2, 2, {"env": "prod"})
 
+    def test_only_agents_that_a_query_asks_for(self, fleet: Make, rule: Make) -> None:
+        fleet(2, connected=False, disconnected_at=NOW, version="1.0.0")
+        fleet(3, connected=False, disconnected_at=NOW, version="2.0.0")
+        (found,) = preview_rule(rule(parameters={"minutes": 0}, query="version>=2"), NOW)
+        assert (found.count, found.total) == (3, 3)
+
     def test_unhealthy_for_so_long(self, fleet: Make, rule: Make) -> None:
         long, short, flapping, new, other_error = fleet(5, healthy=False)
         Agent.objects.filter(pk=new.pk).update(first_seen_at=later(-10))
@@ -229,6 +235,9 @@ class TestOthers:
         ({"parameters": {"minutes": 1.5}}, "parameters.minutes"),
         ({"selector": {"a": None}}, "selector"),
         ({"selector": [1]}, "selector"),
+        ({"query": "version=("}, "query"),
+        ({"query": "x" * 5_000}, "query"),
+        ({"kind": "expiring", "query": "version=1"}, "query"),
         ({"severity": "worse"}, "severity"),
         ({"dwell_seconds": 10**9}, "dwell_seconds"),
         ({"repeat_seconds": 5}, "repeat_seconds"),

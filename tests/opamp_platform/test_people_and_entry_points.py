@@ -32,6 +32,7 @@ from rollouts.audiences import EVERYONE
 from rollouts.models import Rollout
 from rollouts.policies import parse_policy
 from rollouts.services.freezing import start_freeze
+from tests.alerts.rows import alerting_things
 from tests.certificates.rows import made
 from tests.opamp_platform.callers import Caller, all_callers
 from tests.opamp_platform.entry_points import ENTRY_POINTS, PUBLIC, EntryPoint
@@ -145,6 +146,7 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
         "instance_uid": str(agent.instance_uid),
         "tokens": str(token.pk),
         "audit": str(entry.pk),
+        **alerting_things(),
     }
 
 
@@ -162,6 +164,7 @@ def address(pattern: str, things: dict[str, str]) -> str:
         .replace("<str:token>", TimestampSigner(salt="packages.download", sep=".").sign("1"))
         .replace("<str:filename>", "file")
         .replace("<slug:name>", "pause")
+        .replace("<slug:kind>", "agents_gone")
         .replace("<slug:key>", "0" * 64)
     )
     url = re.sub(r"<path:content_type_id>/<path:object_id>", "1/1", url)
