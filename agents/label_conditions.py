@@ -87,7 +87,7 @@ def _one_of(key: str, values: tuple[str, ...]) -> Q:
         for value in values:
             condition |= Q(labels__contains={key: value})
         return condition
-    return Q(pk__in=Agent.objects.filter(Q(_OneOf(_label_text(key), Value(json.dumps(values))))).values("pk"))
+    return Q(pk__in=Agent.objects.filter(Q(_OneOf(label_text(key), Value(json.dumps(values))))).values("pk"))
 
 
 def _satisfying(requirement: Requirement) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def _distinct(key: str) -> Any:
     return agents.values_list(label_text(key), flat=True).distinct()
 
 
-def _label_text(key: str) -> Func:
+def label_text(key: str) -> Func:
     """The text of one label, NULL without it. Django's own transforms take a key of digits for a place in a list."""
     if connection.vendor == "postgresql":
         return Func(F("labels"), Value(key), template="(%(expressions)s)", arg_joiner=" ->> ", output_field=TextField())

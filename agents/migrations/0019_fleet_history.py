@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0017_approval_and_enrolment'),
+        ('agents', '0018_saved_views'),
     ]
 
     operations = [

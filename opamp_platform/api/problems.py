@@ -30,8 +30,8 @@ from agents.labels import InvalidLabels
 from agents.queries import InvalidQuery
 from agents.selectors import InvalidSelector
 from agents.services.offers import registered_offers
-from alerts.errors import InvalidAlerting
 from agents.services.views import InvalidView
+from alerts.errors import InvalidAlerting
 from configurations.api_serializers import findings_json
 from configurations.services.applying import NotApplicable
 from configurations.services.drafts import InvalidConfiguration
@@ -177,8 +177,7 @@ def _domain_problem(error: DomainError, *, by_header: bool) -> Response:
     match error:
         case InvalidConfiguration():
             return problem(status, error.message, errors=error.errors, findings=findings_json(error.findings))
-        case InvalidValue() | InvalidPackage() | InvalidView():
- | InvalidAlerting() | InvalidSettings():
+        case InvalidValue() | InvalidPackage() | InvalidView() | InvalidAlerting() | InvalidSettings():
             return problem(status, error.message, errors=error.errors)
         case NotApplicable():
             found = [

@@ -9,12 +9,12 @@ from accounts.api import AuditViewSet, TokenViewSet
 from accounts.api_preferences import PreferencesView
 from agents.api import AgentViewSet
 from agents.api_acting import ActView
+from agents.api_exporting import ExportView
 from agents.api_history import FleetHistoryView
 from agents.api_pruning import PruneView
+from agents.api_views import SavedViewViewSet
 from alerts.api import AlertRuleViewSet, ReceiverViewSet
 from alerts.api_alerts import AlertDeliveryViewSet, AlertViewSet, SilenceViewSet
-from agents.api_exporting import ExportView
-from agents.api_views import SavedViewViewSet
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
