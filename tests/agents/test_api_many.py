@@ -104,7 +104,7 @@ def test_labels_that_nobody_can_have_touch_nobody(api_of, alice, report, change,
 
 
 def test_one_request_touches_a_bounded_number_of_agents(api_of, alice, report, monkeypatch):
-    monkeypatch.setattr("agents.api.MOST", 2)
+    monkeypatch.setattr("agents.api_many.MOST", 2)
     for number in range(3):
         report(f"host-{number}")
     answer = api_of(alice).post(f"{URL}/restart", {"match_all": True})
