@@ -16,6 +16,7 @@ PACKAGES = (
     "accounts", "agents", "configurations", "enrolment", "foundation", "opamp_platform", "opamp_server", "opamp_transport",
     "certificates",
     "packages",
+    "connections",
     "rollouts", "simulator", "telemetry", "variables",
 )  # fmt: skip
 _NAMED = r"`((?:" + "|".join(PACKAGES) + r")\.[\w.]+)` \|$"
