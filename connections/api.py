@@ -22,12 +22,11 @@ from rest_framework.response import Response
 from accounts.authentication import signed_in
 from agents.models import Agent
 from agents.selectors import parse_selector
-from connections.api_preconditions import IF_MATCH, editions_of, settings_etag
 from connections.api_serializers import (
     AgentConnectionSerializer,
     EditSerializer,
+    MoveProgressSerializer,
     MoveRequest,
-    MoveSerializer,
     NewSettings,
     ReachSerializer,
     ReleasedSettings,
@@ -36,15 +35,16 @@ from connections.api_serializers import (
     SettingsSerializer,
     SettingsVersionSerializer,
     WholeSettings,
-    plan_of,
+    release_plan_of,
     warnings_json,
 )
 from connections.content import warnings_of
 from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings
-from connections.services import offering_again, settings_edits, version_releases
+from connections.services import connection_releases, settings_edits, telling_again
 from connections.services.moving import MoveState, agents_of, counted_moves, with_move
-from connections.services.previewing import reach_of
-from connections.services.settings_edits import judged_content, newest_version, readable, version_numbered
+from connections.services.settings_edits import judged_content, newest_version, readable_content, version_numbered
+from connections.services.settings_reach import reach_of
+from connections.settings_editions import IF_MATCH, editions_named, settings_etag
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
@@ -107,7 +107,7 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def create(self, request: Request) -> Response:
         """Make settings and release their first version, at once or in stages."""
         values = _asked(NewSettings(data=request.data))
-        plan, note = plan_of(values), values.pop("note", "")
+        plan, note = release_plan_of(values), values.pop("note", "")
         saved = settings_edits.create_settings(values, by=signed_in(request), at=clock.now(), note=note, plan=plan)
         return _saved(saved, status=201)
 
@@ -123,8 +123,8 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _edit(self, request: Request, name: str, values: dict[str, Any]) -> Response:
         row = self.settings_named(name)
-        plan, note = plan_of(values), values.pop("note", "")
-        by, at, editions = signed_in(request), clock.now(), editions_of(request)
+        plan, note = release_plan_of(values), values.pop("note", "")
+        by, at, editions = signed_in(request), clock.now(), editions_named(request)
         return _saved(
             settings_edits.update_settings(row.pk, values, by=by, at=at, editions=editions, note=note, plan=plan)
         )
@@ -173,8 +173,8 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def release(self, request: Request, name: str, number: str) -> Response:
         """Make a version what agents should have, a former one too. 409 where there is nothing to release."""
         version = version_numbered(self.settings_named(name), int(number))
-        plan = plan_of(_asked(ReleaseSettings(data=request.data)))
-        rollout = version_releases.publish_version(version, by=signed_in(request), at=clock.now(), plan=plan)
+        plan = release_plan_of(_asked(ReleaseSettings(data=request.data)))
+        rollout = connection_releases.publish_settings(version, by=signed_in(request), at=clock.now(), plan=plan)
         version.refresh_from_db()
         shown = SettingsVersionSerializer(version).data
         return Response({"version": shown, "rollout": RolloutSummary(rollout).data if rollout else None})
@@ -223,14 +223,14 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         row = self.settings_named(name)
         newest = newest_version(row)
         given = values.get("content")
-        content = readable(newest) if given is None else judged_content(given, newest)
+        content = readable_content(newest) if given is None else judged_content(given, newest)
         for field in ("selector", "match_all", "priority", "enabled"):
             setattr(row, field, values.get(field, getattr(row, field)))
         reach = reach_of(row, parse_selector(row.selector, match_all=row.match_all), content)
         return Response({**_without_members(reach), "warnings": warnings_json(warnings_of(content))})
 
-    @extend_schema(operation_id="connection_settings_move_retrieve", responses=MoveSerializer, filters=False)
-    @action(detail=True, filterset_class=None, further_rights=SEES_AGENTS, serializer_class=MoveSerializer)
+    @extend_schema(operation_id="connection_settings_move_retrieve", responses=MoveProgressSerializer, filters=False)
+    @action(detail=True, filterset_class=None, further_rights=SEES_AGENTS, serializer_class=MoveProgressSerializer)
     def move(self, request: Request, name: str) -> Response:
         """How far the agents are with going where these settings lead."""
         row = self.settings_named(name)
@@ -259,9 +259,9 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
                 values.pop("opamp"),
                 by=signed_in(request),
                 at=clock.now(),
-                editions=editions_of(request),
+                editions=editions_named(request),
                 note=values.pop("note", ""),
-                plan=plan_of(values),
+                plan=release_plan_of(values),
             )
         )
 
@@ -315,7 +315,7 @@ class OfferAgainView(_AgentView):
         """409 when it has them, or is about to be told."""
         NoBody(data=request.data).is_valid(raise_exception=True)
         agent = self.agent(instance_uid)
-        offering_again.offer_again(agent.pk, by=signed_in(request), at=clock.now())
+        telling_again.tell_again(agent.pk, by=signed_in(request), at=clock.now())
         return self.shown(agent)
 
 

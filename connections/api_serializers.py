@@ -12,9 +12,9 @@ from rest_framework import serializers
 from agents.shown import message_shown
 from connections.connections_shown import members_shown
 from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings, SettingsVersion
+from connections.services.connection_releases import ConnectionPlan
 from connections.services.moving import MoveState
 from connections.services.settings_edits import Saved
-from connections.services.version_releases import ReleasePlan
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
 from foundation.languages import in_readers_language
 from rollouts.api_serializers import PolicyField, RolloutSummary
@@ -264,7 +264,7 @@ class MoveCounts(serializers.Serializer[Any]):
     incapable = serializers.IntegerField()
 
 
-class MoveSerializer(serializers.Serializer[Any]):
+class MoveProgressSerializer(serializers.Serializer[Any]):
     """How far the agents are with going where their settings lead."""
 
     version = serializers.IntegerField()
@@ -273,12 +273,12 @@ class MoveSerializer(serializers.Serializer[Any]):
     counts = MoveCounts()
 
 
-def plan_of(values: dict[str, Any]) -> ReleasePlan:
+def release_plan_of(values: dict[str, Any]) -> ConnectionPlan:
     """Taken out of validated data: how a version goes out."""
     given, replace = values.pop("release", None), values.pop("replace_rollout", False)
     if given is None:
-        return ReleasePlan(by_default=True, replace=replace)
-    return ReleasePlan(parse_policy(given), replace=replace)
+        return ConnectionPlan(by_default=True, replace=replace)
+    return ConnectionPlan(parse_policy(given), replace=replace)
 
 
 def warnings_json(warnings: Any) -> list[dict[str, str]]:

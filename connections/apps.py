@@ -17,17 +17,17 @@ class ConnectionsConfig(AppConfig):
         from agents.services.offers import register_offer
         from connections import connections_shown
         from connections.opamp import ConnectionOffer
-        from connections.services.matching import hold_connections
-        from connections.services.relabelling import assign_relabelled
+        from connections.services.connecting_relabelled import connect_relabelled
+        from connections.services.connection_rollouts import ConnectionSubject
+        from connections.services.connection_targeting import hold_connections
         from connections.services.stored_contents import HOLDER
-        from connections.services.version_rollouts import ConnectionSubject
         from foundation.navigation import Task, place_lists
         from rollouts.subjects import register_subject
         from variables.secret_holders import register_holder
 
         place_lists(Task.AGENTS, "connections.connectionsettings")
         extensions.register_before_relabelling(functools.partial(hold_connections, exclusive=False))
-        extensions.register_after_relabelling(assign_relabelled)
+        extensions.register_after_relabelling(connect_relabelled)
         for kind in connections_shown.TIMELINE_KINDS:
             extensions.register_timeline_kind(kind)
         extensions.register_panel(connections_shown.PANEL)

@@ -16,7 +16,7 @@ from agents.models import Agent
 from agents.shown import message_shown
 from connections.content import members_of
 from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings, SettingsVersion
-from connections.services import assigning
+from connections.services import settings_of_agents
 from connections.services.moving import with_move
 from rollouts.models import Release
 
@@ -57,7 +57,7 @@ def members_shown(row: AgentConnection) -> list[dict[str, Any]]:
     ]
 
 
-def counted(rows: QuerySet[ConnectionSettings]) -> QuerySet[ConnectionSettings]:
+def with_counts(rows: QuerySet[ConnectionSettings]) -> QuerySet[ConnectionSettings]:
     """Annotated with the newest content, and how many agents should have each and how far they are."""
     newest = SettingsVersion.objects.filter(settings=OuterRef("pk")).order_by("-number").values("shown")[:1]
     done = (AgentConnection.Status.APPLIED, AgentConnection.Status.TOLD)
@@ -76,7 +76,7 @@ def _agents(*statuses: str) -> Expression:
     return Coalesce(Subquery(rows.order_by().values("version__settings").annotate(n=Count("*")).values("n")), 0)
 
 
-def versions_of(settings: ConnectionSettings) -> QuerySet[SettingsVersion]:
+def connection_versions(settings: ConnectionSettings) -> QuerySet[SettingsVersion]:
     """The newest first, whether each is in force for somebody, and how many agents should have it."""
     live = Release.objects.of(RELEASE_SUBJECT, settings.pk).live().filter(version_id=OuterRef("pk"))
     rows = AgentConnection.objects.filter(version=OuterRef("pk")).order_by().values("version")
@@ -120,10 +120,10 @@ def _values(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 TIMELINE_KINDS = (
-    TimelineKind(assigning.DUE, gettext_lazy("Connection settings due"), _due, "quiet"),
-    TimelineKind(assigning.OFFERED, gettext_lazy("Connection settings offered"), _offered, "quiet"),
-    TimelineKind(assigning.APPLIED, gettext_lazy("Connection settings applied"), _applied, "good"),
-    TimelineKind(assigning.FAILED, gettext_lazy("Connection settings failed"), _failed, "bad"),
-    TimelineKind(assigning.DROPPED, gettext_lazy("Connection settings dropped"), _dropped, "quiet"),
-    TimelineKind(assigning.MOVED, gettext_lazy("Moved"), _moved, "good"),
+    TimelineKind(settings_of_agents.DUE, gettext_lazy("Connection settings due"), _due, "quiet"),
+    TimelineKind(settings_of_agents.OFFERED, gettext_lazy("Connection settings offered"), _offered, "quiet"),
+    TimelineKind(settings_of_agents.APPLIED, gettext_lazy("Connection settings applied"), _applied, "good"),
+    TimelineKind(settings_of_agents.FAILED, gettext_lazy("Connection settings failed"), _failed, "bad"),
+    TimelineKind(settings_of_agents.DROPPED, gettext_lazy("Connection settings dropped"), _dropped, "quiet"),
+    TimelineKind(settings_of_agents.MOVED, gettext_lazy("Moved"), _moved, "good"),
 )

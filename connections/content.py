@@ -234,7 +234,7 @@ class _Reader:
 
     def _pem(self, path: str, given: Any) -> str:
         def check(text: str) -> str:
-            destinations.certificates_in(text)
+            destinations.pem_certificates(text)
             return text
 
         return self._text(path, given, check)
@@ -247,7 +247,7 @@ class _Reader:
 
         def check(text: str) -> str:
             if made["cert"]:
-                destinations.check_key(text, destinations.certificates_in(made["cert"])[0])
+                destinations.check_key(text, destinations.pem_certificates(made["cert"])[0])
             return text
 
         made["private_key"] = self._text(f"{path}.private_key", members.get("private_key"), check)

@@ -66,7 +66,7 @@ def other_endpoint(text: str) -> str:
     """Whatever the agent takes for a destination, but nothing that runs or reads files, and no credentials."""
     _printable(text)
     if _HARMFUL.match(text):
-        raise Wrong(Message("endpoint-scheme", "Addresses begin with one of these: {schemes}.", schemes="https, http"))
+        raise _other_scheme(("https", "http"))
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise _with_credentials()
     return text
@@ -144,10 +144,9 @@ def cipher_suite(text: str) -> str:
     return text
 
 
-def certificates_in(pem: str) -> list[x509.Certificate]:
+def pem_certificates(pem: str) -> list[x509.Certificate]:
     """The certificates of a PEM text."""
-    if len(pem) > LONGEST_PEM:
-        raise Wrong(Message("pem-too-long", "At most {most} characters.", most=LONGEST_PEM))
+    _check_length(pem)
     try:
         return x509.load_pem_x509_certificates(pem.encode())
     except ValueError as error:
@@ -158,8 +157,7 @@ def certificates_in(pem: str) -> list[x509.Certificate]:
 
 def check_key(pem: str, certificate: x509.Certificate) -> None:
     """Raises `Wrong` where ``pem`` is not the unencrypted private key of ``certificate``."""
-    if len(pem) > LONGEST_PEM:
-        raise Wrong(Message("pem-too-long", "At most {most} characters.", most=LONGEST_PEM))
+    _check_length(pem)
     try:
         key: Any = load_pem_private_key(pem.encode(), None)
         same = key.public_key() == certificate.public_key()
@@ -175,11 +173,9 @@ def _url(text: str, schemes: tuple[str, ...]) -> SplitResult:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise Wrong(Message("endpoint-unreadable", "This is no URL.")) from error
+        raise _unreadable() from error
     if parts.scheme not in schemes:
-        raise Wrong(
-            Message("endpoint-scheme", "Addresses begin with one of these: {schemes}.", schemes=", ".join(schemes))
-        )
+        raise _other_scheme(schemes)
     if "@" in parts.netloc:
         raise _with_credentials()
     if not host or not _HOST.fullmatch(host) or port == 0:
@@ -193,7 +189,7 @@ def _printable(text: str) -> None:
     if len(text) > LONGEST_URL:
         raise Wrong(Message("endpoint-too-long", "At most {most} characters.", most=LONGEST_URL))
     if not _PRINTABLE.fullmatch(text):
-        raise Wrong(Message("endpoint-unreadable", "This is no URL."))
+        raise _unreadable()
 
 
 def _with_credentials() -> Wrong:
@@ -201,4 +197,19 @@ def _with_credentials() -> Wrong:
         Message(
             "endpoint-with-credentials", "Credentials do not belong into the URL, where logs show them: use a header."
         )
+    )
+
+
+def _check_length(pem: str) -> None:
+    if len(pem) > LONGEST_PEM:
+        raise Wrong(Message("pem-too-long", "At most {most} characters.", most=LONGEST_PEM))
+
+
+def _unreadable() -> Wrong:
+    return Wrong(Message("endpoint-unreadable", "This is no URL."))
+
+
+def _other_scheme(schemes: tuple[str, ...]) -> Wrong:
+    return Wrong(
+        Message("endpoint-scheme", "Addresses begin with one of these: {schemes}.", schemes=", ".join(schemes))
     )

@@ -31,7 +31,7 @@ class SettingsChanged(DomainError):
     category = Category.OUTDATED
 
 
-class NothingToRelease(DomainError):
+class NoReleaseNeeded(DomainError):
     """The version is released to everybody already."""
 
     category = Category.CONFLICT

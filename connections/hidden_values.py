@@ -18,7 +18,7 @@ from foundation.messages import Message
 _LEADS = ("endpoint", "tls", "proxy")
 
 
-def shown(content: Content) -> Content:
+def content_shown(content: Content) -> Content:
     """A copy with each secret hidden."""
     made = copy.deepcopy(content)
     for _path, member in members_of(made):

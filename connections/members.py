@@ -42,7 +42,7 @@ def digests_of(content: Content, *, key: str) -> dict[str, str]:
     }
 
 
-def wanted_of(digests: Digests, capabilities: int) -> dict[str, str]:
+def wanted_members(digests: Digests, capabilities: int) -> dict[str, str]:
     """The members that an agent with these capabilities should have."""
     return {name: digest for name, digest in digests.items() if takes(name, capabilities)}
 

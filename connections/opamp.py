@@ -23,7 +23,8 @@ from connections.content import OPAMP, Content, members_of
 from connections.destinations import origin_of, same_place
 from connections.members import TAKES_ANY, News, connection_of, covered_by, destination_of, is_plain, news_for, takes
 from connections.models import AgentConnection, SettingsVersion
-from connections.services.assigning import (
+from connections.services.connection_targeting import NOTHING_RELEASED, current_connections, hold_connections
+from connections.services.settings_of_agents import (
     APPLIED,
     FAILED,
     MOVED,
@@ -31,7 +32,6 @@ from connections.services.assigning import (
     ConnectionOfAgent,
     connections_of,
 )
-from connections.services.matching import NOTHING_RELEASED, current_connections, hold_connections
 from connections.services.stored_contents import content_of
 from connections.telling import WantedSettings
 from foundation.clock import is_ahead
@@ -66,14 +66,11 @@ class ConnectionOffer(Offer):
             hold_connections(exclusive=False)
 
     def read(self) -> None:
-        """Rows of those who take any settings: while nothing is released, one small query."""
+        """Rows of those who take any settings: of others nothing is asked."""
         self._rows: dict[int, ConnectionOfAgent] = {}
         self._parts: dict[int, WantedSettings] = {}
-        self._news: dict[int, News] = {}
         self._freezes: Freezes | None = None
-        self._targeting = current_connections()
-        if self._targeting is not NOTHING_RELEASED:
-            self._load(member for member in self.batch.agents if member.agent.capabilities & TAKES_ANY)
+        self._load(member for member in self.batch.agents if member.agent.capabilities & TAKES_ANY)
 
     def _load(self, members: Iterable[BatchAgent]) -> None:
         """Those of ``members`` that are not at hand."""
@@ -83,19 +80,23 @@ class ConnectionOffer(Offer):
 
     def note_reports(self) -> None:
         """Match the relabelled agents and book what was said. Raises `LockMissed` as configurations do."""
-        if self._targeting is NOTHING_RELEASED:
-            return
         reporting: Sequence[ReportingAgent] = self.batch.agents
         relabelled = [member for member in reporting if member.relabelled]
         if relabelled and not self._holds:
             raise LockMissed
-        self._load(member for member in reporting if member.changed("capabilities") or member.relabelled)
+        targeting = current_connections() if relabelled else NOTHING_RELEASED
+        # Whom something is to be decided for although they take none.
+        self._load(
+            member
+            for member in reporting
+            if member.changed("capabilities") or (member.relabelled and targeting is not NOTHING_RELEASED)
+        )
         for member in reporting:
             connection = self._rows.get(member.agent.pk)
             if connection is None:
                 continue
             if member.relabelled:
-                line = connection.assign(self._targeting.wanted_by(member.agent.instance_uid, member.agent.labels))
+                line = connection.assign(targeting.wanted_by(member.agent.instance_uid, member.agent.labels))
                 member.events += [line] if line is not None else []
             if connection.row is None or not member.speaks:
                 continue
@@ -138,7 +139,7 @@ class ConnectionOffer(Offer):
             return None
         further = _further(content or {}, news, base.settings_hash)
         part = WantedSettings(base, news.opamp, further, offered=offered, retry_due=retry_due)
-        self._parts[agent.agent.pk], self._news[agent.agent.pk] = part, news
+        self._parts[agent.agent.pk] = part
         return part
 
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
-    "accounts", "agents", "alerts", "configurations", "enrolment", "foundation", "jobs", "opamp_platform", "opamp_server",
-    "opamp_transport", "certificates", "notifications", "packages", "rollouts", "simulator", "telemetry", "variables",
+    "accounts", "agents", "alerts", "configurations", "connections", "enrolment", "foundation", "jobs", "opamp_platform",
+    "opamp_server", "opamp_transport", "certificates", "notifications", "packages", "rollouts", "simulator", "telemetry",
+    "variables",
 )  # fmt: skip
 _NAMED = r"`((?:" + "|".join(PACKAGES) + r")\.[\w.]+)` \|$"
 # What stands there now is in the glossary.

@@ -151,7 +151,9 @@ class Batch(UnitOfWork, Generic[AnyAgent]):
     def settings_of(self, member: ReportingAgent) -> OpampSettings | None:
         """The connection settings that this agent may be offered, as all kinds of offers want them; ``None`` for none."""
         offer = member.arrival.settings
-        for kind in self.offers_to(member) if offer is not None else ():
+        if offer is None:
+            return None
+        for kind in self.offers_to(member):
             offer = kind.settings_for(member, offer)
         return offer
 

@@ -77,7 +77,7 @@ def content_typed(values: Mapping[str, Any], shown: Content) -> Content:
     return made
 
 
-def field_of(path: str, fields: Mapping[str, Any]) -> str | None:
+def form_field_of(path: str, fields: Mapping[str, Any]) -> str | None:
     """The field of the form that a path such as ``content.opamp.headers.X`` is about; ``None`` for the whole form."""
     parts = path.split(".")
     if parts[0] != "content" or len(parts) < 2:

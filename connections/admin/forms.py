@@ -14,16 +14,16 @@ from connections.admin.form_texts import (
     NOT_AT_ALL,
     SECTIONS,
     content_typed,
-    field_of,
     fields_of,
+    form_field_of,
 )
 from connections.content import OPAMP, warnings_of
 from connections.errors import InvalidSettings
 from connections.models import ConnectionSettings
 from connections.services import settings_edits
-from connections.services.previewing import Reach, reach_of
+from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan
 from connections.services.settings_edits import FIELDS, newest_version
-from connections.services.version_releases import BY_DEFAULT, ReleasePlan
+from connections.services.settings_reach import Reach, reach_of
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -37,13 +37,13 @@ _VERIFY = [
 _HEADERS = _("One in a line, as Name: value. A value shown as [redacted] stays as it is stored.")
 
 
-def tell(form: forms.BaseForm, error: DomainError) -> None:
+def put_errors(form: forms.BaseForm, error: DomainError) -> None:
     """Put what a service said to its fields, or above the form."""
     if not isinstance(error, InvalidSettings):
         form.add_error(None, in_readers_language(error))
         return
     for path, texts in error.errors.items():
-        name = field_of(path, form.fields)
+        name = form_field_of(path, form.fields)
         said = [in_readers_language(text) for text in texts]
         form.add_error(name, said if name in (path, None) else [f"{path.partition('.')[2]}: {text}" for text in said])
 
@@ -80,7 +80,7 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
 
     actor: ClassVar[User | None] = None
     saves: ClassVar[bool] = False
-    plan: ClassVar[ReleasePlan] = BY_DEFAULT
+    plan: ClassVar[ConnectionPlan] = BY_DEFAULT
 
     selector = forms.JSONField(
         label=_("Selector"),
@@ -120,7 +120,7 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
         self.shown: dict[str, Any] = {}
         if self.instance.pk:
             self.shown = newest_version(self.instance).shown
-            self.initial |= {**fields_of(self.shown), "based_on": self.instance.edition}
+            self.initial = {**self.initial, **fields_of(self.shown), "based_on": self.instance.edition}
             others = self.shown.get("other_connections")
             self.initial["other_connections"] = others or None
             if "name" in self.fields:
@@ -147,7 +147,7 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
             else:
                 self._judge(wanted, values)
         except DomainError as error:
-            tell(self, error)
+            put_errors(self, error)
         return values
 
     def _save(self, wanted: dict[str, Any], values: dict[str, Any]) -> None:
@@ -174,7 +174,7 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
         row = ConnectionSettings(name=values.get("name") or self.instance.name)
         for name in FIELDS:
             setattr(row, name, wanted.get(name, getattr(self.instance, name)))
-        content = settings_edits.judged(row, wanted["content"], newest)
+        content = settings_edits.judged_settings(row, wanted["content"], newest)
         self.reach: Reach = reach_of(row, row.parsed_selector(), content)
         self.warnings = warnings_of(content)
 

@@ -19,14 +19,14 @@ from accounts.base_admin import PortalAdmin
 from accounts.models import User
 from agents.admin import typed_count
 from agents.models import Agent
+from connections.admin.connection_pages import ConnectionPages, agents_shown
 from connections.admin.forms import SettingsForm
-from connections.admin.version_pages import VersionPages, agents_shown
-from connections.connections_shown import RETRY_RIGHTS, counted, versions_of
+from connections.connections_shown import RETRY_RIGHTS, connection_versions, with_counts
 from connections.models import RELEASE_SUBJECT, ConnectionSettings
-from connections.services import offering_again, settings_edits
+from connections.services import settings_edits, telling_again
+from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan
 from connections.services.moving import counted_moves
 from connections.services.settings_edits import Saved, newest_version
-from connections.services.version_releases import BY_DEFAULT, ReleasePlan
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -41,12 +41,12 @@ _LARGEST_ID = 2**63 - 1
 _TLS = ["verify", "ca_pem", "proxy"]
 
 
-def _fields(section: str, *more: str) -> list[str]:
+def _fields(section: str, *more: str) -> list[Any]:
     return [f"{section}_{name}" for name in ("endpoint", "headers", *more, *_TLS)]
 
 
 @admin.register(ConnectionSettings)
-class ConnectionSettingsAdmin(VersionPages, PortalAdmin):
+class ConnectionSettingsAdmin(ConnectionPages, PortalAdmin):
     """Where agents should be connected."""
 
     form = SettingsForm
@@ -67,7 +67,7 @@ class ConnectionSettingsAdmin(VersionPages, PortalAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Counted."""
-        return counted(super().get_queryset(request))
+        return with_counts(super().get_queryset(request))
 
     @admin.display(description=_("selector"))
     def selector_text(self, row: ConnectionSettings) -> SafeString:
@@ -116,14 +116,14 @@ class ConnectionSettingsAdmin(VersionPages, PortalAdmin):
             fieldsets[0] = (title, {**options, "fields": [*options["fields"], "based_on"]})
         return fieldsets
 
-    def _plan(self, request: HttpRequest, obj: ConnectionSettings | None) -> ReleasePlan:
+    def _plan(self, request: HttpRequest, obj: ConnectionSettings | None) -> ConnectionPlan:
         if "confirmed" not in request.POST:
             return BY_DEFAULT
         chosen = self._release_form(request, obj)
         if not chosen.is_usable:
             return BY_DEFAULT
         replace = bool(chosen.cleaned_data.get("replace")) if chosen.is_bound else False
-        return ReleasePlan(chosen.policy, replace=replace)
+        return ConnectionPlan(chosen.policy, replace=replace)
 
     def _release_form(self, request: HttpRequest, obj: ConnectionSettings | None) -> ReleaseForm:
         default = BY_DEFAULT.policy_for(obj or ConnectionSettings())
@@ -225,7 +225,7 @@ class ConnectionSettingsAdmin(VersionPages, PortalAdmin):
             context = {
                 "settings_row": row,
                 "newest": newest,
-                "versions": versions_of(row)[:_VERSIONS],
+                "versions": connection_versions(row)[:_VERSIONS],
                 "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
                 "may_change": self.has_change_permission(request, row),
                 "moves": counted_moves(row) if newest.origin and sees else None,
@@ -239,7 +239,7 @@ class ConnectionSettingsAdmin(VersionPages, PortalAdmin):
             raise PermissionDenied
         agent = get_object_or_404(Agent, pk=min(agent_id, _LARGEST_ID))
         try:
-            offering_again.offer_again(agent.pk, by=cast("User", request.user), at=clock.now())
+            telling_again.tell_again(agent.pk, by=cast("User", request.user), at=clock.now())
         except DomainError as error:
             self.message_user(request, in_readers_language(error), messages.ERROR)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
 
@@ -28,7 +29,7 @@ class MoveState(enum.Enum):
     INCAPABLE = "incapable"
 
 
-def with_move(rows: QuerySet[AgentConnection]) -> QuerySet[AgentConnection]:
+def with_move(rows: QuerySet[AgentConnection]) -> QuerySet[Any]:
     """Annotated with ``move``, a value of `MoveState`; rows whose version leads nowhere have an empty one."""
     told = Q(told__has_key=OPAMP)
     arrived = Q(reached=F("version__origin"), status__in=[Status.APPLIED, Status.TOLD])

@@ -19,12 +19,12 @@ from agents.shown import value_shown
 from connections.content import MOST_CHARACTERS, OPAMP, Content, read_content, warnings_of
 from connections.destinations import origin_of
 from connections.errors import InvalidSettings, NoMove, NoSuchVersion, SettingsChanged, SettingsInUse
-from connections.hidden_values import shown, with_kept
+from connections.hidden_values import content_shown, with_kept
 from connections.members import digests_of
 from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings, SettingsVersion
-from connections.services.matching import bump_connections, hold_connections
-from connections.services.stored_contents import content_of, stored
-from connections.services.version_releases import BY_DEFAULT, ReleasePlan, publish_version, reassign
+from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan, publish_settings, reassign_connections
+from connections.services.connection_targeting import bump_connections, hold_connections
+from connections.services.stored_contents import content_of, encrypted_content
 from foundation.messages import Message
 from rollouts.errors import InvalidPolicy
 from rollouts.models import Release, Rollout
@@ -51,12 +51,12 @@ class Saved:
 
 @transaction.atomic
 def create_settings(
-    values: Mapping[str, Any], *, by: User | None, at: datetime, note: str = "", plan: ReleasePlan = BY_DEFAULT
+    values: Mapping[str, Any], *, by: User | None, at: datetime, note: str = "", plan: ConnectionPlan = BY_DEFAULT
 ) -> Saved:
     """Make settings with their first version, and release it as planned. Raises `InvalidSettings`."""
     fields = {name: value for name, value in values.items() if name != "content"}
     row = ConnectionSettings(created_at=at, updated_at=at, **fields)
-    content = judged(row, values.get("content", {}), None)
+    content = judged_settings(row, values.get("content", {}), None)
     hold_connections(exclusive=True)
     if ConnectionSettings.objects.count() >= MOST_SETTINGS:
         said = Message("too-many-connection-settings", "At most {most} of them.", most=MOST_SETTINGS)
@@ -69,7 +69,7 @@ def create_settings(
         raise InvalidSettings({"name": [taken]}) from error
     accounts.record(by=by, verb="connection_settings.create", target=row, name=row.name)
     version = _add_version(row, content, note=note, by=by, at=at)
-    return Saved(row, version, publish_version(version, by=by, at=at, plan=plan), warnings_of(content))
+    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content))
 
 
 @transaction.atomic
@@ -81,7 +81,7 @@ def update_settings(
     at: datetime,
     editions: Collection[int] | None = None,
     note: str = "",
-    plan: ReleasePlan = BY_DEFAULT,
+    plan: ConnectionPlan = BY_DEFAULT,
 ) -> Saved:
     """Change columns and content; another content is a version of its own, released as planned.
 
@@ -98,10 +98,10 @@ def update_settings(
     before = {name: getattr(row, name) for name in FIELDS if name in values}
     for name in before:
         setattr(row, name, values[name])
-    content = judged(row, values.get("content"), newest)
+    content = judged_settings(row, values.get("content"), newest)
     changed = [name for name in before if before[name] != getattr(row, name)]
     digests = digests_of(content, key=site.SECRET_KEY)
-    another = "content" in values and (digests != newest.digests or shown(content) != newest.shown)
+    another = "content" in values and (digests != newest.digests or content_shown(content) != newest.shown)
     if not changed and not another:
         return Saved(row, newest, None, warnings_of(content))
     row.edition += 1
@@ -112,11 +112,11 @@ def update_settings(
         accounts.record(by=by, verb="connection_settings.update", target=row, name=row.name, data=data)
     if not _TARGETING.isdisjoint(changed):
         bump_connections()
-        reassign(row, at, selectors=[former])
+        reassign_connections(row, at, selectors=[former])
     if not another:
         return Saved(row, newest, None, warnings_of(content))
     version = _add_version(row, content, note=note, by=by, at=at)
-    return Saved(row, version, publish_version(version, by=by, at=at, plan=plan), warnings_of(content))
+    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content))
 
 
 @transaction.atomic
@@ -150,7 +150,7 @@ def move_agents(
     at: datetime,
     editions: Collection[int] | None = None,
     note: str = "",
-    plan: ReleasePlan = BY_DEFAULT,
+    plan: ConnectionPlan = BY_DEFAULT,
 ) -> Saved:
     """Lead the agents of these settings to another endpoint, or to the same with other credentials; all else stays.
 
@@ -159,7 +159,7 @@ def move_agents(
     hold_connections(exclusive=True)
     row = ConnectionSettings.objects.select_for_update().get(pk=key)
     newest = newest_version(row)
-    content = {**readable(newest), OPAMP: opamp}
+    content = {**readable_content(newest), OPAMP: opamp}
     saved = update_settings(key, {"content": content}, by=by, at=at, editions=editions, note=note, plan=plan)
     if saved.version.pk == newest.pk:
         raise NoMove(Message("moved-already", "The agents are led there already; nothing was changed."))
@@ -181,7 +181,7 @@ def version_numbered(row: ConnectionSettings, number: int) -> SettingsVersion:
     return version
 
 
-def readable(version: SettingsVersion) -> Content:
+def readable_content(version: SettingsVersion) -> Content:
     """The content of a version that is to be built upon. Raises `InvalidSettings` where no key reads it."""
     try:
         return content_of(version)
@@ -208,7 +208,7 @@ def judged_content(given: Any, newest: SettingsVersion | None) -> Content:
     return content
 
 
-def judged(row: ConnectionSettings, given: Any, newest: SettingsVersion | None) -> Content:
+def judged_settings(row: ConnectionSettings, given: Any, newest: SettingsVersion | None) -> Content:
     """The content to store, the present one where none is given; all that is wrong with row and content is said at once."""
     errors: dict[str, list[Any]] = {}
     content: Content = {}
@@ -226,7 +226,7 @@ def judged(row: ConnectionSettings, given: Any, newest: SettingsVersion | None) 
     except InvalidSelector as error:
         errors["selector"] = [*error.problems]
     try:
-        content = readable(newest) if given is None and newest is not None else judged_content(given, newest)
+        content = readable_content(newest) if given is None and newest is not None else judged_content(given, newest)
     except InvalidSettings as error:
         if given is not None:
             errors |= error.errors
@@ -245,8 +245,8 @@ def _add_version(
     version = SettingsVersion.objects.create(
         settings=row,
         number=number,
-        encrypted=stored(content),
-        shown=shown(content),
+        encrypted=encrypted_content(content),
+        shown=content_shown(content),
         digests=digests_of(content, key=site.SECRET_KEY),
         origin=origin_of(content.get(OPAMP, {}).get("endpoint", "")),
         note=note,

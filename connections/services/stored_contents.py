@@ -13,7 +13,7 @@ from variables.encryption import Unreadable, decrypted, encrypted, rotated
 from variables.secret_holders import SecretHolder
 
 
-def stored(content: Content) -> str:
+def encrypted_content(content: Content) -> str:
     """``content`` encrypted."""
     return encrypted(json.dumps(content, sort_keys=True))
 

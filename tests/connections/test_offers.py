@@ -16,10 +16,10 @@ from agents.reports import AgentCapabilities as Can
 from agents.services.offers import pending_among, pending_since
 from connections.errors import NothingToTell
 from connections.models import AgentConnection, ConnectionSettings
+from connections.services.connection_releases import AT_ONCE, publish_settings
 from connections.services.moving import counted_moves
-from connections.services.offering_again import offer_again
 from connections.services.settings_edits import Saved, update_settings, version_numbered
-from connections.services.version_releases import AT_ONCE, publish_version
+from connections.services.telling_again import tell_again
 from opamp_transport.proto import opamp_pb2
 from rollouts.audiences import EVERYONE
 from rollouts.services import freezing
@@ -211,14 +211,14 @@ class TestStatus:
             assert "[redacted]" in (await lines(agent))[-1]
             # A person may have it tried again, under another hash.
             key = (await row_of(agent)).pk
-            await sync_to_async(offer_again)(key, by=None, at=timezone.now())
+            await sync_to_async(tell_again)(key, by=None, at=timezone.now())
             async with Line(transport, HEADERS) as line:
                 again = (await line.exchange(agent.message(**failed))).connection_settings
                 assert again.hash not in (b"", hash_)
                 await line.exchange(agent.message(**status(again.hash)))
             assert (await connection_of(agent)).status == "applied"
             with pytest.raises(NothingToTell):
-                await sync_to_async(offer_again)(key, by=None, at=timezone.now())
+                await sync_to_async(tell_again)(key, by=None, at=timezone.now())
             # And so does another version.
             await edit(saved, content=content(traces=False))
             async with Line(transport, HEADERS) as line:
@@ -472,7 +472,7 @@ class TestHolding:
                 # To another version and back before the agent said a word: nothing is new.
                 await edit(saved, content=content(traces=False))
                 version = await sync_to_async(version_numbered)(saved.settings, 1)
-                await sync_to_async(publish_version)(version, by=None, at=timezone.now(), plan=AT_ONCE)
+                await sync_to_async(publish_settings)(version, by=None, at=timezone.now(), plan=AT_ONCE)
                 await processed()
                 assert not members(await line.exchange(agent.message()))
                 assert (await connection_of(agent)).status == "applied"

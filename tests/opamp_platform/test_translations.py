@@ -30,6 +30,7 @@ APPS = (
     "opamp_transport",
     "rollouts",
     "packages",
+    "connections",
     "variables",
 )
 FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Message"}

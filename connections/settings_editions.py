@@ -26,7 +26,7 @@ def settings_etag(row: ConnectionSettings) -> str:
     return f'"{row.edition}"'
 
 
-def editions_of(request: Request) -> frozenset[int] | None:
+def editions_named(request: Request) -> frozenset[int] | None:
     """The editions that the edit may be based on; ``None`` for any. Raises `SettingsChanged` for what is no ETag of ours."""
     header = request.headers.get("If-Match", "").strip()
     if header in ("", "*"):

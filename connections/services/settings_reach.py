@@ -12,9 +12,9 @@ from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.selectors import Selector
 from connections.content import OPAMP, Content
-from connections.members import digests_of, takes, wanted_of
+from connections.members import digests_of, takes, wanted_members
 from connections.models import AgentConnection, ConnectionSettings, SettingsVersion
-from connections.services.matching import Candidate, fresh_connections
+from connections.services.connection_targeting import SettingsCandidate, fresh_connections
 from rollouts.audiences import EVERYONE
 
 _CHUNK = 2_000
@@ -50,7 +50,7 @@ def reach_of(row: ConnectionSettings, selector: Selector, content: Content) -> R
     digests = digests_of(content, key=site.SECRET_KEY)
     version = SettingsVersion(number=0, digests=digests)
     candidates = [each for each in fresh_connections().candidates if each.settings.name != row.name]
-    mine = Candidate(row, selector, [(EVERYONE, version)])
+    mine = SettingsCandidate(row, selector, [(EVERYONE, version)])
     ordered = sorted([*candidates, mine], key=lambda each: (-each.settings.priority, each.settings.name))
     targeting = replace(fresh_connections(), candidates=ordered)
     wanted = dict(AgentConnection.objects.filter(version__settings__name=row.name).values_list("agent_id", "wanted"))
@@ -63,7 +63,7 @@ def reach_of(row: ConnectionSettings, selector: Selector, content: Content) -> R
             continue
         found.agents += 1
         found.members.append((uid, labels, name))
-        taken = wanted_of(digests, capabilities)
+        taken = wanted_members(digests, capabilities)
         if not taken:
             found.incapable += 1
             found.incapable_names += [name] if len(found.incapable_names) < _NAMED else []

@@ -14,14 +14,14 @@ from accounts.models import User
 from agents.admin import typed_count
 from agents.shown import message_shown
 from connections.admin.form_texts import fields_of
-from connections.admin.forms import MoveForm, tell
+from connections.admin.forms import MoveForm, put_errors
 from connections.content import OPAMP, warnings_of
 from connections.models import RELEASE_SUBJECT, ConnectionSettings
 from connections.services import settings_edits
+from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan, publish_settings
 from connections.services.moving import MoveState, agents_of, with_move
-from connections.services.previewing import Reach, reach_of
-from connections.services.settings_edits import Saved, judged_content, newest_version, readable
-from connections.services.version_releases import BY_DEFAULT, ReleasePlan, publish_version
+from connections.services.settings_edits import Saved, judged_content, newest_version, readable_content
+from connections.services.settings_reach import Reach, reach_of
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -44,7 +44,7 @@ MOVE_WORDS = {
 
 def agents_shown(row: ConnectionSettings, request: HttpRequest) -> dict[str, Any]:
     """The first agents of these settings, those of one ``move`` where the URL names it."""
-    rows = with_move(agents_of(row)).select_related("agent", "version")
+    rows: Any = with_move(agents_of(row)).select_related("agent", "version")
     wanted = request.GET.get("move", "")
     if wanted in MOVE_WORDS:
         rows = rows.filter(move=wanted)
@@ -61,7 +61,7 @@ def agents_shown(row: ConnectionSettings, request: HttpRequest) -> dict[str, Any
     }
 
 
-class VersionPages:
+class ConnectionPages:
     """For `settings_pages.ConnectionSettingsAdmin`, which finds settings and asks."""
 
     changeable: Callable[..., ConnectionSettings]
@@ -83,14 +83,14 @@ class VersionPages:
             raise Http404
         chosen = _release_form(request, row)
         try:
-            reach = reach_of(row, row.parsed_selector(), readable(version))
+            reach = reach_of(row, row.parsed_selector(), readable_content(version))
         except DomainError as error:
             return self.ask(request, row, {"title": row.name, "problem": in_readers_language(error)})
         problem = _problem(request, chosen, reach)
         if _is_meant(request, chosen) and problem is None:
             by, at = cast("User", request.user), clock.now()
             try:
-                rollout = publish_version(version, by=by, at=at, plan=_plan(chosen))
+                rollout = publish_settings(version, by=by, at=at, plan=_plan(chosen))
             except DomainError as error:
                 problem = in_readers_language(error)
             else:
@@ -123,7 +123,7 @@ class VersionPages:
             try:
                 return self._move(request, row, form, context)
             except DomainError as error:
-                tell(form, error)
+                put_errors(form, error)
         return self.ask(request, row, context)
 
     def _move(
@@ -131,7 +131,7 @@ class VersionPages:
     ) -> HttpResponse:
         newest = newest_version(row)
         member = form.member(newest.shown)
-        content = judged_content({**readable(newest), OPAMP: member}, newest)
+        content = judged_content({**readable_content(newest), OPAMP: member}, newest)
         chosen = _release_form(request, row)
         reach = reach_of(row, row.parsed_selector(), content)
         confirmed = "confirmed" in request.POST
@@ -173,9 +173,9 @@ def _problem(request: HttpRequest, chosen: ReleaseForm, reach: Reach) -> str | N
     return typed_count.problem_of(request.POST, reach.agents) if _is_meant(request, chosen) else None
 
 
-def _plan(chosen: ReleaseForm) -> ReleasePlan:
+def _plan(chosen: ReleaseForm) -> ConnectionPlan:
     replace = bool(chosen.cleaned_data.get("replace")) if chosen.is_bound else False
-    return ReleasePlan(chosen.policy, replace=replace)
+    return ConnectionPlan(chosen.policy, replace=replace)
 
 
 def _release_context(row: ConnectionSettings, chosen: ReleaseForm, reach: Reach, problem: str | None) -> dict[str, Any]:

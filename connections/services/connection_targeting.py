@@ -19,7 +19,7 @@ _CONNECTIONS_LOCK = 0x0A4D_5043
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SettingsCandidate:
     """One enabled row of settings with its selector and what of it is released, the newest first."""
 
     settings: ConnectionSettings
@@ -38,7 +38,7 @@ class ConnectionTargeting:
     """All candidates as of one generation, the strongest first."""
 
     generation: UUID | None
-    candidates: Sequence[Candidate]
+    candidates: Sequence[SettingsCandidate]
 
     def wanted_by(self, instance_uid: UUID, labels: Mapping[str, str]) -> SettingsVersion | None:
         """The version of the strongest that matches and is released to the agent."""
@@ -98,6 +98,6 @@ def _read(generation: UUID | None) -> ConnectionTargeting:
             for release in of_settings
             if (version := versions.get(release.version_id)) is not None
         ]
-        candidates.append(Candidate(row, row.parsed_selector(), released))
+        candidates.append(SettingsCandidate(row, row.parsed_selector(), released))
     candidates.sort(key=lambda each: (-each.settings.priority, each.settings.name))
     return ConnectionTargeting(generation, candidates)

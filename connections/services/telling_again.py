@@ -11,8 +11,8 @@ from accounts.models import User
 from agents.models import Agent
 from connections.errors import NothingToTell
 from connections.models import AgentConnection
-from connections.services.assigning import connections_of
-from connections.services.matching import hold_connections
+from connections.services.connection_targeting import hold_connections
+from connections.services.settings_of_agents import connections_of
 from foundation import wakeups
 from foundation.messages import Message
 from foundation.unit_of_work import UnitOfWork
@@ -21,7 +21,7 @@ Status = AgentConnection.Status
 
 
 @transaction.atomic
-def offer_again(agent_id: int, *, by: User | None, at: datetime) -> None:
+def tell_again(agent_id: int, *, by: User | None, at: datetime) -> None:
     """Offer the agent all of its settings once more, under another hash. Raises `Agent.DoesNotExist`, `NothingToTell`."""
     hold_connections(exclusive=False)
     agent = Agent.objects.locked().get(pk=agent_id)

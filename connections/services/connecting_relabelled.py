@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from connections.services.assigning import assign_connections
-from connections.services.matching import current_connections, hold_connections
+from connections.services.connection_targeting import current_connections, hold_connections
+from connections.services.settings_of_agents import assign_connections
 
 
-def assign_relabelled(agent_ids: Sequence[int], at: datetime) -> None:
+def connect_relabelled(agent_ids: Sequence[int], at: datetime) -> None:
     """Decide anew what these agents should have. The caller wakes them."""
     hold_connections(exclusive=False)
     targeting = current_connections()

@@ -14,8 +14,8 @@ from django.urls import reverse
 from accounts.models import User
 from agents.models import Agent, Approval
 from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings, SettingsVersion
-from connections.services.matching import bump_connections, hold_connections
-from connections.services.version_releases import agents_concerned, reassign, release_version
+from connections.services.connection_releases import agents_concerned_by, reassign_connections, release_settings
+from connections.services.connection_targeting import bump_connections, hold_connections
 from rollouts.audiences import Audience, stored
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
@@ -45,7 +45,7 @@ class ConnectionSubject:
         freezes = current_freezes()
         columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy", "approval")
         seen: set[int] = set()
-        for agents in agents_concerned(settings):
+        for agents in agents_concerned_by(settings):
             for row in agents.values(*columns).iterator(chunk_size=_CHUNK):
                 if row["pk"] in seen:
                     continue
@@ -91,9 +91,9 @@ class ConnectionSubject:
         return held_among(waiting, at)
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
-        """As `version_releases.release_version`."""
+        """As `connection_releases.release_settings`."""
         version = SettingsVersion.objects.select_related("settings").get(pk=rollout.version_id)
-        return release_version(version, to=to, by=by, at=at, keep_former=True)
+        return release_settings(version, to=to, by=by, at=at, keep_former=True)
 
     def widen(self, rollout: Rollout, *, to: Audience, at: datetime) -> None:
         """Only agents that the larger audience adds are matched anew."""
@@ -103,7 +103,7 @@ class ConnectionSubject:
         released.audience = stored(to)
         released.save(update_fields=["audience"])
         bump_connections()
-        reassign(ConnectionSettings.objects.get(pk=rollout.subject_id), at, to=to, former=former)
+        reassign_connections(ConnectionSettings.objects.get(pk=rollout.subject_id), at, to=to, former=former)
 
     def withdraw(self, rollout: Rollout, *, at: datetime) -> Sequence[UUID]:
         """End the release. Agents that had no settings before keep what they were told: nothing can take that back."""
@@ -114,7 +114,7 @@ class ConnectionSubject:
         keys = list(reached)
         Release.objects.filter(pk=released.pk).end(at)
         bump_connections()
-        reassign(settings, at, to=released.parsed_audience())
+        reassign_connections(settings, at, to=released.parsed_audience())
         left = AgentConnection.objects.filter(agent_id__in=keys, version=None)
         return list(left.values_list("agent__instance_uid", flat=True))
 

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from agents.models import Agent, AgentEvent
 from agents.services.timeline import write_lines
-from connections.members import News, news_for, wanted_of
+from connections.members import News, news_for, wanted_members
 from connections.models import AgentConnection, SettingsVersion
-from connections.services.matching import ConnectionTargeting, fresh_connections
+from connections.services.connection_targeting import ConnectionTargeting, fresh_connections
 from foundation.bulk_sql import is_new
 from foundation.unit_of_work import UnitOfWork
 
@@ -87,7 +87,7 @@ class ConnectionOfAgent:
         """Members and status follow version and capabilities; what differs was never offered."""
         assert self.row is not None  # noqa: S101  asked by callers
         version = self.row.version
-        wanted = wanted_of(version.digests, self.agent.capabilities) if version is not None else {}
+        wanted = wanted_members(version.digests, self.agent.capabilities) if version is not None else {}
         before = (self.row.wanted, self.row.status)
         changed = self.change(wanted=wanted)
         if version is None:

@@ -15,10 +15,10 @@ from accounts.models import User
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.selectors import Selector
-from connections.errors import NothingToRelease
+from connections.errors import NoReleaseNeeded
 from connections.models import RELEASE_SUBJECT, ConnectionSettings, SettingsVersion
-from connections.services.assigning import assign_connections
-from connections.services.matching import bump_connections, hold_connections
+from connections.services.connection_targeting import bump_connections, hold_connections
+from connections.services.settings_of_agents import assign_connections
 from foundation import wakeups
 from foundation.messages import Message
 from rollouts.audiences import EVERYONE, Audience, stored
@@ -30,7 +30,7 @@ _CHUNK = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class ReleasePlan:
+class ConnectionPlan:
     """How a version reaches agents: by ``policy``, at once without one; ``by_default``: by the settings' own, else the site's.
 
     ``replace``: a rollout of the settings that has not ended is ended for it, instead of being in its way.
@@ -48,25 +48,25 @@ class ReleasePlan:
         return parse_policy(site.ROLLOUT_POLICY if own is None else own)
 
 
-BY_DEFAULT = ReleasePlan(by_default=True)
-AT_ONCE = ReleasePlan(replace=True)
+BY_DEFAULT = ConnectionPlan(by_default=True)
+AT_ONCE = ConnectionPlan(replace=True)
 """For what is urgent: going back."""
 
 
 @transaction.atomic
-def publish_version(
-    version: SettingsVersion, *, by: User | None, at: datetime, plan: ReleasePlan = BY_DEFAULT
+def publish_settings(
+    version: SettingsVersion, *, by: User | None, at: datetime, plan: ConnectionPlan = BY_DEFAULT
 ) -> Rollout | None:
     """Let a version out as planned, a former one too: that is how settings go back. Returns its rollout, if it has one.
 
-    Raises `NothingToRelease`, `rollouts.errors.RolloutRunning`.
+    Raises `NoReleaseNeeded`, `rollouts.errors.RolloutRunning`.
     """
     hold_connections(exclusive=True)
     version = SettingsVersion.objects.select_related("settings").get(pk=version.pk)
     settings = version.settings
     live = list(Release.objects.of(RELEASE_SUBJECT, settings.pk).live())
     if live and live[0].version_id == version.pk and live[0].audience == stored(EVERYONE):
-        raise NothingToRelease(
+        raise NoReleaseNeeded(
             Message(
                 "connection-version-released",
                 "Version {number} is released to everybody already.",
@@ -78,7 +78,7 @@ def publish_version(
     data = {"version": version.number, "staged": policy is not None}
     accounts.record(by=by, verb="connection_settings.release", target=settings, name=settings.name, data=data)
     if policy is None:
-        release_version(version, to=EVERYONE, by=by, at=at)
+        release_settings(version, to=EVERYONE, by=by, at=at)
         return None
     return start_rollout(
         RELEASE_SUBJECT,
@@ -92,7 +92,7 @@ def publish_version(
     )
 
 
-def release_version(
+def release_settings(
     version: SettingsVersion, *, to: Audience, by: User | None, at: datetime, keep_former: bool = False
 ) -> Release:
     """Make it what the agents of ``to`` should have; ``keep_former`` as in `add_release`.
@@ -102,11 +102,11 @@ def release_version(
     made = add_release(RELEASE_SUBJECT, version.settings_id, version.pk, to=to, by=by, at=at, keep_former=keep_former)
     SettingsVersion.objects.filter(pk=version.pk, released_at=None).update(released_at=at)
     bump_connections()
-    reassign(version.settings, at, to=to)
+    reassign_connections(version.settings, at, to=to)
     return made
 
 
-def reassign(
+def reassign_connections(
     settings: ConnectionSettings,
     at: datetime,
     *,
@@ -119,7 +119,7 @@ def reassign(
     ``selectors`` are former ones of its own. In the caller's transaction, which holds connections.
     """
     concerned: set[int] = set()
-    for agents in agents_concerned(settings, selectors):
+    for agents in agents_concerned_by(settings, selectors):
         rows = agents.values_list("pk", "instance_uid", "labels")
         concerned.update(
             key
@@ -129,7 +129,7 @@ def reassign(
     wakeups.wake(assign_connections(concerned, at))
 
 
-def agents_concerned(settings: ConnectionSettings, selectors: Iterable[Selector] = ()) -> list[QuerySet[Agent]]:
+def agents_concerned_by(settings: ConnectionSettings, selectors: Iterable[Selector] = ()) -> list[QuerySet[Agent]]:
     """Sets of agents, which may overlap: those that have them, and those that they may win now or could before."""
     found: list[QuerySet[Agent]] = [Agent.objects.filter(connection__version__settings=settings).order_by()]
     wanted = {settings.parsed_selector(), *selectors}
