@@ -18,7 +18,7 @@ function draw() {
     ...(zone ? { tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1e3), zone) } : {}),
     series: [{}, ...lines.map(({ name, title }) => ({ label: title, stroke: colour(COLOURS[name]), width: 1.5, dash: DASHES[name], points: { show: data[0].length < 3 } }))],
     axes: [axis, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5] }],
-    scales: { y: { range: (_plot, _low, high) => [0, Math.max(high * 1.05, 1)] } },
+    scales: { x: { range: (_plot, low, high) => (high > low ? [low, high] : [low - 3_600, high + 3_600]) }, y: { range: (_plot, _low, high) => [0, Math.max(high * 1.05, 1)] } },
     legend: { live: true },
   }, data, box);
 }

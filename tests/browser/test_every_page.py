@@ -75,7 +75,39 @@ class Places:
                 for end in ("connect/", "auth/group/", "auth/group/1/change/", "accounts/user/1/change/")
             ),
             "/admin/password_change/",
+            "/admin/preferences/",
+            "/admin/running/",
+            "/admin/?history=30d",
+            *(f"{self.configuration}change/?tab={tab}" for tab in ("agents", "revisions", "rollouts", "graph")),
+            *(
+                f"/admin/{end}/"
+                for end in ("rollouts/rollout", "rollouts/freeze", "packages/package", "variables/variable")
+            ),
         ]
+
+
+def test_the_menu_is_opened_by_touch(visit: Visitor, pages: Places) -> None:
+    with visit(viewport=PHONE) as person:
+        page = person.sign_in()
+        page.locator(".phone-menu summary").click()
+        page.locator(".phone-menu").get_by_role("link", name="Rollouts").click()
+        expect(page.locator("h1")).to_have_text("Rollouts")
+
+
+def test_keys_lead_somewhere_unless_somebody_types(visit: Visitor, pages: Places) -> None:
+    with visit() as person:
+        page = person.sign_in()
+        page.keyboard.press("?")
+        expect(page.locator("#shortcuts")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("g")
+        page.keyboard.press("a")
+        page.wait_for_url("**/agents/agent/")
+        page.keyboard.press("/")
+        expect(page.locator("#searchbar")).to_be_focused()
+        page.keyboard.type("g c / ?")
+        expect(page.locator("#searchbar")).to_have_value("g c / ?")
+        assert page.locator("#shortcuts").is_hidden()
 
 
 @pytest.mark.parametrize(
@@ -142,9 +174,9 @@ def test_the_language_is_switched_and_kept(visit: Visitor, pages: Places) -> Non
         page.get_by_role("button", name="简体中文").click()
         expect(page.locator(".pill-connected").first).to_contain_text("已连接")
         person.go("/admin/")
-        expect(page.locator("h1")).to_have_text("Agent 集群")
+        expect(page.locator("h1")).to_have_text("概览")
         page.get_by_role("button", name="English").click()
-        expect(page.locator("h1")).to_have_text("Fleet")
+        expect(page.locator("h1")).to_have_text("Overview")
 
 
 def test_the_colours_are_switched_by_hand(visit: Visitor, pages: Places) -> None:

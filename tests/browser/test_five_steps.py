@@ -113,7 +113,7 @@ def test_a_refused_configuration_is_seen_and_offered_again(
     shared_portal.post("configurations", configuration("refused", {"env": "refuses"}, GOOD))
     with visit() as person:
         page = person.sign_in()
-        page.get_by_role("link", name="error", exact=False).first.click()
+        page.locator(".status-card.card-error").click()
         expect(page.locator(".pill-error")).to_have_count(2)
         page.goto(f"{shared_portal.url}/admin/agents/agent/?q={agent['instance_uid']}")
         page.locator("#result_list tbody a").first.click()
@@ -122,7 +122,7 @@ def test_a_refused_configuration_is_seen_and_offered_again(
         expect(page.locator("#timeline-lines")).to_contain_text("Configuration refused r1 failed: simulated failure")
         page.get_by_role("tab", name="Why this configuration?").click()
         expect(page.locator("#why")).to_contain_text("env=refuses")
-        page.get_by_role("button", name="Offer once more").click()
+        page.locator("#why").get_by_role("button", name="Offer once more").click()
         expect(page.locator(".messagelist")).to_contain_text("offered once more")
         page.get_by_role("tab", name="Timeline").click()
         expect(page.locator("#timeline-lines")).to_contain_text("offered once more")

@@ -1,0 +1,85 @@
+"""With two hundred agents no page is endless or heavy, and the list shows many of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Response
+
+from tests.browser.conftest import Visitor
+from tests.live_server import LiveServer, configuration
+
+MOST_PIXELS = 2_500
+MOST_BYTES = 250 * 1024
+FEWEST_ROWS = 16
+AGENTS = 200
+TEXT = "receivers:\n  otlp: {protocols: {http: {}}}\nexporters:\n  debug: {}\n"
+TEXT += "service:\n  pipelines:\n    traces: {receivers: [otlp], exporters: [debug]}\n"
+_FIND = (
+    "from agents.models import Agent; from configurations.models import Configuration; "
+    "print(Agent.objects.filter(labels__env='sizes').first().pk, Configuration.objects.get(name='sizes').pk)"
+)
+
+
+@pytest.fixture(scope="module")
+def paths(shared_portal: LiveServer, fleet: Callable[..., Any]) -> list[str]:
+    """The pages that many agents could make long."""
+    shared_portal.post("configurations", configuration("sizes", {"env": "sizes"}, TEXT))
+    fleet(AGENTS - 12, labels="env=sizes", seed="31", heartbeat="30")
+    fleet(12, labels="env=sizes", seed="32", heartbeat="30", fail_share="1")
+    wanted = "agents?label=env%3Dsizes&connected=true"
+    shared_portal.eventually(lambda: shared_portal.get(wanted)["count"] == AGENTS, 60)
+    shared_portal.eventually(lambda: shared_portal.get(f"{wanted}&status=error")["count"] == 12, 60)
+    agent, row = shared_portal.manage("shell", "-v0", "-c", _FIND).split()
+    page = f"/admin/configurations/configuration/{row}/change/"
+    return [
+        "/admin/",
+        "/admin/agents/agent/",
+        "/admin/agents/agent/?status=error",
+        f"/admin/agents/agent/{agent}/change/",
+        page,
+        *(f"{page}?tab={tab}" for tab in ("agents", "revisions", "rollouts", "graph")),
+        f"/admin/configurations/configuration/{row}/switch/",
+        "/admin/configurations/configuration/",
+        "/admin/running/",
+        "/admin/running/?assigned=any",
+        "/admin/rollouts/rollout/",
+        "/admin/packages/package/",
+        "/admin/preferences/",
+    ]
+
+
+def test_no_page_is_endless_or_heavy(visit: Visitor, paths: list[str]) -> None:
+    with visit(viewport={"width": 1280, "height": 900}) as person:
+        page = person.sign_in()
+        heard: list[Response] = []
+        page.on("response", heard.append)
+        for path in paths:
+            page.goto("about:blank")
+            heard.clear()
+            person.go(path)
+            height = page.evaluate("document.documentElement.scrollHeight")
+            assert height <= MOST_PIXELS, (path, height)
+            page.wait_for_load_state("load")
+            weight = sum(response.request.sizes()["responseBodySize"] for response in list(heard))
+            assert weight <= MOST_BYTES, (path, weight)
+
+
+def test_many_agents_are_seen_at_once(visit: Visitor, paths: list[str]) -> None:
+    rows = "[...document.querySelectorAll('#result_list tbody tr')]"
+    seen = f"{rows}.filter((row) => row.getBoundingClientRect().bottom <= innerHeight)"
+    with visit(viewport={"width": 1440, "height": 900}) as person:
+        page = person.sign_in()
+        person.go(paths[1])
+        assert page.evaluate(f"{seen}.length") >= FEWEST_ROWS
+
+
+def test_the_button_that_publishes_is_in_reach(visit: Visitor, paths: list[str]) -> None:
+    with visit(viewport={"width": 1280, "height": 900}) as person:
+        page = person.sign_in()
+        person.go(paths[4])
+        box = page.locator("#publish").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 900
