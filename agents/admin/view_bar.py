@@ -14,7 +14,7 @@ from agents.admin.error_groups import REASON
 from agents.admin.list_columns import COLUMNS, GROUP, ORDER, VIEW, columns_of, group_of
 from agents.agent_columns import LISTED, known_columns
 from agents.label_groups import label_groups
-from agents.models import SavedView
+from agents.models import DefaultView, SavedView
 from agents.queries import InvalidQuery, with_term
 
 _MOST_TABS = 12
@@ -45,6 +45,7 @@ def bar_of(request: HttpRequest, changelist: Any) -> dict[str, Any]:
         "more": len(views) > _MOST_TABS,
         "all": not any(view == present for view in views) and not request.GET.get(SEARCH_VAR),
         "present": present,
+        "opens_with_view": DefaultView.objects.filter(user=request.user.pk).exists(),
         "save": urlencode({name: value for name, value in now.items() if value}),
         "exports": None
         if query is None

@@ -177,6 +177,7 @@ class TestPages:
         # It opens first; the whole list is asked for by name.
         first = client.get(LIST)
         assert (first.status_code, first["location"]) == (302, saved["location"])
+        assert 'href="?q=">Clear the search' in client.get(LIST, {"q": "env=prod"}).content.decode()
         everybody = client.get(LIST, {"q": ""})
         assert everybody.context["cl"].result_count == 3
         assert client.get(LIST, {"status": "connected"}).status_code == 200
