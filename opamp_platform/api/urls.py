@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import AuditViewSet, TokenViewSet
 from agents.api import AgentViewSet
 from agents.api_exporting import ExportView
+from agents.api_label_groups import LabelGroupsView
 from agents.api_views import SavedViewViewSet
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
@@ -65,6 +66,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),
     re_path(r"^agents:export/?$", ExportView.as_view(), name="agents-export"),
+    re_path(r"^agents:groups/?$", LabelGroupsView.as_view(), name="agents-by-label"),
     re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),
