@@ -14,8 +14,8 @@ from rest_framework.request import Request
 
 from accounts.authentication import signed_in
 from agents.agent_columns import EXPORTED, InvalidColumns, columns_named
+from agents.agent_files import CSV, JSONL, agent_file_response
 from agents.api_serializers import AgentSerializer
-from agents.exporting import CSV, JSONL, export_response
 from agents.filters import AgentFilter
 from agents.models import Agent, AgentQuerySet
 from foundation.api_query import DeclaredQuery
@@ -87,4 +87,4 @@ class ExportView(DeclaredQuery, GenericAPIView[Any]):
             f"{name}={value}" for name, value in request.query_params.items() if name not in {"columns", "format"}
         )
         kind: str = request.accepted_renderer.format
-        return export_response(request._request, agents, columns, kind, by=signed_in(request), query=query)  # noqa: SLF001
+        return agent_file_response(request._request, agents, columns, kind, by=signed_in(request), query=query)  # noqa: SLF001

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from accounts.authentication import signed_in
 from agents.agent_columns import MOST_COLUMNS
 from agents.models import Agent, DefaultView, SavedView
-from agents.services import views
-from agents.services.views import ViewContent, content_of
+from agents.services import saved_views as views
+from agents.services.saved_views import ViewContent, content_of
 from foundation.api_input import Flag, StrictSerializer, Text, Whole
 from foundation.errors import Category, DomainError
 from foundation.messages import Message

@@ -128,7 +128,7 @@ class _Compiler:
 def _unknown_word(term: Term, known: Any) -> InvalidQuery:
     message = Message(
         "agent-query-unknown-word",
-        "There is no word {word}; labels are asked for with =, and text with a colon goes in double quotes.",
+        "There is no word {word}; labels are asked for with =, and text with a colon goes in double quotes",
         word=term.key[:60],
     )
     guess = None

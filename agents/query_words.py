@@ -91,7 +91,7 @@ class ChoiceWord(Word):
             shown = f"{value.text[:60]}{'*' if value.prefix else ''}"
             message = Message(
                 "agent-query-unknown-value",
-                "{word} is never {value}; it is one of {values}.",
+                "{word} is never {value}; it is one of {values}",
                 word=self.name,
                 value=shown,
                 values=", ".join(self.choices),

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from agents.admin import list_columns
 from agents.agent_columns import EXPORTED, columns_named
-from agents.exporting import CSV, JSONL, export_response
+from agents.agent_files import CSV, JSONL, agent_file_response
 from agents.queries import InvalidQuery
 from agents.query_conditions import agents_matching
 from foundation.languages import in_readers_language
@@ -28,10 +28,10 @@ def export_page(request: HttpRequest) -> HttpResponseBase:
     if kind not in {CSV, JSONL}:
         raise BadRequest(_("A file is csv or jsonl."))
     query = request.GET.get("q", "").strip()
-    columns = list_columns.columns_of(request) or columns_named(EXPORTED)
+    columns = list_columns.asked_columns(request) or columns_named(EXPORTED)
     try:
         agents = agents_matching(query, request.user)
     except InvalidQuery as error:
         messages.error(request, in_readers_language(error))
         return redirect("admin:agents_agent_changelist")
-    return export_response(request, agents, columns, kind, by=cast("User", request.user), query=query)
+    return agent_file_response(request, agents, columns, kind, by=cast("User", request.user), query=query)

@@ -32,7 +32,7 @@ from agents.models import Agent, AgentQuerySet
 from agents.reports import Status
 from agents.services import editing
 from agents.services.label_previews import LabelPreview, preview_labels
-from agents.services.views import first_view_of
+from agents.services.saved_views import first_view_of
 from agents.templatetags.ago import time_element
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -172,8 +172,8 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Those that are asked for; else with the columns of other apps, before the labels, which are as wide as there is room."""
-        if asked := list_columns.columns_of(request):
-            return list_columns.shown(asked)
+        if asked := list_columns.asked_columns(request):
+            return list_columns.drawn_columns(asked)
         return [*self.list_display[:-1], *further_columns.shown(), self.list_display[-1]]
 
     def get_urls(self) -> list[Any]:
@@ -193,7 +193,7 @@ class AgentAdmin(WindowPaging, AgentPages):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Asked for nothing, it opens with the person's default view, under an address that others can open too."""
         if request.method == "GET" and not request.GET and (view := first_view_of(request.user)) is not None:
-            return redirect(view_bar.address_of(view))
+            return redirect(view_bar.view_address(view))
         return super().changelist_view(request, extra_context)
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:

@@ -15,7 +15,7 @@ from agents.admin import further_columns
 from agents.agent_columns import LISTED, AgentColumn, InvalidColumns, column_text, columns_named
 from agents.labels import label_key_problem
 from agents.models import Agent
-from agents.services.views import column_names
+from agents.services.saved_views import column_names
 from agents.templatetags.ago import time_element
 from foundation.languages import in_readers_language
 
@@ -36,7 +36,7 @@ _NOTHING = "–"
 _LONGEST = 120
 
 
-def columns_of(request: HttpRequest) -> list[AgentColumn]:
+def asked_columns(request: HttpRequest) -> list[AgentColumn]:
     """Those that are asked for, none without a word of them. Raises `StrangeUrl`."""
     found: list[AgentColumn] | None = getattr(request, "_agent_columns", None)
     if found is None:
@@ -48,7 +48,7 @@ def columns_of(request: HttpRequest) -> list[AgentColumn]:
     return found
 
 
-def shown(columns: list[AgentColumn]) -> list[Any]:
+def drawn_columns(columns: list[AgentColumn]) -> list[Any]:
     """As Django's list takes them."""
     others = {draw.__name__: draw for draw in further_columns.shown()}
     return [_METHODS.get(column.name) or others.get(column.name) or _function_of(column.name) for column in columns]
@@ -60,7 +60,7 @@ def ordering_of(request: HttpRequest) -> list[Any]:
     if not asked:
         return []
     name = asked.removeprefix("-")
-    fields = {column.name: column.field for column in columns_of(request) or columns_named(LISTED) if column.field}
+    fields = {column.name: column.field for column in asked_columns(request) or columns_named(LISTED) if column.field}
     if name not in fields:
         raise StrangeUrl(_("The list is ordered by one of the columns that it shows."))
     own = name in _METHODS or not any(draw.__name__ == name for draw in further_columns.shown())
@@ -71,7 +71,7 @@ def ordering_of(request: HttpRequest) -> list[Any]:
     )
 
 
-def group_of(request: HttpRequest) -> str:
+def asked_label(request: HttpRequest) -> str:
     """The key of the label that the list is grouped by, empty for none. Raises `StrangeUrl`."""
     key = request.GET.get(GROUP, "").strip()
     if key and (problem := label_key_problem(key)):

@@ -11,17 +11,17 @@ from django.urls import reverse
 
 from agents.admin import facets
 from agents.admin.error_groups import REASON
-from agents.admin.list_columns import COLUMNS, GROUP, ORDER, VIEW, columns_of, group_of
+from agents.admin.list_columns import COLUMNS, GROUP, ORDER, VIEW, asked_columns, asked_label
 from agents.agent_columns import LISTED, known_columns
 from agents.label_groups import label_groups
-from agents.models import SavedView
+from agents.models import DefaultView, SavedView
 from agents.queries import InvalidQuery, with_term
 
 _MOST_TABS = 12
 LIST = "admin:agents_agent_changelist"
 
 
-def address_of(view: SavedView) -> str:
+def view_address(view: SavedView) -> str:
     """The list as the view says; whoever may not see the view can open it too."""
     said = {
         SEARCH_VAR: view.query,
@@ -41,10 +41,11 @@ def bar_of(request: HttpRequest, changelist: Any) -> dict[str, Any]:
     query = now.get("query")
     files = {name: now[name] for name in (COLUMNS,) if now.get(name)} | {SEARCH_VAR: query or ""}
     return {
-        "tabs": [{"view": view, "url": address_of(view), "present": view == present} for view in views[:_MOST_TABS]],
+        "tabs": [{"view": view, "url": view_address(view), "present": view == present} for view in views[:_MOST_TABS]],
         "more": len(views) > _MOST_TABS,
         "all": not any(view == present for view in views) and not request.GET.get(SEARCH_VAR),
         "present": present,
+        "opens_with_view": DefaultView.objects.filter(user=request.user.pk).exists(),
         "save": urlencode({name: value for name, value in now.items() if value}),
         "exports": None
         if query is None
@@ -61,7 +62,7 @@ def bar_of(request: HttpRequest, changelist: Any) -> dict[str, Any]:
 
 def groups_of(request: HttpRequest, changelist: Any) -> dict[str, Any] | None:
     """The agents found by the label that the address names, each group with the list of exactly its agents."""
-    key = group_of(request)
+    key = asked_label(request)
     if not key:
         return None
     found = label_groups(changelist.queryset, key)
@@ -88,7 +89,7 @@ def _as_shown(request: HttpRequest) -> dict[str, Any]:
             query = None
     return {
         "query": query,
-        COLUMNS: ",".join(column.name for column in columns_of(request)),
-        GROUP: group_of(request),
+        COLUMNS: ",".join(column.name for column in asked_columns(request)),
+        GROUP: asked_label(request),
         ORDER: request.GET.get(ORDER, ""),
     }

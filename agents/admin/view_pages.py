@@ -17,8 +17,8 @@ from accounts.models import User
 from agents.admin import view_bar
 from agents.agent_columns import known_columns
 from agents.models import DefaultView, SavedView
-from agents.services import views
-from agents.services.views import ViewContent, column_names
+from agents.services import saved_views as views
+from agents.services.saved_views import ViewContent, column_names
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 
@@ -101,7 +101,9 @@ class ViewPages:
         rows = SavedView.objects.visible_to(by).select_related("owner")[:500]
         context = {
             "title": _("Views of the list of agents"),
-            "rows": [{"view": view, "url": view_bar.address_of(view), "own": view.owner_id == by.pk} for view in rows],
+            "rows": [
+                {"view": view, "url": view_bar.view_address(view), "own": view.owner_id == by.pk} for view in rows
+            ],
             "first": DefaultView.objects.filter(user=by).values_list("view", flat=True).first(),
         }
         return self._page(request, "views", context)
@@ -165,7 +167,7 @@ class ViewPages:
         if form.cleaned_data["first"] != is_first:
             views.open_first(None if is_first else view.pk, by=by)
         messages.success(request, _("Saved."))
-        return redirect(view_bar.address_of(view))
+        return redirect(view_bar.view_address(view))
 
     def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
         whole = {**self._site.each_context(request), "list_url": reverse(view_bar.LIST) + "?q=", **context}

@@ -30,7 +30,7 @@ from agents.labels import InvalidLabels
 from agents.queries import InvalidQuery
 from agents.selectors import InvalidSelector
 from agents.services.offers import registered_offers
-from agents.services.views import InvalidView
+from agents.services.saved_views import InvalidView
 from alerts.errors import InvalidAlerting
 from configurations.api_serializers import findings_json
 from configurations.services.applying import NotApplicable

@@ -11,6 +11,7 @@ from agents.api import AgentViewSet
 from agents.api_acting import ActView
 from agents.api_exporting import ExportView
 from agents.api_history import FleetHistoryView
+from agents.api_label_groups import LabelGroupsView
 from agents.api_pruning import PruneView
 from agents.api_views import SavedViewViewSet
 from alerts.api import AlertRuleViewSet, ReceiverViewSet
@@ -94,6 +95,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents/summary/history/?$", FleetHistoryView.as_view(), name="agents-history"),
     re_path(r"^agents:prune/?$", PruneView.as_view(), name="agents-prune"),
     re_path(r"^agents:export/?$", ExportView.as_view(), name="agents-export"),
+    re_path(r"^agents:groups/?$", LabelGroupsView.as_view(), name="agents-by-label"),
     re_path(r"^agents/groups/?$", GroupsView.as_view(), name="agent-groups"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/pin/?$", PinView.as_view(), name="agent-pin"),
     re_path(r"^agents/(?P<instance_uid>[^/]+)/unpin/?$", UnpinView.as_view(), name="agent-unpin"),

@@ -8,8 +8,8 @@ from accounts.models import AuditEntry, User
 from agents.models import DefaultView, SavedView
 from agents.queries import InvalidQuery
 from agents.query_conditions import agents_matching
-from agents.services import views
-from agents.services.views import InvalidView, NotYourView, ViewContent
+from agents.services import saved_views as views
+from agents.services.saved_views import InvalidView, NotYourView, ViewContent
 from tests.agents.admin_pages import LIST
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counted_anew")]
@@ -177,6 +177,7 @@ class TestPages:
         # It opens first; the whole list is asked for by name.
         first = client.get(LIST)
         assert (first.status_code, first["location"]) == (302, saved["location"])
+        assert 'href="?q=">Clear the search' in client.get(LIST, {"q": "env=prod"}).content.decode()
         everybody = client.get(LIST, {"q": ""})
         assert everybody.context["cl"].result_count == 3
         assert client.get(LIST, {"status": "connected"}).status_code == 200
@@ -250,6 +251,20 @@ def test_agents_without_the_label_are_a_group(signed_in, report):
     assert [(row["value"], row["number"]) for row in rows] == [(None, 1), ("prod", 1)]
     for row in rows:
         assert signed_in.get(LIST + row["url"]).context["cl"].result_count == 1
+
+
+def test_programs_group_too(api_of, bob, charlie, report):
+    report("a", env="prod")
+    report("b", env="dev", healthy=False)
+    url = "/api/v1/agents:groups"
+    found = api_of(bob).get(url, {"label": "env", "q": "health:good"})
+    assert found.json() == {
+        "groups": [{"value": "prod", "agents": 1, "query": "env=prod"}], "others": 0, "is_partial": False,
+    }  # fmt: skip
+    for query, field in (({}, "label"), ({"label": "k" * 256}, "label"), ({"label": "env", "q": "statsu:x"}, "q")):
+        answer = api_of(bob).get(url, query)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+    assert api_of(charlie).get(url, {"label": "env"}).status_code == 403
 
 
 def test_a_stored_view_with_words_that_are_gone_is_an_error_and_not_everybody(bob):

@@ -160,6 +160,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/agents/agent/views/<int:pk>/": page(SEE_A),
     "admin/agents/agent/views/<int:pk>/delete/": page(SEE_A),
     "api/v1/^agents:export/?$": rest(get=SEE_A),
+    "api/v1/^agents:groups/?$": rest(get=SEE_A),
     "api/v1/^agent-views/?$": rest(get=SEE_A, post=SEE_A),
     f"api/v1/^agent-views/{KEY}/?$": rest(get=SEE_A, put=SEE_A, patch=SEE_A, delete=SEE_A),
     f"{A_PAGE}/timeline/": page(SEE_A),

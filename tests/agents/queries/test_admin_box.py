@@ -122,7 +122,7 @@ def test_a_page_asks_few_queries(signed_in, fleet):
     signed_in.get(LIST, query)
     with CaptureQueriesContext(connection) as queries:
         assert rows(signed_in, query)[0] == "a"
-    assert len(queries) <= 20, [each["sql"][:200] for each in queries]
+    assert len(queries) <= 15, [each["sql"][:200] for each in queries]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEntry
-from agents import exporting
+from agents import agent_files
 from agents.agent_columns import EXPORTED, columns_named, known_columns
-from agents.exporting import CSV, export_pieces, guarded
+from agents.agent_files import CSV, export_pieces, guarded
 from agents.models import Agent
 from tests.agents.admin_pages import LIST
 
@@ -122,7 +122,7 @@ def test_no_secret_leaves(api_of, alice, report):
 
 
 def test_it_is_read_slice_by_slice(report, monkeypatch):
-    monkeypatch.setattr(exporting, "SLICE", 2)
+    monkeypatch.setattr(agent_files, "SLICE", 2)
     for number in range(5):
         report(f"h{number}")
     pieces = export_pieces(Agent.objects.all(), columns_named(["hostname"]), CSV)

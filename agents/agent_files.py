@@ -23,7 +23,7 @@ from agents.models import Agent, AgentQuerySet
 
 CSV, JSONL = "csv", "jsonl"
 CONTENT_TYPES = {CSV: "text/csv; charset=utf-8", JSONL: "application/jsonl; charset=utf-8"}
-EXPORTED = "agent.export"
+_VERB = "agent.export"
 # Agents read at once.
 SLICE = 1_000
 # Excel reads a file without this mark in the code page of its machine, which garbles everything that is not ASCII.
@@ -32,14 +32,12 @@ BYTE_ORDER_MARK = "\ufeff"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def export_response(
+def agent_file_response(
     request: HttpRequest, agents: AgentQuerySet, columns: Sequence[AgentColumn], kind: str, *, by: User, query: str
 ) -> StreamingHttpResponse:
     """The file, with an entry in the audit trail. ``kind`` is `CSV` or `JSONL`; ``query`` is what chose ``agents``."""
     names = [column.name for column in columns]
-    accounts.record(
-        by=by, verb=EXPORTED, target=Agent(), name="", data={"query": query, "format": kind, "columns": names}
-    )
+    accounts.record(by=by, verb=_VERB, target=Agent(), name="", data={"query": query, "format": kind, "columns": names})
     pieces = export_pieces(agents, columns, kind)
     headers = {
         "Content-Disposition": f'attachment; filename="agents.{kind}"',
