@@ -20,7 +20,7 @@ class TelemetryConfig(AppConfig):
         telemetry_words.register()
         register_panel(telemetry_panel.PANEL)
         register_columns(columns.COLUMNS)
-        register_component_rates(series.component_rates)
+        register_component_rates(series.component_flows)
         register_agent_filter(
             "telemetry", series.keys_with_telemetry, help_text="Whether they send metrics of their own."
         )

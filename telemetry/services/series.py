@@ -43,7 +43,7 @@ def telemetry_of(agent_ids: Sequence[int], *, since: datetime, until: datetime) 
     return found
 
 
-def component_rates(agent_id: int, at: datetime) -> dict[tuple[str, str, str], float]:
+def component_flows(agent_id: int, at: datetime) -> dict[tuple[str, str, str], float]:
     """What the components of an agent's pipelines pass on a second, by role, signal and component; empty when it is not fresh."""
     row = LatestTelemetry.objects.filter(pk=agent_id, received_at__gte=at - FRESH).only("flows").first()
     if row is None:

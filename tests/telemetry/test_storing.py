@@ -80,13 +80,13 @@ def test_what_components_pass_on(agent: Agent) -> None:
         store([delivery(export, seconds)])
 
     sends(0, 60)
-    assert series.component_rates(agent.pk, later(0)) == {}
+    assert series.component_flows(agent.pk, later(0)) == {}
     sends(60, 660)
-    assert series.component_rates(agent.pk, later(60)) == {
+    assert series.component_flows(agent.pk, later(60)) == {
         ("receivers", "traces", "otlp"): 20.0,
         ("exporters", "logs", "otlphttp/eu"): 10.0,
     }
-    assert series.component_rates(agent.pk, later(60) + series.FRESH + timedelta(seconds=1)) == {}
+    assert series.component_flows(agent.pk, later(60) + series.FRESH + timedelta(seconds=1)) == {}
 
 
 def test_a_slot_that_is_over_goes_into_its_day(agent: Agent) -> None:
