@@ -68,7 +68,6 @@ PACKAGE, NUMBER = f"api/v1/^packages/{KEY}", "(?P<number>[0-9]{1,9})"
 V_PAGE = "admin/packages/package/<int:pk>/versions/<int:number>"
 
 
-
 def alert_entry_points() -> dict[str, EntryPoint]:
     """Alerts: operators handle what is wrong, administrators say what is watched and who is told."""
     found: dict[str, EntryPoint] = {}
