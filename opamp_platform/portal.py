@@ -16,6 +16,7 @@ from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
 from accounts.base_admin import with_portal_admin
 from accounts.views import ChangePassword, SignIn, SignOut
@@ -24,6 +25,7 @@ from agents.models import Agent, AgentEvent
 from agents.reports import Status
 from configurations.models import Configuration
 from foundation.languages import in_readers_language
+from opamp_platform.checklist import checklist, dismiss_checklist
 from opamp_platform.operations.capacity import limits_reached
 from opamp_platform.operations.certificate import expiring
 from opamp_platform.operations.exposure import exposures
@@ -91,6 +93,7 @@ class PortalSite(admin.AdminSite):
             path("connect/", self.admin_view(self.connect), name="connect"),
             path("agents/agent/<int:pk>/approve/", self.admin_view(self.approve), name="agent_approve"),
             path("agents/agent/<int:pk>/reject/", self.admin_view(self.reject), name="agent_reject"),
+            path("checklist/dismiss/", self.admin_view(require_POST(dismiss_checklist)), name="dismiss_checklist"),
             path("compare/", self.admin_view(compare_page), name="compare"),
         ]
         return [*own, *super().get_urls()]
@@ -166,6 +169,7 @@ class PortalSite(admin.AdminSite):
                 **connecting(request),
             }
             warnings += limits_reached(counts.total())
+            context["checklist"] = checklist(request)
         context["warnings"] = [in_readers_language(said) for said in warnings]
         if request.user.has_perm("configurations.view_configuration"):
             # Not above: its package registers an admin here, for which this class must be whole.
