@@ -67,7 +67,7 @@ class StartingPointsView(DeclaredQuery, GenericAPIView[Any]):
     def get(self, request: Request) -> Response:
         """All templates of configurations, without their texts."""
         rows = list(starting_points().values())
-        return Response({"count": len(rows), "results": StartingPointSerializer(rows, many=True).data})
+        return Response(StartingPointList({"count": len(rows), "results": rows}).data)
 
 
 class StartingPointView(DeclaredQuery, GenericAPIView[Any]):

@@ -18,12 +18,14 @@ from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
 from accounts.base_admin import with_portal_admin
 from accounts.views import ChangePassword, SignIn, SignOut
 from agents.models import Agent
 from foundation.languages import in_readers_language
 from foundation.overview import overview_panels
+from opamp_platform.checklist import checklist, dismiss_checklist
 from opamp_platform.fleet_over_time import fleet_over_time
 from opamp_platform.navigation import as_tasks, menu_of
 from opamp_platform.operations.capacity import limits_reached
@@ -74,6 +76,7 @@ class PortalSite(admin.AdminSite):
             path("agents/agent/<int:pk>/approve/", self.admin_view(self.approve), name="agent_approve"),
             path("agents/agent/<int:pk>/reject/", self.admin_view(self.reject), name="agent_reject"),
             path("agents/agent/prune/", self.admin_view(self.prune), name="agent_prune"),
+            path("checklist/dismiss/", self.admin_view(require_POST(dismiss_checklist)), name="dismiss_checklist"),
             path("compare/", self.admin_view(compare_page), name="compare"),
             path("preferences/", self.admin_view(self.preferences), name="preferences"),
         ]
@@ -166,6 +169,7 @@ class PortalSite(admin.AdminSite):
                 **connecting(request),
             }
             warnings += limits_reached(counts.total())
+            context["checklist"] = checklist(request)
         context["warnings"] = [in_readers_language(said) for said in warnings]
         return super().index(request, context)
 

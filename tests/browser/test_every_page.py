@@ -63,7 +63,10 @@ class Places:
             "/admin/",
             *(fleet + end for end in ("", "?status=error", "?q=nothing-like-it", "?q=evn%3Dx")),
             *(self.agent + end for end in ("change/", "timeline/", "restart/", "delete/", "history/")),
-            *(configurations + end for end in ("", "add/", f"drafts/{draft}/", f"drafts/{draft}/discard/")),
+            *(
+                configurations + end
+                for end in ("", "add/", "templates/", f"drafts/{draft}/", f"drafts/{draft}/discard/")
+            ),
             *(
                 f"/admin/configurations/deletedconfiguration/{end}"
                 for end in ("", *(f"{deleted}/{what}/" for what in ("change", "restore", "delete")))

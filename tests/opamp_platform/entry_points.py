@@ -124,6 +124,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/password_change/": page(),
     "admin/password_change/done/": page(),
     "admin/preferences/": page(),
+    "admin/checklist/dismiss/": page(),
     "admin/connect/": page(SEE_A, post=f"{SEE_A} enrolment.add_enrolmenttoken"),
     # By what agents run, and adopting it.
     "admin/running/": page(SEE_A, SEE_C),
