@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
@@ -75,7 +75,7 @@ class Preferences:
 
 def switch_language(request: HttpRequest) -> HttpResponse:
     """Django's, which a browser keeps; whoever has chosen a language for themselves has chosen another one now."""
-    answer = cast("HttpResponse", set_language(request))
+    answer = set_language(request)
     chosen = request.POST.get("language", "")
     if isinstance(request.user, User) and request.user.language and chosen in dict(settings.LANGUAGES):
         save_preferences(request.user, {"language": chosen})

@@ -83,7 +83,7 @@ def _thin_out(finer: Step, coarser: Step, at: datetime) -> None:
     begin = _slot(at - finer.kept, coarser.seconds) if newest is None else newest + length
     rows = FleetSample.objects.filter(step=finer.seconds)
     first = rows.filter(at__gte=begin, at__lt=end).order_by("at").values_list("at", flat=True).first()
-    found = []
+    found: list[FleetSample] = []
     slot = end if first is None else _slot(first, coarser.seconds)
     while slot < end and len(found) < _MOST_SLOTS:
         means = rows.filter(at__gte=slot, at__lt=slot + length).aggregate(**{name: Avg(name) for name in COUNTS})

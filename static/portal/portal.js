@@ -13,7 +13,16 @@ async function copy(text) {
   area.remove();
 }
 
+// What is larger than its box is scrolled by keys too, once it can be focused.
+const boxes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+
 export function enliven(root) {
+  for (const box of root.querySelectorAll(".table-scroll, .results, .bounded, #reach, .side")) boxes.observe(box);
   for (const button of root.querySelectorAll("button[data-copy]")) {
     button.hidden = false;
   }
