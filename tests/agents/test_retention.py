@@ -287,6 +287,8 @@ class TestCommand:
             "freezes": "0 deleted",
             "releases": "0 deleted",
             "telemetry": "0 deleted",
+            "alerts": "0 deleted",
+            "silences": "0 deleted",
             "job results": "0 deleted",
             "jobs": "0 deleted",
             "tasks": "0 deleted",
