@@ -112,6 +112,7 @@ class ConnectionPages:
         form = MoveForm(request.POST if sent else None, initial=initial)
         context: dict[str, Any] = {
             "title": _("Move the agents of %(name)s") % {"name": row.name},
+            "crumb": _("Move"),
             "verb": _("Look at whom it reaches"),
             "text": _(
                 "They are told another endpoint, or other credentials. What lets them in now works until they come by "

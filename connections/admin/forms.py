@@ -53,7 +53,8 @@ def _lines(rows: int) -> forms.Textarea:
 
 
 def _section_fields(section: str) -> dict[str, forms.Field]:
-    where = "wss://opamp.example/v1/opamp" if section == OPAMP else "https://otel.example:4318/v1/metrics"
+    of_telemetry = f"https://otel.example:4318/v1/{section.removeprefix('own_')}"
+    where = "wss://opamp.example/v1/opamp" if section == OPAMP else of_telemetry
     return {
         f"{section}_endpoint": forms.CharField(
             label=_("Endpoint"),
