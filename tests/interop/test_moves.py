@@ -11,6 +11,7 @@ from tests.databases import needs_several_processes
 from tests.interop.programs import KINDS, Kind
 from tests.interop.stage import Stage
 from tests.live_server import LiveServer, free_port
+from tests.plain_http import post
 
 GO_KINDS = [kind for kind in KINDS if kind.program == "go"]
 pytestmark = [
@@ -115,7 +116,5 @@ def test_it_stays_where_it_is_when_nobody_answers_there(kind: Kind, pair: Pair) 
 
 def refused(server: LiveServer) -> float:
     """How many were refused there."""
-    from tests.plain_http import post
-
     text = post(f"{server.url}/metrics", b"", method="GET").body.decode()
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("opamp_refusals_total{"))
