@@ -167,7 +167,9 @@ class _Reader:
                 self._take()
             elif token.kind not in _WORDS:
                 message = Message(
-                    "agent-query-list-end", "Expected , or ) in the list of values, found {found}.", found=_shown(token)
+                    "query-expected-list-end",
+                    "Expected , or ) in the list of values, found {found}.",
+                    found=_shown(token),
                 )
                 raise mistake(token.start, message)
             values.append(self._value(key, token))
