@@ -69,7 +69,7 @@ export function codeEditor(area, { words, complete, label, contentType }) {
       doc: area.value,
       extensions: [
         EditorState.phrases.of(words),
-        EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off", autocorrect: "off" }),
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocapitalize: "off", autocorrect: "off" }),
         EditorState.tabSize.of(2), indentUnit.of("  "),
         lineNumbers(), highlightActiveLineGutter(), lintGutter(), highlightSpecialChars(), history(), drawSelection(),
         highlightActiveLine(), search({ top: true }), language.of(helps()), scheme.of(look(isDark())), difference.of([]),

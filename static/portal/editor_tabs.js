@@ -39,7 +39,6 @@ export function fileTabs(files, label) {
     const count = document.createElement("span");
     count.className = "tab-problems";
     tab.append(name, count);
-    panel.setAttribute("role", "tabpanel");
     panel.setAttribute("aria-labelledby", tab.id);
     panel.addEventListener("input", (event) => {
       if (event.target.name?.endsWith("key")) name.textContent = nameOf(panel);
