@@ -12,6 +12,9 @@ from connections.models import SettingsVersion
 from variables.encryption import Unreadable, decrypted, encrypted, rotated
 from variables.secret_holders import SecretHolder
 
+# Older ones are neither run by agents nor worth the time that each process takes to read them.
+_KNOWN_VERSIONS = 2_000
+
 
 def encrypted_content(content: Content) -> str:
     """``content`` encrypted."""
@@ -30,8 +33,8 @@ def _read(token: str) -> Content:
 
 
 def known_secrets() -> Iterator[str]:
-    """The secrets of all versions that can be read, so that they are hidden wherever they turn up."""
-    for token in SettingsVersion.objects.values_list("encrypted", flat=True).iterator():
+    """The secrets of the newest versions that can be read, so that they are hidden wherever they turn up."""
+    for token in SettingsVersion.objects.order_by("-pk").values_list("encrypted", flat=True)[:_KNOWN_VERSIONS]:
         try:
             content: Content = json.loads(decrypted(token))
         except Unreadable:
