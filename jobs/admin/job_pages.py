@@ -30,7 +30,7 @@ from jobs.services.starting import cancel_job, retry_job
 # Characters of the parameters.
 _PARAMETERS = 2_000
 # Results on the page: those that failed first, then those that were skipped.
-_RESULTS = 100
+_RESULTS = 50
 _ACTS: dict[str, tuple[Callable[..., Job], Any]] = {
     "cancel": (cancel_job, _("Cancelled: what was done stays.")),
     "retry": (retry_job, _("It goes on.")),
