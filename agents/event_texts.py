@@ -26,7 +26,7 @@ _TONES = {
     Kind.FULL_STATE: "quiet",
 }
 _LONGEST = 600
-_LONGEST_DETAILS = 20_000
+_LONGEST_DETAILS = 1_000
 
 
 class Line(NamedTuple):

@@ -158,8 +158,8 @@ class Driver:
             self.on_reply = None
         return self._figures(begun)
 
-    async def beat(self, *, interval: float, seconds: float) -> Any:
-        """Everybody sends a heartbeat (or poll) each ``interval`` seconds, evenly spread, for ``seconds``."""
+    async def beat(self, *, interval: float, seconds: float, what: str = "heartbeat") -> Any:
+        """Everybody sends a heartbeat (or poll), or another ``health``, each ``interval`` seconds, evenly spread."""
         self.tally = Tally()
         order = list(self.agents)
         random.Random(1).shuffle(order)
@@ -174,6 +174,8 @@ class Driver:
                 due += 1
                 if agent.sent_at:
                     late += 1
+                elif what == "health":
+                    agent.say(frames.health_report(agent.number, healthy=bool(agent.sequence_num % 2)))
                 else:
                     agent.say(frames.CAPABILITIES_FIELD)
             await asyncio.sleep(_TICK_SECONDS)

@@ -19,6 +19,7 @@ from benchmarks import (
     fan_out,
     heartbeats,
     hostile,
+    live_pages,
     package_downloads,
     queries,
     reconnect_storm,
@@ -54,6 +55,7 @@ SHORT: tuple[Scenario, ...] = (
     ("package downloads", lambda: package_downloads.measure(mebibytes=50, agents=10)),
     ("reconnect storm", lambda: reconnect_storm.measure(agents=2_000)),
     ("worker replacement", lambda: worker_replacement.measure(agents=500)),
+    ("live pages", lambda: live_pages.measure(agents=1_000, pages=40, seconds=15)),
     ("pages", lambda: admin_pages.measure(agents=20_000, events=100_000)),
 )
 FULL: tuple[Scenario, ...] = (
@@ -78,6 +80,7 @@ FULL: tuple[Scenario, ...] = (
     ("reconnect storm of 10,000", lambda: reconnect_storm.measure(agents=10_000)),
     ("worker replacement", worker_replacement.measure),
     ("hostile peers", hostile.measure),
+    ("live pages", live_pages.measure),
     ("pages", admin_pages.measure),
     ("soak", soak.measure),
 )

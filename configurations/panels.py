@@ -27,6 +27,8 @@ from foundation.clock import clock
 from rollouts.freezes_shown import held_words
 from rollouts.services.freezing import holding
 
+# Of two large configurations the page shows the beginning of what differs; comparing line by line is a page of its own.
+_MOST_ROWS, _MOST_OF_DESIRED = 100, 16 * 1024
 # As over REST.
 RETRY_RIGHTS = ("agents.change_agent", "configurations.view_configuration")
 
@@ -73,7 +75,9 @@ def difference_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         # One that has a configuration is compared with that; else each fragment is a side.
         "fragments": [] if agent.configuration_name else [each for each in fragments_for(agent) if each["wins"]],
         "may_retry": request.user.has_perms(RETRY_RIGHTS),
-        "files": sorted(files_shown(files, most=MOST_SHOWN).items()),
+        "files": sorted(files_shown(files, most=_MOST_OF_DESIRED).items()),
+        "differing": found.differing[:_MOST_ROWS],
+        "extra": found.extra[:_MOST_ROWS],
     }
 
 

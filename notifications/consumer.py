@@ -139,7 +139,9 @@ def _answer(here: Hub, listener: Listener, text: str | None) -> str:
     except live_messages.StrangeMessage as error:
         return live_messages.error_text(str(error))
     accepted, refused = here.subscribe(listener, wanted)
-    return live_messages.subscribed_text(accepted, [*unknown, *refused], pace=PACE.seconds(len(here.listeners)))
+    return live_messages.subscribed_text(
+        accepted, [*unknown, *refused], pace=PACE.seconds(len(here.listeners), time.monotonic())
+    )
 
 
 async def _write(here: Hub, listener: Listener, send: Send) -> None:
@@ -153,7 +155,9 @@ async def _write(here: Hub, listener: Listener, send: Send) -> None:
         hints = listener.take()
         if hints:
             HINTS.inc()
-            text = live_messages.changes_text(hints, clock.now(), pace=PACE.seconds(len(here.listeners)))
+            text = live_messages.changes_text(
+                hints, clock.now(), pace=PACE.seconds(len(here.listeners), time.monotonic())
+            )
             await send({"type": "websocket.send", "text": text})
 
 

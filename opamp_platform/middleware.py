@@ -40,7 +40,7 @@ class MeasureRequests:
         begun, worked = time.perf_counter(), time.thread_time()
         response = self.get_response(request)
         if refreshes_itself(request):
-            PACE.note(time.thread_time() - worked)
+            PACE.note(time.thread_time() - worked, time.monotonic())
         method = request.method if request.method in _METHODS else "other"
         HTTP_REQUESTS.labels(method, str(response.status_code)).inc()
         HTTP_SECONDS.labels(method).observe(time.perf_counter() - begun)

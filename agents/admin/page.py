@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -17,12 +16,12 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
 from agents import extensions
-from agents.admin import revealing
+from agents.admin import revealing, whole
 from agents.admin.trees import bounded, component_steps, health_steps
 from agents.event_texts import Line, line_of, part_words, reason_words
 from agents.models import Agent, AgentEvent
@@ -30,7 +29,7 @@ from agents.reports import AgentCapabilities, RemoteConfigStatuses, capability_n
 from agents.services import commands, credentials
 from agents.services.identity import assign_instance_uid
 from agents.services.revealing import may_reveal
-from agents.shown import MOST_SHOWN, files_shown, tree_shown, value_shown
+from agents.shown import tree_shown, value_shown
 from foundation.clock import clock
 from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself
@@ -41,8 +40,6 @@ _COMMANDS = 10
 # In the audit trail.
 _WHAT = "effective configuration"
 _LARGEST_ID = 2**63 - 1
-# Columns by which the portal keeps connections and uids apart: nothing an agent said.
-_OWN_BUSINESS = ("lease_", "next_", "credential_number", "credential_former")
 _ANSWERS = {
     RemoteConfigStatuses.UNSET: _("nothing yet"),
     RemoteConfigStatuses.APPLIED: _("applied"),
@@ -83,6 +80,8 @@ class AgentPages(PortalAdmin):
             path("<int:pk>/uid/", wrapped(self.assign_uid), name="agent_assign_uid"),
             path("<int:pk>/revoke/", wrapped(self.revoke), name="agent_revoke"),
             path("<int:pk>/enrolment/", wrapped(self.allow_enrolment), name="agent_enrolment"),
+            path("<int:pk>/whole/", wrapped(require_safe(self.whole)), name="agent_whole"),
+            path("<int:pk>/whole/file/", wrapped(require_safe(self.whole_file)), name="agent_whole_file"),
             path("<int:pk>/secrets/", wrapped(require_POST(self.reveal)), name="agent_secrets"),
             path("<int:pk>/secrets/file/", wrapped(require_POST(self.reveal_file)), name="agent_secrets_file"),
             path("<int:pk>/message/", wrapped(require_POST(self.send_message)), name="agent_message"),
@@ -119,13 +118,19 @@ class AgentPages(PortalAdmin):
         state = agent.reported
         changes = self.has_change_permission(request, agent)
         document = state.effective_config
-        files = {} if document is None else files_shown(document.content, most=MOST_SHOWN)
-        packages = tree_shown(state.package_statuses) if isinstance(state.package_statuses, dict) else {}
-        custom = [str(name) for name in state.custom_capabilities]
-        health, more_health = (None, False) if state.health is None else bounded(state.health)
+        files = {} if document is None else whole.files_beginning(document.content)
+        packages, more_packages = _packages_of(state.package_statuses)
+        custom, more_custom = whole.beginning(str(name) for name in state.custom_capabilities)
+        health, more_health = (None, False) if state.health is None else bounded(state.health, whole.MOST_NODES)
+        health = None if health is None else tree_shown(health)
         components, more_components = (
-            ({}, False) if state.components is None else bounded({"components": state.components.content})
+            ({}, False)
+            if state.components is None
+            else bounded({"components": state.components.content}, whole.MOST_NODES)
         )
+        identifying, more_identifying = whole.beginning(sorted(state.identifying_attributes.items()))
+        others, more_others = whole.beginning(sorted(state.non_identifying_attributes.items()))
+        raw, more_raw = whole.raw_beginning(agent, health, packages, files)
         return {
             **self._live_parts(agent),
             "title": str(agent),
@@ -136,26 +141,31 @@ class AgentPages(PortalAdmin):
             "may_change": changes,
             "may_revoke": changes and _has_credential(agent) and agent.credential_revoked_at is None,
             "may_enrol": changes and (agent.credential_revoked_at or agent.credential_issued_at) is not None,
-            "identifying": sorted(value_shown(state.identifying_attributes).items()),
-            "non_identifying": sorted(value_shown(state.non_identifying_attributes).items()),
+            "identifying": sorted(value_shown(dict(identifying)).items()),
+            "non_identifying": sorted(value_shown(dict(others)).items()),
+            "more_attributes": more_identifying or more_others,
             "operator_labels": sorted(agent.operator_labels.items()),
-            "health": None if health is None else health_steps("", tree_shown(health)),
+            "health": None if health is None else health_steps("", health),
             "more_health": more_health,
             "files": sorted(files.items()),
             "unstored": [(part_words(part), size) for part, size in sorted(state.unstored.items())],
             "may_reveal": bool(files) and may_reveal(request.user),
             "download": reverse("admin:agent_secrets_file", args=[agent.pk]),
+            "whole_file": reverse("admin:agent_whole_file", args=[agent.pk]),
             "components": component_steps(tree_shown(components).get("components") or {}),
             "more_components": more_components,
             "packages": sorted((packages.get("packages") or {}).items()),
+            "more_packages": more_packages,
             "package_error": packages.get("error_message", ""),
             "custom_capabilities": custom,
+            "more_custom": more_custom,
             "message_form": MessageForm(capabilities=custom) if custom and changes else None,
             "commands": agent.commands.order_by("-id")[:_COMMANDS],
             "connections": [(row, reason_words(row.reason)) for row in agent.connections.all()[:_CONNECTIONS]],
             "heading": extensions.heading_of(request, agent),
             **_panels_of(request, agent),
-            "raw": _raw(agent, files),
+            "raw": raw,
+            "more_raw": more_raw,
         }
 
     def timeline(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -173,6 +183,16 @@ class AgentPages(PortalAdmin):
             **found,
         }
         return TemplateResponse(request, "admin/agents/agent/timeline_page.html", context)
+
+    def whole(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """All that is kept of the agent, secrets hidden."""
+        agent = self._agent(request, pk, "view")
+        return whole.whole_agent(self, request, agent, back=reverse("admin:agents_agent_change", args=[pk]))
+
+    def whole_file(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """One file of what it runs, secrets hidden."""
+        agent, back = self._agent(request, pk, "view"), reverse("admin:agents_agent_change", args=[pk])
+        return whole.whole_file(self, request, agent, request.GET.get("key", ""), back=back)
 
     def reveal(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What the agent runs with its secrets (S-116): for those with the right who know their password, and audited."""
@@ -334,6 +354,14 @@ def _reported_files(agent: Agent) -> Mapping[str, Any]:
     return {} if document is None else document.content
 
 
+def _packages_of(statuses: Any) -> tuple[dict[str, Any], bool]:
+    """What a page shows of what the agent says of packages, and whether there is more."""
+    if not isinstance(statuses, dict):
+        return {}, False
+    kept, more = whole.beginning(sorted((statuses.get("packages") or {}).items()), whole.MOST_ROWS // 2)
+    return tree_shown({**statuses, "packages": dict(kept)}), more
+
+
 def _has_credential(agent: Agent) -> bool:
     """Where agents get credentials, and of one that has its own also when that was switched off since."""
     return bool(settings.OPAMP_AGENT_CREDENTIALS or agent.credential_issued_at)
@@ -347,29 +375,3 @@ def _timeline_of(agent: Agent, before: int | None) -> dict[str, Any]:
     found = list(events[: _TIMELINE + 1])
     lines: list[Line] = [line_of(event) for event in found[:_TIMELINE]]
     return {"lines": lines, "before": before, "older": lines[-1].event.pk if len(found) > _TIMELINE else None}
-
-
-def _raw(agent: Agent, files: Any) -> str:
-    """Everything kept about the agent as JSON, secrets hidden."""
-    state = agent.reported
-    fields = {
-        field.attname: getattr(agent, field.attname)
-        for field in Agent._meta.concrete_fields
-        if field.attname != "id" and not field.attname.startswith(_OWN_BUSINESS)
-    }
-    said = {
-        **fields,
-        "last_seen_at": agent.presence.last_seen_at,
-        "sequence_num": agent.presence.sequence_num,
-        "identifying_attributes": state.identifying_attributes,
-        "non_identifying_attributes": state.non_identifying_attributes,
-        "custom_capabilities": state.custom_capabilities,
-        "connection_settings_status": state.connection_settings_status,
-    }
-    trees = {"health": state.health, "package_statuses": state.package_statuses}
-    whole = {
-        **value_shown(said),
-        **{name: None if tree is None else tree_shown(bounded(tree)[0]) for name, tree in trees.items()},
-        "effective_config": files,
-    }
-    return json.dumps(whole, indent=2, ensure_ascii=False, default=str)

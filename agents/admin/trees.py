@@ -8,9 +8,6 @@ from typing import Any, NamedTuple
 
 from agents.reports import from_unix_nano
 
-# A Collector has some hundreds of components.
-_MOST_STEPS = 2_000
-
 
 class TreeStep(NamedTuple):
     """One step of a walk through a tree: ``open`` and ``close`` around children, or a ``leaf``.
@@ -55,14 +52,14 @@ def component_steps(content: Mapping[str, Any]) -> list[TreeStep]:
     return steps
 
 
-def bounded(tree: Any) -> tuple[Any, bool]:
-    """The first 2,000 nodes of a tree of ``components``, and whether there are more; each level before those below it."""
-    left, more = _MOST_STEPS, False
+def bounded(tree: Any, most: int) -> tuple[Any, bool]:
+    """So many nodes of a tree of ``components``, each level before those below it, the unhealthy first; whether there are more."""
+    left, more = most, False
 
     def level(nodes: Mapping[str, Any]) -> dict[str, Any]:
         nonlocal left, more
         more |= len(nodes) > left
-        kept = dict(islice(sorted(nodes.items()), left))
+        kept = dict(islice(sorted(nodes.items(), key=_trouble_first), left))
         left -= len(kept)
         return {name: below(node) for name, node in kept.items()}
 
@@ -71,3 +68,8 @@ def bounded(tree: Any) -> tuple[Any, bool]:
         return {**node, "components": level(inner)} if inner else node
 
     return below(tree), more
+
+
+def _trouble_first(member: tuple[str, Any]) -> tuple[bool, str]:
+    name, node = member
+    return not (isinstance(node, Mapping) and node.get("healthy") is False), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from django.contrib import admin
@@ -13,13 +14,14 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from agents.models import Agent
 from configurations.comparing import compare_sides
-from configurations.meaning import ROLES, MeaningDifference
+from configurations.meaning import ROLES, ComponentDifference, MeaningDifference
 from configurations.models import Configuration
 from configurations.pipelines_shown import pipelines_between
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 
 _OFFERED = 200
+_MOST_ROWS, _MOST_PIPELINES = 250, 50
 
 
 def compare_page(request: HttpRequest) -> TemplateResponse:
@@ -42,10 +44,12 @@ def compare_page(request: HttpRequest) -> TemplateResponse:
         except DomainError as error:
             context["error"] = in_readers_language(error.message)
         else:
+            meaning, more = _beginning(found.meaning)
             context |= {
                 "compared": found,
-                "meaning": found.meaning,
-                "members": _pipelines(found.meaning),
+                "meaning": meaning,
+                "more": more,
+                "members": _pipelines(meaning),
                 "pipelines": pipelines_between(found.left.files, found.right.files) if found.meaning else None,
             }
     return TemplateResponse(request, "admin/compare.html", context)
@@ -59,6 +63,27 @@ def _offered(user: User) -> list[tuple[str, str]]:
         *((f"configuration:{name}", name) for name in names),
         *((f"agent:{agent.instance_uid}", agent.name_and_host()) for agent in agents),
     ]
+
+
+def _beginning(meaning: MeaningDifference | None) -> tuple[MeaningDifference | None, bool]:
+    """As much of what differs as a page holds, and whether there is more."""
+    if meaning is None:
+        return None, False
+    components: list[ComponentDifference] = []
+    left = _MOST_ROWS
+    for item in meaning.components:
+        if left <= 0:
+            break
+        kept = replace(item, values=item.values[:left])
+        components.append(kept)
+        left -= 1 + len(kept.values)
+    shown = replace(
+        meaning,
+        components=tuple(components),
+        pipelines=meaning.pipelines[:_MOST_PIPELINES],
+        settings=meaning.settings[: max(left, 0)],
+    )
+    return shown, shown != meaning
 
 
 def _pipelines(meaning: MeaningDifference | None) -> list[dict[str, Any]]:

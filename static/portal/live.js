@@ -24,7 +24,8 @@ if (box) {
   let timer = 0;
   let readAt = performance.now();
   let cost = 0;
-  let jitter = 0;
+  // Not before that moment: pages that hear the same, or lose the same, do not read together.
+  let notBefore = 0;
 
   const parts = () => selectors.map((selector) => document.querySelector(selector)).filter(Boolean);
 
@@ -136,12 +137,12 @@ if (box) {
     clearTimeout(timer);
     if (paused || document.hidden || reading) return;
     const pause = socket?.open ? Math.max({ near: NEAR, far: FAR }[changed] ?? AT_REST, socket.pace) : Number(box.dataset.seconds);
-    if (socket?.open && changed && socket.pace > NEAR) jitter ||= Math.random() * socket.pace * 1000;
-    const wait = Math.max(readAt + Math.max(pause * 1000, 10 * cost) - performance.now(), jitter);
+    const now = performance.now();
+    if (socket?.open && changed && socket.pace > NEAR) notBefore ||= now + Math.random() * socket.pace * 1000;
     timer = setTimeout(() => {
-      jitter = 0;
+      notBefore = 0;
       refresh();
-    }, wait);
+    }, Math.max(readAt + Math.max(pause * 1000, 10 * cost), notBefore) - now);
   };
 
   // --- The person ------------------------------------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ if (box) {
     });
     socket.addEventListener("lost", ({ detail: opened }) => {
       lost ||= opened;
-      if (opened) jitter = Math.random() * Number(box.dataset.seconds) * 1000;
+      if (opened) notBefore = performance.now() + Math.random() * Number(box.dataset.seconds) * 1000;
       show();
       schedule();
     });

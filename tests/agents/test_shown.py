@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from agents import shown
+from agents.admin.whole import MOST_NODES
 from agents.models import Agent, AgentEvent
 from agents.redaction import HIDDEN, redacted
 from agents.reports import (
@@ -324,5 +325,5 @@ class TestDoors:
         )
         client.force_login(alice)
         page = client.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
-        assert page.count("There is more than a page can show") == 2
-        assert page.count("<strong>m") == 2_000
+        assert page.count("There is more than a page can show") >= 2
+        assert page.count("<strong>m") == MOST_NODES

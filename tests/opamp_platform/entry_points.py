@@ -172,6 +172,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{A_PAGE}/message/": page(EDIT_A),
     f"{A_PAGE}/approve/": page(EDIT_A),
     f"{A_PAGE}/reject/": page(EDIT_A),
+    f"{A_PAGE}/whole/": page(SEE_A),
+    f"{A_PAGE}/whole/file/": page(SEE_A),
     f"{A_PAGE}/secrets/": page(SEE_A, "agents.reveal_secrets"),
     f"{A_PAGE}/secrets/file/": page(SEE_A, "agents.reveal_secrets"),
     # Configurations.

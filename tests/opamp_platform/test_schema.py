@@ -232,7 +232,18 @@ class LiveApi:
 
 def _is_valid_on_the_wire(query: dict[str, Any]) -> bool:
     """Whether "invalid" values became valid ones when written: ``false`` is a text there, and an empty filter is not set."""
-    names = ("status", "state", "ordering", "severity", "kind", "rule", "receiver", "alert", "instance_uid", "expires_before")
+    names = (
+        "status",
+        "state",
+        "ordering",
+        "severity",
+        "kind",
+        "rule",
+        "receiver",
+        "alert",
+        "instance_uid",
+        "expires_before",
+    )
     chosen = [query.get(name) for name in names]
     return any(query.get(name) in ("true", "false", "unknown", "") for name in _FACTS) or any(
         values == "" or (isinstance(values, list) and "" in values) for values in chosen
