@@ -86,7 +86,7 @@ def connection_versions(settings: ConnectionSettings) -> QuerySet[SettingsVersio
 
 
 PANEL = Panel(
-    "connection", "panels/connection.html", connection_panel, gettext_lazy("Connection settings it should have")
+    "connection", "panels/connection.html", connection_panel, gettext_lazy("Connection settings"), tab="connections"
 )
 
 

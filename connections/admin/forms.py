@@ -76,6 +76,13 @@ def _section_fields(section: str) -> dict[str, forms.Field]:
     }
 
 
+class _OtherConnectionsField(forms.JSONField):
+    """Empty where there are none, instead of ``null``."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class SettingsForm(forms.ModelForm[ConnectionSettings]):
     """Who should be connected where. Saved only once it is confirmed: with ``saves``, by ``plan``."""
 
@@ -101,7 +108,7 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
         initial=True,
         help_text=_("Its own credential, or the header it came with, unless a header above takes its place."),
     )
-    other_connections = forms.JSONField(
+    other_connections = _OtherConnectionsField(
         label=_("Other connections"),
         required=False,
         widget=_lines(4),

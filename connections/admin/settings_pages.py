@@ -45,6 +45,14 @@ def _fields(section: str, *more: str) -> list[Any]:
     return [f"{section}_{name}" for name in ("endpoint", "headers", *more, *_TLS)]
 
 
+def _opened(fieldset: Any, told: Any) -> Any:
+    """The section without its fold where it has something to tell."""
+    title, options = fieldset
+    first = str(options["fields"][0])
+    is_told = first in told or first.removesuffix("_endpoint") in told
+    return (title, {name: value for name, value in options.items() if name != "classes"}) if is_told else fieldset
+
+
 @admin.register(ConnectionSettings)
 class ConnectionSettingsAdmin(ConnectionPages, PortalAdmin):
     """Where agents should be connected."""
@@ -59,10 +67,10 @@ class ConnectionSettingsAdmin(ConnectionPages, PortalAdmin):
     fieldsets = [
         (None, {"fields": ["name", "description", "selector", "match_all", "priority", "enabled", "note"]}),
         (_("This server (OpAMP)"), {"fields": _fields("opamp", "heartbeat_seconds", "keep_credentials")}),
-        (_("Own metrics"), {"fields": _fields("own_metrics")}),
-        (_("Own traces"), {"fields": _fields("own_traces")}),
-        (_("Own logs"), {"fields": _fields("own_logs")}),
-        (_("Other connections"), {"fields": ["other_connections"]}),
+        (_("Own metrics"), {"fields": _fields("own_metrics"), "classes": ["collapse"]}),
+        (_("Own traces"), {"fields": _fields("own_traces"), "classes": ["collapse"]}),
+        (_("Own logs"), {"fields": _fields("own_logs"), "classes": ["collapse"]}),
+        (_("Other connections"), {"fields": ["other_connections"], "classes": ["collapse"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -107,7 +115,8 @@ class ConnectionSettingsAdmin(ConnectionPages, PortalAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """With the edition where something can be changed; who may only look sees no empty fields of a form."""
-        fieldsets = list(super().get_fieldsets(request, obj))
+        told = newest_version(obj).shown if obj is not None else {}
+        fieldsets = [_opened(fieldset, told) for fieldset in super().get_fieldsets(request, obj)]
         if obj is not None and not self.has_change_permission(request, obj):
             title, options = fieldsets[0]
             return [(title, {**options, "fields": [name for name in options["fields"] if name != "note"]})]

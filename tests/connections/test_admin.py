@@ -72,7 +72,7 @@ def test_from_the_empty_list_to_an_agent(signed_in: Client, report: Any) -> None
     assert "Authorization: [redacted]" in shown
     assert "web-1" in shown
     of_agent = signed_in.get(reverse("admin:agents_agent_change", args=[agent.pk])).content.decode()
-    assert "Connection settings it should have" in of_agent
+    assert "Connection settings</h3>" in of_agent
     assert "https://otel.example/v1/metrics" in of_agent
     assert signed_in.get(f"{LIST}?enabled__exact=1&q=site").status_code == 200
 
