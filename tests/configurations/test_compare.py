@@ -151,5 +151,6 @@ class TestPage:
 
     def test_revisions_lead_there(self, agent, signed_in):
         row = Configuration.objects.get(name="c")
-        page = signed_in.get(reverse("admin:configurations_configuration_change", args=[row.pk])).content.decode()
+        address = reverse("admin:configurations_configuration_change", args=[row.pk])
+        page = signed_in.get(f"{address}?tab=revisions").content.decode()
         assert "left=configuration:c%401&amp;right=configuration:c" in page

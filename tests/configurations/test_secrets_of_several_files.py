@@ -149,7 +149,7 @@ class TestDifferences:
         }
         for language in ("en", "zh-hans", "en"):
             client.cookies["django_language"] = language
-            body = client.get(f"{LIST}{row.pk}/change/").content.decode()
+            body = client.get(f"{LIST}{row.pk}/change/?tab=revisions").content.decode()
             assert [line for line in said[language] if line not in body] == []
             assert "hunter2" not in body
 
