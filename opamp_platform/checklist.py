@@ -24,7 +24,7 @@ _LINES_READ = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FirstStep:
     """One thing to do, with where it is done; ``is_next`` of the first that is not."""
 
     title: str
@@ -35,7 +35,7 @@ class Step:
     is_next: bool = False
 
 
-def checklist(request: HttpRequest) -> list[Step] | None:
+def checklist(request: HttpRequest) -> list[FirstStep] | None:
     """The steps in order; ``None`` when there is nothing to show."""
     person = cast("User", request.user)
     if not person.has_perms(RIGHTS) or request.COOKIES.get(_cookie_of(person)) == "dismissed" or _arrived():
@@ -77,7 +77,7 @@ def checklist(request: HttpRequest) -> list[Step] | None:
         ),
     ]
     following = next(number for number, step in enumerate(steps) if not step[2])
-    return [Step(*step, is_next=number == following) for number, step in enumerate(steps)]
+    return [FirstStep(*step, is_next=number == following) for number, step in enumerate(steps)]
 
 
 def _arrived() -> bool:
