@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.models import Agent, FleetSample
-from agents.services.fleet_history import COUNTS, LONGEST, samples_since
+from agents.services.fleet_samples import COUNTS, LONGEST, samples_since
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
 

@@ -15,7 +15,7 @@ from accounts.authentication import signed_in
 from agents.agent_columns import MOST_COLUMNS
 from agents.models import Agent, DefaultView, SavedView
 from agents.services import saved_views as views
-from agents.services.saved_views import ViewContent, content_of
+from agents.services.saved_views import ViewContent, view_content
 from foundation.api_input import Flag, StrictSerializer, Text, Whole
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
@@ -120,7 +120,7 @@ class SavedViewViewSet(viewsets.GenericViewSet[Any]):
         values = self._values(partial=True)
         if values.keys() == {"opens_first"}:
             return self._opened(self.get_object(), values)
-        return self._edit(values, content_of(self.get_object()))
+        return self._edit(values, view_content(self.get_object()))
 
     @extend_schema(operation_id="agent_views_destroy", responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:

@@ -13,7 +13,7 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         from agents import live_topics, opamp, query_facts
         from agents.services import own_actions, pruning
-        from agents.services.fleet_history import SAMPLE_SECONDS, sample_fleet
+        from agents.services.fleet_samples import SAMPLE_SECONDS, sample_fleet
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
         from foundation.chores import Chore, register_chore

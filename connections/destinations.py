@@ -120,7 +120,9 @@ def header_problems(headers: Mapping[str, str]) -> dict[str, Message]:
         elif name.lower() in seen:
             found[shown] = Message("header-twice", "Each header is named once.")
         elif len(value) > LONGEST_VALUE:
-            found[shown] = Message("header-too-long", "At most {most} characters.", most=LONGEST_VALUE)
+            found[shown] = Message(
+                "header-too-long", "The value of a header has at most {most} characters.", most=LONGEST_VALUE
+            )
         elif not _HEADER_VALUE.fullmatch(value) or value != value.strip():
             found[shown] = Message(
                 "header-value", "Values of headers have one to many printable ASCII characters, and no line breaks."
@@ -202,7 +204,7 @@ def _with_credentials() -> Wrong:
 
 def _check_length(pem: str) -> None:
     if len(pem) > LONGEST_PEM:
-        raise Wrong(Message("pem-too-long", "At most {most} characters.", most=LONGEST_PEM))
+        raise Wrong(Message("pem-too-long", "A certificate has at most {most} characters.", most=LONGEST_PEM))
 
 
 def _unreadable() -> Wrong:

@@ -47,37 +47,37 @@ class Page(NamedTuple):
     rights: tuple[str, ...] = ()
 
 
-class Place(NamedTuple):
+class MenuPlace(NamedTuple):
     """Where an entry stands: under a task, the lowest ``rank`` first."""
 
     task: str
     rank: int
 
 
-_lists: dict[str, Place] = {}
-_pages: dict[str, tuple[Place, Page]] = {}
+_lists: dict[str, MenuPlace] = {}
+_pages: dict[str, tuple[MenuPlace, Page]] = {}
 
 
 def place_lists(task: Task, *models: str) -> None:
     """Have the lists of these models (``app.model``) stand under ``task`` in this order, those of the app it is named for first."""
     for model in models:
-        _lists[model] = Place(task, _next() - (_LAST if model.startswith(f"{task}.") else 0))
+        _lists[model] = MenuPlace(task, _next() - (_LAST if model.startswith(f"{task}.") else 0))
 
 
 def place_page(task: Task, page: Page) -> None:
     """Have ``page`` stand under ``task``; a second one of the same name replaces the first."""
-    _pages[page.name] = (Place(task, _next()), page)
+    _pages[page.name] = (MenuPlace(task, _next()), page)
 
 
 def _next() -> int:
     return len(_lists) + len(_pages)
 
 
-def place_of(model: str) -> Place:
+def place_of(model: str) -> MenuPlace:
     """Of the list of ``app.model``: as declared, else under the name of its app behind all others."""
-    return _lists.get(model) or Place(model.partition(".")[0], _LAST)
+    return _lists.get(model) or MenuPlace(model.partition(".")[0], _LAST)
 
 
-def pages() -> Sequence[tuple[Place, Page]]:
+def pages() -> Sequence[tuple[MenuPlace, Page]]:
     """Those that were placed."""
     return tuple(_pages.values())

@@ -10,7 +10,7 @@ from notifications.changes import Changed
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class TopicNews:
     """Something of one subscription has changed; ``names`` are what, where the topic says so."""
 
     topic: str
@@ -19,7 +19,7 @@ class News:
     more: bool
 
 
-def concerned(changes: Mapping[str, Changed], wanted: Mapping[str, frozenset[str]]) -> list[News]:
+def concerned(changes: Mapping[str, Changed], wanted: Mapping[str, frozenset[str]]) -> list[TopicNews]:
     """What those who have subscribed to ``wanted`` must hear. Nothing is asked for topics that nobody listens to."""
     topics = registered_topics()
     found = []
@@ -31,15 +31,15 @@ def concerned(changes: Mapping[str, Changed], wanted: Mapping[str, frozenset[str
     return found
 
 
-def _keyed(topic: Topic, model: str, changed: Changed, wanted: frozenset[str]) -> list[News]:
+def _keyed(topic: Topic, model: str, changed: Changed, wanted: frozenset[str]) -> list[TopicNews]:
     """Where not all changed rows are known, any of them may be meant."""
     ask, touched = topic.follows[model], wanted
     if not changed.more:
         touched = wanted & changed.keys if ask is None else wanted.intersection(ask(changed.keys, wanted))
-    return [News(topic.name, key, frozenset(), more=False) for key in touched]
+    return [TopicNews(topic.name, key, frozenset(), more=False) for key in touched]
 
 
-def _whole(topic: Topic, model: str, changed: Changed) -> News:
+def _whole(topic: Topic, model: str, changed: Changed) -> TopicNews:
     ask = topic.follows[model]
     names = changed.keys if ask is None else frozenset(ask(changed.keys, frozenset()))
-    return News(topic.name, "", names, changed.more)
+    return TopicNews(topic.name, "", names, changed.more)

@@ -23,7 +23,7 @@ from foundation import wakeups
 from foundation.clock import clock
 from notifications import live_messages, people
 from notifications.changes import Changed, Changes, packed, unpack_into
-from notifications.concerning import News, concerned
+from notifications.concerning import TopicNews, concerned
 from notifications.feed import Feed
 from notifications.listeners import Index, Listener
 from notifications.live_messages import Subscription
@@ -190,7 +190,7 @@ class Hub:
         for item in news:
             self._spread(item)
 
-    def _spread(self, news: News) -> None:
+    def _spread(self, news: TopicNews) -> None:
         text = f"{news.topic}:{news.key}" if news.key else news.topic
         for listener in self._index.of(news.topic, news.key):
             listener.add(text, news.names, more=news.more)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from agents.services.fleet_history import COUNTS, samples_since
+from agents.services.fleet_samples import COUNTS, samples_since
 from foundation.clock import clock
 
 _SPANS = {

@@ -27,10 +27,10 @@ from foundation.languages import in_readers_language
 from foundation.overview import overview_panels
 from opamp_platform.checklist import checklist, dismiss_checklist
 from opamp_platform.fleet_over_time import fleet_over_time
-from opamp_platform.navigation import as_tasks, menu_of
 from opamp_platform.operations.capacity import limits_reached
 from opamp_platform.operations.certificate import expiring
 from opamp_platform.operations.exposure import exposures
+from opamp_platform.task_menu import as_tasks, menu_of
 
 
 class PortalSite(admin.AdminSite):
@@ -98,7 +98,7 @@ class PortalSite(admin.AdminSite):
     def preferences(self, request: HttpRequest) -> HttpResponse:
         """One's own."""
         # Not above, as the others.
-        from accounts.admin.preferences import preferences_page
+        from accounts.admin.preferences_page import preferences_page
 
         return preferences_page(request, {**self.each_context(request), "title": _("Preferences")})
 
@@ -154,13 +154,13 @@ class PortalSite(admin.AdminSite):
         warnings = exposures(settings.SERVED_HOST or _called(request)) + expiring()
         if request.user.has_perm("agents.view_agent"):
             # Not above: packages that register admins here, for which this class must be whole.
-            from agents.admin.overview import ORDER, bar_of
+            from agents.admin.fleet_overview import ORDER, status_bar
             from enrolment.admin.connecting import connecting
 
             counts = Agent.objects.count_by_status()
             context |= {
                 "statuses": [(status.value, counts[status]) for status in ORDER],
-                "bar": bar_of(counts),
+                "bar": status_bar(counts),
                 "total_agents": counts.total(),
                 "drifted_agents": Agent.objects.drifted().count(),
                 "pending_agents": Agent.objects.awaiting_approval().count(),

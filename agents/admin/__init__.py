@@ -1,8 +1,8 @@
 """Agents in the admin: `fleet` is the list, `page` one agent, `bulk_actions` what can be done to many."""
 
-from agents.admin import overview
+from agents.admin import fleet_overview
 from agents.admin.fleet import AgentAdmin
 
 __all__ = ["AgentAdmin"]
 
-overview.register()
+fleet_overview.register()

@@ -56,7 +56,7 @@ class ViewContent:
     ordering: str = ""
 
 
-def content_of(view: SavedView) -> ViewContent:
+def view_content(view: SavedView) -> ViewContent:
     """As it is stored."""
     return ViewContent(view.name, view.shared, view.query, tuple(map(str, view.columns)), view.group_by, view.ordering)
 
@@ -84,7 +84,7 @@ def edit_view(view_id: int, content: ViewContent, *, by: User, edition: int | No
     if edition is not None and view.edition != edition:
         raise ViewChanged(Message("view-changed", "The view was edited meanwhile; load it again."))
     _check(content, by)
-    if content != content_of(view):
+    if content != view_content(view):
         with _one_of_a_name():
             SavedView.objects.filter(pk=view.pk).update(**_columns(content), edition=F("edition") + 1)
         if not content.shared:

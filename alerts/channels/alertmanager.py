@@ -6,7 +6,7 @@ import json
 import re
 from datetime import timedelta
 
-from alerts.channels.destination import Destination, notice_page, words
+from alerts.channels.destination import ReceiverAddress, notice_page, words
 from alerts.notices import Notice
 from alerts.posting import post_json
 
@@ -16,7 +16,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
 _LONG = timedelta(days=7)
 
 
-def send_to_alertmanager(destination: Destination, notice: Notice) -> int:
+def send_to_alertmanager(destination: ReceiverAddress, notice: Notice) -> int:
     """One attempt. Raises `CannotDeliver`."""
     said = words(destination, notice)
     labels = {_name(key): value for key, value in notice.labels.items()}

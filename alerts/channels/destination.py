@@ -19,7 +19,7 @@ from foundation.languages import in_readers_language
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class ReceiverAddress:
     """A receiver with its secrets read. ``key`` is the same for all attempts of one notice."""
 
     address: str
@@ -36,7 +36,7 @@ class Destination:
         return networks
 
 
-Channel: TypeAlias = Callable[[Destination, Notice], int | None]
+Channel: TypeAlias = Callable[[ReceiverAddress, Notice], int | None]
 """One attempt: returns the status code if there is one. Raises `alerts.errors.CannotDeliver`."""
 
 
@@ -50,7 +50,7 @@ class Words:
     url: str
 
 
-def words(destination: Destination, notice: Notice) -> Words:
+def words(destination: ReceiverAddress, notice: Notice) -> Words:
     """In the language of the receiver."""
     with override(destination.language):
         event = {

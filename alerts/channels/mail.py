@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.message import BadHeaderError
 
-from alerts.channels.destination import Destination, words
+from alerts.channels.destination import ReceiverAddress, words
 from alerts.errors import CannotDeliver
 from alerts.notices import Notice
 from foundation.messages import Message
@@ -16,7 +16,7 @@ from foundation.messages import Message
 _LONGEST_ERROR = 200
 
 
-def send_mail(destination: Destination, notice: Notice) -> None:
+def send_mail(destination: ReceiverAddress, notice: Notice) -> None:
     """One attempt, to all recipients in one message. Raises `CannotDeliver`."""
     if not settings.ALERTS.email:
         said = Message("email-not-set-up", "The portal has no mail server: set EMAIL_URL and EMAIL_FROM.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from alerts.channels.destination import Destination, words
+from alerts.channels.destination import ReceiverAddress, words
 from alerts.notices import Notice
 from alerts.posting import post_json
 
@@ -13,7 +13,7 @@ _SIGNS = {"firing": "🔴", "repeated": "🔴", "resolved": "🟢", "test": "�
 _MOST = 3_000
 
 
-def send_slack(destination: Destination, notice: Notice) -> int:
+def send_slack(destination: ReceiverAddress, notice: Notice) -> int:
     """One attempt. Raises `CannotDeliver`."""
     said = words(destination, notice)
     parts = [f"{_SIGNS[notice.event]} *{_escaped(said.title)}*", _escaped(said.summary), *map(_escaped, said.lines)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from alerts.channels.destination import Destination, notice_page, words
+from alerts.channels.destination import ReceiverAddress, notice_page, words
 from alerts.notices import Notice
 from alerts.posting import post_json
 from alerts.signing_notices import SIGNATURE_HEADER, notice_signature
@@ -12,7 +12,7 @@ from alerts.signing_notices import SIGNATURE_HEADER, notice_signature
 VERSION = 1
 
 
-def send_webhook(destination: Destination, notice: Notice) -> int:
+def send_webhook(destination: ReceiverAddress, notice: Notice) -> int:
     """One attempt. Raises `CannotDeliver`."""
     body = json.dumps(_body(destination, notice), ensure_ascii=False).encode("utf-8", "replace")
     headers = {
@@ -28,7 +28,7 @@ def send_webhook(destination: Destination, notice: Notice) -> int:
     return post_json(destination.address, body, headers, allowed=destination.allowed).status
 
 
-def _body(destination: Destination, notice: Notice) -> dict[str, object]:
+def _body(destination: ReceiverAddress, notice: Notice) -> dict[str, object]:
     said = words(destination, notice)
     return {
         "version": VERSION,

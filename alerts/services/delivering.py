@@ -16,7 +16,7 @@ from alerts.channels import CHANNELS
 from alerts.errors import CannotDeliver, NotNow
 from alerts.models import AlertDelivery
 from alerts.notices import Notice
-from alerts.services.receiver_edits import destination_of
+from alerts.services.receiver_edits import receiver_address
 from foundation.clock import clock
 from foundation.messages import Message
 from jobs.kinds import JobKind, Result, Slice
@@ -110,7 +110,7 @@ def _attempt(delivery: AlertDelivery, at: datetime) -> int | None:
     receiver = delivery.receiver
     if not receiver.enabled:
         raise CannotDeliver(Message("receiver-disabled", "The receiver is switched off."), lasting=True)
-    return CHANNELS[receiver.kind](destination_of(receiver, delivery.key, at), Notice.from_json(delivery.notice))
+    return CHANNELS[receiver.kind](receiver_address(receiver, delivery.key, at), Notice.from_json(delivery.notice))
 
 
 def _book_failure(delivery: AlertDelivery, error: CannotDeliver) -> None:

@@ -18,7 +18,7 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.shown import value_shown
 from alerts.channels import CHANNELS
-from alerts.channels.destination import Destination
+from alerts.channels.destination import ReceiverAddress
 from alerts.errors import CannotDeliver, InvalidAlerting
 from alerts.models import Receiver
 from alerts.notices import Notice
@@ -108,7 +108,7 @@ def try_receiver(row: Receiver, *, by: User | None, at: datetime) -> TriedReceiv
         started_at=at.isoformat(timespec="seconds"), fired_at=None, resolved_at=None, repeat_seconds=0,
     )  # fmt: skip
     try:
-        tried = TriedReceiver(None, CHANNELS[row.kind](destination_of(row, uuid.uuid4(), at), notice))
+        tried = TriedReceiver(None, CHANNELS[row.kind](receiver_address(row, uuid.uuid4(), at), notice))
     except CannotDeliver as error:
         tried = TriedReceiver(error.message, error.status)
     data = {"accepted": tried.problem is None, "status": tried.status, "problem": str(tried.problem or "")}
@@ -116,7 +116,7 @@ def try_receiver(row: Receiver, *, by: User | None, at: datetime) -> TriedReceiv
     return tried
 
 
-def destination_of(row: Receiver, key: uuid.UUID, at: datetime) -> Destination:
+def receiver_address(row: Receiver, key: uuid.UUID, at: datetime) -> ReceiverAddress:
     """What its channel needs. Raises `CannotDeliver` when what is stored cannot be read."""
     try:
         address = decrypted(row.encrypted_address) if row.encrypted_address else ""
@@ -127,7 +127,7 @@ def destination_of(row: Receiver, key: uuid.UUID, at: datetime) -> Destination:
             "Its address or secret was encrypted with a key that is not among SECRETS_KEYS: write it once more.",
         )
         raise CannotDeliver(said, lasting=True) from None
-    return Destination(address, secret, row.recipients, row.language, key, at)
+    return ReceiverAddress(address, secret, row.recipients, row.language, key, at)
 
 
 def _put_in(row: Receiver, values: Mapping[str, Any]) -> None:

@@ -89,7 +89,7 @@ def sources(found: Preview, draft: Draft) -> list[dict[str, Any]]:
     return [{"name": taken.name, "agents": taken.agents, "change": change(taken.name)} for taken in found.taken]
 
 
-def explained(found: Preview, row: Configuration | None) -> list[str]:
+def numbers_explained(found: Preview, row: Configuration | None) -> list[str]:
     """The numbers of the page in words: whom it gains from where, and who loses it."""
     said = []
     for taken in found.taken[:_MOST_SOURCES]:
@@ -146,7 +146,7 @@ def page_of(
         "sample": sample if show_agents else [],
         "more": max(getting - len(sample), 0) if show_agents else 0,
         "sources": sources(found, draft),
-        "explained": explained(found, row),
+        "explained": numbers_explained(found, row),
         "difference": remembered(
             present.hash if present else "",
             RemoteConfig(dict(draft.files)).config_hash().hex(),

@@ -94,7 +94,7 @@ class EditorData(PortalAdmin):
         found: dict[str, Any] = {
             "components": reported or {section: sorted(names) for section, names in KNOWN.items()},
             "source": gettext("reported by agents") if reported else "",
-            "labels": label_keys(request),
+            "labels": selector_keys(request),
             "vars": _names(Variable, request),
             "secrets": _names(Secret, request),
             "filters": sorted(FILTERS),
@@ -113,7 +113,7 @@ def _reported(request: HttpRequest) -> dict[str, list[str]]:
     return reported_components(Agent.objects.filter(selector_condition(selector)))
 
 
-def label_keys(request: HttpRequest) -> list[str]:
+def selector_keys(request: HttpRequest) -> list[str]:
     """Keys of labels that agents have, for who may see agents; those of the newest agents alone are looked at."""
     if not request.user.has_perm("agents.view_agent"):
         return []

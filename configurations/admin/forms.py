@@ -19,7 +19,7 @@ from agents.remote_config import RemoteConfig
 from agents.selectors import InvalidSelector, Operator, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
 from configurations.admin.reach_seen import confirmation_refusal
-from configurations.admin.starting_pages import fields_of
+from configurations.admin.starting_pages import starting_fields
 from configurations.models import Configuration, ConfigurationDraft
 from configurations.previewing import Preview, preview
 from configurations.services.draft_errors import StaleDraft, configuration_deleted, refuse_masked
@@ -160,7 +160,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
         if self.saved is not None:
             kwargs["initial"] = {**(kwargs.get("initial") or {}), **_as_saved(self.saved)}
         elif self.start is not None:
-            kwargs["initial"] = {**(kwargs.get("initial") or {}), **fields_of(self.start)}
+            kwargs["initial"] = {**(kwargs.get("initial") or {}), **starting_fields(self.start)}
         super().__init__(data, *args, **kwargs)
         if "kind" in self.fields:
             # Without it, a whole.

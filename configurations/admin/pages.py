@@ -29,7 +29,7 @@ from agents.shown import files_shown
 from configurations.admin import confirmation_page, tabs
 from configurations.admin.archive_pages import Archives
 from configurations.admin.draft_pages import DraftPages
-from configurations.admin.editor_data import editor_context, label_keys
+from configurations.admin.editor_data import editor_context, selector_keys
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
     ADD_FILE,
@@ -218,7 +218,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             return TemplateResponse(
                 request,
                 "admin/configurations/configuration/live.html",
-                {"row": row, **tabs.progress_shown(request, row)},
+                {"row": row, **tabs.tab_progress(request, row)},
             )
         # A rollout that stands in the way is said on the confirmation page, where it can be ended.
         asked = request.method == "POST" and form.stage not in (EDIT, ADD_FILE, *DRAFT_STAGES)
@@ -243,7 +243,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         context: dict[str, Any] = {
             "editable": self.may_edit(request, row),
             "row": row,
-            "label_keys": label_keys(request),
+            "label_keys": selector_keys(request),
             "operators": [(item.value, OPERATOR_WORDS[item]) for item in Operator],
             "rows_json": json.dumps(rows_typed(form)),
             "stale": form.stale,
@@ -262,7 +262,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             if base is not None:
                 context["meanwhile"] = confirmation_page.revision_difference(base, row.current)
         return context | {
-            **tabs.progress_shown(request, row),
+            **tabs.tab_progress(request, row),
             **(tabs.tabs_shown(request, row, editable=context["editable"]) if form.saved is None else {}),
             **rendered_form(request, row),
             "may_reveal": row.current is not None and may_reveal(request.user),

@@ -57,7 +57,7 @@ def chosen_start(request: HttpRequest) -> StartingPoint | None:
         raise Missing(_("There is no template of this name.")) from None
 
 
-def fields_of(start: StartingPoint) -> dict[str, Any]:
+def starting_fields(start: StartingPoint) -> dict[str, Any]:
     """What the form of a new configuration shows at first, beside the text."""
     return {
         "name": start.name,

@@ -59,7 +59,7 @@ def tabs_shown(request: HttpRequest, row: Configuration, *, editable: bool) -> d
     return {"tab": chosen, "tabs": links, **_content(request, row, chosen)}
 
 
-def progress_shown(request: HttpRequest, row: Configuration) -> dict[str, Any]:
+def tab_progress(request: HttpRequest, row: Configuration) -> dict[str, Any]:
     """What changes by itself on the page: of the agents only where they are shown."""
     sees = request.user.has_perm("agents.view_agent")
     shown = sees and request.GET.get("tab") == "agents"

@@ -59,7 +59,9 @@ def create_settings(
     content = judged_settings(row, values.get("content", {}), None)
     hold_connections(exclusive=True)
     if ConnectionSettings.objects.count() >= MOST_SETTINGS:
-        said = Message("too-many-connection-settings", "At most {most} of them.", most=MOST_SETTINGS)
+        said = Message(
+            "too-many-connection-settings", "There are {most} connection settings at most.", most=MOST_SETTINGS
+        )
         raise InvalidSettings({"name": [said]})
     try:
         with transaction.atomic():
@@ -129,7 +131,7 @@ def delete_settings(row: ConnectionSettings, *, by: User | None, at: datetime) -
         raise SettingsInUse(
             Message(
                 "connection-settings-in-use",
-                "{count} agents should have {name}, or it is being rolled out: disable it first.",
+                "{count} agents should have the settings {name}, or they are being rolled out: disable them first.",
                 count=agents,
                 name=row.name,
             )

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent, FleetSample
-from agents.services.fleet_history import COUNTS, STEPS, sample_fleet, samples_since, step_for
+from agents.services.fleet_samples import COUNTS, STEPS, sample_fleet, samples_since, step_for
 
 pytestmark = pytest.mark.django_db
 AT = datetime(2026, 5, 4, 10, 0, 30, tzinfo=UTC)

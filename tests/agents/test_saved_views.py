@@ -36,7 +36,7 @@ def carol(bob):
 class TestService:
     def test_what_is_kept_is_what_was_said(self, bob):
         view = views.create_view(ILL, by=bob)
-        assert views.content_of(SavedView.objects.get(pk=view.pk)) == ILL
+        assert views.view_content(SavedView.objects.get(pk=view.pk)) == ILL
         entry = AuditEntry.objects.get(verb="view.create")
         assert (entry.actor, entry.object_name, entry.data["query"]) == (bob, "Ill", "health:bad")
 

@@ -130,7 +130,6 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/running/": page(SEE_A, SEE_C),
     "admin/running/<slug:key>/adopt/": page(SEE_A, SEE_C, ADD_C),
     "admin/agents/agent/<int:agent_id>/adopt/": page(SEE_A, SEE_C, ADD_C),
-    # Of agents what somebody may see.
     "admin/compare/": page(SEE_C),
     "admin/autocomplete/": page("accounts.view_user"),
     "admin/jsi18n/": page(),

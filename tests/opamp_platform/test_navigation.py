@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from opamp_platform.navigation import as_tasks, menu_of
+from opamp_platform.task_menu import as_tasks, menu_of
 
 pytestmark = pytest.mark.django_db
 LISTS = {

@@ -19,7 +19,7 @@ _OTHERS = _ORDER[Task.ACCESS] - 0.5
 
 
 @dataclass(frozen=True)
-class Entry:
+class MenuEntry:
     """A link of the menu; ``current``: the page is it, or below it."""
 
     title: Any
@@ -32,7 +32,7 @@ class Heading:
     """A task with what stands under it; the first entry is the task itself."""
 
     title: Any
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[MenuEntry] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -50,7 +50,7 @@ class Heading:
         return self.entries[0].current and self.further != self.entries
 
     @property
-    def further(self) -> list[Entry]:
+    def further(self) -> list[MenuEntry]:
         """What stands below the task: all of it, unless the first is called as the task is."""
         first = self.entries[0]
         return self.entries[1:] if first.title in {"", str(self.title)} else self.entries
@@ -96,12 +96,12 @@ def menu_of(request: HttpRequest, tasks: Sequence[Mapping[str, Any]]) -> list[He
     index = reverse("admin:index")
     urls = [model["admin_url"] for task in tasks for model in task["models"] if model.get("admin_url")]
     here = max((url for url in urls if request.path.startswith(url)), key=len, default="")
-    overview = Heading(navigation.TITLES[Task.OVERVIEW], [Entry("", index, request.path == index)])
+    overview = Heading(navigation.TITLES[Task.OVERVIEW], [MenuEntry("", index, request.path == index)])
     headings = [
         Heading(
             task["name"],
             [
-                Entry(capfirst(str(model["name"])), model["admin_url"], model["admin_url"] == here)
+                MenuEntry(capfirst(str(model["name"])), model["admin_url"], model["admin_url"] == here)
                 for model in task["models"]
                 if model.get("admin_url")
             ],

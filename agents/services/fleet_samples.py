@@ -21,7 +21,7 @@ SAMPLE_SECONDS = 60
 _MOST_SLOTS = 200
 
 
-class Step(NamedTuple):
+class SampleStep(NamedTuple):
     """Slots of so many seconds, kept for so long."""
 
     seconds: int
@@ -29,9 +29,9 @@ class Step(NamedTuple):
 
 
 STEPS = (
-    Step(SAMPLE_SECONDS, timedelta(days=1)),
-    Step(900, timedelta(days=30)),
-    Step(21_600, timedelta(days=366)),
+    SampleStep(SAMPLE_SECONDS, timedelta(days=1)),
+    SampleStep(900, timedelta(days=30)),
+    SampleStep(21_600, timedelta(days=366)),
 )
 LONGEST = STEPS[-1].kept
 
@@ -47,7 +47,7 @@ def sample_fleet(at: datetime) -> None:
         FleetSample.objects.filter(step=step.seconds, at__lt=at - step.kept).delete()
 
 
-def step_for(span: timedelta) -> Step:
+def step_for(span: timedelta) -> SampleStep:
     """The finest step that reaches back so far; the coarsest for what is longer than all."""
     return next((step for step in STEPS if step.kept >= span), STEPS[-1])
 
@@ -75,7 +75,7 @@ def _counted() -> dict[str, int]:
     return counts
 
 
-def _thin_out(finer: Step, coarser: Step, at: datetime) -> None:
+def _thin_out(finer: SampleStep, coarser: SampleStep, at: datetime) -> None:
     """Means of the complete slots of ``coarser`` that are not written yet and that ``finer`` still has samples of."""
     end = _slot(at, coarser.seconds)
     newest = FleetSample.objects.filter(step=coarser.seconds, at__lt=end).aggregate(newest=Max("at"))["newest"]

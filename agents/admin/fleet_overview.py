@@ -29,7 +29,7 @@ _LOOKED_THROUGH = 20_000
 _BAD = (AgentEvent.Kind.FAILED, AgentEvent.Kind.ROLLED_BACK, AgentEvent.Kind.REFUSED, AgentEvent.Kind.NOT_STORED)
 
 
-def bar_of(counts: Mapping[Status, int]) -> list[dict[str, Any]]:
+def status_bar(counts: Mapping[Status, int]) -> list[dict[str, Any]]:
     """The segments of one bar, 1,000 wide; even a single agent can be seen."""
     some = [(status, counts[status]) for status in ORDER if counts[status]]
     total = sum(number for _status, number in some)
