@@ -21,6 +21,8 @@ from accounts.models import ApiToken, AuditEntry, User
 from accounts.services import issue_token
 from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
+from agents.services import actions
+from agents.services.acting import start_acting
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
 from enrolment.services.tokens import TokenWish, issue_enrolment_token
@@ -38,7 +40,7 @@ from variables.models import Secret, Variable
 # `ignored_auth` cannot tell a generated header from the token that replaces it: a test of its own is exact.
 _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
 _FACTS = (
-    "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run",
+    "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run", "mine",
 )  # fmt: skip
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
 # What no made-up query names.
@@ -67,6 +69,7 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/agents/{instance_uid}/pause": {"reason": "an incident"},
     "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
     "POST /api/v1/configurations:adopt": {"agent": "{instance_uid}"},
+    "POST /api/v1/agents:act": {"action": "resume", "match_all": True},
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/labels/preview": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/restart": {"match_all": True},
@@ -161,6 +164,8 @@ class LiveApi:
         elif label.endswith("/pin"):
             if not Configuration.objects.filter(name="pinnable").exists():
                 publishing.create_configuration("pinnable", draft, by=self.person, at=at)
+        elif "/jobs/" in label:
+            found = start_acting(actions.available_actions()[0], [agent.pk], by=self.person, parameters={}).pk
         elif "/freezes/" in label:
             freeze = Freeze.objects.filter(ended_at=None, agent=None).first()
             found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
@@ -211,7 +216,7 @@ class LiveApi:
 
 def _is_valid_on_the_wire(query: dict[str, Any]) -> bool:
     """Whether "invalid" values became valid ones when written: ``false`` is a text there, and an empty filter is not set."""
-    chosen = [query.get(name) for name in ("status", "state", "ordering")]
+    chosen = [query.get(name) for name in ("status", "state", "ordering", "outcome")]
     return any(query.get(name) in ("true", "false", "unknown", "") for name in _FACTS) or any(
         values == "" or (isinstance(values, list) and "" in values) for values in chosen
     )
