@@ -149,7 +149,7 @@ class LiveApi:
         publishing.create_configuration(name, draft, by=self.person, at=at)
         token, _text = issue_token(self.person, name=name, by=None)
         file_id = 1
-        found = token.pk if "/tokens/" in label else AuditEntry.objects.latest("id").pk
+        found = token.pk if "/tokens/" in label else self._job_or_entry(label, agent)
         if "/drafts/" in label:
             found = draft_saving.save_draft(name, draft, by=self.person, at=at).pk
         elif "/deleted-configurations/" in label:
@@ -164,8 +164,6 @@ class LiveApi:
         elif label.endswith("/pin"):
             if not Configuration.objects.filter(name="pinnable").exists():
                 publishing.create_configuration("pinnable", draft, by=self.person, at=at)
-        elif "/jobs/" in label:
-            found = start_acting(actions.available_actions()[0], [agent.pk], by=self.person, parameters={}).pk
         elif "/freezes/" in label:
             freeze = Freeze.objects.filter(ended_at=None, agent=None).first()
             found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
@@ -185,6 +183,11 @@ class LiveApi:
             name = f"s{agent.pk}"
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found, "file_id": file_id}
+
+    def _job_or_entry(self, label: str, agent: Any) -> int:
+        if "/jobs/" in label:
+            return start_acting(actions.available_actions()[0], [agent.pk], by=self.person, parameters={}).pk
+        return AuditEntry.objects.latest("id").pk
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
         checks = [check for check in CHECKS.get_all() if check.__name__ not in _LEFT_OUT]
