@@ -22,6 +22,8 @@ from accounts.models import ApiToken, AuditEntry, User
 from accounts.services import issue_token
 from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
+from agents.services import actions
+from agents.services.acting import start_acting
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
 from connections.models import AgentConnection
@@ -41,7 +43,7 @@ from variables.models import Secret, Variable
 # `ignored_auth` cannot tell a generated header from the token that replaces it: a test of its own is exact.
 _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
 _FACTS = (
-    "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run",
+    "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run", "mine",
 )  # fmt: skip
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
 # What no made-up query names.
@@ -76,6 +78,7 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/agents/{instance_uid}/pause": {"reason": "an incident"},
     "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
     "POST /api/v1/configurations:adopt": {"agent": "{instance_uid}"},
+    "POST /api/v1/agents:act": {"action": "resume", "match_all": True},
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/labels/preview": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/restart": {"match_all": True},
@@ -155,7 +158,7 @@ class LiveApi:
         publishing.create_configuration(name, draft, by=self.person, at=at)
         token, _text = issue_token(self.person, name=name, by=None)
         file_id = 1
-        found = token.pk if "/tokens/" in label else AuditEntry.objects.latest("id").pk
+        found = token.pk if "/tokens/" in label else self._job_or_entry(label, agent)
         if "/drafts/" in label:
             found = draft_saving.save_draft(name, draft, by=self.person, at=at).pk
         elif "/deleted-configurations/" in label:
@@ -202,6 +205,11 @@ class LiveApi:
             failed = {"wanted": {"opamp": "x"}, "status": "failed", "assigned_at": at, "status_at": at}
             AgentConnection.objects.create(agent=agent, **failed)
 
+    def _job_or_entry(self, label: str, agent: Any) -> int:
+        if "/jobs/" in label:
+            return start_acting(actions.available_actions()[0], [agent.pk], by=self.person, parameters={}).pk
+        return AuditEntry.objects.latest("id").pk
+
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
         checks = [check for check in CHECKS.get_all() if check.__name__ not in _LEFT_OUT]
 
@@ -232,21 +240,8 @@ class LiveApi:
 
 def _is_valid_on_the_wire(query: dict[str, Any]) -> bool:
     """Whether "invalid" values became valid ones when written: ``false`` is a text there, and an empty filter is not set."""
-    names = (
-        "status",
-        "state",
-        "ordering",
-        "severity",
-        "kind",
-        "rule",
-        "receiver",
-        "alert",
-        "instance_uid",
-        "expires_before",
-    )
-    chosen = [query.get(name) for name in names]
     return any(query.get(name) in ("true", "false", "unknown", "") for name in _FACTS) or any(
-        values == "" or (isinstance(values, list) and "" in values) for values in chosen
+        values == "" or (isinstance(values, list) and "" in values) for values in query.values()
     )
 
 
