@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -52,7 +53,7 @@ def test_from_nothing_to_an_applied_configuration(browser: Any, portal: LiveServ
         expect(done).to_have_count(2)
         expect(following).to_contain_text("Publish a configuration")
         following.get_by_role("link").click()
-        page.get_by_role("link", name="Use it: Gateway").click()
+        page.get_by_role("link", name=re.compile(r"Use it\s+Gateway")).click()
         expect(page.locator(".cm-content").first).to_contain_text("health_check")
         expect(page.locator("#id_name")).to_have_value("gateway")
         page.locator(".row-key").first.fill("env")
