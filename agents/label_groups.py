@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from django.db.models import Count
+from django.db.models import Count, F
 
 from agents.label_conditions import label_text
 from agents.models import Agent, AgentQuerySet
@@ -39,7 +39,11 @@ def label_groups(agents: AgentQuerySet, key: str) -> LabelGroups:
     rows: Any = agents.order_by().select_related(None)
     some = rows.values("pk")[: MOST_GROUPED + 1]
     counted = Agent.objects.filter(pk__in=some).order_by().annotate(group_value=label_text(key))
-    found = counted.values_list("group_value").annotate(number=Count("*")).order_by("-number", "group_value")
+    found = (
+        counted.values_list("group_value")
+        .annotate(number=Count("*"))
+        .order_by("-number", F("group_value").asc(nulls_first=True))
+    )
     groups: list[LabelGroup] = []
     others = total = 0
     name = quoted_value(key) if ":" not in key else f'"{key}"'

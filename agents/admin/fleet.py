@@ -32,7 +32,6 @@ from agents.models import Agent, AgentQuerySet
 from agents.reports import Status
 from agents.services import editing
 from agents.services.label_previews import LabelPreview, preview_labels
-from agents.services.saved_views import first_view_of
 from agents.templatetags.ago import time_element
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -192,7 +191,7 @@ class AgentAdmin(WindowPaging, AgentPages):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Asked for nothing, it opens with the person's default view, under an address that others can open too."""
-        if request.method == "GET" and not request.GET and (view := first_view_of(request.user)) is not None:
+        if request.method == "GET" and not request.GET and (view := view_bar.first_view(request)) is not None:
             return redirect(view_bar.view_address(view))
         return super().changelist_view(request, extra_context)
 

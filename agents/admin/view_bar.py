@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.admin.views.main import SEARCH_VAR
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -35,7 +36,7 @@ def view_address(view: SavedView) -> str:
 
 def bar_of(request: HttpRequest, changelist: Any) -> dict[str, Any]:
     """For the template; one query."""
-    views = list(SavedView.objects.visible_to(request.user).order_by("name", "pk")[: _MOST_TABS + 1])
+    views = _views_of(request)
     now = _as_shown(request)
     present = next((view for view in views if str(view.pk) == request.GET.get(VIEW)), None)
     query = now.get("query")
@@ -45,7 +46,7 @@ def bar_of(request: HttpRequest, changelist: Any) -> dict[str, Any]:
         "more": len(views) > _MOST_TABS,
         "all": not any(view == present for view in views) and not request.GET.get(SEARCH_VAR),
         "present": present,
-        "opens_with_view": DefaultView.objects.filter(user=request.user.pk).exists(),
+        "opens_with_view": first_view(request) is not None,
         "save": urlencode({name: value for name, value in now.items() if value}),
         "exports": None
         if query is None
@@ -58,6 +59,24 @@ def bar_of(request: HttpRequest, changelist: Any) -> dict[str, Any]:
             (name, value) for name, value in request.GET.items() if name not in {COLUMNS, GROUP, "p", "o", "e"}
         ],
     }
+
+
+def first_view(request: HttpRequest) -> SavedView | None:
+    """The view with which the list opens for the person."""
+    return next((view for view in _views_of(request) if getattr(view, "is_first", False)), None)
+
+
+def _views_of(request: HttpRequest) -> list[SavedView]:
+    """Those that are tabs, and one more if there are more; read once for a page. The one that opens first is among them."""
+    found: list[SavedView] | None = getattr(request, "_agent_views", None)
+    if found is None:
+        first = Exists(DefaultView.objects.filter(user=request.user.pk, view=OuterRef("pk")))
+        rows = SavedView.objects.visible_to(request.user).annotate(is_first=first)
+        found = sorted(
+            rows.order_by("-is_first", "name", "pk")[: _MOST_TABS + 1], key=lambda view: (view.name, view.pk)
+        )
+        request._agent_views = found  # type: ignore[attr-defined]  # noqa: SLF001  lives as long as the request
+    return found
 
 
 def groups_of(request: HttpRequest, changelist: Any) -> dict[str, Any] | None:
