@@ -155,6 +155,7 @@ def test_edited_labels_match_anew_and_many_agents_are_edited_at_once(
         page = person.sign_in()
         page.goto(f"{shared_portal.url}/admin/agents/agent/?q={agents[0]['instance_uid']}")
         page.locator("#result_list tbody a").first.click()
+        page.get_by_role("tab", name="Edit", exact=True).click()
         page.fill("#id_label_lines", "ring=one")
         page.get_by_role("button", name="Save").click()
         expect(page.locator("#content")).to_contain_text("ring-one")
