@@ -24,6 +24,7 @@ from accounts.models import User
 from agents import extensions
 from agents.admin import bulk_actions, cells, error_groups, facets, further_columns, list_columns, typed_count, view_bar
 from agents.admin.export_page import export_page
+from agents.admin.label_facets import label_facets
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
 from agents.admin.suggesting import suggest_page
@@ -98,6 +99,11 @@ class FleetList(PortalChangeList):
         """With the reasons of those in error; and when nobody is found, why."""
         super().get_results(request)
         self.search = search_of(request)
+        self.request = request
+        self.filter_specs[len(facets.PARAMETERS) :] = [
+            *(label_facets(request) if self.result_count else ()),
+            *self.filter_specs[len(facets.PARAMETERS) :],
+        ]
         self.views = view_bar.bar_of(request, self)
         self.groups = view_bar.groups_of(request, self) if self.result_count else None
         self.errors: error_groups.Errors | None = None
