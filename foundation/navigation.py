@@ -58,10 +58,13 @@ _lists: dict[str, MenuPlace] = {}
 _pages: dict[str, tuple[MenuPlace, Page]] = {}
 
 
-def place_lists(task: Task, *models: str) -> None:
-    """Have the lists of these models (``app.model``) stand under ``task`` in this order, those of the app it is named for first."""
+def place_lists(task: Task, *models: str, last: bool = False) -> None:
+    """Have the lists of these models (``app.model``) stand under ``task`` in this order, those of the app it is named for first.
+
+    ``last``: behind those of all other apps.
+    """
     for model in models:
-        _lists[model] = MenuPlace(task, _next() - (_LAST if model.startswith(f"{task}.") else 0))
+        _lists[model] = MenuPlace(task, _next() + (_LAST if last else -_LAST if model.startswith(f"{task}.") else 0))
 
 
 def place_page(task: Task, page: Page) -> None:

@@ -17,7 +17,7 @@ class JobsConfig(AppConfig):
         from jobs import job_worker
         from jobs.services import rescuing
 
-        place_lists(Task.AGENTS, "jobs.job")
+        place_lists(Task.AGENTS, "jobs.job", last=True)
         register_chore(Chore("lost jobs", rescuing.RESCUE_SECONDS, rescuing.rescue_jobs))
         if settings.JOBS_WORKER:
             register_chore(Chore("jobs", job_worker.IDLE_SECONDS, job_worker.work_once, apart=True))
