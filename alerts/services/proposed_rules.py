@@ -18,7 +18,8 @@ PROPOSED: dict[str, dict[str, Any]] = {
     "rollout_stopped": {"dwell_seconds": 0},
     "agents_drifted": {"dwell_seconds": 900, "severity": AlertSeverity.INFO},
     "expiring": {"dwell_seconds": 0, "repeat_seconds": 24 * 3600},
-    "fleet_dropped": {"dwell_seconds": 0, "severity": AlertSeverity.CRITICAL},
+    # A portal that is started anew has its agents back within a minute or two.
+    "fleet_dropped": {"dwell_seconds": 180, "severity": AlertSeverity.CRITICAL},
     "configuration_unmatched": {"dwell_seconds": 3_600, "severity": AlertSeverity.INFO, "repeat_seconds": 0},
 }
 

@@ -51,12 +51,12 @@ class JobAdmin(PortalAdmin):
         return Job.objects.visible_to(request.user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Everybody may have some."""
-        return bool(request.user.is_active and request.user.is_staff)
+        """In the menu of everybody who may do anything, and so may have some."""
+        return bool(request.user.is_active and request.user.is_staff and request.user.get_all_permissions())
 
     def has_view_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
         """Everybody who is let in; `get_queryset` says which."""
-        return self.has_module_permission(request)
+        return bool(request.user.is_active and request.user.is_staff)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Actions make them."""

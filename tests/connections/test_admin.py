@@ -170,7 +170,7 @@ def test_deleted_only_when_nobody_has_them(signed_in: Client, report: Any) -> No
     report(env="prod", capabilities=ACCEPTS)
     row = make(signed_in)
     delete = reverse("admin:connections_connectionsettings_delete", args=[row.pk])
-    assert "disable it first" in signed_in.post(delete, {"post": "yes"}, follow=True).content.decode()
+    assert "disable them first" in signed_in.post(delete, {"post": "yes"}, follow=True).content.decode()
     fields = fields_of(signed_in.get(page_of(row)).content.decode())
     fields.pop("enabled")
     assert confirmed(signed_in, page_of(row), fields).status_code == 302

@@ -39,7 +39,7 @@ def test_a_list_is_called_what_it_shows_and_stands_once_in_the_path(signed_in, p
     assert "Authentication" not in body
 
 
-TASKS = ["Overview", "Agents", "Configurations", "Rollouts", "Packages", "Access", "Audit trail"]
+TASKS = ["Overview", "Agents", "Configurations", "Rollouts", "Packages", "Alerts", "Access", "Audit trail"]
 
 
 def test_the_menu_is_by_task(signed_in):
