@@ -24,10 +24,11 @@ demo: .venv/.base
 
 install: .venv/.dev
 
-# A process for each core; each takes whole files, since many share a server among their tests. ARGS="-n0 …" runs in one.
+# One process more than there are cores, since many tests wait for a server; each takes whole files, whose tests often share one.
+# ARGS="-n0 …" runs in one.
 test: install
 	@$(BIN)/python -m tests.interop.go_programs
-	$(PYTEST) -n logical --dist loadfile $(ARGS)
+	$(PYTEST) -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile $(ARGS)
 
 # Every scenario, small; with DATABASE_URL and REDIS_URL on PostgreSQL with two workers. See docs/benchmarks.md.
 bench: install
