@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.interop.programs import BUILD, HERE, build, go_environment, missing_tool, one_at_a_time
 
 _BUILDER = "go.opentelemetry.io/collector/cmd/builder@v0.149.0"
-# On two cores that do nothing else all of them take four minutes, half of it for downloads.
+# On two cores that do nothing else all of them take less than five minutes, half of it for downloads.
 _BUILD_SECONDS = 1_200.0
 
 
