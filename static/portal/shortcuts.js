@@ -11,7 +11,8 @@ function types(element) {
 
 document.addEventListener("keydown", (event) => {
   if (!dialog || event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
-  if (types(event.target)) return;
+  // The editor is in a shadow root: to the document, a key that is typed there has its host as the target.
+  if (types(event.composedPath()[0])) return;
   const goes = performance.now() - begun < WAIT;
   begun = 0;
   if (goes && targets.has(event.key)) {
