@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.admin.overview import bar_of
+from agents.admin.fleet_overview import status_bar
 from agents.models import Agent, FleetSample
 from agents.reports import Status
 from agents.services.fleet_history import COUNTS
@@ -80,11 +80,11 @@ def test_the_fleet_over_time_is_a_table_too(signed_in, report):
 
 
 def test_each_segment_can_be_seen_and_they_fill_the_bar():
-    segments = bar_of({Status.ERROR: 1, Status.CONFIGURING: 0, Status.CONNECTED: 9_999, Status.DISCONNECTED: 0})
+    segments = status_bar({Status.ERROR: 1, Status.CONFIGURING: 0, Status.CONNECTED: 9_999, Status.DISCONNECTED: 0})
     assert [part["status"] for part in segments] == ["error", "connected"]
     assert segments[0]["width"] >= 5
     assert sum(part["width"] for part in segments) == 1_000
-    assert bar_of(dict.fromkeys(Status, 0)) == []
+    assert status_bar(dict.fromkeys(Status, 0)) == []
 
 
 def test_apps_bring_panels_in_order(signed_in, monkeypatch):
