@@ -12,7 +12,7 @@ import pytest
 from agents.admin.fleet_overview import status_bar
 from agents.models import Agent, FleetSample
 from agents.reports import Status
-from agents.services.fleet_history import COUNTS
+from agents.services.fleet_samples import COUNTS
 from foundation import overview
 from foundation.overview import OverviewPanel, overview_panels, register_overview_panel
 
