@@ -185,6 +185,8 @@ class SilenceSerializer(serializers.ModelSerializer[Silence]):
     ended_by = serializers.CharField(source="ended_by_name")
     active = serializers.SerializerMethodField()
 
+    severity = serializers.ChoiceField(AlertSeverity.choices, allow_blank=True, help_text="Empty: of each.")
+
     class Meta:
         model = Silence
         fields = [

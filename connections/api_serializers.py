@@ -42,6 +42,13 @@ class ConnectionSelectorField(serializers.JSONField):
 class ContentField(serializers.JSONField):
     """``opamp``, ``own_metrics``, ``own_traces``, ``own_logs`` and ``other_connections``; judged by the service."""
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Raises `ValidationError` for what is no object."""
+        if not isinstance(data, dict):
+            text = serializers.DictField.default_error_messages["not_a_dict"]
+            raise serializers.ValidationError(text.format(input_type=type(data).__name__))
+        return super().to_internal_value(data)
+
 
 class WarningSerializer(serializers.Serializer[Any]):
     """What was saved and should be looked at once more."""

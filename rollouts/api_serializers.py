@@ -23,7 +23,14 @@ from rollouts.subjects import MemberState, subject_of
     }
 )
 class PolicyField(serializers.JSONField):
-    """The name of a policy, or a policy; judged by `rollouts.policies`."""
+    """The name of a policy, or a policy; judged by `rollouts.policies`. Neither a number nor a list can be meant as one."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Raises `ValidationError` for what is neither."""
+        if not isinstance(data, dict | str):
+            text = serializers.DictField.default_error_messages["not_a_dict"]
+            raise serializers.ValidationError(text.format(input_type=type(data).__name__))
+        return super().to_internal_value(data)
 
 
 def reasons_json(reasons: Sequence[Any]) -> list[dict[str, str]]:

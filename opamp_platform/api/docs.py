@@ -72,7 +72,7 @@ def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
     """The problems an operation can answer with."""
     statuses = [400, 401, 403, 406, 503]
     queries = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"}
-    if "{" in path or "page" in queries:
+    if "{" in path or queries & {"page", "format"}:
         statuses.append(404)
     if "requestBody" in operation:
         statuses += [413, 415]

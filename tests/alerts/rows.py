@@ -11,15 +11,15 @@ from alerts.services.rule_edits import create_rule
 from foundation.messages import Message
 
 
-def alerting_things() -> dict[str, str]:
-    """Their keys, by what they are called in URLs."""
+def alerting_things(name: str = "r") -> dict[str, str]:
+    """Their keys, by what they are called in URLs; rule and receiver have this ``name``."""
     now = timezone.now()
-    rule = create_rule({"name": "r", "kind": "agents_gone"}, by=None, at=now)
-    hook = {"name": "r", "kind": "webhook", "address": "http://127.0.0.1:9/"}
+    rule = create_rule({"name": name, "kind": "agents_gone"}, by=None, at=now)
+    hook = {"name": name, "kind": "webhook", "address": "http://127.0.0.1:9/"}
     receiver = create_receiver(hook, by=None, at=now)
     alert = Alert.objects.create(
         rule=rule, rule_name="r", kind=rule.kind, severity="info", group_key="", state="firing", started_at=now, fired_at=now,
-        last_at=now, text=Message("alert-test", "This is a test: nothing is wrong.").as_json(), count=1,
+        last_at=now, text=Message("alert-test", "This is a test: nothing is wrong.").as_json(), count=1, notices=1,
     )  # fmt: skip
     silence = Silence.objects.create(note="n", author_name="system", starts_at=now, expires_at=now.replace(year=2099))
     delivery = AlertDelivery.objects.create(

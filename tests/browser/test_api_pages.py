@@ -45,6 +45,8 @@ def sign_in(page: Page, wanted: str) -> None:
 
 
 def test_the_docs_page_shows_every_endpoint_and_can_try_one(page, complaints):
+    # Of what is far below the window nothing is drawn before somebody goes there.
+    page.set_viewport_size({"width": 1280, "height": 20_000})
     sign_in(page, "/api/v1/docs")
     expect(page.locator("#operations-agents-agents_list")).to_be_visible()
     expect(page.locator("#operations-configurations-configurations_preview_new")).to_be_visible()

@@ -53,10 +53,11 @@ def paths(shared_portal: LiveServer, fleet: Callable[..., Any]) -> list[str]:
 
 def weigh(heard: list[Response], sizes: dict[str, int]) -> list[int]:
     """The sizes of what was heard, as it came over the wire."""
-    for response in list(heard):
+    by_now = list(heard)
+    for response in by_now:
         known = sizes.get(response.url, 0)
         sizes[response.url] = max(known, response.request.sizes()["responseBodySize"])
-    return [sizes[response.url] for response in list(heard)]
+    return [sizes[response.url] for response in by_now]
 
 
 def test_no_page_is_endless_or_heavy(visit: Visitor, paths: list[str]) -> None:

@@ -77,7 +77,9 @@ def test_a_download_that_fails_is_told_and_tried_when_a_person_says_so(stage: St
     answer = package.put(package.add_version("1.0.0"), content)
     assert answer.status == 201
     stored = list((stage.server.data_dir / "files" / "packages").glob(f"*/{answer.json['filename']}"))
-    (path,) = [found for found in stored if sha256_of(found.read_bytes()) == answer.json["sha256"]]
+    # The test's run over the other transport has stored the same content before.
+    same = [found for found in stored if sha256_of(found.read_bytes()) == answer.json["sha256"]]
+    path = max(same, key=lambda found: found.stat().st_mtime_ns)
     away = path.with_suffix(".away")
     path.rename(away)
     package.release(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from agents.api import AgentViewSet
 from agents.remote_config import ConfigFile
 from agents.services import actions
 from agents.services.acting import start_acting
+from agents.services.saved_views import ViewContent, create_view
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
 from connections.models import AgentConnection
@@ -35,6 +37,7 @@ from rollouts.audiences import EVERYONE
 from rollouts.models import Freeze, Rollout
 from rollouts.policies import parse_policy
 from rollouts.services.freezing import start_freeze
+from tests.alerts.rows import alerting_things
 from tests.certificates.rows import State, made
 from variables.encryption import encrypted
 from variables.models import Secret, Variable
@@ -42,6 +45,7 @@ from variables.models import Secret, Variable
 # A valid call may still be refused, for what the document cannot say (one of three members; a selector's grammar). And
 # `ignored_auth` cannot tell a generated header from the token that replaces it: a test of its own is exact.
 _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
+_PAGES = {"page", "page_size"}
 _FACTS = (
     "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run", "mine",
 )  # fmt: skip
@@ -82,6 +86,15 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/labels/preview": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/restart": {"match_all": True},
+    "POST /api/v1/alert-rules": {"name": "made", "kind": "agents_gone"},
+    "POST /api/v1/alert-rules/preview": {"kind": "agents_gone"},
+    "PATCH /api/v1/alert-rules/{id}": {"dwell_seconds": 60},
+    "POST /api/v1/alerts/{id}/acknowledge": {"note": "mine"},
+    "POST /api/v1/receivers": {"name": "made", "kind": "webhook", "address": "https://hooks.example/x"},
+    "PATCH /api/v1/receivers/{id}": {"is_default": True},
+    "POST /api/v1/silences": {"note": "new switch", "selector": {"rack": "7"}, "expires_at": "2026-12-31T00:00:00Z"},
+    "PUT /api/v1/agent-views/{id}": {"name": "kept", "query": "env=prod", "edition": 1},
+    "PATCH /api/v1/agent-views/{id}": {"query": "env=prod", "edition": 1},
     "POST /api/v1/configurations": {"name": "made", "raw_config": "a: 1\n", "selector": {"env": "prod"}},
     "POST /api/v1/configurations/preview": {"raw_config": "a: 1\n", "selector": {"env": "prod"}},
     "PUT /api/v1/configurations/{name}": {"raw_config": "a: 1\n", "match_all": True, "priority": -1},
@@ -208,6 +221,10 @@ class LiveApi:
     def _job_or_entry(self, label: str, agent: Any) -> int:
         if "/jobs/" in label:
             return start_acting(actions.available_actions()[0], [agent.pk], by=self.person, parameters={}).pk
+        if alerting := re.search("/(alert-rules|alerts|receivers|silences|alert-deliveries)/{id}", label):
+            return int(alerting_things(f"r{agent.pk}")[alerting[1]])
+        if "/agent-views/" in label:
+            return create_view(ViewContent(f"view {agent.pk}"), by=self.person).pk
         return AuditEntry.objects.latest("id").pk
 
     def _call(self, strategy: Any, operation: Any, found: Findings, examples: int) -> None:
@@ -241,7 +258,9 @@ class LiveApi:
 def _is_valid_on_the_wire(query: dict[str, Any]) -> bool:
     """Whether "invalid" values became valid ones when written: ``false`` is a text there, and an empty filter is not set."""
     return any(query.get(name) in ("true", "false", "unknown", "") for name in _FACTS) or any(
-        values == "" or (isinstance(values, list) and "" in values) for values in query.values()
+        values == "" or (isinstance(values, list) and "" in values)
+        for name, values in query.items()
+        if name not in _PAGES
     )
 
 

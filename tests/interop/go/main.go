@@ -253,17 +253,21 @@ func (a *agent) start(with connection) error {
 	if *askUid {
 		a.client.SetFlags(protobufs.AgentToServerFlags_AgentToServerFlags_RequestInstanceUid)
 	}
-	// Capabilities last: the client checks that what they promise is there.
 	err := errors.Join(
 		a.client.SetAgentDescription(a.description()),
 		a.client.SetHealth(a.health(true)),
-		a.client.SetCapabilities(&capabilities),
 	)
 	if err != nil {
 		return err
 	}
 	settings, err := a.settings()
 	if err != nil {
+		return err
+	}
+	if *installs {
+		// The client checks what capabilities promise, and hears of who keeps its packages only when it starts.
+		settings.Capabilities = capabilities
+	} else if err := a.client.SetCapabilities(&capabilities); err != nil {
 		return err
 	}
 	return a.client.Start(context.Background(), settings)
