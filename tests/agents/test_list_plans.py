@@ -182,10 +182,9 @@ class TestAdminList:
     def test_each_costs_few_queries(self, client: Any, queries: Any, query: str) -> None:
         answer = client.get(f"{LIST}?{query}")
         assert answer.status_code == 200
+        # However many agents a page shows, none is asked for alone. Three are of freezes, pauses and pins, one of jobs, up to
+        # three of saved views, two of labels.
         assert len(queries) <= MOST_QUERIES
-        # However many agents a page shows, none is asked for alone. Three are of freezes, pauses and pins, one of jobs, and up
-        # to three of saved views.
-        assert len(queries) <= 13
 
     @pytest.mark.parametrize("order", ["1", "-1", "3", "-3", "4", "6", "-6", "1.-6"])
     def test_pages_show_every_agent_once_whatever_the_order(
