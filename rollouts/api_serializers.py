@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -30,7 +30,8 @@ class PolicyField(serializers.JSONField):
         if not isinstance(data, dict | str):
             text = serializers.DictField.default_error_messages["not_a_dict"]
             raise serializers.ValidationError(text.format(input_type=type(data).__name__))
-        return super().to_internal_value(data)
+        # A name alone is JSON too; the stubs of JSON fields have no texts.
+        return super().to_internal_value(cast("dict[str, Any]", data))
 
 
 def reasons_json(reasons: Sequence[Any]) -> list[dict[str, str]]:
