@@ -12,6 +12,7 @@ from rest_framework import serializers
 from foundation.languages import in_readers_language
 from foundation.messages import Message
 from rollouts.models import Rollout, RolloutStep
+from rollouts.policies import parse_policy
 from rollouts.progress import PlannedStage, StagedMember, StageProgress
 from rollouts.subjects import MemberState, subject_of
 
@@ -26,10 +27,9 @@ class PolicyField(serializers.JSONField):
     """The name of a policy, or a policy; judged by `rollouts.policies`. Neither a number nor a list can be meant as one."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Raises `ValidationError` for what is neither."""
+        """Raises `InvalidPolicy` for what is neither, also where a policy is only kept."""
         if not isinstance(data, dict | str):
-            text = serializers.DictField.default_error_messages["not_a_dict"]
-            raise serializers.ValidationError(text.format(input_type=type(data).__name__))
+            parse_policy(data)
         # A name alone is JSON too; the stubs of JSON fields have no texts.
         return super().to_internal_value(cast("dict[str, Any]", data))
 

@@ -52,7 +52,9 @@ class JobAdmin(PortalAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """In the menu of everybody who may do anything, and so may have some."""
-        return bool(request.user.is_active and request.user.is_staff and request.user.get_all_permissions())
+        user = request.user
+        # Of an administrator nobody has to ask.
+        return bool(user.is_active and user.is_staff and (user.is_superuser or user.get_all_permissions()))
 
     def has_view_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
         """Everybody who is let in; `get_queryset` says which."""
