@@ -86,6 +86,8 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/labels/preview": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/restart": {"match_all": True},
+    "POST /api/v1/agents/approve": {"match_all": True},
+    "POST /api/v1/agents/reject": {"match_all": True},
     "POST /api/v1/alert-rules": {"name": "made", "kind": "agents_gone"},
     "POST /api/v1/alert-rules/preview": {"kind": "agents_gone"},
     "PATCH /api/v1/alert-rules/{id}": {"dwell_seconds": 60},
