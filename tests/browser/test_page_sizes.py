@@ -78,7 +78,7 @@ def test_no_page_is_endless_or_heavy(visit: Visitor, paths: list[str]) -> None:
             assert height <= MOST_PIXELS, (path, height)
             page.wait_for_load_state("load")
             weight = sum(weigh(heard, sizes))
-            has_editor = page.locator("#editor-texts").count() > 0
+            has_editor = any("/vendor/codemirror" in response.url for response in heard)
             assert weight <= (MOST_EDITOR_BYTES if has_editor else MOST_BYTES), (path, weight)
 
 

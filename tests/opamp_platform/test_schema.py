@@ -45,13 +45,17 @@ from variables.models import Secret, Variable
 # A valid call may still be refused, for what the document cannot say (one of three members; a selector's grammar). And
 # `ignored_auth` cannot tell a generated header from the token that replaces it: a test of its own is exact.
 _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
-_PAGES = {"page", "page_size"}
+_CHOICES = (
+    "status", "state", "ordering", "severity", "kind", "rule", "receiver", "alert", "instance_uid", "expires_before",
+    "outcome", "move",
+)  # fmt: skip
 _FACTS = (
     "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run", "mine",
 )  # fmt: skip
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
 # What no made-up query names.
 _QUERIES = {
+    "GET /api/v1/agents:groups": {"label": "env"},
     "GET /api/v1/packages/{id}/download": {"os_type": "plan9"},
     "GET /api/v1/compare": {"left": "configuration:{name}", "right": "configuration:{name}@1"},
     "GET /api/v1/configurations/{name}/rendered": {"agent": "{instance_uid}"},
@@ -204,6 +208,7 @@ class LiveApi:
         elif "/secrets/" in label:
             name = f"s{agent.pk}"
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
+        name = "gateway" if "/configuration-templates/" in label else name
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found, "file_id": file_id}
 
     def _package(self, name: str, at: datetime) -> tuple[int, int]:
@@ -259,10 +264,9 @@ class LiveApi:
 
 def _is_valid_on_the_wire(query: dict[str, Any]) -> bool:
     """Whether "invalid" values became valid ones when written: ``false`` is a text there, and an empty filter is not set."""
+    chosen = [query.get(name) for name in _CHOICES]
     return any(query.get(name) in ("true", "false", "unknown", "") for name in _FACTS) or any(
-        values == "" or (isinstance(values, list) and "" in values)
-        for name, values in query.items()
-        if name not in _PAGES
+        values == "" or (isinstance(values, list) and "" in values) for values in chosen
     )
 
 
@@ -297,12 +301,15 @@ def test_every_operation_keeps_the_documents_word(api):
     print(f"{found.calls} calls of {len(operations)} operations in {time.monotonic() - begun:.0f} s")
     assert len(operations) >= 29
     assert found.calls >= 4 * len(operations)
+    never = []
     for operation in operations:
         statuses = found.statuses[operation.label]
         # Proof that calls are signed in and get past the entry point.
         assert not statuses & {401, 403}, operation.label
-        assert operation.method in _WRITES or 200 in statuses, operation.label
-        assert operation.method not in _WRITES or statuses & {200, 201, 202, 204, 409}, (operation.label, statuses)
+        through = {200, 201, 202, 204, 409} if operation.method in _WRITES else {200}
+        if not statuses & through:
+            never.append((operation.label, statuses))
+    assert never == []
 
 
 @pytest.mark.parametrize("bug", ["a crash", "another type than promised", "wrong values bent into right ones"])
@@ -325,6 +332,6 @@ def test_a_planted_bug_is_found(api, monkeypatch, bug):
     found = Findings()
     for operation in api.operations():
         if operation.label == label:
-            api.exercise(operation, found, examples=75)
+            api.exercise(operation, found, examples=150)
     assert found.calls
     assert any(failure.startswith(label) for failure in found.failures), found
