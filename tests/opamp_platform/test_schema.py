@@ -47,10 +47,11 @@ from variables.models import Secret, Variable
 _LEFT_OUT = {"positive_data_acceptance", "ignored_auth"}
 _CHOICES = (
     "status", "state", "ordering", "severity", "kind", "rule", "receiver", "alert", "instance_uid", "expires_before",
-    "outcome", "move",
+    "outcome", "move", "since", "format", "approval", "assigned", "stage", "secrets",
 )  # fmt: skip
 _FACTS = (
     "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run", "mine",
+    "mine", "acknowledged", "silenced", "telemetry",
 )  # fmt: skip
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
 # What no made-up query names.
