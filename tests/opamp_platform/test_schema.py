@@ -50,7 +50,7 @@ _CHOICES = (
     "outcome", "move", "since", "format", "approval", "assigned", "stage", "secrets",
 )  # fmt: skip
 _FACTS = (
-    "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run", "mine",
+    "upgrade_available", "healthy", "in_sync", "connected", "paused", "pinned", "waits", "drifted", "active", "dry_run",
     "mine", "acknowledged", "silenced", "telemetry",
 )  # fmt: skip
 # Bodies that must get through, for operations whose valid bodies are hard to come by at random.
