@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,18 +11,19 @@ from django.db.models import Count, F
 from django.urls import reverse
 
 from accounts.models import User
-from agents.models import Agent, Approval
+from agents.models import Agent
 from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings, SettingsVersion
 from connections.services.connection_releases import agents_concerned_by, reassign_connections, release_settings
 from connections.services.connection_targeting import bump_connections, hold_connections
-from rollouts.audiences import Audience, stored
+from rollouts.audiences import Audience
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.freezing import current_freezes, held_among
-from rollouts.subjects import Member, MemberState, counts_of
+from rollouts.services.standings import Progress, Standing, counts_among, end_release, members_among, widen_release
+from rollouts.subjects import Member
 
 Status = AgentConnection.Status
-_CHUNK = 2_000
+# One that was told and does not say more has got it.
+_DONE = (Status.APPLIED, Status.TOLD)
 
 
 class ConnectionSubject:
@@ -39,36 +39,15 @@ class ConnectionSubject:
         """Those that the selector matches and those that have the settings, with what became of it."""
         settings = ConnectionSettings.objects.filter(pk=rollout.subject_id).first()
         if settings is None:
-            return
-        rows = AgentConnection.objects.filter(version__settings=settings).order_by()
-        told = {row["agent_id"]: row for row in rows.values("agent_id", "version_id", "status", "error_message")}
-        freezes = current_freezes()
-        columns = ("pk", "instance_uid", "labels", "name", "hostname", "connected", "healthy", "approval")
-        seen: set[int] = set()
-        for agents in agents_concerned_by(settings):
-            for row in agents.values(*columns).iterator(chunk_size=_CHUNK):
-                if row["pk"] in seen:
-                    continue
-                seen.add(row["pk"])
-                state, error = MemberState.TO_COME, ""
-                found = told.get(row["pk"])
-                if found is not None and found["version_id"] == rollout.version_id:
-                    state = state_of(found["status"], connected=row["connected"], healthy=row["healthy"])
-                    error = found["error_message"] if state is MemberState.FAILED else ""
-                    if state is MemberState.WAITING and found["status"] == Status.PENDING:
-                        agent = Agent(pk=row["pk"], instance_uid=row["instance_uid"], labels=row["labels"])
-                        held = row["approval"] != Approval.APPROVED or freezes.holding(agent, at) is not None
-                        state = MemberState.HELD if held else state
-                yield Member(
-                    agent_id=row["pk"],
-                    instance_uid=row["instance_uid"],
-                    labels=row["labels"],
-                    name=row["name"],
-                    hostname=row["hostname"],
-                    connected=row["connected"],
-                    state=state,
-                    error=error,
-                )
+            return iter(())
+        rows = AgentConnection.objects.filter(version=rollout.version_id).order_by()
+        told = {key: (status, error) for key, status, error in rows.values_list("agent_id", "status", "error_message")}
+
+        def find(agent: Mapping[str, Any]) -> Standing | None:
+            found = told.get(agent["pk"])
+            return _standing(*found) if found else None
+
+        return members_among(agents_concerned_by(settings), find, at)
 
     def counts(self, rollout: Rollout, at: datetime) -> Counts:
         """In one statement, within the index on version and status."""
@@ -78,17 +57,10 @@ class ConnectionSubject:
             .values("status", connected=F("agent__connected"), healthy=F("agent__healthy"))
             .annotate(number=Count("*"))
         )
-        found = Counter[MemberState | None]()
-        for row in rows:
-            found[state_of(row["status"], connected=row["connected"], healthy=row["healthy"])] += row["number"]
-        held = self._held(rollout, at) if found[MemberState.WAITING] else 0
-        return counts_of(found, held=held)
-
-    def _held(self, rollout: Rollout, at: datetime) -> int:
-        waiting = Agent.objects.filter(
+        unsent = Agent.objects.filter(
             connected=True, connection__version=rollout.version_id, connection__status=Status.PENDING
         )
-        return held_among(waiting, at)
+        return counts_among(((_standing(row["status"]), row) for row in rows), unsent, at)
 
     def release(self, rollout: Rollout, *, to: Audience, by: User | None, at: datetime) -> Release:
         """As `connection_releases.release_settings`."""
@@ -97,24 +69,18 @@ class ConnectionSubject:
 
     def widen(self, rollout: Rollout, *, to: Audience, at: datetime) -> None:
         """Only agents that the larger audience adds are matched anew."""
-        released = rollout.release
-        assert released is not None  # noqa: S101  asked of a live one
-        former = released.parsed_audience()
-        released.audience = stored(to)
-        released.save(update_fields=["audience"])
+        former = widen_release(rollout, to=to)
         bump_connections()
         reassign_connections(ConnectionSettings.objects.get(pk=rollout.subject_id), at, to=to, former=former)
 
     def withdraw(self, rollout: Rollout, *, at: datetime) -> Sequence[UUID]:
         """End the release. Agents that had no settings before keep what they were told: nothing can take that back."""
-        released = rollout.release
-        assert released is not None  # noqa: S101  asked of a live one
         settings = ConnectionSettings.objects.get(pk=rollout.subject_id)
         reached = AgentConnection.objects.filter(version=rollout.version_id).values_list("agent_id", flat=True)
         keys = list(reached)
-        Release.objects.filter(pk=released.pk).end(at)
+        audience = end_release(rollout, at=at)
         bump_connections()
-        reassign_connections(settings, at, to=released.parsed_audience())
+        reassign_connections(settings, at, to=audience)
         left = AgentConnection.objects.filter(agent_id__in=keys, version=None)
         return list(left.values_list("agent__instance_uid", flat=True))
 
@@ -132,14 +98,9 @@ class ConnectionSubject:
         return {"connection_settings": rollout.name, "version": str(rollout.version_number)}
 
 
-def state_of(status: str, *, connected: bool, healthy: bool | None) -> MemberState:
-    """How an agent stands to the version that it should have. One that was told and does not say more has got it."""
-    if status == Status.INCAPABLE:
-        return MemberState.INCAPABLE
-    if status == Status.FAILED:
-        return MemberState.FAILED
-    if not connected:
-        return MemberState.OFFLINE if status == Status.PENDING else MemberState.LOST
-    if status not in (Status.APPLIED, Status.TOLD):
-        return MemberState.WAITING
-    return MemberState.UNHEALTHY if healthy is False else MemberState.APPLIED
+def _standing(status: str, error: str = "") -> Standing:
+    progress = {Status.INCAPABLE: Progress.INCAPABLE, Status.FAILED: Progress.FAILED}.get(Status(status))
+    if progress is None:
+        progress = Progress.APPLIED if status in _DONE else Progress.WAITING
+    unsent = status == Status.PENDING
+    return Standing(progress, unsent=unsent, reached=not unsent, error=error)
