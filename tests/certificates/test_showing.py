@@ -12,6 +12,7 @@ from agents.connection_settings import opamp_settings
 from agents.credentials import Denial
 from agents.models import Agent
 from agents.services import identity
+from agents.services.editing import forget_agents
 from tests.certificates.asking import asking, csr_of, row_now
 from tests.certificates.conversing import brought, obtained, revoke, showing, steps
 from tests.fake_agent import FakeAgent, Socket, run
@@ -73,7 +74,8 @@ class TestUsing:
             agent = FakeAgent(capabilities=TAKES)
             async with Line(transport, SHARED) as line:
                 _key, reply = await obtained(line, agent)
-            await sync_to_async(Agent.objects.all().delete)()
+            row = await sync_to_async(Agent.objects.get)(instance_uid=agent.uid)
+            await sync_to_async(forget_agents)([row.pk], by=None)
             found = await denial(transport, showing(brought(reply)), agent.message())
             assert found is Denial.CERTIFICATE_REVOKED
 

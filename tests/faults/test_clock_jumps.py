@@ -206,8 +206,7 @@ def test_nothing_is_lost_and_nobody_is_shown_disconnected(site: Site, rounds: in
             if site.broker is not None and ahead == -HOUR:
                 change_that_nobody_is_woken_for(site, site.broker, fleets)
         ghost = Ghost(site.servers[0])
-        since = Stopwatch()
-        jump_in_a_rollout(site, judge, fleets, timedelta())
+        since = jump_in_a_rollout(site, judge, fleets, timedelta())
         judge.eventually(ghost.is_gone, GONE_SECONDS - since.seconds, "a silent agent is gone")
         since.wait_for(OVER_SECONDS)
         assert not disconnected(judge, fleets)
@@ -237,10 +236,14 @@ def test_the_clock_of_the_database_jumps_under_two_processes(start: Start, broke
                     server.terminate()
 
 
-def jump_in_a_rollout(site: Site, judge: LiveServer, fleets: Sequence[FaultFleet], ahead: timedelta) -> None:
-    """Edits go on before, during and after one jump; then everything is right, and seen at the time it should be."""
+def jump_in_a_rollout(site: Site, judge: LiveServer, fleets: Sequence[FaultFleet], ahead: timedelta) -> Stopwatch:
+    """Edits go on before, during and after one jump; then everything is right, and seen at the time it should be.
+
+    What is returned runs since the jump.
+    """
     with Editor(site.servers) as editor:
         judge.eventually(lambda: len(editor.acknowledged) >= 3, 30, "edits")
+        since = Stopwatch()
         site.move(ahead)
         after = len(editor.acknowledged)
         judge.eventually(lambda: len(editor.acknowledged) >= after + 3, 30, "edits after the jump")
@@ -255,6 +258,7 @@ def jump_in_a_rollout(site: Site, judge: LiveServer, fleets: Sequence[FaultFleet
         return all(abs(seen - shown_ahead) < timedelta(seconds=10) for seen in last_seen(judge, fleets))
 
     judge.eventually(seen_in_time, 20, f"all were seen lately, {shown_ahead} ahead")
+    return since
 
 
 def change_that_nobody_is_woken_for(site: Site, broker: RedisServer, fleets: Sequence[FaultFleet]) -> None:

@@ -237,7 +237,13 @@ class TurnedAway:
         assert self.agent.count("remote_config") == 1
 
     def waited(self) -> tuple[list[int], list[float]]:
-        """The seconds that it was told to wait and that it did wait, refusal by refusal; the reference client obeys."""
+        """The seconds that it was told to wait and that it did wait, refusal by refusal; the reference client obeys.
+
+        One that was served before it was refused has its configuration already, and may still wait.
+        """
+        self.stage.server.eventually(
+            lambda: all(pause is not None for _, _, pause in refusals(self.proxy.pieces)), what="it has asked again"
+        )
         found = refusals(self.proxy.pieces)
         asked, pauses = [asked for _, asked, _ in found], [pause for _, _, pause in found if pause is not None]
         assert len(pauses) == len(asked) > 0, found
