@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Callable
 
+from agents.fullwidth_signs import FULLWIDTH
 from agents.queries.query_parsing import parse_query
 from agents.queries.tree import Conjunction, Node
 
-_BARE = re.compile(r'(?!:)[^\s,=!<>()"*]+')
+_BARE = re.compile(rf'(?!:)[^\s,=!<>()"*{FULLWIDTH}]+')
 
 
 def quoted_value(text: str) -> str:

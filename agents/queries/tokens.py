@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from agents.fullwidth_signs import fullwidth_problem, with_plain_signs
 from agents.queries.errors import mistake
 from foundation.messages import Message
 
@@ -89,7 +90,20 @@ def _token(text: str, place: int, *, is_value: bool) -> Token:
         return Token(Kind.NOT, sign, place, place + 1)
     word = (_VALUE if is_value else _KEY).match(text, place)
     assert word is not None  # noqa: S101  every other character was one of the above
+    _check_word(text, place, word[0], is_value=is_value)
     return Token(Kind.WORD, word[0], place, word.end())
+
+
+def _check_word(text: str, place: int, word: str, *, is_value: bool) -> None:
+    """Raises `InvalidQuery` for what was meant as a sign."""
+    if found := fullwidth_problem(word):
+        inside, problem = found
+        raise mistake(
+            place + inside, problem, Message("search-suggestion", "Did you mean {guess}?", guess=with_plain_signs(text))
+        )
+    if word == "-" and not is_value and text[place + 1 :].strip():
+        message = Message("agent-query-lone-minus", "A minus stands right in front of what is not so, without a blank.")
+        raise mistake(place, message)
 
 
 def _quoted(text: str, place: int) -> Token:

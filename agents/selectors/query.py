@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from agents.fullwidth_signs import fullwidth_problem
 from agents.labels import label_key_problem, label_value_problem
 from agents.selectors.parsing import MAX_REQUIREMENTS, MAX_VALUES, values_problem
 from agents.selectors.selector import BARE_WORD, InvalidSelector, Operator, Requirement, Selector
@@ -194,6 +195,8 @@ def _tokens(text: str) -> list[_Token]:
         found = _TOKEN.match(text, position)
         if found is None:
             start = end - len(text[position:end].lstrip())
+            if fullwidth := fullwidth_problem(text[start]):
+                raise _mistake(start, fullwidth[1])
             raise _mistake(
                 start, Message("query-open-quote", 'The quote that begins here has no end; close it with ".')
             )

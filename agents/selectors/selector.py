@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agents.fullwidth_signs import FULLWIDTH
 from agents.reports import Json
 from agents.selectors.versions import version_key
 from foundation.errors import DomainError
@@ -17,7 +18,7 @@ MATCH_LABELS = "matchLabels"
 MATCH_EXPRESSIONS = "matchExpressions"
 
 # Words a label query can hold without quotes.
-BARE_WORD = re.compile(r'[^\s,=!<>()"]+')
+BARE_WORD = re.compile(rf'[^\s,=!<>()"{FULLWIDTH}]+')
 
 
 class InvalidSelector(DomainError):

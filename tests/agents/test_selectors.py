@@ -309,6 +309,10 @@ class TestLabelQuery:
     @pytest.mark.parametrize(
         ("query", "position"),
         [
+            ("env＝prod", 3),
+            ("env=“prod”", 4),
+            ("env in （a）", 7),
+            ("env=a，b=c", 5),
             (",", 0),
             ("a,", 2),
             ("a b", 2),
