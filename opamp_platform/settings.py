@@ -1,4 +1,4 @@
-"""All settings, read top to bottom. The environment is read here and nowhere else; README.md lists every variable."""
+"""All settings, read top to bottom. The environment is read here and nowhere else; docs/settings.md lists every variable."""
 
 from __future__ import annotations
 
