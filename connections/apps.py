@@ -18,7 +18,7 @@ class ConnectionsConfig(AppConfig):
         from connections import connections_shown
         from connections.opamp import ConnectionOffer
         from connections.services.connecting_relabelled import connect_relabelled
-        from connections.services.connection_rollouts import ConnectionSubject
+        from connections.services.connection_rollouts import CONNECTION_SUBJECT
         from connections.services.connection_targeting import hold_connections
         from connections.services.stored_contents import HOLDER
         from foundation.navigation import Task, place_lists
@@ -32,5 +32,5 @@ class ConnectionsConfig(AppConfig):
             extensions.register_timeline_kind(kind)
         extensions.register_panel(connections_shown.PANEL)
         register_offer(ConnectionOffer)
-        register_subject(ConnectionSubject())
+        register_subject(CONNECTION_SUBJECT)
         register_holder(HOLDER)

@@ -21,7 +21,7 @@ class PackagesConfig(AppConfig):
         from packages.opamp import PackageOffer
         from packages.services.matching import hold_packages
         from packages.services.relabelling import assign_relabelled
-        from packages.services.version_rollouts import PackageSubject
+        from packages.services.version_rollouts import PACKAGE_SUBJECT
         from rollouts.subjects import register_subject
 
         package_words.register()
@@ -37,4 +37,4 @@ class PackagesConfig(AppConfig):
             help_text="They have not installed what they should, or a newer version of it was uploaded.",
         )
         register_offer(PackageOffer)
-        register_subject(PackageSubject())
+        register_subject(PACKAGE_SUBJECT)

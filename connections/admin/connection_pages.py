@@ -18,7 +18,7 @@ from connections.admin.forms import MoveForm, put_errors
 from connections.content import OPAMP, warnings_of
 from connections.models import RELEASE_SUBJECT, ConnectionSettings
 from connections.services import settings_edits
-from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan, publish_settings
+from connections.services.connection_releases import publish_settings
 from connections.services.moving import MoveState, agents_of, with_move
 from connections.services.settings_edits import Saved, judged_content, newest_version, readable_content
 from connections.services.settings_reach import Reach, reach_of
@@ -29,6 +29,7 @@ from rollouts.admin.descriptions import stage_words
 from rollouts.admin.forms import ReleaseForm
 from rollouts.models import Rollout
 from rollouts.progress import planned_stages
+from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
 from rollouts.services.rolling_out import salt_of
 
 _AGENTS = 100
@@ -174,9 +175,9 @@ def _problem(request: HttpRequest, chosen: ReleaseForm, reach: Reach) -> str | N
     return typed_count.problem_of(request.POST, reach.agents) if _is_meant(request, chosen) else None
 
 
-def _plan(chosen: ReleaseForm) -> ConnectionPlan:
+def _plan(chosen: ReleaseForm) -> ReleasePlan:
     replace = bool(chosen.cleaned_data.get("replace")) if chosen.is_bound else False
-    return ConnectionPlan(chosen.policy, replace=replace)
+    return ReleasePlan(chosen.policy, replace=replace)
 
 
 def _release_context(row: ConnectionSettings, chosen: ReleaseForm, reach: Reach, problem: str | None) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from connections.content import OPAMP, warnings_of
 from connections.errors import InvalidSettings
 from connections.models import ConnectionSettings
 from connections.services import settings_edits
-from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan
 from connections.services.settings_edits import FIELDS, newest_version
 from connections.services.settings_reach import Reach, reach_of
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
+from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
 
 _VERIFY = [
     ("", _("as the agent does by itself")),
@@ -88,7 +88,7 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
 
     actor: ClassVar[User | None] = None
     saves: ClassVar[bool] = False
-    plan: ClassVar[ConnectionPlan] = BY_DEFAULT
+    plan: ClassVar[ReleasePlan] = BY_DEFAULT
 
     selector = forms.JSONField(
         label=_("Selector"),

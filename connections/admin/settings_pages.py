@@ -24,7 +24,6 @@ from connections.admin.forms import SettingsForm
 from connections.connections_shown import RETRY_RIGHTS, connection_versions, with_counts
 from connections.models import RELEASE_SUBJECT, ConnectionSettings
 from connections.services import settings_edits, telling_again
-from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan
 from connections.services.moving import counted_moves
 from connections.services.settings_edits import Saved, newest_version
 from foundation.clock import clock
@@ -34,6 +33,7 @@ from rollouts.admin.descriptions import stage_words
 from rollouts.admin.forms import ReleaseForm
 from rollouts.models import Rollout
 from rollouts.progress import planned_stages
+from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
 from rollouts.services.rolling_out import salt_of
 
 _VERSIONS = 50
@@ -125,14 +125,14 @@ class ConnectionSettingsAdmin(ConnectionPages, PortalAdmin):
             fieldsets[0] = (title, {**options, "fields": [*options["fields"], "based_on"]})
         return fieldsets
 
-    def _plan(self, request: HttpRequest, obj: ConnectionSettings | None) -> ConnectionPlan:
+    def _plan(self, request: HttpRequest, obj: ConnectionSettings | None) -> ReleasePlan:
         if "confirmed" not in request.POST:
             return BY_DEFAULT
         chosen = self._release_form(request, obj)
         if not chosen.is_usable:
             return BY_DEFAULT
         replace = bool(chosen.cleaned_data.get("replace")) if chosen.is_bound else False
-        return ConnectionPlan(chosen.policy, replace=replace)
+        return ReleasePlan(chosen.policy, replace=replace)
 
     def _release_form(self, request: HttpRequest, obj: ConnectionSettings | None) -> ReleaseForm:
         default = BY_DEFAULT.policy_for(obj or ConnectionSettings())

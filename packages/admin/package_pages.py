@@ -27,9 +27,9 @@ from packages.admin.version_pages import VersionPages
 from packages.models import RELEASE_SUBJECT, Installation, Package
 from packages.packages_shown import RETRY_RIGHTS, counted, versions_of
 from packages.services import installing_again, package_edits
-from packages.services.version_releases import VERSION_BY_DEFAULT
 from rollouts.admin.descriptions import policy_words
 from rollouts.models import Rollout
+from rollouts.services.releasing import BY_DEFAULT
 
 _AGENTS, _VERSIONS = 100, 50
 _LARGEST_ID = 2**63 - 1
@@ -135,7 +135,7 @@ class PackageAdmin(VersionPages, PolicyPage, PortalAdmin):
                 "most_installations": _AGENTS,
                 "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, package.pk).first(),
                 "may_change": self.has_change_permission(request, package),
-                "policy": policy_words(VERSION_BY_DEFAULT.policy_for(package)),
+                "policy": policy_words(BY_DEFAULT.policy_for(package)),
             }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 

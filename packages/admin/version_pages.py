@@ -24,8 +24,6 @@ from packages.models import RELEASE_SUBJECT, Package, PackageVersion
 from packages.services import package_edits, uploading
 from packages.services.uploading import FileFacts
 from packages.services.version_releases import (
-    VERSION_BY_DEFAULT,
-    VersionPlan,
     named_agents,
     publish_version,
 )
@@ -33,6 +31,7 @@ from rollouts.admin.descriptions import stage_words
 from rollouts.admin.forms import ReleaseForm
 from rollouts.models import Rollout
 from rollouts.progress import planned_stages
+from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
 from rollouts.services.rolling_out import salt_of
 
 _FACTS = ("url", "os_type", "architecture", "sha256", "signature")
@@ -104,7 +103,7 @@ class VersionPages:
         """How it goes out, and to how many; then it does."""
         package = self.changeable(request, pk)
         version = _version(package, number)
-        default = VERSION_BY_DEFAULT.policy_for(package)
+        default = BY_DEFAULT.policy_for(package)
         chosen = ReleaseForm(request.POST if request.method == "POST" else None, default=default)
         chosen.fields["remember"].label = _("Let this be the way for later versions too")
         agents = named_agents(package)
@@ -189,5 +188,5 @@ def _publish(request: HttpRequest, version: PackageVersion, chosen: ReleaseForm)
     if values.get("remember"):
         policy = {"rollout_policy": stored_policy(chosen.policy)}
         package_edits.update_package(version.package_id, policy, by=by, at=at)
-    plan = VersionPlan(chosen.policy, replace=bool(values.get("replace")))
+    plan = ReleasePlan(chosen.policy, replace=bool(values.get("replace")))
     return publish_version(version, by=by, at=at, plan=plan)
