@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic
@@ -25,7 +25,7 @@ from rollouts.audiences import EVERYONE, Audience, stored
 from rollouts.models import Release, Rollout, Targeted, add_release
 from rollouts.policies import Policy, parse_policy
 from rollouts.services.rolling_out import require_none, start_rollout
-from rollouts.services.targeting import Releasable, Row, Version
+from rollouts.services.targeting import Releasable, ReleasedTargeting, Row, Version
 
 _CHUNK = 2_000
 _BATCH = 1_000
@@ -60,14 +60,15 @@ class Releasing(Generic[Row, Version]):
     """How versions of one kind are released.
 
     ``from_agent`` leads from an agent to the row that it should have (``installations__package``). ``assign`` matches agents by
-    their keys and returns the uids of those for whom something moved, as `assign_in_batches` does. ``verb`` and what ``told_as``
+    their keys with what is released, ``None`` for as the transaction sees it, and returns the uids of those for whom something
+    moved, as `assign_in_batches` does. ``verb`` and what ``told_as``
     says of a version stand in the audit trail. ``refusal`` says why a version cannot be released, where the flag says that
     everybody has it already, ``None`` for one that can.
     """
 
     kind: Releasable[Row, Version]
     from_agent: str
-    assign: Callable[[Iterable[int], datetime], list[UUID]]
+    assign: Callable[[Iterable[int], datetime, ReleasedTargeting[Row, Version] | None], list[UUID]]
     verb: str
     told_as: Callable[[Version], str | int]
     refusal: Callable[[Version, bool], DomainError | None]
@@ -142,7 +143,14 @@ class Releasing(Generic[Row, Version]):
                 for key, uid, labels in rows.iterator(chunk_size=_CHUNK)
                 if to.includes(uid, labels) and (former is None or not former.includes(uid, labels))
             )
-        wakeups.wake(self.assign(concerned, at))
+        wakeups.wake(self.assign(concerned, at, None))
+
+    def assign_relabelled(self, agent_ids: Sequence[int], at: datetime) -> None:
+        """Decide anew what agents should have whose labels an operator changed. The caller wakes them."""
+        self.kind.hold(exclusive=False)
+        targeting = self.kind.current()
+        if targeting.generation is not None:
+            self.assign(agent_ids, at, targeting)
 
     def agents_concerned(self, row: Row, selectors: Iterable[Selector] = ()) -> list[QuerySet[Agent]]:
         """Sets of agents, which may overlap: those that have it, and those that it may win now or could before."""
