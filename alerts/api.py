@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from alerts.alerts_shown import may_see_names
-from alerts.api_alert_editions import IF_MATCH, alert_editions_of, etag
+from alerts.api_alert_editions import alert_editions_of
 from alerts.api_serializers import (
     ReceiverSerializer,
     RuleFields,
@@ -26,6 +26,7 @@ from alerts.api_serializers import (
 from alerts.models import AlertRule, AlertSeverity, Receiver
 from alerts.rule_kinds import KINDS
 from alerts.services import receiver_edits, rule_edits
+from foundation.api_editions import IF_MATCH, etag_of
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
@@ -59,7 +60,7 @@ class _EditedViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _shown(self, pk: int, *, status: int = 200) -> Response:
         row = self.get_queryset().get(pk=pk)
-        return Response(self.get_serializer_class()(row).data, status=status, headers={"ETag": etag(row)})
+        return Response(self.get_serializer_class()(row).data, status=status, headers={"ETag": etag_of(row)})
 
     def _validated(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
         asked = self.get_serializer_class()(data=request.data, partial=partial)

@@ -45,10 +45,7 @@ class ConfigurationOffer(Offer):
 
         Before agents are locked, for a publish takes both in that order, and else each would wait for the other.
         """
-        self._holds_targeting = self.batch.locks_everything or any(
-            arrival.report.agent_description is not None or arrival.known_sequence_num is None
-            for arrival in self.batch.arrivals
-        )
+        self._holds_targeting = self.batch.may_match
         if self._holds_targeting:
             hold_targeting(exclusive=False)
 

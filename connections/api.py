@@ -35,7 +35,6 @@ from connections.api_serializers import (
     SettingsSerializer,
     SettingsVersionSerializer,
     WholeSettings,
-    release_plan_of,
     warnings_json,
 )
 from connections.content import warnings_of
@@ -44,14 +43,14 @@ from connections.services import connection_releases, settings_edits, telling_ag
 from connections.services.moving import MoveState, agents_of, counted_moves, with_move
 from connections.services.settings_edits import judged_content, newest_version, readable_content, version_numbered
 from connections.services.settings_reach import reach_of
-from connections.settings_editions import IF_MATCH, editions_named, settings_etag
+from connections.settings_editions import editions_named
+from foundation.api_editions import IF_MATCH, etag_of
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
+from rollouts.api_releasing import NUMBER, SEES_AGENTS, plan_of
 from rollouts.api_serializers import RolloutSummary, active_rollouts
 
-NUMBER = OpenApiParameter("number", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH)
-SEES_AGENTS = ("agents.view_agent",)
 _INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _STATUS = OpenApiParameter(
     "status", OpenApiTypes.STR, enum=AgentConnection.Status.values, description="Only agents that stand so."
@@ -101,13 +100,13 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def retrieve(self, request: Request, name: str) -> Response:
         """One; its ETag changes with every edit. Secrets are hidden."""
         row = self.settings_named(name)
-        return Response(SettingsSerializer(row).data, headers={"ETag": settings_etag(row)})
+        return Response(SettingsSerializer(row).data, headers={"ETag": etag_of(row)})
 
     @extend_schema(request=NewSettings, responses={201: SavedSerializer})
     def create(self, request: Request) -> Response:
         """Make settings and release their first version, at once or in stages."""
         values = _asked(NewSettings(data=request.data))
-        plan, note = release_plan_of(values), values.pop("note", "")
+        plan, note = plan_of(values), values.pop("note", "")
         saved = settings_edits.create_settings(values, by=signed_in(request), at=clock.now(), note=note, plan=plan)
         return _saved(saved, status=201)
 
@@ -123,7 +122,7 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _edit(self, request: Request, name: str, values: dict[str, Any]) -> Response:
         row = self.settings_named(name)
-        plan, note = release_plan_of(values), values.pop("note", "")
+        plan, note = plan_of(values), values.pop("note", "")
         by, at, editions = signed_in(request), clock.now(), editions_named(request)
         return _saved(
             settings_edits.update_settings(row.pk, values, by=by, at=at, editions=editions, note=note, plan=plan)
@@ -173,7 +172,7 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def release(self, request: Request, name: str, number: str) -> Response:
         """Make a version what agents should have, a former one too. 409 where there is nothing to release."""
         version = version_numbered(self.settings_named(name), int(number))
-        plan = release_plan_of(_asked(ReleaseSettings(data=request.data)))
+        plan = plan_of(_asked(ReleaseSettings(data=request.data)))
         rollout = connection_releases.publish_settings(version, by=signed_in(request), at=clock.now(), plan=plan)
         version.refresh_from_db()
         shown = SettingsVersionSerializer(version).data
@@ -261,7 +260,7 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
                 at=clock.now(),
                 editions=editions_named(request),
                 note=values.pop("note", ""),
-                plan=release_plan_of(values),
+                plan=plan_of(values),
             )
         )
 
@@ -326,7 +325,7 @@ def _asked(serializer: Any) -> dict[str, Any]:
 
 def _saved(saved: settings_edits.Saved, *, status: int = 200) -> Response:
     saved.settings.refresh_from_db()
-    return Response(SavedSerializer(saved).data, status=status, headers={"ETag": settings_etag(saved.settings)})
+    return Response(SavedSerializer(saved).data, status=status, headers={"ETag": etag_of(saved.settings)})
 
 
 def _without_members(reach: Any) -> dict[str, Any]:

@@ -5,29 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Count, QuerySet
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agents.shown import message_shown
 from connections.connections_shown import members_shown
 from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings, SettingsVersion
-from connections.services.connection_releases import ConnectionPlan
 from connections.services.moving import MoveState
 from connections.services.settings_edits import Saved
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
 from foundation.languages import in_readers_language
+from rollouts.api_releasing import LARGEST, ReleaseFields, SelectorField, checked_policy
 from rollouts.api_serializers import PolicyField, RolloutSummary
-from rollouts.errors import InvalidPolicy
 from rollouts.models import Release
-from rollouts.policies import parse_policy
-
-_LARGEST = 2**31 - 1
-
-
-@extend_schema_field(OpenApiTypes.OBJECT)
-class ConnectionSelectorField(serializers.JSONField):
-    """A map, or Kubernetes' matchLabels and matchExpressions; judged by the service."""
 
 
 @extend_schema_field(
@@ -61,9 +51,9 @@ class EditSerializer(StrictSerializer):
     """What can be said of settings, and how another content goes out."""
 
     description = Text(required=False, allow_blank=True, max_length=4_000)
-    selector = ConnectionSelectorField(required=False)
+    selector = SelectorField(required=False)
     match_all = Flag(required=False)
-    priority = Whole(required=False, min_value=-_LARGEST, max_value=_LARGEST)
+    priority = Whole(required=False, min_value=-LARGEST, max_value=LARGEST)
     enabled = Flag(required=False)
     rollout_policy = PolicyField(required=False, allow_null=True)
     content = ContentField(required=False, help_text="Secrets sent back as they are shown stay as they are.")
@@ -75,11 +65,11 @@ class EditSerializer(StrictSerializer):
 
     def validate_rollout_policy(self, value: Any) -> Any:
         """Before any precondition: what is no policy is none of any edition."""
-        return _policy(value)
+        return checked_policy(value)
 
     def validate_release(self, value: Any) -> Any:
         """Likewise."""
-        return _policy(value)
+        return checked_policy(value)
 
 
 class NewSettings(EditSerializer):
@@ -105,18 +95,15 @@ class MoveRequest(StrictSerializer):
 
     def validate_release(self, value: Any) -> Any:
         """As in `EditSerializer`."""
-        return _policy(value)
+        return checked_policy(value)
 
 
-class ReleaseSettings(StrictSerializer):
+class ReleaseSettings(ReleaseFields):
     """How to release a version; without ``release`` as the settings have it, else the site."""
-
-    release = PolicyField(required=False, allow_null=True)
-    replace_rollout = Flag(required=False, default=False)
 
     def validate_release(self, value: Any) -> Any:
         """As in `EditSerializer`."""
-        return _policy(value)
+        return checked_policy(value)
 
 
 class SettingsSerializer(serializers.Serializer[Any]):
@@ -125,7 +112,7 @@ class SettingsSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()
     description = serializers.CharField()
-    selector = ConnectionSelectorField()
+    selector = SelectorField()
     match_all = serializers.BooleanField()
     priority = serializers.IntegerField()
     enabled = serializers.BooleanField()
@@ -280,14 +267,6 @@ class MoveProgressSerializer(serializers.Serializer[Any]):
     counts = MoveCounts()
 
 
-def release_plan_of(values: dict[str, Any]) -> ConnectionPlan:
-    """Taken out of validated data: how a version goes out."""
-    given, replace = values.pop("release", None), values.pop("replace_rollout", False)
-    if given is None:
-        return ConnectionPlan(by_default=True, replace=replace)
-    return ConnectionPlan(parse_policy(given), replace=replace)
-
-
 def warnings_json(warnings: Any) -> list[dict[str, str]]:
     """In the reader's language, with their codes."""
     return [{"code": message.problem_code, "message": in_readers_language(message)} for message in warnings]
@@ -297,12 +276,3 @@ def _counts(rows: QuerySet[AgentConnection]) -> dict[str, int]:
     found = {row["status"]: row["n"] for row in rows.order_by().values("status").annotate(n=Count("*"))}
     applied = found.get(AgentConnection.Status.APPLIED, 0) + found.get(AgentConnection.Status.TOLD, 0)
     return {"agents": sum(found.values()), "applied": applied, "failed": found.get(AgentConnection.Status.FAILED, 0)}
-
-
-def _policy(value: Any) -> Any:
-    if value is not None:
-        try:
-            parse_policy(value)
-        except InvalidPolicy as error:
-            raise serializers.ValidationError(in_readers_language(error)) from error
-    return value

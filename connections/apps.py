@@ -1,7 +1,5 @@
 """The connections app: where agents should be connected, to this server and to others."""
 
-import functools
-
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -14,23 +12,17 @@ class ConnectionsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import extensions
-        from agents.services.offers import register_offer
         from connections import connections_shown
         from connections.opamp import ConnectionOffer
-        from connections.services.connecting_relabelled import connect_relabelled
-        from connections.services.connection_rollouts import ConnectionSubject
-        from connections.services.connection_targeting import hold_connections
+        from connections.services.connection_rollouts import CONNECTION_SUBJECT
         from connections.services.stored_contents import HOLDER
         from foundation.navigation import Task, place_lists
-        from rollouts.subjects import register_subject
+        from rollouts.released_kinds import register_released
         from variables.secret_holders import register_holder
 
         place_lists(Task.AGENTS, "connections.connectionsettings")
-        extensions.register_before_relabelling(functools.partial(hold_connections, exclusive=False))
-        extensions.register_after_relabelling(connect_relabelled)
         for kind in connections_shown.TIMELINE_KINDS:
             extensions.register_timeline_kind(kind)
         extensions.register_panel(connections_shown.PANEL)
-        register_offer(ConnectionOffer)
-        register_subject(ConnectionSubject())
+        register_released(CONNECTION_SUBJECT, ConnectionOffer)
         register_holder(HOLDER)

@@ -11,19 +11,19 @@ from django.db.models import QuerySet
 
 from agents.connection_settings import with_wanted
 from agents.credentials import ClientCertificate
-from agents.models import AgentQuerySet
+from agents.models import Agent, AgentQuerySet
 from agents.offered_settings import Destination, FurtherSettings
 from agents.replies import OpampSettings, Reply, ServerCapabilities
 from agents.reports import APPLIED_SETTINGS, AgentCapabilities, ConnectionSettingsStatus
 from agents.services import taken_settings
 from agents.services.arrivals import DEFAULT_HEARTBEAT_SECONDS
 from agents.services.batch import BatchAgent, ReportingAgent
-from agents.services.offers import MOST_PENDING, LockMissed, Offer
+from agents.services.offers import MOST_PENDING
 from connections.content import OPAMP, Content, members_of
 from connections.destinations import origin_of, same_place
 from connections.members import TAKES_ANY, News, connection_of, covered_by, destination_of, is_plain, news_for, takes
 from connections.models import AgentConnection, SettingsVersion
-from connections.services.connection_targeting import NOTHING_RELEASED, current_connections, hold_connections
+from connections.services.connection_targeting import CONNECTIONS, wanted_by
 from connections.services.settings_of_agents import (
     APPLIED,
     FAILED,
@@ -34,8 +34,7 @@ from connections.services.settings_of_agents import (
 )
 from connections.services.stored_contents import content_of
 from connections.telling import WantedSettings
-from foundation.clock import is_ahead
-from rollouts.services.freezing import Freezes, current_freezes
+from rollouts.services.released_offers import ReleasedOffer, is_due_again, retry_at
 from variables.encryption import Unreadable
 
 Status = AgentConnection.Status
@@ -48,55 +47,36 @@ _APPLYING, _FAILED = 2, 3
 _WAITS = (Status.OFFERED, Status.APPLYING)
 
 
-class ConnectionOffer(Offer):
+class ConnectionOffer(ReleasedOffer[ConnectionOfAgent]):
     """Relabelled agents are matched, statuses are booked, and who lacks something is told what it lacks."""
+
+    kind = CONNECTIONS
+    takes = TAKES_ANY
 
     @classmethod
     def capabilities(cls) -> ServerCapabilities:
         """Connection settings may be offered."""
         return ServerCapabilities.OFFERS_CONNECTION_SETTINGS
 
-    def lock(self) -> None:
-        """As configurations lock targeting: before agents, where one may have to be matched."""
-        self._holds = self.batch.locks_everything or any(
-            arrival.report.agent_description is not None or arrival.known_sequence_num is None
-            for arrival in self.batch.arrivals
-        )
-        if self._holds:
-            hold_connections(exclusive=False)
+    def rows_of(self, agents: Sequence[Agent]) -> Iterable[ConnectionOfAgent]:
+        """What each should be connected to."""
+        return connections_of(agents, self.batch)
 
     def read(self) -> None:
-        """Rows of those who take any settings: of others nothing is asked."""
-        self._rows: dict[int, ConnectionOfAgent] = {}
+        """Also what is offered, as `part` says."""
+        super().read()
         self._parts: dict[int, WantedSettings] = {}
-        self._freezes: Freezes | None = None
-        self._load(member for member in self.batch.agents if member.agent.capabilities & TAKES_ANY)
-
-    def _load(self, members: Iterable[BatchAgent]) -> None:
-        """Those of ``members`` that are not at hand."""
-        missing = [member.agent for member in members if member.agent.pk not in self._rows]
-        if missing:
-            self._rows |= {each.agent.pk: each for each in connections_of(missing, self.batch)}
 
     def note_reports(self) -> None:
-        """Match the relabelled agents and book what was said. Raises `LockMissed` as configurations do."""
-        reporting: Sequence[ReportingAgent] = self.batch.agents
-        relabelled = [member for member in reporting if member.relabelled]
-        if relabelled and not self._holds:
-            raise LockMissed
-        targeting = current_connections() if relabelled else NOTHING_RELEASED
-        # Whom something is to be decided for although they take none.
-        self._load(
-            member
-            for member in reporting
-            if member.changed("capabilities") or (member.relabelled and targeting is not NOTHING_RELEASED)
-        )
+        """Match the relabelled agents and book what was said. Raises `LockMissed`."""
+        targeting = self.match_relabelled()
+        reporting: Sequence[ReportingAgent] = self.batch.agents if self.rows else ()
         for member in reporting:
-            connection = self._rows.get(member.agent.pk)
+            connection = self.rows.get(member.agent.pk)
             if connection is None:
                 continue
-            if member.relabelled:
-                line = connection.assign(targeting.wanted_by(member.agent.instance_uid, member.agent.labels))
+            if member.relabelled and targeting is not None:
+                line = connection.assign(wanted_by(member.agent.instance_uid, member.agent.labels, targeting))
                 member.events += [line] if line is not None else []
             if connection.row is None or not member.speaks:
                 continue
@@ -107,7 +87,7 @@ class ConnectionOffer(Offer):
 
     def settings_for(self, agent: ReportingAgent, offer: OpampSettings) -> OpampSettings:
         """The connection that people want, of the version in force for the agent; the hash covers all other members."""
-        connection = self._rows.get(agent.agent.pk)
+        connection = self.rows.get(agent.agent.pk)
         row = None if connection is None else connection.row
         version = None if row is None else self._in_force(agent, row)
         content = _readable(version)
@@ -122,17 +102,18 @@ class ConnectionOffer(Offer):
 
     def part(self, agent: BatchAgent) -> WantedSettings | None:
         """``None`` for an agent that has what it should, that is held, or that did not ask."""
-        connection = self._rows.get(agent.agent.pk)
+        connection = self.rows.get(agent.agent.pk)
         row = None if connection is None else connection.row
         if connection is None or row is None or not isinstance(agent, ReportingAgent):
             return None
         content = _readable(row.version)
         self._leave_out_what_it_has(agent, connection, row, content)
-        news, retry_due = connection.news, _retry_due(agent, row, self.batch.at)
+        news, again_at = connection.news, _retry_at(agent, row)
+        retry_due = is_due_again(again_at, row.offered_at, self.batch.at)
         offered = not news
         if offered and row.status in (*_WAITS, Status.TOLD) and (agent.repeated or retry_due):
             news = news_for(row.wanted, row.told_before)
-        if not news or self._is_held(agent):
+        if not news or self.is_held(agent):
             return None
         base = self.batch.settings_of(agent)
         if base is None:
@@ -144,7 +125,7 @@ class ConnectionOffer(Offer):
 
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """What the message tells is known there from now on, unless the agent says otherwise."""
-        connection = self._rows.get(agent.agent.pk)
+        connection = self.rows.get(agent.agent.pk)
         row = None if connection is None else connection.row
         told_anything = reply.opamp_settings is not None or reply.further_settings is not None
         if connection is None or row is None or not told_anything or not isinstance(agent, ReportingAgent):
@@ -202,14 +183,14 @@ class ConnectionOffer(Offer):
 
     def is_left(self, agent: BatchAgent, reply: Reply) -> bool:
         """Settings go out with the answer to a report: where nobody asked, the agent's next message must be one."""
-        connection = self._rows.get(agent.agent.pk)
-        if connection is None or connection.row is None or not connection.news or self._is_held(agent):
+        connection = self.rows.get(agent.agent.pk)
+        if connection is None or connection.row is None or not connection.news or self.is_held(agent):
             return False
         return not isinstance(agent, ReportingAgent) or agent.agent.pk in self._parts
 
     def due_again_at(self, agent: BatchAgent) -> datetime | None:
         """When the offer this agent has not answered may be sent again."""
-        connection = self._rows.get(agent.agent.pk)
+        connection = self.rows.get(agent.agent.pk)
         row = None if connection is None else connection.row
         return _retry_at(agent, row) if row is not None else None
 
@@ -227,14 +208,9 @@ class ConnectionOffer(Offer):
 
     # --- Steps ---------------------------------------------------------------------------------------------------
 
-    def _is_held(self, agent: BatchAgent) -> bool:
-        if self._freezes is None:
-            self._freezes = current_freezes()
-        return self._freezes.holding(agent.agent, self.batch.at) is not None
-
     def _in_force(self, agent: BatchAgent, row: AgentConnection) -> SettingsVersion | None:
         """Whose connection the agent is offered with anything: the one before while it is held, or has refused the new one."""
-        if row.version is not None and row.failed != row.wanted and not self._is_held(agent):
+        if row.version is not None and row.failed != row.wanted and not self.is_held(agent):
             return row.version
         return row.told_version if row.told else None
 
@@ -345,15 +321,8 @@ def _due() -> QuerySet[AgentConnection]:
     return AgentConnection.objects.filter(status=Status.PENDING, offered_at=None, agent__connected=True)
 
 
-def _retry_due(agent: BatchAgent, row: AgentConnection, at: datetime) -> bool:
-    retry_at = _retry_at(agent, row)
-    # An offer of the future went out before the clock was put back: how long ago cannot be known.
-    return retry_at is not None and (at >= retry_at or is_ahead(row.offered_at, at))
-
-
 def _retry_at(agent: BatchAgent, row: AgentConnection) -> datetime | None:
     says = agent.agent.capabilities & AgentCapabilities.REPORTS_CONNECTION_SETTINGS_STATUS
-    if not says or row.status not in _WAITS or row.offered_at is None or row.offer_count >= MAX_OFFERS:
+    if not says or row.status not in _WAITS:
         return None
-    pause: timedelta = FIRST_RETRY * 2 ** max(row.offer_count - 1, 0)
-    return row.offered_at + pause
+    return retry_at(row.offered_at, row.offer_count, first=FIRST_RETRY, most=MAX_OFFERS)

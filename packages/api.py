@@ -18,9 +18,10 @@ from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from agents.models import Agent
+from foundation.api_editions import IF_MATCH, etag_of
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
-from packages.api_editions import IF_MATCH, editions_of, package_etag
+from packages.api_editions import editions_of
 from packages.api_serializers import (
     InstallationSerializer,
     PackageSerializer,
@@ -31,12 +32,9 @@ from packages.api_serializers import (
 from packages.models import Installation, Package, PackageVersion
 from packages.packages_shown import counted, versions_of
 from packages.services import package_edits, version_releases
-from packages.services.version_releases import VERSION_BY_DEFAULT, VersionPlan
+from rollouts.api_releasing import LARGEST, NUMBER, SEES_AGENTS, plan_of
 from rollouts.api_serializers import RolloutSummary
-from rollouts.policies import parse_policy
 
-NUMBER = OpenApiParameter("number", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH)
-SEES_AGENTS = ("agents.view_agent",)
 _STATUS = OpenApiParameter(
     "status", OpenApiTypes.STR, enum=Installation.Status.values, description="Only installations that stand so."
 )
@@ -161,12 +159,9 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         package = self.package(pk)
         asked = ReleaseRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        given, replace = asked.validated_data.get("release"), asked.validated_data["replace_rollout"]
-        plan = VersionPlan(by_default=True, replace=replace) if given is None else None
-        plan = plan or VersionPlan(parse_policy(given), replace=replace)
-        rollout = version_releases.publish_version(
-            version_of(package, number), by=signed_in(request), at=clock.now(), plan=plan or VERSION_BY_DEFAULT
-        )
+        plan = plan_of(dict(asked.validated_data))
+        row = version_of(package, number)
+        rollout = version_releases.publish_version(row, by=signed_in(request), at=clock.now(), plan=plan)
         shown = self._version_shown(package, int(number)).data
         return Response({"version": shown, "rollout": RolloutSummary(rollout).data if rollout else None})
 
@@ -204,7 +199,7 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _shown(self, pk: int, *, status: int = 200) -> Response:
         row = self.get_queryset().get(pk=pk)
-        return Response(PackageSerializer(row).data, status=status, headers={"ETag": package_etag(row)})
+        return Response(PackageSerializer(row).data, status=status, headers={"ETag": etag_of(row)})
 
     def _version_shown(self, package: Package, number: int, *, status: int = 200) -> Response:
         row = versions_of(package).filter(number=number).first()
@@ -215,7 +210,7 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
 def version_of(package: Package, number: str) -> PackageVersion:
     """Raises `NotFound`."""
-    row = PackageVersion.objects.filter(package=package, number=min(int(number), 2**31 - 1)).first()
+    row = PackageVersion.objects.filter(package=package, number=min(int(number), LARGEST)).first()
     if row is None:
         raise NotFound
     return row

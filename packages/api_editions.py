@@ -1,37 +1,15 @@
-"""ETag and If-Match of packages (RFC 9110 section 13.1)."""
+"""If-Match of packages."""
 
 from __future__ import annotations
 
-import re
-
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
+from foundation.api_editions import editions_named
 from foundation.messages import Message
 from packages.errors import PackageChanged
-from packages.models import Package
-
-IF_MATCH = OpenApiParameter(
-    "If-Match",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description='The ETags that the edit may be based on, such as `"3"`, or `*`; 412 when none is the present one.',
-)
-_TAG = re.compile(r'\s*(?:W/)?"([0-9]{1,9})"\s*')
-
-
-def package_etag(package: Package) -> str:
-    """Another one with every edit."""
-    return f'"{package.edition}"'
 
 
 def editions_of(request: Request) -> frozenset[int] | None:
     """The editions that the edit may be based on; ``None`` for any. Raises `PackageChanged` for what is no ETag of ours."""
-    header = request.headers.get("If-Match", "").strip()
-    if header in ("", "*"):
-        return None
-    found = [_TAG.fullmatch(part) for part in header.split(",")]
-    if not all(found):
-        raise PackageChanged(Message("package-etag", 'If-Match is no ETag of this package; it looks like "3".'))
-    return frozenset(int(each[1]) for each in found if each)
+    refusal = PackageChanged(Message("package-etag", 'If-Match is no ETag of this package; it looks like "3".'))
+    return editions_named(request, refusal)

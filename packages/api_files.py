@@ -25,7 +25,7 @@ from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
 from foundation.messages import Message
-from packages.api import NUMBER, version_of
+from packages.api import version_of
 from packages.api_serializers import (
     AddressSerializer,
     ArtefactSerializer,
@@ -40,6 +40,7 @@ from packages.models import Artefact, Installation, Package, PackageVersion
 from packages.services import installing_again, uploading
 from packages.services.store import Source
 from packages.services.uploading import FileFacts
+from rollouts.api_releasing import NUMBER
 
 RAW = "application/octet-stream"
 # What a form has beside the file.

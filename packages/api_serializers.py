@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agents.shown import message_shown
 from foundation.api_input import Flag, StrictSerializer, Text, Whole
-from foundation.languages import in_readers_language
 from packages.models import Artefact, Installation, Package, PackageVersion
+from rollouts.api_releasing import LARGEST, ReleaseFields, SelectorField, checked_policy
 from rollouts.api_serializers import PolicyField, RolloutSummary
-from rollouts.errors import InvalidPolicy
-from rollouts.policies import parse_policy
-
-_LARGEST = 2**31 - 1
-
-
-@extend_schema_field(OpenApiTypes.OBJECT)
-class PackageSelectorField(serializers.JSONField):
-    """A map, or Kubernetes' matchLabels and matchExpressions; judged by the service."""
 
 
 class PackageSerializer(StrictSerializer):
@@ -30,9 +19,9 @@ class PackageSerializer(StrictSerializer):
     id = serializers.IntegerField(read_only=True)
     name = Text(max_length=100, help_text="What agents know it by; cannot be changed later.")
     kind = serializers.ChoiceField(Package.Kind.choices, required=False, help_text="Cannot be changed later.")
-    selector = PackageSelectorField(required=False)
+    selector = SelectorField(required=False)
     match_all = Flag(required=False)
-    priority = Whole(required=False, min_value=-_LARGEST, max_value=_LARGEST)
+    priority = Whole(required=False, min_value=-LARGEST, max_value=LARGEST)
     enabled = Flag(required=False)
     notes = Text(required=False, allow_blank=True, max_length=4_000)
     rollout_policy = PolicyField(required=False, allow_null=True)
@@ -44,13 +33,8 @@ class PackageSerializer(StrictSerializer):
     updated_at = serializers.DateTimeField(read_only=True)
 
     def validate_rollout_policy(self, value: Any) -> Any:
-        """Before any precondition: what is no policy is none of any edition."""
-        if value is not None:
-            try:
-                parse_policy(value)
-            except InvalidPolicy as error:
-                raise serializers.ValidationError(in_readers_language(error)) from error
-        return value
+        """Before any precondition."""
+        return checked_policy(value)
 
     def to_representation(self, instance: Package) -> dict[str, Any]:
         """With the counts that `packages_shown.counted` annotates."""
@@ -138,11 +122,8 @@ class UploadForm(FileFactsSerializer):
     file = serializers.FileField(help_text="The file itself.")
 
 
-class ReleaseRequest(StrictSerializer):
+class ReleaseRequest(ReleaseFields):
     """How to release a version; without ``release`` as the package has it, else the site."""
-
-    release = PolicyField(required=False, allow_null=True)
-    replace_rollout = Flag(required=False, default=False)
 
 
 class ReleasedSerializer(serializers.Serializer[Any]):

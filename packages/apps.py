@@ -1,7 +1,5 @@
 """The packages app: what agents should have installed."""
 
-import functools
-
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -15,19 +13,14 @@ class PackagesConfig(AppConfig):
     def ready(self) -> None:
         from agents import extensions
         from agents.filters import register_agent_filter
-        from agents.services.offers import register_offer
         from foundation.navigation import Task, place_lists
         from packages import package_words, packages_shown
         from packages.opamp import PackageOffer
-        from packages.services.matching import hold_packages
-        from packages.services.relabelling import assign_relabelled
-        from packages.services.version_rollouts import PackageSubject
-        from rollouts.subjects import register_subject
+        from packages.services.version_rollouts import PACKAGE_SUBJECT
+        from rollouts.released_kinds import register_released
 
         package_words.register()
         place_lists(Task.PACKAGES, "packages.package")
-        extensions.register_before_relabelling(functools.partial(hold_packages, exclusive=False))
-        extensions.register_after_relabelling(assign_relabelled)
         for kind in packages_shown.TIMELINE_KINDS:
             extensions.register_timeline_kind(kind)
         extensions.register_panel(packages_shown.PANEL)
@@ -36,5 +29,4 @@ class PackagesConfig(AppConfig):
             packages_shown.upgradable_keys,
             help_text="They have not installed what they should, or a newer version of it was uploaded.",
         )
-        register_offer(PackageOffer)
-        register_subject(PackageSubject())
+        register_released(PACKAGE_SUBJECT, PackageOffer)

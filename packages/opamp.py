@@ -8,20 +8,19 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 
-from agents.models import AgentQuerySet
+from agents.models import Agent, AgentQuerySet
 from agents.replies import OfferedPackage, PackagesOffer, Reply, ServerCapabilities
 from agents.reports import AgentCapabilities, JsonObject
 from agents.services.batch import BatchAgent, ReportingAgent
-from agents.services.offers import MOST_PENDING, LockMissed, Offer
-from foundation.clock import is_ahead
+from agents.services.offers import MOST_PENDING
 from packages import download_urls
 from packages.installation_outcome import LONGEST_ERROR, NOTHING, InstallationStatus, answer_of
 from packages.models import Package, PackageSet
 from packages.services import store
 from packages.services.installing import FAILED, INSTALLED, OFFERED, PackagesOfAgent, packages_of
-from packages.services.matching import NOTHING_RELEASED, current_packages, hold_packages
+from packages.services.matching import PACKAGES, wanted_by
 from packages.wanted_packages import WantedPackages
-from rollouts.services.freezing import Freezes, current_freezes
+from rollouts.services.released_offers import ReleasedOffer, is_due_again, retry_at
 
 # An agent whose answers never name the set it was sent is offered it again with doubling pauses, this often at most.
 FIRST_RETRY = timedelta(seconds=30)
@@ -33,55 +32,31 @@ _LINES = {InstallationStatus.INSTALLED: INSTALLED, InstallationStatus.FAILED: FA
 _UNKNOWN_THERE = ~Q(desired_hash=F("reported_hash"))
 
 
-class PackageOffer(Offer):
+class PackageOffer(ReleasedOffer[PackagesOfAgent]):
     """Relabelled agents are matched, statuses are booked, and who lacks something is offered all that it should have."""
+
+    kind = PACKAGES
+    takes = AgentCapabilities.ACCEPTS_PACKAGES
 
     @classmethod
     def capabilities(cls) -> ServerCapabilities:
         """Packages may be offered; their statuses are accepted by everybody."""
         return ServerCapabilities.OFFERS_PACKAGES
 
-    def lock(self) -> None:
-        """As configurations lock targeting: before agents, where one may have to be matched."""
-        self._holds = self.batch.locks_everything or any(
-            arrival.report.agent_description is not None or arrival.known_sequence_num is None
-            for arrival in self.batch.arrivals
-        )
-        if self._holds:
-            hold_packages(exclusive=False)
-
-    def read(self) -> None:
-        """Sets and installations of those who accept packages: most agents do not, and then nothing is asked."""
-        members: Sequence[BatchAgent] = self.batch.agents
-        self._packages: dict[int, PackagesOfAgent] = {}
-        self._freezes: Freezes | None = None
-        self._load(member for member in members if _accepts(member))
-
-    def _load(self, members: Iterable[BatchAgent]) -> None:
-        """Those of ``members`` that are not at hand."""
-        missing = [member.agent for member in members if member.agent.pk not in self._packages]
-        if missing:
-            self._packages |= {each.agent.pk: each for each in packages_of(missing, self.batch)}
+    def rows_of(self, agents: Sequence[Agent]) -> Iterable[PackagesOfAgent]:
+        """Sets and installations."""
+        return packages_of(agents, self.batch)
 
     def note_reports(self) -> None:
-        """Match the relabelled agents and book what was said. Raises `LockMissed` as configurations do."""
-        reporting: Sequence[ReportingAgent] = self.batch.agents
-        relabelled = [member for member in reporting if member.relabelled]
-        if relabelled and not self._holds:
-            raise LockMissed
-        targeting = current_packages() if relabelled else NOTHING_RELEASED
-        # Whom something is to be decided for although they take none.
-        self._load(
-            member
-            for member in reporting
-            if member.changed("capabilities") or (member.relabelled and targeting is not NOTHING_RELEASED)
-        )
-        for member in reporting if self._packages else ():
-            packages = self._packages.get(member.agent.pk)
+        """Match the relabelled agents and book what was said. Raises `LockMissed`."""
+        targeting = self.match_relabelled()
+        reporting: Sequence[ReportingAgent] = self.batch.agents if self.rows else ()
+        for member in reporting:
+            packages = self.rows.get(member.agent.pk)
             if packages is None:
                 continue
-            if member.relabelled:
-                member.events += packages.assign(targeting.wanted_by(member.agent))
+            if member.relabelled and targeting is not None:
+                member.events += packages.assign(wanted_by(member.agent, targeting))
             if packages.set is None:
                 continue
             if member.changed("capabilities"):
@@ -92,15 +67,15 @@ class PackageOffer(Offer):
 
     def part(self, agent: BatchAgent) -> WantedPackages | None:
         """``None`` for an agent that never had any, that has what it should, that is held, or while the store is away."""
-        if not self._packages:
+        if not self.rows:
             return None
-        packages = self._packages.get(agent.agent.pk)
+        packages = self.rows.get(agent.agent.pk)
         row = None if packages is None else packages.set
         if packages is None or row is None or row.reported_hash == row.desired_hash or row.desired_hash in row.failures:
             return None
         if row.desired_hash == NOTHING and not row.reported_hash and not row.had:
             return None
-        if not packages.accepts or self._is_held(agent):
+        if not packages.accepts or self.is_held(agent):
             return None
         offer = self._offer_for(packages, row, agent.reached_at)
         if offer is None:
@@ -108,7 +83,7 @@ class PackageOffer(Offer):
         return WantedPackages(
             offer=offer,
             offered=row.offered_hash == row.desired_hash and row.offered_lease == agent.agent.lease_id,
-            retry_due=_retry_due(row, self.batch.at),
+            retry_due=is_due_again(_retry_at(row), row.offered_at, self.batch.at),
         )
 
     def _offer_for(self, packages: PackagesOfAgent, row: PackageSet, reached_at: str) -> PackagesOffer | None:
@@ -134,16 +109,11 @@ class PackageOffer(Offer):
             )
         return PackagesOffer(offered, bytes.fromhex(row.desired_hash))
 
-    def _is_held(self, agent: BatchAgent) -> bool:
-        if self._freezes is None:
-            self._freezes = current_freezes()
-        return self._freezes.holding(agent.agent, self.batch.at) is not None
-
     def note_sent(self, agent: BatchAgent, reply: Reply) -> None:
         """The set goes out on the agent's present connection."""
         if reply.packages is None:
             return
-        packages = self._packages.get(agent.agent.pk)
+        packages = self.rows.get(agent.agent.pk)
         if packages is None or packages.set is None:
             return
         row = packages.set
@@ -161,9 +131,9 @@ class PackageOffer(Offer):
 
     def due_again_at(self, agent: BatchAgent) -> datetime | None:
         """When the offer this agent has not answered may be sent again."""
-        if not self._packages:
+        if not self.rows:
             return None
-        packages = self._packages.get(agent.agent.pk)
+        packages = self.rows.get(agent.agent.pk)
         row = None if packages is None else packages.set
         if row is None or row.offered_hash != row.desired_hash or row.reported_hash == row.desired_hash:
             return None
@@ -183,10 +153,6 @@ class PackageOffer(Offer):
         """Of these the connected ones whose set was not offered, whenever it came up."""
         rows = _due().filter(offered_at=None, agent__in=agents.filter(connected=True).order_by().values("pk"))
         return rows.values_list("agent__instance_uid", flat=True)
-
-
-def _accepts(member: BatchAgent) -> bool:
-    return bool(member.agent.capabilities & AgentCapabilities.ACCEPTS_PACKAGES)
 
 
 def _due() -> QuerySet[PackageSet]:
@@ -240,14 +206,5 @@ def _book_failure(packages: PackagesOfAgent, row: PackageSet, failure: str) -> N
     packages.change_set(failures=failures)
 
 
-def _retry_due(row: PackageSet, at: datetime) -> bool:
-    retry_at = _retry_at(row)
-    # An offer of the future went out before the clock was put back: how long ago cannot be known.
-    return retry_at is not None and (at >= retry_at or is_ahead(row.offered_at, at))
-
-
 def _retry_at(row: PackageSet) -> datetime | None:
-    if row.offered_at is None or row.offer_count >= MAX_OFFERS:
-        return None
-    pause: timedelta = FIRST_RETRY * 2 ** max(row.offer_count - 1, 0)
-    return row.offered_at + pause
+    return retry_at(row.offered_at, row.offer_count, first=FIRST_RETRY, most=MAX_OFFERS)

@@ -67,7 +67,9 @@ class Member:
 class Subject(Protocol):
     """One kind of thing that can be rolled out. All of it works in the caller's transaction."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What rollouts and releases call the kind."""
 
     def hold(self) -> None:
         """Keep everybody else from changing what agents should run, until the transaction ends; before any other lock."""

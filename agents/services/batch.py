@@ -133,6 +133,14 @@ class Batch(UnitOfWork, Generic[AnyAgent]):
         self.offers: list[Offer] = [kind(self) for kind in registered_offers()]
         self._read: dict[Callable[[Batch[Any]], Any], Any] = {}
 
+    @property
+    def may_match(self) -> bool:
+        """Whether an agent may have to be matched anew, as far as can be known before rows are read."""
+        return self.locks_everything or any(
+            arrival.report.agent_description is not None or arrival.known_sequence_num is None
+            for arrival in self.arrivals
+        )
+
     def lock_targets(self) -> None:
         """Take what offers must hold before agents are locked: one order for everybody."""
         for offer in self.offers:

@@ -8,8 +8,6 @@ from datetime import datetime
 from itertools import groupby
 from uuid import UUID, uuid4
 
-from django.db import connection
-
 from agents.extensions import Placed
 from agents.models import Agent
 from agents.selectors import Entry, Selector, SelectorIndex
@@ -17,9 +15,9 @@ from configurations.models import Assignment, Configuration, Pin, Revision, Targ
 from configurations.services.assigning import Target
 from configurations.services.assigning_alike import MatchedAgent, assign_alike
 from configurations.services.rendering import Renderer
+from foundation.advisory_locks import hold_advisory
 from rollouts.audiences import EVERYONE, Audience
 
-# Any number, as long as nothing else in this database takes advisory locks under it.
 _TARGETING_LOCK = 0x0A4D_5001
 
 
@@ -125,12 +123,9 @@ def hold_targeting(*, exclusive: bool) -> None:
     """Keep targeting still until the transaction ends: shared while matching, exclusive while changing it.
 
     Without it a batch could match a newcomer against the old selectors while a publish, which cannot see the newcomer
-    yet, re-matches everybody else. SQLite has one writer, so there it holds by itself.
+    yet, re-matches everybody else.
     """
-    if connection.vendor == "postgresql":
-        function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {function}(%s)", [_TARGETING_LOCK])
+    hold_advisory(_TARGETING_LOCK, exclusive=exclusive)
 
 
 def bump_generation() -> None:

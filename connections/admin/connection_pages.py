@@ -18,18 +18,15 @@ from connections.admin.forms import MoveForm, put_errors
 from connections.content import OPAMP, warnings_of
 from connections.models import RELEASE_SUBJECT, ConnectionSettings
 from connections.services import settings_edits
-from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan, publish_settings
+from connections.services.connection_releases import publish_settings
 from connections.services.moving import MoveState, agents_of, with_move
 from connections.services.settings_edits import Saved, judged_content, newest_version, readable_content
 from connections.services.settings_reach import Reach, reach_of
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
-from rollouts.admin.descriptions import stage_words
 from rollouts.admin.forms import ReleaseForm
-from rollouts.models import Rollout
-from rollouts.progress import planned_stages
-from rollouts.services.rolling_out import salt_of
+from rollouts.admin.released_pages import chosen_plan, is_meant, release_context, release_form
 
 _AGENTS = 100
 MOVE_WORDS = {
@@ -81,16 +78,16 @@ class ConnectionPages:
         version = row.versions.filter(number=min(number, 2**31 - 1)).first()
         if version is None:
             raise Http404
-        chosen = _release_form(request, row)
+        chosen = release_form(request, row)
         try:
             reach = reach_of(row, row.parsed_selector(), readable_content(version))
         except DomainError as error:
             return self.ask(request, row, {"title": row.name, "problem": in_readers_language(error)})
         problem = _problem(request, chosen, reach)
-        if _is_meant(request, chosen) and problem is None:
+        if is_meant(request, chosen) and problem is None:
             by, at = cast("User", request.user), clock.now()
             try:
-                rollout = publish_settings(version, by=by, at=at, plan=_plan(chosen))
+                rollout = publish_settings(version, by=by, at=at, plan=chosen_plan(chosen))
             except DomainError as error:
                 problem = in_readers_language(error)
             else:
@@ -133,18 +130,18 @@ class ConnectionPages:
         newest = newest_version(row)
         member = form.member(newest.shown)
         content = judged_content({**readable_content(newest), OPAMP: member}, newest)
-        chosen = _release_form(request, row)
+        chosen = release_form(request, row)
         reach = reach_of(row, row.parsed_selector(), content)
         confirmed = "confirmed" in request.POST
         problem = _problem(request, chosen, reach) if confirmed else None
-        if confirmed and problem is None and _is_meant(request, chosen):
+        if confirmed and problem is None and is_meant(request, chosen):
             saved = settings_edits.move_agents(
                 row.pk,
                 member,
                 by=cast("User", request.user),
                 at=clock.now(),
                 note=form.cleaned_data["note"],
-                plan=_plan(chosen),
+                plan=chosen_plan(chosen),
             )
             return self.tell_saved(request, saved)
         left_out = {"confirmed", "stage", *chosen.sent_names()}
@@ -161,34 +158,9 @@ class ConnectionPages:
         return self.ask(request, row, asked)
 
 
-def _release_form(request: HttpRequest, row: ConnectionSettings) -> ReleaseForm:
-    sent = request.POST if request.method == "POST" else None
-    return ReleaseForm(sent, default=BY_DEFAULT.policy_for(row), may_remember=False)
-
-
-def _is_meant(request: HttpRequest, chosen: ReleaseForm) -> bool:
-    return request.method == "POST" and chosen.is_usable and request.POST.get("stage") != "stages"
-
-
 def _problem(request: HttpRequest, chosen: ReleaseForm, reach: Reach) -> str | None:
-    return typed_count.problem_of(request.POST, reach.agents) if _is_meant(request, chosen) else None
-
-
-def _plan(chosen: ReleaseForm) -> ConnectionPlan:
-    replace = bool(chosen.cleaned_data.get("replace")) if chosen.is_bound else False
-    return ConnectionPlan(chosen.policy, replace=replace)
+    return typed_count.problem_of(request.POST, reach.agents) if is_meant(request, chosen) else None
 
 
 def _release_context(row: ConnectionSettings, chosen: ReleaseForm, reach: Reach, problem: str | None) -> dict[str, Any]:
-    policy = chosen.policy if chosen.is_usable else None
-    planned = planned_stages(policy, salt_of(RELEASE_SUBJECT, row.name), reach.members) if policy else ()
-    return {
-        "release": chosen,
-        "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
-        "planned": [{"planned": stage, "words": stage_words(stage.stage)} for stage in planned],
-        "reach": reach,
-        "count": reach.agents,
-        "counted": True,
-        "must_type": reach.agents > typed_count.TYPE_ABOVE,
-        "problem": problem,
-    }
+    return {**release_context(RELEASE_SUBJECT, row, row.name, chosen, reach.members, problem), "reach": reach}

@@ -21,12 +21,13 @@ from connections.content import OPAMP, warnings_of
 from connections.errors import InvalidSettings
 from connections.models import ConnectionSettings
 from connections.services import settings_edits
-from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan
 from connections.services.settings_edits import FIELDS, newest_version
 from connections.services.settings_reach import Reach, reach_of
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
+from rollouts.admin.released_pages import TargetedForm, selector_field
+from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
 
 _VERIFY = [
     ("", _("as the agent does by itself")),
@@ -83,20 +84,14 @@ class _OtherConnectionsField(forms.JSONField):
         return "" if value is None else super().prepare_value(value)
 
 
-class SettingsForm(forms.ModelForm[ConnectionSettings]):
+class SettingsForm(TargetedForm):
     """Who should be connected where. Saved only once it is confirmed: with ``saves``, by ``plan``."""
 
     actor: ClassVar[User | None] = None
     saves: ClassVar[bool] = False
-    plan: ClassVar[ConnectionPlan] = BY_DEFAULT
+    plan: ClassVar[ReleasePlan] = BY_DEFAULT
 
-    selector = forms.JSONField(
-        label=_("Selector"),
-        required=False,
-        initial=dict,
-        help_text=_("JSON: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
-        widget=_lines(3),
-    )
+    selector = selector_field(rows=3)
     opamp_heartbeat_seconds = forms.IntegerField(
         label=_("Heartbeat (seconds)"),
         required=False,
@@ -115,7 +110,6 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
         help_text=_("JSON: by name, each with endpoint, headers, other_settings, tls, proxy."),
     )
     note = forms.CharField(label=_("Note"), max_length=500, required=False, help_text=_("Kept with the new version."))
-    based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = ConnectionSettings
@@ -134,14 +128,6 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
             if "name" in self.fields:
                 self.fields["name"].disabled = True
 
-    def clean_selector(self) -> Any:
-        """Nothing written is no selector."""
-        return self.cleaned_data["selector"] or {}
-
-    def clean_priority(self) -> int:
-        """Zero when nothing is written."""
-        return int(self.cleaned_data["priority"] or 0)
-
     def clean(self) -> dict[str, Any]:
         """Have the service judge it, or save it: what it refuses is said here."""
         values = super().clean() or self.cleaned_data
@@ -159,14 +145,14 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
         return values
 
     def _save(self, wanted: dict[str, Any], values: dict[str, Any]) -> None:
-        edition, at = values.get("based_on"), clock.now()
+        at = clock.now()
         if self.instance.pk:
             self.saved = settings_edits.update_settings(
                 self.instance.pk,
                 wanted,
                 by=self.actor,
                 at=at,
-                editions=None if edition is None else {edition},
+                editions=self.editions(),
                 note=values.get("note") or "",
                 plan=self.plan,
             )
@@ -185,9 +171,6 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
         content = settings_edits.judged_settings(row, wanted["content"], newest)
         self.reach: Reach = reach_of(row, row.parsed_selector(), content)
         self.warnings = warnings_of(content)
-
-    def _post_clean(self) -> None:
-        """The service has judged the row; Django would judge it once more, with other words."""
 
 
 for _section in SECTIONS:

@@ -8,27 +8,23 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings as site
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Max
 
 from accounts import services as accounts
 from accounts.models import User
-from agents.selectors import InvalidSelector, parse_selector
-from agents.shown import value_shown
 from connections.content import MOST_CHARACTERS, OPAMP, Content, read_content, warnings_of
 from connections.destinations import origin_of
 from connections.errors import InvalidSettings, NoMove, NoSuchVersion, SettingsChanged, SettingsInUse
 from connections.hidden_values import content_shown, with_kept
 from connections.members import digests_of
 from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings, SettingsVersion
-from connections.services.connection_releases import BY_DEFAULT, ConnectionPlan, publish_settings, reassign_connections
+from connections.services.connection_releases import CONNECTION_RELEASES, publish_settings
 from connections.services.connection_targeting import bump_connections, hold_connections
 from connections.services.stored_contents import content_of, encrypted_content
 from foundation.messages import Message
-from rollouts.errors import InvalidPolicy
 from rollouts.models import Release, Rollout
-from rollouts.policies import parse_policy
+from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
+from rollouts.services.row_edits import RowEdit, next_version, row_errors
 from variables.encryption import Unreadable
 from variables.services.known_values import bump_values
 
@@ -36,7 +32,6 @@ MOST_SETTINGS = 200
 MOST_VERSIONS = 1_000
 # What can be changed of one; ``name`` is fixed.
 FIELDS = ("description", "selector", "match_all", "priority", "enabled", "rollout_policy")
-_TARGETING = frozenset({"selector", "match_all", "priority", "enabled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ class Saved:
 
 @transaction.atomic
 def create_settings(
-    values: Mapping[str, Any], *, by: User | None, at: datetime, note: str = "", plan: ConnectionPlan = BY_DEFAULT
+    values: Mapping[str, Any], *, by: User | None, at: datetime, note: str = "", plan: ReleasePlan = BY_DEFAULT
 ) -> Saved:
     """Make settings with their first version, and release it as planned. Raises `InvalidSettings`."""
     fields = {name: value for name, value in values.items() if name != "content"}
@@ -83,7 +78,7 @@ def update_settings(
     at: datetime,
     editions: Collection[int] | None = None,
     note: str = "",
-    plan: ConnectionPlan = BY_DEFAULT,
+    plan: ReleasePlan = BY_DEFAULT,
 ) -> Saved:
     """Change columns and content; another content is a version of its own, released as planned.
 
@@ -96,25 +91,13 @@ def update_settings(
         raise SettingsChanged(
             Message("connection-settings-changed", "Somebody else has changed the settings: look at them again.")
         )
-    former, newest = row.parsed_selector(), newest_version(row)
-    before = {name: getattr(row, name) for name in FIELDS if name in values}
-    for name in before:
-        setattr(row, name, values[name])
+    newest = newest_version(row)
+    edit = RowEdit(row, {name: values[name] for name in FIELDS if name in values})
     content = judged_settings(row, values.get("content"), newest)
-    changed = [name for name in before if before[name] != getattr(row, name)]
     digests = digests_of(content, key=site.SECRET_KEY)
     another = "content" in values and (digests != newest.digests or content_shown(content) != newest.shown)
-    if not changed and not another:
-        return Saved(row, newest, None, warnings_of(content))
-    row.edition += 1
-    row.updated_at = at
-    row.save(update_fields=[*changed, "edition", "updated_at"])
-    if changed:
-        data = {"changed": {name: value_shown([before[name], getattr(row, name)]) for name in changed}}
-        accounts.record(by=by, verb="connection_settings.update", target=row, name=row.name, data=data)
-    if not _TARGETING.isdisjoint(changed):
-        bump_connections()
-        reassign_connections(row, at, selectors=[former])
+    if edit.changed or another:
+        edit.save(CONNECTION_RELEASES, "connection_settings.update", by=by, at=at)
     if not another:
         return Saved(row, newest, None, warnings_of(content))
     version = _add_version(row, content, note=note, by=by, at=at)
@@ -152,7 +135,7 @@ def move_agents(
     at: datetime,
     editions: Collection[int] | None = None,
     note: str = "",
-    plan: ConnectionPlan = BY_DEFAULT,
+    plan: ReleasePlan = BY_DEFAULT,
 ) -> Saved:
     """Lead the agents of these settings to another endpoint, or to the same with other credentials; all else stays.
 
@@ -212,21 +195,8 @@ def judged_content(given: Any, newest: SettingsVersion | None) -> Content:
 
 def judged_settings(row: ConnectionSettings, given: Any, newest: SettingsVersion | None) -> Content:
     """The content to store, the present one where none is given; all that is wrong with row and content is said at once."""
-    errors: dict[str, list[Any]] = {}
+    errors = row_errors(row)
     content: Content = {}
-    try:
-        row.clean_fields()
-    except ValidationError as error:
-        errors |= {name: list(texts) for name, texts in error.message_dict.items()}
-    if row.rollout_policy is not None:
-        try:
-            parse_policy(row.rollout_policy)
-        except InvalidPolicy as error:
-            errors["rollout_policy"] = [error.message]
-    try:
-        row.selector = parse_selector(row.selector, match_all=row.match_all).as_json()
-    except InvalidSelector as error:
-        errors["selector"] = [*error.problems]
     try:
         content = readable_content(newest) if given is None and newest is not None else judged_content(given, newest)
     except InvalidSettings as error:
@@ -240,23 +210,18 @@ def judged_settings(row: ConnectionSettings, given: Any, newest: SettingsVersion
 def _add_version(
     row: ConnectionSettings, content: Content, *, note: str, by: User | None, at: datetime
 ) -> SettingsVersion:
-    number = (row.versions.aggregate(newest=Max("number"))["newest"] or 0) + 1
     if row.versions.count() >= MOST_VERSIONS:
         said = Message("too-many-connection-versions", "At most {most} versions.", most=MOST_VERSIONS)
         raise InvalidSettings({"content": [said]})
     version = SettingsVersion.objects.create(
         settings=row,
-        number=number,
         encrypted=encrypted_content(content),
         shown=content_shown(content),
         digests=digests_of(content, key=site.SECRET_KEY),
         origin=origin_of(content.get(OPAMP, {}).get("endpoint", "")),
-        note=note,
-        author=by,
-        author_name=by.get_username() if by else accounts.SYSTEM,
-        created_at=at,
+        **next_version(row, by=by, at=at, note=note),
     )
-    data = {"version": number, "members": sorted(version.digests), "note": note}
+    data = {"version": version.number, "members": sorted(version.digests), "note": note}
     accounts.record(by=by, verb="connection_settings.add_version", target=row, name=row.name, data=data)
     bump_values()
     return version

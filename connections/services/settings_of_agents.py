@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from agents.models import Agent, AgentEvent
-from agents.services.timeline import write_lines
 from connections.members import News, news_for, wanted_members
 from connections.models import AgentConnection, SettingsVersion
-from connections.services.connection_targeting import ConnectionTargeting, fresh_connections
+from connections.services.connection_targeting import ConnectionTargeting, fresh_connections, wanted_by
 from foundation.bulk_sql import is_new
 from foundation.unit_of_work import UnitOfWork
+from rollouts.services.releasing import assign_in_batches
 
 Status = AgentConnection.Status
-_BATCH = 1_000
 _OPEN = (Status.OFFERED, Status.TOLD, Status.APPLYING)
 # What the timeline calls them.
 DUE, OFFERED, APPLIED = "connection_due", "connection_offered", "connection_applied"
@@ -113,21 +112,15 @@ def connections_of(agents: Sequence[Agent], work: UnitOfWork) -> list[Connection
 def assign_connections(
     agent_ids: Iterable[int], at: datetime, targeting: ConnectionTargeting | None = None
 ) -> list[UUID]:
-    """Match these agents, write what changed, 1,000 at a time; returns the uids of those for whom something moved.
+    """Match these agents, and write what changed; returns the uids of those for whom something moved.
 
     In the caller's transaction, which holds connections.
     """
-    targeting = targeting or fresh_connections()
-    moved: list[UUID] = []
-    keys = sorted(agent_ids)
-    for start in range(0, len(keys), _BATCH):
-        agents = list(Agent.objects.filter(pk__in=keys[start : start + _BATCH]).locked())
-        work, lines = UnitOfWork(at), list[AgentEvent]()
+    released = targeting or fresh_connections()
+
+    def assign(agents: Sequence[Agent], work: UnitOfWork) -> Iterator[tuple[Agent, list[AgentEvent]]]:
         for each in connections_of(agents, work):
-            line = each.assign(targeting.wanted_by(each.agent.instance_uid, each.agent.labels))
-            if line is not None:
-                moved.append(each.agent.instance_uid)
-                lines.append(line)
-        work.save()
-        write_lines(lines)
-    return moved
+            line = each.assign(wanted_by(each.agent.instance_uid, each.agent.labels, released))
+            yield each.agent, [] if line is None else [line]
+
+    return assign_in_batches(agent_ids, at, assign)

@@ -14,8 +14,9 @@ from agents.selectors import Selector
 from connections.content import OPAMP, Content
 from connections.members import digests_of, takes, wanted_members
 from connections.models import AgentConnection, ConnectionSettings, SettingsVersion
-from connections.services.connection_targeting import SettingsCandidate, fresh_connections
+from connections.services.connection_targeting import fresh_connections, wanted_by
 from rollouts.audiences import EVERYONE
+from rollouts.services.targeting import Candidate
 
 _CHUNK = 2_000
 _NAMED = 20
@@ -49,16 +50,17 @@ def reach_of(row: ConnectionSettings, selector: Selector, content: Content) -> R
         return found
     digests = digests_of(content, key=site.SECRET_KEY)
     version = SettingsVersion(number=0, digests=digests)
-    candidates = [each for each in fresh_connections().candidates if each.settings.name != row.name]
-    mine = SettingsCandidate(row, selector, [(EVERYONE, version)])
-    ordered = sorted([*candidates, mine], key=lambda each: (-each.settings.priority, each.settings.name))
-    targeting = replace(fresh_connections(), candidates=ordered)
+    released = fresh_connections()
+    candidates = [each for each in released.candidates if each.row.name != row.name]
+    mine = Candidate(row, selector, [(EVERYONE, version)])
+    ordered = sorted([*candidates, mine], key=lambda each: (-each.row.priority, each.row.name))
+    targeting = replace(released, candidates=ordered)
     wanted = dict(AgentConnection.objects.filter(version__settings__name=row.name).values_list("agent_id", "wanted"))
     columns = ("pk", "instance_uid", "labels", "name", "capabilities", "connected")
     for key, uid, labels, name, capabilities, connected in (
         Agent.objects.filter(selector_condition(selector)).order_by("pk").values_list(*columns).iterator(_CHUNK)
     ):
-        if targeting.wanted_by(uid, labels) is not version:
+        if wanted_by(uid, labels, targeting) is not version:
             found.stronger += 1
             continue
         found.agents += 1

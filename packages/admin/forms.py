@@ -17,6 +17,7 @@ from packages.models import Package
 from packages.services import package_edits
 from rollouts.admin.descriptions import policy_words
 from rollouts.admin.forms import AS_SET, AT_ONCE, STAGED, ReleaseForm
+from rollouts.admin.released_pages import TargetedForm, selector_field
 from rollouts.policies import Policy, parse_policy
 
 
@@ -62,19 +63,12 @@ class PolicyForm(ReleaseForm):
         return None if how == AS_SET else stored_policy(self.policy)
 
 
-class PackageForm(forms.ModelForm[Package]):
+class PackageForm(TargetedForm):
     """What it is called and who should have it."""
 
     actor: ClassVar[User | None] = None
 
-    selector = forms.JSONField(
-        label=_("Selector"),
-        required=False,
-        initial=dict,
-        help_text=_("JSON: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
-        widget=forms.Textarea(attrs={"class": "labels", "rows": 4, "spellcheck": "false"}),
-    )
-    based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    selector = selector_field(rows=4)
 
     class Meta:
         model = Package
@@ -90,26 +84,16 @@ class PackageForm(forms.ModelForm[Package]):
                 if name in self.fields:
                     self.fields[name].disabled = True
 
-    def clean_selector(self) -> Any:
-        """Nothing written is no selector."""
-        return self.cleaned_data["selector"] or {}
-
-    def clean_priority(self) -> int:
-        """Zero when nothing is written."""
-        return int(self.cleaned_data["priority"] or 0)
-
     def clean(self) -> dict[str, Any]:
         """Have the service save it: what it refuses is said here."""
         values = super().clean() or self.cleaned_data
         if self.errors:
             return values
         wanted = {name: values[name] for name in package_edits.FIELDS if name in values}
-        edition = values.get("based_on")
         try:
             if self.instance.pk:
-                editions = None if edition is None else {edition}
                 saved = package_edits.update_package(
-                    self.instance.pk, wanted, by=self.actor, at=clock.now(), editions=editions
+                    self.instance.pk, wanted, by=self.actor, at=clock.now(), editions=self.editions()
                 )
             else:
                 saved = package_edits.create_package(wanted, by=self.actor, at=clock.now())
@@ -118,9 +102,6 @@ class PackageForm(forms.ModelForm[Package]):
         else:
             self.saved = saved
         return values
-
-    def _post_clean(self) -> None:
-        """The service has judged the row; Django would judge it once more, with other words."""
 
 
 class VersionForm(forms.Form):

@@ -6,16 +6,13 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from accounts.base_admin import PortalAdmin
 from accounts.models import User
 from agents.models import Agent
 from foundation.clock import clock
@@ -27,36 +24,30 @@ from packages.admin.version_pages import VersionPages
 from packages.models import RELEASE_SUBJECT, Installation, Package
 from packages.packages_shown import RETRY_RIGHTS, counted, versions_of
 from packages.services import installing_again, package_edits
-from packages.services.version_releases import VERSION_BY_DEFAULT
 from rollouts.admin.descriptions import policy_words
+from rollouts.admin.released_pages import LARGEST_ID, ReleasedAdmin, progress_text
 from rollouts.models import Rollout
+from rollouts.services.releasing import BY_DEFAULT
 
 _AGENTS, _VERSIONS = 100, 50
-_LARGEST_ID = 2**63 - 1
 
 
 @admin.register(Package)
-class PackageAdmin(VersionPages, PolicyPage, PortalAdmin):
+class PackageAdmin(VersionPages, PolicyPage, ReleasedAdmin):
     """What agents should have installed."""
 
     form = PackageForm
-    actions = None
+    ask_template = "admin/packages/package/ask.html"
+    row_name = "package"
     change_form_template = "admin/packages/package/change_form.html"
     list_display = ["name", "kind", "selector_text", "priority", "enabled", "newest", "agents", "updated_at"]
     list_filter = ["kind", "enabled"]
     search_fields = ["name", "notes"]
-    list_per_page = 100
     fields = ["name", "kind", "selector", "match_all", "priority", "enabled", "notes"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Counted."""
         return counted(super().get_queryset(request))
-
-    @admin.display(description=_("selector"))
-    def selector_text(self, row: Package) -> SafeString:
-        """As a label query."""
-        selector = row.parsed_selector()
-        return format_html("<code>{}</code>" if selector.requirements else "{}", in_readers_language(selector.words))
 
     @admin.display(description=_("newest version"))
     def newest(self, row: Package) -> str:
@@ -66,9 +57,8 @@ class PackageAdmin(VersionPages, PolicyPage, PortalAdmin):
     @admin.display(description=_("agents"))
     def agents(self, row: Package) -> SafeString:
         """How many should have it, and how far they are."""
-        failed = getattr(row, "failed_count", 0)
-        said = format_html("{} / {}", getattr(row, "installed_count", 0), getattr(row, "agent_count", 0))
-        return format_html('{} <span class="bad">✖ {}</span>', said, failed) if failed else said
+        done, agents = getattr(row, "installed_count", 0), getattr(row, "agent_count", 0)
+        return progress_text(done, agents, getattr(row, "failed_count", 0))
 
     def get_urls(self) -> list[Any]:
         """Those of versions and files, and of one agent."""
@@ -91,29 +81,6 @@ class PackageAdmin(VersionPages, PolicyPage, PortalAdmin):
         writes = obj is not None and self.has_change_permission(request, obj)
         return [*super().get_fields(request, obj), *(["based_on"] if writes else [])]
 
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
-        """It was saved while it was judged."""
-        return form.saved
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """See `save_form`."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Nothing hangs on it here."""
-
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
-        """One that is used stays."""
-        try:
-            return super().delete_view(request, object_id, extra_context)
-        except DomainError as error:
-            self.message_user(request, in_readers_language(error), messages.ERROR)
-            return redirect(reverse("admin:packages_package_change", args=[object_id]))
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Its versions and files go with it, whoever may see their rows."""
-        found, counts, _needed, protected = super().get_deleted_objects(objs, request)
-        return found, counts, set(), protected
-
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Through the service. Raises `packages.errors.PackageInUse`."""
         package_edits.delete_package(obj, by=cast("User", request.user), at=clock.now())
@@ -122,9 +89,9 @@ class PackageAdmin(VersionPages, PolicyPage, PortalAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """With versions, their files, and the agents."""
-        package = Package.objects.filter(pk=object_id).first() if _is_key(object_id) else None
+        package = self.visible_row(request, object_id)
         context: dict[str, Any] = {}
-        if package is not None and self.has_view_or_change_permission(request, package):
+        if package is not None:
             rows = Installation.objects.filter(package=package).select_related("agent", "version")
             sees = request.user.has_perm("agents.view_agent")
             context = {
@@ -135,7 +102,7 @@ class PackageAdmin(VersionPages, PolicyPage, PortalAdmin):
                 "most_installations": _AGENTS,
                 "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, package.pk).first(),
                 "may_change": self.has_change_permission(request, package),
-                "policy": policy_words(VERSION_BY_DEFAULT.policy_for(package)),
+                "policy": policy_words(BY_DEFAULT.policy_for(package)),
             }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
@@ -164,7 +131,7 @@ class PackageAdmin(VersionPages, PolicyPage, PortalAdmin):
         """What the agent has not installed is offered once more."""
         if not request.user.has_perms(RETRY_RIGHTS):
             raise PermissionDenied
-        agent = get_object_or_404(Agent, pk=min(agent_id, _LARGEST_ID))
+        agent = get_object_or_404(Agent, pk=min(agent_id, LARGEST_ID))
         try:
             count = installing_again.install_again(agent.pk, by=cast("User", request.user), at=clock.now())
         except DomainError as error:
@@ -172,28 +139,3 @@ class PackageAdmin(VersionPages, PolicyPage, PortalAdmin):
         else:
             self.message_user(request, _("Packages offered once more: %(count)d.") % {"count": count}, messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[agent.pk]))
-
-    def changeable(self, request: HttpRequest, pk: int) -> Package:
-        """The package, for who may change it. Raises `PermissionDenied`, `Http404`."""
-        if not self.has_change_permission(request):
-            raise PermissionDenied
-        package = Package.objects.filter(pk=min(pk, _LARGEST_ID)).first()
-        if package is None:
-            raise Http404
-        return package
-
-    def ask(self, request: HttpRequest, package: Package, context: dict[str, Any]) -> TemplateResponse:
-        """A page with one form."""
-        whole = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "package": package,
-            "page": reverse("admin:packages_package_change", args=[package.pk]),
-            **context,
-        }
-        return TemplateResponse(request, "admin/packages/package/ask.html", whole)
-
-
-def _is_key(text: str) -> bool:
-    """Whether a row may have it."""
-    return text.isascii() and text.isdecimal() and len(text) <= 18

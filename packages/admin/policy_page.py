@@ -20,9 +20,7 @@ from packages.admin.forms import PolicyForm
 from packages.models import RELEASE_SUBJECT, Package
 from packages.services import package_edits
 from packages.services.version_releases import named_agents
-from rollouts.admin.descriptions import stage_words
-from rollouts.progress import planned_stages
-from rollouts.services.rolling_out import salt_of
+from rollouts.admin.released_pages import planned_context
 
 
 class PolicyPage:
@@ -54,7 +52,6 @@ class PolicyPage:
                 return redirect(reverse("admin:packages_package_change", args=[package.pk]))
         policy = form.policy if form.is_usable else None
         agents = named_agents(package) if policy else []
-        planned = planned_stages(policy, salt_of(RELEASE_SUBJECT, package.name), agents) if policy else ()
         context = {
             "title": _("How versions of %(name)s go out") % {"name": package},
             "verb": _("Save"),
@@ -63,7 +60,7 @@ class PolicyPage:
                 "It holds for versions that are released from now on; whoever releases one may choose another way."
             ),
             "release": form,
-            "planned": [{"planned": stage, "words": stage_words(stage.stage)} for stage in planned],
+            "planned": planned_context(policy, RELEASE_SUBJECT, package.name, agents),
             "problem": problem,
         }
         return self.ask(request, package, context)

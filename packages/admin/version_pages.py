@@ -23,17 +23,10 @@ from packages.admin.forms import UploadedFileForm, stored_policy, tell
 from packages.models import RELEASE_SUBJECT, Package, PackageVersion
 from packages.services import package_edits, uploading
 from packages.services.uploading import FileFacts
-from packages.services.version_releases import (
-    VERSION_BY_DEFAULT,
-    VersionPlan,
-    named_agents,
-    publish_version,
-)
-from rollouts.admin.descriptions import stage_words
+from packages.services.version_releases import named_agents, publish_version
 from rollouts.admin.forms import ReleaseForm
+from rollouts.admin.released_pages import chosen_plan, is_meant, release_context, release_form
 from rollouts.models import Rollout
-from rollouts.progress import planned_stages
-from rollouts.services.rolling_out import salt_of
 
 _FACTS = ("url", "os_type", "architecture", "sha256", "signature")
 
@@ -104,31 +97,22 @@ class VersionPages:
         """How it goes out, and to how many; then it does."""
         package = self.changeable(request, pk)
         version = _version(package, number)
-        default = VERSION_BY_DEFAULT.policy_for(package)
-        chosen = ReleaseForm(request.POST if request.method == "POST" else None, default=default)
+        chosen = release_form(request, package, may_remember=True)
         chosen.fields["remember"].label = _("Let this be the way for later versions too")
         agents = named_agents(package)
         problem = None
-        if request.method == "POST" and chosen.is_usable and request.POST.get("stage") != "stages":
+        if is_meant(request, chosen):
             problem = typed_count.problem_of(request.POST, len(agents))
             try:
                 if problem is None:
                     return self._released(request, package, version, _publish(request, version, chosen))
             except DomainError as error:
                 problem = in_readers_language(error)
-        policy = chosen.policy if chosen.is_usable else None
-        planned = planned_stages(policy, salt_of(RELEASE_SUBJECT, package.name), agents) if policy else ()
         context = {
             "title": _("Release %(name)s %(version)s?") % {"name": package, "version": version},
             "verb": _("Release"),
             "text": _("Agents that match get it; who has another version of it is moved to this one."),
-            "release": chosen,
-            "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, package.pk).first(),
-            "planned": [{"planned": stage, "words": stage_words(stage.stage)} for stage in planned],
-            "count": len(agents),
-            "counted": True,
-            "must_type": len(agents) > typed_count.TYPE_ABOVE,
-            "problem": problem,
+            **release_context(RELEASE_SUBJECT, package, package.name, chosen, agents, problem),
         }
         return self.ask(request, package, context)
 
@@ -189,5 +173,4 @@ def _publish(request: HttpRequest, version: PackageVersion, chosen: ReleaseForm)
     if values.get("remember"):
         policy = {"rollout_policy": stored_policy(chosen.policy)}
         package_edits.update_package(version.package_id, policy, by=by, at=at)
-    plan = VersionPlan(chosen.policy, replace=bool(values.get("replace")))
-    return publish_version(version, by=by, at=at, plan=plan)
+    return publish_version(version, by=by, at=at, plan=chosen_plan(chosen))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+import functools
+from collections.abc import Mapping
 
-from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from agents.selectors import Selector, parse_selector
+from packages.installation_outcome import best_platform
+from rollouts.models import Generation, ReleasedVersion, Targeted, TargetedQuerySet, only_one
 
 # What rollouts call the things released here.
 RELEASE_SUBJECT = "package"
@@ -20,20 +20,15 @@ VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+~-]{0,99}$"
 PLATFORM_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 
 
-class PackageQuerySet(models.QuerySet["Package"]):
-    """The vocabulary of reading packages."""
-
-    def visible_to(self, user: Any) -> Self:
-        """What ``user`` may see: all packages with the view right, else none."""
-        return self if user.has_perm("packages.view_package") else self.none()
+class PackageQuerySet(TargetedQuerySet["Package"]):
+    """Of packages."""
 
 
-class Package(models.Model):
+class Package(Targeted):
     """Something agents install, and the selector that says which agents should have it.
 
     ``name`` is what agents know it by (S-91). Several rows may have one name: of those that match an agent, and of which a
-    version is released to it, the highest ``priority`` counts, then the oldest. ``edition`` counts every edit, against which
-    concurrent ones are checked.
+    version is released to it, the highest ``priority`` counts, then the oldest.
     """
 
     class Kind(models.TextChoices):
@@ -61,18 +56,10 @@ class Package(models.Model):
         default=Kind.TOP_LEVEL,
         help_text=_("Top-level is the agent itself, an add-on is something beside it; cannot be changed later."),
     )
-    selector = models.JSONField(_("selector"), default=dict, blank=True)
-    match_all = models.BooleanField(_("match all agents"), default=False)
     priority = models.IntegerField(
         _("priority"), default=0, help_text=_("Of several of one name that match, the highest wins.")
     )
-    enabled = models.BooleanField(_("enabled"), default=True)
     notes = models.TextField(_("notes"), blank=True, max_length=4_000)
-    # How versions are released unless somebody says otherwise; none: as the site has it.
-    rollout_policy = models.JSONField(_("rollout policy"), null=True, blank=True)
-    edition = models.PositiveIntegerField(_("edition"), default=1, editable=False)
-    created_at = models.DateTimeField(_("created at"), db_default=Now())
-    updated_at = models.DateTimeField(_("updated at"), db_default=Now())
 
     objects = PackageQuerySet.as_manager()
 
@@ -81,37 +68,20 @@ class Package(models.Model):
         verbose_name_plural = _("packages")
         ordering = ["name", "-priority", "pk"]
 
-    def __str__(self) -> str:
-        return self.name
 
-    def parsed_selector(self) -> Selector:
-        """The stored selector as a value; it was valid when it was saved."""
-        return parse_selector(self.selector, match_all=self.match_all)
-
-
-class PackageVersion(models.Model):
-    """One version of a package, numbered from 1. Its files are added before it is first released, and never change after."""
+class PackageVersion(ReleasedVersion):
+    """One version of a package. Its files are added before it is first released, and never change after."""
 
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="versions", verbose_name=_("package"))
-    number = models.PositiveIntegerField(_("number"))
     version = models.CharField(
         _("version"),
         max_length=100,
         validators=[RegexValidator(VERSION_PATTERN, _("Use letters, digits and . _ + ~ -, as in 1.2.3-rc1."))],
     )
-    note = models.CharField(_("note"), max_length=500, blank=True)
-    author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("author")
-    )
-    author_name = models.CharField(_("author"), max_length=150, blank=True)
-    created_at = models.DateTimeField(_("created at"), db_default=Now())
-    # When it was first made what somebody should have; from then on its files stay as they are.
-    released_at = models.DateTimeField(_("released at"), null=True)
 
-    class Meta:
+    class Meta(ReleasedVersion.Meta):
         verbose_name = _("package version")
         verbose_name_plural = _("package versions")
-        ordering = ["-number"]
         constraints = [
             models.UniqueConstraint(fields=["package", "number"], name="package_version_number"),
             models.UniqueConstraint(fields=["package", "version"], name="package_version_text"),
@@ -119,6 +89,17 @@ class PackageVersion(models.Model):
 
     def __str__(self) -> str:
         return self.version
+
+    def artefact_for(self, labels: Mapping[str, str]) -> Artefact | None:
+        """The file that fits the agent with these labels closest. Files are read once: of a version that stays as it is."""
+        platform = best_platform(
+            self._by_platform, os_type=labels.get("os.type", ""), architecture=labels.get("host.arch", "")
+        )
+        return None if platform is None else self._by_platform[platform]
+
+    @functools.cached_property
+    def _by_platform(self) -> Mapping[tuple[str, str], Artefact]:
+        return {(each.os_type, each.architecture): each for each in self.artefacts.all()}
 
 
 class Artefact(models.Model):
@@ -158,16 +139,10 @@ class Artefact(models.Model):
         return f"{self.os_type or 'any'}/{self.architecture or 'any'}"
 
 
-class PackageGeneration(models.Model):
-    """One row whose ``token`` every change of what agents should have replaces: processes read it anew when it moved."""
-
-    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
-    token = models.UUIDField()
+class PackageGeneration(Generation):
+    """Of packages."""
 
     class Meta:
         verbose_name = _("package generation")
         verbose_name_plural = _("package generation")
-        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="only_one_package_generation")]
-
-    def __str__(self) -> str:
-        return str(self.token)
+        constraints = [only_one("only_one_package_generation")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,14 +10,13 @@ from uuid import UUID
 
 from agents.models import Agent, AgentEvent
 from agents.reports import AgentCapabilities
-from agents.services.timeline import write_lines
 from foundation.bulk_sql import bulk_read, is_new
 from foundation.unit_of_work import UnitOfWork
 from packages.installation_outcome import InstallationStatus, package_hash, set_hash
 from packages.models import Artefact, Installation, Package, PackageSet
-from packages.services.matching import PackageTargeting, WantedVersion, fresh_packages
+from packages.services.matching import PackageTargeting, WantedVersion, fresh_packages, wanted_by
+from rollouts.services.releasing import assign_in_batches
 
-_BATCH = 1_000
 _NEVER_OFFERED = {"offered_hash": "", "offered_lease": "", "offered_at": None, "offer_count": 0, "waits": False}
 # What the timeline calls them.
 ASSIGNED, OFFERED, INSTALLED, FAILED = "package_due", "package_offered", "package_installed", "package_failed"
@@ -172,21 +171,14 @@ def installations_of(agent_ids: Sequence[int]) -> list[Installation]:
 
 
 def assign_packages(agent_ids: Iterable[int], at: datetime, targeting: PackageTargeting | None = None) -> list[UUID]:
-    """Match these agents, write what changed, 1,000 at a time; returns the uids of those for whom something moved.
+    """Match these agents, and write what changed; returns the uids of those for whom something moved.
 
     In the caller's transaction, which holds packages.
     """
-    targeting = targeting or fresh_packages()
-    moved: list[UUID] = []
-    keys = sorted(agent_ids)
-    for start in range(0, len(keys), _BATCH):
-        agents = list(Agent.objects.filter(pk__in=keys[start : start + _BATCH]).locked())
-        work, lines = UnitOfWork(at), list[AgentEvent]()
+    released = targeting or fresh_packages()
+
+    def assign(agents: Sequence[Agent], work: UnitOfWork) -> Iterator[tuple[Agent, list[AgentEvent]]]:
         for each in packages_of(agents, work):
-            found = each.assign(targeting.wanted_by(each.agent))
-            if found:
-                moved.append(each.agent.instance_uid)
-                lines += found
-        work.save()
-        write_lines(lines)
-    return moved
+            yield each.agent, each.assign(wanted_by(each.agent, released))
+
+    return assign_in_batches(agent_ids, at, assign)

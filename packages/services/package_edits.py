@@ -8,28 +8,23 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Max
 
 from accounts import services as accounts
 from accounts.models import User
-from agents.selectors import InvalidSelector, parse_selector
-from agents.shown import value_shown
 from foundation.messages import Message
 from packages.errors import InvalidPackage, PackageChanged, PackageInUse
 from packages.models import RELEASE_SUBJECT, Artefact, Installation, Package, PackageVersion
 from packages.services import store
 from packages.services.matching import bump_packages, hold_packages
-from packages.services.version_releases import reassign
-from rollouts.errors import InvalidPolicy
+from packages.services.version_releases import PACKAGE_RELEASES
 from rollouts.models import Release, Rollout
-from rollouts.policies import parse_policy
+from rollouts.services.row_edits import RowEdit, next_version, row_errors
 
 MOST_PACKAGES = 500
 MOST_VERSIONS = 500
 # What a new one may be given, and what can be changed of one.
 FIELDS = ("name", "kind", "selector", "match_all", "priority", "enabled", "notes", "rollout_policy")
 _FIXED = ("name", "kind")
-_TARGETING = frozenset({"selector", "match_all", "priority", "enabled"})
 
 
 @transaction.atomic
@@ -62,22 +57,10 @@ def update_package(
             raise InvalidPackage(
                 {name: [Message("package-fixed-field", "This cannot be changed: make another package.")]}
             )
-    former = package.parsed_selector()
-    before = {name: getattr(package, name) for name in values}
-    for name, value in values.items():
-        setattr(package, name, value)
+    edit = RowEdit(package, values)
     _check(package)
-    changed = [name for name in values if before[name] != getattr(package, name)]
-    if not changed:
-        return package
-    package.edition += 1
-    package.updated_at = at
-    package.save(update_fields=[*changed, "edition", "updated_at"])
-    data = {"changed": {name: value_shown([before[name], getattr(package, name)]) for name in changed}}
-    accounts.record(by=by, verb="package.update", target=package, name=package.name, data=data)
-    if not _TARGETING.isdisjoint(changed):
-        bump_packages()
-        reassign(package, at, selectors=[former])
+    if edit.changed:
+        edit.save(PACKAGE_RELEASES, "package.update", by=by, at=at)
     return package
 
 
@@ -108,16 +91,7 @@ def add_version(package: Package, version: str, *, note: str = "", by: User | No
     """Number and store a version without files. Raises `InvalidPackage`."""
     hold_packages(exclusive=True)
     package = Package.objects.select_for_update().get(pk=package.pk)
-    newest = package.versions.aggregate(newest=Max("number"))["newest"] or 0
-    row = PackageVersion(
-        package=package,
-        number=newest + 1,
-        version=version,
-        note=note,
-        author=by,
-        author_name=by.get_username() if by else accounts.SYSTEM,
-        created_at=at,
-    )
+    row = PackageVersion(package=package, version=version, **next_version(package, by=by, at=at, note=note))
     try:
         row.clean_fields(exclude=["author", "released_at"])
     except ValidationError as error:
@@ -164,20 +138,7 @@ def delete_version(version: PackageVersion, *, by: User | None, at: datetime) ->
 
 
 def _check(package: Package) -> None:
-    errors: dict[str, list[Any]] = {}
-    try:
-        package.clean_fields()
-    except ValidationError as error:
-        errors |= {name: list(texts) for name, texts in error.message_dict.items()}
-    if package.rollout_policy is not None:
-        try:
-            parse_policy(package.rollout_policy)
-        except InvalidPolicy as error:
-            errors["rollout_policy"] = [error.message]
-    try:
-        package.selector = parse_selector(package.selector, match_all=package.match_all).as_json()
-    except InvalidSelector as error:
-        errors["selector"] = [*error.problems]
+    errors = row_errors(package)
     if errors:
         raise InvalidPackage(errors)
 

@@ -13,10 +13,10 @@ from agents.event_texts import line_of
 from agents.models import AgentEvent
 from agents.reports import AgentCapabilities as Can
 from connections.models import AgentConnection
-from connections.services.connection_releases import AT_ONCE
 from connections.services.moving import counted_moves
 from connections.services.settings_edits import Saved, update_settings
 from opamp_transport.proto import opamp_pb2
+from rollouts.services.releasing import AT_ONCE
 from tests.fake_agent import COLLECTOR, FakeAgent
 from tests.opamp_transport.conversations import processed
 

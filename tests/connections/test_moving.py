@@ -12,11 +12,12 @@ from django.utils import timezone
 from agents.models import Agent
 from agents.services.offers import pending_among, pending_since
 from connections.models import ConnectionSettings
-from connections.services.connection_releases import AT_ONCE, publish_settings
+from connections.services.connection_releases import publish_settings
 from connections.services.settings_edits import version_numbered
 from opamp_transport.proto import opamp_pb2
 from rollouts.audiences import EVERYONE
 from rollouts.services import freezing
+from rollouts.services.releasing import AT_ONCE
 from tests.connections.conftest import TOKEN, content, telemetry
 from tests.connections.conversing import (
     FAILED,

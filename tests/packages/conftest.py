@@ -16,7 +16,8 @@ from packages.models import Package, PackageVersion
 from packages.services import store
 from packages.services.package_edits import add_version, create_package
 from packages.services.uploading import FileFacts, add_file
-from packages.services.version_releases import VERSION_AT_ONCE, publish_version
+from packages.services.version_releases import publish_version
+from rollouts.services.releasing import AT_ONCE
 
 CONTENT = bytes(range(256)) * 40
 
@@ -57,7 +58,7 @@ def make() -> Callable[..., PackageVersion]:
         facts = FileFacts(filename=f"{name}-{version}.tar.gz", os_type=os_type, architecture=architecture)
         add_file(row, io.BytesIO(content), facts, by=None, at=at)
         if released:
-            publish_version(row, by=None, at=at, plan=VERSION_AT_ONCE)
+            publish_version(row, by=None, at=at, plan=AT_ONCE)
         return PackageVersion.objects.select_related("package").get(pk=row.pk)
 
     return make

@@ -22,9 +22,10 @@ from packages.models import Installation, Package, PackageSet
 from packages.services import store
 from packages.services.installing_again import install_again
 from packages.services.package_edits import update_package
-from packages.services.version_releases import VERSION_AT_ONCE, publish_version
+from packages.services.version_releases import publish_version
 from rollouts.audiences import EVERYONE
 from rollouts.services import freezing
+from rollouts.services.releasing import AT_ONCE
 from tests.fake_agent import COLLECTOR, FakeAgent, Socket, poll, run
 from tests.packages.conftest import CONTENT
 from tests.packages.fetching import fetch
@@ -268,7 +269,7 @@ def test_the_file_of_the_platform_is_chosen(make):
     for os_type, architecture, content in (("linux", "", b"any linux"), ("windows", "amd64", b"windows")):
         facts = FileFacts(filename="f", os_type=os_type, architecture=architecture)
         add_file(version, BytesIO(content), facts, by=None, at=timezone.now())
-    publish_version(version, by=None, at=timezone.now(), plan=VERSION_AT_ONCE)
+    publish_version(version, by=None, at=timezone.now(), plan=AT_ONCE)
     wanted = {
         ("linux", "amd64"): CONTENT,
         ("linux", "arm64"): b"any linux",

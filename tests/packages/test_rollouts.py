@@ -13,11 +13,12 @@ from django.utils import timezone
 from agents.models import Agent
 from packages.installation_outcome import NOTHING, InstallationStatus
 from packages.models import Installation, PackageSet, PackageVersion
-from packages.services.version_releases import VersionPlan, publish_version
+from packages.services.version_releases import publish_version
 from rollouts.models import Rollout
 from rollouts.policies import parse_policy
 from rollouts.progress import progress_of, staged_members
 from rollouts.services import rolling_out
+from rollouts.services.releasing import ReleasePlan
 from rollouts.services.ticking import tick_all
 from tests.people import CAPABLE
 
@@ -36,7 +37,7 @@ def stand(status: InstallationStatus, *, of: PackageVersion) -> int:
 
 
 def rolled_out(version: PackageVersion, policy: Any) -> Rollout:
-    rollout = publish_version(version, by=None, at=timezone.now(), plan=VersionPlan(parse_policy(policy)))
+    rollout = publish_version(version, by=None, at=timezone.now(), plan=ReleasePlan(parse_policy(policy)))
     assert rollout is not None
     return rollout
 

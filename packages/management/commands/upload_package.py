@@ -14,8 +14,9 @@ from foundation.errors import DomainError
 from packages.models import Package, PackageVersion
 from packages.services import package_edits, uploading
 from packages.services.uploading import FileFacts
-from packages.services.version_releases import VERSION_BY_DEFAULT, VersionPlan, publish_version
+from packages.services.version_releases import publish_version
 from rollouts.policies import NAMED_POLICIES
+from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
 
 
 class Command(BaseCommand):
@@ -64,7 +65,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{row.filename}: {row.size} bytes for {row.platform}, SHA-256 {row.sha256}")
             if options["release"] is not None:
                 named = options["release"]
-                plan = VersionPlan(NAMED_POLICIES[named]) if named else VERSION_BY_DEFAULT
+                plan = ReleasePlan(NAMED_POLICIES[named]) if named else BY_DEFAULT
                 rollout = publish_version(version, by=None, at=at, plan=plan)
                 self.stdout.write(
                     f"Rollout {rollout.pk} has begun." if rollout else "Released to everybody it matches."
