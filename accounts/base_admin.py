@@ -7,7 +7,7 @@ database a number that no column can hold. Of models only the audit trail is kno
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db import DataError
-from django.db.models import BooleanField, Model, QuerySet
+from django.db.models import BooleanField, DateTimeField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
@@ -26,6 +26,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from accounts.history import acts_on
+from accounts.templatetags.instants import instant
 
 # No person types more; a database builds one condition for each word and column.
 MOST_CHARACTERS = 1_000
@@ -70,15 +71,21 @@ class PortalChangeList(ChangeList):
 class PortalAdmin(admin.ModelAdmin[Any]):
     """What every registered admin stands on; `opamp_platform.portal.PortalSite` sees to it."""
 
+    empty_value_display = "–"
+
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Django's, with yes and no in the reader's language, where its own icons say True and False."""
+        """Django's, with yes and no in the reader's language, where its own icons say True and False, and exact times."""
         return [self.in_words(name) for name in super().get_list_display(request)]
 
     def in_words(self, name: Any) -> Any:
-        """What shows the column ``name`` where it is only read: yes and no as words."""
-        columns = {field.name for field in self.opts.concrete_fields if isinstance(field, BooleanField)}
+        """What shows the column ``name`` where it is only read: yes and no as words, times with the exact one on hover."""
         model: Any = self.model  # a class is hashable, whatever its type stub says
-        return _yes_or_no(model, name) if name in columns else name
+        for field in self.opts.concrete_fields:
+            if field.name == name and isinstance(field, BooleanField):
+                return _yes_or_no(model, name)
+            if field.name == name and isinstance(field, DateTimeField):
+                return _exact_time(model, name)
+        return name
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Django's, also under the names that `get_fieldsets` has for them."""
@@ -86,7 +93,7 @@ class PortalAdmin(admin.ModelAdmin[Any]):
         return [*names, *(shown for name in names if (shown := self.in_words(name)) is not name)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Django's, with yes and no as words where the form is only read."""
+        """Django's, with yes and no as words, and exact times, where the form is only read."""
         fieldsets = super().get_fieldsets(request, obj)
         read_only = self.get_readonly_fields(request, obj)
         writes = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
@@ -102,6 +109,13 @@ class PortalAdmin(admin.ModelAdmin[Any]):
             request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         )
 
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Under a title in the portal's own words."""
+        title = _("Add %(name)s") % {"name": self.opts.verbose_name}
+        return super().add_view(request, form_url, {"title": title, **(extra_context or {})})
+
     def render_change_form(
         self,
         request: HttpRequest,
@@ -115,6 +129,20 @@ class PortalAdmin(admin.ModelAdmin[Any]):
         if obj is not None and context.get("subtitle") == str(obj):
             context |= {"title": str(obj), "subtitle": None}
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def render_delete_form(self, request: HttpRequest, context: Any) -> HttpResponse:
+        """Under the question, with how many of what go along: rows that are mere links between two others are nobody's."""
+        links = {field.remote_field.through._meta.verbose_name_plural for field in self._links()}
+        own = (self.opts.verbose_name_plural, 1)
+        along = [pair for pair in context.get("model_count", ()) if pair != own and pair[0] not in links]
+        if not (context.get("perms_lacking") or context.get("protected")):
+            context["title"] = _("Delete %(name)s?") % {"name": context["object"]}
+        return super().render_delete_form(request, {**context, "goes_along": along})
+
+    def _links(self) -> Iterator[Any]:
+        """Fields that lead to many rows, of this model and of those that lead to it."""
+        yield from self.opts.many_to_many
+        yield from (each.field for each in self.opts.related_objects if each.many_to_many)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """With declared filters alone."""
@@ -210,6 +238,18 @@ def _yes_or_no(model: Any, name: str) -> Callable[[Model], str]:
             return format_html('<span class="quiet">? {}</span>', _("Unknown"))
         said = ("good", "✔", _("Yes")) if value else ("quiet", "✖", _("No"))
         return format_html('<span class="{}"><span aria-hidden="true">{}</span> {}</span>', *said)
+
+    column.__name__ = name
+    return column
+
+
+@lru_cache
+def _exact_time(model: Any, name: str) -> Callable[[Model], str]:
+    """A column or a line of a form, one and the same each time."""
+
+    @admin.display(description=model._meta.get_field(name).verbose_name, ordering=name)
+    def column(row: Model) -> str:
+        return instant(getattr(row, name))
 
     column.__name__ = name
     return column

@@ -149,8 +149,13 @@ def acts_on(row: Model, *, most: int) -> list[HistoryLine]:
     return [HistoryLine(entry.at, entry.actor_name, _said(entry, type(row))) for entry in entries]
 
 
+def verb_words(verb: str) -> str:
+    """What was done, in the reader's language; of a verb that nobody described the verb itself."""
+    return str(_VERBS.get(verb, verb))
+
+
 def _said(entry: AuditEntry, model: type[Model]) -> str:
-    done = str(_VERBS.get(entry.verb, entry.verb))
+    done = verb_words(entry.verb)
     if number := entry.data.get("revision"):
         done = _("%(done)s (revision %(number)s)") % {"done": done, "number": number}
     fields = list(dict.fromkeys(capfirst(_word(name, model)) for name in _changed(entry)))

@@ -80,14 +80,17 @@ def _page(
     """``known``: whose request it is may be asked."""
     # A request may be refused before anybody knows who sent it.
     known = known and hasattr(request, "user")
+    known_person = known and admin.site.has_permission(request)
     context |= {
+        # With the menu, which is a way on.
+        **(admin.site.each_context(request) if known_person else {}),
         "site_header": admin.site.site_header,
         "site_title": admin.site.site_title,
         "title": title,
         "text": text,
         "status": status,
         "back": _page_before(request),
-        "has_permission": known and admin.site.has_permission(request),
+        "has_permission": known_person,
     }
     return HttpResponse(render_to_string(_TEMPLATE, context, request if known else None), status=status)
 

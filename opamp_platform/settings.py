@@ -299,6 +299,7 @@ FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "templates" / "locale"]
+FORMAT_MODULE_PATH = ["opamp_platform.formats"]
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
 try:
     ZoneInfo(TIME_ZONE)
@@ -341,6 +342,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "opamp_platform.api.problems.problem_response",
+    "VIEW_NAME_FUNCTION": "opamp_platform.api.view_names.view_name",
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",

@@ -18,6 +18,7 @@ from accounts.lifetimes import DEFAULT, UnclearExpiry, parse_expiry
 from accounts.models import ApiToken, User
 from accounts.rights import BeyondOwnRights, may_act_for, must_act_for
 from accounts.services import issue_token, revoke_token
+from accounts.templatetags.instants import instant
 from foundation.clock import clock
 from foundation.languages import in_readers_language
 
@@ -92,7 +93,7 @@ class ApiTokenAdmin(PortalAdmin):
     @admin.display(description=gettext_lazy("expires at"), ordering="expires_at")
     def ends(self, token: ApiToken) -> Any:
         """When, or never."""
-        return token.expires_at or _("never")
+        return instant(token.expires_at) if token.expires_at else _("never")
 
     def get_form(self, request: HttpRequest, obj: ApiToken | None = None, change: bool = False, **kwargs: Any) -> Any:
         """A form that knows who fills it in."""

@@ -24,6 +24,7 @@ from connections.models import RELEASE_SUBJECT, ConnectionSettings
 from connections.services import settings_edits, telling_again
 from connections.services.moving import counted_moves
 from connections.services.settings_edits import Saved, newest_version
+from connections.templatetags.member_words import members_in_words
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -84,7 +85,7 @@ class ConnectionSettingsAdmin(ConnectionPages, ReleasedAdmin):
         """The endpoint of its newest version, else the names of what it tells."""
         shown = getattr(row, "newest_shown", None) or {}
         endpoint: str = shown.get("opamp", {}).get("endpoint", "")
-        return endpoint or ", ".join(shown) or "–"
+        return endpoint or members_in_words(shown)
 
     @admin.display(description=_("agents"))
     def agents(self, row: ConnectionSettings) -> SafeString:
@@ -193,6 +194,7 @@ class ConnectionSettingsAdmin(ConnectionPages, ReleasedAdmin):
             newest = newest_version(row)
             context = {
                 "settings_row": row,
+                "selector_shown": self.selector_text(row),
                 "newest": newest,
                 "versions": connection_versions(row)[:_VERSIONS],
                 "active_rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),

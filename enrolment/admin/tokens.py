@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
+from accounts.templatetags.instants import instant
 from enrolment.admin.connecting import connect_page
 from enrolment.admin.token_forms import RevokeForm
 from enrolment.errors import AlreadyRevoked, InvalidToken
@@ -89,6 +90,11 @@ class EnrolmentTokenAdmin(PortalAdmin):
             raise PermissionDenied
         context = {**self.admin_site.each_context(request), "title": gettext("Connect an agent")}
         return connect_page(request, context)
+
+    def get_fields(self, request: HttpRequest, obj: EnrolmentToken | None = None) -> Any:
+        """What became of it when something did."""
+        revoked = obj is not None and obj.revoked_at is not None
+        return self.fields if revoked else [name for name in self.fields if not name.startswith("revoke")]
 
     def has_change_permission(self, request: HttpRequest, obj: EnrolmentToken | None = None) -> bool:
         """A token never changes."""
@@ -164,7 +170,7 @@ class EnrolmentTokenAdmin(PortalAdmin):
     @admin.display(description=_("expires at"), ordering="expires_at")
     def ends(self, token: EnrolmentToken) -> Any:
         """When, or never."""
-        return token.expires_at or _("never")
+        return instant(token.expires_at) if token.expires_at else _("never")
 
 
 def _pill(kind: str, word: Any) -> SafeString:

@@ -96,6 +96,7 @@ class PackageAdmin(VersionPages, PolicyPage, ReleasedAdmin):
             sees = request.user.has_perm("agents.view_agent")
             context = {
                 "package": package,
+                "selector_shown": self.selector_text(package),
                 "versions": versions_of(package)[:_VERSIONS],
                 "installations": rows.order_by("status", "agent__name", "pk")[:_AGENTS] if sees else [],
                 "installation_count": rows.count(),

@@ -19,13 +19,14 @@ from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
+from accounts.templatetags.instants import instant
 from agents.models import Agent
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from rollouts.admin.holding_forms import HoldingForm, SelectorFreezeForm
 from rollouts.audiences import EVERYONE
-from rollouts.freezes_shown import audience_words, time_words
+from rollouts.freezes_shown import audience_words
 from rollouts.models import Freeze
 from rollouts.services import freezing
 
@@ -66,7 +67,8 @@ class FreezeAdmin(PortalAdmin):
     ordering = ("-pk",)
     show_full_result_count = False
     change_list_template = "admin/rollouts/freeze/change_list.html"
-    fields = ["reason", "started_by_name", "started_at", "expires_at", "ended_by_name", "ended_at"]
+    fields = ["held", "reason", "who", "since", "until", "ended"]
+    readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Not by a form of rows."""
@@ -223,16 +225,16 @@ class FreezeAdmin(PortalAdmin):
     @admin.display(description=_("since"))
     def since(self, row: Freeze) -> str:
         """The beginning."""
-        return time_words(row.started_at)
+        return instant(row.started_at)
 
     @admin.display(description=_("until"))
     def until(self, row: Freeze) -> str:
         """The end that was set."""
-        return time_words(row.expires_at) if row.expires_at else "–"
+        return instant(row.expires_at)
 
     @admin.display(description=_("ended"))
     def ended(self, row: Freeze) -> SafeString | str:
         """When and by whom; or that it is in force."""
         if row.ended_at is None:
             return format_html('<span class="pill pill-mark">{}</span>', _("in force"))
-        return f"{time_words(row.ended_at)} ({row.ended_by_name})"
+        return format_html("{} ({})", instant(row.ended_at), row.ended_by_name)

@@ -68,7 +68,7 @@ class Freeze(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pk}: {self.reason}"
+        return self.reason
 
     @property
     def is_active(self) -> bool:

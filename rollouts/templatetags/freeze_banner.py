@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 from django.db import DatabaseError
+from django.urls import reverse
 
 from foundation.clock import clock
 from rollouts.freezes_shown import audience_words
@@ -21,7 +22,9 @@ def freeze_banner(context: template.Context) -> dict[str, Any]:
     """The freezes in force, for those who are signed in; nothing while the database is away, of which the page tells itself."""
     found: tuple[Any, ...] = ()
     request = context.get("request")
-    if context.get("has_permission") and request is not None:
+    # Its own page says the same, with the button that ends it.
+    told = request is not None and request.path == reverse("admin:rollouts_freeze_changelist")
+    if context.get("has_permission") and request is not None and not told:
         try:
             found = current_freezes().shown(clock.now())
         except DatabaseError:

@@ -76,3 +76,19 @@ def test_bytes_that_are_read_are_counted(monkeypatch: pytest.MonkeyPatch, capsys
         assert source.read(3) == b"123"
         assert source.read() == b"45"
     assert capsys.readouterr().err == "bytes: 3 of 5\nbytes: 5 of 5\n"
+
+
+def test_changes_of_the_database_are_counted_as_they_are_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from opamp_platform.management.commands.serve import CountedMigrate
+
+    monkeypatch.setattr(command_progress, "LINE_SECONDS", 0.0)
+    command = CountedMigrate()
+    command.verbosity = 0
+    with command_progress.progress_shown("changes of the database", total=2):
+        for step in ("apply_start", "apply_success", "render_start", "apply_start", "apply_success"):
+            command.migration_progress_callback(step)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "changes of the database: 1 of 2\nchanges of the database: 2 of 2\n"

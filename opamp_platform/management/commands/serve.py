@@ -12,12 +12,14 @@ import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.commands.migrate import Command as Migrate
 from django.db import DatabaseError, connection
 
 from accounts import services as accounts
 from accounts.models import User
 from agents.services import labelling
 from foundation.clock import clock
+from foundation.command_progress import advance_progress, progress_shown
 from opamp_platform import static_files
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.operations.certificate import expiring
@@ -32,6 +34,16 @@ from opamp_server.serving import port_problem, raise_file_limit
 # What this portal makes in its data directory.
 _OUR_FILES = ("secret_key", "opamp.sqlite3*", "files", "metrics", "static")
 _FIRST_TOKEN_LIFETIME = timedelta(days=1)
+
+
+class CountedMigrate(Migrate):
+    """Django's, telling how far it is: with a large fleet a change of the database takes minutes."""
+
+    def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
+        """As Django's, which also says it where it is asked to."""
+        super().migration_progress_callback(action, migration, fake)
+        if action == "apply_success":
+            advance_progress()
 
 
 class Command(BaseCommand):
@@ -131,10 +143,13 @@ class Command(BaseCommand):
             # The pool would say only that it waited in vain.
             with connection.wrap_database_errors:
                 psycopg.connect(**connection.get_connection_params()).close()
-        if migrate and missing_migrations():
-            call_command("migrate", interactive=False, verbosity=0)
+        missing = missing_migrations() if migrate else 0
+        if missing:
+            with progress_shown("changes of the database", total=missing):
+                call_command(CountedMigrate(), interactive=False, verbosity=0)
         accounts.ensure_roles()
-        labelling.apply_trusted_keys(at=clock.now())
+        with progress_shown("agents labelled"):
+            labelling.apply_trusted_keys(at=clock.now())
 
     def agent_port(self, host: str, port: int, wanted: int | None) -> int:
         """The port for agents alone, 0 for none. Raises CommandError for a chosen one that cannot be had."""

@@ -9,7 +9,9 @@ import random
 import resource
 import signal
 import socket
+import sys
 from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -79,17 +81,35 @@ class Command(BaseCommand):
         plan = fleet.plan
         self.write(f"{plan.count} agents to {plan.server.url}; --seed {plan.seed} brings the same agents back")
         timer = loop.call_later(duration, stop.set) if duration else None
-        reporting = asyncio.create_task(report(fleet.tally, summary_seconds, self.write)) if summary_seconds else None
         try:
-            await fleet.run(stop)
+            with self.summaries() as write:
+                reporting = (
+                    asyncio.create_task(report(fleet.tally, summary_seconds, write)) if summary_seconds else None
+                )
+                try:
+                    await fleet.run(stop)
+                finally:
+                    if reporting is not None:
+                        reporting.cancel()
+                        with contextlib.suppress(asyncio.CancelledError):
+                            await reporting
         finally:
             if timer is not None:
                 timer.cancel()
-            if reporting is not None:
-                reporting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await reporting
             self.write(f"stopped: {fleet.tally.line()}")
+
+    @contextlib.contextmanager
+    def summaries(self) -> Iterator[Callable[[str], None]]:
+        """What shows the summary: on a terminal one line that changes, elsewhere a line each time."""
+        if not self.stdout.isatty():
+            yield self.write
+            return
+        # A tenth of a second of every other start.
+        from rich.console import Console
+        from rich.text import Text
+
+        with Console(file=sys.stdout).status(Text("connecting")) as status:
+            yield lambda line: status.update(Text(line))
 
     def write(self, line: str) -> None:
         """One line, at once, also into a pipe."""
