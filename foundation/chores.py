@@ -15,13 +15,15 @@ from datetime import datetime
 class Chore:
     """``run`` gets the time in a database thread, every ``seconds``, and again while it returns how much it did.
 
-    One that takes longer than a chore may wait for another is ``apart``: in the thread of those that are.
+    One that takes longer than a chore may wait for another is ``apart``: in the thread of those that are. What waits for
+    others has a thread ``of_its_own``, and nobody waits for it.
     """
 
     name: str
     seconds: float
     run: Callable[[datetime], int | None]
     apart: bool = False
+    of_its_own: bool = False
 
 
 _registered: dict[str, Chore] = {}

@@ -21,3 +21,6 @@ class JobsConfig(AppConfig):
         register_chore(Chore("lost jobs", rescuing.RESCUE_SECONDS, rescuing.rescue_jobs))
         if settings.JOBS_WORKER:
             register_chore(Chore("jobs", job_worker.IDLE_SECONDS, job_worker.work_once, apart=True))
+            for number in range(job_worker.OUTGOING_THREADS):
+                name = f"outgoing jobs {number + 1}"
+                register_chore(Chore(name, job_worker.IDLE_SECONDS, job_worker.call_out_once, of_its_own=True))

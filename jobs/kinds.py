@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from foundation.messages import Message
@@ -20,6 +21,16 @@ from jobs.outcomes import Outcome
 ATTEMPTS = 5
 # Longer than any slice takes: a worker that is silent for so long is taken for dead.
 LEASE = timedelta(seconds=60)
+
+
+class Queue(StrEnum):
+    """Queues of tasks, each with threads of its own in the server and in ``manage.py db_worker``.
+
+    What waits for the servers of others, which may never answer, holds up only its like.
+    """
+
+    PORTAL = "default"
+    OUTGOING = "outgoing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ class JobKind:
     ``run_slice`` gets the job, the cursor of the slice before (``None`` at first) and the time. When it raises, the slice
     is tried again with growing pauses, up to ``attempts`` times in a row; then the job has failed. ``right`` is what the
     person needs who starts it, and still has with each slice; without one only the portal starts it. ``lease`` is longer
-    than a slice ever takes.
+    than a slice ever takes. One whose slices wait for servers of others is in the ``queue`` of those that do.
     """
 
     name: str
@@ -65,6 +76,7 @@ class JobKind:
     attempts: int = ATTEMPTS
     lease: timedelta = LEASE
     atomic: bool = False
+    queue: Queue = Queue.PORTAL
 
 
 _registered: dict[str, JobKind] = {}

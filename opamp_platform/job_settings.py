@@ -6,8 +6,9 @@ from typing import Any
 
 from opamp_platform.environment import Environment
 
-JOB_APPS = ("django_tasks", "django_tasks_db", "jobs")
-TASKS: dict[str, Any] = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+# Ours first: its `db_worker` serves all queues.
+JOB_APPS = ("jobs", "django_tasks", "django_tasks_db")
+TASKS: dict[str, Any] = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", "outgoing"]}}
 
 
 def job_options(env: Environment) -> tuple[bool, int]:

@@ -37,7 +37,7 @@ from opamp_transport.presence import Presence
 from opamp_transport.protocol.messages import assert_fast_protobuf
 from opamp_transport.report_queue import ReportQueue
 from opamp_transport.sessions import Connection, Sessions
-from opamp_transport.threads import DatabaseThreads
+from opamp_transport.threads import ApartThreads, DatabaseThreads
 from rollouts.services import freezing
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Runtime:
         self.threads = DatabaseThreads(settings.DATABASE_THREADS)
         # Chores do not wait behind reports, nor reports behind chores; only the expiry waits for what was heard before it.
         self.chore_threads = DatabaseThreads(1)
-        self.apart_threads = DatabaseThreads(1)
+        self.apart_threads = ApartThreads(registered_chores())
         self.newcomers = Newcomers()
         self.report_queue = ReportQueue(
             self.threads,
@@ -287,8 +287,9 @@ class Runtime:
         """What an app has the leading process do."""
         done: int | None = 1
         while self.leads and done:
-            done = await (self.apart_threads if chore.apart else self.chore_threads).run(chore.run, clock.now())
-            await asyncio.sleep(retention.PAUSE_SECONDS if chore.apart else 0)
+            apart = self.apart_threads.of(chore)
+            done = await (apart or self.chore_threads).run(chore.run, clock.now())
+            await asyncio.sleep(retention.PAUSE_SECONDS if apart else 0)
 
     async def collect_garbage(self) -> None:
         """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.

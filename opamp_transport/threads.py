@@ -7,11 +7,13 @@ thread on SQLite (one writer, which keeps its connection) and a few on PostgreSQ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from django.db import connection
+
+from foundation.chores import Chore
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,6 +35,23 @@ class DatabaseThreads:
         for _ in range(self.size):
             self._executor.submit(connection.close)
         self._executor.shutdown(wait=True)
+
+
+class ApartThreads:
+    """Threads of chores that others do not wait for: one of those that are apart, and one for each that has its own."""
+
+    def __init__(self, chores: Sequence[Chore]) -> None:
+        self._shared = DatabaseThreads(1)
+        self._own = {chore.name: DatabaseThreads(1) for chore in chores if chore.of_its_own}
+
+    def of(self, chore: Chore) -> DatabaseThreads | None:
+        """That of ``chore``, ``None`` for one that takes its turn with all others."""
+        return self._own.get(chore.name) or (self._shared if chore.apart else None)
+
+    def close(self) -> None:
+        """Let running work end and close the threads' connections."""
+        for threads in (self._shared, *self._own.values()):
+            threads.close()
 
 
 def _call(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:

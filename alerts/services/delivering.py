@@ -19,7 +19,7 @@ from alerts.notices import Notice
 from alerts.services.receiver_edits import receiver_address
 from foundation.clock import clock
 from foundation.messages import Message
-from jobs.kinds import JobKind, Result, Slice
+from jobs.kinds import JobKind, Queue, Result, Slice
 from jobs.models import Job
 from jobs.outcomes import Outcome
 from jobs.services.starting import start_job
@@ -145,5 +145,5 @@ def retry(key: int, *, by: User | None, at: datetime) -> AlertDelivery:
     return delivery
 
 
-KIND = JobKind(JOB_KIND, Message("alert-delivery-kind", "Tell a receiver of an alert"), run_slice)
+KIND = JobKind(JOB_KIND, Message("alert-delivery-kind", "Tell a receiver of an alert"), run_slice, queue=Queue.OUTGOING)
 """The kind of job that carries a delivery out."""

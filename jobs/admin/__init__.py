@@ -1,7 +1,7 @@
 """Jobs in the admin."""
 
 from django.contrib import admin
-from django_tasks_db.models import DBTaskResult
+from django_tasks_db.admin import DBTaskResult  # its admin, which is registered by then
 
 from jobs.admin.job_pages import JobAdmin
 

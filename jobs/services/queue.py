@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django_tasks import TaskContext, task
 
+from jobs.kinds import Queue, kind_named
 from jobs.models import Job
 
 
@@ -26,4 +27,6 @@ def enqueue(job: Job, at: datetime) -> None:
     """
     job.run_after, job.lease_until = at, None
     # A time always: the library takes tasks without one last, whenever they were enqueued.
-    job.task_id = UUID(run_job.using(run_after=at).enqueue(job.pk).id)
+    kind = kind_named(job.kind)
+    queue = kind.queue if kind else Queue.PORTAL
+    job.task_id = UUID(run_job.using(run_after=at, queue_name=queue.value).enqueue(job.pk).id)
