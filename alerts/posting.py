@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from alerts.alert_options import Network
 from alerts.errors import CannotDeliver
+from alerts.plain_texts import one_line
 from alerts.public_addresses import is_allowed
 from foundation.messages import Message
 
@@ -27,6 +28,7 @@ SECONDS = 10.0
 
 _MOST_READ = 4_096
 _MOST_QUOTED = 200
+_MOST_ADDRESSES = 4
 _LONGEST_RETRY_AFTER = 3_600.0
 # Which it may accept another time.
 _PASSING = frozenset({408, 425, 429})
@@ -68,9 +70,9 @@ def post_json(
 ) -> Accepted:
     """POST ``body``. Raises `CannotDeliver` for whatever is no 2xx answer within ``seconds``."""
     parts = checked_url(url)
-    address = _checked_address(parts, allowed)
+    addresses = _checked_addresses(parts, allowed)
     until = time.monotonic() + seconds
-    connection = _Connection(parts, address, seconds)
+    connection = _Connection(parts, addresses, until)
     # A receiver that answers a byte at a time satisfies every timeout of a socket.
     watch = threading.Timer(seconds, connection.cut)
     watch.daemon = True
@@ -95,12 +97,14 @@ def post_json(
 
 
 class _Connection(http.client.HTTPConnection):
-    """To one address, whatever the name in the URL says by now; the certificate is held against that name."""
+    """To the first of these that can be reached, whatever the name in the URL says by now; the certificate is held against that
+    name. ``until`` is a time of `time.monotonic`.
+    """
 
-    def __init__(self, parts: SplitResult, address: tuple[str, int], seconds: float) -> None:
+    def __init__(self, parts: SplitResult, addresses: Sequence[tuple[str, int]], until: float) -> None:
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        super().__init__(str(parts.hostname), port, timeout=seconds)
-        self._address = address
+        super().__init__(str(parts.hostname), port, timeout=until - time.monotonic())
+        self._addresses, self._until = addresses, until
         self._context = ssl.create_default_context() if parts.scheme == "https" else None
         self._wire: socket.socket | None = None
         if self._context is not None:
@@ -108,12 +112,20 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Raises OSError."""
-        wire = self._wire = socket.create_connection(self._address, self.timeout)
+        wire = self._wire = self._reached()
+        wire.settimeout(self.timeout)
         if self._context is not None:
             wire = self._context.wrap_socket(wire, server_hostname=self.host, do_handshake_on_connect=False)
             self._wire = wire
             wire.do_handshake()
         self.sock = wire
+
+    def _reached(self) -> socket.socket:
+        """Each address but the last may take half of what time is left, so that one nobody is at leaves some for the next."""
+        for address in self._addresses[:-1]:
+            with contextlib.suppress(OSError):
+                return socket.create_connection(address, max((self._until - time.monotonic()) / 2, 0.01))
+        return socket.create_connection(self._addresses[-1], max(self._until - time.monotonic(), 0.01))
 
     def cut(self) -> None:
         """End it from whichever thread: who reads from it gets an end or an error."""
@@ -128,8 +140,8 @@ class _Connection(http.client.HTTPConnection):
             self._wire.close()
 
 
-def _checked_address(parts: SplitResult, allowed: Sequence[Network]) -> tuple[str, int]:
-    """Where to connect. Raises `CannotDeliver` if one of the addresses of the name must not be called."""
+def _checked_addresses(parts: SplitResult, allowed: Sequence[Network]) -> Sequence[tuple[str, int]]:
+    """Where to connect, a few at most. Raises `CannotDeliver` if one of the addresses of the name must not be called."""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
@@ -145,7 +157,7 @@ def _checked_address(parts: SplitResult, allowed: Sequence[Network]) -> tuple[st
                 address=text,
             )
             raise CannotDeliver(said, lasting=True)
-    return addresses[0], port
+    return [(text, port) for text in [*dict.fromkeys(addresses)][:_MOST_ADDRESSES]]
 
 
 def _judged(answer: http.client.HTTPResponse, said: bytes) -> Accepted:
@@ -182,5 +194,4 @@ def _away(error: Exception, *, late: bool) -> CannotDeliver:
 
 
 def _quoted(text: str) -> str:
-    """The beginning, in one line."""
-    return " ".join(text[: 4 * _MOST_QUOTED].split())[:_MOST_QUOTED]
+    return one_line(text, _MOST_QUOTED)

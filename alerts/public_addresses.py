@@ -13,7 +13,10 @@ from typing import TypeAlias
 from alerts.alert_options import Network
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+# Of 64:ff9b:1::/48 nobody but its network knows where the IPv4 address stands, so it stands for none: it is not public.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# All that is public; what else there is has been given up, is kept for later, or is somebody's own.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
@@ -22,6 +25,8 @@ def is_allowed(address: Address, allowed: Iterable[Network]) -> bool:
     meant = _meant(address)
     if any(meant.version == network.version and meant in network for network in allowed):
         return True
+    if isinstance(meant, ipaddress.IPv6Address) and meant not in _UNICAST:
+        return False
     return meant.is_global and not meant.is_multicast and not meant.is_reserved
 
 
@@ -35,6 +40,6 @@ def _meant(address: Address) -> Address:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if any(address in network for network in _NAT64) or (address in _COMPATIBLE and int(address) > 1):
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address

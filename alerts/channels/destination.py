@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -15,7 +17,12 @@ from django.utils.translation import override
 
 from alerts.alert_options import Network
 from alerts.notices import Notice
+from alerts.plain_texts import one_line, readable, without
 from foundation.languages import in_readers_language
+
+_LONGEST_TITLE = 300
+_LONGEST_NAME = 120
+_LEAST_GUESSED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,14 @@ class ReceiverAddress:
         networks: Sequence[Network] = settings.ALERTS.allowed
         return networks
 
+    def hidden_in(self, text: str) -> str:
+        """``text`` without its secrets: of an address the path and what is behind it let in whoever knows them."""
+        secrets = {self.secret, self.address}
+        if self.address:
+            parts = urlsplit(self.address)
+            secrets |= {parts.path, parts.query, *_long(parts.path.split("/")), *_long(re.split("[&=]", parts.query))}
+        return without(text, secrets)
+
 
 Channel: TypeAlias = Callable[[ReceiverAddress, Notice], int | None]
 """One attempt: returns the status code if there is one. Raises `alerts.errors.CannotDeliver`."""
@@ -42,12 +57,36 @@ Channel: TypeAlias = Callable[[ReceiverAddress, Notice], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A notice in words: ``title`` in a line, ``lines`` below it, ``url`` of its page."""
+    """A notice in words: ``headline`` says what happened and of which rule, ``url`` is its page.
 
-    title: str
+    What agents say of themselves is in ``group`` and ``names`` alone: a line each, bounded. ``naming`` is the template of them and
+    of the ``more`` that are not named.
+    """
+
+    headline: str
+    group: str
     summary: str
-    lines: Sequence[str]
+    severity: str
+    names: Sequence[str]
+    more: int
+    naming: str
+    description: str
     url: str
+
+    @property
+    def title(self) -> str:
+        """In a line."""
+        return one_line(f"{self.headline} ({self.group})" if self.group else self.headline, _LONGEST_TITLE)
+
+    def named(self, wanted: Callable[[str], str] = str) -> str:
+        """The names, each as ``wanted`` makes it; empty when there are none."""
+        shown = ", ".join(wanted(name) for name in self.names)
+        return self.naming % {"names": shown, "more": self.more} if self.more and shown else shown
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What stands below the summary."""
+        return [line for line in (self.severity, self.named(), self.description) if line]
 
 
 def words(destination: ReceiverAddress, notice: Notice) -> Words:
@@ -60,17 +99,18 @@ def words(destination: ReceiverAddress, notice: Notice) -> Words:
             "test": _("Test"),
         }[notice.event]
         severity = {"info": _("Information"), "warning": _("Warning"), "critical": _("Critical")}[notice.severity]
-        group = f" ({notice.group})" if notice.group else ""
-        summary = in_readers_language(notice.text)
-        lines = [f"{_('Severity')}: {severity}"]
-        names = [str(one["name"]) for one in notice.sample]
-        if names:
-            more = max(notice.count - len(names), 0)
-            named = ", ".join(names)
-            lines.append(_("%(names)s and %(more)d more") % {"names": named, "more": more} if more else named)
-        if notice.description:
-            lines.append(notice.description)
-        return Words(_one_line(f"[{event}] {notice.rule}{group}"), summary, lines, notice_page(notice))
+        names = [one_line(str(one["name"]), _LONGEST_NAME) for one in notice.sample]
+        return Words(
+            one_line(f"[{event}] {notice.rule}", _LONGEST_TITLE),
+            one_line(notice.group, _LONGEST_TITLE),
+            readable(in_readers_language(notice.text)),
+            f"{_('Severity')}: {severity}",
+            names,
+            max(notice.count - len(names), 0),
+            _("%(names)s and %(more)d more"),
+            readable(notice.description),
+            notice_page(notice),
+        )
 
 
 def notice_page(notice: Notice) -> str:
@@ -81,5 +121,6 @@ def notice_page(notice: Notice) -> str:
     return f"{settings.PUBLIC_URL}{path}"
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]
+def _long(parts: Iterable[str]) -> list[str]:
+    """Those that nobody guesses; `hook` and `services` are words."""
+    return [part for part in parts if len(part) >= _LEAST_GUESSED]

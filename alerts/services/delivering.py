@@ -11,8 +11,7 @@ from django.db import transaction
 
 from accounts import services as accounts
 from accounts.models import User
-from agents.shown import message_shown
-from alerts.channels import CHANNELS
+from alerts.channels import attempt
 from alerts.errors import CannotDeliver, NotNow
 from alerts.models import AlertDelivery
 from alerts.notices import Notice
@@ -81,7 +80,14 @@ def run_slice(job: Job, _cursor: Any, now: datetime) -> Slice:
 def carry_out(key: int, at: datetime) -> AlertDelivery | None:
     """One attempt, outside of any transaction; ``None`` when it is not due or somebody else has it."""
     delivery: AlertDelivery | None = AlertDelivery.objects.due(at).filter(pk=key).select_related("receiver").first()
-    if delivery is None or not delivery.change(
+    if delivery is None:
+        return None
+    if delivery.attempts >= MOST_ATTEMPTS:
+        # Whoever tried died of it, or could not book what came of it.
+        said = Message("delivery-interrupted", "It was tried {attempts} times, and none came to an end.", attempts=delivery.attempts)
+        delivery.change(state=AlertDelivery.State.FAILED, finished_at=at, claimed_until=None, problem=said.as_json())
+        return delivery
+    if not delivery.change(
         state=AlertDelivery.State.SENDING, attempts=delivery.attempts + 1, claimed_until=at + _CLAIM
     ):
         return None
@@ -110,14 +116,16 @@ def _attempt(delivery: AlertDelivery, at: datetime) -> int | None:
     receiver = delivery.receiver
     if not receiver.enabled:
         raise CannotDeliver(Message("receiver-disabled", "The receiver is switched off."), lasting=True)
-    return CHANNELS[receiver.kind](receiver_address(receiver, delivery.key, at), Notice.from_json(delivery.notice))
+    return attempt(receiver.kind, receiver_address(receiver, delivery.key, at), Notice.from_json(delivery.notice))
 
 
 def _book_failure(delivery: AlertDelivery, error: CannotDeliver) -> None:
-    # What a receiver answers may repeat what it was sent.
-    problem = error.message.with_texts(message_shown).as_json()
     now = clock.now()
-    values: dict[str, Any] = {"status_code": error.status, "problem": problem, "claimed_until": None}
+    values: dict[str, Any] = {
+        "status_code": error.status,
+        "problem": error.message.as_json(),
+        "claimed_until": None,
+    }
     if error.lasting or delivery.attempts >= MOST_ATTEMPTS:
         delivery.change(state=AlertDelivery.State.FAILED, finished_at=now, **values)
         return

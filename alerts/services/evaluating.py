@@ -20,6 +20,7 @@ from alerts.services.notifying import announce, receivers_of, tell_receivers, to
 from alerts.services.silencing import Silencer
 from alerts.subjects_firing import FiringSubject
 from foundation.clock import is_ahead
+from foundation.errors import DomainError
 from foundation.messages import Message
 
 logger = logging.getLogger(__name__)
@@ -59,11 +60,17 @@ def _is_answering() -> bool:
 
 
 def _note_problem(rule: AlertRule, error: Exception) -> None:
-    logger.error("an alert rule could not be evaluated", extra={"rule": rule.pk}, exc_info=error)
-    said = Message(
-        "alert-rule-failed", "It could not be evaluated ({error}); the log says more.", error=type(error).__name__
-    )
-    AlertRule.objects.filter(pk=rule.pk).update(problem=said.as_json())
+    """What it asks for may mean nothing any more, such as a word of an app that is gone: its alerts stay as they are."""
+    if isinstance(error, DomainError):
+        said = Message("alert-rule-not-understood", "It cannot be evaluated: {problem}", problem=error.message)
+    else:
+        said = Message(
+            "alert-rule-failed", "It could not be evaluated ({error}); the log says more.", error=type(error).__name__
+        )
+    if rule.problem != said.as_json():
+        # Once, not with each look.
+        logger.error("an alert rule could not be evaluated", extra={"rule": rule.pk}, exc_info=error)
+        AlertRule.objects.filter(pk=rule.pk).update(problem=said.as_json())
 
 
 def evaluate(rule: AlertRule, at: datetime, silencer: Silencer) -> None:

@@ -17,7 +17,7 @@ from django.db import transaction
 from accounts import services as accounts
 from accounts.models import User
 from agents.shown import value_shown
-from alerts.channels import CHANNELS
+from alerts.channels import attempt
 from alerts.channels.destination import ReceiverAddress
 from alerts.errors import CannotDeliver, InvalidAlerting
 from alerts.models import Receiver
@@ -108,7 +108,7 @@ def try_receiver(row: Receiver, *, by: User | None, at: datetime) -> TriedReceiv
         started_at=at.isoformat(timespec="seconds"), fired_at=None, resolved_at=None, repeat_seconds=0,
     )  # fmt: skip
     try:
-        tried = TriedReceiver(None, CHANNELS[row.kind](receiver_address(row, uuid.uuid4(), at), notice))
+        tried = TriedReceiver(None, attempt(row.kind, receiver_address(row, uuid.uuid4(), at), notice))
     except CannotDeliver as error:
         tried = TriedReceiver(error.message, error.status)
     data = {"accepted": tried.problem is None, "status": tried.status, "problem": str(tried.problem or "")}

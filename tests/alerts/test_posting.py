@@ -30,7 +30,7 @@ def post(url: str, *, allowed: Any = LOOPBACK, seconds: float = 5.0) -> int:
         "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
         "224.0.0.1", "255.255.255.255", "192.0.2.1", "240.0.0.1", "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1",
-        "64:ff9b:1::a00:1", "2002:7f00:1::", "2002:a00:1::", "2001:0:0:0:0:0:80ff:fffe", "2001:db8::1",
+        "64:ff9b:1::a00:1", "64:ff9b:1:7f00:0:100:101:101", "fec0::1", "4000::1", "2002:7f00:1::", "2002:a00:1::", "2001:0:0:0:0:0:80ff:fffe", "2001:db8::1",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_public(address: str) -> None:
@@ -113,6 +113,20 @@ def test_a_name_that_changes_after_it_was_checked(listener: Listener, monkeypatc
     path, headers, _body = listener.received[0]
     assert path == "/hook?a=b"
     assert headers["Host"].startswith("hooks.example.com:")
+
+
+def test_an_address_that_nobody_is_at_is_not_the_last(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = listener.server_address[1]
+    both = (ipaddress.ip_network("127.0.0.0/8"),)
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, asked: Any, *args: Any, **options: Any) -> Any:
+        if host != "hooks.example.com":
+            return real(host, asked, *args, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (text, port)) for text in ("127.0.0.9", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert post(f"http://hooks.example.com:{port}/", allowed=both) == 200
 
 
 def test_proxies_of_the_environment_are_not_used(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def test_slack(listener: Listener, receiver: Make, told: Make) -> None:
     assert told().state == "sent"
     text = json.loads(listener.received[0][2])["text"]
     assert "Edge is gone" in text
-    assert "agent-00000, agent-00001" in text
+    assert "`agent-00000`, `agent-00001`" in text
 
 
 def test_slack_mentions_nobody(listener: Listener, receiver: Make, fleet: Make, rule: Make) -> None:

@@ -1,0 +1,34 @@
+"""Texts of others within texts of ours: in one line, bounded, without what hides or turns round what is read. Pure.
+
+Agents name themselves and receivers answer what they like; both end up in mails, chats and rows of databases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from agents.redaction import HIDDEN
+
+# Controls (PostgreSQL takes no NUL within JSON), halves of characters, and marks that turn the direction of what follows.
+_UNSEEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_CUT = "…"
+_SHORTEST_SECRET = 4
+
+
+def one_line(text: str, most: int) -> str:
+    """The beginning of ``text``, at most ``most`` characters."""
+    line = " ".join(_UNSEEN.sub(" ", text[: 4 * most]).split())
+    return line if len(line) <= most else line[: most - 1] + _CUT
+
+
+def readable(text: str) -> str:
+    """``text`` with its lines."""
+    return _UNSEEN.sub(" ", text)
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """``text`` without any of ``secrets``, the longest first; what is shorter than four characters is none."""
+    for secret in sorted({each for each in secrets if len(each) >= _SHORTEST_SECRET}, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
