@@ -65,13 +65,17 @@ class PlacedLane:
 
 @dataclass(frozen=True, slots=True)
 class PipelinePicture:
-    """All of it. ``joins`` are path data of connectors' lines, ``tips`` of the arrows at their ends."""
+    """All of it. ``joins`` are path data of connectors' lines, ``tips`` of the arrows at their ends.
+
+    ``left``: where lanes begin, and their titles, so that connectors' lines go round these.
+    """
 
     width: int
     height: int
     lanes: tuple[PlacedLane, ...]
     joins: tuple[str, ...]
     tips: tuple[str, ...]
+    left: int
 
 
 def picture_of(graph: PipelineGraph) -> PipelinePicture:
@@ -85,7 +89,7 @@ def picture_of(graph: PipelineGraph) -> PipelinePicture:
         lanes.append(placed)
     joins, tips = _joined(graph, lanes, side, exporters_x + NODE_WIDTH)
     return PipelinePicture(
-        exporters_x + NODE_WIDTH + side, max(top - _LANE_GAP + _MARGIN, 0), tuple(lanes), joins, tips
+        exporters_x + NODE_WIDTH + side, max(top - _LANE_GAP + _MARGIN, 0), tuple(lanes), joins, tips, side
     )
 
 

@@ -133,7 +133,7 @@ class AgentPages(PortalAdmin):
         raw, more_raw = whole.raw_beginning(agent, health, packages, files)
         return {
             **self._live_parts(agent),
-            "title": str(agent),
+            "title": agent.headline[0],
             "subtitle": None,
             "show_delete": False,
             "show_save_and_continue": False,
@@ -179,7 +179,7 @@ class AgentPages(PortalAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": _("Timeline of %(agent)s") % {"agent": agent},
+            "title": _("Timeline of %(agent)s") % {"agent": agent.headline[0]},
             **found,
         }
         return TemplateResponse(request, "admin/agents/agent/timeline_page.html", context)
@@ -200,7 +200,7 @@ class AgentPages(PortalAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": _("What %(agent)s runs, with secrets") % {"agent": agent},
+            "title": _("What %(agent)s runs, with secrets") % {"agent": agent.headline[0]},
             "list": reverse("admin:agents_agent_changelist"),
             "back": reverse("admin:agents_agent_change", args=[pk]) + "#effective",
             "back_title": _("Effective configuration"),
@@ -220,13 +220,13 @@ class AgentPages(PortalAdmin):
         agent = self._agent(request, pk, "change")
         if request.method != "POST":
             text = _("The agent stops and starts again; what it collects meanwhile may be lost.")
-            return self._ask(request, agent, _("Restart %(agent)s?") % {"agent": agent}, text, _("Restart"))
+            return self._ask(request, agent, _("Restart %(agent)s?") % {"agent": agent.headline[0]}, text, _("Restart"))
         try:
             commands.request_restart(agent, by=cast("User", request.user), at=clock.now())
         except commands.CannotBeSent as error:
             self.message_user(request, in_readers_language(error), messages.ERROR)
         else:
-            self.message_user(request, _("%(agent)s is asked to restart.") % {"agent": agent}, messages.SUCCESS)
+            self.message_user(request, _("%(agent)s is asked to restart.") % {"agent": agent.headline[0]}, messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
     def assign_uid(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -235,7 +235,7 @@ class AgentPages(PortalAdmin):
         if request.method != "POST":
             text = _("The agent is told a new UID and goes by it from then on; its history moves along.")
             return self._ask(
-                request, agent, _("Assign %(agent)s a new UID?") % {"agent": agent}, text, _("Assign a new UID")
+                request, agent, _("Assign %(agent)s a new UID?") % {"agent": agent.headline[0]}, text, _("Assign a new UID")
             )
         assign_instance_uid(agent, by=cast("User", request.user), at=clock.now())
         self.message_user(request, _("The new UID is on its way."), messages.SUCCESS)
@@ -249,10 +249,10 @@ class AgentPages(PortalAdmin):
                 "The agent is disconnected at once and may not come back, neither with its credential nor with the shared "
                 "secret, until its enrolment is allowed."
             )
-            title = _("Revoke the credential of %(agent)s?") % {"agent": agent}
+            title = _("Revoke the credential of %(agent)s?") % {"agent": agent.headline[0]}
             return self._ask(request, agent, title, text, _("Revoke"), waits=False)
         credentials.revoke_credentials([pk], by=cast("User", request.user), at=clock.now())
-        self.message_user(request, _("%(agent)s is shut out.") % {"agent": agent}, messages.SUCCESS)
+        self.message_user(request, _("%(agent)s is shut out.") % {"agent": agent.headline[0]}, messages.SUCCESS)
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
     def allow_enrolment(self, request: HttpRequest, pk: int) -> HttpResponse:

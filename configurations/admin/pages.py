@@ -26,6 +26,7 @@ from agents.admin import typed_count
 from agents.selectors import Operator
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
+from agents.templatetags.ago import time_element
 from configurations.admin import confirmation_page, tabs
 from configurations.admin.archive_pages import Archives
 from configurations.admin.draft_pages import DraftPages
@@ -86,7 +87,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
     """What agents should run."""
 
     form = ConfigurationForm
-    list_display = ["title", "state", "selector_text", "priority", "revision", "progress", "updated_at"]
+    list_display = ["title", "state", "selector_text", "priority", "revision", "progress", "updated"]
     list_filter = ["kind"]
     search_fields = ["name", "display_name"]
     search_help_text = _("Name or display name")
@@ -131,7 +132,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
     def title(self, row: Configuration) -> SafeString:
         """Display name over name."""
         if row.display_name and row.display_name != row.name:
-            return format_html('{}{}<br><span class="quiet">{}</span>', row.display_name, marks(row), row.name)
+            return format_html('{}<br><span class="quiet">{}</span>{}', row.display_name, row.name, marks(row))
         return format_html("{}{}", row.name, marks(row))
 
     @admin.display(description=_("enabled"), ordering="enabled")
@@ -156,6 +157,11 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
     def progress(self, row: Configuration) -> SafeString:
         """Applied of assigned, failures named."""
         return SafeString(render_to_string("admin/configurations/configuration/progress.html", {"row": row}))
+
+    @admin.display(description=_("updated at"), ordering="updated_at")
+    def updated(self, row: Configuration) -> SafeString:
+        """How long ago; the time itself on hover."""
+        return time_element(row.updated_at)
 
     # --- Form ------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
+from agents.templatetags.ago import time_element
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -62,7 +63,7 @@ def state_pill(rollout: Rollout) -> SafeString:
 class RolloutAdmin(PortalAdmin):
     """What is on its way, and what was."""
 
-    list_display = ["title", "pill", "at_stage", "how", "started_by_name", "started_at", "ended_at"]
+    list_display = ["title", "pill", "at_stage", "how", "started_by_name", "started", "ended"]
     list_display_links = ["title"]
     list_filter = ["state"]
     search_fields = ["name"]
@@ -100,6 +101,16 @@ class RolloutAdmin(PortalAdmin):
     def how(self, row: Rollout) -> str:
         """The stages in a line."""
         return policy_words(row.parsed_policy())
+
+    @admin.display(description=_("started at"), ordering="started_at")
+    def started(self, row: Rollout) -> SafeString:
+        """How long ago; the time itself on hover."""
+        return time_element(row.started_at)
+
+    @admin.display(description=_("ended at"), ordering="ended_at")
+    def ended(self, row: Rollout) -> SafeString | str:
+        """The same; nothing while it is on its way."""
+        return time_element(row.ended_at) if row.ended_at else "–"
 
     def change_view(
         self,
