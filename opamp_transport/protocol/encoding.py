@@ -1,4 +1,4 @@
-"""`Reply` to protobuf bytes. With `settings_encoding`, and `messages`, which reads them, the only file that sees protobuf.
+"""`Reply` to protobuf bytes. With `messages`, which reads them, the only file that sees protobuf.
 
 Pure: no transport (the WebSocket header comes later), no state, no decisions about what to say.
 """
@@ -6,11 +6,14 @@ Pure: no transport (the WebSocket header comes later), no state, no decisions ab
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import Message
 
 from agents.remote_config import RemoteConfig
 from agents.replies import ErrorResponse, ErrorType, OfferedPackage, PackagesOffer, Reply
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.protocol.settings_encoding import put_further_settings, put_opamp_settings
 
 _ERROR_TYPES = {
     ErrorType.UNKNOWN: opamp_pb2.ServerErrorResponseType_Unknown,
@@ -25,9 +28,9 @@ def encode_reply(reply: Reply) -> bytes:
     An error travels with the uid alone (S-38), a restart with uid and capabilities alone (S-96). What else ``reply``
     holds is left out; to say it in a later reply is up to the caller.
 
-    Raises ValueError: an offer no agent may get, that is a configuration without a hash (S-59), connection settings
-    without hash, endpoint or interval (S-75, S-78, S-79), packages without hashes or file (S-89), or a retry time that
-    is negative or not finite.
+    Raises ValueError: an offer no agent may get, that is a configuration without a hash (S-59), packages without hashes or
+    file (S-89), connection settings without a hash (S-78), what a member of the reply refuses itself, members that do not agree
+    or name no field of the protocol; or a retry time that is negative or not finite.
     """
     message = opamp_pb2.ServerToAgent(instance_uid=reply.instance_uid)
     if reply.error is not None:
@@ -46,10 +49,7 @@ def encode_reply(reply: Reply) -> bytes:
         _put_remote_config(message.remote_config, reply.remote_config, reply.config_hash)
     if reply.packages is not None:
         _put_packages(message.packages_available, reply.packages)
-    if reply.opamp_settings is not None:
-        put_opamp_settings(message.connection_settings, reply.opamp_settings)
-    if reply.further_settings is not None:
-        put_further_settings(message.connection_settings, reply.further_settings)
+    _put_members(message, reply)
     if reply.new_instance_uid is not None:
         message.agent_identification.new_instance_uid = reply.new_instance_uid.bytes
     if reply.custom_capabilities is not None:
@@ -60,6 +60,34 @@ def encode_reply(reply: Reply) -> bytes:
         message.custom_message.type = reply.custom_message.type
         message.custom_message.data = reply.custom_message.data
     return message.SerializeToString(deterministic=True)
+
+
+def _put_members(message: opamp_pb2.ServerToAgent, reply: Reply) -> None:
+    """What describes itself, one beside the other; `agents.replies.ReplyMember` says what fields are."""
+    for member in (reply.opamp_settings, *reply.further):
+        if member is None:
+            continue
+        fields = member.fields()
+        if differs := _disagreement(message, fields):
+            raise ValueError(
+                f"{differs} is said twice and differs: what goes into one message goes under one hash (S-78)"
+            )
+        message.MergeFrom(opamp_pb2.ServerToAgent(**fields))
+    if message.HasField("connection_settings") and not message.connection_settings.hash:
+        raise ValueError("all members of connection settings go under one hash, and these have none (S-78)")
+
+
+def _disagreement(message: Message, fields: Mapping[str, Any]) -> str:
+    """The name of a single value that is there already and is another one; empty for none."""
+    present = {field.name: value for field, value in message.ListFields()}
+    for name, value in fields.items():
+        there = present.get(name)
+        if isinstance(there, Message) and isinstance(value, Mapping):
+            if found := _disagreement(there, value):
+                return found
+        elif isinstance(there, bytes | str | int | float) and there != value:
+            return name
+    return ""
 
 
 def _put_error(message: opamp_pb2.ServerErrorResponse, error: ErrorResponse) -> None:
