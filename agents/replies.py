@@ -137,6 +137,20 @@ class OfferedPackage:
     signature: bytes = b""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
+    def fields(self) -> dict[str, Any]:
+        """``PackageAvailable``. Raises ValueError without hashes or file (S-89)."""
+        if not (self.package_hash and self.content_hash and self.download_url):
+            raise ValueError("a package needs a hash, and a file with address and hash of its own (S-89)")
+        file: dict[str, Any] = {
+            "download_url": self.download_url,
+            "content_hash": self.content_hash,
+            "signature": self.signature,
+        }
+        if self.headers:
+            file["headers"] = header_fields(self.headers)
+        kind = "PackageType_Addon" if self.is_addon else "PackageType_TopLevel"
+        return {"type": kind, "version": self.version, "hash": self.package_hash, "file": file}
+
 
 @dataclass(frozen=True, slots=True)
 class PackagesOffer:
@@ -144,6 +158,13 @@ class PackagesOffer:
 
     packages: Mapping[str, OfferedPackage]
     all_packages_hash: bytes
+
+    def fields(self) -> dict[str, Any]:
+        """As `ReplyMember`. Raises ValueError without the hash of all of them (S-89)."""
+        if not self.all_packages_hash:
+            raise ValueError("packages must be offered with the hash of all of them (S-89)")
+        packages = {name: package.fields() for name, package in self.packages.items()}
+        return {"packages_available": {"all_packages_hash": self.all_packages_hash, "packages": packages}}
 
 
 @dataclass(frozen=True, slots=True)

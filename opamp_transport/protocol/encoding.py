@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from agents.remote_config import RemoteConfig
-from agents.replies import ErrorResponse, ErrorType, OfferedPackage, PackagesOffer, Reply
+from agents.replies import ErrorResponse, ErrorType, Reply
 from opamp_transport.proto import opamp_pb2
 
 _ERROR_TYPES = {
@@ -28,9 +28,9 @@ def encode_reply(reply: Reply) -> bytes:
     An error travels with the uid alone (S-38), a restart with uid and capabilities alone (S-96). What else ``reply``
     holds is left out; to say it in a later reply is up to the caller.
 
-    Raises ValueError: an offer no agent may get, that is a configuration without a hash (S-59), packages without hashes or
-    file (S-89), connection settings without a hash (S-78), what a member of the reply refuses itself, members that do not agree
-    or name no field of the protocol; or a retry time that is negative or not finite.
+    Raises ValueError: an offer no agent may get, that is a configuration without a hash (S-59), connection settings
+    without one (S-78), what a member of the reply refuses itself (S-75, S-89), members that do not agree or name no field of the
+    protocol; or a retry time that is negative or not finite.
     """
     message = opamp_pb2.ServerToAgent(instance_uid=reply.instance_uid)
     if reply.error is not None:
@@ -47,9 +47,6 @@ def encode_reply(reply: Reply) -> bytes:
         message.flags |= opamp_pb2.ServerToAgentFlags_ReportAvailableComponents
     if reply.remote_config is not None:
         _put_remote_config(message.remote_config, reply.remote_config, reply.config_hash)
-    if reply.packages is not None:
-        _put_packages(message.packages_available, reply.packages)
-    _put_members(message, reply)
     if reply.new_instance_uid is not None:
         message.agent_identification.new_instance_uid = reply.new_instance_uid.bytes
     if reply.custom_capabilities is not None:
@@ -59,12 +56,13 @@ def encode_reply(reply: Reply) -> bytes:
         message.custom_message.capability = reply.custom_message.capability
         message.custom_message.type = reply.custom_message.type
         message.custom_message.data = reply.custom_message.data
+    _put_members(message, reply)
     return message.SerializeToString(deterministic=True)
 
 
 def _put_members(message: opamp_pb2.ServerToAgent, reply: Reply) -> None:
     """What describes itself, one beside the other; `agents.replies.ReplyMember` says what fields are."""
-    for member in (reply.opamp_settings, *reply.further):
+    for member in (reply.packages, reply.opamp_settings, *reply.further):
         if member is None:
             continue
         fields = member.fields()
@@ -110,24 +108,3 @@ def _put_remote_config(message: opamp_pb2.AgentRemoteConfig, offered: RemoteConf
         entry.body = file.body
         entry.content_type = file.content_type
         entry.role = file.role
-
-
-def _put_packages(message: opamp_pb2.PackagesAvailable, offer: PackagesOffer) -> None:
-    if not offer.all_packages_hash:
-        raise ValueError("packages must be offered with the hash of all of them (S-89)")
-    message.all_packages_hash = offer.all_packages_hash
-    for name, package in offer.packages.items():
-        _put_package(message.packages[name], package)
-
-
-def _put_package(message: opamp_pb2.PackageAvailable, package: OfferedPackage) -> None:
-    if not (package.package_hash and package.content_hash and package.download_url):
-        raise ValueError("a package needs a hash, and a file with address and hash of its own (S-89)")
-    message.type = opamp_pb2.PackageType_Addon if package.is_addon else opamp_pb2.PackageType_TopLevel
-    message.version = package.version
-    message.hash = package.package_hash
-    message.file.download_url = package.download_url
-    message.file.content_hash = package.content_hash
-    message.file.signature = package.signature
-    for name, value in package.headers:
-        message.file.headers.headers.add(key=name, value=value)

@@ -232,7 +232,6 @@ def test_what_an_app_says_is_written_without_knowing_what_it_means() -> None:
     )
 
 
-@pytest.mark.rule("S-78")
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
