@@ -7,19 +7,18 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from agents.models import Agent
 from foundation.api_editions import IF_MATCH, etag_of
-from foundation.api_query import DeclaredQuery
+from foundation.api_query import DeclaredQuery, one_of
 from foundation.clock import clock
 from packages.api_editions import editions_of
 from packages.api_serializers import (
@@ -183,10 +182,7 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         """The agents that should have it, and how far they are."""
         seen = Agent.objects.visible_to(request.user)
         rows = Installation.objects.filter(package=self.package(pk), agent__in=seen.order_by().values("pk"))
-        if status := request.query_params.get("status"):
-            if status not in Installation.Status.values:
-                said = _("Say one of these: %(known)s.") % {"known": ", ".join(Installation.Status.values)}
-                raise ValidationError({"status": [said]})
+        if status := one_of(request, "status", Installation.Status.values):
             rows = rows.filter(status=status)
         if version := request.query_params.get("version"):
             rows = rows.filter(version__version=version)
