@@ -41,12 +41,12 @@ from connections.services import connection_releases, settings_edits, telling_ag
 from connections.services.moving import MoveState, agents_of, counted_moves, with_move
 from connections.services.settings_edits import judged_content, newest_version, readable_content, version_numbered
 from connections.services.settings_reach import reach_of
-from connections.settings_editions import editions_named
-from foundation.api_editions import IF_MATCH, etag_of
+from connections.settings_editions import settings_editions_named
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery, one_of
 from foundation.clock import clock
-from rollouts.api_releasing import NUMBER, SEES_AGENTS, plan_of
+from foundation.etags import IF_MATCH, edition_etag
+from rollouts.api_releasing import NUMBER, SEES_AGENTS, version_plan_of
 from rollouts.api_serializers import RolloutSummary, active_rollouts
 
 _STATUS = OpenApiParameter(
@@ -97,13 +97,13 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def retrieve(self, request: Request, name: str) -> Response:
         """One; its ETag changes with every edit. Secrets are hidden."""
         row = self.settings_named(name)
-        return Response(SettingsSerializer(row).data, headers={"ETag": etag_of(row)})
+        return Response(SettingsSerializer(row).data, headers={"ETag": edition_etag(row)})
 
     @extend_schema(request=NewSettings, responses={201: SavedSerializer})
     def create(self, request: Request) -> Response:
         """Make settings and release their first version, at once or in stages."""
         values = _asked(NewSettings(data=request.data))
-        plan, note = plan_of(values), values.pop("note", "")
+        plan, note = version_plan_of(values), values.pop("note", "")
         saved = settings_edits.create_settings(values, by=signed_in(request), at=clock.now(), note=note, plan=plan)
         return _saved(saved, status=201)
 
@@ -119,8 +119,8 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _edit(self, request: Request, name: str, values: dict[str, Any]) -> Response:
         row = self.settings_named(name)
-        plan, note = plan_of(values), values.pop("note", "")
-        by, at, editions = signed_in(request), clock.now(), editions_named(request)
+        plan, note = version_plan_of(values), values.pop("note", "")
+        by, at, editions = signed_in(request), clock.now(), settings_editions_named(request)
         return _saved(
             settings_edits.update_settings(row.pk, values, by=by, at=at, editions=editions, note=note, plan=plan)
         )
@@ -169,7 +169,7 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def release(self, request: Request, name: str, number: str) -> Response:
         """Make a version what agents should have, a former one too. 409 where there is nothing to release."""
         version = version_numbered(self.settings_named(name), int(number))
-        plan = plan_of(_asked(ReleaseSettings(data=request.data)))
+        plan = version_plan_of(_asked(ReleaseSettings(data=request.data)))
         rollout = connection_releases.publish_settings(version, by=signed_in(request), at=clock.now(), plan=plan)
         version.refresh_from_db()
         shown = SettingsVersionSerializer(version).data
@@ -252,9 +252,9 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
                 values.pop("opamp"),
                 by=signed_in(request),
                 at=clock.now(),
-                editions=editions_named(request),
+                editions=settings_editions_named(request),
                 note=values.pop("note", ""),
-                plan=plan_of(values),
+                plan=version_plan_of(values),
             )
         )
 
@@ -306,7 +306,7 @@ def _asked(serializer: Any) -> dict[str, Any]:
 
 def _saved(saved: settings_edits.Saved, *, status: int = 200) -> Response:
     saved.settings.refresh_from_db()
-    return Response(SavedSerializer(saved).data, status=status, headers={"ETag": etag_of(saved.settings)})
+    return Response(SavedSerializer(saved).data, status=status, headers={"ETag": edition_etag(saved.settings)})
 
 
 def _without_members(reach: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from connections.destinations import origin_of, same_place
 from connections.further_settings import Destination, FurtherSettings, further_settings_of
 from connections.members import TAKES_ANY, News, connection_of, covered_by, destination_of, is_plain, news_for, takes
 from connections.models import AgentConnection, SettingsVersion
-from connections.services.connection_targeting import CONNECTIONS, wanted_by
+from connections.services.connection_targeting import CONNECTIONS, settings_wanted_by
 from connections.services.settings_of_agents import (
     APPLIED,
     FAILED,
@@ -34,7 +34,7 @@ from connections.services.settings_of_agents import (
 )
 from connections.services.stored_contents import content_of
 from connections.telling import WantedSettings
-from rollouts.services.released_offers import ReleasedOffer, is_due_again, retry_at
+from rollouts.services.released_offers import ReleasedOffer, is_due_again, offer_again_at
 from variables.encryption import Unreadable
 
 Status = AgentConnection.Status
@@ -76,7 +76,7 @@ class ConnectionOffer(ReleasedOffer[ConnectionOfAgent]):
             if connection is None:
                 continue
             if member.relabelled and targeting is not None:
-                line = connection.assign(wanted_by(member.agent.instance_uid, member.agent.labels, targeting))
+                line = connection.assign(settings_wanted_by(member.agent.instance_uid, member.agent.labels, targeting))
                 member.events += [line] if line is not None else []
             if connection.row is None or not member.speaks:
                 continue
@@ -326,4 +326,4 @@ def _retry_at(agent: BatchAgent, row: AgentConnection) -> datetime | None:
     says = agent.agent.capabilities & AgentCapabilities.REPORTS_CONNECTION_SETTINGS_STATUS
     if not says or row.status not in _WAITS:
         return None
-    return retry_at(row.offered_at, row.offer_count, first=FIRST_RETRY, most=MAX_OFFERS)
+    return offer_again_at(row.offered_at, row.offer_count, first=FIRST_RETRY, most=MAX_OFFERS)

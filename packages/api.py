@@ -17,9 +17,9 @@ from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from agents.models import Agent
-from foundation.api_editions import IF_MATCH, etag_of
 from foundation.api_query import DeclaredQuery, one_of
 from foundation.clock import clock
+from foundation.etags import IF_MATCH, edition_etag
 from packages.api_editions import editions_of
 from packages.api_serializers import (
     InstallationSerializer,
@@ -31,7 +31,7 @@ from packages.api_serializers import (
 from packages.models import Installation, Package, PackageVersion
 from packages.packages_shown import counted, versions_of
 from packages.services import package_edits, version_releases
-from rollouts.api_releasing import LARGEST, NUMBER, SEES_AGENTS, plan_of
+from rollouts.api_releasing import LARGEST, NUMBER, SEES_AGENTS, version_plan_of
 from rollouts.api_serializers import RolloutSummary
 
 _STATUS = OpenApiParameter(
@@ -158,7 +158,7 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         package = self.package(pk)
         asked = ReleaseRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        plan = plan_of(dict(asked.validated_data))
+        plan = version_plan_of(dict(asked.validated_data))
         row = version_of(package, number)
         rollout = version_releases.publish_version(row, by=signed_in(request), at=clock.now(), plan=plan)
         shown = self._version_shown(package, int(number)).data
@@ -195,7 +195,7 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _shown(self, pk: int, *, status: int = 200) -> Response:
         row = self.get_queryset().get(pk=pk)
-        return Response(PackageSerializer(row).data, status=status, headers={"ETag": etag_of(row)})
+        return Response(PackageSerializer(row).data, status=status, headers={"ETag": edition_etag(row)})
 
     def _version_shown(self, package: Package, number: int, *, status: int = 200) -> Response:
         row = versions_of(package).filter(number=number).first()

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from rollouts.models import Rollout
 from rollouts.policies import parse_policy
-from rollouts.services.releasing import AT_ONCE, ReleasePlan
 from rollouts.services.ticking import tick_all
+from rollouts.services.version_publishing import AT_ONCE, VersionPlan
 from tests.fake_agent import COLLECTOR, FakeAgent, Socket, run
 from tests.toy_notices.models import Notice, NoticeVersion
 from tests.toy_notices.releases import RELEASES
@@ -29,7 +29,7 @@ def test_versions_reach_whom_the_selector_matches_and_roll_out_in_stages() -> No
         FakeAgent(capabilities=COLLECTOR, **labels)
         for labels in ({"env": "prod"}, {"env": "prod", "canary": "yes"}, {"env": "dev"})
     )
-    staged = ReleasePlan(parse_policy({"stages": [{"selector": {"canary": "yes"}}]}))
+    staged = VersionPlan(parse_policy({"stages": [{"selector": {"canary": "yes"}}]}))
     publish = sync_to_async(RELEASES.publish)
     now = timezone.now()
 

@@ -12,10 +12,10 @@ from agents.models import Agent, AgentEvent
 from foundation.errors import DomainError
 from foundation.messages import Message
 from foundation.unit_of_work import UnitOfWork
-from rollouts.services.releasing import Releasing, assign_in_batches
+from rollouts.services.releasable import Releasable
 from rollouts.services.standings import Progress, Standing
-from rollouts.services.targeting import Releasable
-from rollouts.services.version_rollouts import VersionSubject
+from rollouts.services.version_publishing import Releasing, assign_in_batches
+from rollouts.services.version_subjects import VersionSubject
 from tests.toy_notices.models import Notice, NoticeGeneration, NoticeVersion, ToldNotice
 
 NOTICES = Releasable(

@@ -16,9 +16,9 @@ from agents.models import Agent
 from rollouts.audiences import Audience
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.releasing import Releasing
+from rollouts.services.releasable import Row, Version
 from rollouts.services.standings import Standing, counts_among, end_release, members_among, widen_release
-from rollouts.services.targeting import Row, Version
+from rollouts.services.version_publishing import Releasing
 from rollouts.subjects import Member
 
 
