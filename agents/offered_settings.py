@@ -1,14 +1,20 @@
-"""Members of ``connection_settings`` beside the heartbeat: what an agent is told of destinations and of TLS. Pure values.
+"""What all members of ``connection_settings`` may say: headers, TLS, a proxy. Pure values.
 
-Headers, keys and further settings may be secrets: none of them is part of a ``repr``.
+``fields`` are those of the protocol's message, by its own names (`agents.replies.ReplyMember`). Headers may be secrets: they are
+no part of a ``repr``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 Headers = tuple[tuple[str, str], ...]
+
+
+def header_fields(headers: Headers) -> dict[str, Any]:
+    """``Headers``."""
+    return {"headers": [{"key": name, "value": value} for name, value in headers]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,17 @@ class TlsOptions:
     max_version: str = ""
     cipher_suites: tuple[str, ...] = ()
 
+    def fields(self) -> dict[str, Any]:
+        """``TLSConnectionSettings``."""
+        return {
+            "ca_pem_contents": self.ca_pem,
+            "include_system_ca_certs_pool": self.include_system_ca_pool,
+            "insecure_skip_verify": self.insecure_skip_verify,
+            "min_version": self.min_version,
+            "max_version": self.max_version,
+            "cipher_suites": self.cipher_suites,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
@@ -30,40 +47,7 @@ class ProxyOptions:
     url: str
     connect_headers: Headers = field(default=(), repr=False)
 
-
-@dataclass(frozen=True, slots=True)
-class KeyPair:
-    """``TLSCertificate``: a client certificate with its key and who issued it, all PEM."""
-
-    certificate: str
-    private_key: str = field(default="", repr=False)
-    ca_certificate: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """``TelemetryConnectionSettings`` or ``OtherConnectionSettings``.
-
-    An empty ``endpoint`` switches a telemetry member off that was told before. ``other_settings`` are of other connections.
-    """
-
-    endpoint: str = ""
-    headers: Headers = field(default=(), repr=False)
-    certificate: KeyPair | None = None
-    tls: TlsOptions | None = None
-    proxy: ProxyOptions | None = None
-    other_settings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class FurtherSettings:
-    """The members of one message beside ``opamp``; those left out stay as they are (S-80).
-
-    ``settings_hash`` is that of the message, which covers all that the agent should have (S-78).
-    """
-
-    settings_hash: bytes
-    own_metrics: Destination | None = None
-    own_traces: Destination | None = None
-    own_logs: Destination | None = None
-    others: Mapping[str, Destination] = field(default_factory=dict)
+    def fields(self) -> dict[str, Any]:
+        """``ProxyConnectionSettings``."""
+        found: dict[str, Any] = {"url": self.url}
+        return {**found, "connect_headers": header_fields(self.connect_headers)} if self.connect_headers else found

@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 from uuid import UUID
 
-from agents.offered_settings import FurtherSettings, ProxyOptions, TlsOptions
+from agents.offered_settings import ProxyOptions, TlsOptions, header_fields
 from agents.remote_config import RemoteConfig
 from agents.reports import CustomMessage
 
@@ -54,6 +55,16 @@ class ErrorResponse:
     retry_after_seconds: float | None = None
 
 
+class ReplyMember(Protocol):
+    """Something that a kind of offer says, whatever it is: the transport writes it without knowing what it means."""
+
+    def fields(self) -> Mapping[str, Any]:
+        """Fields of ``ServerToAgent`` by the protocol's own names, messages and maps within as mappings, repeated ones as lists.
+
+        Two members may fill one message, where they agree on what both say. Raises ValueError for what no agent may get.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class OpampSettings:
     """``connection_settings.opamp`` with a deliberate heartbeat interval, never 0 (S-73, S-75).
@@ -86,6 +97,29 @@ class OpampSettings:
         """True when the endpoint is a ``wss`` or ``https`` one."""
         return self.endpoint.startswith(("wss:", "https:"))
 
+    def fields(self) -> dict[str, Any]:
+        """As `ReplyMember`. Raises ValueError without hash, endpoint or interval (S-75, S-78, S-79)."""
+        if not (self.settings_hash and self.endpoint and self.interval_seconds > 0):
+            raise ValueError("connection settings need a hash, an endpoint and an interval above 0 (S-75, S-78, S-79)")
+        opamp: dict[str, Any] = {
+            "destination_endpoint": self.endpoint,
+            "heartbeat_interval_seconds": self.interval_seconds,
+        }
+        headers = (*self.headers, *self.further_headers)
+        if headers:
+            opamp["headers"] = header_fields(headers)
+        if self.certificate or self.ca_certificate:
+            # The key is the agent's own and was never here (S-85).
+            opamp["certificate"] = {"cert": self.certificate, "ca_cert": self.ca_certificate}
+        elif self.tells_verification:
+            # Without the member supervisors stop verifying the server (S-80).
+            opamp["certificate"] = {}
+        if self.tls is not None:
+            opamp["tls"] = self.tls.fields()
+        if self.proxy is not None:
+            opamp["proxy"] = self.proxy.fields()
+        return {"connection_settings": {"hash": self.settings_hash, "opamp": opamp}}
+
 
 @dataclass(frozen=True, slots=True)
 class OfferedPackage:
@@ -103,6 +137,20 @@ class OfferedPackage:
     signature: bytes = b""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
+    def fields(self) -> dict[str, Any]:
+        """``PackageAvailable``. Raises ValueError without hashes or file (S-89)."""
+        if not (self.package_hash and self.content_hash and self.download_url):
+            raise ValueError("a package needs a hash, and a file with address and hash of its own (S-89)")
+        file: dict[str, Any] = {
+            "download_url": self.download_url,
+            "content_hash": self.content_hash,
+            "signature": self.signature,
+        }
+        if self.headers:
+            file["headers"] = header_fields(self.headers)
+        kind = "PackageType_Addon" if self.is_addon else "PackageType_TopLevel"
+        return {"type": kind, "version": self.version, "hash": self.package_hash, "file": file}
+
 
 @dataclass(frozen=True, slots=True)
 class PackagesOffer:
@@ -111,12 +159,20 @@ class PackagesOffer:
     packages: Mapping[str, OfferedPackage]
     all_packages_hash: bytes
 
+    def fields(self) -> dict[str, Any]:
+        """As `ReplyMember`. Raises ValueError without the hash of all of them (S-89)."""
+        if not self.all_packages_hash:
+            raise ValueError("packages must be offered with the hash of all of them (S-89)")
+        packages = {name: package.fields() for name, package in self.packages.items()}
+        return {"packages_available": {"all_packages_hash": self.all_packages_hash, "packages": packages}}
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One ``ServerToAgent``. ``instance_uid`` is the 16 raw bytes the agent last used, or ``b""`` when unreadable (S-27, S-101).
 
-    With ``restart`` only uid and capabilities travel beside it (S-96); the encoder enforces this and S-38.
+    With ``restart`` only uid and capabilities travel beside it (S-96); the encoder enforces this and S-38. ``further`` is whatever
+    kinds of offers say that no field here is for.
     """
 
     instance_uid: bytes
@@ -128,8 +184,8 @@ class Reply:
     config_hash: bytes = b""
     packages: PackagesOffer | None = None
     opamp_settings: OpampSettings | None = None
-    further_settings: FurtherSettings | None = None
     new_instance_uid: UUID | None = None
     restart: bool = False
     custom_capabilities: tuple[str, ...] | None = None
     custom_message: CustomMessage | None = None
+    further: tuple[ReplyMember, ...] = ()

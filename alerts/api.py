@@ -26,10 +26,10 @@ from alerts.api_serializers import (
 from alerts.models import AlertRule, AlertSeverity, Receiver
 from alerts.rule_kinds import KINDS
 from alerts.services import receiver_edits, rule_edits
-from foundation.api_editions import IF_MATCH, etag_of
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
+from foundation.etags import IF_MATCH, edition_etag
 from foundation.languages import in_readers_language
 
 
@@ -60,7 +60,7 @@ class _EditedViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _shown(self, pk: int, *, status: int = 200) -> Response:
         row = self.get_queryset().get(pk=pk)
-        return Response(self.get_serializer_class()(row).data, status=status, headers={"ETag": etag_of(row)})
+        return Response(self.get_serializer_class()(row).data, status=status, headers={"ETag": edition_etag(row)})
 
     def _validated(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
         asked = self.get_serializer_class()(data=request.data, partial=partial)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework.request import Request
 
 from alerts.errors import ChangedMeanwhile
-from foundation.api_editions import editions_named
+from foundation.etags import editions_named
 from foundation.messages import Message
 
 

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
-from agents.models import Agent
+from agents.api_of_agent import INSTANCE_UID, OfAgentView
 from configurations.api_desired import PinSerializer
 from configurations.services import pinning
 from foundation.api_input import NoBody, StrictSerializer, Text, Whole
-from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
 from rollouts.reasons import LONGEST_REASON
-
-_INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
 class PinRequest(StrictSerializer):
@@ -36,29 +29,16 @@ class PinRequest(StrictSerializer):
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
 
-class _AgentView(DeclaredQuery, GenericAPIView[Any]):
-    """A view below one agent's URL."""
-
-    queryset = Agent.objects.all()
-    serializer_class: type[serializers.BaseSerializer[Any]] = PinRequest
-    filter_backends = []
-    pagination_class = None
+class _AgentView(OfAgentView):
+    serializer_class: Any = PinRequest
     right = "change"
     further_rights: Sequence[str] = ("configurations.view_configuration",)
-
-    def agent(self, instance_uid: str) -> Agent:
-        """The agent named in the URL."""
-        try:
-            uid = UUID(instance_uid)
-        except ValueError:
-            raise NotFound from None
-        return Agent.objects.visible_to(self.request.user).get(instance_uid=uid)
 
 
 class PinView(_AgentView):
     """Have one agent run what somebody chose for it."""
 
-    @extend_schema(operation_id="agents_pin", parameters=[_INSTANCE_UID], request=PinRequest, responses=PinSerializer)
+    @extend_schema(operation_id="agents_pin", parameters=[INSTANCE_UID], request=PinRequest, responses=PinSerializer)
     def post(self, request: Request, instance_uid: str) -> Response:
         """Instead of a pin that there is. 409 for what is disabled or not released."""
         agent = self.agent(instance_uid)
@@ -73,7 +53,7 @@ class UnpinView(_AgentView):
 
     serializer_class = NoBody
 
-    @extend_schema(operation_id="agents_unpin", parameters=[_INSTANCE_UID], request=None, responses={204: None})
+    @extend_schema(operation_id="agents_unpin", parameters=[INSTANCE_UID], request=None, responses={204: None})
     def post(self, request: Request, instance_uid: str) -> Response:
         """409 when the agent is not pinned."""
         NoBody(data=request.data).is_valid(raise_exception=True)

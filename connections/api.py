@@ -5,21 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import django_filters
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.generics import GenericAPIView
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
+from agents.api_of_agent import INSTANCE_UID, OfAgentView
 from agents.models import Agent
 from agents.selectors import parse_selector
 from connections.api_serializers import (
@@ -43,15 +41,14 @@ from connections.services import connection_releases, settings_edits, telling_ag
 from connections.services.moving import MoveState, agents_of, counted_moves, with_move
 from connections.services.settings_edits import judged_content, newest_version, readable_content, version_numbered
 from connections.services.settings_reach import reach_of
-from connections.settings_editions import editions_named
-from foundation.api_editions import IF_MATCH, etag_of
+from connections.settings_editions import settings_editions_named
 from foundation.api_input import NoBody
-from foundation.api_query import DeclaredQuery
+from foundation.api_query import DeclaredQuery, one_of
 from foundation.clock import clock
-from rollouts.api_releasing import NUMBER, SEES_AGENTS, plan_of
+from foundation.etags import IF_MATCH, edition_etag
+from rollouts.api_releasing import NUMBER, SEES_AGENTS, version_plan_of
 from rollouts.api_serializers import RolloutSummary, active_rollouts
 
-_INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _STATUS = OpenApiParameter(
     "status", OpenApiTypes.STR, enum=AgentConnection.Status.values, description="Only agents that stand so."
 )
@@ -100,13 +97,13 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def retrieve(self, request: Request, name: str) -> Response:
         """One; its ETag changes with every edit. Secrets are hidden."""
         row = self.settings_named(name)
-        return Response(SettingsSerializer(row).data, headers={"ETag": etag_of(row)})
+        return Response(SettingsSerializer(row).data, headers={"ETag": edition_etag(row)})
 
     @extend_schema(request=NewSettings, responses={201: SavedSerializer})
     def create(self, request: Request) -> Response:
         """Make settings and release their first version, at once or in stages."""
         values = _asked(NewSettings(data=request.data))
-        plan, note = plan_of(values), values.pop("note", "")
+        plan, note = version_plan_of(values), values.pop("note", "")
         saved = settings_edits.create_settings(values, by=signed_in(request), at=clock.now(), note=note, plan=plan)
         return _saved(saved, status=201)
 
@@ -122,8 +119,8 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _edit(self, request: Request, name: str, values: dict[str, Any]) -> Response:
         row = self.settings_named(name)
-        plan, note = plan_of(values), values.pop("note", "")
-        by, at, editions = signed_in(request), clock.now(), editions_named(request)
+        plan, note = version_plan_of(values), values.pop("note", "")
+        by, at, editions = signed_in(request), clock.now(), settings_editions_named(request)
         return _saved(
             settings_edits.update_settings(row.pk, values, by=by, at=at, editions=editions, note=note, plan=plan)
         )
@@ -172,7 +169,7 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     def release(self, request: Request, name: str, number: str) -> Response:
         """Make a version what agents should have, a former one too. 409 where there is nothing to release."""
         version = version_numbered(self.settings_named(name), int(number))
-        plan = plan_of(_asked(ReleaseSettings(data=request.data)))
+        plan = version_plan_of(_asked(ReleaseSettings(data=request.data)))
         rollout = connection_releases.publish_settings(version, by=signed_in(request), at=clock.now(), plan=plan)
         version.refresh_from_db()
         shown = SettingsVersionSerializer(version).data
@@ -197,10 +194,7 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         seen = Agent.objects.visible_to(request.user)
         rows = with_move(agents_of(self.settings_named(name)).filter(agent__in=seen.order_by().values("pk")))
         for parameter, known in (("status", AgentConnection.Status.values), ("move", _MOVES)):
-            if wanted := request.query_params.get(parameter):
-                if wanted not in known:
-                    said = _("Say one of these: %(known)s.") % {"known": ", ".join(known)}
-                    raise ValidationError({parameter: [said]})
+            if wanted := one_of(request, parameter, known):
                 rows = rows.filter(**{parameter: wanted})
         page = self.paginate_queryset(rows.select_related("agent", "version__settings").order_by("pk"))
         return self.get_paginated_response(AgentConnectionSerializer(page, many=True).data)
@@ -258,9 +252,9 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
                 values.pop("opamp"),
                 by=signed_in(request),
                 at=clock.now(),
-                editions=editions_named(request),
+                editions=settings_editions_named(request),
                 note=values.pop("note", ""),
-                plan=plan_of(values),
+                plan=version_plan_of(values),
             )
         )
 
@@ -269,13 +263,8 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         return ConnectionSettings.objects.visible_to(self.request.user).get(name=name)
 
 
-class _AgentView(DeclaredQuery, GenericAPIView[Any]):
-    """A view below one agent's URL."""
-
-    queryset = Agent.objects.all()
-    serializer_class: Any = AgentConnectionSerializer
-    filter_backends = []
-    pagination_class = None
+class _AgentView(OfAgentView):
+    serializer_class = AgentConnectionSerializer
     further_rights = ("connections.view_connectionsettings",)
 
     def shown(self, agent: Agent) -> Response:
@@ -286,19 +275,11 @@ class _AgentView(DeclaredQuery, GenericAPIView[Any]):
             raise NotFound
         return Response(AgentConnectionSerializer(row).data)
 
-    def agent(self, instance_uid: str) -> Agent:
-        """The agent named in the URL. Raises `NotFound`, `Agent.DoesNotExist`."""
-        try:
-            uid = UUID(instance_uid)
-        except ValueError:
-            raise NotFound from None
-        return Agent.objects.visible_to(self.request.user).get(instance_uid=uid)
-
 
 class AgentConnectionView(_AgentView):
     """The connection settings that one agent should have."""
 
-    @extend_schema(operation_id="agents_connection_settings", parameters=[_INSTANCE_UID])
+    @extend_schema(operation_id="agents_connection_settings", parameters=[INSTANCE_UID])
     def get(self, request: Request, instance_uid: str) -> Response:
         """Also how it answered; 404 for an agent that should never have had any."""
         return self.shown(self.agent(instance_uid))
@@ -309,7 +290,7 @@ class OfferAgainView(_AgentView):
 
     right = "change"
 
-    @extend_schema(operation_id="agents_connection_settings_retry", parameters=[_INSTANCE_UID], request=None)
+    @extend_schema(operation_id="agents_connection_settings_retry", parameters=[INSTANCE_UID], request=None)
     def post(self, request: Request, instance_uid: str) -> Response:
         """409 when it has them, or is about to be told."""
         NoBody(data=request.data).is_valid(raise_exception=True)
@@ -325,7 +306,7 @@ def _asked(serializer: Any) -> dict[str, Any]:
 
 def _saved(saved: settings_edits.Saved, *, status: int = 200) -> Response:
     saved.settings.refresh_from_db()
-    return Response(SavedSerializer(saved).data, status=status, headers={"ETag": etag_of(saved.settings)})
+    return Response(SavedSerializer(saved).data, status=status, headers={"ETag": edition_etag(saved.settings)})
 
 
 def _without_members(reach: Any) -> dict[str, Any]:

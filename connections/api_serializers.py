@@ -15,7 +15,7 @@ from connections.services.moving import MoveState
 from connections.services.settings_edits import Saved
 from foundation.api_input import Flag, Said, StrictSerializer, Text, Whole
 from foundation.languages import in_readers_language
-from rollouts.api_releasing import LARGEST, ReleaseFields, SelectorField, checked_policy
+from rollouts.api_releasing import LARGEST, ReleaseFields, TargetedSelectorField, checked_policy
 from rollouts.api_serializers import PolicyField, RolloutSummary
 from rollouts.models import Release
 
@@ -51,7 +51,7 @@ class EditSerializer(StrictSerializer):
     """What can be said of settings, and how another content goes out."""
 
     description = Text(required=False, allow_blank=True, max_length=4_000)
-    selector = SelectorField(required=False)
+    selector = TargetedSelectorField(required=False)
     match_all = Flag(required=False)
     priority = Whole(required=False, min_value=-LARGEST, max_value=LARGEST)
     enabled = Flag(required=False)
@@ -112,7 +112,7 @@ class SettingsSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()
     description = serializers.CharField()
-    selector = SelectorField()
+    selector = TargetedSelectorField()
     match_all = serializers.BooleanField()
     priority = serializers.IntegerField()
     enabled = serializers.BooleanField()

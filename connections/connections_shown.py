@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Count, Exists, Expression, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Expression, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -15,10 +15,10 @@ from agents.extensions import Panel, TimelineKind
 from agents.models import Agent
 from agents.shown import message_shown
 from connections.content import members_of
-from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings, SettingsVersion
+from connections.models import AgentConnection, ConnectionSettings, SettingsVersion
 from connections.services import settings_of_agents
+from connections.services.connection_rollouts import CONNECTION_SUBJECT
 from connections.services.moving import with_move
-from rollouts.models import Release
 
 # As over REST.
 RETRY_RIGHTS = ("agents.change_agent", "connections.view_connectionsettings")
@@ -78,11 +78,7 @@ def _agents(*statuses: str) -> Expression:
 
 def connection_versions(settings: ConnectionSettings) -> QuerySet[SettingsVersion]:
     """The newest first, whether each is in force for somebody, and how many agents should have it."""
-    live = Release.objects.of(RELEASE_SUBJECT, settings.pk).live().filter(version_id=OuterRef("pk"))
-    rows = AgentConnection.objects.filter(version=OuterRef("pk")).order_by().values("version")
-    return settings.versions.annotate(
-        in_force=Exists(live), agent_count=Coalesce(Subquery(rows.annotate(n=Count("*")).values("n")), 0)
-    ).order_by("-number")
+    return CONNECTION_SUBJECT.versions_of(settings)
 
 
 PANEL = Panel(

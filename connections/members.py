@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.connection_settings import WantedConnection
-from agents.offered_settings import Destination, Headers, KeyPair, ProxyOptions, TlsOptions
+from agents.offered_settings import Headers, ProxyOptions, TlsOptions
 from agents.reports import AgentCapabilities
 from connections.content import OPAMP, TELEMETRY, Content, members_of
 from connections.destinations import is_over_tls
+from connections.further_settings import Destination, KeyPair
 
 _OTHER = "other_connections."
 _NEEDED = {

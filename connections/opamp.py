@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 from agents.connection_settings import with_wanted
 from agents.credentials import ClientCertificate
 from agents.models import Agent, AgentQuerySet
-from agents.offered_settings import Destination, FurtherSettings
 from agents.replies import OpampSettings, Reply, ServerCapabilities
 from agents.reports import APPLIED_SETTINGS, AgentCapabilities, ConnectionSettingsStatus
 from agents.services import taken_settings
@@ -21,9 +20,10 @@ from agents.services.batch import BatchAgent, ReportingAgent
 from agents.services.offers import MOST_PENDING
 from connections.content import OPAMP, Content, members_of
 from connections.destinations import origin_of, same_place
+from connections.further_settings import Destination, FurtherSettings, further_settings_of
 from connections.members import TAKES_ANY, News, connection_of, covered_by, destination_of, is_plain, news_for, takes
 from connections.models import AgentConnection, SettingsVersion
-from connections.services.connection_targeting import CONNECTIONS, wanted_by
+from connections.services.connection_targeting import CONNECTIONS, settings_wanted_by
 from connections.services.settings_of_agents import (
     APPLIED,
     FAILED,
@@ -34,7 +34,7 @@ from connections.services.settings_of_agents import (
 )
 from connections.services.stored_contents import content_of
 from connections.telling import WantedSettings
-from rollouts.services.released_offers import ReleasedOffer, is_due_again, retry_at
+from rollouts.services.released_offers import ReleasedOffer, is_due_again, offer_again_at
 from variables.encryption import Unreadable
 
 Status = AgentConnection.Status
@@ -76,7 +76,7 @@ class ConnectionOffer(ReleasedOffer[ConnectionOfAgent]):
             if connection is None:
                 continue
             if member.relabelled and targeting is not None:
-                line = connection.assign(wanted_by(member.agent.instance_uid, member.agent.labels, targeting))
+                line = connection.assign(settings_wanted_by(member.agent.instance_uid, member.agent.labels, targeting))
                 member.events += [line] if line is not None else []
             if connection.row is None or not member.speaks:
                 continue
@@ -127,7 +127,8 @@ class ConnectionOffer(ReleasedOffer[ConnectionOfAgent]):
         """What the message tells is known there from now on, unless the agent says otherwise."""
         connection = self.rows.get(agent.agent.pk)
         row = None if connection is None else connection.row
-        told_anything = reply.opamp_settings is not None or reply.further_settings is not None
+        further = further_settings_of(reply)
+        told_anything = reply.opamp_settings is not None or further is not None
         if connection is None or row is None or not told_anything or not isinstance(agent, ReportingAgent):
             return
         part = self._parts.get(agent.agent.pk)
@@ -140,11 +141,11 @@ class ConnectionOffer(ReleasedOffer[ConnectionOfAgent]):
                 seconds = reply.opamp_settings.interval_seconds
             taken_settings.note_offered(agent, sent.settings_hash.hex(), seconds, self.batch.at)
         connection.change(offered_hash=sent.settings_hash.hex())
-        if reply.further_settings is None and (reply.opamp_settings is None or OPAMP not in row.wanted):
+        if further is None and (reply.opamp_settings is None or OPAMP not in row.wanted):
             return
         if row.version is None:
             # What was told and is wanted no more was switched off, with a message of its own.
-            if part is not None and reply.further_settings is not None:
+            if part is not None and further is not None:
                 connection.change(told={}, told_before={})
             return
         if self._in_force(agent, row) is not row.version:
@@ -152,7 +153,7 @@ class ConnectionOffer(ReleasedOffer[ConnectionOfAgent]):
         told = {name: digest for name, digest in row.told.items() if name in row.wanted}
         if reply.opamp_settings is not None and OPAMP in row.wanted and not row.by_certificate:
             told[OPAMP] = row.wanted[OPAMP]
-        if reply.further_settings is not None:
+        if further is not None:
             told |= {name: digest for name, digest in row.wanted.items() if name != OPAMP}
         if told == row.told and part is None:
             # A credential or a certificate, and the same connection as before.
@@ -174,7 +175,7 @@ class ConnectionOffer(ReleasedOffer[ConnectionOfAgent]):
             says = agent.agent.capabilities & AgentCapabilities.REPORTS_CONNECTION_SETTINGS_STATUS
             waits = says or reply.opamp_settings is not None
             connection.set_status(Status.OFFERED if waits else Status.TOLD)
-        further = reply.further_settings
+        further = further_settings_of(reply)
         names = [OPAMP] if reply.opamp_settings is not None else []
         if further is not None:
             names += [name for name in ("own_metrics", "own_traces", "own_logs") if getattr(further, name) is not None]
@@ -325,4 +326,4 @@ def _retry_at(agent: BatchAgent, row: AgentConnection) -> datetime | None:
     says = agent.agent.capabilities & AgentCapabilities.REPORTS_CONNECTION_SETTINGS_STATUS
     if not says or row.status not in _WAITS:
         return None
-    return retry_at(row.offered_at, row.offer_count, first=FIRST_RETRY, most=MAX_OFFERS)
+    return offer_again_at(row.offered_at, row.offer_count, first=FIRST_RETRY, most=MAX_OFFERS)

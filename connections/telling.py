@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from agents.offered_settings import FurtherSettings
 from agents.replies import OpampSettings, Reply
 from agents.reply_parts import Known
 from agents.reports import StatusReport
+from connections.further_settings import FurtherSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class WantedSettings:
         if told is None and self.tells_opamp:
             told = self.offer
         covering = (told or self.offer).settings_hash
-        further = None if self.further is None else replace(self.further, settings_hash=covering)
-        return replace(reply, opamp_settings=told, further_settings=further)
+        further = () if self.further is None else (replace(self.further, settings_hash=covering),)
+        return replace(reply, opamp_settings=told, further=(*reply.further, *further))
 
     def is_due(self, known: Known) -> bool:
         """Once, and again where the reply was lost (S-62) or nobody answered for long."""

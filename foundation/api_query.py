@@ -47,3 +47,11 @@ class DeclaredQuery(APIView):
         if filters is not None:
             known |= {*filters.get_filters()}
         return known
+
+
+def one_of(request: Request, name: str, known: Collection[str]) -> str:
+    """The parameter ``name``, empty where it is not given. Raises `ValidationError` that names ``known`` for anything else."""
+    wanted = request.query_params.get(name, "")
+    if wanted and wanted not in known:
+        raise ValidationError({name: [_("Say one of these: %(known)s.") % {"known": ", ".join(known)}]})
+    return wanted

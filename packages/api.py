@@ -7,20 +7,19 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from agents.models import Agent
-from foundation.api_editions import IF_MATCH, etag_of
-from foundation.api_query import DeclaredQuery
+from foundation.api_query import DeclaredQuery, one_of
 from foundation.clock import clock
+from foundation.etags import IF_MATCH, edition_etag
 from packages.api_editions import editions_of
 from packages.api_serializers import (
     InstallationSerializer,
@@ -32,7 +31,7 @@ from packages.api_serializers import (
 from packages.models import Installation, Package, PackageVersion
 from packages.packages_shown import counted, versions_of
 from packages.services import package_edits, version_releases
-from rollouts.api_releasing import LARGEST, NUMBER, SEES_AGENTS, plan_of
+from rollouts.api_releasing import LARGEST, NUMBER, SEES_AGENTS, version_plan_of
 from rollouts.api_serializers import RolloutSummary
 
 _STATUS = OpenApiParameter(
@@ -159,7 +158,7 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         package = self.package(pk)
         asked = ReleaseRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        plan = plan_of(dict(asked.validated_data))
+        plan = version_plan_of(dict(asked.validated_data))
         row = version_of(package, number)
         rollout = version_releases.publish_version(row, by=signed_in(request), at=clock.now(), plan=plan)
         shown = self._version_shown(package, int(number)).data
@@ -183,10 +182,7 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         """The agents that should have it, and how far they are."""
         seen = Agent.objects.visible_to(request.user)
         rows = Installation.objects.filter(package=self.package(pk), agent__in=seen.order_by().values("pk"))
-        if status := request.query_params.get("status"):
-            if status not in Installation.Status.values:
-                said = _("Say one of these: %(known)s.") % {"known": ", ".join(Installation.Status.values)}
-                raise ValidationError({"status": [said]})
+        if status := one_of(request, "status", Installation.Status.values):
             rows = rows.filter(status=status)
         if version := request.query_params.get("version"):
             rows = rows.filter(version__version=version)
@@ -199,7 +195,7 @@ class PackageViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
 
     def _shown(self, pk: int, *, status: int = 200) -> Response:
         row = self.get_queryset().get(pk=pk)
-        return Response(PackageSerializer(row).data, status=status, headers={"ETag": etag_of(row)})
+        return Response(PackageSerializer(row).data, status=status, headers={"ETag": edition_etag(row)})
 
     def _version_shown(self, package: Package, number: int, *, status: int = 200) -> Response:
         row = versions_of(package).filter(number=number).first()

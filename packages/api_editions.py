@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework.request import Request
 
-from foundation.api_editions import editions_named
+from foundation.etags import editions_named
 from foundation.messages import Message
 from packages.errors import PackageChanged
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, cast
-from uuid import UUID
 
 from django.conf import settings
 from django.http.response import HttpResponseBase
@@ -11,7 +10,7 @@ from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, UnsupportedMediaType, ValidationError
+from rest_framework.exceptions import UnsupportedMediaType, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.renderers import BaseRenderer
@@ -20,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from accounts.authentication import signed_in
-from agents.models import Agent
+from agents.api_of_agent import INSTANCE_UID, OfAgentView
 from foundation.api_input import NoBody
 from foundation.api_query import DeclaredQuery
 from foundation.clock import clock
@@ -47,7 +46,6 @@ RAW = "application/octet-stream"
 _FORM_BYTES = 64 * 1024
 _PACKAGE = OpenApiParameter("id", {"type": "integer"}, OpenApiParameter.PATH)
 _FILE = OpenApiParameter("file_id", {"type": "integer"}, OpenApiParameter.PATH)
-_INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _FACTS = tuple(FileFactsSerializer().fields)
 FACT_PARAMETERS = [
     OpenApiParameter(name, OpenApiTypes.STR, description=f"Of a raw body. {field.help_text or ''}".strip())
@@ -206,29 +204,16 @@ class DownloadView(_PackageView):
         return served(request._request, artefact)  # noqa: SLF001  Django's, which the answer is made for
 
 
-class _AgentView(DeclaredQuery, GenericAPIView[Any]):
-    """A view below one agent's URL."""
-
-    queryset = Agent.objects.all()
+class _AgentView(OfAgentView):
     serializer_class: Any = InstallationSerializer
-    filter_backends = []
-    pagination_class = None
     further_rights = ("packages.view_package",)
-
-    def agent(self, instance_uid: str) -> Agent:
-        """The agent named in the URL. Raises `NotFound`, `Agent.DoesNotExist`."""
-        try:
-            uid = UUID(instance_uid)
-        except ValueError:
-            raise NotFound from None
-        return Agent.objects.visible_to(self.request.user).get(instance_uid=uid)
 
 
 class InstallationsView(_AgentView):
     """What one agent should have installed, and how far it is."""
 
     @extend_schema(
-        operation_id="agents_installations", parameters=[_INSTANCE_UID], responses=InstallationSerializer(many=True)
+        operation_id="agents_installations", parameters=[INSTANCE_UID], responses=InstallationSerializer(many=True)
     )
     def get(self, request: Request, instance_uid: str) -> Response:
         """By name; what the agent itself says it has is under its ``packages``."""
@@ -244,7 +229,7 @@ class InstallAgainView(_AgentView):
 
     @extend_schema(
         operation_id="agents_installations_retry",
-        parameters=[_INSTANCE_UID],
+        parameters=[INSTANCE_UID],
         request=None,
         responses=InstallationSerializer(many=True),
     )

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from agents.shown import message_shown
 from foundation.api_input import Flag, StrictSerializer, Text, Whole
 from packages.models import Artefact, Installation, Package, PackageVersion
-from rollouts.api_releasing import LARGEST, ReleaseFields, SelectorField, checked_policy
+from rollouts.api_releasing import LARGEST, ReleaseFields, TargetedSelectorField, checked_policy
 from rollouts.api_serializers import PolicyField, RolloutSummary
 
 
@@ -19,7 +19,7 @@ class PackageSerializer(StrictSerializer):
     id = serializers.IntegerField(read_only=True)
     name = Text(max_length=100, help_text="What agents know it by; cannot be changed later.")
     kind = serializers.ChoiceField(Package.Kind.choices, required=False, help_text="Cannot be changed later.")
-    selector = SelectorField(required=False)
+    selector = TargetedSelectorField(required=False)
     match_all = Flag(required=False)
     priority = Whole(required=False, min_value=-LARGEST, max_value=LARGEST)
     enabled = Flag(required=False)

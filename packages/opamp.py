@@ -18,9 +18,9 @@ from packages.installation_outcome import LONGEST_ERROR, NOTHING, InstallationSt
 from packages.models import Package, PackageSet
 from packages.services import store
 from packages.services.installing import FAILED, INSTALLED, OFFERED, PackagesOfAgent, packages_of
-from packages.services.matching import PACKAGES, wanted_by
+from packages.services.matching import PACKAGES, packages_wanted_by
 from packages.wanted_packages import WantedPackages
-from rollouts.services.released_offers import ReleasedOffer, is_due_again, retry_at
+from rollouts.services.released_offers import ReleasedOffer, is_due_again, offer_again_at
 
 # An agent whose answers never name the set it was sent is offered it again with doubling pauses, this often at most.
 FIRST_RETRY = timedelta(seconds=30)
@@ -56,7 +56,7 @@ class PackageOffer(ReleasedOffer[PackagesOfAgent]):
             if packages is None:
                 continue
             if member.relabelled and targeting is not None:
-                member.events += packages.assign(wanted_by(member.agent, targeting))
+                member.events += packages.assign(packages_wanted_by(member.agent, targeting))
             if packages.set is None:
                 continue
             if member.changed("capabilities"):
@@ -207,4 +207,4 @@ def _book_failure(packages: PackagesOfAgent, row: PackageSet, failure: str) -> N
 
 
 def _retry_at(row: PackageSet) -> datetime | None:
-    return retry_at(row.offered_at, row.offer_count, first=FIRST_RETRY, most=MAX_OFFERS)
+    return offer_again_at(row.offered_at, row.offer_count, first=FIRST_RETRY, most=MAX_OFFERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Count, Exists, Expression, F, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Expression, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy
 from agents.extensions import Panel, TimelineKind
 from agents.models import Agent
 from packages.installation_outcome import InstallationStatus
-from packages.models import RELEASE_SUBJECT, Installation, Package, PackageSet, PackageVersion
+from packages.models import Installation, Package, PackageSet, PackageVersion
 from packages.services import installing
-from rollouts.models import Release
+from packages.services.version_rollouts import PACKAGE_SUBJECT
 
 # As over REST.
 RETRY_RIGHTS = ("agents.change_agent", "packages.view_package")
@@ -51,13 +51,7 @@ def _agents(*statuses: InstallationStatus) -> Expression:
 
 def versions_of(package: Package) -> QuerySet[PackageVersion]:
     """The newest first, with their files, whether each is in force for somebody, and how many agents should have it."""
-    live = Release.objects.of(RELEASE_SUBJECT, package.pk).live().filter(version_id=OuterRef("pk"))
-    rows = Installation.objects.filter(version=OuterRef("pk")).order_by().values("version")
-    return (
-        package.versions.prefetch_related("artefacts")
-        .annotate(in_force=Exists(live), agent_count=Coalesce(Subquery(rows.annotate(n=Count("*")).values("n")), 0))
-        .order_by("-number")
-    )
+    return PACKAGE_SUBJECT.versions_of(package).prefetch_related("artefacts")
 
 
 def packages_panel(request: HttpRequest, agent: Agent) -> dict[str, Any]:

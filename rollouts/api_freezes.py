@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
+from agents.api_of_agent import INSTANCE_UID, OfAgentView
 from agents.filters import FactFilter
-from agents.models import Agent
 from agents.selectors import parse_selector
 from foundation.api_input import Flag, NoBody, StrictSerializer, Text
 from foundation.api_query import DeclaredQuery
@@ -28,8 +24,6 @@ from rollouts.audiences import EVERYONE, Everyone, Matching
 from rollouts.models import Freeze
 from rollouts.reasons import LONGEST_REASON
 from rollouts.services import freezing
-
-_INSTANCE_UID = OpenApiParameter("instance_uid", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
 class FreezeSerializer(serializers.ModelSerializer[Freeze]):
@@ -146,22 +140,9 @@ class FreezeViewSet(DeclaredQuery, mixins.ListModelMixin, mixins.RetrieveModelMi
         return Response(FreezeSerializer(freezing.end_freeze(int(pk), by=signed_in(request), at=clock.now())).data)
 
 
-class _AgentView(DeclaredQuery, GenericAPIView[Any]):
-    """A view below one agent's URL."""
-
-    queryset = Agent.objects.all()
-    serializer_class: type[serializers.BaseSerializer[Any]] = FreezeSerializer
-    filter_backends = []
-    pagination_class = None
+class _AgentView(OfAgentView):
+    serializer_class: Any = FreezeSerializer
     right = "change"
-
-    def agent(self, instance_uid: str) -> Agent:
-        """The agent named in the URL."""
-        try:
-            uid = UUID(instance_uid)
-        except ValueError:
-            raise NotFound from None
-        return Agent.objects.visible_to(self.request.user).get(instance_uid=uid)
 
 
 class PauseView(_AgentView):
@@ -170,7 +151,7 @@ class PauseView(_AgentView):
     serializer_class = PauseRequest
 
     @extend_schema(
-        operation_id="agents_pause", parameters=[_INSTANCE_UID], request=PauseRequest, responses=FreezeSerializer
+        operation_id="agents_pause", parameters=[INSTANCE_UID], request=PauseRequest, responses=FreezeSerializer
     )
     def post(self, request: Request, instance_uid: str) -> Response:
         """The agent keeps what it runs. 409 when it is paused already."""
@@ -186,7 +167,7 @@ class ResumeView(_AgentView):
 
     serializer_class = NoBody
 
-    @extend_schema(operation_id="agents_resume", parameters=[_INSTANCE_UID], request=None, responses={204: None})
+    @extend_schema(operation_id="agents_resume", parameters=[INSTANCE_UID], request=None, responses={204: None})
     def post(self, request: Request, instance_uid: str) -> Response:
         """What waited is offered at once. 409 when the agent is not paused."""
         NoBody(data=request.data).is_valid(raise_exception=True)

@@ -13,7 +13,7 @@ from foundation.languages import in_readers_language
 from rollouts.api_serializers import PolicyField
 from rollouts.errors import InvalidPolicy
 from rollouts.policies import parse_policy
-from rollouts.services.releasing import ReleasePlan
+from rollouts.services.version_publishing import VersionPlan
 
 LARGEST = 2**31 - 1
 """Of priorities and numbers of versions."""
@@ -22,7 +22,7 @@ SEES_AGENTS = ("agents.view_agent",)
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
-class SelectorField(serializers.JSONField):
+class TargetedSelectorField(serializers.JSONField):
     """A map, or Kubernetes' matchLabels and matchExpressions; judged by the service."""
 
 
@@ -33,12 +33,12 @@ class ReleaseFields(StrictSerializer):
     replace_rollout = Flag(required=False, default=False)
 
 
-def plan_of(values: dict[str, Any]) -> ReleasePlan:
+def version_plan_of(values: dict[str, Any]) -> VersionPlan:
     """Taken out of validated data: how a version goes out. Raises `InvalidPolicy` where nobody judged it before."""
     given, replace = values.pop("release", None), values.pop("replace_rollout", False)
     if given is None:
-        return ReleasePlan(by_default=True, replace=replace)
-    return ReleasePlan(parse_policy(given), replace=replace)
+        return VersionPlan(by_default=True, replace=replace)
+    return VersionPlan(parse_policy(given), replace=replace)
 
 
 def checked_policy(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from agents import extensions
 from agents.services.offers import register_offer
 from rollouts.services.released_offers import ReleasedOffer
-from rollouts.services.version_rollouts import VersionSubject
+from rollouts.services.version_subjects import VersionSubject
 from rollouts.subjects import register_subject
 
 

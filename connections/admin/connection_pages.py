@@ -26,7 +26,7 @@ from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from rollouts.admin.forms import ReleaseForm
-from rollouts.admin.released_pages import chosen_plan, is_meant, release_context, release_form
+from rollouts.admin.released_pages import chosen_plan, is_meant, release_form, version_release_context
 
 _AGENTS = 100
 MOVE_WORDS = {
@@ -163,4 +163,4 @@ def _problem(request: HttpRequest, chosen: ReleaseForm, reach: Reach) -> str | N
 
 
 def _release_context(row: ConnectionSettings, chosen: ReleaseForm, reach: Reach, problem: str | None) -> dict[str, Any]:
-    return {**release_context(RELEASE_SUBJECT, row, row.name, chosen, reach.members, problem), "reach": reach}
+    return {**version_release_context(RELEASE_SUBJECT, row, row.name, chosen, reach.members, problem), "reach": reach}

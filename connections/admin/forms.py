@@ -27,7 +27,7 @@ from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from rollouts.admin.released_pages import TargetedForm, selector_field
-from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
+from rollouts.services.version_publishing import BY_DEFAULT, VersionPlan
 
 _VERIFY = [
     ("", _("as the agent does by itself")),
@@ -89,7 +89,7 @@ class SettingsForm(TargetedForm):
 
     actor: ClassVar[User | None] = None
     saves: ClassVar[bool] = False
-    plan: ClassVar[ReleasePlan] = BY_DEFAULT
+    plan: ClassVar[VersionPlan] = BY_DEFAULT
 
     selector = selector_field(rows=3)
     opamp_heartbeat_seconds = forms.IntegerField(

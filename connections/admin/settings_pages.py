@@ -34,11 +34,11 @@ from rollouts.admin.released_pages import (
     ReleasedAdmin,
     chosen_plan,
     progress_text,
-    release_context,
     release_form,
+    version_release_context,
 )
 from rollouts.models import Rollout
-from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
+from rollouts.services.version_publishing import BY_DEFAULT, VersionPlan
 
 _VERSIONS = 50
 _TLS = ["verify", "ca_pem", "proxy"]
@@ -121,7 +121,7 @@ class ConnectionSettingsAdmin(ConnectionPages, ReleasedAdmin):
             fieldsets[0] = (title, {**options, "fields": [*options["fields"], "based_on"]})
         return fieldsets
 
-    def _plan(self, request: HttpRequest, obj: ConnectionSettings | None) -> ReleasePlan:
+    def _plan(self, request: HttpRequest, obj: ConnectionSettings | None) -> VersionPlan:
         if "confirmed" not in request.POST:
             return BY_DEFAULT
         chosen = release_form(request, obj or ConnectionSettings())
@@ -171,7 +171,7 @@ class ConnectionSettingsAdmin(ConnectionPages, ReleasedAdmin):
             "reach": form.reach,
             "warnings": [in_readers_language(message) for message in form.warnings],
             "carried": typed_count.carried(request.POST, without=left_out),
-            **release_context(RELEASE_SUBJECT, obj, name, chosen, form.reach.members, problem),
+            **version_release_context(RELEASE_SUBJECT, obj, name, chosen, form.reach.members, problem),
         }
         return self.ask(request, obj, context)
 

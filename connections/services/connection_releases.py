@@ -1,4 +1,4 @@
-"""Making a version of connection settings what agents should have. See `rollouts.services.releasing`."""
+"""Making a version of connection settings what agents should have. See `rollouts.services.version_publishing`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from connections.models import SettingsVersion
 from connections.services.connection_targeting import CONNECTIONS
 from connections.services.settings_of_agents import assign_connections
 from foundation.messages import Message
-from rollouts.services.releasing import Releasing
+from rollouts.services.version_publishing import Releasing
 
 
 def _refusal(version: SettingsVersion, to_all: bool) -> NoReleaseNeeded | None:

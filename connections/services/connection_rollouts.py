@@ -10,7 +10,7 @@ from connections.models import AgentConnection
 from connections.services.connection_releases import CONNECTION_RELEASES
 from rollouts.models import Rollout
 from rollouts.services.standings import Progress, Standing
-from rollouts.services.version_rollouts import VersionSubject
+from rollouts.services.version_subjects import VersionSubject
 
 Status = AgentConnection.Status
 # One that was told and does not say more has got it.

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from connections.models import RELEASE_SUBJECT, ConnectionGeneration, ConnectionSettings, SettingsVersion
-from rollouts.services.targeting import Releasable, ReleasedTargeting
+from rollouts.services.releasable import Releasable, ReleasedTargeting
 
 ConnectionTargeting = ReleasedTargeting[ConnectionSettings, SettingsVersion]
 
@@ -26,7 +26,9 @@ hold_connections, bump_connections = CONNECTIONS.hold, CONNECTIONS.bump
 current_connections, fresh_connections = CONNECTIONS.current, CONNECTIONS.fresh
 
 
-def wanted_by(instance_uid: UUID, labels: Mapping[str, Any], targeting: ConnectionTargeting) -> SettingsVersion | None:
+def settings_wanted_by(
+    instance_uid: UUID, labels: Mapping[str, Any], targeting: ConnectionTargeting
+) -> SettingsVersion | None:
     """The version of the strongest settings that match and are released to the agent."""
     found = targeting.wanted_by(instance_uid, labels)
     return found[0][1] if found else None

@@ -23,8 +23,8 @@ from connections.services.connection_targeting import bump_connections, hold_con
 from connections.services.stored_contents import content_of, encrypted_content
 from foundation.messages import Message
 from rollouts.models import Release, Rollout
-from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
 from rollouts.services.row_edits import RowEdit, next_version, row_errors
+from rollouts.services.version_publishing import BY_DEFAULT, VersionPlan
 from variables.encryption import Unreadable
 from variables.services.known_values import bump_values
 
@@ -46,7 +46,7 @@ class Saved:
 
 @transaction.atomic
 def create_settings(
-    values: Mapping[str, Any], *, by: User | None, at: datetime, note: str = "", plan: ReleasePlan = BY_DEFAULT
+    values: Mapping[str, Any], *, by: User | None, at: datetime, note: str = "", plan: VersionPlan = BY_DEFAULT
 ) -> Saved:
     """Make settings with their first version, and release it as planned. Raises `InvalidSettings`."""
     fields = {name: value for name, value in values.items() if name != "content"}
@@ -78,7 +78,7 @@ def update_settings(
     at: datetime,
     editions: Collection[int] | None = None,
     note: str = "",
-    plan: ReleasePlan = BY_DEFAULT,
+    plan: VersionPlan = BY_DEFAULT,
 ) -> Saved:
     """Change columns and content; another content is a version of its own, released as planned.
 
@@ -135,7 +135,7 @@ def move_agents(
     at: datetime,
     editions: Collection[int] | None = None,
     note: str = "",
-    plan: ReleasePlan = BY_DEFAULT,
+    plan: VersionPlan = BY_DEFAULT,
 ) -> Saved:
     """Lead the agents of these settings to another endpoint, or to the same with other credentials; all else stays.
 

@@ -11,10 +11,10 @@ from uuid import UUID
 from agents.models import Agent, AgentEvent
 from connections.members import News, news_for, wanted_members
 from connections.models import AgentConnection, SettingsVersion
-from connections.services.connection_targeting import ConnectionTargeting, fresh_connections, wanted_by
+from connections.services.connection_targeting import ConnectionTargeting, fresh_connections, settings_wanted_by
 from foundation.bulk_sql import is_new
 from foundation.unit_of_work import UnitOfWork
-from rollouts.services.releasing import assign_in_batches
+from rollouts.services.version_publishing import assign_in_batches
 
 Status = AgentConnection.Status
 _OPEN = (Status.OFFERED, Status.TOLD, Status.APPLYING)
@@ -120,7 +120,7 @@ def assign_connections(
 
     def assign(agents: Sequence[Agent], work: UnitOfWork) -> Iterator[tuple[Agent, list[AgentEvent]]]:
         for each in connections_of(agents, work):
-            line = each.assign(wanted_by(each.agent.instance_uid, each.agent.labels, released))
+            line = each.assign(settings_wanted_by(each.agent.instance_uid, each.agent.labels, released))
             yield each.agent, [] if line is None else [line]
 
     return assign_in_batches(agent_ids, at, assign)

@@ -14,9 +14,9 @@ from agents.selectors import Selector
 from connections.content import OPAMP, Content
 from connections.members import digests_of, takes, wanted_members
 from connections.models import AgentConnection, ConnectionSettings, SettingsVersion
-from connections.services.connection_targeting import fresh_connections, wanted_by
+from connections.services.connection_targeting import fresh_connections, settings_wanted_by
 from rollouts.audiences import EVERYONE
-from rollouts.services.targeting import Candidate
+from rollouts.services.releasable import Candidate
 
 _CHUNK = 2_000
 _NAMED = 20
@@ -60,7 +60,7 @@ def reach_of(row: ConnectionSettings, selector: Selector, content: Content) -> R
     for key, uid, labels, name, capabilities, connected in (
         Agent.objects.filter(selector_condition(selector)).order_by("pk").values_list(*columns).iterator(_CHUNK)
     ):
-        if wanted_by(uid, labels, targeting) is not version:
+        if settings_wanted_by(uid, labels, targeting) is not version:
             found.stronger += 1
             continue
         found.agents += 1

@@ -1,4 +1,4 @@
-"""`Reply` to protobuf bytes. With `settings_encoding`, and `messages`, which reads them, the only file that sees protobuf.
+"""`Reply` to protobuf bytes. With `messages`, which reads them, the only file that sees protobuf.
 
 Pure: no transport (the WebSocket header comes later), no state, no decisions about what to say.
 """
@@ -6,11 +6,14 @@ Pure: no transport (the WebSocket header comes later), no state, no decisions ab
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import Message
 
 from agents.remote_config import RemoteConfig
-from agents.replies import ErrorResponse, ErrorType, OfferedPackage, PackagesOffer, Reply
+from agents.replies import ErrorResponse, ErrorType, Reply
 from opamp_transport.proto import opamp_pb2
-from opamp_transport.protocol.settings_encoding import put_further_settings, put_opamp_settings
 
 _ERROR_TYPES = {
     ErrorType.UNKNOWN: opamp_pb2.ServerErrorResponseType_Unknown,
@@ -26,8 +29,8 @@ def encode_reply(reply: Reply) -> bytes:
     holds is left out; to say it in a later reply is up to the caller.
 
     Raises ValueError: an offer no agent may get, that is a configuration without a hash (S-59), connection settings
-    without hash, endpoint or interval (S-75, S-78, S-79), packages without hashes or file (S-89), or a retry time that
-    is negative or not finite.
+    without one (S-78), what a member of the reply refuses itself (S-75, S-89), members that do not agree or name no field of the
+    protocol; or a retry time that is negative or not finite.
     """
     message = opamp_pb2.ServerToAgent(instance_uid=reply.instance_uid)
     if reply.error is not None:
@@ -44,12 +47,6 @@ def encode_reply(reply: Reply) -> bytes:
         message.flags |= opamp_pb2.ServerToAgentFlags_ReportAvailableComponents
     if reply.remote_config is not None:
         _put_remote_config(message.remote_config, reply.remote_config, reply.config_hash)
-    if reply.packages is not None:
-        _put_packages(message.packages_available, reply.packages)
-    if reply.opamp_settings is not None:
-        put_opamp_settings(message.connection_settings, reply.opamp_settings)
-    if reply.further_settings is not None:
-        put_further_settings(message.connection_settings, reply.further_settings)
     if reply.new_instance_uid is not None:
         message.agent_identification.new_instance_uid = reply.new_instance_uid.bytes
     if reply.custom_capabilities is not None:
@@ -59,7 +56,36 @@ def encode_reply(reply: Reply) -> bytes:
         message.custom_message.capability = reply.custom_message.capability
         message.custom_message.type = reply.custom_message.type
         message.custom_message.data = reply.custom_message.data
+    _put_members(message, reply)
     return message.SerializeToString(deterministic=True)
+
+
+def _put_members(message: opamp_pb2.ServerToAgent, reply: Reply) -> None:
+    """What describes itself, one beside the other; `agents.replies.ReplyMember` says what fields are."""
+    for member in (reply.packages, reply.opamp_settings, *reply.further):
+        if member is None:
+            continue
+        fields = member.fields()
+        if differs := _disagreement(message, fields):
+            raise ValueError(
+                f"{differs} is said twice and differs: what goes into one message goes under one hash (S-78)"
+            )
+        message.MergeFrom(opamp_pb2.ServerToAgent(**fields))
+    if message.HasField("connection_settings") and not message.connection_settings.hash:
+        raise ValueError("all members of connection settings go under one hash, and these have none (S-78)")
+
+
+def _disagreement(message: Message, fields: Mapping[str, Any]) -> str:
+    """The name of a single value that is there already and is another one; empty for none."""
+    present = {field.name: value for field, value in message.ListFields()}
+    for name, value in fields.items():
+        there = present.get(name)
+        if isinstance(there, Message) and isinstance(value, Mapping):
+            if found := _disagreement(there, value):
+                return found
+        elif isinstance(there, bytes | str | int | float) and there != value:
+            return name
+    return ""
 
 
 def _put_error(message: opamp_pb2.ServerErrorResponse, error: ErrorResponse) -> None:
@@ -82,24 +108,3 @@ def _put_remote_config(message: opamp_pb2.AgentRemoteConfig, offered: RemoteConf
         entry.body = file.body
         entry.content_type = file.content_type
         entry.role = file.role
-
-
-def _put_packages(message: opamp_pb2.PackagesAvailable, offer: PackagesOffer) -> None:
-    if not offer.all_packages_hash:
-        raise ValueError("packages must be offered with the hash of all of them (S-89)")
-    message.all_packages_hash = offer.all_packages_hash
-    for name, package in offer.packages.items():
-        _put_package(message.packages[name], package)
-
-
-def _put_package(message: opamp_pb2.PackageAvailable, package: OfferedPackage) -> None:
-    if not (package.package_hash and package.content_hash and package.download_url):
-        raise ValueError("a package needs a hash, and a file with address and hash of its own (S-89)")
-    message.type = opamp_pb2.PackageType_Addon if package.is_addon else opamp_pb2.PackageType_TopLevel
-    message.version = package.version
-    message.hash = package.package_hash
-    message.file.download_url = package.download_url
-    message.file.content_hash = package.content_hash
-    message.file.signature = package.signature
-    for name, value in package.headers:
-        message.file.headers.headers.add(key=name, value=value)

@@ -27,7 +27,7 @@ from packages.services import installing_again, package_edits
 from rollouts.admin.descriptions import policy_words
 from rollouts.admin.released_pages import LARGEST_ID, ReleasedAdmin, progress_text
 from rollouts.models import Rollout
-from rollouts.services.releasing import BY_DEFAULT
+from rollouts.services.version_publishing import BY_DEFAULT
 
 _AGENTS, _VERSIONS = 100, 50
 

@@ -25,7 +25,7 @@ from packages.services import package_edits, uploading
 from packages.services.uploading import FileFacts
 from packages.services.version_releases import named_agents, publish_version
 from rollouts.admin.forms import ReleaseForm
-from rollouts.admin.released_pages import chosen_plan, is_meant, release_context, release_form
+from rollouts.admin.released_pages import chosen_plan, is_meant, release_form, version_release_context
 from rollouts.models import Rollout
 
 _FACTS = ("url", "os_type", "architecture", "sha256", "signature")
@@ -112,7 +112,7 @@ class VersionPages:
             "title": _("Release %(name)s %(version)s?") % {"name": package, "version": version},
             "verb": _("Release"),
             "text": _("Agents that match get it; who has another version of it is moved to this one."),
-            **release_context(RELEASE_SUBJECT, package, package.name, chosen, agents, problem),
+            **version_release_context(RELEASE_SUBJECT, package, package.name, chosen, agents, problem),
         }
         return self.ask(request, package, context)
 

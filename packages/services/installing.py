@@ -14,8 +14,8 @@ from foundation.bulk_sql import bulk_read, is_new
 from foundation.unit_of_work import UnitOfWork
 from packages.installation_outcome import InstallationStatus, package_hash, set_hash
 from packages.models import Artefact, Installation, Package, PackageSet
-from packages.services.matching import PackageTargeting, WantedVersion, fresh_packages, wanted_by
-from rollouts.services.releasing import assign_in_batches
+from packages.services.matching import PackageTargeting, WantedVersion, fresh_packages, packages_wanted_by
+from rollouts.services.version_publishing import assign_in_batches
 
 _NEVER_OFFERED = {"offered_hash": "", "offered_lease": "", "offered_at": None, "offer_count": 0, "waits": False}
 # What the timeline calls them.
@@ -179,6 +179,6 @@ def assign_packages(agent_ids: Iterable[int], at: datetime, targeting: PackageTa
 
     def assign(agents: Sequence[Agent], work: UnitOfWork) -> Iterator[tuple[Agent, list[AgentEvent]]]:
         for each in packages_of(agents, work):
-            yield each.agent, each.assign(wanted_by(each.agent, released))
+            yield each.agent, each.assign(packages_wanted_by(each.agent, released))
 
     return assign_in_batches(agent_ids, at, assign)

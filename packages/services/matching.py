@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agents.models import Agent
 from packages.models import RELEASE_SUBJECT, Artefact, Package, PackageGeneration, PackageVersion
-from rollouts.services.targeting import Releasable, ReleasedTargeting
+from rollouts.services.releasable import Releasable, ReleasedTargeting
 
 PackageTargeting = ReleasedTargeting[Package, PackageVersion]
 
@@ -35,7 +35,7 @@ class WantedVersion:
     artefact: Artefact | None
 
 
-def wanted_by(agent: Agent, targeting: PackageTargeting) -> list[WantedVersion]:
+def packages_wanted_by(agent: Agent, targeting: PackageTargeting) -> list[WantedVersion]:
     """Of each name the strongest that matches and is released to the agent, with the file that fits it closest."""
     found = targeting.wanted_by(agent.instance_uid, agent.labels)
     return [WantedVersion(package, version, version.artefact_for(agent.labels)) for package, version in found]

@@ -1,4 +1,4 @@
-"""Making a version of a package what agents should have. See `rollouts.services.releasing`."""
+"""Making a version of a package what agents should have. See `rollouts.services.version_publishing`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from packages.errors import NothingToRelease
 from packages.models import PackageVersion
 from packages.services.installing import assign_packages
 from packages.services.matching import PACKAGES
-from rollouts.services.releasing import Releasing
+from rollouts.services.version_publishing import Releasing
 
 
 def _refusal(version: PackageVersion, to_all: bool) -> NothingToRelease | None:

@@ -10,7 +10,7 @@ from packages.models import Installation, PackageVersion
 from packages.services.version_releases import PACKAGE_RELEASES
 from rollouts.models import Rollout
 from rollouts.services.standings import Progress, Standing
-from rollouts.services.version_rollouts import VersionSubject
+from rollouts.services.version_subjects import VersionSubject
 
 _PROGRESS = {
     InstallationStatus.PENDING.value: Progress.WAITING,

@@ -27,8 +27,8 @@ from rollouts.admin.forms import ReleaseForm
 from rollouts.models import Rollout, Targeted
 from rollouts.policies import Policy
 from rollouts.progress import planned_stages
-from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
 from rollouts.services.rolling_out import salt_of
+from rollouts.services.version_publishing import BY_DEFAULT, VersionPlan
 
 LARGEST_ID = 2**63 - 1
 
@@ -155,10 +155,10 @@ def is_meant(request: HttpRequest, chosen: ReleaseForm) -> bool:
     return request.method == "POST" and chosen.is_usable and request.POST.get("stage") != "stages"
 
 
-def chosen_plan(chosen: ReleaseForm) -> ReleasePlan:
+def chosen_plan(chosen: ReleaseForm) -> VersionPlan:
     """Of a usable form."""
     replace = bool(chosen.cleaned_data.get("replace")) if chosen.is_bound else False
-    return ReleasePlan(chosen.policy, replace=replace)
+    return VersionPlan(chosen.policy, replace=replace)
 
 
 Named = Sequence[tuple[UUID, Any, str]]
@@ -171,7 +171,7 @@ def planned_context(policy: Policy | None, subject: str, name: str, agents: Name
     return [{"planned": stage, "words": stage_words(stage.stage)} for stage in planned]
 
 
-def release_context(
+def version_release_context(
     subject: str, row: Targeted | None, name: str, chosen: ReleaseForm, agents: Named, problem: str | None
 ) -> dict[str, Any]:
     """What the page with a `ReleaseForm` says: stages, whom it reaches, what is on its way; ``row`` is ``None`` for a new one."""

@@ -12,7 +12,7 @@ from agents.services.batch import BatchAgent, ReportingAgent
 from agents.services.offers import LockMissed, Offer
 from foundation.clock import is_ahead
 from rollouts.services.held_agents import HeldAgents
-from rollouts.services.targeting import Releasable, ReleasedTargeting
+from rollouts.services.releasable import Releasable, ReleasedTargeting
 
 
 class OfAgent(Protocol):
@@ -75,7 +75,7 @@ class ReleasedOffer(Offer, Generic[Rows]):
             self.rows |= {each.agent.pk: each for each in self.rows_of(missing)}
 
 
-def retry_at(offered_at: datetime | None, offer_count: int, *, first: timedelta, most: int) -> datetime | None:
+def offer_again_at(offered_at: datetime | None, offer_count: int, *, first: timedelta, most: int) -> datetime | None:
     """When what was offered and not answered goes out again: ``first`` later, then with doubling pauses, ``most`` times in all."""
     if offered_at is None or offer_count >= most:
         return None

@@ -18,8 +18,8 @@ from foundation.messages import Message
 from rollouts.errors import InvalidPolicy
 from rollouts.models import Targeted
 from rollouts.policies import parse_policy
-from rollouts.services.releasing import Releasing
-from rollouts.services.targeting import Row, Version
+from rollouts.services.releasable import Row, Version
+from rollouts.services.version_publishing import Releasing
 
 _TARGETING = frozenset({"selector", "match_all", "priority", "enabled"})
 

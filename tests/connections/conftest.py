@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from connections.services.settings_edits import Saved, create_settings
-from rollouts.services.releasing import AT_ONCE, ReleasePlan
+from rollouts.services.version_publishing import AT_ONCE, VersionPlan
 
 TOKEN = "dest-token-77aa55cc"
 
@@ -28,7 +28,7 @@ def content(*, traces: bool = True, **more: Any) -> dict[str, Any]:
 def make() -> Callable[..., Saved]:
     """Settings released at once to ``env=prod`` unless told otherwise."""
 
-    def make(name: str = "site", whole: Any = None, plan: ReleasePlan = AT_ONCE, **values: Any) -> Saved:
+    def make(name: str = "site", whole: Any = None, plan: VersionPlan = AT_ONCE, **values: Any) -> Saved:
         values.setdefault("selector", {"env": "prod"})
         given = {"name": name, "content": content() if whole is None else whole, **values}
         return create_settings(given, by=None, at=timezone.now(), plan=plan)

@@ -16,7 +16,7 @@ from connections.models import AgentConnection
 from connections.services.moving import counted_moves
 from connections.services.settings_edits import Saved, update_settings
 from opamp_transport.proto import opamp_pb2
-from rollouts.services.releasing import AT_ONCE
+from rollouts.services.version_publishing import AT_ONCE
 from tests.fake_agent import COLLECTOR, FakeAgent
 from tests.opamp_transport.conversations import processed
 

@@ -9,13 +9,14 @@ from uuid import uuid4
 import pytest
 
 from agents.connection_settings import WantedConnection, with_certificate, with_credential, with_wanted
-from agents.offered_settings import Destination, FurtherSettings, ProxyOptions, TlsOptions
+from agents.offered_settings import ProxyOptions, TlsOptions
 from agents.replies import OpampSettings, Reply
 from agents.reply_parts import Known
 from agents.reports import StatusReport
 from connections.admin.form_texts import content_typed, fields_of, form_field_of, headers_text, headers_typed
 from connections.content import read_content, warnings_of
 from connections.destinations import origin_of, same_place
+from connections.further_settings import Destination, FurtherSettings
 from connections.hidden_values import content_shown, secret_values, with_kept
 from connections.members import News, covered_by, digests_of, news_for
 from connections.telling import WantedSettings
@@ -85,9 +86,9 @@ def test_one_hash_covers_all_of_it() -> None:
 def test_members_under_two_hashes_are_not_encoded() -> None:
     further = FurtherSettings(b"other", own_logs=Destination("https://h/v1/logs"))
     with pytest.raises(ValueError, match="one hash"):
-        encode_reply(Reply(b"u" * 16, opamp_settings=BASE, further_settings=further))
+        encode_reply(Reply(b"u" * 16, opamp_settings=BASE, further=(further,)))
     with pytest.raises(ValueError, match="one hash"):
-        encode_reply(Reply(b"u" * 16, further_settings=replace(further, settings_hash=b"")))
+        encode_reply(Reply(b"u" * 16, further=(replace(further, settings_hash=b""),)))
 
 
 @pytest.mark.parametrize(

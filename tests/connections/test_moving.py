@@ -17,7 +17,7 @@ from connections.services.settings_edits import version_numbered
 from opamp_transport.proto import opamp_pb2
 from rollouts.audiences import EVERYONE
 from rollouts.services import freezing
-from rollouts.services.releasing import AT_ONCE
+from rollouts.services.version_publishing import AT_ONCE
 from tests.connections.conftest import TOKEN, content, telemetry
 from tests.connections.conversing import (
     FAILED,

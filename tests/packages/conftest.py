@@ -17,7 +17,7 @@ from packages.services import store
 from packages.services.package_edits import add_version, create_package
 from packages.services.uploading import FileFacts, add_file
 from packages.services.version_releases import publish_version
-from rollouts.services.releasing import AT_ONCE
+from rollouts.services.version_publishing import AT_ONCE
 
 CONTENT = bytes(range(256)) * 40
 

@@ -25,7 +25,7 @@ from packages.services.package_edits import update_package
 from packages.services.version_releases import publish_version
 from rollouts.audiences import EVERYONE
 from rollouts.services import freezing
-from rollouts.services.releasing import AT_ONCE
+from rollouts.services.version_publishing import AT_ONCE
 from tests.fake_agent import COLLECTOR, FakeAgent, Socket, poll, run
 from tests.packages.conftest import CONTENT
 from tests.packages.fetching import fetch

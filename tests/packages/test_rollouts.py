@@ -18,8 +18,8 @@ from rollouts.models import Rollout
 from rollouts.policies import parse_policy
 from rollouts.progress import progress_of, staged_members
 from rollouts.services import rolling_out
-from rollouts.services.releasing import ReleasePlan
 from rollouts.services.ticking import tick_all
+from rollouts.services.version_publishing import VersionPlan
 from tests.people import CAPABLE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +37,7 @@ def stand(status: InstallationStatus, *, of: PackageVersion) -> int:
 
 
 def rolled_out(version: PackageVersion, policy: Any) -> Rollout:
-    rollout = publish_version(version, by=None, at=timezone.now(), plan=ReleasePlan(parse_policy(policy)))
+    rollout = publish_version(version, by=None, at=timezone.now(), plan=VersionPlan(parse_policy(policy)))
     assert rollout is not None
     return rollout
 

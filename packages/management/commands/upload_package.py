@@ -16,7 +16,7 @@ from packages.services import package_edits, uploading
 from packages.services.uploading import FileFacts
 from packages.services.version_releases import publish_version
 from rollouts.policies import NAMED_POLICIES
-from rollouts.services.releasing import BY_DEFAULT, ReleasePlan
+from rollouts.services.version_publishing import BY_DEFAULT, VersionPlan
 
 
 class Command(BaseCommand):
@@ -65,7 +65,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{row.filename}: {row.size} bytes for {row.platform}, SHA-256 {row.sha256}")
             if options["release"] is not None:
                 named = options["release"]
-                plan = ReleasePlan(NAMED_POLICIES[named]) if named else BY_DEFAULT
+                plan = VersionPlan(NAMED_POLICIES[named]) if named else BY_DEFAULT
                 rollout = publish_version(version, by=None, at=at, plan=plan)
                 self.stdout.write(
                     f"Rollout {rollout.pk} has begun." if rollout else "Released to everybody it matches."

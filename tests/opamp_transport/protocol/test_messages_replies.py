@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -199,3 +200,49 @@ class TestOffers:
     @pytest.mark.rule("S-53")
     def test_every_reply_carries_capabilities_unless_told_otherwise(self) -> None:
         assert _reply(encode_reply(Reply(UID.bytes))).capabilities & opamp_pb2.ServerCapabilities_AcceptsStatus
+
+
+@dataclass(frozen=True)
+class Said:
+    """A member of a reply that no field of `Reply` is for."""
+
+    said: dict[str, Any]
+
+    def fields(self) -> dict[str, Any]:
+        return self.said
+
+
+def test_what_an_app_says_is_written_without_knowing_what_it_means() -> None:
+    telemetry = {"destination_endpoint": "https://h/v1/logs", "headers": {"headers": [{"key": "A", "value": "b"}]}}
+    others = {"kafka": {"destination_endpoint": "k:1", "other_settings": {"a": "b"}}}
+    first = Said({"connection_settings": {"hash": b"h", "own_logs": telemetry, "own_traces": {}}})
+    second = Said({"connection_settings": {"hash": b"h", "other_connections": others}})
+    third = Said({"agent_identification": {"new_instance_uid": b"n" * 16}})
+    reply = Reply(b"u" * 16, further=(first, second, third))
+    decoded = opamp_pb2.ServerToAgent.FromString(encode_reply(reply))
+    offered = decoded.connection_settings
+    assert (offered.hash, offered.own_logs.destination_endpoint) == (b"h", "https://h/v1/logs")
+    assert [(each.key, each.value) for each in offered.own_logs.headers.headers] == [("A", "b")]
+    assert offered.HasField("own_traces")
+    assert not offered.HasField("own_metrics")
+    assert offered.other_connections["kafka"].other_settings == {"a": "b"}
+    assert decoded.agent_identification.new_instance_uid == b"n" * 16
+    assert not opamp_pb2.ServerToAgent.FromString(encode_reply(replace(reply, restart=True))).HasField(
+        "connection_settings"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ([{"connection_settings": {"own_logs": {}}}], "have none"),
+        ([{"connection_settings": {"hash": b"a"}}, {"connection_settings": {"hash": b"b"}}], "hash is said twice"),
+        ([{"connection_settings": {"hash": b"a"}}, {"connection_settings": {"hash": b""}}], "hash is said twice"),
+        ([{"capabilities": 1}], "capabilities is said twice"),
+        ([{"instance_uid": b"x" * 16}], "instance_uid is said twice"),
+        ([{"telepathy": True}], "telepathy"),
+    ],
+)
+def test_members_that_do_not_agree_are_not_encoded(said: list[dict[str, Any]], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        encode_reply(Reply(b"u" * 16, further=tuple(map(Said, said))))

@@ -82,7 +82,7 @@ class Releasable(Generic[Row, Version]):
     def hold(self, *, exclusive: bool) -> None:
         """Keep what is released still until the transaction ends: shared while matching, exclusive while changing it.
 
-        Before agents are locked; of several kinds in the order of their apps' registration.
+        Before agents are locked; of several kinds in the order of ``INSTALLED_APPS``.
         """
         hold_advisory(self.lock, exclusive=exclusive)
 

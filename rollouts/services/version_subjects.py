@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Generic
 from uuid import UUID
 
-from django.db.models import Count, F, Manager
+from django.db.models import Count, Exists, F, Manager, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from accounts.models import User
@@ -16,9 +17,9 @@ from agents.models import Agent
 from rollouts.audiences import Audience
 from rollouts.gates import Counts
 from rollouts.models import Release, Rollout
-from rollouts.services.releasing import Releasing
+from rollouts.services.releasable import Row, Version
 from rollouts.services.standings import Standing, counts_among, end_release, members_among, widen_release
-from rollouts.services.targeting import Row, Version
+from rollouts.services.version_publishing import Releasing
 from rollouts.subjects import Member
 
 
@@ -103,6 +104,15 @@ class VersionSubject(Generic[Row, Version]):
 
     def discard(self, rollout: Rollout, *, at: datetime) -> None:
         """A version that was not released stays as it is, and can be released later."""
+
+    def versions_of(self, row: Row) -> QuerySet[Any]:
+        """All versions, newest first: ``in_force`` for somebody, and ``agent_count``, so many agents should have it."""
+        kind = self.releasing.kind
+        live = kind.releases(row).live().filter(version_id=OuterRef("pk"))
+        held = self.holders.filter(version=OuterRef("pk")).order_by().values("version")
+        count = Subquery(held.annotate(number=Count("*")).values("number"))
+        versions = kind.versions.filter(**{kind.row_of: row})
+        return versions.annotate(in_force=Exists(live), agent_count=Coalesce(count, 0)).order_by("-number")
 
     def page_of(self, rollout: Rollout) -> str:
         """Of the row."""

@@ -26,7 +26,7 @@ class HasEdition(Protocol):
     edition: int
 
 
-def etag_of(row: HasEdition) -> str:
+def edition_etag(row: HasEdition) -> str:
     """Another one with every edit."""
     return f'"{row.edition}"'
 

@@ -24,15 +24,15 @@ from foundation.unit_of_work import UnitOfWork
 from rollouts.audiences import EVERYONE, Audience, stored
 from rollouts.models import Release, Rollout, Targeted, add_release
 from rollouts.policies import Policy, parse_policy
+from rollouts.services.releasable import Releasable, ReleasedTargeting, Row, Version
 from rollouts.services.rolling_out import require_none, start_rollout
-from rollouts.services.targeting import Releasable, ReleasedTargeting, Row, Version
 
 _CHUNK = 2_000
 _BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class ReleasePlan:
+class VersionPlan:
     """How a version reaches agents: by ``policy``, at once without one; ``by_default``: by the row's own, else the site's.
 
     ``replace``: a rollout of the row that has not ended is ended for it, instead of being in its way.
@@ -50,8 +50,8 @@ class ReleasePlan:
         return parse_policy(settings.ROLLOUT_POLICY if own is None else own)
 
 
-BY_DEFAULT = ReleasePlan(by_default=True)
-AT_ONCE = ReleasePlan(replace=True)
+BY_DEFAULT = VersionPlan(by_default=True)
+AT_ONCE = VersionPlan(replace=True)
 """For what is urgent: going back."""
 
 
@@ -75,7 +75,7 @@ class Releasing(Generic[Row, Version]):
 
     @transaction.atomic
     def publish(
-        self, version: Version, *, by: User | None, at: datetime, plan: ReleasePlan = BY_DEFAULT
+        self, version: Version, *, by: User | None, at: datetime, plan: VersionPlan = BY_DEFAULT
     ) -> Rollout | None:
         """Let a version out as planned, a former one too: that is how a row goes back. Returns its rollout, if it has one.
 
