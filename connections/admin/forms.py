@@ -26,6 +26,7 @@ from connections.services.settings_edits import FIELDS, newest_version
 from connections.services.settings_reach import Reach, reach_of
 from foundation.clock import clock
 from foundation.errors import DomainError
+from foundation.form_fields import TypedJsonField
 from foundation.languages import in_readers_language
 
 _VERIFY = [
@@ -76,7 +77,7 @@ def _section_fields(section: str) -> dict[str, forms.Field]:
     }
 
 
-class _OtherConnectionsField(forms.JSONField):
+class _OtherConnectionsField(TypedJsonField):
     """Empty where there are none, instead of ``null``."""
 
     def prepare_value(self, value: Any) -> Any:
@@ -90,7 +91,7 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
     saves: ClassVar[bool] = False
     plan: ClassVar[ConnectionPlan] = BY_DEFAULT
 
-    selector = forms.JSONField(
+    selector = TypedJsonField(
         label=_("Selector"),
         required=False,
         initial=dict,
@@ -184,7 +185,7 @@ class SettingsForm(forms.ModelForm[ConnectionSettings]):
             setattr(row, name, wanted.get(name, getattr(self.instance, name)))
         content = settings_edits.judged_settings(row, wanted["content"], newest)
         self.reach: Reach = reach_of(row, row.parsed_selector(), content)
-        self.warnings = warnings_of(content)
+        self.warnings = warnings_of(content, clock.now())
 
     def _post_clean(self) -> None:
         """The service has judged the row; Django would judge it once more, with other words."""

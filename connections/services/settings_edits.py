@@ -71,7 +71,7 @@ def create_settings(
         raise InvalidSettings({"name": [taken]}) from error
     accounts.record(by=by, verb="connection_settings.create", target=row, name=row.name)
     version = _add_version(row, content, note=note, by=by, at=at)
-    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content))
+    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content, at))
 
 
 @transaction.atomic
@@ -105,7 +105,7 @@ def update_settings(
     digests = digests_of(content, key=site.SECRET_KEY)
     another = "content" in values and (digests != newest.digests or content_shown(content) != newest.shown)
     if not changed and not another:
-        return Saved(row, newest, None, warnings_of(content))
+        return Saved(row, newest, None, warnings_of(content, at))
     row.edition += 1
     row.updated_at = at
     row.save(update_fields=[*changed, "edition", "updated_at"])
@@ -116,9 +116,9 @@ def update_settings(
         bump_connections()
         reassign_connections(row, at, selectors=[former])
     if not another:
-        return Saved(row, newest, None, warnings_of(content))
+        return Saved(row, newest, None, warnings_of(content, at))
     version = _add_version(row, content, note=note, by=by, at=at)
-    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content))
+    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content, at))
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from foundation.clock import clock
 from foundation.errors import DomainError
+from foundation.form_fields import TypedJsonField
 from foundation.languages import in_readers_language
 from packages.errors import InvalidPackage
 from packages.models import Package
@@ -67,7 +68,7 @@ class PackageForm(forms.ModelForm[Package]):
 
     actor: ClassVar[User | None] = None
 
-    selector = forms.JSONField(
+    selector = TypedJsonField(
         label=_("Selector"),
         required=False,
         initial=dict,
