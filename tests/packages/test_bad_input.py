@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -22,18 +21,15 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from opamp_transport.proto import opamp_pb2
 from packages.download_urls import download_url
 from packages.errors import InvalidPackage
-from packages.models import Artefact, Installation, Package, PackageVersion
+from packages.models import Artefact, Package, PackageVersion
 from packages.services import store
 from packages.services.package_edits import add_version, create_package
 from packages.services.uploading import FileFacts, add_file
-from tests.fake_agent import FakeAgent, run
-from tests.opamp_transport.conversations import BOTH, Line
+from tests.fake_agent import run
 from tests.packages.conftest import CONTENT
 from tests.packages.fetching import fetch
-from tests.packages.test_offers import ACCEPTS, DOWNLOADING, FAILED, INSTALLED
 
 pytestmark = pytest.mark.django_db
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -305,75 +301,6 @@ class TestCommand:
         package = create_package({"name": "agent"}, by=None, at=at)
         with pytest.raises(InvalidPackage):
             add_version(package, "1.0\n", by=None, at=at)
-
-
-@pytest.mark.django_db(transaction=True)
-@BOTH
-class TestAgents:
-    def test_what_it_says_of_packages_is_bounded_and_believed_of_what_it_was_offered(
-        self, transport: str, make: Make
-    ) -> None:
-        version = make()
-
-        async def body() -> None:
-            agent = FakeAgent(env="prod", capabilities=ACCEPTS)
-            async with Line(transport) as line:
-                offer = (await line.tell_all(agent)).packages_available
-                for change in (
-                    {"status": 99},
-                    {"status": FAILED, "server_offered_hash": b"x" * 5_000},
-                    {"status": INSTALLED, "agent_has_hash": b"x" * 5_000, "agent_has_version": "9" * 9_000},
-                    {"status": DOWNLOADING, "percent": float("nan")},
-                    {"status": DOWNLOADING, "percent": float("-inf")},
-                    {"status": DOWNLOADING, "percent": 1e300},
-                ):
-                    await line.exchange(agent.message(package_statuses=said_of(offer, **change)))
-                    row = await installation()
-                    assert row.status in ("offered", "installing"), change
-                    assert row.percent is None or 0 <= row.percent <= 100
-                crowd = opamp_pb2.PackageStatuses(server_provided_all_packages_hash=b"y" * 3_000)
-                for number in range(2_000):
-                    crowd.packages[f"p{number}\x00\u202e"].name = "x" * 100
-                await line.exchange(agent.message(package_statuses=crowd))
-                error = "\x00\u202e<script>" + "e" * 50_000
-                await line.exchange(agent.message(package_statuses=said_of(offer, status=FAILED, error_message=error)))
-            row = await installation()
-            assert (row.status, len(row.error_message), row.version_id) == ("failed", 2_000, version.pk)
-
-        run(body())
-
-    def test_one_that_says_all_of_it_before_it_was_offered_anything(self, transport: str, make: Make) -> None:
-        make()
-        offer = opamp_pb2.PackagesAvailable(all_packages_hash=b"z" * 32)
-        offer.packages["agent"].version = "0.9"
-        offer.packages["agent"].hash = b"z" * 32
-
-        async def body() -> None:
-            agent = FakeAgent(env="prod", capabilities=ACCEPTS)
-            async with Line(transport) as line:
-                for status in (FAILED, DOWNLOADING, INSTALLED):
-                    reply = await line.tell_all(agent, package_statuses=said_of(offer, status=status))
-                    assert status != FAILED or reply.packages_available.packages["agent"].version == "1.0.0"
-            assert (await installation()).status == "offered"
-
-        run(body())
-
-
-def said_of(offer: opamp_pb2.PackagesAvailable, *, percent: float = 0.0, **changes: Any) -> opamp_pb2.PackageStatuses:
-    said = opamp_pb2.PackageStatuses(server_provided_all_packages_hash=offer.all_packages_hash)
-    for name, package in offer.packages.items():
-        each = said.packages[name]
-        each.name, each.server_offered_version, each.server_offered_hash = name, package.version, package.hash
-        for field, value in changes.items():
-            setattr(each, field, value)
-        if percent:
-            each.download_details.download_percent = percent
-    return said
-
-
-@sync_to_async
-def installation() -> Installation:
-    return Installation.objects.get()
 
 
 @pytest.mark.django_db(transaction=True)

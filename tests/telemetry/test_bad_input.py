@@ -165,7 +165,7 @@ def test_bodies_that_say_something_else_than_their_header(agent: Agent) -> None:
             (json.dumps({"resourceMetrics": [{}]}).encode("utf-16"), {"content-type": "application/json"}, 400),
             (whole, {"content-encoding": "gzip, gzip"}, 415),
             (whole, {"content-type": "application/grpc"}, 415),
-            (gzip.compress(b"\x00" * 200_000_000, compresslevel=9), {"content-encoding": "gzip"}, 413),
+            (gzip.compress(b"\x00" * 5_000_000), {"content-encoding": "gzip"}, 413),
         ):
             answer = await send(content, {**SHARED, **headers})
             assert answer.status == status, (content[:40], headers, answer.body)
