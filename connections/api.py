@@ -220,7 +220,7 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         for field in ("selector", "match_all", "priority", "enabled"):
             setattr(row, field, values.get(field, getattr(row, field)))
         reach = reach_of(row, parse_selector(row.selector, match_all=row.match_all), content)
-        return Response({**_without_members(reach), "warnings": warnings_json(warnings_of(content))})
+        return Response({**_without_members(reach), "warnings": warnings_json(warnings_of(content, clock.now()))})
 
     @extend_schema(operation_id="connection_settings_move_retrieve", responses=MoveProgressSerializer, filters=False)
     @action(detail=True, filterset_class=None, further_rights=SEES_AGENTS, serializer_class=MoveProgressSerializer)

@@ -239,11 +239,17 @@ class ReachSerializer(serializers.Serializer[Any]):
     offline = serializers.IntegerField()
     incapable = serializers.IntegerField(help_text="They take no member of them.")
     partly = serializers.IntegerField(help_text="They take some members.")
-    without_opamp = serializers.IntegerField(help_text="They cannot be led elsewhere.")
+    without_opamp = serializers.IntegerField(
+        help_text="They take no settings for this server: they are not led elsewhere."
+    )
+    by_certificate = serializers.IntegerField(
+        help_text="They were heard last with a client certificate: they are not led elsewhere."
+    )
     unchanged = serializers.IntegerField(help_text="They have the same already.")
     stronger = serializers.IntegerField(help_text="They match, and have settings of a higher priority.")
     incapable_names = serializers.ListField(child=serializers.CharField())
     offline_names = serializers.ListField(child=serializers.CharField())
+    by_certificate_names = serializers.ListField(child=serializers.CharField())
     warnings = WarningSerializer(many=True)
 
 

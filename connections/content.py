@@ -7,7 +7,8 @@ headers, TLS options and a proxy.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from connections import destinations
@@ -24,7 +25,8 @@ MOST_SUITES = 64
 MOST_CHARACTERS = 262_144
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/ -]{0,98}[A-Za-z0-9])?")
 _SETTING = re.compile(r"[\x21-\x7e]{1,200}")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_READ_OTHERWISE = re.compile(r"[\"\\]|\$[{$]")
 
 Content = dict[str, Any]
 Errors = dict[str, list[Message]]
@@ -45,26 +47,42 @@ def read_content(given: Any, *, default_heartbeat: int) -> tuple[Content, Errors
         elif name == "other_connections":
             content |= {name: found} if (found := reader.others(path, member)) else {}
         else:
-            content[name] = reader.destination(path, member, destinations.telemetry_endpoint)
+            content[name] = reader.telemetry(path, member)
     if not content and not reader.errors:
         reader.tell("content", Message("nothing-to-tell-agents", "Name at least one connection."))
     return content, reader.errors
 
 
-def warnings_of(content: Content) -> list[Message]:
-    """What can be saved and should be looked at once more."""
+def warnings_of(content: Content, at: datetime) -> list[Message]:
+    """What can be saved and should be looked at once more, ``at`` this time."""
     found: list[Message] = []
     for path, member in members_of(content):
         endpoint = member["endpoint"]
         if path in TELEMETRY and not destinations.is_over_tls(endpoint):
             found.append(Message("telemetry-unencrypted", "{place}: https is recommended, this is http.", place=path))
-        elif member.get("headers") and endpoint.startswith(("ws:", "http:")):
+        elif member.get("headers") and endpoint.lower().startswith(("ws:", "http:")):
             found.append(Message("headers-unencrypted", "{place}: headers go out unencrypted.", place=path))
         if member.get("tls", {}).get("insecure_skip_verify"):
             found.append(
                 Message("verification-off", "{place}: agents do not verify whom they are connected to.", place=path)
             )
+        for name, pem in _certificates_of(member):
+            if not destinations.are_in_their_time(pem, at):
+                found.append(
+                    Message(
+                        "certificate-out-of-time",
+                        "{place}: a certificate in {name} has expired, or is not good yet.",
+                        place=path,
+                        name=name,
+                    )
+                )
     return found
+
+
+def _certificates_of(member: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for part in ("tls", "certificate"):
+        texts = member.get(part, {})
+        yield from ((name, texts[name]) for name in ("ca_pem_contents", "cert", "ca_cert") if texts.get(name))
 
 
 def members_of(content: Content) -> list[tuple[str, dict[str, Any]]]:
@@ -127,6 +145,22 @@ class _Reader:
             made["certificate"] = self._key_pair(f"{path}.certificate", pair)
         if "other_settings" in more and members.get("other_settings"):
             made["other_settings"] = self._other_settings(f"{path}.other_settings", members["other_settings"])
+        return made
+
+    def telemetry(self, path: str, given: Any) -> dict[str, Any]:
+        """Supervisors write endpoint and headers into YAML as they are, and begin no more with one that cannot be read."""
+        made = self.destination(path, given, destinations.telemetry_endpoint)
+        written = {f"{path}.endpoint": made["endpoint"]}
+        written |= {f"{path}.headers.{name}": value for name, value in made.get("headers", {}).items()}
+        for place, text in written.items():
+            if _READ_OTHERWISE.search(text):
+                self.tell(
+                    place,
+                    Message(
+                        "read-otherwise",
+                        "Supervisors read this otherwise, or begin no more: leave out quotation marks, backslashes, ${{ and $$.",
+                    ),
+                )
         return made
 
     def others(self, path: str, given: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -26,9 +27,11 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _HARMFUL = re.compile(r"(?:javascript|file|data|vbscript|about|blob):", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255}):[0-9]{1,5}")
 _SUITE = re.compile(r"[A-Z0-9_]{3,80}")
+_PEM_LABEL = re.compile(r"-----BEGIN ([^\r\n-]*)-----")
 _VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 # Agents set these themselves; a second one breaks the request.
 _TAKEN = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "content-type"})
+_TAKEN_BY_SOCKETS = "sec-websocket-"
 
 DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _OPAMP_SCHEMES = ("ws", "wss", "http", "https")
@@ -67,7 +70,8 @@ def other_endpoint(text: str) -> str:
     _printable(text)
     if _HARMFUL.match(text):
         raise _other_scheme(("https", "http"))
-    if "@" in text.partition("://")[2].partition("/")[0]:
+    scheme, found, rest = text.partition("://")
+    if "@" in re.split(r"[/?#]", rest if found else scheme, maxsplit=1)[0]:
         raise _with_credentials()
     return text
 
@@ -115,7 +119,7 @@ def header_problems(headers: Mapping[str, str]) -> dict[str, Message]:
         shown = name[:80]
         if not _HEADER_NAME.fullmatch(name):
             found[shown] = Message("header-name", "This is no name of a header.")
-        elif name.lower() in _TAKEN:
+        elif name.lower() in _TAKEN or name.lower().startswith(_TAKEN_BY_SOCKETS):
             found[shown] = Message("header-taken", "Agents set this header themselves.")
         elif name.lower() in seen:
             found[shown] = Message("header-twice", "Each header is named once.")
@@ -147,14 +151,28 @@ def cipher_suite(text: str) -> str:
 
 
 def pem_certificates(pem: str) -> list[x509.Certificate]:
-    """The certificates of a PEM text."""
+    """The certificates of a PEM text, which people see again: nothing else may stand in it, least of all a key."""
     _check_length(pem)
+    if not {"CERTIFICATE", "X509 CERTIFICATE"}.issuperset(_PEM_LABEL.findall(pem)):
+        raise Wrong(
+            Message(
+                "pem-of-something-else", "Write certificates alone here: there is a key, or something else, among them."
+            )
+        )
     try:
         return x509.load_pem_x509_certificates(pem.encode())
     except ValueError as error:
         raise Wrong(
             Message("no-certificate", "This is no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----.")
         ) from error
+
+
+def are_in_their_time(pem: str, at: datetime) -> bool:
+    """Whether all certificates of a PEM text are good then; what cannot be read was taken by a former version."""
+    try:
+        return all(one.not_valid_before_utc <= at <= one.not_valid_after_utc for one in pem_certificates(pem))
+    except Wrong:
+        return True
 
 
 def check_key(pem: str, certificate: x509.Certificate) -> None:

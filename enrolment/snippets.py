@@ -5,6 +5,7 @@ Pure but for the words beside them. The supervisor's file is that of opampsuperv
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +120,8 @@ def _item(value: Any, indent: str) -> str:
 
 def _scalar(text: str) -> str:
     plain = text.replace("/", "").replace("_", "").replace("-", "").replace(".", "")
-    return text if plain.isascii() and plain.isalnum() else f'"{text}"'
+    # A text in JSON is one in YAML.
+    return text if plain.isascii() and plain.isalnum() else json.dumps(text, ensure_ascii=False)
 
 
 _UNIT = """\

@@ -27,6 +27,7 @@ django_application = get_asgi_application()
 
 from notifications import hub  # noqa: E402
 from notifications.consumer import NotificationsConsumer  # noqa: E402
+from opamp_platform.body_limits import BoundedBodies  # noqa: E402
 from opamp_server.draining import Draining  # noqa: E402
 from opamp_transport import runtime  # noqa: E402
 from opamp_transport.consumers import HttpConsumer, OwnTelemetryConsumer, WebSocketConsumer  # noqa: E402
@@ -99,11 +100,12 @@ def _route(pattern: str, application: Any) -> URLPattern:
 
 
 _entry_points = {"http": HttpConsumer.as_asgi(), "websocket": WebSocketConsumer.as_asgi()}
+_pages = BoundedBodies(django_application)
 _of_agents = [_route(OPAMP_PATH, _entry_points["http"]), _route(METRICS_PATH, OwnTelemetryConsumer.as_asgi())]
 application = _Ports(
     everything=ProtocolTypeRouter(
         {
-            "http": URLRouter([*_of_agents, _route(r"", django_application)]),
+            "http": URLRouter([*_of_agents, _route(r"", _pages)]),
             "websocket": URLRouter(
                 [
                     _route(OPAMP_PATH, _entry_points["websocket"]),
@@ -116,7 +118,7 @@ application = _Ports(
     ),
     agents_only=ProtocolTypeRouter(
         {
-            "http": URLRouter([*_of_agents, _route(PACKAGES_PATH, django_application), _route(r"", _nothing_here)]),
+            "http": URLRouter([*_of_agents, _route(PACKAGES_PATH, _pages), _route(r"", _nothing_here)]),
             "websocket": URLRouter([_route(OPAMP_PATH, _entry_points["websocket"]), _route(r"", _no_such_websocket)]),
         }
     ),

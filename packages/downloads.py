@@ -12,6 +12,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from django.views.decorators.csrf import csrf_exempt
 
@@ -21,7 +22,7 @@ from packages.models import Artefact
 from packages.services import store
 
 _CHUNK = 256 * 1024
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 _RETRY_AFTER_SECONDS = 30
 
 
@@ -46,7 +47,10 @@ def download(request: HttpRequest, token: str, filename: str) -> HttpResponseBas
 
 
 def served(request: HttpRequest, artefact: Artefact) -> HttpResponseBase:
-    """The stored file, or the one range of it that is asked for (RFC 9110). Raises `NoSuchFile`, `StoreAway`."""
+    """The stored file, or the one range of it that is asked for (RFC 9110): preconditions first, ranges of GET alone.
+
+    Raises `NoSuchFile`, `StoreAway`.
+    """
     size, etag = artefact.size or 0, f'"{artefact.sha256}"'
     headers = {
         "ETag": etag,
@@ -55,8 +59,10 @@ def served(request: HttpRequest, artefact: Artefact) -> HttpResponseBase:
         "X-Content-Type-Options": "nosniff",
         "Content-Disposition": content_disposition_header(True, artefact.filename) or "attachment",
     }
-    if etag in [text.strip() for text in request.headers.get("If-None-Match", "").split(",")]:
-        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    unconditional = HttpResponse(headers=headers)
+    conditional = get_conditional_response(request, etag=etag, response=unconditional)
+    if conditional is not None and conditional is not unconditional:
+        return conditional
     wanted = _wanted(request, size, etag)
     if wanted is None:
         return HttpResponse(
@@ -83,7 +89,7 @@ def _wanted(request: HttpRequest, size: int, etag: str) -> tuple[int, int, bool]
     """
     whole = (0, size, False)
     found = _RANGE.fullmatch(request.headers.get("Range", "").strip())
-    if found is None or request.headers.get("If-Range", etag).strip() != etag:
+    if found is None or request.method != "GET" or request.headers.get("If-Range", etag).strip() != etag:
         return whole
     first, last = found.groups()
     if not first and not last:

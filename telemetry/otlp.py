@@ -175,7 +175,7 @@ def _flow(found: AgentMetrics, plain: str, metric: Any) -> None:
     for point in metric.sum.data_points:
         value = _number(point)
         names = [each.value.string_value for each in point.attributes[:MOST_ATTRIBUTES] if each.key == attribute]
-        if value is None or not point.time_unix_nano or not names or not 0 < len(names[0]) <= _LONGEST_COMPONENT:
+        if value is None or not point.time_unix_nano or not names or not _is_name(names[0]):
             continue
         key = FlowKey(role, signal, names[0])
         there = found.flows.get(key, Point(0.0, 0))
@@ -184,6 +184,11 @@ def _flow(found: AgentMetrics, plain: str, metric: Any) -> None:
             max(there.at, point.time_unix_nano),
             max(there.start, point.start_time_unix_nano),
         )
+
+
+def _is_name(text: str) -> bool:
+    """Whether it can be kept and shown as a component's name: PostgreSQL takes no U+0000, and a line no other control sign."""
+    return 0 < len(text) <= _LONGEST_COMPONENT and text.isprintable()
 
 
 def _count(found: AgentMetrics, measure: Measure, plain: str, metric: Any) -> None:

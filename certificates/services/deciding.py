@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from django.db import transaction
@@ -17,6 +18,8 @@ from certificates.models import LONGEST_REASON, AgentCertificate, lock_agent_of
 from foundation import wakeups
 
 State = AgentCertificate.State
+# Agents are told the reason, and lists have it in a line: no control characters, nor what turns the direction of a line.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def approve_certificate(pk: int, *, key_sha256: str, by: User | None, at: datetime) -> AgentCertificate:
@@ -90,6 +93,6 @@ def _row(pk: int) -> AgentCertificate:
 
 def _checked(reason: str) -> str:
     reason = " ".join(reason.split())
-    if not reason or len(reason) > LONGEST_REASON or "\0" in reason:
+    if not reason or len(reason) > LONGEST_REASON or _CONTROL.search(reason):
         raise BadReason(LONGEST_REASON)
     return reason

@@ -152,7 +152,7 @@ class ConnectionPages:
             "form": None,
             "verb": _("Tell them"),
             "leads_to": content[OPAMP]["endpoint"],
-            "warnings": [in_readers_language(message) for message in warnings_of(content)],
+            "warnings": [in_readers_language(message) for message in warnings_of(content, clock.now())],
             "carried": typed_count.carried(request.POST, without=left_out),
         }
         return self.ask(request, row, asked)

@@ -25,6 +25,7 @@ from connections.services.settings_edits import FIELDS, newest_version
 from connections.services.settings_reach import Reach, reach_of
 from foundation.clock import clock
 from foundation.errors import DomainError
+from foundation.form_fields import TypedJsonField
 from foundation.languages import in_readers_language
 from rollouts.admin.released_pages import TargetedForm, selector_field
 from rollouts.services.version_publishing import BY_DEFAULT, VersionPlan
@@ -77,7 +78,7 @@ def _section_fields(section: str) -> dict[str, forms.Field]:
     }
 
 
-class _OtherConnectionsField(forms.JSONField):
+class _OtherConnectionsField(TypedJsonField):
     """Empty where there are none, instead of ``null``."""
 
     def prepare_value(self, value: Any) -> Any:
@@ -170,7 +171,7 @@ class SettingsForm(TargetedForm):
             setattr(row, name, wanted.get(name, getattr(self.instance, name)))
         content = settings_edits.judged_settings(row, wanted["content"], newest)
         self.reach: Reach = reach_of(row, row.parsed_selector(), content)
-        self.warnings = warnings_of(content)
+        self.warnings = warnings_of(content, clock.now())
 
 
 for _section in SECTIONS:

@@ -11,7 +11,8 @@ from rollouts.models import Generation, ReleasedVersion, Targeted, TargetedQuery
 # What rollouts call the things released here.
 RELEASE_SUBJECT = "connection_settings"
 
-NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$"
+# Ended by \Z: before a line break at the end, $ matches too.
+NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?\Z"
 
 
 class SettingsQuerySet(TargetedQuerySet["ConnectionSettings"]):

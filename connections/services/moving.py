@@ -16,9 +16,9 @@ Status = AgentConnection.Status
 class MoveState(enum.Enum):
     """How one agent stands to the place that its settings lead to.
 
-    ``MOVED``: heard there since. ``HERE``: connected at another place. ``AWAY``: told, and not heard since, as agents are that
-    went to a server with rows of its own. ``OFFLINE``: not told yet, for it is not connected. ``FAILED`` stayed where it was,
-    ``INCAPABLE`` cannot be told.
+    ``MOVED``: heard there since, whoever led it. ``HERE``: connected at another place. ``AWAY``: told, and not heard since, as
+    agents are that went to a server with rows of its own. ``OFFLINE``: not told yet, for it is not connected. ``FAILED`` stayed
+    where it was, ``INCAPABLE`` cannot be told.
     """
 
     MOVED = "moved"
@@ -36,6 +36,7 @@ def with_move(rows: QuerySet[AgentConnection]) -> QuerySet[Any]:
     return rows.annotate(
         move=Case(
             When(Q(version__origin="") | Q(version=None), then=Value("")),
+            When(Q(by_certificate=True, reached=F("version__origin")), then=Value(MoveState.MOVED.value)),
             When(status=Status.FAILED, then=Value(MoveState.FAILED.value)),
             When(Q(status=Status.INCAPABLE) | Q(by_certificate=True), then=Value(MoveState.INCAPABLE.value)),
             When(~Q(wanted__has_key=OPAMP), then=Value(MoveState.INCAPABLE.value)),

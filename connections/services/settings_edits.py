@@ -66,7 +66,7 @@ def create_settings(
         raise InvalidSettings({"name": [taken]}) from error
     accounts.record(by=by, verb="connection_settings.create", target=row, name=row.name)
     version = _add_version(row, content, note=note, by=by, at=at)
-    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content))
+    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content, at))
 
 
 @transaction.atomic
@@ -99,9 +99,9 @@ def update_settings(
     if edit.changed or another:
         edit.save(CONNECTION_RELEASES, "connection_settings.update", by=by, at=at)
     if not another:
-        return Saved(row, newest, None, warnings_of(content))
+        return Saved(row, newest, None, warnings_of(content, at))
     version = _add_version(row, content, note=note, by=by, at=at)
-    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content))
+    return Saved(row, version, publish_settings(version, by=by, at=at, plan=plan), warnings_of(content, at))
 
 
 @transaction.atomic

@@ -26,8 +26,9 @@ _NAMED = 20
 class Reach:
     """Numbers of agents. ``agents`` would have the settings; the others are some of these, but for ``stronger``.
 
-    ``incapable`` take no member of them, ``partly`` some; ``unchanged`` have the same already; ``stronger``: others of a higher
-    priority reach them. ``incapable_names`` and ``offline_names`` name the first of them.
+    ``incapable`` take no member of them, ``partly`` some; ``without_opamp`` and ``by_certificate`` are not led elsewhere, since
+    they take no settings for this server, or were heard last with a client certificate; ``unchanged`` have the same already;
+    ``stronger``: others of a higher priority reach them. Lists of names have the first of each.
     """
 
     agents: int = 0
@@ -36,9 +37,11 @@ class Reach:
     partly: int = 0
     unchanged: int = 0
     without_opamp: int = 0
+    by_certificate: int = 0
     stronger: int = 0
     incapable_names: list[str] = field(default_factory=list)
     offline_names: list[str] = field(default_factory=list)
+    by_certificate_names: list[str] = field(default_factory=list)
     # Of everybody reached: uid, labels and name, as stages are planned from.
     members: list[tuple[UUID, Any, str]] = field(default_factory=list)
 
@@ -56,6 +59,7 @@ def reach_of(row: ConnectionSettings, selector: Selector, content: Content) -> R
     ordered = sorted([*candidates, mine], key=lambda each: (-each.row.priority, each.row.name))
     targeting = replace(released, candidates=ordered)
     wanted = dict(AgentConnection.objects.filter(version__settings__name=row.name).values_list("agent_id", "wanted"))
+    shown = set(AgentConnection.objects.filter(by_certificate=True).values_list("agent_id", flat=True))
     columns = ("pk", "instance_uid", "labels", "name", "capabilities", "connected")
     for key, uid, labels, name, capabilities, connected in (
         Agent.objects.filter(selector_condition(selector)).order_by("pk").values_list(*columns).iterator(_CHUNK)
@@ -73,6 +77,9 @@ def reach_of(row: ConnectionSettings, selector: Selector, content: Content) -> R
             found.partly += 1
         if OPAMP in digests and not takes(OPAMP, capabilities):
             found.without_opamp += 1
+        elif OPAMP in digests and key in shown:
+            found.by_certificate += 1
+            found.by_certificate_names += [name] if len(found.by_certificate_names) < _NAMED else []
         if not connected:
             found.offline += 1
             found.offline_names += [name] if len(found.offline_names) < _NAMED else []

@@ -29,7 +29,8 @@ MOST_LABELS = 64
 # Tokens that may bring agents at once.
 MOST_TOKENS = 1_000
 _NAME = re.compile(r"[\w][\w .:/@+-]*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Also what turns the direction of all that follows it on a line.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from rollouts.models import Generation, ReleasedVersion, Targeted, TargetedQuery
 # What rollouts call the things released here.
 RELEASE_SUBJECT = "package"
 
-NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,98}[A-Za-z0-9])?$"
-VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+~-]{0,99}$"
+# Ended by \Z: before a line break at the end, $ matches too.
+NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,98}[A-Za-z0-9])?\Z"
+VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+~-]{0,99}\Z"
 PLATFORM_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 
 

@@ -27,6 +27,8 @@ _PLATFORM = re.compile(PLATFORM_PATTERN)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 _MOST_HEADERS = 20
+# Whoever downloads sets these; a second one breaks the request.
+_TAKEN = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "range", "if-range"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ def _address_errors(facts: FileFacts) -> dict[str, list[Any]]:
     errors: dict[str, list[Any]] = {}
     try:
         parts = urlsplit(facts.url)
-        named = parts.scheme == "https" and bool(parts.hostname) and parts.username is None
+        named = parts.scheme == "https" and bool(parts.hostname) and parts.username is None and parts.port != 0
     except ValueError:
         named = False
     if (
@@ -183,20 +185,35 @@ def _address_errors(facts: FileFacts) -> dict[str, list[Any]]:
         or not facts.url.isascii()
         or not facts.url.isprintable()
         or " " in facts.url
+        or "#" in facts.url
     ):
-        errors["url"] = [Message("package-url", "Write an https address without a user in it.")]
+        errors["url"] = [Message("package-url", "Write a whole https address, without a user or a # in it.")]
     if not facts.sha256:
         errors["sha256"] = [Message("package-sha256-missing", "The SHA-256 of the file is needed here.")]
     if facts.size is not None and not 0 < facts.size < 2**63:
         errors["size"] = [Message("package-size", "A size is a whole number of bytes above 0.")]
-    if len(facts.headers) > _MOST_HEADERS or not all(
-        _HEADER.fullmatch(name) and len(value) <= 2_000 and value.isascii() and value.isprintable()
-        for name, value in facts.headers.items()
-    ):
-        errors["headers"] = [
-            Message("package-headers", "At most {most} headers, each a name and a line of text.", most=_MOST_HEADERS)
-        ]
+    if not _are_headers(facts.headers):
+        said = Message(
+            "package-headers",
+            "At most {most} headers, each named once and a line of text; none that clients set themselves, such as Host.",
+            most=_MOST_HEADERS,
+        )
+        errors["headers"] = [said]
     return errors
+
+
+def _are_headers(headers: Mapping[str, str]) -> bool:
+    names = [name.lower() for name in headers]
+    return (
+        len(headers) <= _MOST_HEADERS
+        and len(set(names)) == len(names)
+        and _TAKEN.isdisjoint(names)
+        and all(_HEADER.fullmatch(name) for name in headers)
+        and all(
+            0 < len(value) <= 2_000 and value.isascii() and value.isprintable() and value == value.strip()
+            for value in headers.values()
+        )
+    )
 
 
 def _check_stored(stored: store.Stored, facts: FileFacts) -> None:

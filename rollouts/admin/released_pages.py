@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.base_admin import PortalAdmin
 from agents.admin import typed_count
 from foundation.errors import DomainError
+from foundation.form_fields import TypedJsonField
 from foundation.languages import in_readers_language
 from rollouts.admin.descriptions import stage_words
 from rollouts.admin.forms import ReleaseForm
@@ -58,9 +59,9 @@ class TargetedForm(forms.ModelForm[Any]):
         """The service has judged the row; Django would judge it once more, with other words."""
 
 
-def selector_field(rows: int) -> forms.JSONField:
+def selector_field(rows: int) -> TypedJsonField:
     """For a `TargetedForm`, so many lines high."""
-    return forms.JSONField(
+    return TypedJsonField(
         label=_("Selector"),
         required=False,
         initial=dict,

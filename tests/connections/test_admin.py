@@ -140,6 +140,13 @@ def test_moving_agents(signed_in: Client, report: Any) -> None:
     values = {"opamp_endpoint": "ws://new.example/v1/opamp", "opamp_keep_credentials": "on", "note": "to the new site"}
     asked = signed_in.post(move, values).content.decode()
     assert "ws://new.example/v1/opamp" in asked
+    assert "client certificate" not in asked
+    AgentConnection.objects.update(by_certificate=True)
+    assert (
+        "Come with a client certificate, so they are not led elsewhere: 1"
+        in signed_in.post(move, values).content.decode()
+    )
+    AgentConnection.objects.update(by_certificate=False)
     assert SettingsVersion.objects.count() == 1
     assert signed_in.post(move, {**fields_of(asked), "release-how": "as_set"}).status_code == 302
     newest = SettingsVersion.objects.get(number=2)

@@ -281,6 +281,29 @@ def test_a_preview_counts_and_changes_nothing(api, report):
 
 
 @pytest.mark.rule("S-82")
+def test_agents_with_client_certificates_are_named_before_a_move_and_counted_once_they_are_there(api, report):
+    report(env="prod", capabilities=ACCEPTS)
+    report("web-2", env="prod", capabilities=ACCEPTS)
+    make(api)
+    shown = AgentConnection.objects.order_by("pk").first()
+    AgentConnection.objects.filter(pk=shown.pk).update(by_certificate=True)
+    where = {"endpoint": "ws://new.example/v1/opamp"}
+    body = api.post(f"{URL}/site/preview", {"content": {**content(), "opamp": where}}).json()
+    assert (body["agents"], body["without_opamp"], body["by_certificate"]) == (2, 0, 1)
+    assert body["by_certificate_names"] == [shown.agent.name]
+    plain = api.post(f"{URL}/site/preview", {"content": content()}).json()
+    assert plain["by_certificate"] == 0, "nobody is led anywhere"
+    assert api.post(f"{URL}/site/move", {"opamp": where}).status_code == 200
+
+    def counts():
+        return {name: number for name, number in api.get(f"{URL}/site/move").json()["counts"].items() if number}
+
+    assert counts() == {"here": 1, "incapable": 1}
+    AgentConnection.objects.filter(pk=shown.pk).update(reached="http://new.example:80")
+    assert counts() == {"here": 1, "moved": 1}
+
+
+@pytest.mark.rule("S-82")
 def test_a_move_is_a_version_with_another_place(api, report):
     report(env="prod", capabilities=ACCEPTS)
     report("web-2", env="prod", capabilities=ACCEPTS & ~0x100)

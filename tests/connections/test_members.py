@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from agents.connection_settings import WantedConnection, with_certificate, with_credential, with_wanted
 from agents.offered_settings import ProxyOptions, TlsOptions
@@ -151,7 +152,7 @@ def test_secrets_are_hidden_and_come_back() -> None:
     assert "'topic': 't'" in str(shown)
     assert with_kept(shown, content) == (content, {})
     assert digests_of(with_kept(shown, content)[0], key=KEY) == digests_of(content, key=KEY)
-    assert len(warnings_of(content)) == 1
+    assert len(warnings_of(content, timezone.now())) == 1
 
 
 @pytest.mark.parametrize(

@@ -148,3 +148,43 @@ def test_under_a_supervisor_from_a_configuration_of_the_portal(portal: LiveServe
             return bool(known and known["memory"] and known["cpu"] is not None)
 
         portal.eventually(claim, PATIENCE, "memory and CPU")
+
+
+def test_under_a_supervisor_that_is_told_where_to_send(portal: LiveServer, tmp_path: Path) -> None:
+    """Connection settings alone: no configuration speaks of metrics. Told without an endpoint, it stops."""
+    where = f"{portal.url}/v1/metrics"
+    own = {"endpoint": where, "headers": {"Authorization": f"Bearer {SECRET}"}}
+    settings = {"name": "told", "selector": {"test": "told"}, "content": {"own_metrics": own}}
+    portal.post("connection-settings", {**settings, "release": "at_once"})
+    supervisor = Supervisor(
+        tmp_path,
+        portal.websocket_endpoint,
+        server={"headers": {"Authorization": f"Bearer {SECRET}"}},
+        # What a supervisor makes of them names no interval, so that it is a minute; the Collector reads this instead.
+        agent={"env": {"OTEL_METRIC_EXPORT_INTERVAL": "1500"}},
+        test="told",
+    )
+    with supervisor:
+        portal.eventually(lambda: portal.get("agents?label=test%3Dtold")["results"], PATIENCE, "the agent")
+        uid = portal.get("agents?label=test%3Dtold")["results"][0]["instance_uid"]
+
+        def measured() -> bool:
+            known = telemetry(portal, uid)
+            return bool(known and known["memory"] and known["cpu"] is not None)
+
+        portal.eventually(measured, PATIENCE, "memory and CPU")
+        row = portal.get("connection-settings/told/agents")["results"][0]
+        assert (row["status"], row["members"][0]["told"]) == ("told", True), (
+            "a supervisor does not say what it did with it"
+        )
+        assert where in sent_to(portal, uid)
+        assert SECRET not in sent_to(portal, uid)
+        portal.api("PATCH", "connection-settings/told", {"enabled": False})
+        # It is told with the answer to its next message, and says something when its Collector begins anew.
+        portal.post(f"agents/{uid}/restart")
+        portal.eventually(lambda: where not in sent_to(portal, uid), PATIENCE, "it sends no more")
+
+
+def sent_to(server: LiveServer, uid: str) -> str:
+    """What the Collector runs, as the supervisor shows it."""
+    return json.dumps(server.get(f"agents/{uid}")["effective_config"])

@@ -13,6 +13,7 @@ from accounts.models import User
 from agents.admin import typed_count
 from foundation.clock import clock
 from foundation.errors import DomainError
+from foundation.form_fields import TypedJsonField
 from foundation.languages import in_readers_language
 from variables.models import Secret, Variable
 from variables.services import value_edits
@@ -90,7 +91,7 @@ class ValueForm(forms.ModelForm[Any]):
 class VariableForm(ValueForm):
     """One value, and the agents it is for."""
 
-    selector = forms.JSONField(
+    selector = TypedJsonField(
         label=_("Selector"),
         required=False,
         initial=dict,
