@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F
-
 from agents.label_conditions import label_text
-from agents.models import Agent, AgentQuerySet
+from agents.models import AgentQuerySet
 from agents.queries import quoted_value
 from agents.shown import pair_shown
+from foundation.bulk_sql import counted_alike
 
 MOST_GROUPED = 50_000
 MOST_GROUPS = 100
@@ -36,18 +35,13 @@ class LabelGroups(NamedTuple):
 
 def label_groups(agents: AgentQuerySet, key: str) -> LabelGroups:
     """``agents`` by the label; of very many the first 50,000."""
-    rows: Any = agents.order_by().select_related(None)
-    some = rows.values("pk")[: MOST_GROUPED + 1]
-    counted = Agent.objects.filter(pk__in=some).order_by().annotate(group_value=label_text(key))
-    found = (
-        counted.values_list("group_value")
-        .annotate(number=Count("*"))
-        .order_by("-number", F("group_value").asc(nulls_first=True))
-    )
+    rows: Any = agents.select_related(None).annotate(group_value=label_text(key))
+    found = counted_alike(rows, ["group_value"], MOST_GROUPED + 1)
+    found.sort(key=lambda row: (-row[1], row[0] is not None, row[0] or ""))
     groups: list[LabelGroup] = []
     others = total = 0
     name = quoted_value(key) if ":" not in key else f'"{key}"'
-    for value, number in found.iterator():
+    for value, number in found:
         total += number
         if len(groups) == MOST_GROUPS or (value is not None and pair_shown(key, str(value)) != value):
             others += number

@@ -55,6 +55,13 @@ def node_condition(root: Node, user: Any, *, at: datetime | None = None) -> Q:
     return _Compiler(user, clock.now() if at is None else at).of(root)
 
 
+def part_conditions(root: Conjunction | Disjunction, user: Any) -> tuple[Q, ...]:
+    """A condition for each part that must hold; all of them together are what `node_condition` makes of ``root``."""
+    compiler = _Compiler(user, clock.now())
+    parts: tuple[Node, ...] = root.parts if isinstance(root, Conjunction) else (root,)
+    return tuple(compiler.of(part) for part in parts)
+
+
 def requirement_of(node: Node) -> Requirement | None:
     """The selector's clause that says the same of a label, ``None`` when none does."""
     if isinstance(node, Negation) and isinstance(node.part, Term) and node.part.operation is Operation.HAS:

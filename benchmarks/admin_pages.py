@@ -50,7 +50,7 @@ def measure(
         configuration = _first_configuration(browser)
         pages = {
             "dashboard": "/admin/",
-            **{f"agents{title}": f"/admin/agents/agent/?{query}" for title, query in _LISTS.items()},
+            **{f"agents{title}": f"/admin/agents/agent/?{query}" for title, query in LISTS.items()},
             "one agent": f"/admin/agents/agent/{one}/change/",
             "configurations": "/admin/configurations/configuration/",
             "one configuration": f"/admin/configurations/configuration/{configuration}/change/",
@@ -69,7 +69,7 @@ def measure(
 
 
 # Titles, each after a comma, and query strings. Columns of the admin's list: 1 name, 3 version, 4 OS, 5 configuration, 6 last seen.
-_LISTS = {
+LISTS = {
     "": "",
     ", page 100": "p=100",
     ", page 2000": "p=2000",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,11 +17,16 @@ _PATIENCE_SECONDS = 60
 
 
 class Page(NamedTuple):
-    """What a visit brought; ``status`` is 403 where the portal asked to sign in instead."""
+    """What a visit brought; ``status`` is 403 where the portal asked to sign in instead.
+
+    ``arrived`` is when its first byte was there, by `time.perf_counter`; ``url`` is where it led to.
+    """
 
     status: int
     headers: Message
     body: bytes
+    arrived: float
+    url: str
 
 
 class Browser:
@@ -50,8 +56,9 @@ class Browser:
             request.add_header("Authorization", f"Bearer {self._server.token}")
         try:
             with self._open(request, timeout=_PATIENCE_SECONDS) as response:
+                arrived = time.perf_counter()
                 status = 403 if "/login/" in response.url else response.status
-                return Page(status, response.headers, response.read())
+                return Page(status, response.headers, response.read(), arrived, response.url)
         except urllib.error.HTTPError as error:
             with error:
-                return Page(error.code, error.headers, error.read())
+                return Page(error.code, error.headers, error.read(), time.perf_counter(), error.url)

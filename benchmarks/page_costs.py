@@ -1,7 +1,8 @@
 """Middleware of the measured server only: every page tells in its headers how long it took and what it asked the database.
 
-``X-Bench-Seconds``, ``X-Bench-Queries``, and ``X-Bench-Scans``: the tables of which some statement of the page read so many rows
-as a large table has, as the database tells when it runs the statement again (PostgreSQL). Entries of an index alone do not count.
+``X-Bench-Seconds``, ``X-Bench-CPU`` (those of its thread alone), ``X-Bench-Queries``, and ``X-Bench-Scans``: the tables of
+which some statement of the page read so many rows as a large table has, as the database tells when it runs the statement again
+(PostgreSQL). Entries of an index alone do not count.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ class PageCosts:
             statements.append((sql, params))
             return execute(sql, params, many, context)
 
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), time.thread_time()
         with connection.execute_wrapper(note):
             response = self._get_response(request)
         response["X-Bench-Seconds"] = f"{time.perf_counter() - begun:.4f}"
+        response["X-Bench-CPU"] = f"{time.thread_time() - worked:.4f}"
         response["X-Bench-Queries"] = str(len(statements))
         if "X-Bench-Explain" in request.headers and connection.vendor == "postgresql":
             response["X-Bench-Scans"] = ",".join(sorted(_scanned(statements)))

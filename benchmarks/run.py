@@ -21,6 +21,7 @@ from benchmarks import (
     hostile,
     live_pages,
     package_downloads,
+    page_weights,
     queries,
     reconnect_storm,
     registration,
@@ -56,6 +57,7 @@ SHORT: tuple[Scenario, ...] = (
     ("reconnect storm", lambda: reconnect_storm.measure(agents=2_000)),
     ("worker replacement", lambda: worker_replacement.measure(agents=500)),
     ("live pages", lambda: live_pages.measure(agents=1_000, pages=40, seconds=15)),
+    ("page weights", lambda: page_weights.measure(agents=200)),
     ("pages", lambda: admin_pages.measure(agents=20_000, events=100_000)),
 )
 FULL: tuple[Scenario, ...] = (
@@ -81,6 +83,7 @@ FULL: tuple[Scenario, ...] = (
     ("worker replacement", worker_replacement.measure),
     ("hostile peers", hostile.measure),
     ("live pages", live_pages.measure),
+    ("page weights", page_weights.measure),
     ("pages", admin_pages.measure),
     ("soak", soak.measure),
 )

@@ -135,10 +135,26 @@ def staged_members(rollout: Rollout, at: datetime) -> Iterator[StagedMember]:
 
 def progress_of(rollout: Rollout, at: datetime) -> list[StageProgress]:
     """Each stage, counted. Reads every agent whom the rollout concerns, a few thousand at a time."""
+    return progress_and_members(rollout, at, most=1)[0]
+
+
+def progress_and_members(
+    rollout: Rollout, at: datetime, *, most: int
+) -> tuple[list[StageProgress], int, list[StagedMember]]:
+    """Each stage, counted; how many agents there are, and the first of them as `members_page` has them: all read once."""
     policy = rollout.parsed_policy()
     found = [Counter[MemberState | None]() for _stage in policy.stages]
-    for staged in staged_members(rollout, at):
-        found[staged.stage - 1][staged.member.state] += 1
+
+    def counted() -> Iterator[StagedMember]:
+        for staged in staged_members(rollout, at):
+            found[staged.stage - 1][staged.member.state] += 1
+            yield staged
+
+    number, members = members_page(counted(), stage=None, states=frozenset(), offset=0, limit=most)
+    return _progress(rollout, policy, found), number, members
+
+
+def _progress(rollout: Rollout, policy: Policy, found: Sequence[Counter[MemberState | None]]) -> list[StageProgress]:
     return [
         StageProgress(
             number=number,

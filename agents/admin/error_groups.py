@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from django.db.models import Case, Count, F, Q, QuerySet, TextField, Value, When
+from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Left
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +17,7 @@ from agents.models import Agent
 from agents.redaction import HIDDEN
 from agents.reports import Status
 from agents.shown import message_shown
+from foundation.bulk_sql import counted_alike
 
 # The parameter of the list, and how much of a text makes two errors the same: what follows are places and stacks.
 REASON = "reason"
@@ -75,9 +76,8 @@ def reasons_of(agents: Iterable[Agent]) -> dict[int, str]:
 
 def _counted(agents: QuerySet[Agent]) -> list[tuple[str, int]]:
     """The reasons of the first 10,000 and one of ``agents``, as they gave them, with how many gave each."""
-    some = agents.order_by().select_related(None).values("pk")[: _MOST_AGENTS + 1]
-    rows = Agent.objects.filter(pk__in=some).order_by()
-    return list(rows.annotate(reason=_reason()).values_list("reason").annotate(number=Count("*")))
+    rows = agents.select_related(None).annotate(said=_reason())
+    return [(reason, number) for reason, number in counted_alike(rows, ["said"], _MOST_AGENTS + 1)]
 
 
 def _shown(reason: str) -> str:

@@ -11,7 +11,7 @@ from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.db.models import Q
 from django.http import HttpRequest
 
-from agents.admin.searching import search_of
+from agents.admin.searching import all_of, search_of
 from agents.queries import (
     Conjunction,
     InvalidQuery,
@@ -23,7 +23,6 @@ from agents.queries import (
     with_term,
     without_terms,
 )
-from agents.query_conditions import node_condition
 
 Facets = Mapping[str, Any]
 """Classes of `agents.admin.facets.Facet` by the parameters they had before queries; only those that queries have a word for."""
@@ -85,8 +84,9 @@ def _read(request: HttpRequest, kinds: Sequence[Any], counted: Collection[str]) 
     left_out = [term for name, (term, _value) in asked.items() if name in counted]
     within = search.condition
     if left_out:
-        rest = tuple(part for part in search.root.parts if part not in left_out)
-        within = node_condition(Conjunction(rest, 0, 0), request.user)
+        # What was made of a part may have asked the database, and is not made again.
+        both = zip(search.root.parts, search.conditions, strict=True)
+        within = all_of(condition for part, condition in both if part not in left_out)
     values = {name: value for name, (_term, value) in asked.items()}
     return FacetQuery(search.text, values | chosen, within, facets)
 

@@ -20,9 +20,11 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.admin import error_groups
 from agents.admin.facet_queries import FacetQuery, read_facet_query
+from agents.admin.searching import search_of
 from agents.conditions import status_condition
 from agents.models import Agent, Transport
 from agents.reports import FACT_NAMES, Facts, Status, derived_status
+from foundation.bulk_sql import counted_alike
 
 _MOST_CHOICES = 12
 # What took long to count is kept for so many times as long, so that counting never takes more than 5 % of a process.
@@ -30,6 +32,7 @@ _KEEP_FACTOR = 20
 _FREE_SECONDS = 0.05
 # Of what a search finds.
 MOST_COUNTED = 10_000
+_COLUMNS = (*FACT_NAMES, "config_drifted", "os_type", "version", "transport", "configuration_name")
 _FACTS = {True: "true", False: "false", None: "unknown"}
 
 
@@ -46,6 +49,11 @@ class FacetTally(NamedTuple):
     groups: list[Group]
     partial: bool = False
 
+    @property
+    def number(self) -> int:
+        """How many there are, or how many at least."""
+        return sum(group.number for group in self.groups)
+
 
 _kept: tuple[float, list[Group]] = (0.0, [])
 
@@ -56,7 +64,8 @@ def groups() -> list[Group]:
     now = time.monotonic()
     if now < _kept[0]:
         return _kept[1]
-    found = _grouped(Agent.objects.all())
+    rows = Agent.objects.order_by().values_list(*_COLUMNS).annotate(number=Count("*"))
+    found = [_group(*row) for row in rows]
     done = time.monotonic()
     cost = done - now
     _kept = (done + _KEEP_FACTOR * cost if cost > _FREE_SECONDS else 0.0, found)
@@ -65,8 +74,7 @@ def groups() -> list[Group]:
 
 def tally_within(condition: Q) -> FacetTally:
     """The agents that ``condition`` finds, the first 10,000 of them."""
-    some = Agent.objects.filter(condition).order_by().values("pk")[: MOST_COUNTED + 1]
-    found = _grouped(Agent.objects.filter(pk__in=some))
+    found = [_group(*row) for row in counted_alike(Agent.objects.filter(condition), _COLUMNS, MOST_COUNTED + 1)]
     return FacetTally(found, sum(group.number for group in found) > MOST_COUNTED)
 
 
@@ -82,25 +90,21 @@ def with_last_known(configurations: Iterable[Any]) -> list[Any]:
     return rows
 
 
-def _grouped(agents: QuerySet[Agent]) -> list[Group]:
-    columns = (*FACT_NAMES, "config_drifted", "os_type", "version", "transport", "configuration_name")
-    found = []
-    for *facts, drifted, os_type, version, transport, configuration, number in (
-        agents.order_by().values_list(*columns).annotate(number=Count("*"))
-    ):
-        known = Facts(*facts)
-        values = {
-            "status": derived_status(known).value,
-            "healthy": _FACTS[known.healthy],
-            "in_sync": _FACTS[known.in_sync],
-            "drifted": _FACTS[drifted],
-            "os_type": os_type,
-            "version": version,
-            "transport": transport,
-            "configuration": configuration,
-        }
-        found.append(Group(values, number))
-    return found
+def _group(*row: Any) -> Group:
+    """Of one row; SQLite says 1 and 0 where a condition was not Django's."""
+    *facts, drifted, os_type, version, transport, configuration, number = row
+    known = Facts(*(fact if fact is None else bool(fact) for fact in facts))
+    values = {
+        "status": derived_status(known).value,
+        "healthy": _FACTS[known.healthy],
+        "in_sync": _FACTS[known.in_sync],
+        "drifted": _FACTS[bool(drifted)],
+        "os_type": os_type,
+        "version": version,
+        "transport": transport,
+        "configuration": configuration,
+    }
+    return Group(values, number)
 
 
 class Facet(admin.SimpleListFilter):
@@ -195,6 +199,19 @@ def tally_of(request: HttpRequest) -> FacetTally:
         found = tally_within(within) if within else FacetTally(groups())
         request._agent_tally = found  # type: ignore[attr-defined]  # noqa: SLF001  lives as long as the request
     return found
+
+
+def found_by(request: HttpRequest) -> FacetTally | None:
+    """The agents of the list, by the counts of what its search finds; ``None`` where these do not say it."""
+    tally = tally_of(request) if search_of(request).text else None
+    if tally is None or not tally.groups:
+        return tally
+    # What a parameter says may contradict the search, and some are not counted.
+    if any(str(facet.parameter_name) in request.GET for facet in all_facets()):
+        return None
+    chosen = {name: value for name, value in facet_query_of(request).chosen.items() if name in PARAMETERS}
+    hit = [group for group in tally.groups if all(group.values[name] == value for name, value in chosen.items())]
+    return FacetTally(hit, tally.partial)
 
 
 def facet_query_of(request: HttpRequest) -> FacetQuery:

@@ -220,10 +220,14 @@ class AgentAdmin(WindowPaging, AgentPages):
         return FleetList
 
     def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any) -> Any:
-        """Nobody is looked for once more whom the filters' counts did not find."""
-        if search_of(request).text and not facets.tally_of(request).groups:
+        """With the number of agents where the filters' counts have it: nobody is counted, or looked for, twice."""
+        found = facets.found_by(request)
+        if found is not None and not (found.groups or found.partial):
             queryset = queryset.none()
-        return super().get_paginator(request, queryset, per_page, *args, **kwargs)
+        paginator = super().get_paginator(request, queryset, per_page, *args, **kwargs)
+        if found is not None and (not found.partial or found.number >= paginator.window):
+            paginator.count = min(found.number, paginator.window)
+        return paginator
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Agent], search_term: str

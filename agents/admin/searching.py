@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import Q
@@ -10,7 +13,7 @@ from django.http import HttpRequest
 
 from agents.empty_queries import why_no_agents
 from agents.queries import Conjunction, Disjunction, InvalidQuery, parse_query
-from agents.query_conditions import node_condition
+from agents.query_conditions import part_conditions
 from foundation.languages import in_readers_language
 
 _MARKED = 40
@@ -18,7 +21,7 @@ _MARKED = 40
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """``condition`` is what agents must be, ``Q()`` without a search.
+    """``condition`` is what agents must be, ``Q()`` without a search; ``conditions`` are those of its parts, in their order.
 
     ``problem`` says why the text was not understood, and ``place`` where.
     """
@@ -28,6 +31,7 @@ class Search:
     root: Conjunction | Disjunction | None = None
     problem: str = ""
     place: int = 0
+    conditions: tuple[Q, ...] = ()
 
     @property
     def pieces(self) -> tuple[str, str, str]:
@@ -43,6 +47,11 @@ class Search:
         return [in_readers_language(message) for message in why_no_agents(self.root, self.text)]
 
 
+def all_of(conditions: Iterable[Q]) -> Q:
+    """What is so only where each of them is."""
+    return reduce(and_, conditions, Q())
+
+
 def search_of(request: HttpRequest) -> Search:
     """The search of this request."""
     found: Search | None = getattr(request, "_agent_search", None)
@@ -56,6 +65,7 @@ def _read(text: str, request: HttpRequest) -> Search:
     """What nobody can mean finds nobody, and never everybody: actions go to all that are listed."""
     try:
         root = parse_query(text)
-        return Search(text, node_condition(root, request.user), root)
+        conditions = part_conditions(root, request.user)
+        return Search(text, all_of(conditions), root, conditions=conditions)
     except InvalidQuery as error:
         return Search(text, Q(pk__in=[]), problem=str(in_readers_language(error)), place=error.position)

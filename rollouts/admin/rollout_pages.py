@@ -26,7 +26,7 @@ from foundation.messages import Message
 from foundation.refreshing import refreshes_itself
 from rollouts.admin.descriptions import gate_words, policy_words, stage_words
 from rollouts.models import Rollout
-from rollouts.progress import StagedMember, StageProgress, members_page, progress_of, staged_members
+from rollouts.progress import StageProgress, progress_and_members
 from rollouts.services import rolling_out
 from rollouts.subjects import subject_of
 
@@ -164,17 +164,15 @@ def _page_of(request: HttpRequest, row: Rollout) -> dict[str, Any]:
     """All that the page shows, and which buttons it has."""
     State = Rollout.State  # noqa: N806  a class
     may_change = request.user.has_perm("rollouts.change_rollout")
-    count, members = 0, list[StagedMember]()
-    if request.user.has_perm("agents.view_agent"):
-        count, members = members_page(
-            staged_members(row, clock.now()), stage=None, states=frozenset(), offset=0, limit=_AGENTS
-        )
+    stages, count, members = progress_and_members(row, clock.now(), most=_AGENTS)
+    if not request.user.has_perm("agents.view_agent"):
+        count, members = 0, []
     return {
         "subtitle": None,
         "pill": state_pill(row),
         "subject_page": subject_of(row).page_of(row),
         "reasons": [in_readers_language(Message.from_json(reason)) for reason in row.reasons],
-        "stages": [_stage_shown(progress) for progress in progress_of(row, clock.now())],
+        "stages": [_stage_shown(progress) for progress in stages],
         "policy": row.parsed_policy(),
         "window": row.parsed_policy().window,
         "members": members,

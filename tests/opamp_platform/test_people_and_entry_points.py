@@ -89,7 +89,12 @@ def expected(entry: EntryPoint, method: str, caller: Caller) -> str:
 
 @pytest.fixture
 def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str]:
-    """Something of each kind, by what it is called in patterns."""
+    """Something of each kind."""
+    return something_of_each(report)
+
+
+def something_of_each(report: Callable[..., Any]) -> dict[str, str]:
+    """Something of each kind, by what it is called in patterns; ``report`` makes an agent. Benchmarks ask for it too."""
     draft = Draft(selector={"env": "prod"}, files={"": ConfigFile(b"receivers: {}\n", "text/yaml")})
     configuration, _findings = create_configuration("c", draft, by=None, at=timezone.now())
     kept = save_draft("c", draft, by=None, at=timezone.now())
@@ -99,7 +104,7 @@ def things(everybody: list[Caller], report: Callable[..., Any]) -> dict[str, str
     agent = report(env="prod")
     plan = ReleasePlan(parse_policy({"stages": [{"percent": 1}]}))
     create_configuration("staged", draft, by=None, at=timezone.now(), plan=plan)
-    rollout = Rollout.objects.get()
+    rollout = Rollout.objects.latest("pk")
     freeze = start_freeze(EVERYONE, reason="r", by=None, at=timezone.now())
     pin = pin_agent(agent.pk, configuration="c", revision=None, reason="r", by=None, at=timezone.now())
     brought, _text = issue_enrolment_token(TokenWish("edge", {}), by=None, at=timezone.now())
