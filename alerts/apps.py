@@ -13,6 +13,7 @@ class AlertsConfig(AppConfig):
     def ready(self) -> None:
         from agents.extensions import register_panel
         from agents.services.retention import register_pruned_kind
+        from alerts import live_topics
         from alerts.alerts_shown import ALERTS_PANEL
         from alerts.services import delivering, evaluating, retention_of_alerts
         from foundation.chores import Chore, register_chore
@@ -27,3 +28,4 @@ class AlertsConfig(AppConfig):
         for kind in retention_of_alerts.KINDS:
             register_pruned_kind(kind)
         register_panel(ALERTS_PANEL)
+        live_topics.register()

@@ -25,6 +25,11 @@ class Chore:
     apart: bool = False
     of_its_own: bool = False
 
+    @property
+    def has_time(self) -> bool:
+        """Whether it pauses between two pieces, for the sake of whoever waits for the database."""
+        return self.apart or self.of_its_own
+
 
 _registered: dict[str, Chore] = {}
 

@@ -14,10 +14,11 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
-        from jobs import job_worker
+        from jobs import job_worker, live_topics
         from jobs.services import rescuing
 
         place_lists(Task.AGENTS, "jobs.job", last=True)
+        live_topics.register()
         register_chore(Chore("lost jobs", rescuing.RESCUE_SECONDS, rescuing.rescue_jobs))
         if settings.JOBS_WORKER:
             register_chore(Chore("jobs", job_worker.IDLE_SECONDS, job_worker.work_once, apart=True))

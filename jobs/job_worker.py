@@ -28,7 +28,7 @@ def work_once(_at: datetime, queue: Queue = Queue.PORTAL) -> int:
     due = DBTaskResult.objects.ready().filter(backend_name=DEFAULT_TASK_BACKEND_ALIAS, queue_name=queue.value)
     if not due.exists():
         return 0
-    worker(queue, batch=True, max_tasks=1).run()
+    worker_of(queue, batch=True, max_tasks=1).run()
     return 1
 
 
@@ -37,7 +37,7 @@ def call_out_once(at: datetime) -> int:
     return work_once(at, Queue.OUTGOING)
 
 
-def worker(queue: Queue, *, batch: bool = False, max_tasks: int | None = None, interval: float = 0) -> Worker:
+def worker_of(queue: Queue, *, batch: bool = False, max_tasks: int | None = None, interval: float = 0) -> Worker:
     """The library's worker of one queue."""
     return Worker(
         queue_names=[queue.value],

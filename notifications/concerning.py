@@ -11,12 +11,13 @@ from notifications.changes import Changed
 
 @dataclass(frozen=True, slots=True)
 class TopicNews:
-    """Something of one subscription has changed; ``names`` are what, where the topic says so."""
+    """Something of one subscription has changed; ``names`` are what, where the topic says so. ``thing`` is in its text."""
 
     topic: str
     key: str
     names: frozenset[str]
     more: bool
+    thing: str
 
 
 def concerned(changes: Mapping[str, Changed], wanted: Mapping[str, frozenset[str]]) -> list[TopicNews]:
@@ -27,7 +28,11 @@ def concerned(changes: Mapping[str, Changed], wanted: Mapping[str, frozenset[str
         topic = topics[name]
         for model, changed in changes.items():
             if model in topic.follows:
-                found += _keyed(topic, model, changed, keys) if topic.keyed else [_whole(topic, model, changed)]
+                found += (
+                    _keyed(topic, model, changed, keys)
+                    if topic.keyed or topic.personal
+                    else [_whole(topic, model, changed)]
+                )
     return found
 
 
@@ -36,10 +41,14 @@ def _keyed(topic: Topic, model: str, changed: Changed, wanted: frozenset[str]) -
     ask, touched = topic.follows[model], wanted
     if not changed.more:
         touched = wanted & changed.keys if ask is None else wanted.intersection(ask(changed.keys, wanted))
-    return [TopicNews(topic.name, key, frozenset(), more=False) for key in touched]
+    return [TopicNews(topic.name, key, frozenset(), more=False, thing=_thing(topic, key)) for key in touched]
 
 
 def _whole(topic: Topic, model: str, changed: Changed) -> TopicNews:
     ask = topic.follows[model]
     names = changed.keys if ask is None else frozenset(ask(changed.keys, frozenset()))
-    return TopicNews(topic.name, "", names, changed.more)
+    return TopicNews(topic.name, "", names, changed.more, "")
+
+
+def _thing(topic: Topic, key: str) -> str:
+    return key.partition("/")[2] if topic.personal else key

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from uuid import uuid4
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from django.db import DatabaseError
 
 from foundation import wakeups
 from foundation.clock import clock
+from foundation.topics import personal_key, registered_topics
 from notifications import live_messages, people
 from notifications.changes import Changed, Changes, packed, unpack_into
 from notifications.concerning import TopicNews, concerned
@@ -109,7 +111,8 @@ class Hub:
 
     def subscribe(self, listener: Listener, wanted: Iterable[Subscription]) -> tuple[list[Subscription], list[str]]:
         """Replace the subscriptions; returns those that the person's rights allow, and the texts of the others."""
-        accepted = [item for item in wanted if item.topic in listener.person.topics]
+        wanted = list(wanted)
+        accepted = [_own(item, listener.person) for item in wanted if item.topic in listener.person.topics]
         refused = [item.text for item in wanted if item.topic not in listener.person.topics]
         self._index.set(listener, accepted)
         return accepted, refused
@@ -126,8 +129,10 @@ class Hub:
                 self._evict(listener, live_messages.SIGNED_OUT, "signed out")
             elif any(item.topic not in person.topics for item in listener.subscriptions.values()):
                 self._evict(listener, live_messages.RIGHT_LOST, "a right was taken away")
-            else:
+            elif person != listener.person:
                 listener.person = person
+                # Whoever became an administrator, or is none any more, hears of other people's things, or does not.
+                self.subscribe(listener, listener.subscriptions.values())
 
     async def leave(self) -> None:
         """Send everybody away, because the process stops; they come back elsewhere, or later."""
@@ -191,7 +196,7 @@ class Hub:
             self._spread(item)
 
     def _spread(self, news: TopicNews) -> None:
-        text = f"{news.topic}:{news.key}" if news.key else news.topic
+        text = f"{news.topic}:{news.thing}" if news.thing else news.topic
         for listener in self._index.of(news.topic, news.key):
             listener.add(text, news.names, more=news.more)
 
@@ -226,6 +231,13 @@ class Hub:
         task = self._loop.create_task(whole())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _own(item: Subscription, person: Person) -> Subscription:
+    """Of a personal topic with the key of the person's own things, or of everybody's."""
+    if not registered_topics()[item.topic].personal:
+        return item
+    return replace(item, key=personal_key(None if person.everything else person.user_id, item.text.partition(":")[2]))
 
 
 async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:

@@ -34,11 +34,12 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who listens, and the topics (by name) that their rights let them hear of."""
+    """Somebody who listens, and the topics (by name) that their rights let them hear of; ``everything``: an administrator."""
 
     user_id: int
     credential: Credential
     topics: frozenset[str]
+    everything: bool = False
 
 
 def by_token(text: str, *, at: datetime) -> Person | None:
@@ -67,8 +68,10 @@ def look_again(credentials: Collection[Credential], *, at: datetime) -> dict[Cre
         if user is None or (password_hash is not None and not _same_password(user, password_hash)):
             continue
         own = rights.get(key, set())
-        heard = (topic.name for topic in topics if user.is_superuser or topic.right in own)
-        found[credential] = Person(key, credential, frozenset(heard))
+        heard = {topic.name for topic in topics if user.is_superuser or topic.right in own}
+        if heard:
+            heard |= {topic.name for topic in topics if topic.personal}
+        found[credential] = Person(key, credential, frozenset(heard), everything=user.is_superuser)
     return found
 
 
@@ -108,7 +111,7 @@ def _rights_of(users: Mapping[int, User]) -> dict[int, set[str]]:
     asked = [key for key, user in users.items() if not user.is_superuser]
     if not asked:
         return {}
-    rights = {topic.right for topic in registered_topics().values()}
+    rights = {topic.right for topic in registered_topics().values() if topic.right}
     permissions = Permission.objects.filter(codename__in={right.partition(".")[2] for right in rights})
     found: dict[int, set[str]] = {}
     for way in ("user", "group__user"):

@@ -287,9 +287,8 @@ class Runtime:
         """What an app has the leading process do."""
         done: int | None = 1
         while self.leads and done:
-            apart = self.apart_threads.of(chore)
-            done = await (apart or self.chore_threads).run(chore.run, clock.now())
-            await asyncio.sleep(retention.PAUSE_SECONDS if apart else 0)
+            done = await self.apart_threads.of(chore, self.chore_threads).run(chore.run, clock.now())
+            await asyncio.sleep(retention.PAUSE_SECONDS if chore.has_time else 0)
 
     async def collect_garbage(self) -> None:
         """Free what pages left lately: a fleet at rest makes so few objects that it would pile up for a quarter of an hour.

@@ -44,9 +44,9 @@ class ApartThreads:
         self._shared = DatabaseThreads(1)
         self._own = {chore.name: DatabaseThreads(1) for chore in chores if chore.of_its_own}
 
-    def of(self, chore: Chore) -> DatabaseThreads | None:
-        """That of ``chore``, ``None`` for one that takes its turn with all others."""
-        return self._own.get(chore.name) or (self._shared if chore.apart else None)
+    def of(self, chore: Chore, others: DatabaseThreads) -> DatabaseThreads:
+        """That of ``chore``; one that takes its turn with all others has that of the ``others``."""
+        return self._own.get(chore.name) or (self._shared if chore.apart else others)
 
     def close(self) -> None:
         """Let running work end and close the threads' connections."""

@@ -1,4 +1,4 @@
-"""What the open page of a rollout listens to: its steps, each of which is in the audit trail, and agents while it is under way."""
+"""What open pages about rollouts listen to: steps, each of which is in the audit trail, and while one is under way agents."""
 
 from __future__ import annotations
 
@@ -18,3 +18,4 @@ def register() -> None:
     """Called when Django is ready."""
     follows = {"rollouts.rollout": None, "agents.agent": under_way}
     register_topic(Topic("rollout", "rollouts.view_rollout", follows, keyed=True))
+    register_topic(Topic("rollouts", "rollouts.view_rollout", {"rollouts.rollout": None}))

@@ -13,12 +13,13 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from agents.templatetags.ago import time_element
 from alerts.admin.shared import NobodyTypes, alert_state_pill, delivery_pill, do, severity_pill
 from alerts.admin.silence_forms import SilenceForm
 from alerts.alerts_shown import alert_text, kind_title, may_see_names, with_pages
+from alerts.bell import bell
 from alerts.models import MOST_SAMPLED, Alert
 from alerts.services.acknowledging import acknowledge
 from foundation.clock import clock
@@ -112,9 +113,20 @@ class AlertAdmin(WindowPaging, NobodyTypes):
         return str(_("silenced")) if row.silence_id else "–"
 
     def get_urls(self) -> list[Any]:
-        """With the button."""
+        """With the button, and what the bell of every page reads again."""
         act = self.admin_site.admin_view(require_POST(self.acknowledge))
-        return [path("<int:pk>/acknowledge/", act, name="alert_acknowledge"), *super().get_urls()]
+        return [
+            path("bell/", self.admin_site.admin_view(require_safe(self.bell)), name="alerts_bell"),
+            path("<int:pk>/acknowledge/", act, name="alert_acknowledge"),
+            *super().get_urls(),
+        ]
+
+    def bell(self, request: HttpRequest) -> HttpResponse:
+        """The bell alone, counted now: whoever asks has heard that it changed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        bell.forget()
+        return TemplateResponse(request, "admin/alerts/bell_alone.html", {"has_permission": True})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -134,6 +146,7 @@ class AlertAdmin(WindowPaging, NobodyTypes):
             "subtitle": None,
             "opts": self.opts,
             "row": row,
+            "key": str(row.pk),
             "said": alert_text(row),
             "kind": kind_title(row.kind),
             "pills": [severity_pill(row.severity), alert_state_pill(row)],

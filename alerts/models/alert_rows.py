@@ -15,6 +15,7 @@ from alerts.models.silence_rows import Silence
 from alerts.models.visible import SeenByRight
 from foundation.clock import is_ahead
 from foundation.messages import Message
+from foundation.topics import tell_changed
 
 MOST_SAMPLED = 20
 """Agents, or other things, that an alert names of all it counts."""
@@ -121,6 +122,7 @@ class Alert(models.Model):
             self.turn += 1
             for name, value in values.items():
                 setattr(self, name, value)
+            tell_changed("alerts.alert", self.pk)
         return bool(changed)
 
     def has_lasted(self, since: datetime | None, seconds: int, at: datetime) -> bool:

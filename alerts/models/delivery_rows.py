@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from alerts.models.alert_rows import Alert
 from alerts.models.receiver_rows import Receiver
 from alerts.models.visible import SeenByRight
+from foundation.topics import tell_changed
 
 
 class DeliveryQuerySet(SeenByRight):
@@ -97,4 +98,5 @@ class AlertDelivery(models.Model):
         if changed:
             for name, value in values.items():
                 setattr(self, name, value)
+            tell_changed("alerts.alertdelivery", self.pk)
         return bool(changed)

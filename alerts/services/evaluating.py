@@ -22,6 +22,7 @@ from alerts.subjects_firing import FiringSubject
 from foundation.clock import is_ahead
 from foundation.errors import DomainError
 from foundation.messages import Message
+from foundation.topics import tell_changed
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ def evaluate(rule: AlertRule, at: datetime, silencer: Silencer) -> None:
         # Another process may have written the same at this moment.
         Alert.objects.bulk_create(begun, ignore_conflicts=True)
         present = {alert.group_key: alert for alert in rule.alerts.open()}
+        tell_changed("alerts.alert", *(alert.pk for alert in present.values() if alert.turn == 0))
     for key, alert in present.items():
         subject = subjects.get(key)
         if subject is None:
@@ -175,7 +177,7 @@ def _tell_again(rule: AlertRule, alert: Alert, event: AlertDelivery.Event, at: d
 def _absent(rule: AlertRule, alert: Alert, at: datetime) -> None:
     """It holds no more: a pending one is forgotten, a firing one is over when that has lasted."""
     if alert.state == Alert.State.PENDING:
-        Alert.objects.filter(pk=alert.pk, turn=alert.turn).delete()
+        _forget(alert)
     elif rule.clear_seconds and (alert.cleared_since is None or is_ahead(alert.cleared_since, at)):
         alert.change(cleared_since=at)
     elif alert.has_lasted(alert.cleared_since or at, rule.clear_seconds, at):
@@ -185,7 +187,7 @@ def _absent(rule: AlertRule, alert: Alert, at: datetime) -> None:
 def _end(alert: Alert, rule: AlertRule | None, at: datetime) -> bool:
     """Who was told that it began is told that it is over."""
     if alert.state == Alert.State.PENDING:
-        return bool(Alert.objects.filter(pk=alert.pk, turn=alert.turn).delete()[0])
+        return _forget(alert)
     with transaction.atomic():
         receivers = told_of(alert)
         if not alert.change(
@@ -195,6 +197,14 @@ def _end(alert: Alert, rule: AlertRule | None, at: datetime) -> bool:
         tell_receivers(alert, AlertDelivery.Event.RESOLVED, receivers, rule, at)
         announce(alert, at)
     return True
+
+
+def _forget(alert: Alert) -> bool:
+    """A pending one, of which nobody was told."""
+    deleted = Alert.objects.filter(pk=alert.pk, turn=alert.turn).delete()[0]
+    if deleted:
+        tell_changed("alerts.alert", alert.pk)
+    return bool(deleted)
 
 
 def _refresh(alert: Alert, facts: Mapping[str, Any], at: datetime) -> None:

@@ -109,6 +109,7 @@ class JobAdmin(PortalAdmin):
             "subtitle": None,
             "opts": self.opts,
             "row": row,
+            "key": str(row.pk),
             "pill": job_pill(row),
             "error": in_readers_language(row.error_message) if row.error_message else "",
             "parameters": json.dumps(row.parameters, ensure_ascii=False, indent=1)[:_PARAMETERS]

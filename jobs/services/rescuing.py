@@ -11,6 +11,7 @@ from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from foundation.messages import Message
+from foundation.topics import tell_changed
 from jobs.models import Job
 from jobs.services.queue import enqueue
 
@@ -59,4 +60,5 @@ def _rescue(key: int, at: datetime) -> bool:
         else:
             enqueue(job, at)
         job.save()
+        tell_changed("jobs.job", job.pk)
         return True

@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.messages import Message
+from foundation.topics import tell_changed
 from jobs.kinds import JobKind, Result, Slice, kind_named
 from jobs.models import Job, JobResult, JobState
 from jobs.outcomes import Outcome
@@ -73,6 +74,7 @@ def _claim(job_id: int, task_id: UUID) -> Job | None:
     free = mine.filter(state__in=(Job.State.WAITING, Job.State.RUNNING), lease_until=None)
     if not free.update(state=Job.State.RUNNING, lease_until=until, began_at=Coalesce("began_at", now)):
         return None
+    tell_changed("jobs.job", job_id)
     return mine.select_related("started_by").first()
 
 
@@ -109,6 +111,7 @@ def _book(job: Job, made: Slice) -> None:
         else:
             enqueue(row, now + (made.again_in or timedelta()))
         row.save()
+        tell_changed("jobs.job", row.pk)
 
 
 def _keep(row: Job, results: Sequence[Result]) -> None:
@@ -144,6 +147,7 @@ def _note_failure(job: Job, kind: JobKind, error: Exception) -> None:
         else:
             enqueue(row, clock.now() + min(_FIRST_PAUSE * 2 ** (row.attempt - 1), _LONGEST_PAUSE))
         row.save()
+        tell_changed("jobs.job", row.pk)
 
 
 def _fail(job: Job, said: Message) -> None:
@@ -152,6 +156,7 @@ def _fail(job: Job, said: Message) -> None:
         row.error = said.as_json()
         _end(row, Job.State.FAILED, clock.now())
         row.save()
+        tell_changed("jobs.job", row.pk)
 
 
 def _end(row: Job, state: JobState, at: datetime) -> None:

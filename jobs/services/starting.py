@@ -14,6 +14,7 @@ from accounts.models import User
 from foundation.clock import clock
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
+from foundation.topics import tell_changed
 from jobs.errors import InvalidJob, NotAllowed, WrongJobState
 from jobs.kinds import JobKind, kind_named
 from jobs.models import PART, Job, JobPart
@@ -82,6 +83,7 @@ def start_job(
     )
     enqueue(wanted, wanted.run_after)
     wanted.save(update_fields=["task_id"])
+    tell_changed("jobs.job", wanted.pk)
     if by is not None:
         _record(wanted, by, "job.start", total=wanted.total)
     return wanted

@@ -8,6 +8,7 @@ from typing import Any
 from django import template
 from django.db import DatabaseError
 from django.db.models import Q
+from django.urls import reverse
 
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -35,6 +36,7 @@ def jobs_flyout(context: template.Context) -> dict[str, Any]:
     except DatabaseError:
         rows = []
     return {
+        "address": reverse("admin:jobs_flyout"),
         "jobs": [{"row": row, "title": in_readers_language(row.title_message), "pill": job_pill(row)} for row in rows],
         "running": sum(row.is_live for row in rows),
     }

@@ -1,13 +1,14 @@
 // Keeps the named parts of a page fresh by reading the page again: when a socket says that something on it has changed, and every few
 // seconds where there is no socket. All parts move, or none: while the person uses one of them the page says that it is paused, and
 // why. Told that it is for this, the server may leave the rest of the page out. It renders; nothing here knows what the parts say.
-import { Notifications } from "./notifications.js";
+import { notifications } from "./notifications.js";
 import { enliven } from "./portal.js";
 
 // Seconds between two reads: of what is on the page, of what may only move it (counters, who comes next), and of times that grow old.
 const NEAR = 1, FAR = 5, AT_REST = 60;
 const HIDDEN_SECONDS = 5;
 const MOST_ROWS = 200;
+const PART = "parts";
 
 const box = document.getElementById("live");
 if (box) {
@@ -16,7 +17,7 @@ if (box) {
   const selectors = box.dataset.parts.split(",").map((part) => part.trim());
   const topics = (box.dataset.topics ?? "").split(",").map((topic) => topic.trim()).filter(Boolean);
   const shown = new Map();
-  const socket = topics.length ? new Notifications() : null;
+  const socket = topics.length ? notifications : null;
   let paused = false;
   let lost = false;
   let reading = false;
@@ -75,11 +76,13 @@ if (box) {
     const found = new Set(parts().flatMap((part) => [...part.querySelectorAll("[data-topic]")].map((row) => row.dataset.topic)));
     return found.size <= MOST_ROWS ? [...found] : [];
   };
-  const subscribe = () => socket?.subscribe([...topics, ...rows()]);
+  const subscribe = () => socket?.subscribe(PART, [...topics, ...rows()]);
 
   const hint = ({ detail }) => {
     const seen = rows();
-    const near = detail.some(({ topic }) => !seen.length || !topics.includes(topic));
+    const mine = detail.filter(({ topic }) => topics.includes(topic) || seen.includes(topic));
+    if (!mine.length) return;
+    const near = mine.some(({ topic }) => !seen.length || !topics.includes(topic));
     if (near || !changed) changed = near ? "near" : "far";
     schedule();
   };
@@ -151,8 +154,8 @@ if (box) {
     const resumes = paused || held() !== "";
     if (resumes) release();
     paused = !resumes;
-    if (paused) socket?.stop();
-    else socket?.start();
+    if (paused) socket?.stop(PART);
+    else socket?.start(PART);
     show();
     if (resumes) refresh();
   });
@@ -163,19 +166,19 @@ if (box) {
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hiding);
     if (document.hidden) {
-      hiding = setTimeout(() => socket?.stop(), HIDDEN_SECONDS * 1000);
+      hiding = setTimeout(() => socket?.stop(PART), HIDDEN_SECONDS * 1000);
     } else if (!paused) {
-      socket?.start();
+      socket?.start(PART);
       refresh();
     }
   });
   addEventListener("pagehide", () => {
     clearTimeout(timer);
-    socket?.stop();
+    socket?.stop(PART);
   });
   addEventListener("pageshow", ({ persisted }) => {
     if (persisted && !paused) {
-      socket?.start();
+      socket?.start(PART);
       refresh();
     }
   });
@@ -196,7 +199,7 @@ if (box) {
       schedule();
     });
     subscribe();
-    if (!document.hidden) socket.start();
+    if (!document.hidden) socket.start(PART);
   }
   box.hidden = false;
   show();

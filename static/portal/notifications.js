@@ -1,12 +1,13 @@
 // Hears over one socket what has changed, and comes back with growing, jittered pauses when it is lost or refused. It knows topics
-// and hints, and nothing of pages: whoever listens decides what to read again.
+// and hints, and nothing of pages: whoever listens decides what to read again. A page has one socket, whoever of its parts listens.
 const RESTART = 1001, SIGNED_OUT = 4401, RIGHT_LOST = 4403;
 const LONGEST = 300_000;
 
-export class Notifications extends EventTarget {
-  #topics = [];
+class Notifications extends EventTarget {
+  // Topics by the part of the page that listens, and the parts that do at present.
+  #topics = new Map();
   #socket = null;
-  #wanted = false;
+  #wanted = new Set();
   #failures = 0;
   #timer = 0;
   // Seconds that the server asks for between two reads of one page.
@@ -17,13 +18,14 @@ export class Notifications extends EventTarget {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  start() {
-    this.#wanted = true;
+  start(part) {
+    this.#wanted.add(part);
     if (!this.#socket && !this.#timer) this.#connect();
   }
 
-  stop() {
-    this.#wanted = false;
+  stop(part) {
+    this.#wanted.delete(part);
+    if (this.#wanted.size) return;
     clearTimeout(this.#timer);
     this.#timer = 0;
     const socket = this.#socket;
@@ -31,15 +33,15 @@ export class Notifications extends EventTarget {
     socket?.close(1000);
   }
 
-  // Replaces the topics; costs nothing when they are the same.
-  subscribe(topics) {
-    if (topics.join("\n") === this.#topics.join("\n")) return;
-    this.#topics = topics;
+  // Replaces the topics of a part; costs nothing when they are the same.
+  subscribe(part, topics) {
+    if (topics.join("\n") === this.#topics.get(part)?.join("\n")) return;
+    this.#topics.set(part, topics);
     if (this.open) this.#send();
   }
 
   #send() {
-    this.#socket.send(JSON.stringify({ subscribe: this.#topics }));
+    this.#socket.send(JSON.stringify({ subscribe: [...new Set([...this.#topics.values()].flat())] }));
   }
 
   #connect() {
@@ -79,6 +81,8 @@ export class Notifications extends EventTarget {
 
   // Half of the pause is chance, so that pages that were lost together do not come back together.
   #again(milliseconds) {
-    if (this.#wanted) this.#timer = setTimeout(() => this.#connect(), milliseconds * (0.5 + Math.random() / 2));
+    if (this.#wanted.size) this.#timer = setTimeout(() => this.#connect(), milliseconds * (0.5 + Math.random() / 2));
   }
 }
+
+export const notifications = new Notifications();

@@ -2,58 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
 from tests.opamp_platform.callers import NOBODY
-
-PUBLIC: frozenset[str] = frozenset({"public"})
-SIGNED_IN: frozenset[str] = frozenset()
-"""Anybody who is signed in: no right beside that."""
-
-
-@dataclass(frozen=True)
-class EntryPoint:
-    """What each method needs; ``None`` stands for all that are not named. ``staff``: a page of the portal."""
-
-    needs: dict[str | None, frozenset[str]]
-    staff: bool = False
-
-
-def page(*rights: str, post: str = "") -> EntryPoint:
-    """A page; ``post`` is the right to send its form, where that is not the same as to see it."""
-    needs: dict[str | None, frozenset[str]] = {None: frozenset(rights)}
-    if post:
-        needs |= {method: frozenset(post.split()) for method in ("POST", "PUT", "PATCH", "DELETE")}
-    return EntryPoint(needs, staff=True)
-
-
-def rest(**needs: str) -> EntryPoint:
-    """A REST URL: the rights of each method that there is."""
-    rights: dict[str | None, frozenset[str]] = {
-        method.upper(): frozenset(text.split()) for method, text in needs.items()
-    }
-    if "GET" in rights:
-        return EntryPoint(rights | {"HEAD": rights["GET"], "OPTIONS": rights["GET"]})
-    # Whoever may see the things may ask what can be done to them.
-    seeing = {re.sub(r"\.[a-z]+_", ".view_", right) for needed in rights.values() for right in needed}
-    return EntryPoint(rights | {"OPTIONS": frozenset(seeing)})
-
-
-def crud(model: str) -> dict[str, EntryPoint]:
-    """The stock pages of a ModelAdmin at ``app/model``."""
-    app, name = model.split("/")
-    right = f"{app}.{{}}_{name}".format
-    return {
-        f"admin/{model}/": page(right("view")),
-        f"admin/{model}/add/": page(right("add")),
-        f"admin/{model}/<path:object_id>/history/": page(right("view")),
-        f"admin/{model}/<path:object_id>/delete/": page(right("delete")),
-        f"admin/{model}/<path:object_id>/change/": page(right("view"), post=right("change")),
-        # Leads to the one before, which asks.
-        f"admin/{model}/<path:object_id>/": page(),
-    }
-
+from tests.opamp_platform.entry_point_kinds import PUBLIC, SIGNED_IN, EntryPoint, crud, page, rest
 
 SEE_A, EDIT_A, DROP_A = "agents.view_agent", "agents.change_agent", "agents.delete_agent"
 SEE_C, EDIT_C = "configurations.view_configuration", "configurations.change_configuration"
@@ -102,6 +52,7 @@ def alert_entry_points() -> dict[str, EntryPoint]:
         "api/v1/^silences/?$": rest(get="alerts.view_silence", post="alerts.add_silence"),
         "api/v1/^alert-rules/preview/?$": rest(post=f"alerts.view_alertrule {SEE_A}"),
         f"api/v1/^receivers/{KEY}/test/?$": rest(post="alerts.change_receiver"),
+        "admin/alerts/alert/bell/": page("alerts.view_alert"),
         "admin/alerts/silence/start/": page("alerts.add_silence"),
         "admin/alerts/alertrule/add/<slug:kind>/": page("alerts.add_alertrule"),
         "admin/alerts/alertrule/start/": page("alerts.add_alertrule"),

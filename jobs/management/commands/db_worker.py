@@ -12,7 +12,7 @@ from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 from django_tasks_db.management.commands.db_worker import Command as LibraryCommand
 from django_tasks_db.management.commands.db_worker import Worker
 
-from jobs.job_worker import worker
+from jobs.job_worker import worker_of
 from jobs.kinds import Queue
 
 # Longer than one attempt to reach a server takes (seconds).
@@ -35,7 +35,7 @@ class Command(LibraryCommand):
         beside = None
         # With --reload the process that watches the files works on nothing.
         if not options["reload"] or os.environ.get(DJANGO_AUTORELOAD_ENV) == "true":
-            beside = worker(
+            beside = worker_of(
                 Queue.OUTGOING,
                 batch=options["batch"],
                 max_tasks=options["max_tasks"],
