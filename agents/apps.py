@@ -12,7 +12,7 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import live_topics, opamp, query_facts
-        from agents.services import own_actions, pruning
+        from agents.services import fleet_versions, own_actions, pruning
         from agents.services.fleet_samples import SAMPLE_SECONDS, sample_fleet
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
@@ -21,6 +21,7 @@ class AgentsConfig(AppConfig):
         from jobs.services import job_retention
 
         register_chore(Chore("fleet history", SAMPLE_SECONDS, sample_fleet))
+        register_chore(Chore("fleet versions", fleet_versions.SECONDS, fleet_versions.note_versions))
         place_lists(Task.AGENTS, "agents.agent")
         opamp.register()
         query_facts.register()

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.conditions import status_condition
 from agents.models import AgentPresence, Approval, Transport
 from agents.query_words import NO, YES, ChoiceWord, TextWord, TimeWord, UidWord, register_query_word
+from agents.recent_failures import FailedWord
 from agents.reports import AgentCapabilities, Status, capability_names
 
 _TRUTH = {"true": YES, "false": NO}
@@ -88,6 +89,7 @@ WORDS = (
     UidWord("uid", _("its instance UID")),
     TimeWord("seen", _("when it was last seen"), _seen),
     TimeWord("first_seen", _("when it was first seen"), _first_seen),
+    FailedWord("failed", _("what failed on it within a day")),
 )
 
 

@@ -36,7 +36,9 @@ _SILENCE_SECONDS = 5.0
 _ECHO_SECONDS = 5.0
 # Who listens says so this often; so long it is believed.
 ANNOUNCE_SECONDS, _BELIEVED_SECONDS = 5.0, 15.0
-_WAKEUP, _LISTENER = "opamp.wakeup", "opamp.listener"
+_WAKEUP, _LISTENER, _CHORE = "opamp.wakeup", "opamp.listener", "opamp.chore"
+# Other processes are told of a chore this often at most (seconds).
+_HASTENED_SECONDS = 1.0
 BROKER_ERRORS = (OSError, TimeoutError, RedisError)
 
 Listener = Callable[[Sequence[UUID]], None]
@@ -53,17 +55,25 @@ class _Here:
     # Until when other processes are believed to listen (`time.monotonic`), and what is called when they begin to.
     others_listen_until: float = -math.inf
     on_listener: Callable[[], None] | None = None
+    # Whom to tell of chores that are wanted soon, and when other processes were told of each last (`time.monotonic`).
+    on_hastened: Callable[[str], bool] | None = None
+    hastened_at: dict[str, float] = {}
 
 
-def attach(listener: Listener, *, origin: str) -> None:
-    """Have wake-ups of this process call ``listener`` on the running loop; ``origin`` marks them for other processes."""
+def attach(listener: Listener, *, origin: str, hastened: Callable[[str], bool] | None = None) -> None:
+    """Have wake-ups of this process call ``listener`` on the running loop; ``origin`` marks them for other processes.
+
+    ``hastened`` is called there with the name of each chore that is wanted soon, and says whether this process does it.
+    """
     _Here.loop, _Here.listener, _Here.origin = asyncio.get_running_loop(), listener, origin
+    _Here.on_hastened, _Here.hastened_at = hastened, {}
 
 
 def detach(listener: Listener) -> None:
     """Stop calling ``listener`` (the runtime stops)."""
     if _Here.listener is listener:
         _Here.loop, _Here.listener, _Here.origin = None, None, ""
+        _Here.on_hastened = None
 
 
 def wake(uids: Iterable[UUID]) -> None:
@@ -126,6 +136,25 @@ def when_somebody_listens(called: Callable[[], None] | None) -> None:
     _Here.on_listener = called
 
 
+def hasten(name: str) -> None:
+    """Have whichever process leads do the chore ``name`` soon. Nothing in a process without a loop."""
+    loop = _Here.loop
+    if loop is not None and _Here.on_hastened is not None and not loop.is_closed():
+        loop.call_soon_threadsafe(_hasten, name)
+
+
+def _hasten(name: str) -> None:
+    """On the loop."""
+    if _Here.on_hastened is None or _Here.on_hastened(name) or not settings.REDIS_URL:
+        return
+    now = time.monotonic()
+    if now - _Here.hastened_at.get(name, -math.inf) >= _HASTENED_SECONDS:
+        _Here.hastened_at[name] = now
+        task = asyncio.ensure_future(broadcast(GROUP, {"type": _CHORE, "origin": _Here.origin, "name": name}))
+        _Here.tasks.add(task)
+        task.add_done_callback(_Here.tasks.discard)
+
+
 async def announce_listener() -> None:
     """Say that somebody listens here; again every `ANNOUNCE_SECONDS`."""
     await broadcast(GROUP, {"type": _LISTENER, "origin": _Here.origin})
@@ -138,6 +167,10 @@ def _receive_message(message: Message) -> None:
             _Here.others_listen_until = time.monotonic() + _BELIEVED_SECONDS
             if _Here.on_listener is not None:
                 _Here.on_listener()
+        return
+    if message.get("type") == _CHORE:
+        if message.get("origin") != _Here.origin and _Here.on_hastened is not None:
+            _Here.on_hastened(str(message.get("name")))
         return
     sender, uids = unpack(message)
     if sender != _Here.origin and uids and _Here.listener is not None:

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -31,6 +30,7 @@ from foundation.chores import Chore, registered_chores
 from foundation.clock import clock, read_database_clock
 from opamp_transport import metrics
 from opamp_transport.admission import Gate
+from opamp_transport.hastened_chores import HastenedChores
 from opamp_transport.limits import Complaints
 from opamp_transport.newcomers import Newcomers
 from opamp_transport.presence import Presence
@@ -55,8 +55,7 @@ _FAREWELLS_PER_SECOND = 100
 _FAREWELL_SLICE_SECONDS = 0.1
 _DRAIN_SECONDS = 5.0
 # When agents are handed over so many are on their way at once, and none for so long means that nobody comes back any more.
-_HANDED_OVER_AT_ONCE = 200
-_HANDOVER_SECONDS = 10.0
+_HANDED_OVER_AT_ONCE, _HANDOVER_SECONDS = 200, 10.0
 # Python's own are 700, 10, 10. The first bounds how many objects of dead cycles can pile up.
 _GARBAGE_THRESHOLDS = (50_000, 20, 50)
 _MIDDLE_EVERY = 20
@@ -81,6 +80,7 @@ class Runtime:
         # Chores do not wait behind reports, nor reports behind chores; only the expiry waits for what was heard before it.
         self.chore_threads = DatabaseThreads(1)
         self.apart_threads = ApartThreads(registered_chores())
+        self.hastened = HastenedChores(lambda: self.leads)
         self.newcomers = Newcomers()
         self.report_queue = ReportQueue(
             self.threads,
@@ -111,7 +111,7 @@ class Runtime:
     def start(self) -> None:
         """Begin the chores on the running loop."""
         assert_fast_protobuf()
-        wakeups.attach(self.on_wakeup, origin=self.process_id)
+        wakeups.attach(self.on_wakeup, origin=self.process_id, hastened=self.hastened.note)
         chores: list[Coroutine[None, None, None]] = [
             _every(_AGAIN_SECONDS, "report queue", self.report_queue.work) for _ in range(self.threads.size)
         ]
@@ -124,7 +124,7 @@ class Runtime:
             _every(MISSED_CHANGE_SECONDS, "missed changes", self.find_missed_changes),
             _every(GARBAGE_SECONDS, "garbage", self.collect_garbage),
         ]
-        chores += [_every(chore.seconds, chore.name, partial(self.do, chore)) for chore in registered_chores()]
+        chores += [_every(*self.hastened.paced(chore, self.do)) for chore in registered_chores()]
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(chore) for chore in chores]
         # Thousands of sessions live long, and a batch makes tens of thousands of objects that die with it: collecting them

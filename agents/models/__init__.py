@@ -19,6 +19,7 @@ from agents.models.history import AgentCommand, AgentEvent, ConnectionRecord
 from agents.models.processes import Leadership, ServerProcess
 from agents.models.reported import ReportedDocument, ReportedState
 from agents.models.saved_view import DefaultView, SavedView, SavedViewQuerySet
+from agents.models.seen_version import SeenVersion
 
 __all__ = [
     "Agent",
@@ -37,6 +38,7 @@ __all__ = [
     "ReportedState",
     "SavedView",
     "SavedViewQuerySet",
+    "SeenVersion",
     "SequenceNumberField",
     "ServerProcess",
     "Transport",

@@ -61,6 +61,13 @@ class AgentEvent(models.Model):
         indexes = [
             models.Index(fields=["agent", "-id"], name="event_agent"),
             models.Index(fields=["at"], name="event_at"),
+            # Failures of a day are few among what else happens in it.
+            models.Index(
+                fields=["at"],
+                name="event_failures",
+                condition=Q(kind__in=["failed", "health", "rolled_back", "refused", "not_stored"]),
+            ),
+            models.Index(fields=["last_at"], name="event_repeated", condition=Q(last_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

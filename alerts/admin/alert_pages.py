@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents.templatetags.ago import time_element
+from alerts.admin.alerts_overview import agents_url
 from alerts.admin.shared import NobodyTypes, alert_state_pill, delivery_pill, do, severity_pill
 from alerts.admin.silence_forms import SilenceForm
 from alerts.alerts_shown import alert_text, kind_title, may_see_names, with_pages
@@ -98,7 +99,7 @@ class AlertAdmin(WindowPaging, NobodyTypes):
     @admin.display(description=_("count"), ordering="count")
     def concerned(self, row: Alert) -> str:
         """How many of how many."""
-        return str(row.count) if row.total is None else f"{row.count} / {row.total}"
+        return str(row.count) if row.total is None else f"{row.count}\u00a0/\u00a0{row.total}"
 
     @admin.display(description=_("since"), ordering="started_at")
     def since(self, row: Alert) -> SafeString:
@@ -152,6 +153,7 @@ class AlertAdmin(WindowPaging, NobodyTypes):
             "pills": [severity_pill(row.severity), alert_state_pill(row)],
             "sample": with_pages(row.sample) if sees else [],
             "more": max(row.count - MOST_SAMPLED, 0) if sees else 0,
+            "agents_url": agents_url(row) if request.user.has_perm("agents.view_agent") else "",
             "labels": sorted(row.labels.items()),
             "deliveries": [(each, delivery_pill(each), _problem(each)) for each in deliveries],
             "sees_deliveries": request.user.has_perm("alerts.view_alertdelivery"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -10,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -17,16 +19,21 @@ from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
+from agents.templatetags.ago import time_element
 from alerts.admin.rule_forms import RuleForm, model_fields, rule_fields, rule_form_of, rule_kind_of
 from alerts.admin.shared import severity_pill
 from alerts.alerts_shown import kind_title, may_see_names, with_pages
 from alerts.models import AlertRule
-from alerts.rule_kinds import KINDS
+from alerts.rule_kinds import KINDS, AgentKind, AlertKind
+from alerts.rule_kinds.base import scope
 from alerts.services import rule_edits
 from alerts.services.proposed_rules import create_proposed
 from foundation.clock import clock
+from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message
+
+_LATE = timedelta(minutes=2)
 
 
 @admin.register(AlertRule)
@@ -63,8 +70,15 @@ class AlertRuleAdmin(PortalAdmin):
 
     @admin.display(description=_("problem"))
     def state(self, row: AlertRule) -> str:
-        """Why it could not be evaluated."""
-        return in_readers_language(Message.from_json(row.problem)) if row.problem else "–"
+        """Why it could not be evaluated, or that nobody has evaluated it of late."""
+        if row.problem:
+            return in_readers_language(Message.from_json(row.problem))
+        now = clock.now()
+        if not row.enabled or (row.evaluated_at and now - row.evaluated_at < _LATE):
+            return "–"
+        if row.evaluated_at:
+            return format_html(_("not evaluated since {}"), time_element(row.evaluated_at))
+        return "–" if now - row.created_at < _LATE else str(_("never evaluated yet"))
 
     def get_urls(self) -> list[Any]:
         """Choosing a kind, and starting with a set."""
@@ -135,6 +149,8 @@ class AlertRuleAdmin(PortalAdmin):
         context |= {
             "kind": kind,
             "looked": found is not None,
+            "watched": _watched(rule, kind) if rule else None,
+            "problem": in_readers_language(Message.from_json(rule.problem)) if rule and rule.problem else "",
             "count": sum(subject.count for subject in found or ()),
             "subjects": [
                 {
@@ -194,3 +210,13 @@ class AlertRuleAdmin(PortalAdmin):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Through the service."""
         rule_edits.delete_rule(obj, by=cast("User", request.user), at=clock.now())
+
+
+def _watched(rule: AlertRule, kind: AlertKind | None) -> int | None:
+    """The agents that it watches now; ``None`` where it watches none by its kind, or cannot say."""
+    if not isinstance(kind, AgentKind):
+        return None
+    try:
+        return scope(AlertRule.objects.get(pk=rule.pk), clock.now()).count()
+    except (DomainError, AlertRule.DoesNotExist):
+        return None

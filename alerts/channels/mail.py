@@ -39,12 +39,16 @@ def send_mail(destination: ReceiverAddress, notice: Notice) -> None:
         message.send()
     except smtplib.SMTPResponseException as error:
         text = error.smtp_error.decode("utf-8", "replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
-        said = Message("email-refused", "The mail server refused it: {error}", error=one_line(str(text), _LONGEST_ERROR))
+        said = Message(
+            "email-refused", "The mail server refused it: {error}", error=one_line(str(text), _LONGEST_ERROR)
+        )
         raise CannotDeliver(said, status=error.smtp_code, lasting=500 <= error.smtp_code < 600) from None
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _text in error.recipients.values()]
         said = Message("email-recipients", "The mail server refused all recipients.")
         raise CannotDeliver(said, status=max(codes, default=None), lasting=min(codes, default=0) >= 500) from None
     except (OSError, smtplib.SMTPException, BadHeaderError, ValueError) as error:
-        said = Message("email-away", "The mail server cannot be reached: {error}", error=one_line(str(error), _LONGEST_ERROR))
+        said = Message(
+            "email-away", "The mail server cannot be reached: {error}", error=one_line(str(error), _LONGEST_ERROR)
+        )
         raise CannotDeliver(said) from None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.db.models import Count, F, QuerySet, Window
+from django.db.models import Count, F, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from agents.label_conditions import label_text, selector_condition
@@ -21,6 +22,9 @@ from foundation.messages import Message
 
 MOST_GROUPS = 50
 """Alerts that one rule has at a time; the largest groups count."""
+
+within_a_rule: ContextVar[bool] = ContextVar("within_a_rule", default=False)
+"""Whether the query of a rule is read: it cannot ask for alerts, whose rules have queries."""
 
 _GROUP = "alert_group"
 MIN_AGENTS = "min_agents"
@@ -112,7 +116,16 @@ def scope(rule: AlertRule, now: datetime) -> QuerySet[Agent]:
     selector = rule.parsed_selector()
     if selector.requirements:
         agents = agents.filter(selector_condition(selector))
-    return agents.filter(query_condition(rule.query, None, at=now)) if rule.query else agents
+    return agents.filter(rule_query_condition(rule.query, now)) if rule.query else agents
+
+
+def rule_query_condition(text: str, now: datetime) -> Q:
+    """What agents must be for the query of a rule; the portal itself asks. Raises `InvalidQuery`."""
+    token = within_a_rule.set(True)
+    try:
+        return query_condition(text, None, at=now)
+    finally:
+        within_a_rule.reset(token)
 
 
 def group_name(rule: AlertRule) -> str:

@@ -84,7 +84,11 @@ def carry_out(key: int, at: datetime) -> AlertDelivery | None:
         return None
     if delivery.attempts >= MOST_ATTEMPTS:
         # Whoever tried died of it, or could not book what came of it.
-        said = Message("delivery-interrupted", "It was tried {attempts} times, and none came to an end.", attempts=delivery.attempts)
+        said = Message(
+            "delivery-interrupted",
+            "It was tried {attempts} times, and none came to an end.",
+            attempts=delivery.attempts,
+        )
         delivery.change(state=AlertDelivery.State.FAILED, finished_at=at, claimed_until=None, problem=said.as_json())
         return delivery
     if not delivery.change(

@@ -13,16 +13,17 @@ from accounts import services as accounts
 from accounts.models import User
 from agents.labels import label_key_problem
 from agents.queries import InvalidQuery
-from agents.query_conditions import query_condition
 from agents.selectors import InvalidSelector, parse_selector
 from agents.shown import value_shown
 from alerts.errors import InvalidAlerting
 from alerts.models import AlertRule, Receiver
 from alerts.parameters import read_parameters
 from alerts.rule_kinds import KINDS
+from alerts.rule_kinds.base import rule_query_condition
 from alerts.services.editions import must_be_edition
 from alerts.services.evaluating import MOST_RULES, resolve_left
 from alerts.subjects_firing import FiringSubject
+from foundation.clock import clock
 from foundation.messages import Message
 
 FIELDS = (
@@ -127,7 +128,7 @@ def check_rule(rule: AlertRule, *, named: bool = True) -> None:
     except InvalidSelector as error:
         errors["selector"] = [*error.problems]
     try:
-        query_condition(rule.query, None)
+        rule_query_condition(rule.query, clock.now())
     except InvalidQuery as error:
         errors["query"] = [error.message]
     errors |= _grouping_problems(rule, of_agents=kind.of_agents)

@@ -12,6 +12,7 @@ from agents.api_acting import ActView
 from agents.api_exporting import ExportView
 from agents.api_history import FleetHistoryView
 from agents.api_label_groups import LabelGroupsView
+from agents.api_overview import FailuresView, VersionsView
 from agents.api_pruning import PruneView
 from agents.api_views import SavedViewViewSet
 from alerts.api import AlertRuleViewSet, ReceiverViewSet
@@ -93,6 +94,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^agents:act/?$", ActView.as_view(), name="agents-act"),
     re_path(r"^me/preferences/?$", PreferencesView.as_view(), name="my-preferences"),
     re_path(r"^agents/summary/history/?$", FleetHistoryView.as_view(), name="agents-history"),
+    re_path(r"^agents/summary/failures/?$", FailuresView.as_view(), name="agents-failures"),
+    re_path(r"^agents/summary/versions/?$", VersionsView.as_view(), name="agents-versions"),
     re_path(r"^agents:prune/?$", PruneView.as_view(), name="agents-prune"),
     re_path(r"^agents:export/?$", ExportView.as_view(), name="agents-export"),
     re_path(r"^agents:groups/?$", LabelGroupsView.as_view(), name="agents-by-label"),

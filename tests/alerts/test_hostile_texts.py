@@ -62,7 +62,9 @@ def test_secrets_are_taken_out_whole() -> None:
     assert without("abcdef abcd", ["abcd", "abcdef", "abc", ""]) == "[redacted] [redacted]"
 
 
-@pytest.mark.parametrize("name", ["<!channel> @all @here", "<https://e.example|log in>", "a`b*c*", "http://e.example", "n\n*x*"])
+@pytest.mark.parametrize(
+    "name", ["<!channel> @all @here", "<https://e.example|log in>", "a`b*c*", "http://e.example", "n\n*x*"]
+)
 def test_slack_shows_what_agents_say_as_it_is(listener: Listener, receiver: Make, told: Make, name: str) -> None:
     receiver("slack", address=listener.url)
     assert told(name, group_by="label", group_label="rack").state == "sent"

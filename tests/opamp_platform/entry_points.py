@@ -254,6 +254,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     **alert_entry_points(),
     "api/v1/^me/preferences/?$": rest(get="", patch=""),
     "api/v1/^agents/summary/history/?$": rest(get=SEE_A),
+    "api/v1/^agents/summary/failures/?$": rest(get=SEE_A),
+    "api/v1/^agents/summary/versions/?$": rest(get=SEE_A),
     f"{AGENT}/approve/?$": rest(post=EDIT_A),
     f"{AGENT}/reject/?$": rest(post=EDIT_A),
     "api/v1/^agents/approve/?$": rest(post=EDIT_A),
