@@ -31,12 +31,16 @@ _LAST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoice:
-    """One column to tick. ``place`` counts the ticked ones from 1, ``number`` the agents that have the label."""
+    """One column to tick. ``place`` counts the ticked ones from 1, ``number`` the agents that have the label.
+
+    ``is_unknown``: somebody asked for it, and there is none of that name.
+    """
 
     name: str
     title: Any
     place: int | None = None
     number: int | None = None
+    is_unknown: bool = False
 
     @property
     def label(self) -> str | None:
@@ -104,7 +108,13 @@ def choices_of(names: Sequence[str]) -> ColumnChoices:
     ticked = list(dict.fromkeys(names)) or list(_listed())
     counts, partial = _label_counts()
     chosen = [
-        ColumnChoice(name, titles.get(name, name), place, counts.get(name.removeprefix(LABEL)))
+        ColumnChoice(
+            name,
+            titles.get(name, name),
+            place,
+            counts.get(name.removeprefix(LABEL)) if name.startswith(LABEL) else None,
+            is_unknown=name not in titles and not name.startswith(LABEL),
+        )
         for place, name in enumerate(ticked, start=1)
     ]
     taken = set(ticked)

@@ -47,6 +47,8 @@ def paths(shared_portal: LiveServer, fleet: Callable[..., Any]) -> list[str]:
         "/admin/configurations/configuration/",
         "/admin/running/",
         "/admin/running/?assigned=any",
+        "/admin/agents/agent/columns/",
+        "/admin/agents/agent/views/add/",
         "/admin/rollouts/rollout/",
         "/admin/packages/package/",
         "/admin/preferences/",
