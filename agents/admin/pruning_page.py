@@ -9,21 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from agents.services import retention
 from agents.services.pruning import RIGHT, start_pruning
 from foundation.clock import clock
-
-# What is pruned has names of programs; models have words for most of them.
-_WORDS = {
-    "events": gettext_lazy("events"),
-    "documents": gettext_lazy("documents"),
-    "job results": gettext_lazy("job results"),
-    "tasks": gettext_lazy("tasks"),
-    "telemetry": gettext_lazy("telemetry"),
-}
 
 
 def prune_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -33,9 +23,6 @@ def prune_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     if request.method == "POST":
         return redirect("admin:jobs_job_change", start_pruning(cast("User", request.user)).pk)
     at = clock.now()
-    overdue = [
-        (_WORDS.get(kind.value) or _(kind.value), retention.count_overdue(kind, at=at))
-        for kind in retention.pruned_kinds()
-    ]
+    overdue = [(kind.value, retention.count_overdue(kind, at=at)) for kind in retention.pruned_kinds()]
     shown = {"title": _("Prune now?"), "overdue": overdue, "total": sum(count for _kind, count in overdue)}
     return TemplateResponse(request, "admin/agents/prune.html", {**context, **shown})

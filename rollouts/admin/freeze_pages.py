@@ -20,7 +20,6 @@ from django.views.decorators.http import require_POST
 from accounts.base_admin import PortalAdmin
 from accounts.models import User
 from agents.models import Agent
-from agents.templatetags.ago import time_element
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -222,9 +221,9 @@ class FreezeAdmin(PortalAdmin):
         return row.started_by_name
 
     @admin.display(description=_("since"))
-    def since(self, row: Freeze) -> SafeString:
-        """How long ago; the time itself on hover."""
-        return time_element(row.started_at)
+    def since(self, row: Freeze) -> str:
+        """The beginning."""
+        return time_words(row.started_at)
 
     @admin.display(description=_("until"))
     def until(self, row: Freeze) -> str:
