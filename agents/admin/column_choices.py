@@ -104,7 +104,7 @@ def sent_columns(data: Mapping[str, Any]) -> tuple[str, ...]:
 def choices_of(names: Sequence[str]) -> ColumnChoices:
     """With these ticked, whatever they are, or what the list shows by itself; one query, of the newest agents."""
     further = _further()
-    titles = {column.name: column.title for column in (*OWN, *further)}
+    titles = {column.name: column.title for column in OWN} | {column.name: column.title for column in further}
     ticked = list(dict.fromkeys(names)) or list(_listed())
     counts, partial = _label_counts()
     chosen = [
