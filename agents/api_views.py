@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,12 +17,21 @@ from accounts.authentication import signed_in
 from agents.agent_columns import MOST_COLUMNS
 from agents.models import Agent, DefaultView, SavedView
 from agents.services import saved_views as views
-from agents.services.saved_views import ViewContent, view_content
+from agents.services.saved_views import ViewChanged, ViewContent, view_content
 from foundation.api_input import Flag, StrictSerializer, Text, Whole
 from foundation.errors import Category, DomainError
 from foundation.messages import Message
 
 _CONTENT = ("name", "shared", "query", "columns", "group_by", "ordering")
+
+
+_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description='The ETags that the edit may be based on, such as `"3"`, or `*`; 412 when none is the present one.',
+)
+_TAG = re.compile(r'\s*(?:W/)?"([0-9]{1,9})"\s*')
 
 
 class NoSuchView(DomainError):
@@ -57,7 +68,7 @@ class SavedViewSerializer(StrictSerializer):
         required=False,
         min_value=1,
         max_value=2**31 - 1,
-        help_text="Counts the edits. Sent back, an edit in between is a 409.",
+        help_text="Counts the edits, as the ETag does. Sent back, an edit in between is a 409.",
     )
 
     def to_representation(self, instance: SavedView) -> dict[str, Any]:
@@ -99,7 +110,7 @@ class SavedViewViewSet(viewsets.GenericViewSet[Any]):
 
     @extend_schema(operation_id="agent_views_retrieve")
     def retrieve(self, request: Request, pk: str) -> Response:
-        """One of them."""
+        """One of them; its ETag changes with every edit."""
         return self._said(self.get_object())
 
     @extend_schema(operation_id="agent_views_create", responses={201: SavedViewSerializer})
@@ -109,23 +120,25 @@ class SavedViewViewSet(viewsets.GenericViewSet[Any]):
         view = views.create_view(_content(values, ViewContent("")), by=signed_in(request))
         return self._opened(view, values, status=201)
 
-    @extend_schema(operation_id="agent_views_update")
+    @extend_schema(operation_id="agent_views_update", parameters=[_IF_MATCH])
     def update(self, request: Request, pk: str) -> Response:
         """Replace one's own; fields left out get their defaults."""
         return self._edit(self._values(partial=False), ViewContent(""))
 
-    @extend_schema(operation_id="agent_views_partial_update")
+    @extend_schema(operation_id="agent_views_partial_update", parameters=[_IF_MATCH])
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change what is named; `opens_first` of any view that one sees."""
         values = self._values(partial=True)
         if values.keys() == {"opens_first"}:
-            return self._opened(self.get_object(), values)
+            view = self.get_object()
+            views.require_edition(view, _editions_of(request))
+            return self._opened(view, values)
         return self._edit(values, view_content(self.get_object()))
 
-    @extend_schema(operation_id="agent_views_destroy", responses={204: None})
+    @extend_schema(operation_id="agent_views_destroy", parameters=[_IF_MATCH], responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Forget one's own; agents stay as they are."""
-        views.delete_view(self.get_object().pk, by=signed_in(request))
+        views.delete_view(self.get_object().pk, by=signed_in(request), editions=_editions_of(request))
         return Response(status=204)
 
     def _values(self, *, partial: bool) -> dict[str, Any]:
@@ -135,7 +148,11 @@ class SavedViewViewSet(viewsets.GenericViewSet[Any]):
 
     def _edit(self, values: dict[str, Any], base: ViewContent) -> Response:
         content = _content(values, base)
-        view = views.edit_view(self.get_object().pk, content, by=signed_in(self.request), edition=values.get("edition"))
+        editions = _editions_of(self.request)
+        if (edition := values.get("edition")) is not None:
+            # In the body too, for programs that do not set headers.
+            editions = frozenset({edition}) if editions is None else editions & {edition}
+        view = views.edit_view(self.get_object().pk, content, by=signed_in(self.request), editions=editions)
         return self._opened(view, values)
 
     def _opened(self, view: SavedView, values: Mapping[str, Any], *, status: int = 200) -> Response:
@@ -147,11 +164,23 @@ class SavedViewViewSet(viewsets.GenericViewSet[Any]):
         return self._said(view, status=status)
 
     def _said(self, view: SavedView, *, status: int = 200) -> Response:
-        return Response(SavedViewSerializer(view, context=self._context()).data, status=status)
+        shown = SavedViewSerializer(view, context=self._context()).data
+        return Response(shown, status=status, headers={"ETag": f'"{view.edition}"'})
 
     def _context(self) -> dict[str, Any]:
         first = DefaultView.objects.filter(user=signed_in(self.request)).values_list("view", flat=True).first()
         return {**self.get_serializer_context(), "first": first}
+
+
+def _editions_of(request: Request) -> frozenset[int] | None:
+    """Those that the edit may be based on; ``None`` for any. Raises `ViewChanged` for what is no ETag of ours."""
+    header = request.headers.get("If-Match", "").strip()
+    if header in ("", "*"):
+        return None
+    found = [_TAG.fullmatch(part) for part in header.split(",")]
+    if not all(found):
+        raise ViewChanged(Message("view-etag", 'If-Match is no ETag of this view; it looks like "3".'))
+    return frozenset(int(each[1]) for each in found if each)
 
 
 def _content(values: Mapping[str, Any], base: ViewContent) -> ViewContent:

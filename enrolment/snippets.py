@@ -62,7 +62,13 @@ def snippets(endpoint: str, token: str) -> list[Snippet]:
             _("Helm values of the opentelemetry-collector chart: seen here, not configured"),
             helm(endpoint, token),
         ),
+        Snippet("snippet-simulate", _("Simulated agents, to look around"), simulated(endpoint, token)),
     ]
+
+
+def simulated(endpoint: str, token: str) -> str:
+    """The command, for a shell in the portal's folder."""
+    return f".venv/bin/python manage.py simulate_agents --count 5 --secret-key {token} --endpoint {endpoint}\n"
 
 
 def supervisor(endpoint: str, token: str) -> str:

@@ -301,7 +301,7 @@ class AgentAdmin(WindowPaging, AgentPages):
                 "An agent that still talks registers anew with its next message, as a new agent without a history; with "
                 "the shared secret, if it had a credential of its own."
             )
-            title = _("Forget %(agent)s?") % {"agent": agent}
+            title = _("Forget %(agent)s?") % {"agent": agent.headline[0]}
             return self._ask(request, agent, title, text, _("Forget"), waits=False, hint=hint, danger=True)
         name = str(agent)
         self.delete_model(request, agent)

@@ -226,7 +226,9 @@ class AgentPages(PortalAdmin):
         except commands.CannotBeSent as error:
             self.message_user(request, in_readers_language(error), messages.ERROR)
         else:
-            self.message_user(request, _("%(agent)s is asked to restart.") % {"agent": agent.headline[0]}, messages.SUCCESS)
+            self.message_user(
+                request, _("%(agent)s is asked to restart.") % {"agent": agent.headline[0]}, messages.SUCCESS
+            )
         return redirect(reverse("admin:agents_agent_change", args=[pk]))
 
     def assign_uid(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -235,7 +237,11 @@ class AgentPages(PortalAdmin):
         if request.method != "POST":
             text = _("The agent is told a new UID and goes by it from then on; its history moves along.")
             return self._ask(
-                request, agent, _("Assign %(agent)s a new UID?") % {"agent": agent.headline[0]}, text, _("Assign a new UID")
+                request,
+                agent,
+                _("Assign %(agent)s a new UID?") % {"agent": agent.headline[0]},
+                text,
+                _("Assign a new UID"),
             )
         assign_instance_uid(agent, by=cast("User", request.user), at=clock.now())
         self.message_user(request, _("The new UID is on its way."), messages.SUCCESS)

@@ -13,7 +13,6 @@ from django.urls import reverse
 from agents.admin import facets
 from agents.admin.error_groups import REASON
 from agents.admin.list_columns import COLUMNS, GROUP, ORDER, VIEW, asked_columns, asked_label
-from agents.agent_columns import LISTED, known_columns
 from agents.label_groups import label_groups
 from agents.models import DefaultView, SavedView
 from agents.queries import InvalidQuery, with_term
@@ -51,13 +50,7 @@ def bar_of(request: HttpRequest, changelist: Any) -> dict[str, Any]:
         "exports": None
         if query is None
         else [(kind, urlencode(files | {"format": kind})) for kind in ("csv", "jsonl")],
-        "columns": now[COLUMNS],
-        "default_columns": ", ".join(LISTED),
-        "known": known_columns(),
-        "group": now[GROUP],
-        "carried": [
-            (name, value) for name, value in request.GET.items() if name not in {COLUMNS, GROUP, "p", "o", "e"}
-        ],
+        "shown_as": request.GET.urlencode(),
     }
 
 

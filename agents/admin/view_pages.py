@@ -11,10 +11,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from agents.admin import view_bar
+from agents.admin import columns_page, view_bar
+from agents.admin.column_choices import ColumnsInput, choices_of
 from agents.agent_columns import known_columns
 from agents.models import DefaultView, SavedView
 from agents.services import saved_views as views
@@ -34,26 +37,26 @@ class ViewForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "class": "labels"}),
         help_text=_("Which agents, as in the search box; all of them without one."),
     )
-    columns = forms.CharField(
-        label=_("Columns"),
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "class": "labels"}),
-        help_text=_(
-            "Names with commas between them, in this order; label:env is a label. Without any, those the list has."
-        ),
-    )
+    columns = forms.CharField(label=_("Columns"), required=False, widget=ColumnsInput)
     group = forms.CharField(
-        label=_("Group by label"), required=False, max_length=255, help_text=_("The key of a label, such as env.")
+        label=_("Group by label"),
+        required=False,
+        max_length=255,
+        widget=forms.TextInput(attrs={"list": "label-keys", "autocomplete": "off", "spellcheck": "false"}),
+        help_text=_("The key of a label, such as env."),
     )
-    order = forms.CharField(
-        label=_("Order"), required=False, max_length=300, help_text=_("One of the columns; with - in front downwards.")
-    )
+    order = forms.CharField(label=_("Order"), required=False, max_length=300, widget=forms.Select)
     shared = forms.BooleanField(
         label=_("Shared"), required=False, help_text=_("Everybody who may see agents sees it too.")
     )
     first = forms.BooleanField(
         label=_("Opens first"), required=False, help_text=_("The list of agents opens with it, for you alone.")
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.choices = choices_of(column_names(str(self["columns"].value() or "")))
+        self.fields["order"].widget = forms.Select(choices=_orders(str(self["order"].value() or "")))
 
     def content(self) -> ViewContent:
         """Once valid."""
@@ -66,6 +69,18 @@ class ViewForm(forms.Form):
             values["group"].strip(),
             values["order"].strip(),
         )
+
+
+def _orders(present: str) -> list[tuple[str, Any]]:
+    """By which columns a list is ordered, both ways; ``present`` is among them whatever it is."""
+    found: list[tuple[str, Any]] = [("", _("as the list is"))]
+    for column in known_columns():
+        if column.field:
+            found += [
+                (column.name, format_lazy("{} ↑", column.title)),
+                (f"-{column.name}", format_lazy("{} ↓", column.title)),
+            ]
+    return found if present in dict(found) else [*found, (present, present)]
 
 
 _FIELDS = {"group_by": "group", "ordering": "order"}
@@ -81,6 +96,7 @@ class ViewPages:
         """Below the list."""
         wrapped = self._site.admin_view
         return [
+            path("columns/", wrapped(require_safe(self.columns)), name="agent_columns"),
             path("views/", wrapped(self.overview), name="agent_views"),
             path("views/add/", wrapped(self.add), name="agent_view_add"),
             path("views/<int:pk>/", wrapped(self.edit), name="agent_view_edit"),
@@ -108,6 +124,12 @@ class ViewPages:
         }
         return self._page(request, "views", context)
 
+    def columns(self, request: HttpRequest) -> HttpResponse:
+        """Which columns the list shows, and by which label it is grouped; leads back to the list."""
+        _viewer(request)
+        found = columns_page.address_or_context(request)
+        return redirect(found) if isinstance(found, str) else self._page(request, "columns_page", found)
+
     def add(self, request: HttpRequest) -> HttpResponse:
         """Filled in with what the list shows."""
         by = _viewer(request)
@@ -119,7 +141,7 @@ class ViewPages:
                 _refuse(form, error)
             else:
                 return self._saved(request, view, form, by)
-        return self._page(request, "view_form", {"title": _("Save as a view"), "form": form, "known": known_columns()})
+        return self._page(request, "view_form", {"title": _("Save as a view"), "form": form})
 
     def edit(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Of one's own; from the list with what that shows now."""
@@ -135,7 +157,7 @@ class ViewPages:
         form = ViewForm(request.POST) if request.method == "POST" else ViewForm(initial=stored | _asked(request))
         if request.method == "POST" and form.is_valid():
             try:
-                view = views.edit_view(view.pk, form.content(), by=by, edition=_edition(request))
+                view = views.edit_view(view.pk, form.content(), by=by, editions=_editions(request))
             except DomainError as error:
                 _refuse(form, error)
             else:
@@ -144,7 +166,6 @@ class ViewPages:
             "title": _("Edit the view %(name)s") % {"name": view},
             "form": form,
             "view": view,
-            "known": known_columns(),
         }
         return self._page(request, "view_form", context)
 
@@ -187,9 +208,9 @@ def _view(pk: int, by: User) -> SavedView:
     return view
 
 
-def _edition(request: HttpRequest) -> int | None:
+def _editions(request: HttpRequest) -> frozenset[int] | None:
     text = request.POST.get("edition", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+    return frozenset({int(text)}) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def _asked(request: HttpRequest) -> dict[str, str]:

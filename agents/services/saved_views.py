@@ -78,11 +78,13 @@ def create_view(content: ViewContent, *, by: User) -> SavedView:
 
 
 @transaction.atomic
-def edit_view(view_id: int, content: ViewContent, *, by: User, edition: int | None = None) -> SavedView:
-    """Replace what a view of one's own shows. Raises `InvalidView`, `NotYourView`, `ViewChanged`, `SavedView.DoesNotExist`."""
+def edit_view(view_id: int, content: ViewContent, *, by: User, editions: frozenset[int] | None = None) -> SavedView:
+    """Replace what a view of one's own shows, if it is still one of ``editions`` (``None``: any).
+
+    Raises `InvalidView`, `NotYourView`, `ViewChanged`, `SavedView.DoesNotExist`.
+    """
     view = _own(view_id, by)
-    if edition is not None and view.edition != edition:
-        raise ViewChanged(Message("view-changed", "The view was edited meanwhile; load it again."))
+    require_edition(view, editions)
     _check(content, by)
     if content != view_content(view):
         with _one_of_a_name():
@@ -94,9 +96,10 @@ def edit_view(view_id: int, content: ViewContent, *, by: User, edition: int | No
 
 
 @transaction.atomic
-def delete_view(view_id: int, *, by: User) -> None:
-    """Forget a view of one's own. Raises `NotYourView`, `SavedView.DoesNotExist`."""
+def delete_view(view_id: int, *, by: User, editions: frozenset[int] | None = None) -> None:
+    """Forget a view of one's own. Raises `NotYourView`, `ViewChanged`, `SavedView.DoesNotExist`."""
     view = _own(view_id, by)
+    require_edition(view, editions)
     record(by=by, verb="view.delete", target=view, name=view.name)
     view.delete()
 
@@ -118,6 +121,12 @@ def first_view_of(user: Any) -> SavedView | None:
         .filter(pk__in=DefaultView.objects.filter(user=user.pk).values("view"))
         .first()
     )
+
+
+def require_edition(view: SavedView, editions: frozenset[int] | None) -> None:
+    """Raises `ViewChanged` when the view is none of these any more."""
+    if editions is not None and view.edition not in editions:
+        raise ViewChanged(Message("view-changed", "The view was edited meanwhile; load it again."))
 
 
 def _own(view_id: int, by: User) -> SavedView:

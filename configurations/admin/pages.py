@@ -231,6 +231,8 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
         if asked and not form.errors and form.found is not None:
             return self.confirmation(request, form, row)
         context |= self._editor_context(request, form, row)
+        if form.saved is not None:
+            context["title"] = row or form.saved.name
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_form(

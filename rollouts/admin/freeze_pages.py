@@ -21,7 +21,6 @@ from accounts.base_admin import PortalAdmin
 from accounts.models import User
 from accounts.templatetags.instants import instant
 from agents.models import Agent
-from agents.templatetags.ago import time_element
 from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
@@ -224,9 +223,9 @@ class FreezeAdmin(PortalAdmin):
         return row.started_by_name
 
     @admin.display(description=_("since"))
-    def since(self, row: Freeze) -> SafeString:
-        """How long ago; the time itself on hover."""
-        return time_element(row.started_at)
+    def since(self, row: Freeze) -> str:
+        """The beginning."""
+        return time_words(row.started_at)
 
     @admin.display(description=_("until"))
     def until(self, row: Freeze) -> str:

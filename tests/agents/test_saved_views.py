@@ -120,6 +120,30 @@ class TestRest:
         assert api.delete(one).status_code == 204
         assert api.get(one).status_code == 404
 
+    def test_an_etag_keeps_two_people_from_each_other_s_edits(self, api_of, bob):
+        api = api_of(bob)
+        made = api.post(URL, {"name": "Ill"}, format="json")
+        one = f"{URL}/{made.json()['id']}"
+        assert made["ETag"] == api.get(one)["ETag"] == '"1"'
+        edited = api.patch(one, {"query": "health:bad"}, format="json", headers={"If-Match": '"1"'})
+        assert (edited.status_code, edited["ETag"]) == (200, '"2"')
+        for method, body in (
+            (api.patch, {"query": ""}),
+            (api.put, {"name": "All"}),
+            (api.patch, {"opens_first": True}),
+        ):
+            for tag in ('"1"', '"1", "7"', "nonsense", '"x"'):
+                assert method(one, body, format="json", headers={"If-Match": tag}).status_code == 412, (body, tag)
+        assert api.delete(one, headers={"If-Match": '"1"'}).status_code == 412
+        assert api.get(one).json()["query"] == "health:bad"
+        assert not DefaultView.objects.exists()
+        # Both ways of saying it have to be true.
+        both = {"query": "health:good", "edition": 1}
+        assert api.patch(one, both, format="json", headers={"If-Match": '"2"'}).status_code == 412
+        assert api.put(one, {"name": "All"}, format="json", headers={"If-Match": '"1", W/"2"'})["ETag"] == '"3"'
+        assert api.patch(one, {"name": "Any"}, format="json", headers={"If-Match": "*"}).status_code == 200
+        assert api.delete(one, headers={"If-Match": '"4"'}).status_code == 204
+
     def test_shared_ones_are_seen_and_may_open_first(self, api_of, alice, bob):
         made = api_of(alice).post(URL, {"name": "Ours", "shared": True}, format="json").json()
         one = f"{URL}/{made['id']}"

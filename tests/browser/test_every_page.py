@@ -62,6 +62,7 @@ class Places:
         self.every = [
             "/admin/",
             *(fleet + end for end in ("", "?status=error", "?q=nothing-like-it", "?q=evn%3Dx")),
+            *(fleet + end for end in ("columns/", "columns/?column=nope", "views/", "views/add/", "?q=&group=env")),
             *(self.agent + end for end in ("change/", "timeline/", "restart/", "delete/", "history/")),
             *(
                 configurations + end

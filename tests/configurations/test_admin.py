@@ -204,7 +204,7 @@ class TestLivePreview:
             'id="matched">2<',
             "Offline, get it when they connect",
             "Do not accept remote configuration",
-            ">off<",
+            " off\n",
         ):
             assert text in found["html"]
 

@@ -112,6 +112,7 @@ class TestSnippets:
         assert helm["config"]["extensions"]["opamp"]["server"]["ws"]["headers"]["Authorization"].endswith(self.TOKEN)
         assert helm["extraEnvs"][0]["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
         assert helm["config"]["service"]["extensions"] == ["health_check", "opamp"]
+        assert f"--secret-key {self.TOKEN} --endpoint wss://portal.example/v1/opamp" in found["snippet-simulate"]
 
     @pytest.mark.parametrize(
         ("public_url", "secure", "endpoint"),

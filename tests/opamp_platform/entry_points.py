@@ -106,6 +106,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/agents/agent/prune/": page(DROP_A),
     "admin/agents/agent/export/": page(SEE_A),
     # One's own views; those of others are not there, or not to be changed.
+    "admin/agents/agent/columns/": page(SEE_A),
     "admin/agents/agent/views/": page(SEE_A),
     "admin/agents/agent/views/add/": page(SEE_A),
     "admin/agents/agent/views/<int:pk>/": page(SEE_A),
