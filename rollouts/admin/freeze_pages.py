@@ -225,7 +225,7 @@ class FreezeAdmin(PortalAdmin):
     @admin.display(description=_("since"))
     def since(self, row: Freeze) -> str:
         """The beginning."""
-        return time_words(row.started_at)
+        return instant(row.started_at)
 
     @admin.display(description=_("until"))
     def until(self, row: Freeze) -> str:
