@@ -12,7 +12,7 @@ import pytest
 from django.db import connections
 from django.utils import translation
 
-from tests import emptying, not_run
+from tests import emptying, not_run, static_files
 from tests.conformance.plugin import Conformance
 from tests.database_only import cannot_differ
 from tests.live_server import LiveServer
@@ -57,6 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def database_of_the_run(django_db_setup: None) -> Iterator[None]:
     """Emptied quickly after tests that commit; PostgreSQL does not drop it while a connection pool still holds a session."""
     emptying.install()
+    static_files.install()
     yield
     for connection in connections.all():
         connection.close()
