@@ -12,7 +12,7 @@ import pytest
 from django.db import connections
 from django.utils import translation
 
-from tests import emptying, not_run, static_files
+from tests import emptying, migrated, not_run, static_files
 from tests.conformance.plugin import Conformance
 from tests.database_only import cannot_differ
 from tests.live_server import LiveServer
@@ -51,6 +51,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not cannot_differ(item)]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Have the tests' own database begin with a copy of one that has all migrations, where a copy is quickly made."""
+    migrated.install()
 
 
 @pytest.fixture(scope="session", autouse=True)
