@@ -12,7 +12,7 @@ import pytest
 from django.db import connections
 from django.utils import translation
 
-from tests import emptying, migrated, not_run, static_files
+from tests import emptying, longest_first, migrated, not_run, static_files
 from tests.conformance.plugin import Conformance
 from tests.database_only import cannot_differ
 from tests.live_server import LiveServer
@@ -38,9 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect what tests show of the rules only when the page is wanted."""
+    """Collect what tests show of the rules only when the page is wanted; several processes take long files first."""
     if mode := config.getoption("--conformance"):
         config.pluginmanager.register(Conformance(mode), "conformance")
+    longest_first.install(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
