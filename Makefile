@@ -24,11 +24,12 @@ demo: .venv/.base
 
 install: .venv/.dev
 
-# One process more than there are cores, since many tests wait for a server; each takes whole files, whose tests often share one.
+# Two processes more than there are cores, since many tests wait for a server; each takes whole files, whose tests often share one,
+# the longest first (tests/longest_first.py).
 # ARGS="-n0 …" runs in one.
 test: install
 	@$(BIN)/python -m tests.interop.go_programs
-	$(PYTEST) -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile $(ARGS)
+	$(PYTEST) -n $$(($$(getconf _NPROCESSORS_ONLN) + 2)) --dist loadfile $(ARGS)
 
 # Every scenario, small; with DATABASE_URL and REDIS_URL on PostgreSQL with two workers. See docs/benchmarks.md.
 bench: install

@@ -12,7 +12,7 @@ import pytest
 from django.db import connections
 from django.utils import translation
 
-from tests import emptying, not_run
+from tests import emptying, longest_first, migrated, not_run, static_files
 from tests.conformance.plugin import Conformance
 from tests.database_only import cannot_differ
 from tests.live_server import LiveServer
@@ -38,9 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect what tests show of the rules only when the page is wanted."""
+    """Collect what tests show of the rules only when the page is wanted; several processes take long files first."""
     if mode := config.getoption("--conformance"):
         config.pluginmanager.register(Conformance(mode), "conformance")
+    longest_first.install(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -53,10 +54,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not cannot_differ(item)]
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Have the tests' own database begin with a copy of one that has all migrations, where a copy is quickly made."""
+    migrated.install()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def database_of_the_run(django_db_setup: None) -> Iterator[None]:
     """Emptied quickly after tests that commit; PostgreSQL does not drop it while a connection pool still holds a session."""
     emptying.install()
+    static_files.install()
     yield
     for connection in connections.all():
         connection.close()

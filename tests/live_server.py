@@ -29,13 +29,22 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from tests.migrated import DATABASE_FILE, database_url, migrated_database, migrated_file, on_server
+from tests.migrated import (
+    DATABASE_FILE,
+    begun_database,
+    begun_file,
+    database_url,
+    migrated_database,
+    migrated_file,
+    on_server,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 25.0
 ADMIN_USERNAME = "admin"
 ADMIN_PASSWORD = "a-password-for-tests"
+_ADMIN = (ADMIN_USERNAME, ADMIN_PASSWORD)
 _REDIS_DATABASE = "7"
 _POLL_SECONDS = 0.1
 _BELOW_EPHEMERAL = range(15_000, 32_000)
@@ -63,7 +72,7 @@ class Answer(NamedTuple):
 class LiveServer:
     """One ``manage.py serve`` process; ``with LiveServer(tmp_path) as server``. ``options`` are further ones of `serve`.
 
-    It begins with a database that has all migrations, or with none at all when ``migrated`` is false.
+    It begins with a database that has all migrations, and after a first start; or with none at all when ``migrated`` is false.
     """
 
     def __init__(
@@ -111,18 +120,24 @@ class LiveServer:
         self.close()
 
     def _template(self) -> str:
-        """What its throw-away database is a copy of; on SQLite the copy is made here."""
+        """What its throw-away database is a copy of; on SQLite the copy is made here. With the usual admin it has that too."""
         if not self._migrated:
             return ""
-        if self._database.url:
-            return migrated_database(os.environ["DATABASE_URL"])
+        usual = (self.environment["ADMIN_USERNAME"], self.environment["ADMIN_PASSWORD"]) == _ADMIN
         path = self.data_dir / DATABASE_FILE
-        if (
-            not self.environment["DATABASE_URL"]
-            and self.environment["DATA_DIR"] == str(self.data_dir)
-            and not path.exists()
-        ):
-            shutil.copy(migrated_file(), path)
+        if self.environment["DATABASE_URL"] != self._database.url or self.environment["DATA_DIR"] != str(self.data_dir):
+            # Of others, who have made it.
+            return ""
+        if self._database.url:
+            server_url = os.environ["DATABASE_URL"]
+            if not usual:
+                return migrated_database(server_url)
+            template, self._token = begun_database(server_url, *_ADMIN)
+            return template
+        if not path.exists():
+            if usual:
+                template, self._token = begun_file(*_ADMIN)
+            shutil.copy(template if usual else migrated_file(), path)
         return ""
 
     # --- Process ---------------------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ def test_flaky(name):
     assert before
 """
 GOOD = "def test_good(): pass\n"
+# Every run loads what the script needs; Django, schemathesis and others would take most of its time.
+_FEW_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}
 
 
 class Outcome(NamedTuple):
@@ -47,7 +49,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:django -p no:randomly\n")
+        (folder / "pytest.ini").write_text("[pytest]\n")
         self.summary = folder / "summary"
 
     def run(self, source: str, *arguments: str) -> Outcome:
@@ -56,7 +58,7 @@ class Project:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "DJANGO_"))}
         done = subprocess.run(
             [sys.executable, str(SCRIPT), *arguments],
-            cwd=self.folder, env={**inherited, "TESTS_SUMMARY": str(self.summary)},
+            cwd=self.folder, env={**inherited, **_FEW_PLUGINS, "TESTS_SUMMARY": str(self.summary)},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         return Outcome(done.returncode, done.stdout, self.summary.read_text().splitlines())

@@ -171,9 +171,12 @@ class LiveApi:
             self._call(operation.as_strategy(), operation, found, examples // 2)
 
     def _existing(self, label: str) -> dict[str, Any]:
-        agent = self._report("known", env="prod")
+        # Only actions on agents choose by label: elsewhere each agent of an operation has its own configurations, or every
+        # operation would have all agents given all configurations anew.
+        env = "prod" if "/agents" in label else f"prod-{label}"
+        agent = self._report("known", env=env)
         name = f"known-{agent.pk}"
-        draft = publishing.Draft(selector={"env": "prod"}, files={"": ConfigFile(b"a: 1\n", "text/yaml")})
+        draft = publishing.Draft(selector={"env": env}, files={"": ConfigFile(b"a: 1\n", "text/yaml")})
         at = agent.first_seen_at
         publishing.create_configuration(name, draft, by=self.person, at=at)
         token, _text = issue_token(self.person, name=name, by=None)
