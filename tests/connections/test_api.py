@@ -280,7 +280,6 @@ def test_a_preview_counts_and_changes_nothing(api, report):
     assert "content.opamp.endpoint" in errors_of(api.post(f"{URL}/site/preview", {"content": {"opamp": {}}}))
 
 
-@pytest.mark.rule("S-82")
 def test_agents_with_client_certificates_are_named_before_a_move_and_counted_once_they_are_there(api, report):
     report(env="prod", capabilities=ACCEPTS)
     report("web-2", env="prod", capabilities=ACCEPTS)
