@@ -78,7 +78,8 @@ def measure(*, agents: int = 100_000, database: str = "", only: str = "") -> dic
         with psycopg.connect(url, autocommit=True) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
-    with portal(workers=1, **{"DATABASE_URL": named} if named else {}) as server:
+    environment = {"OPAMP_OWN_TELEMETRY": "true", **({"DATABASE_URL": named} if named else {})}
+    with portal(workers=1, **environment) as server:
         server.terminate()
         ran = subprocess.run(
             [sys.executable, "-m", "benchmarks.queries", _INSIDE, f"--agents={agents}", f"--only={only}"],

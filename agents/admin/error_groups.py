@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Left
@@ -67,11 +66,12 @@ def errors_among(agents: QuerySet[Agent]) -> Errors:
     return Errors(shown, total - sum(group.number for group in shown), total > _MOST_AGENTS)
 
 
-def reasons_of(agents: Iterable[Agent]) -> dict[int, str]:
-    """The reason of each that is in error, as it is shown, by primary key; no query when none is."""
-    keys = [agent.pk for agent in agents if agent.status is Status.ERROR]
-    rows = Agent.objects.filter(pk__in=keys).values_list("pk", _reason()) if keys else ()
-    return {key: _shown(text) for key, text in rows}
+def with_reasons(agents: QuerySet[Agent]) -> list[Any]:
+    """These agents, each with the ``reason`` of its error as it is shown, ``None`` where it is not in error."""
+    found: list[Any] = list(agents.annotate(said=_reason()))
+    for agent in found:
+        agent.reason = _shown(agent.said) if agent.status is Status.ERROR else None
+    return found
 
 
 def _counted(agents: QuerySet[Agent]) -> list[tuple[str, int]]:

@@ -93,7 +93,8 @@ def with_last_known(configurations: Iterable[Any]) -> list[Any]:
 def _group(*row: Any) -> Group:
     """Of one row; SQLite says 1 and 0 where a condition was not Django's."""
     *facts, drifted, os_type, version, transport, configuration, number = row
-    known = Facts(*(fact if fact is None else bool(fact) for fact in facts))
+    each: list[Any] = [fact if fact is None else bool(fact) for fact in facts]
+    known = Facts(*each)
     values = {
         "status": derived_status(known).value,
         "healthy": _FACTS[known.healthy],

@@ -21,12 +21,22 @@ from django.views.decorators.http import require_GET
 
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
-from agents import extensions
-from agents.admin import bulk_actions, cells, error_groups, facets, further_columns, list_columns, typed_count, view_bar
+from agents.admin import (
+    bulk_actions,
+    cells,
+    error_groups,
+    facets,
+    further_columns,
+    list_columns,
+    live_rows,
+    typed_count,
+    view_bar,
+)
 from agents.admin.export_page import export_page
 from agents.admin.label_facets import label_facets
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
+from agents.admin.shown_rows import prepared
 from agents.admin.suggesting import suggest_page
 from agents.admin.view_pages import ViewPages
 from agents.models import Agent, AgentQuerySet
@@ -76,12 +86,17 @@ class AgentForm(forms.ModelForm[Agent]):
 
 
 class FleetList(PortalChangeList):
-    """The list in an order that an index has, with the columns and groups that its address names."""
+    """The list in an order that an index has, with the columns and groups that its address names; or some rows of it."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        self.rows_asked = live_rows.asked_rows(request)
+        super().__init__(request, *args, **kwargs)
 
     def get_filters_params(self, params: Any = None) -> Any:
         """Without what says how agents are shown, and not which."""
         found = super().get_filters_params(params)
-        return {name: value for name, value in found.items() if name not in list_columns.PARAMETERS}
+        of_rows = live_rows.PARAMETERS if self.rows_asked is not None else ()
+        return {name: value for name, value in found.items() if name not in (*list_columns.PARAMETERS, *of_rows)}
 
     def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
         """Never an address without parameters, where a person's default view would open."""
@@ -96,7 +111,11 @@ class FleetList(PortalChangeList):
         return rows.in_order(*columns) if columns else rows
 
     def get_results(self, request: HttpRequest) -> None:
-        """With the reasons of those in error; and when nobody is found, why."""
+        """With the reasons of those in error; and when nobody is found, why. Of some rows alone, nothing beside them."""
+        if self.rows_asked is not None:
+            rows = error_groups.with_reasons(self.root_queryset.filter(instance_uid__in=self.rows_asked))
+            self.result_list = prepared(rows, alike=live_rows.ALIKE in request.GET)
+            return
         super().get_results(request)
         self.search = search_of(request)
         self.request = request
@@ -113,17 +132,14 @@ class FleetList(PortalChangeList):
             self.result_list = self.root_queryset.none()
             self.nothing = self._why_nothing()
             return
-        self.result_list = list(self.result_list)
-        reasons = error_groups.reasons_of(self.result_list)
-        keys = [agent.pk for agent in self.result_list]
-        marks, further = extensions.marks_of(keys), further_columns.cells_of(keys)
-        alike = len({agent.service_name for agent in self.result_list}) == 1
-        for agent in self.result_list:
-            agent.reason = reasons.get(agent.pk)
-            agent.marks = [*cells.approval_marks(agent), *marks.get(agent.pk, ())]
-            agent.further_cells, agent.alike = further.get(agent.pk, {}), alike
+        rows = error_groups.with_reasons(self.result_list)
+        self.result_list = prepared(rows, alike=live_rows.are_alike(rows))
         if facets.facet_query_of(request).chosen.get("status") == Status.ERROR.value:
             self.errors = error_groups.errors_among(self.queryset)
+
+    def rows_address(self) -> str:
+        """Where an open page reads rows again that have changed."""
+        return live_rows.rows_address(self.request, self.result_list)
 
     def _why_nothing(self) -> list[str]:
         if self.search.text and not self.search.problem:
@@ -175,6 +191,16 @@ class AgentAdmin(WindowPaging, AgentPages):
         """Those of other apps too."""
         return facets.all_facets()
 
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """None for some rows of a page, which are there already."""
+        return () if live_rows.asked_rows(request) is not None else super().get_list_filter(request)
+
+    def rows_page(self, request: HttpRequest) -> HttpResponse:
+        """The rows that an open page has heard of."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return live_rows.rows_page(request, self)
+
     def get_list_display(self, request: HttpRequest) -> Any:
         """Those that are asked for; else with the columns of other apps, before the labels, which are as wide as there is room."""
         if asked := list_columns.asked_columns(request):
@@ -187,6 +213,7 @@ class AgentAdmin(WindowPaging, AgentPages):
         return [
             path("suggest/", wrapped(suggest_page), name="agent_suggest"),
             path("export/", wrapped(require_GET(export_page)), name="agent_export"),
+            path("rows/", wrapped(require_GET(self.rows_page)), name="agents_agent_rows"),
             *ViewPages(self.admin_site).urls(),
             *super().get_urls(),
         ]

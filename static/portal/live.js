@@ -1,6 +1,7 @@
 // Keeps the named parts of a page fresh by reading the page again: when a socket says that something on it has changed, and every few
-// seconds where there is no socket. All parts move, or none: while the person uses one of them the page says that it is paused, and
-// why. Told that it is for this, the server may leave the rest of the page out. It renders; nothing here knows what the parts say.
+// seconds where there is no socket. Where single rows can be read, those that have changed are, and the rest less often. All parts move,
+// or none: while the person uses one of them the page says that it is paused, and why. Told that it is for this, the server may leave the
+// rest of the page out. It renders; nothing here knows what the parts say.
 import { notifications } from "./notifications.js";
 import { enliven } from "./portal.js";
 
@@ -9,6 +10,10 @@ const NEAR = 1, FAR = 5, AT_REST = 60;
 const HIDDEN_SECONDS = 5;
 const MOST_ROWS = 200;
 const PART = "parts";
+// Where single rows can be read, the page as a whole (counters, who is listed) is read so many times less often than they.
+const WHOLE = 5;
+// As many rows as the portal gives at once.
+const MOST_READ = 100;
 
 const box = document.getElementById("live");
 if (box) {
@@ -22,8 +27,11 @@ if (box) {
   let lost = false;
   let reading = false;
   let changed = "";
+  // Topics of rows that have changed, where single rows can be read.
+  const stale = new Set();
   let timer = 0;
   let readAt = performance.now();
+  let wholeAt = readAt;
   let cost = 0;
   // Not before that moment: pages that hear the same, or lose the same, do not read together.
   let notBefore = 0;
@@ -82,19 +90,59 @@ if (box) {
     const seen = rows();
     const mine = detail.filter(({ topic }) => topics.includes(topic) || seen.includes(topic));
     if (!mine.length) return;
-    const near = mine.some(({ topic }) => !seen.length || !topics.includes(topic));
-    if (near || !changed) changed = near ? "near" : "far";
+    const near = mine.filter(({ topic }) => !seen.length || !topics.includes(topic));
+    if (box.dataset.rows && seen.length) {
+      for (const { topic } of near) stale.add(topic);
+      changed ||= "far";
+    } else if (near.length || !changed) {
+      changed = near.length ? "near" : "far";
+    }
     schedule();
   };
 
   // --- Reading ---------------------------------------------------------------------------------------------------------------------
 
+  const fetched = async (address) => {
+    const answer = await fetch(address, { headers: { "X-Portal-Refresh": "live" }, signal: AbortSignal.timeout(10_000) });
+    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  };
+
+  const rowOf = (tree, topic) => tree.querySelector(`[data-topic="${CSS.escape(topic)}"]`)?.closest("tr");
+
+  // Reads the rows that have changed, and them alone.
+  const readRows = async () => {
+    const wanted = [...stale].slice(0, MOST_READ);
+    const begun = performance.now();
+    try {
+      const address = wanted.map((topic) => `row=${encodeURIComponent(topic.split(":")[1])}`).join("&");
+      const fresh = await fetched(`${box.dataset.rows}${box.dataset.rows.includes("?") ? "&" : "?"}${address}`);
+      lost = false;
+      if (paused || held()) return;
+      for (const topic of wanted) {
+        stale.delete(topic);
+        const row = rowOf(document, topic);
+        const next = rowOf(fresh, topic);
+        if (!row || !next) continue;
+        row.replaceChildren(...next.childNodes);
+        enliven(row);
+        row.dispatchEvent(new CustomEvent("portal:fresh", { bubbles: true }));
+      }
+      // What the whole page had is no longer what is shown.
+      shown.clear();
+    } catch {
+      lost = true;
+    } finally {
+      readAt = performance.now();
+      cost = readAt - begun;
+    }
+  };
+
   const read = async () => {
     const begun = performance.now();
     try {
-      const answer = await fetch(location.href.split("#")[0], { headers: { "X-Portal-Refresh": "live" }, signal: AbortSignal.timeout(10_000) });
-      if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      stale.clear();
+      const fresh = await fetched(location.href.split("#")[0]);
       lost = false;
       document.dispatchEvent(new CustomEvent("portal:read", { detail: fresh }));
       // While the answer was under way the person may have begun to use a part.
@@ -113,22 +161,33 @@ if (box) {
     } catch {
       lost = true;
     } finally {
-      readAt = performance.now();
+      readAt = wholeAt = performance.now();
       cost = readAt - begun;
     }
   };
 
-  const refresh = async () => {
+  // When the whole page is to be read again.
+  const wholeDue = () => {
+    if (!socket?.open) return readAt + Number(box.dataset.seconds) * 1000;
+    const pause = Math.max({ near: NEAR, far: FAR }[changed] ?? AT_REST, socket.pace * (box.dataset.rows && changed === "far" ? WHOLE : 1));
+    return wholeAt + pause * 1000;
+  };
+
+  const refresh = async (whole = true) => {
     if (paused || document.hidden || reading) return show();
     if (held()) {
       // Its end is not always heard of.
       clearTimeout(timer);
-      timer = setTimeout(refresh, 1000);
+      timer = setTimeout(() => refresh(whole), 1000);
       return show();
     }
     reading = true;
-    changed = "";
-    await read();
+    if (whole || lost || performance.now() >= wholeDue()) {
+      changed = "";
+      await read();
+    } else {
+      await readRows();
+    }
     reading = false;
     show();
     schedule();
@@ -139,13 +198,14 @@ if (box) {
   const schedule = () => {
     clearTimeout(timer);
     if (paused || document.hidden || reading) return;
-    const pause = socket?.open ? Math.max({ near: NEAR, far: FAR }[changed] ?? AT_REST, socket.pace) : Number(box.dataset.seconds);
     const now = performance.now();
     if (socket?.open && changed && socket.pace > NEAR) notBefore ||= now + Math.random() * socket.pace * 1000;
+    const rowsDue = socket?.open && stale.size ? readAt + Math.max(NEAR, socket.pace) * 1000 : Infinity;
+    const due = Math.min(wholeDue(), rowsDue);
     timer = setTimeout(() => {
       notBefore = 0;
-      refresh();
-    }, Math.max(readAt + Math.max(pause * 1000, 10 * cost), notBefore) - now);
+      refresh(due < rowsDue);
+    }, Math.max(due, readAt + 10 * cost, notBefore) - now);
   };
 
   // --- The person ------------------------------------------------------------------------------------------------------------------

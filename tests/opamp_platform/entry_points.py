@@ -102,7 +102,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     # Agents.
     **crud("agents/agent"),
     "admin/agents/agent/add/": page(NOBODY),
-    "admin/agents/agent/suggest/": page(SEE_A),
+    **{f"admin/agents/agent/{end}/": page(SEE_A) for end in ("suggest", "rows")},
     "admin/agents/agent/prune/": page(DROP_A),
     "admin/agents/agent/export/": page(SEE_A),
     # One's own views; those of others are not there, or not to be changed.
