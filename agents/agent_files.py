@@ -51,12 +51,12 @@ def agent_file_response(
 def export_pieces(agents: AgentQuerySet, columns: Sequence[AgentColumn], kind: str) -> Iterator[bytes]:
     """The file in pieces, in the order of the agents' keys: who comes or goes meanwhile moves nobody else."""
     if kind == CSV:
-        yield beginning(columns, kind)
+        yield file_beginning(columns, kind)
     for rows in _slices(agents):
         yield agent_rows(rows, columns, kind)
 
 
-def beginning(columns: Sequence[AgentColumn], kind: str) -> bytes:
+def file_beginning(columns: Sequence[AgentColumn], kind: str) -> bytes:
     """What stands before the first agent."""
     if kind != CSV:
         return b""
@@ -64,14 +64,14 @@ def beginning(columns: Sequence[AgentColumn], kind: str) -> bytes:
 
 
 def agent_rows(agents: Sequence[Agent], columns: Sequence[AgentColumn], kind: str) -> bytes:
-    """These agents, with what they were read with (`readable`)."""
+    """These agents, with what they were read with (`in_file_order`)."""
     write = _csv_rows if kind == CSV else _json_lines
     further = further_values([agent.pk for agent in agents], columns)
     values = [[column.value(agent, further.get(agent.pk, {})) for column in columns] for agent in agents]
     return write(values, columns).encode(errors="replace")
 
 
-def readable(agents: AgentQuerySet) -> AgentQuerySet:
+def in_file_order(agents: AgentQuerySet) -> AgentQuerySet:
     """In the order of the file, with all that columns read."""
     return agents.select_related(None).select_related("presence").order_by("pk")
 
@@ -82,7 +82,7 @@ def guarded(text: str) -> str:
 
 
 def _slices(agents: AgentQuerySet) -> Iterator[list[Agent]]:
-    rows = readable(agents)
+    rows = in_file_order(agents)
     last = 0
     while found := list(rows.filter(pk__gt=last)[:SLICE]):
         yield found

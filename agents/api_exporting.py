@@ -23,7 +23,7 @@ from agents.agent_files import CSV, JSONL, agent_file_response
 from agents.api_serializers import AgentSerializer, ChosenAgents
 from agents.filters import AgentFilter
 from agents.models import Agent, AgentQuerySet
-from agents.services.exporting import start_export
+from agents.services.export_jobs import start_export
 from foundation.api_input import Text
 from foundation.api_query import DeclaredQuery
 from foundation.languages import in_readers_language

@@ -22,7 +22,7 @@ from rest_framework.settings import api_settings
 from accounts.authentication import signed_in
 from foundation.api_input import NoBody, Said
 from foundation.api_query import DeclaredQuery
-from jobs.downloads import job_file_response
+from jobs.job_downloads import job_file_response
 from jobs.models import Job, JobFile, JobResult
 from jobs.outcomes import Outcome
 from jobs.services.starting import cancel_job, retry_job

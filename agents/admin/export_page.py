@@ -19,7 +19,7 @@ from agents.agent_files import CSV, JSONL, agent_file_response
 from agents.models import AgentQuerySet
 from agents.queries import InvalidQuery
 from agents.query_conditions import agents_matching
-from agents.services.exporting import start_export
+from agents.services.export_jobs import start_export
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 

@@ -24,8 +24,8 @@ from accounts.models import User
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself
-from jobs.downloads import job_file_response
 from jobs.errors import FileStoreAway, NotAllowed
+from jobs.job_downloads import job_file_response
 from jobs.jobs_shown import job_pill
 from jobs.models import Job, JobResult
 from jobs.services.starting import cancel_job, retry_job

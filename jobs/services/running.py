@@ -126,7 +126,7 @@ def _keep(row: Job, results: Sequence[Result]) -> None:
     for result in results:
         room = _MOST_GOOD_RESULTS if result.outcome == Outcome.DONE else MOST_RESULTS
         if kept + len(rows) < room:
-            message = bounded(result.message).as_json() if result.message else None
+            message = message_kept(result.message).as_json() if result.message else None
             rows.append(
                 JobResult(
                     job=row,
@@ -141,7 +141,7 @@ def _keep(row: Job, results: Sequence[Result]) -> None:
 
 def _note_failure(job: Job, kind: JobKind, error: Exception) -> None:
     """Try the slice again later, or give the job up."""
-    said = bounded(reason_of(error))
+    said = message_kept(reason_of(error))
     with transaction.atomic():
         try:
             row = _held(job)
@@ -161,7 +161,7 @@ def _note_failure(job: Job, kind: JobKind, error: Exception) -> None:
 def _fail(job: Job, said: Message) -> None:
     with suppress(JobTaken), transaction.atomic():
         row = _held(job)
-        row.error = bounded(said).as_json()
+        row.error = message_kept(said).as_json()
         end_job(row, Job.State.FAILED, clock.now())
         row.save()
         tell_changed("jobs.job", row.pk)
@@ -172,7 +172,7 @@ def _text(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
-def bounded(message: Message) -> Message:
+def message_kept(message: Message) -> Message:
     """With texts that a row bears, whoever they are from."""
     return message.with_texts(lambda text: _text(text)[:_MOST_TEXT])
 

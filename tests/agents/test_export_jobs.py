@@ -17,8 +17,8 @@ from moto.server import ThreadedMotoServer
 from accounts.models import AuditEntry, User
 from agents.agent_columns import columns_named
 from agents.models import Agent
-from agents.services import exporting
-from agents.services.exporting import start_export
+from agents.services import export_jobs
+from agents.services.export_jobs import start_export
 from foundation.clock import clock
 from jobs.errors import TooManyFiles
 from jobs.models import Job, JobFile, JobFilePart
@@ -39,7 +39,7 @@ def store(tmp_path: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, one_con
     options = {"location": str(tmp_path / "files")}
     backend = "django.core.files.storage.FileSystemStorage"
     settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": backend, "OPTIONS": options}}
-    monkeypatch.setattr(exporting, "SLICE", 2)
+    monkeypatch.setattr(export_jobs, "SLICE", 2)
     return tmp_path / "files" / "jobs"
 
 
@@ -216,12 +216,12 @@ class TestWhatStays:
         work(1)
         job.refresh_from_db()
         claimed = running._claim(job.pk, job.task_id)
-        exporting._write_some(claimed, claimed.cursor, clock.now())
+        export_jobs._write_some(claimed, claimed.cursor, clock.now())
         assert len(files_in(store)) == 2
         assert rescuing.rescue_jobs(clock.now() + timedelta(seconds=61)) == 1
         # The one that was taken for dead writes on: that counts nothing and stays nowhere.
         with pytest.raises(running.JobTaken):
-            exporting._write_some(claimed, claimed.cursor, clock.now())
+            export_jobs._write_some(claimed, claimed.cursor, clock.now())
         assert len(files_in(store)) == 2
         work()
         assert (stands(job), job.done, job.lost) == ("done", 5, 1)

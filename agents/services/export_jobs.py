@@ -14,7 +14,7 @@ from django.db import transaction
 from accounts import services as accounts
 from accounts.models import User
 from agents.agent_columns import AgentColumn, columns_named
-from agents.agent_files import CONTENT_TYPES, SLICE, agent_rows, beginning, readable
+from agents.agent_files import CONTENT_TYPES, SLICE, agent_rows, file_beginning, in_file_order
 from agents.extensions import know_secrets
 from agents.models import Agent
 from foundation.messages import Message
@@ -55,9 +55,9 @@ def _write_some(job: Job, cursor: Any, _now: datetime) -> Slice:
     columns, kind = columns_named(job.parameters["columns"]), str(job.parameters["format"])
     # A worker of its own has nobody else who tells it.
     know_secrets()
-    agents = list(readable(Agent.objects.visible_to(job.started_by).filter(pk__in=keys)))
+    agents = list(in_file_order(Agent.objects.visible_to(job.started_by).filter(pk__in=keys)))
     data = agent_rows(agents, columns, kind)
-    write_part(job, place, data if place else beginning(columns, kind) + data)
+    write_part(job, place, data if place else file_beginning(columns, kind) + data)
     left_out = set(keys).difference(agent.pk for agent in agents)
     gone = Message("agent-not-exported", "The agent was forgotten meanwhile, or may not be seen any more.")
     after = place + len(keys)
