@@ -50,14 +50,30 @@ def agent_file_response(
 
 def export_pieces(agents: AgentQuerySet, columns: Sequence[AgentColumn], kind: str) -> Iterator[bytes]:
     """The file in pieces, in the order of the agents' keys: who comes or goes meanwhile moves nobody else."""
-    write = _csv_rows if kind == CSV else _json_lines
     if kind == CSV:
-        yield (BYTE_ORDER_MARK + _csv_line([guarded(column.name) for column in columns])).encode()
+        yield file_beginning(columns, kind)
     for rows in _slices(agents):
-        further = further_values([agent.pk for agent in rows], columns)
-        yield write(
-            [[column.value(agent, further.get(agent.pk, {})) for column in columns] for agent in rows], columns
-        ).encode(errors="replace")
+        yield agent_rows(rows, columns, kind)
+
+
+def file_beginning(columns: Sequence[AgentColumn], kind: str) -> bytes:
+    """What stands before the first agent."""
+    if kind != CSV:
+        return b""
+    return (BYTE_ORDER_MARK + _csv_line([guarded(column.name) for column in columns])).encode()
+
+
+def agent_rows(agents: Sequence[Agent], columns: Sequence[AgentColumn], kind: str) -> bytes:
+    """These agents, with what they were read with (`in_file_order`)."""
+    write = _csv_rows if kind == CSV else _json_lines
+    further = further_values([agent.pk for agent in agents], columns)
+    values = [[column.value(agent, further.get(agent.pk, {})) for column in columns] for agent in agents]
+    return write(values, columns).encode(errors="replace")
+
+
+def in_file_order(agents: AgentQuerySet) -> AgentQuerySet:
+    """In the order of the file, with all that columns read."""
+    return agents.select_related(None).select_related("presence").order_by("pk")
 
 
 def guarded(text: str) -> str:
@@ -66,7 +82,7 @@ def guarded(text: str) -> str:
 
 
 def _slices(agents: AgentQuerySet) -> Iterator[list[Agent]]:
-    rows = agents.select_related(None).select_related("presence").order_by("pk")
+    rows = in_file_order(agents)
     last = 0
     while found := list(rows.filter(pk__gt=last)[:SLICE]):
         yield found

@@ -12,7 +12,7 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import live_topics, opamp, query_facts
-        from agents.services import fleet_versions, own_actions, pruning
+        from agents.services import export_jobs, fleet_versions, own_actions, pruning
         from agents.services.fleet_samples import SAMPLE_SECONDS, sample_fleet
         from agents.services.retention import RegisteredKind, register_pruned_kind
         from agents.services.ways_in import OwnCredential, register_way_in
@@ -28,6 +28,7 @@ class AgentsConfig(AppConfig):
         own_actions.register()
         live_topics.register()
         pruning.register()
+        export_jobs.register()
         register_way_in(OwnCredential())
         # Here, since jobs know no agents, whose history is pruned with theirs.
         register_pruned_kind(RegisteredKind("job results", job_retention.overdue_results))

@@ -19,6 +19,7 @@ class Category(enum.Enum):
     REFUSED_BY_AGENTS = "refused by agents"
     TOO_LARGE = "too large"
     UNAVAILABLE = "unavailable"
+    GONE = "gone"
 
 
 class DomainError(Exception):

@@ -7,19 +7,40 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 
 from accounts.authentication import signed_in
 from foundation.api_input import NoBody, Said
 from foundation.api_query import DeclaredQuery
-from jobs.models import Job, JobResult
+from jobs.job_downloads import job_file_response
+from jobs.models import Job, JobFile, JobResult
 from jobs.outcomes import Outcome
 from jobs.services.starting import cancel_job, retry_job
+
+
+class JobFileSerializer(serializers.ModelSerializer[JobFile]):
+    """The file that a job made."""
+
+    url = serializers.SerializerMethodField(help_text="Where it is downloaded, by whoever may see the job.")
+
+    class Meta:
+        model = JobFile
+        fields = ["url", "filename", "size", "expires_at"]
+        read_only_fields = fields
+
+    def get_url(self, file: JobFile) -> str:
+        """Below the root of the portal."""
+        return reverse("job-file", args=[file.job_id])
 
 
 class JobSerializer(serializers.ModelSerializer[Job]):
@@ -28,13 +49,16 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     title = Said(source="title_message")
     error = Said(source="error_message", allow_null=True, help_text="Why it failed, or why its last slice did.")
     started_by = serializers.CharField(source="started_by_name")
+    file = JobFileSerializer(
+        source="offered_file", read_only=True, allow_null=True, help_text="Of an export that is done, while it is kept."
+    )
     percent = serializers.IntegerField(allow_null=True, help_text="Null while nobody knows how much there is.")
 
     class Meta:
         model = Job
         fields = [
             "id", "kind", "title", "state", "total", "done", "skipped", "failed", "percent", "error", "parameters",
-            "attempt", "started_by", "created_at", "began_at", "run_after", "ended_at",
+            "attempt", "started_by", "created_at", "began_at", "run_after", "ended_at", "file",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -82,6 +106,16 @@ class JobResultFilter(django_filters.FilterSet):
         fields: list[str] = []
 
 
+class AnyFile(BaseRenderer):
+    """Lets a client ask for whatever it likes of a download; problems have a renderer of their own."""
+
+    media_type, format = "*/*", "file"
+
+    def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> Any:
+        """Nothing is left to do."""
+        return b""
+
+
 class JobViewSet(DeclaredQuery, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
     """Jobs, the newest first."""
 
@@ -96,7 +130,7 @@ class JobViewSet(DeclaredQuery, mixins.ListModelMixin, mixins.RetrieveModelMixin
         """What the caller may see; what they see they may cancel and retry."""
         if getattr(self, "swagger_fake_view", False):
             return self.queryset.none()
-        return Job.objects.visible_to(self.request.user).order_by("-pk")
+        return Job.objects.visible_to(self.request.user).select_related("file").order_by("-pk")
 
     @extend_schema(operation_id="jobs_results_list", responses=JobResultSerializer(many=True))
     @action(
@@ -123,6 +157,19 @@ class JobViewSet(DeclaredQuery, mixins.ListModelMixin, mixins.RetrieveModelMixin
     def retry(self, request: Request, pk: str) -> Response:
         """Go on where a failed or cancelled job stopped; 409 for any other."""
         return self._acted(request, pk, retry_job)
+
+    @extend_schema(
+        operation_id="jobs_file",
+        responses={
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "application/jsonl"): OpenApiTypes.STR,
+            410: OpenApiResponse(description="The file is not kept any more."),
+        },
+    )
+    @action(detail=True, filterset_class=None, renderer_classes=[*api_settings.DEFAULT_RENDERER_CLASSES, AnyFile])
+    def file(self, request: Request, pk: str) -> HttpResponseBase:
+        """The file that it made, to whom the job belongs while they may see what is in it. 404 before it is done, 410 later."""
+        return job_file_response(request._request, self._job(pk), by=signed_in(request))  # noqa: SLF001
 
     def _job(self, pk: str) -> Job:
         """Raises `Job.DoesNotExist`, which is answered as 404."""

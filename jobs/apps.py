@@ -15,11 +15,13 @@ class JobsConfig(AppConfig):
         from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
         from jobs import job_worker, live_topics
-        from jobs.services import rescuing
+        from jobs.services import job_files, rescuing
 
         place_lists(Task.AGENTS, "jobs.job", last=True)
         live_topics.register()
         register_chore(Chore("lost jobs", rescuing.RESCUE_SECONDS, rescuing.rescue_jobs))
+        register_chore(Chore("files of jobs", job_files.CLEAR_SECONDS, job_files.clear_files, apart=True))
+        register_chore(Chore("lost files of jobs", job_files.SWEEP_SECONDS, job_files.sweep_store, apart=True))
         if settings.JOBS_WORKER:
             register_chore(Chore("jobs", job_worker.IDLE_SECONDS, job_worker.work_once, apart=True))
             for number in range(job_worker.OUTGOING_THREADS):

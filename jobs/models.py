@@ -125,6 +125,12 @@ class Job(models.Model):
             return 100
         return min(100 * self.handled // self.total, 100) if self.total else None
 
+    @property
+    def offered_file(self) -> JobFile | None:
+        """The file that it made, while there is one to download."""
+        file: JobFile | None = getattr(self, "file", None)
+        return file if file is not None and self.state == JobState.DONE and file.removed_at is None else None
+
     def items_from(self, place: int, most: int) -> list[Any]:
         """The next ``most`` items from ``place`` (0 is the first) of those that it was started with; empty at the end."""
         found: list[Any] = []
@@ -184,3 +190,45 @@ class JobResult(models.Model):
     def said(self) -> Message | None:
         """Why."""
         return None if self.message is None else Message.from_json(self.message)
+
+
+class JobFile(models.Model):
+    """The file that a job makes, in parts that lie in ``folder`` of the store, one of each slice.
+
+    What is to be taken away is ``removed_at`` first, in the transaction that decides it, and ``cleared_at`` when nothing of it
+    is left. ``size`` is that of all parts together.
+    """
+
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="file")
+    folder = models.CharField(max_length=32, unique=True)
+    filename = models.CharField(max_length=100)
+    content_type = models.CharField(max_length=100)
+    size = models.PositiveBigIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True)
+    removed_at = models.DateTimeField(null=True)
+    cleared_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("file of a job")
+        verbose_name_plural = _("files of jobs")
+        indexes = [models.Index(fields=["expires_at"], name="job_file_expires", condition=Q(removed_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}: {self.filename}"
+
+
+class JobFilePart(models.Model):
+    """What one slice wrote; ``place`` is the place of its first item, ``key`` the name in the store."""
+
+    file = models.ForeignKey(JobFile, on_delete=models.CASCADE, related_name="parts")
+    place = models.PositiveIntegerField()
+    key = models.CharField(max_length=200)
+    size = models.PositiveBigIntegerField()
+
+    class Meta:
+        verbose_name = _("part of a file of a job")
+        verbose_name_plural = _("parts of files of jobs")
+        constraints = [models.UniqueConstraint(fields=["file", "place"], name="one_file_part_per_place")]
+
+    def __str__(self) -> str:
+        return f"{self.file_id}: {self.place}"

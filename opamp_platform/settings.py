@@ -112,7 +112,7 @@ except InvalidPolicy as _error:
 REOFFER_ON_DRIFT = env.flag("REOFFER_ON_DRIFT")
 # How often rollouts look whether a gate is met.
 ROLLOUT_SECONDS = env.integer("ROLLOUT_SECONDS", 2, least=1, most=3_600)
-JOBS_WORKER, JOBS_KEPT_DAYS = job_options(env)  # docs/jobs.md
+JOBS_WORKER, JOBS_KEPT_DAYS, JOB_FILES_KEPT_HOURS, JOB_FILE_MAX_SIZE = job_options(env)  # docs/jobs.md
 OPAMP_MAX_MESSAGE_SIZE = env.size("OPAMP_MAX_MESSAGE_SIZE", 64 * 1024**2, least=1024)
 OPAMP_HEARTBEAT_SECONDS = env.integer("OPAMP_HEARTBEAT_SECONDS", 30, least=1, most=24 * 3600)
 # The port of the specification, for agents alone (S-02). Unset: opened when nobody else has it; 0: not opened.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from django.contrib import messages
@@ -13,15 +14,18 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from agents.admin import list_columns
-from agents.agent_columns import EXPORTED, columns_named
+from agents.agent_columns import EXPORTED, AgentColumn, columns_named
 from agents.agent_files import CSV, JSONL, agent_file_response
+from agents.models import AgentQuerySet
 from agents.queries import InvalidQuery
 from agents.query_conditions import agents_matching
+from agents.services.export_jobs import start_export
+from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 
 
 def export_page(request: HttpRequest) -> HttpResponseBase:
-    """``q``, ``columns`` and ``format``, as over REST; what the list would not show, leads back to it."""
+    """``q``, ``columns`` and ``format``, as over REST; what the list would not show, leads back to it. POST: as a job."""
     if not request.user.has_perm("agents.view_agent"):
         raise PermissionDenied
     kind = request.GET.get("format", CSV)
@@ -34,4 +38,18 @@ def export_page(request: HttpRequest) -> HttpResponseBase:
     except InvalidQuery as error:
         messages.error(request, in_readers_language(error))
         return redirect("admin:agents_agent_changelist")
+    if request.method == "POST":
+        return _start(request, agents, columns, kind, query)
     return agent_file_response(request, agents, columns, kind, by=cast("User", request.user), query=query)
+
+
+def _start(
+    request: HttpRequest, agents: AgentQuerySet, columns: Sequence[AgentColumn], kind: str, query: str
+) -> HttpResponseBase:
+    keys = list(agents.order_by("pk").values_list("pk", flat=True))
+    try:
+        job = start_export(keys, columns, kind, by=cast("User", request.user), query=query)
+    except DomainError as error:
+        messages.error(request, in_readers_language(error))
+        return redirect("admin:agents_agent_changelist")
+    return redirect("admin:jobs_job_change", job.pk)

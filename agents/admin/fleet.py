@@ -17,7 +17,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_http_methods
 
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
@@ -212,7 +212,7 @@ class AgentAdmin(WindowPaging, AgentPages):
         wrapped = self.admin_site.admin_view
         return [
             path("suggest/", wrapped(suggest_page), name="agent_suggest"),
-            path("export/", wrapped(require_GET(export_page)), name="agent_export"),
+            path("export/", wrapped(require_http_methods(["GET", "POST"])(export_page)), name="agent_export"),
             path("rows/", wrapped(require_GET(self.rows_page)), name="agents_agent_rows"),
             *ViewPages(self.admin_site).urls(),
             *super().get_urls(),

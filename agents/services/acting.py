@@ -7,6 +7,8 @@ Agents that match only later are not touched.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from datetime import datetime
@@ -46,8 +48,14 @@ class UnexpectedNumber(DomainError):
 
 
 def start_acting(action: AgentAction, agent_ids: Sequence[int], *, by: User, parameters: Parameters) -> Job:
-    """Have ``action`` done to these agents. Raises what `start_job` does."""
-    return start_job(action.job_kind, by=by, parameters=parameters, items=sorted(agent_ids))
+    """Have ``action`` done to these agents. Raises what `start_job` does.
+
+    What one person asks twice, as by a second click, is one job while it is under way.
+    """
+    keys = sorted(agent_ids)
+    asked = json.dumps([by.pk, dict(parameters), keys], sort_keys=True, default=str)
+    key = hashlib.sha256(asked.encode(errors="surrogatepass")).hexdigest()
+    return start_job(action.job_kind, by=by, parameters=parameters, items=keys, key=key)
 
 
 def register_agent_action(action: AgentAction) -> None:

@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -18,11 +19,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.base_admin import PortalAdmin
+from accounts.base_admin import Missing, PortalAdmin
 from accounts.models import User
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.refreshing import refreshes_itself
+from jobs.errors import FileStoreAway, NotAllowed
+from jobs.job_downloads import job_file_response
 from jobs.jobs_shown import job_pill
 from jobs.models import Job, JobResult
 from jobs.services.starting import cancel_job, retry_job
@@ -117,6 +120,7 @@ class JobAdmin(PortalAdmin):
             else "",
             "results": [_shown(result) for result in _worst_first(row)],
             "most_results": _RESULTS,
+            "file": row.offered_file,
             "may_cancel": row.state in {Job.State.WAITING, Job.State.RUNNING},
             "may_retry": row.state in {Job.State.FAILED, Job.State.CANCELLED},
         }
@@ -129,6 +133,7 @@ class JobAdmin(PortalAdmin):
         flyout = self.admin_site.admin_view(require_safe(self.flyout))
         return [
             path("flyout/", flyout, name="jobs_flyout"),
+            path("<int:pk>/file/", self.admin_site.admin_view(require_safe(self.file)), name="job_file"),
             path("<int:pk>/act/<slug:name>/", act, name="job_act"),
             *super().get_urls(),
         ]
@@ -136,6 +141,19 @@ class JobAdmin(PortalAdmin):
     def flyout(self, request: HttpRequest) -> HttpResponse:
         """The fly-out alone."""
         return TemplateResponse(request, "admin/jobs/flyout_alone.html", {"has_permission": True})
+
+    def file(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """What the job made; what there is none of is said on its page."""
+        row = cast("Job", self.get_object(request, str(pk)))
+        try:
+            return job_file_response(request, row, by=cast("User", request.user))
+        except NotAllowed as error:
+            raise PermissionDenied from error
+        except FileStoreAway as error:
+            messages.error(request, in_readers_language(error))
+            return redirect("admin:jobs_job_change", row.pk)
+        except DomainError as error:
+            raise Missing(in_readers_language(error)) from error
 
     def act(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
         """What a button does; what cannot be done is said on the page."""

@@ -13,6 +13,7 @@ from django_tasks_db.models import DBTaskResult
 from foundation.messages import Message
 from foundation.topics import tell_changed
 from jobs.models import Job
+from jobs.services.ending import end_job
 from jobs.services.queue import enqueue
 
 logger = logging.getLogger(__name__)
@@ -52,11 +53,11 @@ def _rescue(key: int, at: datetime) -> bool:
             job.lost += 1
         logger.warning("a job was lost and is taken again", extra={"job": job.pk, "kind": job.kind, "lost": job.lost})
         if job.state == Job.State.CANCELLING:
-            job.state, job.ended_at, job.lease_until, job.task_id = Job.State.CANCELLED, at, None, None
+            end_job(job, Job.State.CANCELLED, at)
         elif job.lost > MOST_LOST:
             said = Message("job-lost", "The process that worked on the job died {count} times.", count=job.lost)
             job.error = said.as_json()
-            job.state, job.ended_at, job.lease_until, job.task_id = Job.State.FAILED, at, None, None
+            end_job(job, Job.State.FAILED, at)
         else:
             enqueue(job, at)
         job.save()

@@ -9,7 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -19,9 +19,12 @@ from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.messages import Message
 from foundation.topics import tell_changed
+from jobs.errors import JobTaken, NoUseTrying
 from jobs.kinds import JobKind, Result, Slice, kind_named
-from jobs.models import Job, JobResult, JobState
+from jobs.models import Job, JobResult
 from jobs.outcomes import Outcome
+from jobs.services.ending import end_job
+from jobs.services.job_files import finish_file
 from jobs.services.queue import enqueue
 
 logger = logging.getLogger(__name__)
@@ -29,12 +32,10 @@ logger = logging.getLogger(__name__)
 # Rows of results of one job; those that say that all went well leave room for the others.
 MOST_RESULTS = 20_000
 _MOST_GOOD_RESULTS = 10_000
+# Characters of each text that a message has of others.
+_MOST_TEXT = 1_000
 _FIRST_PAUSE = timedelta(seconds=5)
 _LONGEST_PAUSE = timedelta(minutes=5)
-
-
-class _LostError(Exception):
-    """Another task has the job by now."""
 
 
 def run_next_slice(job_id: int, task_id: UUID) -> None:
@@ -57,8 +58,10 @@ def run_next_slice(job_id: int, task_id: UUID) -> None:
         with transaction.atomic() if kind.atomic else nullcontext():
             made = kind.run_slice(job, job.cursor, clock.now())
             _book(job, made)
-    except _LostError:
+    except JobTaken:
         logger.warning("a job was taken from its worker", extra={"job": job.pk, "kind": job.kind})
+    except NoUseTrying as error:
+        _fail(job, error.message)
     except Exception as error:  # whatever a kind raises is the job's business, and the next one's slice comes
         logger.warning("a slice of a job failed", extra={"job": job.pk, "kind": job.kind}, exc_info=True)
         _note_failure(job, kind, error)
@@ -86,10 +89,10 @@ def _still_allowed(job: Job, kind: JobKind) -> bool:
 
 
 def _held(job: Job) -> Job:
-    """The row under lock, in the caller's transaction. Raises `_LostError`."""
+    """The row under lock, in the caller's transaction. Raises `JobTaken`."""
     row = Job.objects.select_for_update().filter(pk=job.pk, task_id=job.task_id).first()
     if row is None:
-        raise _LostError
+        raise JobTaken
     return row
 
 
@@ -105,9 +108,10 @@ def _book(job: Job, made: Slice) -> None:
             row.total = made.total
         _keep(row, made.results)
         if made.cursor is None:
-            _end(row, Job.State.DONE, now)
+            end_job(row, Job.State.DONE, now)
+            finish_file(row, now)
         elif row.state == Job.State.CANCELLING:
-            _end(row, Job.State.CANCELLED, now)
+            end_job(row, Job.State.CANCELLED, now)
         else:
             enqueue(row, now + (made.again_in or timedelta()))
         row.save()
@@ -122,10 +126,14 @@ def _keep(row: Job, results: Sequence[Result]) -> None:
     for result in results:
         room = _MOST_GOOD_RESULTS if result.outcome == Outcome.DONE else MOST_RESULTS
         if kept + len(rows) < room:
-            message = result.message.as_json() if result.message else None
+            message = message_kept(result.message).as_json() if result.message else None
             rows.append(
                 JobResult(
-                    job=row, item=result.item[:200], name=result.name[:255], outcome=result.outcome, message=message
+                    job=row,
+                    item=_text(result.item)[:200],
+                    name=_text(result.name)[:255],
+                    outcome=result.outcome,
+                    message=message,
                 )
             )
     JobResult.objects.bulk_create(rows)
@@ -133,17 +141,17 @@ def _keep(row: Job, results: Sequence[Result]) -> None:
 
 def _note_failure(job: Job, kind: JobKind, error: Exception) -> None:
     """Try the slice again later, or give the job up."""
-    said = reason_of(error)
+    said = message_kept(reason_of(error))
     with transaction.atomic():
         try:
             row = _held(job)
-        except _LostError:
+        except JobTaken:
             return
         row.attempt, row.error = row.attempt + 1, said.as_json()
         if row.state == Job.State.CANCELLING:
-            _end(row, Job.State.CANCELLED, clock.now())
+            end_job(row, Job.State.CANCELLED, clock.now())
         elif row.attempt >= kind.attempts:
-            _end(row, Job.State.FAILED, clock.now())
+            end_job(row, Job.State.FAILED, clock.now())
         else:
             enqueue(row, clock.now() + min(_FIRST_PAUSE * 2 ** (row.attempt - 1), _LONGEST_PAUSE))
         row.save()
@@ -151,16 +159,22 @@ def _note_failure(job: Job, kind: JobKind, error: Exception) -> None:
 
 
 def _fail(job: Job, said: Message) -> None:
-    with suppress(_LostError), transaction.atomic():
+    with suppress(JobTaken), transaction.atomic():
         row = _held(job)
-        row.error = said.as_json()
-        _end(row, Job.State.FAILED, clock.now())
+        row.error = message_kept(said).as_json()
+        end_job(row, Job.State.FAILED, clock.now())
         row.save()
         tell_changed("jobs.job", row.pk)
 
 
-def _end(row: Job, state: JobState, at: datetime) -> None:
-    row.state, row.ended_at, row.lease_until, row.task_id = state, at, None, None
+def _text(text: str) -> str:
+    # PostgreSQL stores none.
+    return text.replace("\x00", "\ufffd")
+
+
+def message_kept(message: Message) -> Message:
+    """With texts that a row bears, whoever they are from."""
+    return message.with_texts(lambda text: _text(text)[:_MOST_TEXT])
 
 
 def reason_of(error: Exception) -> Message:

@@ -18,6 +18,8 @@ from foundation.topics import tell_changed
 from jobs.errors import InvalidJob, NotAllowed, WrongJobState
 from jobs.kinds import JobKind, kind_named
 from jobs.models import PART, Job, JobPart
+from jobs.services.ending import end_job
+from jobs.services.job_files import begin_anew
 from jobs.services.queue import enqueue
 
 # Characters of the parameters as JSON.
@@ -54,7 +56,7 @@ def start_job(
     the ``total``. A live job of the same kind with this ``key`` is returned instead of a second one. Raises `InvalidJob`,
     and `NotAllowed` when ``by`` lacks the kind's right; ``None`` is the portal itself.
     """
-    known, now = _known(kind), clock.now()
+    known, now = known_kind(kind), clock.now()
     must_be_allowed(known, by)
     _check(parameters, items, key)
     wanted = Job(
@@ -104,7 +106,7 @@ def cancel_job(job_id: int, *, by: User | None) -> Job:
     if job.lease_until is not None:
         job.state = Job.State.CANCELLING
     else:
-        job.state, job.ended_at, job.task_id = Job.State.CANCELLED, clock.now(), None
+        end_job(job, Job.State.CANCELLED, clock.now())
     job.save(update_fields=["state", "ended_at", "task_id"])
     _record(job, by, "job.cancel", handled=job.handled)
     return job
@@ -119,6 +121,7 @@ def retry_job(job_id: int, *, by: User | None) -> Job:
     if job.key and Job.objects.live().filter(kind=job.kind, key=job.key).exists():
         raise WrongJobState(Message("job-has-successor", "Another job does the same already."))
     job.state, job.ended_at, job.error, job.attempt, job.lost = Job.State.WAITING, None, None, 0, 0
+    begin_anew(job)
     enqueue(job, clock.now())
     job.save()
     _record(job, by, "job.retry", handled=job.handled)
@@ -131,7 +134,8 @@ def must_be_allowed(kind: JobKind, by: User | None) -> None:
         raise NotAllowed(Message("job-not-allowed", "{person} may not have this done.", person=by.get_username()))
 
 
-def _known(name: str) -> JobKind:
+def known_kind(name: str) -> JobKind:
+    """Raises `InvalidJob`."""
     kind = kind_named(name)
     if kind is None:
         raise InvalidJob(Message("no-such-job-kind", "There is no such kind of job: {kind}.", kind=name[:60]))

@@ -58,6 +58,7 @@ _STATUS = {
     Category.REFUSED_BY_AGENTS: 422,
     Category.TOO_LARGE: 413,
     Category.UNAVAILABLE: 503,
+    Category.GONE: 410,
 }
 _AWAY = Message("database-unreachable", "The database is out of reach; try again later.")
 _TOO_LARGE = Message("body-too-large", "The request body is too large.")

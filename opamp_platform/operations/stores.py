@@ -26,7 +26,7 @@ def folder_store(folder: Path) -> dict[str, Any]:
 def bucket_store(bucket: str, endpoint_url: str, access_key: str, secret_key: str) -> dict[str, Any]:
     """Files in a bucket that is never public."""
     return {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "opamp_platform.operations.bucket_storage.BoundedBucket",
         "OPTIONS": {
             "bucket_name": bucket,
             "endpoint_url": endpoint_url or None,

@@ -26,9 +26,9 @@ class Piece {
     if (topics.some((topic) => this.topics.includes(topic))) this.note();
   }
 
-  // Something may have changed. What shows nothing that moves by itself is read only when it is said that something did.
+  // Something may have changed. What does not move all the time is read only when it is said that something did.
   note({ onlyIfItMoves = false } = {}) {
-    if (!onlyIfItMoves || this.#polls) this.#changed = true;
+    if (!onlyIfItMoves || (this.#polls && this.#polls < AT_REST)) this.#changed = true;
     this.schedule();
   }
 

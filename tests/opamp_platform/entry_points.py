@@ -111,7 +111,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/agents/agent/views/add/": page(SEE_A),
     "admin/agents/agent/views/<int:pk>/": page(SEE_A),
     "admin/agents/agent/views/<int:pk>/delete/": page(SEE_A),
-    "api/v1/^agents:export/?$": rest(get=SEE_A),
+    "api/v1/^agents:export/?$": rest(get=SEE_A, post=SEE_A),
     "api/v1/^agents:groups/?$": rest(get=SEE_A),
     "api/v1/^agent-views/?$": rest(get=SEE_A, post=SEE_A),
     f"api/v1/^agent-views/{KEY}/?$": rest(get=SEE_A, put=SEE_A, patch=SEE_A, delete=SEE_A),
@@ -195,6 +195,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "admin/jobs/job/<path:object_id>/history/": page(),
     "admin/jobs/job/<int:pk>/act/<slug:name>/": page(),
     "admin/jobs/job/flyout/": page(),
+    "admin/jobs/job/<int:pk>/file/": page(),
     # Variables and secrets.
     **crud("variables/variable"),
     **crud("variables/secret"),
@@ -340,6 +341,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "api/v1/^jobs/?$": rest(get=""),
     f"api/v1/^jobs/{KEY}/?$": rest(get=""),
     f"api/v1/^jobs/{KEY}/results/?$": rest(get=""),
+    f"api/v1/^jobs/{KEY}/file/?$": rest(get=""),
     f"api/v1/^jobs/{KEY}/cancel/?$": EntryPoint({None: SIGNED_IN}),
     f"api/v1/^jobs/{KEY}/retry/?$": EntryPoint({None: SIGNED_IN}),
     # Whoever sees may ask; which right it needs the action says.
