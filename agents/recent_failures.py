@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 from django.db.models.fields.json import KT
@@ -95,7 +95,7 @@ def reason_shown(raw: str) -> str:
     return f"{line} {_CUT}" if cut else line
 
 
-def _lines(at: datetime) -> QuerySet[AgentEvent]:
+def _lines(at: datetime) -> QuerySet[Any]:
     """The lines of failures, with the ``reason`` of each as it is."""
     since = at - DAY
     lines = AgentEvent.objects.filter(Q(at__gte=since) | Q(last_at__gte=since, last_at__isnull=False), kind__in=_KINDS)

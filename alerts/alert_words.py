@@ -15,7 +15,7 @@ from agents.queries import Operation, Term, mistake
 from agents.query_words import Suggestion, Word, register_query_word
 from alerts.models import Alert
 from alerts.rule_kinds import KINDS, AgentKind
-from alerts.rule_kinds.base import group_expression, group_name, within_a_rule
+from alerts.rule_kinds.base import OTHERS, group_expression, group_name, within_a_rule
 from alerts.subjects_firing import group_key
 from foundation.messages import Message
 
@@ -27,7 +27,8 @@ _LONGEST_NUMBER = 18
 def alert_query(alert: Alert) -> str:
     """The query for the agents that it is about; empty when it is about none, or over."""
     about_agents = isinstance(KINDS.get(alert.kind), AgentKind)
-    return f"alert:{alert.pk}" if about_agents and alert.rule_id and alert.state != Alert.State.RESOLVED else ""
+    is_known = alert.rule_id is not None and alert.state != Alert.State.RESOLVED and alert.group_key != OTHERS
+    return f"alert:{alert.pk}" if about_agents and is_known else ""
 
 
 def agents_of(alert: Alert, at: datetime) -> Q:

@@ -51,7 +51,7 @@ class _Here:
     loop: asyncio.AbstractEventLoop | None = None
     listener: Listener | None = None
     origin: str = ""
-    tasks: set[asyncio.Task[None]] = set()
+    tasks: set[asyncio.Task[Any]] = set()
     # Until when other processes are believed to listen (`time.monotonic`), and what is called when they begin to.
     others_listen_until: float = -math.inf
     on_listener: Callable[[], None] | None = None
