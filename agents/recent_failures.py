@@ -99,7 +99,7 @@ def _lines(at: datetime) -> QuerySet[Any]:
     """The lines of failures, with the ``reason`` of each as it is."""
     since = at - DAY
     lines = AgentEvent.objects.filter(Q(at__gte=since) | Q(last_at__gte=since, last_at__isnull=False), kind__in=_KINDS)
-    lines = lines.exclude(Q(kind=_Kind.HEALTH) & ~Q(data__healthy=False)).order_by()
+    lines = lines.filter(~Q(kind=_Kind.HEALTH) | Q(data__healthy=False)).order_by()
     said = Coalesce(Left(KT("data__error"), _SAME), Value(""), output_field=TextField())
     return lines.annotate(reason=Case(When(kind__in=_SAYING, then=said), default=F("kind"), output_field=TextField()))
 
