@@ -92,7 +92,7 @@ def reason_shown(raw: str) -> str:
     if cut:
         raw = raw[: max(raw.rfind(" "), raw.rfind("\n")) + 1]
     line = " ".join("".join(each if each.isprintable() else " " for each in message_shown(raw)).split())
-    return f"{line} {_CUT}" if cut else line
+    return f"{line} {_CUT}".lstrip() if cut else line
 
 
 def _lines(at: datetime) -> QuerySet[Any]:
