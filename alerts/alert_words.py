@@ -31,7 +31,7 @@ def alert_query(alert: Alert) -> str:
     return f"alert:{alert.pk}" if about_agents and is_known else ""
 
 
-def agents_of(alert: Alert, at: datetime) -> Q:
+def agents_alerted_for(alert: Alert, at: datetime) -> Q:
     """The agents that meet the condition of its rule now, and belong to its group. Raises `InvalidQuery` as its rule does."""
     rule, kind = alert.rule, KINDS.get(alert.kind)
     nobody = Q(pk__in=[])
@@ -75,7 +75,7 @@ class AlertWord(Word):
             if alert is None:
                 said = Message("agent-query-no-alert", "There is no such alert: write its number, as in alert:7.")
                 raise mistake(value.start, said)
-            condition |= agents_of(alert, at)
+            condition |= agents_alerted_for(alert, at)
         return condition
 
     def suggestions(self, typed: str) -> list[Suggestion]:

@@ -136,7 +136,7 @@ def when_somebody_listens(called: Callable[[], None] | None) -> None:
     _Here.on_listener = called
 
 
-def hasten(name: str) -> None:
+def tell_wanted_chore(name: str) -> None:
     """Have whichever process leads do the chore ``name`` soon. Nothing in a process without a loop."""
     loop = _Here.loop
     if loop is not None and _Here.on_hastened is not None and not loop.is_closed():
