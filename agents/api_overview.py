@@ -34,7 +34,9 @@ class FailuresSerializer(serializers.Serializer[Any]):
     agents = serializers.IntegerField(help_text="Agents that failed, each counted once; `failed:today` finds them.")
     groups = FailureGroupSerializer(many=True, help_text="The largest first, at most 8.")
     more = serializers.IntegerField(help_text="Further reasons.")
-    partial = serializers.BooleanField(help_text="There were too many failures to look through: numbers are too small.")
+    incomplete = serializers.BooleanField(
+        source="partial", help_text="There were too many failures to look through: numbers are too small."
+    )
 
 
 class FleetVersionSerializer(serializers.Serializer[Any]):

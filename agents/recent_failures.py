@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 from django.db.models.fields.json import KT
@@ -92,14 +92,14 @@ def reason_shown(raw: str) -> str:
     if cut:
         raw = raw[: max(raw.rfind(" "), raw.rfind("\n")) + 1]
     line = " ".join("".join(each if each.isprintable() else " " for each in message_shown(raw)).split())
-    return f"{line} {_CUT}" if cut else line
+    return f"{line} {_CUT}".lstrip() if cut else line
 
 
-def _lines(at: datetime) -> QuerySet[AgentEvent]:
+def _lines(at: datetime) -> QuerySet[Any]:
     """The lines of failures, with the ``reason`` of each as it is."""
     since = at - DAY
     lines = AgentEvent.objects.filter(Q(at__gte=since) | Q(last_at__gte=since, last_at__isnull=False), kind__in=_KINDS)
-    lines = lines.exclude(Q(kind=_Kind.HEALTH) & ~Q(data__healthy=False)).order_by()
+    lines = lines.filter(~Q(kind=_Kind.HEALTH) | Q(data__healthy=False)).order_by()
     said = Coalesce(Left(KT("data__error"), _SAME), Value(""), output_field=TextField())
     return lines.annotate(reason=Case(When(kind__in=_SAYING, then=said), default=F("kind"), output_field=TextField()))
 

@@ -15,7 +15,7 @@ from agents.queries import Operation, Term, mistake
 from agents.query_words import Suggestion, Word, register_query_word
 from alerts.models import Alert
 from alerts.rule_kinds import KINDS, AgentKind
-from alerts.rule_kinds.base import group_expression, group_name, within_a_rule
+from alerts.rule_kinds.base import OTHERS, group_expression, group_name, within_a_rule
 from alerts.subjects_firing import group_key
 from foundation.messages import Message
 
@@ -27,10 +27,11 @@ _LONGEST_NUMBER = 18
 def alert_query(alert: Alert) -> str:
     """The query for the agents that it is about; empty when it is about none, or over."""
     about_agents = isinstance(KINDS.get(alert.kind), AgentKind)
-    return f"alert:{alert.pk}" if about_agents and alert.rule_id and alert.state != Alert.State.RESOLVED else ""
+    is_known = alert.rule_id is not None and alert.state != Alert.State.RESOLVED and alert.group_key != OTHERS
+    return f"alert:{alert.pk}" if about_agents and is_known else ""
 
 
-def agents_of(alert: Alert, at: datetime) -> Q:
+def agents_alerted_for(alert: Alert, at: datetime) -> Q:
     """The agents that meet the condition of its rule now, and belong to its group. Raises `InvalidQuery` as its rule does."""
     rule, kind = alert.rule, KINDS.get(alert.kind)
     nobody = Q(pk__in=[])
@@ -74,7 +75,7 @@ class AlertWord(Word):
             if alert is None:
                 said = Message("agent-query-no-alert", "There is no such alert: write its number, as in alert:7.")
                 raise mistake(value.start, said)
-            condition |= agents_of(alert, at)
+            condition |= agents_alerted_for(alert, at)
         return condition
 
     def suggestions(self, typed: str) -> list[Suggestion]:

@@ -15,16 +15,16 @@ class AlertsConfig(AppConfig):
         from agents.services.retention import register_pruned_kind
         from alerts import alert_words, live_topics
         from alerts.alerts_shown import ALERTS_PANEL
-        from alerts.services import delivering, evaluating, hastening, retention_of_alerts
+        from alerts.services import delivering, early_evaluation, evaluating, retention_of_alerts
         from foundation.chores import Chore, register_chore
         from foundation.navigation import Task, place_lists
         from jobs.kinds import register_job_kind
 
         lists = ("alert", "alertrule", "silence", "receiver", "alertdelivery")
         place_lists(Task.ALERTS, *(f"alerts.{name}" for name in lists))
-        register_chore(Chore(hastening.CHORE, evaluating.SECONDS, evaluating.evaluate_all))
+        register_chore(Chore(early_evaluation.CHORE, evaluating.SECONDS, evaluating.evaluate_all))
         register_chore(Chore("alert deliveries", delivering.SECONDS, delivering.start_lost))
-        hastening.register()
+        early_evaluation.register()
         alert_words.register()
         register_job_kind(delivering.KIND)
         for kind in retention_of_alerts.KINDS:

@@ -22,7 +22,7 @@ def one_line(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1] + _CUT
 
 
-def readable(text: str) -> str:
+def without_controls(text: str) -> str:
     """``text`` with its lines."""
     return _UNSEEN.sub(" ", text)
 

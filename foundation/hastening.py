@@ -27,4 +27,4 @@ def hasten(name: str) -> None:
     However often it is said, the chore is done once for all that was said before it began.
     """
     if name in _hastened:
-        wakeups.hasten(name)
+        wakeups.tell_wanted_chore(name)

@@ -51,7 +51,7 @@ class _Here:
     loop: asyncio.AbstractEventLoop | None = None
     listener: Listener | None = None
     origin: str = ""
-    tasks: set[asyncio.Task[None]] = set()
+    tasks: set[asyncio.Task[Any]] = set()
     # Until when other processes are believed to listen (`time.monotonic`), and what is called when they begin to.
     others_listen_until: float = -math.inf
     on_listener: Callable[[], None] | None = None
@@ -136,7 +136,7 @@ def when_somebody_listens(called: Callable[[], None] | None) -> None:
     _Here.on_listener = called
 
 
-def hasten(name: str) -> None:
+def tell_wanted_chore(name: str) -> None:
     """Have whichever process leads do the chore ``name`` soon. Nothing in a process without a loop."""
     loop = _Here.loop
     if loop is not None and _Here.on_hastened is not None and not loop.is_closed():

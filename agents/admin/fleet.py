@@ -213,7 +213,7 @@ class AgentAdmin(WindowPaging, AgentPages):
         return [
             path("suggest/", wrapped(suggest_page), name="agent_suggest"),
             path("export/", wrapped(require_http_methods(["GET", "POST"])(export_page)), name="agent_export"),
-            path("rows/", wrapped(require_GET(self.rows_page)), name="agents_agent_rows"),
+            path("rows/", wrapped(require_http_methods(["GET"])(self.rows_page)), name="agents_agent_rows"),
             *ViewPages(self.admin_site).urls(),
             *super().get_urls(),
         ]

@@ -25,7 +25,7 @@ def agents_url(alert: Alert) -> str:
     return f"{reverse('admin:agents_agent_changelist')}?{urlencode({'q': query})}" if query else ""
 
 
-def alerts_panel(request: HttpRequest) -> Mapping[str, Any] | None:
+def firing_panel(request: HttpRequest) -> Mapping[str, Any] | None:
     """The worst first, of each severity the newest; nothing where nothing fires."""
     if not request.user.has_perm("alerts.view_alert"):
         return None
@@ -55,4 +55,4 @@ def alerts_panel(request: HttpRequest) -> Mapping[str, Any] | None:
 
 def register() -> None:
     """Onto the overview."""
-    register_overview_panel(OverviewPanel("alerts", "overview/alerts.html", alerts_panel, rank=3, wide=True))
+    register_overview_panel(OverviewPanel("alerts", "overview/alerts.html", firing_panel, rank=3, wide=True))

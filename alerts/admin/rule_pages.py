@@ -13,8 +13,8 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.base_admin import PortalAdmin
@@ -69,7 +69,7 @@ class AlertRuleAdmin(PortalAdmin):
         return ", ".join(each.name for each in row.receivers.all()) or str(_("default receivers"))
 
     @admin.display(description=_("problem"))
-    def state(self, row: AlertRule) -> str:
+    def state(self, row: AlertRule) -> SafeString | str:
         """Why it could not be evaluated, or that nobody has evaluated it of late."""
         if row.problem:
             return in_readers_language(Message.from_json(row.problem))
@@ -77,7 +77,7 @@ class AlertRuleAdmin(PortalAdmin):
         if not row.enabled or (row.evaluated_at and now - row.evaluated_at < _LATE):
             return "–"
         if row.evaluated_at:
-            return format_html(_("not evaluated since {}"), time_element(row.evaluated_at))
+            return format_html(gettext("not evaluated since {}"), time_element(row.evaluated_at))
         return "–" if now - row.created_at < _LATE else str(_("never evaluated yet"))
 
     def get_urls(self) -> list[Any]:

@@ -17,7 +17,7 @@ from django.utils.translation import override
 
 from alerts.alert_options import Network
 from alerts.notices import Notice
-from alerts.plain_texts import one_line, readable, without
+from alerts.plain_texts import one_line, without, without_controls
 from foundation.languages import in_readers_language
 
 _LONGEST_TITLE = 300
@@ -103,12 +103,12 @@ def words(destination: ReceiverAddress, notice: Notice) -> Words:
         return Words(
             one_line(f"[{event}] {notice.rule}", _LONGEST_TITLE),
             one_line(notice.group, _LONGEST_TITLE),
-            readable(in_readers_language(notice.text)),
+            without_controls(in_readers_language(notice.text)),
             f"{_('Severity')}: {severity}",
             names,
             max(notice.count - len(names), 0),
             _("%(names)s and %(more)d more"),
-            readable(notice.description),
+            without_controls(notice.description),
             notice_page(notice),
         )
 

@@ -21,7 +21,10 @@ from alerts.subjects_firing import FiringSubject, Sampled, group_key
 from foundation.messages import Message
 
 MOST_GROUPS = 50
-"""Alerts that one rule has at a time; the largest groups count."""
+"""Groups of one rule that have an alert each: those that have one, then the largest. All others have one together."""
+
+OTHERS = "(others)"
+"""The key of that one: groups have a label and a value."""
 
 within_a_rule: ContextVar[bool] = ContextVar("within_a_rule", default=False)
 """Whether the query of a rule is read: it cannot ask for alerts, whose rules have queries."""
@@ -92,12 +95,27 @@ class AgentKind(AlertKind):
         counts = _counted(found, grouping)
         if not counts:
             return []
-        totals = dict(_counted(self.watched(rule, now).order_by(), grouping, most=None))
+        totals = dict(_counted(self.watched(rule, now).order_by(), grouping))
         firing = [(value, count) for value, count in counts if self.fires(rule, count, totals.get(value, count))]
-        samples = _samples(found, grouping, [value for value, _count in firing])
         name = group_name(rule)
         common = selector_labels(rule.parsed_selector())
-        return [
+        others: list[FiringSubject] = []
+        if len(firing) > MOST_GROUPS:
+            # A group that has an alert keeps it when others outgrow it: it is not over.
+            present = set(rule.alerts.open().values_list("group_key", flat=True)) if rule.pk else set()
+            firing.sort(key=lambda pair: group_key(name, pair[0]) not in present)
+            rest = firing[MOST_GROUPS:]
+            count, total = sum(count for _value, count in rest), sum(totals.get(value, count) for value, count in rest)
+            said = Message(
+                "alert-more-groups",
+                "In {groups} more groups: {problem}",
+                groups=len(rest),
+                problem=self.text(rule, count, total),
+            )
+            others = [FiringSubject(OTHERS, said, count, total, labels=common)]
+            firing = firing[:MOST_GROUPS]
+        samples = _samples(found, grouping, [value for value, _count in firing])
+        return others + [
             FiringSubject(
                 group_key(name, value),
                 self.text(rule, count, totals.get(value, count)),
@@ -158,19 +176,23 @@ def grouped_counts(agents: QuerySet[Agent], rule: AlertRule) -> dict[str, int]:
     if grouping is None:
         return {"": agents.order_by().count()}
     name = group_name(rule)
-    return {group_key(name, value): count for value, count in _counted(agents.order_by(), grouping, most=None)}
+    return {group_key(name, value): count for value, count in _counted(agents.order_by(), grouping)}
 
 
-def _counted(agents: QuerySet[Agent], grouping: Any, *, most: int | None = MOST_GROUPS) -> list[tuple[str, int]]:
+def _counted(agents: QuerySet[Agent], grouping: Any) -> list[tuple[str, int]]:
+    """The largest group first."""
     rows = agents.annotate(**{_GROUP: grouping}).values(_GROUP).annotate(number=Count("*")).order_by("-number", _GROUP)
-    return [(value or "", number) for value, number in rows.values_list(_GROUP, "number")[:most]]
+    return [(value or "", number) for value, number in rows.values_list(_GROUP, "number")]
 
 
 def _samples(agents: QuerySet[Agent], grouping: Any, values: Sequence[str]) -> dict[str, list[Sampled]]:
     """Some agents of each of these groups, in one query."""
     if not values:
         return {}
-    grouped = agents.annotate(**{_GROUP: grouping})
+    some = Q(**{f"{_GROUP}__in": values})
+    if "" in values:
+        some |= Q(**{f"{_GROUP}__isnull": True})
+    grouped = agents.annotate(**{_GROUP: grouping}).filter(some)
     place = Window(RowNumber(), partition_by=[F(_GROUP)], order_by="pk")
     rows = (
         grouped.annotate(place=place)

@@ -174,7 +174,7 @@ def test_over_rest(signed_in: Any, failed: Callable[..., Agent]) -> None:
         "agents": 1,
         "groups": [{"reason": "disk full", "agents": 1, "in_error": 0, "query": 'failed:"disk full"'}],
         "more": 0,
-        "partial": False,
+        "incomplete": False,
     }
     listed = signed_in.get("/api/v1/agents", {"q": answer["groups"][0]["query"]}).json()
     assert len(listed["results"]) == 1

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from accounts.models import AuditEntry
 from alerts.models import AlertDelivery
-from alerts.plain_texts import one_line, readable, without
+from alerts.plain_texts import one_line, without, without_controls
 from alerts.services.delivering import carry_out
 from alerts.services.evaluating import evaluate_all
 from alerts.services.receiver_edits import try_receiver
@@ -55,7 +55,7 @@ def test_one_line(text: str, shown: str) -> None:
 
 
 def test_readable_texts_keep_their_lines() -> None:
-    assert readable("a\nb\x00\tc") == "a\nb \tc"
+    assert without_controls("a\nb\x00\tc") == "a\nb \tc"
 
 
 def test_secrets_are_taken_out_whole() -> None:

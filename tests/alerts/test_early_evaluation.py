@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from agents.models import Agent, AgentEvent
 from agents.services.timeline import write_line_of_each, write_lines
 from alerts.models import Alert
-from alerts.services import hastening
+from alerts.services import early_evaluation
 from alerts.services.rule_edits import create_rule
 from opamp_transport import runtime
 from tests.alerts.conftest import NOW
@@ -25,7 +25,7 @@ Make = Callable[..., Any]
 @pytest.fixture
 def hastened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
-    monkeypatch.setattr(hastening, "hasten", found.append)
+    monkeypatch.setattr(early_evaluation, "hasten", found.append)
     return found
 
 
@@ -37,7 +37,7 @@ def test_a_storm_is_one_word(fleet: Make, hastened: list[str]) -> None:
 
 def test_what_concerns_no_rule(fleet: Make, hastened: list[str]) -> None:
     (agent,) = fleet(1)
-    kinds = set(AgentEvent.Kind.values) - hastening._CONCERNING
+    kinds = set(AgentEvent.Kind.values) - early_evaluation._CONCERNING
     write_lines([AgentEvent(agent=agent, at=NOW, kind=kind) for kind in sorted(kinds)])
     assert not hastened
     write_lines([AgentEvent(agent=agent, at=NOW, kind="health", data={"healthy": False})])
