@@ -97,7 +97,7 @@ def sent_columns(data: Mapping[str, Any]) -> tuple[str, ...]:
     names = list(dict.fromkeys(ticked))[: MOST_COLUMNS + 1]
     names.sort(key=lambda name: _place(data.get(f"{PLACE}{name}", "")))
     others = [key if key.startswith(LABEL) else f"{LABEL}{key}" for key in column_names(str(data.get(OTHERS, "")))]
-    found = tuple(dict.fromkeys([*names, *others]))
+    found = tuple(dict.fromkeys([*names, *others]))[: MOST_COLUMNS + 1]
     return () if found == _listed() else found
 
 
@@ -105,7 +105,7 @@ def choices_of(names: Sequence[str]) -> ColumnChoices:
     """With these ticked, whatever they are, or what the list shows by itself; one query, of the newest agents."""
     further = _further()
     titles = {column.name: column.title for column in OWN} | {column.name: column.title for column in further}
-    ticked = list(dict.fromkeys(names)) or list(_listed())
+    ticked = list(dict.fromkeys(names))[: MOST_COLUMNS + 1] or list(_listed())
     counts, partial = _label_counts()
     chosen = [
         ColumnChoice(

@@ -40,6 +40,10 @@ class TestSent:
     def test_no_more_are_read_than_tell_that_there_are_too_many(self):
         sent = QueryDict("&".join(f"column=c{number}" for number in range(500)))
         assert len(sent_columns(sent)) == MOST_COLUMNS + 1
+        others = QueryDict(mutable=True)
+        others["other_labels"] = ",".join(f"k{number}" for number in range(5_000))
+        assert len(sent_columns(others)) == MOST_COLUMNS + 1
+        assert len(choices_of([f"label:k{number}" for number in range(5_000)]).chosen) == MOST_COLUMNS + 1
 
 
 class TestOffered:

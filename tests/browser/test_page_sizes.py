@@ -34,7 +34,10 @@ def paths(shared_portal: LiveServer, fleet: Callable[..., Any]) -> list[str]:
     wanted = "agents?label=env%3Dsizes&connected=true"
     shared_portal.eventually(lambda: shared_portal.get(wanted)["count"] == AGENTS, 60)
     shared_portal.eventually(lambda: shared_portal.get(f"{wanted}&status=error")["count"] == 12, 60)
-    staged = {"raw_config": f"# in stages\n{TEXT}", "release": {"stages": [{"count": 1}], "gate": {"dwell_seconds": 3600}}}
+    staged = {
+        "raw_config": f"# in stages\n{TEXT}",
+        "release": {"stages": [{"count": 1}], "gate": {"dwell_seconds": 3600}},
+    }
     rollout = shared_portal.api("PATCH", "configurations/sizes", staged).json["rollout"]["id"]
     agent, row = shared_portal.manage("shell", "-v0", "-c", _FIND).split()
     page = f"/admin/configurations/configuration/{row}/change/"
