@@ -68,7 +68,7 @@ class FreezeAdmin(PortalAdmin):
     show_full_result_count = False
     change_list_template = "admin/rollouts/freeze/change_list.html"
     fields = ["held", "reason", "who", "since", "until", "ended"]
-    readonly_fields = fields
+    readonly_fields = ("held", "reason", "who", "since", "until", "ended")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Not by a form of rows."""

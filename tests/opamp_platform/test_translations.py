@@ -31,6 +31,7 @@ APPS = (
     "rollouts",
     "packages",
     "connections",
+    "telemetry",
     "variables",
 )
 FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Message"}
