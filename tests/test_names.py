@@ -44,6 +44,7 @@ MODULES = {
             "api_serializers",
             "apps",
             "filters",
+            "formats",
             "forms",
             "management",
             "commands",
