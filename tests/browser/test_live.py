@@ -67,6 +67,18 @@ def test_the_list_shows_a_change_within_seconds(visit: Visitor, shared_portal: L
         assert page.evaluate("window.kept"), "it was not loaded again"
 
 
+def test_a_changed_row_is_read_alone(visit: Visitor, shared_portal: LiveServer, agent: FakeAgent) -> None:
+    with visit() as person:
+        page = person.sign_in()
+        person.go(f"{LIST}?q={agent.uid}")
+        listens_by(page, "socket")
+        with page.expect_request(lambda request: "/rows/" in request.url):
+            renamed(shared_portal, agent, f"alone {agent.uid}")
+        expect(page.get_by_text(f"alone {agent.uid}")).to_be_visible(timeout=4_000)
+        page.get_by_role("link", name=f"alone {agent.uid}").first.click()
+        page.wait_for_url("**/change/?_changelist_filters=**")
+
+
 def test_other_pages_too(visit: Visitor, shared_portal: LiveServer, agent: FakeAgent) -> None:
     with visit() as person:
         page = person.sign_in()
