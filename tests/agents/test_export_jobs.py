@@ -117,7 +117,7 @@ def test_no_agents_are_a_file_too(api_of, bob, store):
         ({"match_all": True, "columns": ["nope"]}, "columns"),
         ({"match_all": True, "columns": [f"label:{number}" for number in range(51)]}, "columns"),
         ({"match_all": True, "format": "xlsx"}, "format"),
-        ({"filter": {"q": "statsu:x"}}, "filter"),
+        ({"filter": {"q": "statsu:x"}}, "q"),
         ({"match_all": True, "nonsense": 1}, "nonsense"),
     ],
 )

@@ -31,7 +31,7 @@ class TestTwice:
     """A second click is not a second job."""
 
     def test_what_one_person_asks_twice_is_one_job(self, api_of: Any, alice: User, fleet: list[Agent]) -> None:
-        asked = {"action": "restart", "match_all": True}
+        asked = {"action": "relabel", "match_all": True, "parameters": {"set": {"a": "b"}}}
         first, second = (api_of(alice).post(URL, asked).json() for _ in range(2))
         assert first["id"] == second["id"]
         other = api_of(alice).post(URL, {**asked, "match_all": False, "instance_uids": [str(fleet[0].instance_uid)]})
@@ -45,7 +45,7 @@ class TestTwice:
     ) -> None:
         bob.is_superuser = True
         bob.save()
-        asked = {"action": "restart", "match_all": True}
+        asked = {"action": "relabel", "match_all": True, "parameters": {"set": {"a": "b"}}}
         assert api_of(alice).post(URL, asked).json()["id"] != api_of(bob).post(URL, asked).json()["id"]
 
     def test_cancelling_twice_while_a_slice_runs_is_once(self, alice: User, counting: Counting) -> None:
