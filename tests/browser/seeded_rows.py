@@ -13,7 +13,6 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from accounts.services import ensure_roles, issue_token
 from agents.models import Agent, AgentPresence, ReportedState
-from connections.services.connection_releases import AT_ONCE
 from connections.services.settings_edits import create_settings
 from enrolment.services.tokens import TokenWish, issue_enrolment_token, revoke_enrolment_token
 from foundation.messages import Message
@@ -21,9 +20,10 @@ from jobs.models import Job, JobResult, JobState
 from packages.models import Installation
 from packages.services.package_edits import add_version, create_package
 from packages.services.uploading import FileFacts, add_file
-from packages.services.version_releases import VERSION_AT_ONCE, publish_version
+from packages.services.version_releases import publish_version
 from rollouts.audiences import EVERYONE, stored
 from rollouts.models import Freeze
+from rollouts.services.version_publishing import AT_ONCE
 from tests.certificates.rows import State, made
 from variables.models import Secret, Variable
 
@@ -50,7 +50,7 @@ def seed() -> dict[str, int]:
             facts = FileFacts(filename=f"{LONG}-{text}.tar.gz", os_type=system, architecture="amd64")
             file = add_file(version, io.BytesIO(text.encode()), facts, by=admin, at=now)
         if text != "2.0.0-rc1":
-            publish_version(version, by=admin, at=now, plan=VERSION_AT_ONCE)
+            publish_version(version, by=admin, at=now, plan=AT_ONCE)
     wanted = package.versions.get(version="1.1.0")
     file = wanted.artefacts.first()
     Installation.objects.filter(package=package).delete()
