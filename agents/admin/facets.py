@@ -20,7 +20,6 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.admin import error_groups
 from agents.admin.facet_queries import FacetQuery, read_facet_query
-from agents.admin.searching import search_of
 from agents.conditions import status_condition
 from agents.models import Agent, Transport
 from agents.reports import FACT_NAMES, Facts, Status, derived_status
@@ -204,7 +203,8 @@ def tally_of(request: HttpRequest) -> FacetTally:
 
 def found_by(request: HttpRequest) -> FacetTally | None:
     """The agents of the list, by the counts of what its search finds; ``None`` where these do not say it."""
-    tally = tally_of(request) if search_of(request).text else None
+    # Counts of the whole fleet may be of a moment ago.
+    tally = tally_of(request) if facet_query_of(request).within else None
     if tally is None or not tally.groups:
         return tally
     # What a parameter says may contradict the search, and some are not counted.
