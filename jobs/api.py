@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.permissions import IsAuthenticated
@@ -163,7 +163,6 @@ class JobViewSet(DeclaredQuery, mixins.ListModelMixin, mixins.RetrieveModelMixin
         responses={
             (200, "text/csv"): OpenApiTypes.STR,
             (200, "application/jsonl"): OpenApiTypes.STR,
-            410: OpenApiResponse(description="The file is not kept any more."),
         },
     )
     @action(detail=True, filterset_class=None, renderer_classes=[*api_settings.DEFAULT_RENDERER_CLASSES, AnyFile])

@@ -36,7 +36,7 @@ def start_export(agent_ids: Sequence[int], columns: Sequence[AgentColumn], kind:
     Raises `TooManyFiles`, and what `start_job` does.
     """
     names = [column.name for column in columns]
-    said = {"format": kind, "columns": names, "query": query[:_MOST_QUERY]}
+    said = {"format": kind, "columns": names, "query": query[:_MOST_QUERY].replace("\x00", "")}
     job = start_job(KIND, by=by, parameters=said, items=sorted(agent_ids))
     begin_file(job, f"agents.{kind}", CONTENT_TYPES[kind])
     accounts.record(by=by, verb="agent.export", target=Agent(), name="", data={**said, "job": job.pk})

@@ -84,7 +84,7 @@ def write_part(job: Job, place: int, data: bytes) -> None:
 def _book_part(job: Job, file: JobFile, place: int, key: str, size: int) -> str:
     """The key of what stood there before; the job is locked, so it is ours until the commit."""
     held = Job.objects.select_for_update().filter(pk=job.pk, task_id=job.task_id, lease_until__isnull=False)
-    if not held.exists() or not JobFile.objects.filter(pk=file.pk, folder=file.folder, removed_at=None).exists():
+    if held.first() is None or not JobFile.objects.filter(pk=file.pk, folder=file.folder, removed_at=None).exists():
         raise JobTaken
     before = file.parts.filter(place=place).first()
     JobFilePart.objects.update_or_create(file=file, place=place, defaults={"key": key, "size": size})

@@ -81,6 +81,8 @@ def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
     if operation["operationId"].startswith("configurations_adopt"):
         # What it is about is named in the query or the body, and may be nothing that can be kept.
         statuses += [404, 422]
+    if operation["operationId"] == "jobs_file":
+        statuses.append(410)
     if any(parameter["name"] == "If-Match" for parameter in operation.get("parameters", ())):
         statuses.append(412)
     return statuses

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.test import Client
 from moto.server import ThreadedMotoServer
 
@@ -315,7 +315,7 @@ class TestWhatStays:
 
         job = begun(bob)
         with monkeypatch.context() as patch:
-            patch.setattr(type(default_storage._wrapped), "save", away)
+            patch.setattr(FileSystemStorage, "save", away)
             work(1)
         assert (stands(job), job.attempt) == ("running", 1)
         assert "out of reach" in str(job.error_message)
