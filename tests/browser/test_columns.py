@@ -25,6 +25,7 @@ def some(shared_portal: LiveServer, fleet: Callable[..., Any]) -> None:
 
 
 def heads(page: Page) -> list[str]:
+    expect(page.locator(HEADS).first).to_be_visible()
     return [text.strip() for text in page.locator(HEADS).all_inner_texts()]
 
 
