@@ -146,11 +146,11 @@ class AuditEntryAdmin(WindowPaging, PortalAdmin):
         }
 
     @admin.display(description=gettext_lazy("details"))
-    def said(self, entry: AuditEntry) -> str:
+    def said(self, entry: AuditEntry) -> SafeString:
         """The beginning of what else is known."""
         known = {key: value for key, value in entry.data.items() if key not in {"objects", "count"} and value != ""}
         text = ", ".join(f"{key}: {_in_words(value)}" for key, value in known.items()) or "–"
-        return text if len(text) <= 160 else f"{text[:159]}…"
+        return format_html('<span class="two-lines">{}</span>', text if len(text) <= 160 else f"{text[:159]}…")
 
     @admin.display(description=gettext_lazy("details"))
     def details(self, entry: AuditEntry) -> SafeString:
