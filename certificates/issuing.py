@@ -37,7 +37,10 @@ def sign(
     end = min(at + lifetime, authority.not_valid_after_utc)
     if end <= at:
         raise CannotSign("The certificate of the authority in OPAMP_CA_CERT has expired.")
-    public = x509.load_pem_x509_csr(request.pem.encode()).public_key()
+    try:
+        public = x509.load_pem_x509_csr(request.pem.encode()).public_key()
+    except ValueError as error:
+        raise CannotSign("The stored request cannot be read.") from error
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(instance_uid))]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,12 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pytest_django import Settings
 
+from agents.models import Agent
 from certificates.issuing import CannotSign
+from certificates.models import AgentCertificate
 from certificates.requests import read_request
-from certificates.services import signers
+from certificates.services import signers, signing
 from certificates.services.signers import authority_pem, signed
 from tests.certificate_files import DAY, Authority, new_key, pem_of, pem_of_key, rsa_key
 from tests.certificates.asking import AUTHORITY, change, csr_of, options_of
+from tests.certificates.rows import made
 
 UID = UUID("0190b0a0-0000-7000-8000-000000000001")
 
@@ -57,6 +60,17 @@ def test_what_a_certificate_says_is_decided_here() -> None:
     assert made.not_valid_after_utc - now() <= timedelta(days=90)
     made.verify_directly_issued_by(AUTHORITY.certificate)
     assert authority_pem() == pem_of(AUTHORITY.certificate)
+
+
+@pytest.mark.django_db
+def test_a_request_that_cannot_be_read_keeps_none_of_the_others_waiting(report: Callable[..., Agent]) -> None:
+    damaged, whole = made(report("damaged"), "approved"), made(report("whole"), "approved", csr="", key_sha256="")
+    request = read_request(csr_of(), whole.instance_uid)
+    AgentCertificate.objects.filter(pk=whole.pk).update(csr=request.pem, key_sha256=request.key_sha256)
+    assert signing.sign_waiting(now()) == 1
+    whole.refresh_from_db()
+    damaged.refresh_from_db()
+    assert (whole.state, damaged.state, damaged.tries) == ("issued", "approved", 1)
 
 
 def test_it_ends_with_its_authority(settings: Settings) -> None:
