@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
+from django.utils.translation import gettext as _
 
 from foundation.nesting import check_json
 
@@ -20,6 +21,8 @@ class TypedJsonField(forms.JSONField):
         if isinstance(value, str) and value not in self.empty_values:
             try:
                 return _read(value)
+            except _NameTwice as error:
+                raise ValidationError(_("“%(key)s” is there twice."), params={"key": str(error)}) from error
             except (ValueError, RecursionError) as error:
                 raise ValidationError(self.error_messages["invalid"], code="invalid", params={"value": ""}) from error
         return super().to_python(value)
@@ -38,9 +41,22 @@ class TypedJsonField(forms.JSONField):
 
 def _read(text: str) -> Any:
     check_json(text)
-    found = json.loads(text, parse_constant=_refuse)
+    found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
     # Lone surrogates have no UTF-8 form.
     json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
+class _NameTwice(ValueError):
+    """One of two values would be lost."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _NameTwice(name[:100])
+        found[name] = value
     return found
 
 

@@ -7,6 +7,7 @@ Apps above this one add actions of their own with `register_bulk_action`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,7 @@ from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 
 _SAMPLE = 20
+_LINE_END = re.compile(r"\r\n|\r|\n")
 # More agents than so many are acted on as a job; that is where their number is typed, too.
 JOB_ABOVE = 100
 
@@ -232,12 +234,15 @@ class LabelsForm(forms.Form):
 def read_label_lines(text: str) -> dict[str, str]:
     """Labels from ``key=value`` lines. Raises ValidationError that names the line or the key."""
     labels: dict[object, object] = {}
-    for line in text.splitlines():
+    # Not `splitlines`, for which some characters of a value are line ends too.
+    for line in _LINE_END.split(text):
         if not line.strip():
             continue
         key, sign, value = line.partition("=")
         if not sign:
             raise forms.ValidationError(_("“%(line)s” has no = in it."), params={"line": line})
+        if key.strip() in labels:
+            raise forms.ValidationError(_("“%(key)s” is there twice."), params={"key": key.strip()})
         labels[key.strip()] = value.strip()
     try:
         return validate_labels(labels)

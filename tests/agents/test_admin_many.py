@@ -44,6 +44,8 @@ class TestMany:
         Agent.objects.filter(pk=one.pk).update(operator_labels={"old": "x", "keep": "y"})
         page = act("relabel", [one, other], confirmed="1", put="env canary", remove="old")
         assert "has no = in it" in page.content.decode()
+        page = act("relabel", [one, other], confirmed="1", put="env=canary\nenv = prod", remove="old")
+        assert "“env” is there twice." in page.content.decode()
         page = act("relabel", [one, other], confirmed="1", put="", remove="")
         assert "at least one label" in page.content.decode()
         act("relabel", [one, other], confirmed="1", put="env=canary", remove="old, never-there")
