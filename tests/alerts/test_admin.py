@@ -151,7 +151,7 @@ def test_nobody_without_the_right_sees_the_bell(client: Client, charlie: User, a
 
 def test_an_alert_is_looked_at_acknowledged_and_silenced(operator: Client, alert: Alert) -> None:
     listed = body(operator, ALERTS)
-    assert "25 / 25" in listed
+    assert "25\u00a0/\u00a025" in listed
     page = f"{ALERTS}{alert.pk}/change/"
     shown = body(operator, page)
     agent = Agent.objects.order_by("pk").first()

@@ -10,9 +10,9 @@ import pytest
 
 from accounts.models import AuditEntry
 from agents.models import Agent
+from alerts.channels import CHANNELS
 from alerts.errors import NotNow
 from alerts.models import AlertDelivery
-from alerts.services import delivering
 from alerts.services.delivering import MOST_ATTEMPTS, back_off, carry_out, retry, start_lost
 from alerts.services.evaluating import evaluate_all
 from foundation.clock import clock
@@ -171,7 +171,7 @@ def test_a_mistake_of_ours_is_tried_again(delivery: AlertDelivery, monkeypatch: 
     def fail(*_args: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(delivering.CHANNELS, "webhook", fail)
+    monkeypatch.setitem(CHANNELS, "webhook", fail)
     carry_out(delivery.pk, later(1))
     delivery.refresh_from_db()
     assert (delivery.state, delivery.problem["code"]) == ("waiting", "delivery-failed")

@@ -121,7 +121,7 @@ def test_an_edit_while_it_fires(fleet: Make, rule: Make, receiver: Make) -> None
     assert AlertDelivery.objects.count() == 1
     update_rule(row.pk, {"group_by": "label", "group_label": "rack"}, by=None, at=later(20))
     assert sorted(states(later(30))) == ["firing", "resolved"]
-    assert list(AlertDelivery.objects.order_by("alert", "pk").values_list("event", flat=True)) == [
+    assert list(AlertDelivery.objects.order_by("alert_id", "pk").values_list("event", flat=True)) == [
         "firing",
         "resolved",
         "firing",
