@@ -285,8 +285,11 @@ def test_every_word_finds_something_to_ask_with_few_queries(report):
     agent = report("a", env="prod")
     for name, word in query_words().items():
         values = [value for value, _number in word.suggestions("")] or (["0*"] if name == "uid" else ["x"])
+        if name == "alert" and values == ["x"]:
+            # There is none, and one that is not there is a mistake.
+            continue
         for value in values:
-            sign = ":" if not word.compares or name == "version" else "<"
+            sign = ":" if not word.compares or name in ("version", "failed") else "<"
             with CaptureQueriesContext(connection) as queries:
                 found = list(agents_matching(f"{name}{sign}{quoted_value(value) if '*' not in value else value}", None))
             assert len(queries) <= 4, name
