@@ -84,8 +84,8 @@ def edit_view(view_id: int, content: ViewContent, *, by: User, editions: frozens
     Raises `InvalidView`, `NotYourView`, `ViewChanged`, `SavedView.DoesNotExist`.
     """
     view = _own(view_id, by)
-    require_edition(view, editions)
     _check(content, by)
+    require_edition(view, editions)
     if content != view_content(view):
         with _one_of_a_name():
             SavedView.objects.filter(pk=view.pk).update(**_columns(content), edition=F("edition") + 1)

@@ -26,9 +26,9 @@ class Piece {
     if (topics.some((topic) => this.topics.includes(topic))) this.note();
   }
 
-  // Something may have changed. What does not move all the time is read only when it is said that something did.
-  note({ onlyIfItMoves = false } = {}) {
-    if (!onlyIfItMoves || (this.#polls && this.#polls < AT_REST)) this.#changed = true;
+  // Something may have changed.
+  note() {
+    this.#changed = true;
     this.schedule();
   }
 
@@ -76,7 +76,6 @@ class Piece {
 
 const pieces = [...document.querySelectorAll("[data-piece]")].map((box) => new Piece(box));
 if (pieces.length) {
-  let opened = false;
   let waiting = 0;
   const begin = () => {
     notifications.start(PART);
@@ -86,9 +85,9 @@ if (pieces.length) {
   notifications.addEventListener("hint", ({ detail }) => {
     for (const piece of pieces) piece.hear(detail.map(({ topic }) => topic));
   });
+  // Nobody was told what happened between the page and its socket.
   notifications.addEventListener("open", () => {
-    for (const piece of pieces) piece.note({ onlyIfItMoves: !opened });
-    opened = true;
+    for (const piece of pieces) piece.note();
   });
   notifications.addEventListener("lost", () => {
     for (const piece of pieces) piece.schedule();

@@ -85,5 +85,7 @@ class Command(BaseCommand):
             if options["selector"]:
                 values["selector"] = parse_label_query(options["selector"]).as_json()
             package = package_edits.create_package(values, by=None, at=at)
-        found = package.versions.filter(version=options["package_version"]).first()
-        return found or package_edits.add_version(package, options["package_version"], by=None, at=at)
+        wanted = options["package_version"]
+        # PostgreSQL cannot ask for a text with U+0000 in it; adding such a version is refused with a reason.
+        found = None if "\x00" in wanted else package.versions.filter(version=wanted).first()
+        return found or package_edits.add_version(package, wanted, by=None, at=at)
