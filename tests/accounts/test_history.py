@@ -92,7 +92,9 @@ def test_a_long_history_shows_its_newest_part(signed_in, report, alice, monkeypa
 
 def test_every_verb_that_is_written_has_words():
     written = set(re.findall(r'verb="([\w.]+)"', "\n".join(path.read_text("utf-8") for path in _sources())))
-    written |= set(re.findall(r'_record\([^"()]*"(\w+\.\w+)"', "\n".join(path.read_text("utf-8") for path in _sources())))
+    written |= set(
+        re.findall(r'_record\([^"()]*"(\w+\.\w+)"', "\n".join(path.read_text("utf-8") for path in _sources()))
+    )
     assert "job.start" in written
     assert written <= set(history._VERBS)
 
