@@ -148,6 +148,8 @@ class SavedViewViewSet(viewsets.GenericViewSet[Any]):
 
     def _edit(self, values: dict[str, Any], base: ViewContent) -> Response:
         content = _content(values, base)
+        # What can never be is said before what the edit was based on.
+        views.check_content(content, signed_in(self.request))
         editions = _editions_of(self.request)
         if (edition := values.get("edition")) is not None:
             # In the body too, for programs that do not set headers.

@@ -64,7 +64,7 @@ def view_content(view: SavedView) -> ViewContent:
 @transaction.atomic
 def create_view(content: ViewContent, *, by: User) -> SavedView:
     """A view of ``by``. Raises `InvalidView`, `NotYourView`."""
-    _check(content, by)
+    check_content(content, by)
     # The person's row is the lock of all that is counted of theirs.
     User.objects.select_for_update().get(pk=by.pk)
     if SavedView.objects.filter(owner=by).count() >= MOST_VIEWS:
@@ -84,7 +84,7 @@ def edit_view(view_id: int, content: ViewContent, *, by: User, editions: frozens
     Raises `InvalidView`, `NotYourView`, `ViewChanged`, `SavedView.DoesNotExist`.
     """
     view = _own(view_id, by)
-    _check(content, by)
+    check_content(content, by)
     require_edition(view, editions)
     if content != view_content(view):
         with _one_of_a_name():
@@ -138,7 +138,8 @@ def _own(view_id: int, by: User) -> SavedView:
     return view
 
 
-def _check(content: ViewContent, by: User) -> None:
+def check_content(content: ViewContent, by: User) -> None:
+    """Whether ``by`` may have a view like that. Raises `InvalidView`, `NotYourView`."""
     errors: dict[str, Message] = {}
     if not content.name.strip() or len(content.name) > 100:
         errors["name"] = Message("view-name", "A view has a name of at most {most} characters.", most=100)
