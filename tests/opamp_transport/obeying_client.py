@@ -48,6 +48,8 @@ class Client(FakeAgent):
         self.offered: set[bytes] = set()
         # Of these, what was lost on the way: when the pause is over it comes again (S-60), and not before.
         self.offers_lost: set[bytes] = set()
+        # Sent since it last answered one of them.
+        self.unanswered: set[bytes] = set()
         self.ending = Ending.TAKEN
         self.last: opamp_pb2.AgentToServer | None = None
 
@@ -93,7 +95,10 @@ class Client(FakeAgent):
     def take(self, offer: opamp_pb2.AgentRemoteConfig, *, retry: bool) -> None:
         """Run it, or come to the other ending."""
         offered, former = offer.config_hash, (self.running_hash, APPLIED if self.running_hash else UNSET)
-        assert self.asked_anew or offered != self.told[0], "a hash that was answered is offered again"
+        # After another offer, received or lost on the way, the server cannot know that the former answer still holds.
+        in_doubt = bool(self.unanswered - {offered})
+        assert self.asked_anew or in_doubt or offered != self.told[0], "a hash that was answered is offered again"
+        self.unanswered.add(offered)
         assert retry or offered not in self.offered, "the same offer twice on one connection"
         self.offered.add(offered)
         self.asked_anew = False

@@ -210,6 +210,8 @@ class Convergence(RuleBasedStateMachine):
         if message.HasField("remote_config_status"):
             said = message.remote_config_status
             self.agent.told = (said.last_remote_config_hash, said.status)
+            if said.last_remote_config_hash in self.agent.unanswered:
+                self.agent.unanswered.clear()
         self.ledger.hear(message)
         if gained:
             # What went out while it took none was dropped.
@@ -238,6 +240,7 @@ class Convergence(RuleBasedStateMachine):
             await self.agent.line.socket.send(message)
             await processed()
             self.ledger.sent = bytes.fromhex((await row_of(self.agent)).assignment.offered_hash)
+            self.agent.unanswered |= {self.ledger.sent} - {b""}
             await self._drop()
         else:
             reply = await self.agent.line.exchange(message)
@@ -246,6 +249,7 @@ class Convergence(RuleBasedStateMachine):
             if reply.HasField("remote_config") and self.agent.capabilities & ACCEPTS_REMOTE_CONFIG:
                 self.agent.offered.add(reply.remote_config.config_hash)
                 self.agent.offers_lost.add(reply.remote_config.config_hash)
+                self.agent.unanswered.add(reply.remote_config.config_hash)
 
     async def _repeat(self) -> None:
         assert self.agent.last is not None
