@@ -22,8 +22,8 @@ def job_file_response(request: HttpRequest, job: Job, *, by: User) -> StreamingH
 
     Raises `NotAllowed` for who may not see what is in it, and what `file_of` raises.
     """
-    must_be_allowed(known_kind(job.kind), by)
     file, parts = file_of(job)
+    must_be_allowed(known_kind(job.kind), by)
     accounts.record(by=by, verb="job.download", target=job, name=str(job.title_message), data={"size": file.size})
     pieces = file_pieces(parts)
     sent: Any = _in_threads(pieces) if isinstance(request, ASGIRequest) else pieces
