@@ -18,7 +18,12 @@ def instant(at: datetime | None) -> SafeString | str:
     """``2026-11-29 14:34``, on hover with seconds and zone; a dash for no time."""
     if not at:
         return "–"
+    return time_tag(at, date_format(timezone.localtime(at), "DATETIME_FORMAT"))
+
+
+def time_tag(at: datetime, shown: str) -> SafeString:
+    """A ``time`` element that says ``shown``, with the exact instant on hover."""
     local = timezone.localtime(at)
-    title = f"{local:%Y-%m-%d %H:%M:%S %Z}"
-    shown = date_format(local, "DATETIME_FORMAT")
-    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), title, shown)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), f"{local:%Y-%m-%d %H:%M:%S %Z}", shown
+    )

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from django import template
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from accounts.templatetags.instants import time_tag
 from agents.models import AgentEvent
 from foundation.clock import clock
 
@@ -40,9 +40,7 @@ def ago(at: datetime) -> str:
 @register.filter
 def time_element(at: datetime) -> SafeString:
     """How long ago, as a ``time`` element with the time itself on hover."""
-    local = timezone.localtime(at)
-    title = f"{local:%Y-%m-%d %H:%M:%S %Z}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), title, ago(at))
+    return time_tag(at, ago(at))
 
 
 @register.filter
