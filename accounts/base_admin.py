@@ -118,12 +118,16 @@ class PortalAdmin(admin.ModelAdmin[Any]):
             request, {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         )
 
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Under a title in the portal's own words."""
-        title = _("Add %(name)s") % {"name": self.opts.verbose_name}
-        return super().add_view(request, form_url, {"title": title, **(extra_context or {})})
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Of a new row, under a title in the portal's own words."""
+        title = {} if object_id else {"title": _("Add %(name)s") % {"name": self.opts.verbose_name}}
+        return super().changeform_view(request, object_id, form_url, {**title, **(extra_context or {})})
 
     def render_change_form(
         self,

@@ -352,13 +352,16 @@ def _about(field: str, message: Message) -> Finding:
 
 
 def successors(name: str) -> Counter[str]:
-    """What the agents of configuration ``name``, a whole, would get without it: names with counts, ``""`` for nothing."""
+    """What the agents of configuration ``name``, a whole, would get without it: names with counts, ``""`` for nothing.
+
+    Who is pinned to one of its revisions keeps that.
+    """
     index = SelectorIndex.build(
         Entry(row.name, row.name, row.priority, row.parsed_selector())
         for row in Configuration.objects.enabled().wholes().exclude(name=name)
     )
     found: Counter[str] = Counter()
-    held = Agent.objects.filter(configuration_name=name).order_by().values_list("labels", flat=True)
+    held = Agent.objects.filter(configuration_name=name).exclude(pinned_elsewhere(name)).order_by().values_list("labels", flat=True)
     for labels in held.iterator(chunk_size=2_000):
         winner = index.winner(labels)
         found[winner.name if winner else ""] += 1

@@ -255,11 +255,12 @@ class Agent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name or str(self.instance_uid)
+        return self.headline[0]
 
     def name_and_host(self) -> str:
-        """For those who read of the agent when it may be gone: ``edge-1 (host-7)``."""
-        return f"{self} ({self.hostname})" if self.hostname and self.hostname != self.name else str(self)
+        """For those who read of the agent when it may be gone: ``edge-1 (host-7)``, or ``host-7 (otelcol)``."""
+        first, second = self.headline
+        return f"{first} ({second})" if second else first
 
     @property
     def headline(self) -> tuple[str, str]:
@@ -268,7 +269,7 @@ class Agent(models.Model):
         Without a name of an operator's that is the host: all agents of one kind have the name of their service.
         """
         if self.custom_name or not self.hostname:
-            return str(self), "" if self.hostname == self.name else self.hostname
+            return self.name or str(self.instance_uid), "" if self.hostname == self.name else self.hostname
         return self.hostname, "" if self.hostname == self.name else self.name
 
     def facts(self) -> Facts:

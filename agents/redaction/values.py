@@ -52,6 +52,8 @@ _RUN = re.compile(r"[A-Za-z0-9+/=]{12,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,2000}={0,2}")
 _USER_AND_PASSWORD = re.compile(r"[\x21-\x39\x3b-\x7e]{1,200}:[\x21-\x7e]{3,500}")
 _LOGIN = re.compile(r"[^\s:/]{1,100}:(?!\d{1,5}$)[^\s/]{1,500}")
+# A place that our own messages leave open, as in ``${env:TOKEN:-…}``.
+_LEFT_OPEN = re.compile(r"-?…[}.,;)]*")
 _WORKING_DIRECTORY = re.compile(r"(?:/[\w.@-]+)+/?|[A-Za-z]:\\[\w.\\-]*")
 
 
@@ -59,6 +61,8 @@ def worth_hiding(value: str, verdict: Verdict, name: str = "") -> bool:
     """Whether ``value`` under a name of this ``verdict`` is hidden as a whole."""
     text = value.strip()
     if verdict is Verdict.NO or not text or _SWITCH.fullmatch(text) or _ALREADY.fullmatch(text) or is_reference(text):
+        return False
+    if _LEFT_OPEN.fullmatch(text):
         return False
     if verdict is Verdict.YES:
         return not (name == "PWD" and _WORKING_DIRECTORY.fullmatch(text))

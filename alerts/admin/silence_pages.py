@@ -61,9 +61,7 @@ class SilenceAdmin(NobodyTypes):
     ordering = ("-pk",)
     change_list_template = "admin/alerts/silence/change_list.html"
     fields = [
-        "rule",
-        "severity",
-        "selector",
+        "which",
         "note",
         "author_name",
         "starts_at",

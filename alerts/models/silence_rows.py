@@ -51,7 +51,7 @@ class Silence(models.Model):
         ordering = ["-pk"]
 
     def __str__(self) -> str:
-        return f"{self.pk}: {self.note}"
+        return str(self.note)
 
     def parsed_selector(self) -> Selector:
         """As a value; it was valid when it was saved."""

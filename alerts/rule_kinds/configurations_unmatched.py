@@ -33,8 +33,7 @@ class ConfigurationUnmatched(AlertKind):
         sample = [Sampled(row.name, "configuration", row.pk) for row in rows.only("name")[:MOST_SAMPLED]]
         said = Message(
             "alert-configuration-unmatched",
-            "{count} enabled configurations have no agents: {names}",
-            count=count,
-            names=", ".join(one.name for one in sample[:5]),
+            "Enabled configurations without agents: {names}",
+            names=", ".join([*(one.name for one in sample[:5]), *(["…"] if count > 5 else [])]),
         )
         return [FiringSubject("", said, count, None, sample)]

@@ -134,6 +134,8 @@ def page_of(
     present: Revision | None = row.current if row else None
     return {
         "found": found,
+        # Of what is switched off or deleted the files do not matter.
+        "leaves": row is not None and row.enabled and not draft.enabled and not new_files,
         "warnings": [
             (_said_of(item, several=len(draft.files) > 1), item.agents if show_agents else ())
             for item in found.findings

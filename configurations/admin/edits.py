@@ -24,7 +24,7 @@ from configurations.admin.reach_seen import REACH_SEEN, confirmation_refusal
 from configurations.models import Configuration
 from configurations.panels import RETRY_RIGHTS
 from configurations.previewing import Preview, preview, reach
-from configurations.services import publishing, retrying
+from configurations.services import pinning, publishing, retrying
 from configurations.services.collisions import FilesCollide
 from configurations.services.drafts import Draft, InvalidConfiguration, draft_of
 from configurations.services.edit_errors import StaleEdition, StillPinned, UnknownRevision
@@ -110,7 +110,15 @@ class ConfirmedEdits(PortalAdmin):
         draft = dataclasses.replace(draft_of(row), enabled=False)
         title = _("Delete %(name)s with all its revisions?") % {"name": row}
         gone = reverse("admin:configurations_configuration_changelist")
-        return self._confirmed(request, row, draft, act, title=title, verb=_("Delete"), after=gone, danger=True)
+        refusal = None
+        if request.method != "POST":
+            try:
+                pinning.require_unpinned(row)
+            except StillPinned as error:
+                refusal = in_readers_language(error)
+        return self._confirmed(
+            request, row, draft, act, title=title, verb=_("Delete"), after=gone, danger=True, refusal=refusal
+        )
 
     def _changeable(self, request: HttpRequest, pk: int) -> Configuration:
         row = get_object_or_404(Configuration.objects.select_related("current"), pk=pk)
@@ -129,15 +137,15 @@ class ConfirmedEdits(PortalAdmin):
         verb: Any,
         after: str = "",
         danger: bool = False,
+        refusal: str | None = None,
     ) -> HttpResponse:
-        """Show what ``draft`` would change; act when that page was answered for the state it showed."""
+        """Show what ``draft`` would change, and a ``refusal`` that is known; act when that page was answered for its state."""
         may_be_forced = may_force(cast("User", request.user))
         force = may_be_forced and "force" in request.POST
         found, blocked = _judged(draft, row, force=force)
         current = row.current
         renewed = current is None or new_files(draft, current.hash)
         changing = found.changing(new_files=renewed)
-        refusal: str | None = None
         if request.method == "POST":
             refusal = typed_count.problem_of(request.POST, changing)
             refusal = refusal or confirmation_refusal(found, request.POST)

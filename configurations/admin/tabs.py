@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.shown import files_shown
 from configurations.admin import confirmation_page
-from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, runs
+from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, runs, runs_any
 from configurations.outcome import AssignmentStatus
 from configurations.pins_shown import pins_to
 from configurations.pipelines_shown import pipelines_shown
@@ -63,8 +63,11 @@ def tab_progress(request: HttpRequest, row: Configuration) -> dict[str, Any]:
     """What changes by itself on the page: of the agents only where they are shown."""
     sees = request.user.has_perm("agents.view_agent")
     shown = sees and request.GET.get("tab") == "agents"
+    rollout = Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first()
     return {
-        "rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
+        "rollout": rollout,
+        # All numbers below it are of what each agent should run by now, which may be the former revision.
+        "reached": Assignment.objects.filter(runs_any([rollout.version_id])).count() if rollout else 0,
         "assignments": _assignments_of(row) if shown else None,
         "pins": pins_to(row) if shown else [],
         "most_agents": _AGENTS,
@@ -102,7 +105,8 @@ def _revisions_of(row: Configuration) -> list[dict[str, Any]]:
 
 def _assignments_of(row: Configuration) -> list[Assignment]:
     """Some of the agents that should run it, failures first."""
-    rows = Assignment.objects.filter(runs(row)).select_related("agent").order_by("agent_id")
+    rows = Assignment.objects.filter(runs(row)).select_related("agent", "revision").defer("revision__files")
+    rows = rows.order_by("agent_id")
     failed = AssignmentStatus.FAILED.value
     found = list(rows.filter(status=failed)[:_AGENTS])
     found += rows.exclude(status=failed)[: _AGENTS - len(found)]

@@ -171,6 +171,19 @@ def test_agents_of_one_name_are_in_the_order_of_their_hosts(signed_in, report):
     assert Agent(name="otelcol").headline == ("otelcol", "")
 
 
+@pytest.mark.parametrize(
+    ("agent", "short", "long"),
+    [
+        (Agent(name="otelcol", hostname="h"), "h", "h (otelcol)"),
+        (Agent(custom_name="edge", name="edge", hostname="h"), "edge", "edge (h)"),
+        (Agent(name="h", hostname="h"), "h", "h"),
+        (Agent(name="otelcol"), "otelcol", "otelcol"),
+    ],
+)
+def test_questions_and_the_trail_name_an_agent_as_the_list_does(agent, short, long):
+    assert (str(agent), agent.name_and_host()) == (short, long)
+
+
 def test_forgetting_one_says_what_goes_and_what_comes_back(signed_in, report):
     agent = report("a")
     url = f"{LIST}{agent.pk}/delete/"

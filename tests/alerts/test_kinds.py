@@ -222,7 +222,10 @@ class TestOthers:
         Configuration.objects.create(name="lonely", enabled=True)
         Configuration.objects.create(name="off", enabled=False)
         (found,) = preview_rule(row, NOW)
-        assert str(found.text) == "1 enabled configurations have no agents: lonely"
+        assert str(found.text) == "Enabled configurations without agents: lonely"
+        Configuration.objects.bulk_create(Configuration(name=f"more-{number}", enabled=True) for number in range(5))
+        (found,) = preview_rule(row, NOW)
+        assert str(found.text) == "Enabled configurations without agents: lonely, more-0, more-1, more-2, more-3, …"
 
 
 @pytest.mark.django_db

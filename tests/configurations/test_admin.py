@@ -17,6 +17,7 @@ from agents.reports import AgentCapabilities
 from configurations.models import Assignment, Configuration
 from configurations.services import publishing
 from configurations.services.edit_errors import StaleRevision
+from configurations.services.pinning import pin_agent
 from configurations.services.publishing import draft_of
 
 pytestmark = pytest.mark.django_db
@@ -287,12 +288,25 @@ class TestOtherEdits:
         assert page.context["successors"] == [("", 1), ("fallback", 1)]
         body = page.content.decode()
         assert "Disable (2 agents)" in body
+        # What it holds does not matter any more.
+        assert "Difference of the files" not in body
         signed_in.post(url, hidden_fields(body))
         published.refresh_from_db()
         assert not published.enabled
         assert sorted(Agent.objects.values_list("configuration_name", flat=True)) == ["", "fallback"]
         signed_in.post(url, hidden_fields(signed_in.get(url).content.decode()))
         assert Agent.objects.filter(configuration_name="prod-config").count() == 2
+
+    def test_who_is_pinned_to_a_revision_is_no_successor_and_stops_deleting(self, signed_in, published, report):
+        report("one", env="prod")
+        kept = report("two", env="prod")
+        pin_agent(kept.pk, configuration="prod-config", revision=1, reason="r", by=None, at=timezone.now())
+        page = signed_in.get(f"{LIST}{published.pk}/switch/")
+        assert page.context["successors"] == [("", 1)]
+        assert page.context["changing"] == 1
+        asked = signed_in.get(f"{LIST}{published.pk}/delete/").content.decode()
+        assert "Agents are pinned to prod-config: two (otelcol). Unpin them first." in asked
+        assert "Targeting" not in asked
 
     def test_deleting_leaves_agents_unassigned(self, signed_in, published, report, client, bob):
         agent = report(env="prod")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -128,7 +129,7 @@ class SecretForm(ValueForm):
     """The value is typed in, and never shown."""
 
     value = forms.CharField(
-        label=_("value"),
+        label=capfirst(_("value")),
         required=False,
         strip=False,
         widget=forms.Textarea(attrs={"class": "code short", "rows": 3, "spellcheck": "false", "autocomplete": "off"}),

@@ -114,6 +114,7 @@ class TestMessages:
             "basic authentication is required",
             'Exporting failed. Will retry the request after interval. {"interval": "5.52s"}',
             "bind: address already in use 0.0.0.0:4317",
+            "Where BACKEND_TOKEN is not set, nothing stands here; a default is written ${env:BACKEND_TOKEN:-…}.",
         ],
     )
     def test_sentences_stay_readable(self, text: str) -> None:
