@@ -17,13 +17,13 @@ from jobs.models import LIVE, Job
 
 register = template.Library()
 
-_LATELY = timedelta(hours=1)
+_LATELY = timedelta(minutes=15)
 _MOST = 5
 
 
 @register.inclusion_tag("admin/jobs/flyout.html", takes_context=True)
 def jobs_flyout(context: template.Context) -> dict[str, Any]:
-    """The reader's own newest jobs that are live or ended within the hour; one query, which an index answers.
+    """The reader's own newest jobs that are live or ended lately; one query, which an index answers.
 
     Nothing while the database is away, of which the page tells itself.
     """

@@ -47,6 +47,8 @@ const parts = {
   "&.cm-merge-b .cm-changedLineGutter": { background: "var(--ok)" },
   ".cm-deletedLineGutter": { background: "var(--bad)" },
   ".cm-collapsedLines": { background: "var(--darkened-bg)", color: "var(--body-quiet-color)" },
+  // The library's own sign is in few fonts.
+  ".cm-collapsedLines:before, .cm-collapsedLines:after": { content: '"⋯"' },
 };
 
 const words = HighlightStyle.define([
