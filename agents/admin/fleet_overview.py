@@ -59,4 +59,4 @@ def events_panel(request: HttpRequest) -> Mapping[str, Any] | None:
 def register() -> None:
     """Onto the overview."""
     register_overview_panel(OverviewPanel("versions", "overview/versions.html", versions_panel, rank=30))
-    register_overview_panel(OverviewPanel("events", "overview/events.html", events_panel, rank=60))
+    register_overview_panel(OverviewPanel("events", "overview/events.html", events_panel, rank=60, wide=True))

@@ -17,6 +17,8 @@ from agents.reports import FACT_NAMES, Facts
 
 COUNTS = ("total", "connected", "healthy", "unhealthy", "in_sync", "failed")
 SAMPLE_SECONDS = 60
+# A chart asks for its time a moment after the page that holds it was made; what a step keeps reaches back that far as well.
+_MOMENT = timedelta(minutes=10)
 # As many slots of a coarser step as one run makes up for: what a night without a portal leaves has no samples anyway.
 _MOST_SLOTS = 200
 
@@ -48,8 +50,8 @@ def sample_fleet(at: datetime) -> None:
 
 
 def step_for(span: timedelta) -> SampleStep:
-    """The finest step that reaches back so far; the coarsest for what is longer than all."""
-    return next((step for step in STEPS if step.kept >= span), STEPS[-1])
+    """The finest step that reaches back so far, give or take some minutes; the coarsest for what is longer than all."""
+    return next((step for step in STEPS if step.kept + _MOMENT >= span), STEPS[-1])
 
 
 def samples_since(since: datetime, until: datetime) -> tuple[int, Sequence[FleetSample]]:

@@ -8,16 +8,35 @@ let data = null;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+// Times as all pages write them, in the reader's zone.
+const zone = document.querySelector('meta[name="portal-time-zone"]')?.content;
+const written = new Intl.DateTimeFormat("en-CA", { timeZone: zone, dateStyle: "short", timeStyle: "short", hourCycle: "h23" });
+const DAY = 86_400;
+
+function stamp(seconds) {
+  return written.format(new Date(seconds * 1e3)).replace(",", "");
+}
+
+function labels(_plot, places, _axis, _space, step) {
+  let before = "";
+  return places.map((at) => {
+    const [day, time] = stamp(at).split(" ");
+    if (step >= DAY) return day;
+    const text = day === before ? time : `${time}\n${day}`;
+    before = day;
+    return text;
+  });
+}
+
 function draw() {
   plot?.destroy();
   const axis = { stroke: colour("--body-quiet-color"), grid: { stroke: colour("--hairline-color"), width: 1 }, ticks: { show: false } };
-  const zone = document.querySelector('meta[name="portal-time-zone"]')?.content;
   plot = new window.uPlot({
     width: box.clientWidth,
     height: 220,
     ...(zone ? { tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1e3), zone) } : {}),
-    series: [{}, ...lines.map(({ name, title }) => ({ label: title, stroke: colour(COLOURS[name]), width: 1.5, dash: DASHES[name], points: { show: data[0].length < 3 } }))],
-    axes: [axis, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5] }],
+    series: [{ label: box.dataset.time, value: (_plot, at) => (at ? stamp(at) : "–") }, ...lines.map(({ name, title }) => ({ label: title, stroke: colour(COLOURS[name]), width: 1.5, dash: DASHES[name], points: { show: data[0].length < 3 } }))],
+    axes: [{ ...axis, values: labels }, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5] }],
     scales: { x: { range: (_plot, low, high) => (high > low ? [low, high] : [low - 3_600, high + 3_600]) }, y: { range: (_plot, _low, high) => [0, Math.max(high * 1.05, 1)] } },
     legend: { live: true },
   }, data, box);

@@ -104,7 +104,9 @@ def test_times_are_those_of_the_place_and_exact_on_hover(client, person, report)
     agent = report("a")
     at = datetime(2026, 1, 15, 22, 30, tzinfo=UTC)
     AgentPresence.objects.filter(agent=agent).update(last_seen_at=at)
-    assert "2026-01-15 22:30:00 UTC" in client.get("/admin/agents/agent/").content.decode()
+    body = client.get("/admin/agents/agent/").content.decode()
+    assert "2026-01-15 22:30:00 UTC" in body
+    assert '<meta name="portal-time-zone" content="UTC">' in body
     save_preferences(person, {"time_zone": "Asia/Shanghai"})
     body = client.get("/admin/agents/agent/").content.decode()
     assert re.search(r'<time datetime="2026-01-16T06:30:00\+08:00" title="2026-01-16 06:30:00 CST">', body)
