@@ -88,6 +88,7 @@ class DeliveryAdmin(WindowPaging, NobodyTypes):
             "subtitle": None,
             "opts": self.opts,
             "row": row,
+            "key": str(row.pk),
             "pill": delivery_pill(row),
             "problem": self.said(row) if row.problem else "",
             "may_retry": row.state == AlertDelivery.State.FAILED
