@@ -92,6 +92,7 @@ class DeliveryAdmin(WindowPaging, NobodyTypes):
             "pill": delivery_pill(row),
             "problem": self.said(row) if row.problem else "",
             "may_retry": row.state == AlertDelivery.State.FAILED
+            and not row.is_outdated
             and request.user.has_perm("alerts.change_alertdelivery"),
         }
         return TemplateResponse(request, "admin/alerts/alertdelivery/change_form.html", context)

@@ -146,7 +146,12 @@ def back_off(attempts: int) -> float:
 @transaction.atomic
 def retry(key: int, *, by: User | None, at: datetime) -> AlertDelivery:
     """Try one that was given up once more, from the beginning. Raises `AlertDelivery.DoesNotExist`, `NotNow`."""
-    delivery: AlertDelivery = AlertDelivery.objects.select_related("receiver").get(pk=key)
+    delivery: AlertDelivery = AlertDelivery.objects.select_related("receiver", "alert").get(pk=key)
+    if delivery.state == AlertDelivery.State.FAILED and delivery.is_outdated:
+        said = Message(
+            "delivery-outdated", "What it tells is no longer so: the alert is over, or the receiver has had news of it since."
+        )
+        raise NotNow(said)
     again = delivery.state == AlertDelivery.State.FAILED and delivery.change(
         state=AlertDelivery.State.WAITING, attempts=0, next_attempt_at=at, finished_at=None
     )

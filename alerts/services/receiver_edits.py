@@ -22,6 +22,7 @@ from alerts.channels.destination import ReceiverAddress
 from alerts.errors import CannotDeliver, InvalidAlerting
 from alerts.models import Receiver
 from alerts.notices import Notice
+from alerts.plain_texts import name_problem
 from alerts.posting import checked_url
 from alerts.services.editions import must_be_edition
 from foundation.messages import Message
@@ -34,6 +35,13 @@ _LONGEST_EMAIL = 254
 FIELDS = ("name", "kind", "enabled", "is_default", "least_severity", "language", "recipients")
 # Written and never read.
 WRITE_ONLY = ("address", "secret")
+# What receivers of a kind have no use for.
+_NOT_OF: dict[Receiver.Kind, tuple[str, ...]] = {
+    Receiver.Kind.EMAIL: ("address", "secret"),
+    Receiver.Kind.SLACK: ("recipients", "secret"),
+    Receiver.Kind.WEBHOOK: ("recipients",),
+    Receiver.Kind.ALERTMANAGER: ("recipients",),
+}
 _SECRET = re.compile(r"[\x21-\x7e]*")
 
 
@@ -138,9 +146,15 @@ def _put_in(row: Receiver, values: Mapping[str, Any]) -> None:
         row.validate_unique()
     except ValidationError as error:
         errors |= {name: list(texts) for name, texts in error.message_dict.items()}
+    if unfit := name_problem(row.name):
+        errors.setdefault("name", []).append(unfit)
     if row.language not in dict(settings.LANGUAGES):
         known = ", ".join(dict(settings.LANGUAGES))
         errors["language"] = [Message("alerting-one-of", "One of {known}.", known=known)]
+    kind = Receiver.Kind(row.kind) if row.kind in Receiver.Kind.values else Receiver.Kind.WEBHOOK
+    for name in _NOT_OF[kind]:
+        if values.get(name):
+            errors[name] = [Message("receiver-has-none", "Receivers of this kind have none: leave it out.")]
     if row.kind == Receiver.Kind.EMAIL:
         errors |= _recipient_problems(row)
         row.encrypted_address = row.encrypted_secret = ""

@@ -18,6 +18,7 @@ from agents.shown import value_shown
 from alerts.errors import InvalidAlerting
 from alerts.models import AlertRule, Receiver
 from alerts.parameters import read_parameters
+from alerts.plain_texts import name_problem
 from alerts.rule_kinds import KINDS
 from alerts.rule_kinds.base import rule_query_condition
 from alerts.services.editions import must_be_edition
@@ -112,6 +113,8 @@ def check_rule(rule: AlertRule, *, named: bool = True) -> None:
             rule.validate_unique()
     except ValidationError as error:
         errors |= {name: list(texts) for name, texts in error.message_dict.items()}
+    if named and (unfit := name_problem(rule.name)):
+        errors.setdefault("name", []).append(unfit)
     rule.parameters, problems = read_parameters(kind.parameters, rule.parameters)
     errors |= problems
     if not problems:
