@@ -24,6 +24,7 @@ from alerts.models import Receiver
 from alerts.notices import Notice
 from alerts.plain_texts import name_problem
 from alerts.posting import checked_url
+from alerts.services.at_the_same_time import one_of_a_name
 from alerts.services.editions import must_be_edition
 from foundation.messages import Message
 from variables.encryption import Unreadable, decrypted, encrypted
@@ -61,7 +62,8 @@ def create_receiver(values: Mapping[str, Any], *, by: User | None, at: datetime)
     if Receiver.objects.count() >= MOST_RECEIVERS:
         said = Message("too-many-receivers", "At most {most} receivers.", most=MOST_RECEIVERS)
         raise InvalidAlerting({"name": [said]})
-    row.save(force_insert=True)
+    with one_of_a_name():
+        row.save(force_insert=True)
     data = {"kind": row.kind, "address": row.address_shown, "recipients": row.recipients}
     accounts.record(by=by, verb="receiver.create", target=row, name=row.name, data=data)
     return row
@@ -95,7 +97,8 @@ def update_receiver(
         return row
     row.edition += 1
     row.updated_at = at
-    row.save()
+    with one_of_a_name():
+        row.save()
     accounts.record(by=by, verb="receiver.update", target=row, name=row.name, data=data)
     return row
 
@@ -103,6 +106,9 @@ def update_receiver(
 @transaction.atomic
 def delete_receiver(row: Receiver, *, by: User | None) -> None:
     """Delete it with its deliveries; rules that had it alone tell the default receivers."""
+    if not Receiver.objects.filter(pk=row.pk).update(enabled=False):
+        # Somebody else has deleted it.
+        return
     accounts.record(by=by, verb="receiver.delete", target=row, name=row.name)
     row.delete()
 
