@@ -17,6 +17,7 @@ from alerts.services.delivering import MOST_ATTEMPTS, back_off, carry_out, retry
 from alerts.services.evaluating import evaluate_all
 from foundation.clock import clock
 from jobs.models import Job
+from jobs.services.starting import cancel_job
 from tests.alerts.conftest import NOW, Listener, later, status
 from tests.jobs.working import one_connection, work
 
@@ -200,6 +201,22 @@ def test_deliveries_that_no_job_has(delivery: AlertDelivery) -> None:
     assert start_lost(later(90)) == 1
     assert start_lost(later(90)) == 0
     assert Job.objects.get().key == str(delivery.pk)
+
+
+def test_a_job_that_somebody_cancelled(
+    delivery: AlertDelivery, listener: Listener, alice: Any, one_connection: None
+) -> None:
+    """Nothing sends it behind their back; it can be sent once more."""
+    cancel_job(Job.objects.get().pk, by=alice)
+    assert start_lost(later(90)) == 0
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.problem["code"]) == ("failed", "delivery-cancelled")
+    retry(delivery.pk, by=alice, at=NOW)
+    Job.objects.live().update(state="failed")
+    assert start_lost(later(90)) == 1
+    AlertDelivery.objects.update(next_attempt_at=clock.now())
+    work()
+    assert len(listener.received) == 1
 
 
 def test_nobody_hears_of_the_end_before_the_beginning(delivery: AlertDelivery, listener: Listener) -> None:
