@@ -59,7 +59,13 @@ def checked_url(text: str) -> SplitResult:
         )
         raise CannotDeliver(said, lasting=True)
     bad = any(not "!" <= character <= "~" for character in text) or len(text) > LONGEST_URL
-    if bad or not _is_host(parts.hostname or "") or parts.scheme not in ("http", "https") or parts.username is not None or port == 0:
+    if (
+        bad
+        or not _is_host(parts.hostname or "")
+        or parts.scheme not in ("http", "https")
+        or parts.username is not None
+        or port == 0
+    ):
         raise CannotDeliver(
             Message(
                 "receiver-url", "Write an address such as https://example.com/hook, without a name and password in it."

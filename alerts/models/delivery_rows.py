@@ -15,7 +15,6 @@ from alerts.models.receiver_rows import Receiver
 from alerts.models.visible import SeenByRight
 from foundation.topics import tell_changed
 
-
 LONGEST_WAIT = timedelta(hours=2)
 """No delivery is put off for longer, neither by itself nor because its receiver asks for it."""
 
@@ -109,7 +108,9 @@ class AlertDelivery(models.Model):
         alert = self.alert
         if self.event != self.Event.RESOLVED and alert.state == Alert.State.RESOLVED:
             return True
-        alike = Q(alert=alert) | Q(alert__rule=alert.rule_id, alert__group_key=alert.group_key, alert__rule__isnull=False)
+        alike = Q(alert=alert) | Q(
+            alert__rule=alert.rule_id, alert__group_key=alert.group_key, alert__rule__isnull=False
+        )
         later = AlertDelivery.objects.filter(alike, receiver=self.receiver_id, pk__gt=self.pk)
         return later.exclude(state=self.State.FAILED).exists()
 

@@ -14,7 +14,6 @@ from alerts.subjects_firing import FiringSubject, Sampled
 from foundation.messages import Message
 from rollouts.models import Rollout, RolloutStep
 
-
 _MOST_LOOKED_AT = 1_000
 
 

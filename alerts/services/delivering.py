@@ -163,7 +163,8 @@ def retry(key: int, *, by: User | None, at: datetime) -> AlertDelivery:
     delivery: AlertDelivery = AlertDelivery.objects.select_related("receiver", "alert").get(pk=key)
     if delivery.state == AlertDelivery.State.FAILED and delivery.is_outdated:
         said = Message(
-            "delivery-outdated", "What it tells is no longer so: the alert is over, or the receiver has had news of it since."
+            "delivery-outdated",
+            "What it tells is no longer so: the alert is over, or the receiver has had news of it since.",
         )
         raise NotNow(said)
     again = delivery.state == AlertDelivery.State.FAILED and delivery.change(

@@ -28,7 +28,10 @@ _AT_ONCE = 100
 
 
 def rescue_jobs(at: datetime) -> int:
-    """Enqueue lost jobs again, those too that wait until a time which only a clock that was put back can have named, and end those that were being cancelled; returns how many there were."""
+    """Enqueue lost jobs again, and those that wait by a clock that was put back; end those that were being cancelled.
+
+    Returns how many there were.
+    """
     expired = Q(lease_until__lt=at) | Q(lease_until__gt=at + FARTHEST)
     overdue = Q(lease_until=None) & (Q(run_after__lt=at - _OVERDUE) | Q(run_after__gt=at + FARTHEST))
     found = Job.objects.live().filter(expired | overdue).order_by("run_after").values_list("pk", flat=True)

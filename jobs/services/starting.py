@@ -50,7 +50,7 @@ def start_job(
     key: str = "",
     title: Message | None = None,
 ) -> Job:
-    """Have work of ``kind`` done soon, or from ``run_after`` on, which is `FARTHEST` away at most; in the caller's transaction, if there is one.
+    """Have work of ``kind`` done soon, or from ``run_after`` on (`FARTHEST` away at most); in the caller's transaction, if any.
 
     ``parameters`` are JSON; ``items``, which `Job.items_from` reads, are what it is about, in order, and their number is
     the ``total``. A live job of the same kind with this ``key`` is returned instead of a second one. Raises `InvalidJob`,

@@ -89,9 +89,7 @@ class TestPausesThatEnd:
         evaluate_all(later(5))
         assert wished == [25]
 
-    def test_what_cannot_be_judged_is_waited_for_by_nobody(
-        self, fleet: Make, rule: Make, wished: list[float]
-    ) -> None:
+    def test_what_cannot_be_judged_is_waited_for_by_nobody(self, fleet: Make, rule: Make, wished: list[float]) -> None:
         """Else a rule that fails would have all rules looked at every second."""
         fleet(1, connected=False, disconnected_at=later(-3_600))
         broken = rule(dwell_seconds=20)

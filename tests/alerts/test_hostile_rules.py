@@ -69,9 +69,7 @@ def test_silences_without_a_sensible_end(signed_in: Any, until: Any, status: int
 class TestAtTheSameTime:
     """What somebody else does between the check and the write."""
 
-    def test_a_name_that_is_taken_meanwhile(
-        self, rule: Make, receiver: Make, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_name_that_is_taken_meanwhile(self, rule: Make, receiver: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         rule(name="one")
         receiver(name="one")
         other, elsewhere = rule(name="two"), receiver(name="two")

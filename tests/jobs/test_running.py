@@ -286,7 +286,6 @@ class TestLost:
         work()
         assert stands(job)[0] == State.DONE
 
-
     def test_a_clock_that_was_put_back_holds_up_no_job(self, alice, counting):
         """What was put off for a day by the former time is done now; a pause that is one stays one."""
         waiting, working, resting = (start_job("test.count", by=alice, items=[1]) for _ in range(3))
