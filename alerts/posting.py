@@ -15,12 +15,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, urlsplit
 
 from alerts.alert_options import Network
 from alerts.errors import CannotDeliver
 from alerts.plain_texts import one_line
 from alerts.public_addresses import is_allowed
+from foundation.clock import clock
 from foundation.messages import Message
 
 SECONDS = 10.0
@@ -33,6 +35,7 @@ _LONGEST_RETRY_AFTER = 3_600.0
 # Which it may accept another time.
 _PASSING = frozenset({408, 425, 429})
 LONGEST_URL = 2_000
+_LONGEST_HOST = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,20 @@ def checked_url(text: str) -> SplitResult:
         port = parts.port
     except ValueError:
         parts, port = SplitResult("", "", "", "", ""), None
-    bad = any(ord(character) < 0x21 or ord(character) > 0x7E for character in text) or len(text) > LONGEST_URL
-    if bad or parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or port == 0:
+    if not text.isascii():
+        said = Message(
+            "receiver-url-ascii",
+            "An address has ASCII characters only: write others of its host as xn--…, others of its path as %…",
+        )
+        raise CannotDeliver(said, lasting=True)
+    bad = any(not "!" <= character <= "~" for character in text) or len(text) > LONGEST_URL
+    if (
+        bad
+        or not _is_host(parts.hostname or "")
+        or parts.scheme not in ("http", "https")
+        or parts.username is not None
+        or port == 0
+    ):
         raise CannotDeliver(
             Message(
                 "receiver-url", "Write an address such as https://example.com/hook, without a name and password in it."
@@ -58,6 +73,14 @@ def checked_url(text: str) -> SplitResult:
             lasting=True,
         )
     return parts
+
+
+def _is_host(text: str) -> bool:
+    """Whether it can be the name of one, or an address; whether there is such a host the resolver knows."""
+    try:
+        return bool(text) and len(text) <= _LONGEST_HOST and bool(text.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def post_json(
@@ -180,8 +203,15 @@ def _judged(answer: http.client.HTTPResponse, said: bytes) -> Accepted:
 
 
 def _retry_after(answer: http.client.HTTPResponse) -> float:
-    text = answer.getheader("Retry-After", "")
-    return min(float(text), _LONGEST_RETRY_AFTER) if text.isascii() and text.isdecimal() and len(text) < 9 else 0.0
+    """Seconds, which may be written as a time as well; what is neither is nothing."""
+    text = answer.getheader("Retry-After", "").strip()
+    if text.isascii() and text.isdecimal():
+        return min(float(text[:9]), _LONGEST_RETRY_AFTER)
+    try:
+        seconds = (parsedate_to_datetime(text) - clock.now()).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
 def _away(error: Exception, *, late: bool) -> CannotDeliver:

@@ -1,4 +1,5 @@
-"""Chores that something has just happened for: they are done now rather than at their time (`foundation.chores`).
+"""Chores that something has just happened for, or that know when there is something to do: they are done then rather than at
+their time (`foundation.chores`).
 
 It must not know what any chore does. The leading process does it; one that does not lead tells the others. A word that is lost
 costs nothing but the wait: the chore comes at its time.
@@ -9,6 +10,7 @@ from __future__ import annotations
 from foundation import wakeups
 
 _hastened: dict[str, float] = {}
+_wanted_in: dict[str, float] = {}
 
 
 def let_hasten(name: str, *, soonest: float) -> None:
@@ -28,3 +30,17 @@ def hasten(name: str) -> None:
     """
     if name in _hastened:
         wakeups.tell_wanted_chore(name)
+
+
+def want_again_in(name: str, seconds: float) -> None:
+    """Said by the chore itself while it runs: there is something to do in ``seconds``, maybe before its time.
+
+    It is done then, but not before it has rested. Counts for this process and once.
+    """
+    if name in _hastened:
+        _wanted_in[name] = seconds
+
+
+def taken_wish(name: str) -> float | None:
+    """In how many seconds the chore that has just run wants to run again, if it said so; it is forgotten with that."""
+    return _wanted_in.pop(name, None)

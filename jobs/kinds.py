@@ -21,6 +21,8 @@ from jobs.outcomes import Outcome
 ATTEMPTS = 5
 # Longer than any slice takes: a worker that is silent for so long is taken for dead.
 LEASE = timedelta(seconds=60)
+# No slice is put off for longer, and no lease lasts longer: a time further ahead is that of a clock that was put back since.
+FARTHEST = timedelta(hours=2)
 
 
 class Queue(StrEnum):
@@ -48,8 +50,8 @@ class Slice:
     """What a slice did.
 
     ``results`` count by themselves; ``done`` is how many items were done beside them, without a row of their own.
-    ``cursor`` is what the next slice gets (JSON), ``None`` when there is none; it begins ``again_in`` later, at once
-    without. ``total`` corrects the job's.
+    ``cursor`` is what the next slice gets (JSON), ``None`` when there is none; it begins ``again_in`` later (`FARTHEST`
+    at most), at once without. ``total`` corrects the job's.
     """
 
     done: int = 0

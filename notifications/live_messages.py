@@ -68,6 +68,11 @@ def parse_subscriptions(text: str | None, topics: Mapping[str, Topic]) -> tuple[
         raise StrangeMessage(f"One socket has {MOST_TOPICS} topics at most.")
     if not all(isinstance(item, str) and 0 < len(item) <= _LONGEST_TOPIC for item in wanted):
         raise StrangeMessage(f"Topics are texts of {_LONGEST_TOPIC} characters at most.")
+    try:
+        # The answer names them, and has to be UTF-8.
+        "".join(wanted).encode()
+    except UnicodeEncodeError as error:
+        raise StrangeMessage("A topic has a lone surrogate; send whole characters.") from error
     found: dict[str, Subscription] = {}
     unknown: dict[str, None] = {}
     for item in wanted:

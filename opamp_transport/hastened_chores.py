@@ -1,4 +1,4 @@
-"""Does chores at their time, or sooner when something happened that they are for (`foundation.hastening`)."""
+"""Does chores at their time, or sooner when something happened that they are for, or when they said so (`foundation.hastening`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from foundation.chores import Chore
-from foundation.hastening import hastened_chores
+from foundation.hastening import hastened_chores, taken_wish
 
 # A chore that is hastened again and again takes no more than this part of the time.
 _PART = 10
@@ -48,8 +48,10 @@ class HastenedChores:
             finally:
                 took = time.monotonic() - began
                 rest = min(max(soonest, (_PART - 1) * took), chore.seconds)
+                wish = taken_wish(chore.name)
+                pause = chore.seconds if wish is None else min(wish, chore.seconds)
                 await asyncio.sleep(rest)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(wanted.wait(), max(chore.seconds - rest, 0.001))
+                    await asyncio.wait_for(wanted.wait(), max(pause - rest, 0.001))
 
         return 0.0, chore.name, at_its_time

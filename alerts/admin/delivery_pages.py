@@ -88,9 +88,11 @@ class DeliveryAdmin(WindowPaging, NobodyTypes):
             "subtitle": None,
             "opts": self.opts,
             "row": row,
+            "key": str(row.pk),
             "pill": delivery_pill(row),
             "problem": self.said(row) if row.problem else "",
             "may_retry": row.state == AlertDelivery.State.FAILED
+            and not row.is_outdated
             and request.user.has_perm("alerts.change_alertdelivery"),
         }
         return TemplateResponse(request, "admin/alerts/alertdelivery/change_form.html", context)

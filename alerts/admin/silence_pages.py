@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -15,12 +15,15 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from accounts.models import User
 from agents.templatetags.ago import time_element
-from alerts.admin.shared import NobodyTypes, do, severity_pill
+from alerts.admin.shared import NobodyTypes, do, severity_pill, show_refusal
 from alerts.admin.silence_forms import SilenceForm
+from alerts.bell import bell
 from alerts.models import Silence
 from alerts.services.silencing import create_silence, end_silence
 from foundation.clock import clock
+from foundation.errors import DomainError
 from rollouts.freezes_shown import time_words
 
 _SHOWN = 50
@@ -99,8 +102,14 @@ class SilenceAdmin(NobodyTypes):
         form = SilenceForm(request.POST)
         if not form.is_valid():
             return self.changelist_view(request, form=form)
-        done = _("Silenced: these alerts are shown, and sent to nobody.")
-        do(request, lambda by: create_silence(form.wanted(), by=by, at=clock.now()), done)
+        try:
+            create_silence(form.wanted(), by=cast("User", request.user), at=clock.now())
+        except DomainError as error:
+            # What was typed stays.
+            show_refusal(form, error)
+            return self.changelist_view(request, form=form)
+        bell.forget()
+        messages.success(request, _("Silenced: these alerts are shown, and sent to nobody."))
         return redirect(reverse("admin:alerts_silence_changelist"))
 
     def end(self, request: HttpRequest, pk: int) -> HttpResponse:

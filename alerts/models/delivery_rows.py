@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
@@ -15,23 +15,34 @@ from alerts.models.receiver_rows import Receiver
 from alerts.models.visible import SeenByRight
 from foundation.topics import tell_changed
 
+LONGEST_WAIT = timedelta(hours=2)
+"""No delivery is put off for longer, neither by itself nor because its receiver asks for it."""
+
 
 class DeliveryQuerySet(SeenByRight):
     """The vocabulary of reading deliveries."""
 
     def due(self, at: datetime) -> Self:
-        """Those to try at ``at``: that wait, and those whose process died while it sent them."""
+        """Those to try at ``at``: that wait, and those whose process died while it sent them.
+
+        What lies further ahead than anything is put off was written by a clock that was put back since.
+        """
+        ahead = at + LONGEST_WAIT
         return self.filter(
-            Q(state=AlertDelivery.State.WAITING, next_attempt_at__lte=at)
-            | Q(state=AlertDelivery.State.SENDING, claimed_until__lte=at)
+            Q(state=AlertDelivery.State.WAITING) & (Q(next_attempt_at__lte=at) | Q(next_attempt_at__gt=ahead))
+            | Q(state=AlertDelivery.State.SENDING) & (Q(claimed_until__lte=at) | Q(claimed_until__gt=ahead))
         ).exclude(models.Exists(self._unfinished_before()))
 
     def _unfinished_before(self) -> models.QuerySet[AlertDelivery]:
-        """What the same receiver has to hear first: nobody is told of an end before the beginning."""
+        """What the same receiver has to hear first: nobody is told of an end before the beginning.
+
+        The former alert of the same rule and group counts too: Alertmanager takes both for one.
+        """
         unfinished = AlertDelivery.objects.filter(state__in=(AlertDelivery.State.WAITING, AlertDelivery.State.SENDING))
-        return unfinished.filter(
-            alert=models.OuterRef("alert"), receiver=models.OuterRef("receiver"), pk__lt=models.OuterRef("pk")
+        alike = Q(alert=models.OuterRef("alert")) | Q(
+            alert__rule=models.OuterRef("alert__rule"), alert__group_key=models.OuterRef("alert__group_key")
         )
+        return unfinished.filter(alike, receiver=models.OuterRef("receiver"), pk__lt=models.OuterRef("pk"))
 
 
 class AlertDelivery(models.Model):
@@ -90,6 +101,18 @@ class AlertDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.receiver_id}: {self.event} {self.alert_id}"
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether what it tells is no longer so, or the receiver has had, or will have, news of the same rule and group."""
+        alert = self.alert
+        if self.event != self.Event.RESOLVED and alert.state == Alert.State.RESOLVED:
+            return True
+        alike = Q(alert=alert) | Q(
+            alert__rule=alert.rule_id, alert__group_key=alert.group_key, alert__rule__isnull=False
+        )
+        later = AlertDelivery.objects.filter(alike, receiver=self.receiver_id, pk__gt=self.pk)
+        return later.exclude(state=self.State.FAILED).exists()
 
     def change(self, **values: Any) -> bool:
         """Change columns unless the row was taken meanwhile; false then."""

@@ -102,7 +102,7 @@ class AgentKind(AlertKind):
         others: list[FiringSubject] = []
         if len(firing) > MOST_GROUPS:
             # A group that has an alert keeps it when others outgrow it: it is not over.
-            present = set(rule.alerts.open().values_list("group_key", flat=True)) if rule.pk else set()
+            present = keys_with_alerts(rule)
             firing.sort(key=lambda pair: group_key(name, pair[0]) not in present)
             rest = firing[MOST_GROUPS:]
             count, total = sum(count for _value, count in rest), sum(totals.get(value, count) for value, count in rest)
@@ -126,6 +126,11 @@ class AgentKind(AlertKind):
             )
             for value, count in firing
         ]
+
+
+def keys_with_alerts(rule: AlertRule) -> set[str]:
+    """The groups of ``rule`` that have an alert which is not over; none of one that is not saved."""
+    return set(rule.alerts.open().values_list("group_key", flat=True)) if rule.pk else set()
 
 
 def scope(rule: AlertRule, now: datetime) -> QuerySet[Agent]:

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, Max, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from alerts.models import AlertRule
+from alerts.models import MOST_SAMPLED, AlertRule
 from alerts.parameters import Parameter
-from alerts.rule_kinds.base import MOST_GROUPS, AlertKind
+from alerts.rule_kinds.base import MOST_GROUPS, OTHERS, AlertKind, keys_with_alerts
 from alerts.subjects_firing import FiringSubject, Sampled
 from foundation.messages import Message
 from rollouts.models import Rollout, RolloutStep
+
+_MOST_LOOKED_AT = 1_000
 
 
 class RolloutStopped(AlertKind):
@@ -42,7 +44,7 @@ class RolloutStopped(AlertKind):
     )
 
     def evaluate(self, rule: AlertRule, now: datetime) -> list[FiringSubject]:
-        """The newest first."""
+        """The newest first; those that have an alert keep it, and what there is no room for has one together."""
         failed = RolloutStep.objects.filter(rollout=OuterRef("pk"), kind=RolloutStep.Kind.GATE_FAILED)
         resumed = RolloutStep.objects.filter(
             rollout=OuterRef("rollout"), kind=RolloutStep.Kind.RESUMED, pk__gt=OuterRef("pk")
@@ -66,7 +68,18 @@ class RolloutStopped(AlertKind):
             .filter(Q(state=Rollout.State.PAUSED) & (Q(failed=True) | Q(paused_at__lte=limit)) | gone_back)
             .order_by("-pk")
         )
-        return [self._subject(row) for row in rows[:MOST_GROUPS]]
+        found = [self._subject(row) for row in rows[:_MOST_LOOKED_AT]]
+        if len(found) <= MOST_GROUPS:
+            return found
+        present = keys_with_alerts(rule)
+        found.sort(key=lambda subject: subject.key not in present)
+        rest = found[MOST_GROUPS:]
+        said = Message(
+            "alert-more-rollouts", "{count} more rollouts stopped: {names}", count=len(rest),
+            names=", ".join(subject.sample[0].name for subject in rest[:5]),
+        )  # fmt: skip
+        sample = [subject.sample[0] for subject in rest[:MOST_SAMPLED]]
+        return [*found[:MOST_GROUPS], FiringSubject(OTHERS, said, len(rest), None, sample)]
 
     def _subject(self, row: Rollout) -> FiringSubject:
         if getattr(row, "failed", False):

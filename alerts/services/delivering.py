@@ -49,13 +49,27 @@ def start_delivery(delivery: AlertDelivery) -> None:
 
 
 def start_lost(at: datetime) -> int:
-    """Start jobs for deliveries that should have been tried long ago and that no job has; returns how many."""
+    """Start jobs for deliveries that should have been tried long ago and that no job has; returns how many.
+
+    What somebody cancelled the job of is given up instead.
+    """
     overdue = AlertDelivery.objects.due(at - _OVERDUE).order_by("pk").select_related("receiver")[:_AT_ONCE]
     rows = {str(row.pk): row for row in overdue}
-    live = set(Job.objects.live().filter(kind=JOB_KIND, key__in=rows).values_list("key", flat=True)) if rows else set()
-    for key in rows.keys() - live:
-        start_delivery(rows[key])
-    return len(rows.keys() - live)
+    if not rows:
+        return 0
+    # The newest job of each comes last.
+    jobs = Job.objects.filter(kind=JOB_KIND, key__in=rows).order_by("pk")
+    newest = {job.key: job for job in jobs.only("key", "state")}
+    started = 0
+    for key, row in rows.items():
+        job = newest.get(key)
+        if job is not None and job.state == Job.State.CANCELLED:
+            said = Message("delivery-cancelled", "The job that was to send it was cancelled.")
+            row.change(state=AlertDelivery.State.FAILED, finished_at=at, claimed_until=None, problem=said.as_json())
+        elif job is None or not job.is_live:
+            start_delivery(row)
+            started += 1
+    return started
 
 
 def run_slice(job: Job, _cursor: Any, now: datetime) -> Slice:
@@ -146,7 +160,13 @@ def back_off(attempts: int) -> float:
 @transaction.atomic
 def retry(key: int, *, by: User | None, at: datetime) -> AlertDelivery:
     """Try one that was given up once more, from the beginning. Raises `AlertDelivery.DoesNotExist`, `NotNow`."""
-    delivery: AlertDelivery = AlertDelivery.objects.select_related("receiver").get(pk=key)
+    delivery: AlertDelivery = AlertDelivery.objects.select_related("receiver", "alert").get(pk=key)
+    if delivery.state == AlertDelivery.State.FAILED and delivery.is_outdated:
+        said = Message(
+            "delivery-outdated",
+            "What it tells is no longer so: the alert is over, or the receiver has had news of it since.",
+        )
+        raise NotNow(said)
     again = delivery.state == AlertDelivery.State.FAILED and delivery.change(
         state=AlertDelivery.State.WAITING, attempts=0, next_attempt_at=at, finished_at=None
     )

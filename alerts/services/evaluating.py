@@ -13,14 +13,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, transaction
+from django.db.models import Min
 
-from alerts.models import Alert, AlertDelivery, AlertRule
+from alerts.models import Alert, AlertDelivery, AlertRule, Silence
 from alerts.rule_kinds import KINDS
+from alerts.services.early_evaluation import CHORE
 from alerts.services.notifying import announce, receivers_of, tell_receivers, told_of
 from alerts.services.silencing import Silencer
 from alerts.subjects_firing import FiringSubject
 from foundation.clock import is_ahead
 from foundation.errors import DomainError
+from foundation.hastening import want_again_in
 from foundation.messages import Message
 from foundation.topics import tell_changed
 
@@ -51,6 +54,23 @@ def evaluate_all(at: datetime) -> None:
     AlertRule.objects.filter(pk__in=well).update(evaluated_at=at)
     AlertRule.objects.filter(pk__in=well, problem__isnull=False).update(problem=None)
     resolve_left(at)
+    end = _next_end(at)
+    if end is not None:
+        want_again_in(CHORE, (end - at).total_seconds())
+
+
+def _next_end(at: datetime) -> datetime | None:
+    """When the first of the pauses that run now is over: until one fires, until one is resolved, of a silence.
+
+    What rules that cannot be evaluated wait for changes nothing.
+    """
+    alerts = Alert.objects.open().filter(rule__enabled=True, rule__problem__isnull=True).order_by()
+    pending = alerts.filter(state=Alert.State.PENDING).values_list("rule__dwell_seconds").annotate(Min("started_at"))
+    clearing = alerts.filter(cleared_since__isnull=False)
+    clearing = clearing.values_list("rule__clear_seconds").annotate(Min("cleared_since"))
+    ends = [since + timedelta(seconds=seconds) for seconds, since in [*pending, *clearing]]
+    ends += Silence.objects.active(at).order_by("expires_at").values_list("expires_at", flat=True)[:1]
+    return min((end for end in ends if end > at), default=None)
 
 
 def _is_answering() -> bool:

@@ -12,6 +12,7 @@ from alerts.models import Alert, AlertDelivery, AlertRule, AlertSeverity, Receiv
 from alerts.notices import Notice
 from alerts.services.delivering import start_delivery
 from foundation.events import publish
+from foundation.topics import tell_changed
 
 MOST_RECEIVERS = 50
 _UNFINISHED_OR_SENT = (AlertDelivery.State.WAITING, AlertDelivery.State.SENDING, AlertDelivery.State.SENT)
@@ -49,6 +50,7 @@ def tell_receivers(
             next_attempt_at=at,
         )
         start_delivery(delivery)
+        tell_changed("alerts.alertdelivery", delivery.pk)
 
 
 def announce(alert: Alert, at: datetime) -> None:

@@ -22,7 +22,9 @@ from alerts.channels.destination import ReceiverAddress
 from alerts.errors import CannotDeliver, InvalidAlerting
 from alerts.models import Receiver
 from alerts.notices import Notice
+from alerts.plain_texts import name_problem
 from alerts.posting import checked_url
+from alerts.services.at_the_same_time import one_of_a_name
 from alerts.services.editions import must_be_edition
 from foundation.messages import Message
 from variables.encryption import Unreadable, decrypted, encrypted
@@ -34,6 +36,13 @@ _LONGEST_EMAIL = 254
 FIELDS = ("name", "kind", "enabled", "is_default", "least_severity", "language", "recipients")
 # Written and never read.
 WRITE_ONLY = ("address", "secret")
+# What receivers of a kind have no use for.
+_NOT_OF: dict[Receiver.Kind, tuple[str, ...]] = {
+    Receiver.Kind.EMAIL: ("address", "secret"),
+    Receiver.Kind.SLACK: ("recipients", "secret"),
+    Receiver.Kind.WEBHOOK: ("recipients",),
+    Receiver.Kind.ALERTMANAGER: ("recipients",),
+}
 _SECRET = re.compile(r"[\x21-\x7e]*")
 
 
@@ -53,7 +62,8 @@ def create_receiver(values: Mapping[str, Any], *, by: User | None, at: datetime)
     if Receiver.objects.count() >= MOST_RECEIVERS:
         said = Message("too-many-receivers", "At most {most} receivers.", most=MOST_RECEIVERS)
         raise InvalidAlerting({"name": [said]})
-    row.save(force_insert=True)
+    with one_of_a_name():
+        row.save(force_insert=True)
     data = {"kind": row.kind, "address": row.address_shown, "recipients": row.recipients}
     accounts.record(by=by, verb="receiver.create", target=row, name=row.name, data=data)
     return row
@@ -87,7 +97,8 @@ def update_receiver(
         return row
     row.edition += 1
     row.updated_at = at
-    row.save()
+    with one_of_a_name():
+        row.save()
     accounts.record(by=by, verb="receiver.update", target=row, name=row.name, data=data)
     return row
 
@@ -95,6 +106,9 @@ def update_receiver(
 @transaction.atomic
 def delete_receiver(row: Receiver, *, by: User | None) -> None:
     """Delete it with its deliveries; rules that had it alone tell the default receivers."""
+    if not Receiver.objects.filter(pk=row.pk).update(enabled=False):
+        # Somebody else has deleted it.
+        return
     accounts.record(by=by, verb="receiver.delete", target=row, name=row.name)
     row.delete()
 
@@ -138,9 +152,15 @@ def _put_in(row: Receiver, values: Mapping[str, Any]) -> None:
         row.validate_unique()
     except ValidationError as error:
         errors |= {name: list(texts) for name, texts in error.message_dict.items()}
+    if unfit := name_problem(row.name):
+        errors.setdefault("name", []).append(unfit)
     if row.language not in dict(settings.LANGUAGES):
         known = ", ".join(dict(settings.LANGUAGES))
         errors["language"] = [Message("alerting-one-of", "One of {known}.", known=known)]
+    kind = Receiver.Kind(row.kind) if row.kind in Receiver.Kind.values else Receiver.Kind.WEBHOOK
+    for name in _NOT_OF[kind]:
+        if values.get(name):
+            errors[name] = [Message("receiver-has-none", "Receivers of this kind have none: leave it out.")]
     if row.kind == Receiver.Kind.EMAIL:
         errors |= _recipient_problems(row)
         row.encrypted_address = row.encrypted_secret = ""

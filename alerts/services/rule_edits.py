@@ -18,8 +18,10 @@ from agents.shown import value_shown
 from alerts.errors import InvalidAlerting
 from alerts.models import AlertRule, Receiver
 from alerts.parameters import read_parameters
+from alerts.plain_texts import name_problem
 from alerts.rule_kinds import KINDS
 from alerts.rule_kinds.base import rule_query_condition
+from alerts.services.at_the_same_time import must_be_there, one_of_a_name
 from alerts.services.editions import must_be_edition
 from alerts.services.evaluating import MOST_RULES, resolve_left
 from alerts.subjects_firing import FiringSubject
@@ -43,7 +45,8 @@ def create_rule(values: Mapping[str, Any], *, by: User | None, at: datetime) -> 
     check_rule(rule)
     if AlertRule.objects.count() >= MOST_RULES:
         raise InvalidAlerting({"name": [Message("too-many-alert-rules", "At most {most} rules.", most=MOST_RULES)]})
-    rule.save(force_insert=True)
+    with one_of_a_name():
+        rule.save(force_insert=True)
     _set_receivers(rule, values)
     accounts.record(by=by, verb="alert_rule.create", target=rule, name=rule.name, data={"kind": rule.kind})
     return rule
@@ -76,7 +79,8 @@ def update_rule(
     rule.edition += 1
     rule.updated_at = at
     rule.problem = None
-    rule.save()
+    with one_of_a_name():
+        rule.save()
     data = {"changed": {name: value_shown(pair) for name, pair in changed.items()}}
     accounts.record(by=by, verb="alert_rule.update", target=rule, name=rule.name, data=data)
     if not rule.enabled:
@@ -87,8 +91,10 @@ def update_rule(
 @transaction.atomic
 def delete_rule(rule: AlertRule, *, by: User | None, at: datetime) -> None:
     """Delete it; its alerts end, and stay as what happened."""
+    if not AlertRule.objects.filter(pk=rule.pk).update(enabled=False):
+        # Somebody else has deleted it.
+        return
     accounts.record(by=by, verb="alert_rule.delete", target=rule, name=rule.name)
-    AlertRule.objects.filter(pk=rule.pk).update(enabled=False)
     resolve_left(at)
     rule.delete()
 
@@ -112,6 +118,8 @@ def check_rule(rule: AlertRule, *, named: bool = True) -> None:
             rule.validate_unique()
     except ValidationError as error:
         errors |= {name: list(texts) for name, texts in error.message_dict.items()}
+    if named and (unfit := name_problem(rule.name)):
+        errors.setdefault("name", []).append(unfit)
     rule.parameters, problems = read_parameters(kind.parameters, rule.parameters)
     errors |= problems
     if not problems:
@@ -158,4 +166,5 @@ def _receiver_names(rule: AlertRule) -> list[str]:
 def _set_receivers(rule: AlertRule, values: Mapping[str, Any]) -> None:
     if "receivers" in values:
         receivers: Sequence[Receiver] = list(values["receivers"])
+        must_be_there("receivers", receivers)
         rule.receivers.set(receivers)

@@ -17,6 +17,7 @@ from alerts.errors import InvalidAlerting, NotNow
 from alerts.models import Alert, AlertRule, AlertSeverity, Silence
 from alerts.rule_kinds import KINDS, AgentKind
 from alerts.rule_kinds.base import grouped_counts
+from alerts.services.at_the_same_time import must_be_there
 from foundation.messages import Message
 from rollouts.reasons import InvalidExpiry, InvalidReason, checked_expiry, checked_reason
 
@@ -43,6 +44,8 @@ def create_silence(values: Mapping[str, Any], *, by: User | None, at: datetime) 
         raise NotNow(
             Message("too-many-silences", "At most {most} silences at a time: end others first.", most=MOST_ACTIVE)
         )
+    if row.rule is not None:
+        must_be_there("rule", [row.rule])
     row.save(force_insert=True)
     data = {
         "rule": row.rule.name if row.rule else None,

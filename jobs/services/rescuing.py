@@ -1,4 +1,4 @@
-"""Jobs whose worker died, and those whose task was lost: found by their leases, and enqueued again."""
+"""Jobs whose worker died, those whose task was lost, and those that wait by a clock that was put back: enqueued again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django_tasks_db.models import DBTaskResult
 
 from foundation.messages import Message
 from foundation.topics import tell_changed
+from jobs.kinds import FARTHEST
 from jobs.models import Job
 from jobs.services.ending import end_job
 from jobs.services.queue import enqueue
@@ -27,9 +28,12 @@ _AT_ONCE = 100
 
 
 def rescue_jobs(at: datetime) -> int:
-    """Enqueue lost jobs again, and end those that were being cancelled; returns how many there were."""
-    expired = Q(lease_until__lt=at)
-    overdue = Q(lease_until=None, run_after__lt=at - _OVERDUE)
+    """Enqueue lost jobs again, and those that wait by a clock that was put back; end those that were being cancelled.
+
+    Returns how many there were.
+    """
+    expired = Q(lease_until__lt=at) | Q(lease_until__gt=at + FARTHEST)
+    overdue = Q(lease_until=None) & (Q(run_after__lt=at - _OVERDUE) | Q(run_after__gt=at + FARTHEST))
     found = Job.objects.live().filter(expired | overdue).order_by("run_after").values_list("pk", flat=True)
     return sum(_rescue(key, at) for key in list(found[:_AT_ONCE]))
 
@@ -45,9 +49,9 @@ def _rescue(key: int, at: datetime) -> bool:
                 job.task_id is not None
                 and DBTaskResult.objects.filter(pk=job.task_id, status=TaskResultStatus.READY).exists()
             )
-            if job.run_after >= at - _OVERDUE or waits:
+            if job.run_after <= at + FARTHEST and (job.run_after >= at - _OVERDUE or waits):
                 return False
-        elif job.lease_until >= at:
+        elif at <= job.lease_until <= at + FARTHEST:
             return False
         else:
             job.lost += 1

@@ -50,7 +50,7 @@ def start_job(
     key: str = "",
     title: Message | None = None,
 ) -> Job:
-    """Have work of ``kind`` done soon, or from ``run_after`` on; in the caller's transaction, if there is one.
+    """Have work of ``kind`` done soon, or from ``run_after`` on (`FARTHEST` away at most); in the caller's transaction, if any.
 
     ``parameters`` are JSON; ``items``, which `Job.items_from` reads, are what it is about, in order, and their number is
     the ``total``. A live job of the same kind with this ``key`` is returned instead of a second one. Raises `InvalidJob`,
@@ -118,12 +118,15 @@ def retry_job(job_id: int, *, by: User | None) -> Job:
     job = _locked(job_id)
     if job.state not in {Job.State.FAILED, Job.State.CANCELLED}:
         raise WrongJobState(Message("job-not-stopped", "Only a job that failed or was cancelled can go on."))
-    if job.key and Job.objects.live().filter(kind=job.kind, key=job.key).exists():
-        raise WrongJobState(Message("job-has-successor", "Another job does the same already."))
     job.state, job.ended_at, job.error, job.attempt, job.lost = Job.State.WAITING, None, None, 0, 0
     begin_anew(job)
     enqueue(job, clock.now())
-    job.save()
+    try:
+        with transaction.atomic():
+            job.save()
+    except IntegrityError as error:
+        # `one_live_job_per_key` knows also what is started at this moment.
+        raise WrongJobState(Message("job-has-successor", "Another job does the same already.")) from error
     _record(job, by, "job.retry", handled=job.handled)
     return job
 

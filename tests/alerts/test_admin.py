@@ -161,6 +161,10 @@ def test_an_alert_is_looked_at_acknowledged_and_silenced(operator: Client, alert
     silence = {"rule": alert.rule_id, "severity": "", "selector": "", "note": "maintenance", "hours": "4"}
     assert operator.post(reverse("admin:silence_start"), {**silence, "note": ""}).status_code == 200
     assert operator.post(reverse("admin:silence_start"), {**silence, "selector": "a=("}).status_code == 200
+    # What the service refuses is said at the field as well, and nothing that was typed is lost.
+    refused = operator.post(reverse("admin:silence_start"), {**silence, "note": "two\nlines", "selector": "rack=7"})
+    assert "The reason is one line of at most 500 characters." in refused.content.decode()
+    assert 'value="rack=7"' in refused.content.decode()
     assert not Silence.objects.exists()
     operator.post(reverse("admin:silence_start"), silence)
     assert "Silenced by olga" in body(operator, page)

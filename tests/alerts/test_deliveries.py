@@ -17,6 +17,7 @@ from alerts.services.delivering import MOST_ATTEMPTS, back_off, carry_out, retry
 from alerts.services.evaluating import evaluate_all
 from foundation.clock import clock
 from jobs.models import Job
+from jobs.services.starting import cancel_job
 from tests.alerts.conftest import NOW, Listener, later, status
 from tests.jobs.working import one_connection, work
 
@@ -104,6 +105,63 @@ def test_a_person_has_it_sent_again(
     assert AuditEntry.objects.filter(verb="alert_delivery.retry", actor=alice).count() == 1
 
 
+class TestOutdated:
+    """A receiver that is told once more of what is over would wait for an end that nobody tells."""
+
+    def test_the_beginning_of_what_is_over(self, delivery: AlertDelivery, listener: Listener, alice: Any) -> None:
+        listener.answer = lambda handler: status(handler, 404)
+        carry_out(delivery.pk, later(1))
+        Agent.objects.update(connected=True)
+        evaluate_all(later(15))
+        assert not AlertDelivery.objects.filter(event="resolved").exists()
+        with pytest.raises(NotNow) as refused:
+            retry(delivery.pk, by=alice, at=later(20))
+        assert refused.value.message.code == "delivery-outdated"
+        delivery.refresh_from_db()
+        assert delivery.state == "failed"
+
+    def test_what_the_receiver_has_had_news_of(self, delivery: AlertDelivery, listener: Listener, alice: Any) -> None:
+        """The end of the former alert of the same rule, when the next one has begun."""
+        carry_out(delivery.pk, later(1))
+        Agent.objects.update(connected=True)
+        evaluate_all(later(15))
+        end = AlertDelivery.objects.get(event="resolved")
+        listener.answer = lambda handler: status(handler, 404)
+        carry_out(end.pk, later(20))
+        Agent.objects.update(connected=False)
+        evaluate_all(later(30))
+        with pytest.raises(NotNow):
+            retry(end.pk, by=alice, at=later(40))
+        AlertDelivery.objects.filter(pk__gt=end.pk).update(state="failed")
+        assert retry(end.pk, by=alice, at=later(40)).state == "waiting"
+
+    def test_the_next_alert_of_a_group_is_told_after_the_end_of_the_former(
+        self, delivery: AlertDelivery, listener: Listener
+    ) -> None:
+        """Alertmanager takes both for one, and would end the one that fires."""
+        carry_out(delivery.pk, later(1))
+        Agent.objects.update(connected=True)
+        evaluate_all(later(15))
+        end = AlertDelivery.objects.get(event="resolved")
+        Agent.objects.update(connected=False)
+        evaluate_all(later(30))
+        begin = AlertDelivery.objects.latest("pk")
+        assert (begin.event, begin.alert_id == end.alert_id) == ("firing", False)
+        assert carry_out(begin.pk, later(31)) is None
+        assert carry_out(end.pk, later(31)) is not None
+        assert carry_out(begin.pk, later(31)) is not None
+
+
+@pytest.mark.parametrize("values", [{"state": "waiting"}, {"state": "sending", "claimed_until": later(90_000)}])
+def test_what_waits_by_a_clock_that_was_put_back(
+    delivery: AlertDelivery, listener: Listener, values: dict[str, Any]
+) -> None:
+    AlertDelivery.objects.update(next_attempt_at=later(90_000), **values)
+    assert carry_out(delivery.pk, later(85_000)) is None
+    assert carry_out(delivery.pk, later(1)) is not None
+    assert len(listener.received) == 1
+
+
 def test_two_processes_send_it_once(
     delivery: AlertDelivery, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +201,22 @@ def test_deliveries_that_no_job_has(delivery: AlertDelivery) -> None:
     assert start_lost(later(90)) == 1
     assert start_lost(later(90)) == 0
     assert Job.objects.get().key == str(delivery.pk)
+
+
+def test_a_job_that_somebody_cancelled(
+    delivery: AlertDelivery, listener: Listener, alice: Any, one_connection: None
+) -> None:
+    """Nothing sends it behind their back; it can be sent once more."""
+    cancel_job(Job.objects.get().pk, by=alice)
+    assert start_lost(later(90)) == 0
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.problem["code"]) == ("failed", "delivery-cancelled")
+    retry(delivery.pk, by=alice, at=NOW)
+    Job.objects.live().update(state="failed")
+    assert start_lost(later(90)) == 1
+    AlertDelivery.objects.update(next_attempt_at=clock.now())
+    work()
+    assert len(listener.received) == 1
 
 
 def test_nobody_hears_of_the_end_before_the_beginning(delivery: AlertDelivery, listener: Listener) -> None:

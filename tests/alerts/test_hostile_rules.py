@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from accounts.models import AuditEntry
 from agents.models import Agent
-from alerts.models import Alert, AlertDelivery, AlertRule
+from alerts.errors import InvalidAlerting
+from alerts.models import Alert, AlertDelivery, AlertRule, Receiver
 from alerts.rule_kinds import KINDS
 from alerts.rule_kinds.base import MOST_GROUPS, OTHERS
 from alerts.services.delivering import carry_out, run_slice
 from alerts.services.evaluating import evaluate_all
-from alerts.services.receiver_edits import delete_receiver
+from alerts.services.receiver_edits import delete_receiver, update_receiver
 from alerts.services.rule_edits import delete_rule, update_rule
+from alerts.services.silencing import create_silence
 from jobs.models import Job
 from tests.alerts.conftest import NOW, Listener, later, states
 
@@ -61,6 +64,49 @@ def test_silences_without_a_sensible_end(signed_in: Any, until: Any, status: int
     body = {"note": "works", "expires_at": until}
     answer = signed_in.post("/api/v1/silences", json.dumps(body), content_type="application/json")
     assert answer.status_code == status, answer.content
+
+
+class TestAtTheSameTime:
+    """What somebody else does between the check and the write."""
+
+    def test_a_name_that_is_taken_meanwhile(self, rule: Make, receiver: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        rule(name="one")
+        receiver(name="one")
+        other, elsewhere = rule(name="two"), receiver(name="two")
+        for model in (AlertRule, Receiver):
+            monkeypatch.setattr(model, "validate_unique", lambda *_args, **_options: None)
+        for act in (
+            lambda: rule(name="one"),
+            lambda: receiver(name="one"),
+            lambda: update_rule(other.pk, {"name": "one"}, by=None, at=NOW),
+            lambda: update_receiver(elsewhere.pk, {"name": "one"}, by=None, at=NOW),
+        ):
+            with pytest.raises(InvalidAlerting) as refused:
+                act()
+            assert refused.value.errors["name"][0].code == "alerting-name-taken"
+
+    def test_what_is_named_is_deleted_meanwhile(self, rule: Make, receiver: Make) -> None:
+        hook, other = receiver(), rule()
+        stale = AlertRule.objects.get()
+        delete_receiver(hook, by=None)
+        hook.pk = 99_999
+        with pytest.raises(InvalidAlerting) as refused:
+            update_rule(other.pk, {"receivers": [hook]}, by=None, at=NOW)
+        assert list(refused.value.errors) == ["receivers"]
+        delete_rule(other, by=None, at=NOW)
+        with pytest.raises(InvalidAlerting) as refused:
+            create_silence({"rule": stale, "note": "n", "expires_at": later(60)}, by=None, at=NOW)
+        assert list(refused.value.errors) == ["rule"]
+
+    def test_deleting_twice_is_once(self, rule: Make, receiver: Make) -> None:
+        rule()
+        receiver()
+        for stale in [AlertRule.objects.get() for _ in range(2)]:
+            delete_rule(stale, by=None, at=NOW)
+        for gone in [Receiver.objects.get() for _ in range(2)]:
+            delete_receiver(gone, by=None)
+        verbs = AuditEntry.objects.filter(verb__endswith=".delete").order_by("pk").values_list("verb", flat=True)
+        assert list(verbs) == ["alert_rule.delete", "receiver.delete"]
 
 
 def test_a_label_that_tells_all_agents_apart(fleet: Make, rule: Make, receiver: Make) -> None:

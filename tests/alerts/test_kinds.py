@@ -13,9 +13,11 @@ from accounts.models import ApiToken
 from agents.models import Agent, AgentEvent
 from alerts.alert_options import RULE_KINDS
 from alerts.errors import InvalidAlerting
-from alerts.models import AlertRule
+from alerts.models import Alert, AlertRule
 from alerts.parameters import reaches, read_parameters
 from alerts.rule_kinds import KINDS
+from alerts.rule_kinds.base import MOST_GROUPS, OTHERS
+from alerts.services.evaluating import evaluate_all
 from alerts.services.rule_edits import create_rule, preview_rule
 from certificates.models import AgentCertificate
 from configurations.models import Configuration
@@ -182,6 +184,22 @@ class TestOthers:
         self.rollout("paused", "gate_failed", "paused", "resumed", "paused")
         assert str(preview_rule(rule("rollout_stopped"), NOW)[0].text) == "Rollout web r3 is paused."
 
+    def test_more_rollouts_than_have_room(self, rule: Make) -> None:
+        """None is over because newer ones stopped too: those that have an alert keep it, all others have one together."""
+        row = rule("rollout_stopped")
+        first = [self.rollout("paused", "gate_failed", "paused", subject_id=place) for place in range(MOST_GROUPS)]
+        evaluate_all(NOW)
+        assert Alert.objects.firing().count() == MOST_GROUPS
+        for place in range(3):
+            self.rollout("paused", "gate_failed", "paused", subject_id=MOST_GROUPS + place)
+        *kept, others = preview_rule(row, NOW)
+        assert {subject.sample[0].key for subject in kept} == {each.pk for each in first}
+        assert (others.key, others.count, len(others.sample)) == (OTHERS, 3, 3)
+        assert str(others.text) == "3 more rollouts stopped: web r3, web r3, web r3"
+        evaluate_all(later(15))
+        assert Alert.objects.firing().count() == MOST_GROUPS + 1
+        assert not Alert.objects.filter(state="resolved").exists()
+
     def test_what_expires(self, rule: Make, fleet: Make, alice: Any) -> None:
         row = rule("expiring")
         assert not preview_rule(row, NOW)
@@ -235,6 +253,11 @@ class TestOthers:
         ({"kind": "unknown"}, "kind"),
         ({"name": ""}, "name"),
         ({"name": "x" * 101}, "name"),
+        ({"name": "two\r\nlines"}, "name"),
+        ({"name": "a\tb"}, "name"),
+        ({"name": "a\u2028b"}, "name"),
+        ({"name": "\u202egnp.exe"}, "name"),
+        ({"name": "\u200b"}, "name"),
         ({"parameters": {"minutes": 1.5}}, "parameters.minutes"),
         ({"selector": {"a": None}}, "selector"),
         ({"selector": [1]}, "selector"),

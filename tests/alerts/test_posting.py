@@ -8,14 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from alerts import posting
 from alerts.errors import CannotDeliver
 from alerts.posting import checked_url, post_json
 from alerts.public_addresses import is_allowed
-from tests.alerts.conftest import Listener, status
+from tests.alerts.conftest import NOW, Listener, status
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"),)
 
@@ -59,6 +61,7 @@ def test_networks_that_are_allowed() -> None:
         "", "x", "ftp://example.com/", "file:///etc/passwd", "http://", "http:///x", "https://user:pass@example.com/",
         "http://example.com:0/", "http://example.com:99999/", "http://example.com/a b", "http://exa\nmple.com/", "http://[::1",
         "http://éxample.com/", "http://example.com/" + "x" * 2_000, "//example.com/", "javascript:alert(1)", "http://@h/",
+        "http://a..b/", "http://.h/", f"http://{'a' * 64}.example/", f"http://{'a.' * 130}example/", "https://bücher.example/",
     ],
 )  # fmt: skip
 def test_what_is_no_address(url: str) -> None:
@@ -153,6 +156,24 @@ def test_what_is_worth_another_attempt(listener: Listener, code: int, lasting: b
         post(listener.url)
     assert (refused.value.status, refused.value.lasting, refused.value.retry_after) == (code, lasting, 120.0)
     assert str(refused.value.message) == f"It answered with status {code}: no way"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7), (" 7 ", 7), ("0", 0), ("99999999999999999999", 3_600), ("-5", 0), ("1.5", 0), ("nan", 0), ("inf", 0), ("soon", 0),
+        ("Tue, 01 Jan 2030 12:10:00 GMT", 600), ("Tue, 01 Jan 2030 11:00:00 GMT", 0), ("Fri, 31 Dec 9999 23:59:59 GMT", 3_600),
+        ("Tue, 01 Jan 2030 12:10:00", 0), ("Fri, 99 Dec 9999 99:99:99 GMT", 0),
+    ],
+)  # fmt: skip
+def test_when_it_asks_to_be_tried_again(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, text: str, seconds: int
+) -> None:
+    monkeypatch.setattr(posting, "clock", SimpleNamespace(now=lambda: NOW))
+    listener.answer = lambda handler: status(handler, 429, Retry_After=text)
+    with pytest.raises(CannotDeliver) as refused:
+        post(listener.url)
+    assert refused.value.retry_after == seconds
 
 
 def test_a_huge_answer_is_not_read(listener: Listener) -> None:

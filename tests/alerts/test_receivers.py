@@ -48,6 +48,40 @@ def told(fleet: Make, rule: Make) -> Callable[..., AlertDelivery]:
     return make
 
 
+@pytest.mark.parametrize("name", ["two\r\nlines", "a\tb", "\u202egnp.exe", "\u200b", "a\u2028b"])
+def test_names_that_nobody_can_read(receiver: Make, name: str) -> None:
+    with pytest.raises(InvalidAlerting) as refused:
+        receiver(name=name)
+    assert refused.value.errors["name"][0].code == "alerting-name"
+
+
+@pytest.mark.parametrize("name", ["on call", "值班\u3000人员", "équipe 1\u00a0A", "👩\u200d🚒"])
+def test_names_of_all_kinds(receiver: Make, rule: Make, name: str) -> None:
+    assert receiver(name=name).name == name
+    assert rule(name=name).name == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("email", {"recipients": ["a@b.example"], "address": "https://hooks.example.com/"}),
+        ("email", {"recipients": ["a@b.example"], "secret": "s3cret-s3cret"}),
+        ("slack", {"secret": "s3cret-s3cret"}),
+        ("slack", {"recipients": ["a@b.example"]}),
+        ("webhook", {"recipients": ["a@b.example"]}),
+        ("alertmanager", {"recipients": ["a@b.example"]}),
+    ],
+)
+def test_what_a_kind_has_no_use_for_is_refused_and_not_dropped(
+    receiver: Make, kind: str, values: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidAlerting) as refused:
+        receiver(kind, **values)
+    (name,) = set(values) - ({"recipients"} if kind == "email" else set())
+    assert [said.code for said in refused.value.errors[name]] == ["receiver-has-none"]
+    assert receiver("webhook", recipients=[], secret="").kind == "webhook"
+
+
 def test_a_webhook_is_signed(listener: Listener, receiver: Make, told: Make, settings: Settings) -> None:
     settings.PUBLIC_URL = "https://portal.example.com"
     receiver(address=f"{listener.url}/hook", secret="s3cret-s3cret")

@@ -286,6 +286,19 @@ class TestLost:
         work()
         assert stands(job)[0] == State.DONE
 
+    def test_a_clock_that_was_put_back_holds_up_no_job(self, alice, counting):
+        """What was put off for a day by the former time is done now; a pause that is one stays one."""
+        waiting, working, resting = (start_job("test.count", by=alice, items=[1]) for _ in range(3))
+        running._claim(working.pk, working.task_id)
+        tomorrow = clock.now() + timedelta(days=1)
+        Job.objects.filter(pk=waiting.pk).update(run_after=tomorrow)
+        Job.objects.filter(pk=working.pk).update(lease_until=tomorrow)
+        Job.objects.filter(pk=resting.pk).update(run_after=clock.now() + timedelta(minutes=100))
+        DBTaskResult.objects.update(run_after=tomorrow)
+        assert rescuing.rescue_jobs(clock.now()) == 2
+        work(again=False)
+        assert [stands(job)[0] for job in (waiting, working, resting)] == [State.DONE, State.DONE, State.WAITING]
+
 
 class TestPruning:
     """What ended long ago goes, with its results and the library's tasks."""

@@ -232,7 +232,7 @@ class TestMessages:
         session = session_of(bob)
         strange = [
             "", "[", "null", "[]", "{}", '{"subscribe": "agents"}', '{"subscribe": [1]}', '{"subscribe": [""]}',
-            '{"subscribe": [], "more": 1}', "[" * 5_000,
+            '{"subscribe": [], "more": 1}', "[" * 5_000, r'{"subscribe": ["agents", "\ud800"]}',
             '{"subscribe": ["' + "x" * 301 + '"]}', '{"subscribe": ' + str(["a"] * 251).replace("'", '"') + "}",
         ]  # fmt: skip
 

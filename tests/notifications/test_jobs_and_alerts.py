@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -12,9 +14,12 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import OPERATOR, issue_token
-from alerts.models import Alert, AlertRule
+from agents.models import Agent
+from alerts.models import Alert, AlertDelivery, AlertRule
 from alerts.services.acknowledging import acknowledge
+from alerts.services.delivering import carry_out, retry
 from alerts.services.evaluating import evaluate_all
+from alerts.services.receiver_edits import create_receiver, delete_receiver
 from alerts.services.rule_edits import create_rule
 from foundation.messages import Message
 from jobs.models import Job
@@ -141,6 +146,35 @@ class TestAlerts:
         # Nothing gives cause any more: the rule is evaluated, and it is over.
         assert run(heard_by(bob, topics, lambda: evaluate_all(timezone.now()))) == set(topics)
 
+    def test_a_notice_on_its_way(self, alice: User, bob: User, rule: AlertRule) -> None:
+        """That it was made, each attempt, and that it goes with its receiver."""
+        at = timezone.now()
+        hook = {"name": "hook", "kind": "webhook", "address": "http://127.0.0.1:9/", "is_default": True}
+        receiver = create_receiver(hook, by=alice, at=at)
+        agent = {"connected": False, "disconnected_at": at - timedelta(days=1), "first_seen_at": at - timedelta(days=2)}
+        Agent.objects.create(instance_uid=uuid4(), **agent)
+        bob.user_permissions.add(*Permission.objects.filter(codename="view_alertdelivery"))
+        assert run(heard_by(bob, ["alert-deliveries", "alert-delivery:1"], lambda: evaluate_all(at))) >= {
+            "alert-deliveries"
+        }
+        delivery = AlertDelivery.objects.get()
+        topics = ["alert-deliveries", f"alert-delivery:{delivery.pk}"]
+        # Loopback is not allowed here, so it is given up at once.
+        assert run(heard_by(bob, topics, lambda: carry_out(delivery.pk, at))) == set(topics)
+        assert run(heard_by(bob, topics, lambda: retry(delivery.pk, by=alice, at=at))) == set(topics)
+        assert run(heard_by(bob, topics, lambda: delete_receiver(receiver, by=alice))) == {"alert-deliveries"}
+
+    def test_whoever_may_not_see_deliveries_hears_of_none(self, bob: User) -> None:
+        bob.groups.clear()
+        bob.user_permissions.set(Permission.objects.filter(codename="view_alert"))
+
+        async def test() -> Any:
+            async with Socket(of_page(await in_thread(session_of, bob))) as socket:
+                return await socket.subscribe("alerts", "alert-deliveries", "alert-delivery:1")
+
+        said = run(test())
+        assert (said["subscribed"], said["refused"]) == (["alerts"], ["alert-deliveries", "alert-delivery:1"])
+
     def test_whoever_may_not_see_alerts_hears_of_none(self, bob: User) -> None:
         bob.groups.clear()
         bob.user_permissions.set(Permission.objects.filter(codename="view_agent"))
@@ -165,11 +199,17 @@ class TestPages:
             rule_name="Gone", kind="agents_gone", severity="warning", group_key="", state="firing",
             text=Message("x", "x").as_json(), started_at=at, last_at=at,
         )  # fmt: skip
+        hook = create_receiver({"name": "h", "kind": "webhook", "address": "http://127.0.0.1:9/"}, by=alice, at=at)
+        delivery = AlertDelivery.objects.create(
+            receiver=hook, alert=alert, sequence=1, event="firing", created_at=at, notice={}
+        )
         for path, topics in {
             "jobs/job/": "jobs",
             f"jobs/job/{job.pk}/change/": f"job:{job.pk}",
             "alerts/alert/": "alerts",
             f"alerts/alert/{alert.pk}/change/": f"alert:{alert.pk}",
+            "alerts/alertdelivery/": "alert-deliveries",
+            f"alerts/alertdelivery/{delivery.pk}/change/": f"alert-delivery:{delivery.pk}",
             "rollouts/rollout/": "rollouts",
         }.items():
             page = client.get(f"/admin/{path}").content.decode()

@@ -20,15 +20,21 @@ CHORE = Chore("counted", 60, lambda _at: 0)
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hastening, "_hastened", {})
+    monkeypatch.setattr(hastening, "_wanted_in", {})
     let_hasten("counted", soonest=0.05)
 
 
-async def times_run(body: Callable[[], Awaitable[None]], *, leads: bool = True, takes: float = 0.0) -> list[float]:
-    """When the chore was done while ``body`` ran."""
+async def times_run(
+    body: Callable[[], Awaitable[None]], *, leads: bool = True, takes: float = 0.0, wishes: list[float] | None = None
+) -> list[float]:
+    """When the chore was done while ``body`` ran; with each time it asks for the next of ``wishes``."""
     done: list[float] = []
+    left = iter(wishes or ())
 
     async def do(_chore: Chore) -> None:
         done.append(time.monotonic())
+        if (wish := next(left, None)) is not None:
+            hastening.want_again_in("counted", wish)
         await asyncio.sleep(takes)
 
     here = HastenedChores(lambda: leads)
@@ -79,6 +85,23 @@ def test_nothing_happened_and_it_comes_at_its_time() -> None:
     assert len(run(times_run(body))) == 1
     plain = Chore("plain", 7, lambda _at: 0)
     assert HastenedChores(lambda: True).paced(plain, None)[:2] == (7, "plain")
+
+
+def test_it_is_done_when_it_said_that_there_is_something_to_do() -> None:
+    """Each wish counts once; what is wanted later than the chore's time, or before it has rested, changes nothing."""
+
+    async def body() -> None:
+        await asyncio.sleep(0.5)
+
+    first, second, third = run(times_run(body, wishes=[0.15, 0.0]))
+    assert second - first >= 0.15
+    assert third - second >= 0.05
+    assert len(run(times_run(body, wishes=[90.0]))) == 1
+
+
+def test_a_chore_that_cannot_be_hastened_wishes_nothing() -> None:
+    hastening.want_again_in("another", 1)
+    assert hastening.taken_wish("another") is None
 
 
 def test_the_leading_process_hears_of_it(monkeypatch: pytest.MonkeyPatch, settings) -> None:
