@@ -1,4 +1,6 @@
-"""``POST /api/v1/configurations:apply``: many configurations as a list says them, for pipelines; the plan is the answer."""
+"""``POST /api/v1/configurations:apply``: many configurations as a list says them, for pipelines; the plan is the answer.
+``GET /api/v1/configurations:export`` is such a list of what there is.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
+from agents.shown import files_shown
 from configurations.api_serializers import ConfigurationSerializer, FindingSerializer
+from configurations.manifests import manifest_data
 from configurations.models import Configuration
 from configurations.services.applying import Action, Step, apply_configurations, plan_configurations
 from configurations.wanted_json import wanted_of
@@ -73,3 +77,28 @@ class ApplyView(DeclaredQuery, GenericAPIView[Any]):
         else:
             steps = apply_configurations(wanted, by=person, at=clock.now(), prune=prune)
         return Response(ApplyAnswer({"plan": steps}).data)
+
+
+class ExportAnswer(serializers.Serializer[Any]):
+    """What can be sent to `configurations:apply`."""
+
+    configurations = serializers.ListField(child=serializers.DictField())
+
+
+class ConfigurationsExportView(DeclaredQuery, GenericAPIView[Any]):
+    """All configurations in one call."""
+
+    queryset = Configuration.objects.all()
+    serializer_class = ExportAnswer
+    filter_backends = []
+    pagination_class = None
+
+    @extend_schema(operation_id="configurations_export", responses=ExportAnswer)
+    def get(self, request: Request) -> Response:
+        """By name, as `configurations:apply` takes them: what is published, secrets hidden. Sent back, it changes nothing."""
+        rows = Configuration.objects.visible_to(request.user).select_related("current").order_by("name")
+        listed = [
+            manifest_data(row, files_shown(row.current.files) if row.current else {})
+            for row in rows.iterator(chunk_size=100)
+        ]
+        return Response({"configurations": listed})

@@ -164,6 +164,24 @@ def _warnings(manifests: Sequence[Manifest], tree: FileTree) -> list[Message]:
     return [*said.values()][:_MOST_REASONS]
 
 
+def manifest_data(row: Configuration, files: Mapping[str, JsonObject]) -> JsonObject:
+    """What a manifest of ``row`` says, with ``files`` as they are given; a PUT of it makes the configuration."""
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "display_name": row.display_name,
+        "description": row.description,
+        "selector": row.selector,
+        "match_all": row.match_all,
+        "priority": row.priority,
+        "enabled": row.enabled,
+        "rollout_policy": row.rollout_policy,
+        "content_type": row.content_type,
+        "config_key": row.config_key,
+        "files": files,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A configuration as files: the ``manifest`` as text, ``bodies`` by path below its folder."""
@@ -200,21 +218,7 @@ def written(row: Configuration, files: Mapping[str, JsonObject], *, former: Mapp
         else:
             entries[key] = {"path": paths[key], **kinds}
             bodies[paths[key]] = body
-    data: JsonObject = {
-        "name": row.name,
-        "kind": row.kind,
-        "display_name": row.display_name,
-        "description": row.description,
-        "selector": row.selector,
-        "match_all": row.match_all,
-        "priority": row.priority,
-        "enabled": row.enabled,
-        "rollout_policy": row.rollout_policy,
-        "content_type": row.content_type,
-        "config_key": row.config_key,
-        "files": entries,
-    }
-    return Written(manifest_text(data), bodies)
+    return Written(manifest_text(manifest_data(row, entries)), bodies)
 
 
 def _stored_body(entry: JsonObject) -> bytes | None:

@@ -39,7 +39,13 @@ from connections.content import warnings_of
 from connections.models import RELEASE_SUBJECT, AgentConnection, ConnectionSettings
 from connections.services import connection_releases, settings_edits, telling_again
 from connections.services.moving import MoveState, agents_of, counted_moves, with_move
-from connections.services.settings_edits import judged_content, newest_version, readable_content, version_numbered
+from connections.services.settings_edits import (
+    judged_content,
+    newest_version,
+    readable_content,
+    settings_called,
+    version_numbered,
+)
 from connections.services.settings_reach import reach_of
 from connections.settings_editions import settings_editions_named
 from foundation.api_input import NoBody
@@ -73,7 +79,7 @@ class ConnectionSettingsFilter(django_filters.FilterSet):
 
 
 class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
-    """Connection settings by name."""
+    """Connection settings by name or id."""
 
     queryset = ConnectionSettings.objects.all()
     serializer_class: Any = SettingsSerializer
@@ -259,8 +265,8 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
         )
 
     def settings_named(self, name: str) -> ConnectionSettings:
-        """Raises `ConnectionSettings.DoesNotExist`, which is answered as 404."""
-        return ConnectionSettings.objects.visible_to(self.request.user).get(name=name)
+        """By name or id. Raises `ConnectionSettings.DoesNotExist`, which is answered as 404."""
+        return settings_called(name, ConnectionSettings.objects.visible_to(self.request.user))
 
 
 class _AgentView(OfAgentView):

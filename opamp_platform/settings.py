@@ -156,7 +156,8 @@ OPAMP_AGENT_CREDENTIALS = env.flag("OPAMP_AGENT_CREDENTIALS")
 ENROLMENT_APPROVAL = env.flag("ENROLMENT_APPROVAL")  # new agents wait for a person (docs/enrolment.md)
 ENROLMENT_RETURN_DAYS = env.integer("ENROLMENT_RETURN_DAYS", 30, most=3_650)
 LIVE_SOCKETS, LIVE_SOCKETS_PER_PERSON = live_sockets(env)
-OPAMP_OWN_TELEMETRY = env.flag("OPAMP_OWN_TELEMETRY")
+# Unset: agents' own metrics are taken; true: the list of agents has columns for them, too.
+OPAMP_OWN_TELEMETRY = env.choice("OPAMP_OWN_TELEMETRY")
 # How long history is kept, and agents that are gone; 0 keeps it for ever.
 OPAMP_KEEP_EVENTS_DAYS = env.integer("OPAMP_KEEP_EVENTS_DAYS", 90, most=36_500)
 OPAMP_KEEP_CONNECTIONS_DAYS = env.integer("OPAMP_KEEP_CONNECTIONS_DAYS", 90, most=36_500)

@@ -42,7 +42,7 @@ def telemetry_section(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     until = clock.now()
     found = telemetry_of([agent.pk], since=until - timedelta(days=DAYS), until=until).get(agent.pk)
     if found is None:
-        return {"agent": agent, "latest": None, "is_taken": settings.OPAMP_OWN_TELEMETRY}
+        return {"agent": agent, "latest": None, "is_taken": settings.OPAMP_OWN_TELEMETRY is not False}
     received_at = found.latest.received_at
     return {
         "agent": agent,

@@ -41,6 +41,14 @@ class LabelsField(serializers.JSONField):
 
 
 _REPLACE = "A rollout of a configuration that uses it and has not ended is ended, instead of being in the way (409)."
+# An id or a name, which does not begin with a digit.
+VALUE_KEY = f"[0-9]{{1,18}}|{NAME_PATTERN.strip('^$')}"
+VALUE = OpenApiParameter(
+    "id",
+    {"type": "string", "pattern": f"^({VALUE_KEY})$"},
+    OpenApiParameter.PATH,
+    description="The id of a value, or the name of a variable that has one value; 409 when it has several.",
+)
 REPLACE = OpenApiParameter("replace_rollout", enum=["true", "false"], default="false", description=_REPLACE)
 
 
@@ -253,14 +261,18 @@ class VariableViewSet(_ValueViewSet):
     queryset = Variable.objects.all()
     serializer_class = VariableSerializer
     filterset_class = VariableFilter
-    lookup_value_regex = "[0-9]{1,18}"
+    lookup_value_regex = VALUE_KEY
     group = "vars"
 
     def get_queryset(self) -> QuerySet[Variable]:
         """What the caller may see."""
         return Variable.objects.visible_to(self.request.user).order_by("name", "-priority", "pk")
 
-    @extend_schema(operation_id="variables_retrieve")
+    def get_object(self) -> Variable:
+        """The value that the URL names. Raises `Variable.DoesNotExist`, `SharedName`."""
+        return value_edits.variable_called(str(self.kwargs["pk"]), self.get_queryset())
+
+    @extend_schema(operation_id="variables_retrieve", parameters=[VALUE])
     def retrieve(self, request: Request, pk: str) -> Response:
         """One value."""
         return self._one(self.get_object())
@@ -271,7 +283,7 @@ class VariableViewSet(_ValueViewSet):
         values = self._validated(request)
         return self._said(self._saved(None, values, request), status=201)
 
-    @extend_schema(parameters=[DRY_RUN], responses=ChangedVariable)
+    @extend_schema(parameters=[VALUE, DRY_RUN], responses=ChangedVariable)
     def update(self, request: Request, pk: str) -> Response:
         """Replace one: fields left out get their defaults."""
         row = self.get_object()
@@ -279,12 +291,12 @@ class VariableViewSet(_ValueViewSet):
         values.setdefault("match_all", not values["selector"])
         return self._said(self._saved(row, values, request))
 
-    @extend_schema(parameters=[DRY_RUN], responses=ChangedVariable)
+    @extend_schema(parameters=[VALUE, DRY_RUN], responses=ChangedVariable)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change one: fields left out stay."""
         return self._said(self._saved(self.get_object(), self._validated(request, partial=True), request))
 
-    @extend_schema(parameters=[DRY_RUN, REPLACE])
+    @extend_schema(parameters=[VALUE, DRY_RUN, REPLACE])
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete one. 409 for the last value of a name that is used."""
         return self._deleted(self.get_object(), request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any
 
 from django.conf import settings as site
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from accounts import services as accounts
 from accounts.models import User
@@ -32,6 +34,7 @@ MOST_SETTINGS = 200
 MOST_VERSIONS = 1_000
 # What can be changed of one; ``name`` is fixed.
 FIELDS = ("description", "selector", "match_all", "priority", "enabled", "rollout_policy")
+_ID = re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,19 @@ class Saved:
     warnings: list[Message] = field(default_factory=list)
 
 
+def settings_called(key: str, among: QuerySet[ConnectionSettings]) -> ConnectionSettings:
+    """Those of the name ``key``, else those with that id. Raises `ConnectionSettings.DoesNotExist`.
+
+    New names are none that could be an id (`create_settings`); those that are older still count as names.
+    """
+    try:
+        return among.get(name=key)
+    except ConnectionSettings.DoesNotExist:
+        if not _ID.fullmatch(key):
+            raise
+    return among.get(pk=int(key))
+
+
 @transaction.atomic
 def create_settings(
     values: Mapping[str, Any], *, by: User | None, at: datetime, note: str = "", plan: VersionPlan = BY_DEFAULT
@@ -53,6 +69,9 @@ def create_settings(
     row = ConnectionSettings(created_at=at, updated_at=at, **fields)
     content = judged_settings(row, values.get("content", {}), None)
     hold_connections(exclusive=True)
+    if row.name.isdecimal():
+        said = Message("connection-settings-number", "A name has a letter too: a number alone is an id.")
+        raise InvalidSettings({"name": [said]})
     if ConnectionSettings.objects.count() >= MOST_SETTINGS:
         said = Message(
             "too-many-connection-settings", "There are {most} connection settings at most.", most=MOST_SETTINGS

@@ -20,7 +20,7 @@ from alerts.api_alerts import AlertDeliveryViewSet, AlertViewSet, SilenceViewSet
 from certificates.api import CertificateViewSet
 from configurations.api import ConfigurationViewSet, DesiredView, RetryView
 from configurations.api_adopting import AdoptView, GroupsView
-from configurations.api_applying import ApplyView
+from configurations.api_applying import ApplyView, ConfigurationsExportView
 from configurations.api_compare import CompareView
 from configurations.api_deleted import DeletedConfigurationViewSet
 from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
@@ -90,6 +90,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^configuration-templates/(?P<name>[^/]+)/?$", StartingPointView.as_view(), name="configuration-template"),
     re_path(r"^compare/?$", CompareView.as_view(), name="compare"),
     re_path(r"^configurations:apply/?$", ApplyView.as_view(), name="configurations-apply"),
+    re_path(r"^configurations:export/?$", ConfigurationsExportView.as_view(), name="configurations-export"),
     re_path(r"^configurations:adopt/?$", AdoptView.as_view(), name="configurations-adopt"),
     re_path(r"^agents:act/?$", ActView.as_view(), name="agents-act"),
     re_path(r"^me/preferences/?$", PreferencesView.as_view(), name="my-preferences"),

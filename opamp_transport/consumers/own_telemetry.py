@@ -25,7 +25,7 @@ from telemetry.otlp import MOST_BYTES, TooManyMetrics, UnreadableMetrics, export
 from telemetry.services.storing import Delivery
 
 _JSON = "application/json"
-_OFF = Refusal(404, "own telemetry is off", "This server takes no metrics of agents: set OPAMP_OWN_TELEMETRY=true.")
+_OFF = Refusal(404, "own telemetry is off", "This server takes no metrics of agents: OPAMP_OWN_TELEMETRY is false.")
 
 
 class OwnTelemetryConsumer(AsyncConsumer):  # type: ignore[misc]
@@ -34,7 +34,7 @@ class OwnTelemetryConsumer(AsyncConsumer):  # type: ignore[misc]
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the request as one of an agent, read it within limits, answer as OTLP says."""
         headers = header_map(scope["headers"])
-        if not settings.OPAMP_OWN_TELEMETRY:
+        if settings.OPAMP_OWN_TELEMETRY is False:
             await _refuse(_OFF, headers, send)
             return
         here = runtime.current()

@@ -35,6 +35,19 @@ def errors_of(answer: Any) -> set[str]:
     return set(answer.json()["errors"])
 
 
+def test_an_id_is_as_good_as_a_name_and_no_new_name_is_one(api):
+    key = make(api).json()["id"]
+    for below in ("", "/versions", "/versions/1", "/agents", "/move"):
+        assert api.get(f"{URL}/{key}{below}").json() == api.get(f"{URL}/site{below}").json()
+    assert errors_of(make(api, name="7")) == {"name"}
+    assert api.get(f"{URL}/{key + 1}").status_code == api.get(f"{URL}/{'9' * 40}").status_code == 404
+    # One that was named before that was refused.
+    named = ConnectionSettings.objects.get(pk=make(api, name="other").json()["id"])
+    ConnectionSettings.objects.filter(pk=named.pk).update(name=str(key))
+    assert api.get(f"{URL}/{key}").json()["id"] == named.pk
+    assert api.get(f"{URL}/{named.pk}").json()["name"] == str(key)
+
+
 def test_the_whole_way(api, report):
     agent = report(env="prod", capabilities=ACCEPTS)
     made = make(api)

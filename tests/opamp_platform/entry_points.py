@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.opamp_platform.callers import NOBODY
 from tests.opamp_platform.entry_point_kinds import PUBLIC, SIGNED_IN, EntryPoint, crud, page, rest
+from variables.api import VALUE_KEY
 
 SEE_A, EDIT_A, DROP_A = "agents.view_agent", "agents.change_agent", "agents.delete_agent"
 SEE_C, EDIT_C = "configurations.view_configuration", "configurations.change_configuration"
@@ -243,7 +244,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{CONFIGURATION}/pipelines/?$": rest(get=SEE_C),
     f"{AGENT}/pipelines/?$": rest(get=SEE_A),
     "api/v1/^variables/?$": rest(get="variables.view_variable", post="variables.add_variable"),
-    f"api/v1/^variables/{KEY}/?$": rest(
+    f"api/v1/^variables/(?P<pk>{VALUE_KEY})/?$": rest(
         get="variables.view_variable", put="variables.change_variable", patch="variables.change_variable",
         delete="variables.delete_variable",
     ),
@@ -287,6 +288,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     },
     # Whoever sees may plan; carrying out asks for the right of each step.
     "api/v1/^configurations:apply/?$": rest(post=SEE_C),
+    "api/v1/^configurations:export/?$": rest(get=SEE_C),
     "api/v1/^configurations:adopt/?$": rest(get=f"{SEE_C} {SEE_A}", post=f"{ADD_C} {SEE_A}"),
     "api/v1/^agents/groups/?$": rest(get=SEE_A),
     "api/v1": EntryPoint({None: SIGNED_IN}),

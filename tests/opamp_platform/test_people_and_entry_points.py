@@ -176,7 +176,7 @@ def address(pattern: str, things: dict[str, str]) -> str:
         .replace("<slug:key>", "0" * 64)
     )
     url = re.sub(r"<path:content_type_id>/<path:object_id>", "1/1", url)
-    url = re.sub(r"<(path:)?(object_)?id>|<int:pk>|\(\?P<pk>\[0-9\]\{1,18\}\)", known, url)
+    url = re.sub(r"<(path:)?(object_)?id>|<int:pk>|\(\?P<pk>[^)]*\)", known, url)
     url = url.replace("(?P<number>[0-9]{1,9})", "1").replace("(?P<app_label>…)", "agents")
     url = url.replace("(?P<url>.*)", "no-such-page").replace("(?:/ready)?", "")
     url = url.replace("autocomplete/", "autocomplete/?app_label=accounts&model_name=apitoken&field_name=user&term=")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from rest_framework.exceptions import Throttled
 
 pytestmark = pytest.mark.django_db
 PROBLEM = "application/problem+json"
@@ -102,6 +103,16 @@ def test_a_lost_database_is_a_503_that_says_when_to_come_back(api_of, alice, mon
     monkeypatch.setattr("agents.api.AgentViewSet.get_queryset", fail)
     answer = api_of(alice).get("/api/v1/agents")
     assert (answer.status_code, answer["content-type"], answer["retry-after"]) == (503, PROBLEM, "5")
+
+
+def test_too_many_requests_are_told_when_to_come_back(api_of, alice, monkeypatch):
+    def wait(*_args: object, **_kwargs: object) -> None:
+        raise Throttled(7)
+
+    monkeypatch.setattr("agents.api.AgentViewSet.get_queryset", wait)
+    answer = api_of(alice).get("/api/v1/agents")
+    assert (answer.status_code, answer["content-type"], answer["retry-after"]) == (429, PROBLEM, "7")
+    assert (answer.json()["code"], answer.json()["errors"]) == ("throttled", {})
 
 
 def test_a_request_that_django_refuses_is_a_problem_below_the_api_alone(client, settings):

@@ -54,8 +54,11 @@ class TestList:
         assert page.count('<svg class="spark"') == 3
         assert "style=" not in re.sub(r"<head>.*</head>", "", page)
 
-    def test_off_there_are_no_columns(self, admin_client: Client, settings: Settings) -> None:
-        settings.OPAMP_OWN_TELEMETRY = False
+    @pytest.mark.parametrize("said", [False, None])
+    def test_there_are_no_columns_unless_they_are_asked_for(
+        self, admin_client: Client, settings: Settings, said: bool | None
+    ) -> None:
+        settings.OPAMP_OWN_TELEMETRY = said
         measured(known_agent("busy"))
         assert 'class="spark"' not in shown(admin_client, LIST)
         assert "column-cpu" not in shown(admin_client, LIST)
@@ -123,11 +126,11 @@ class TestPage:
 
     def test_nothing(self, admin_client: Client, settings: Settings) -> None:
         agent = known_agent("quiet")
-        page = shown(admin_client, page_of(agent))
-        assert "The agent has sent no metrics of its own." in page
-        assert "OPAMP_OWN_TELEMETRY=true" in page
-        settings.OPAMP_OWN_TELEMETRY = True
-        assert "OPAMP_OWN_TELEMETRY=true" not in shown(admin_client, page_of(agent))
+        for said in (False, None, True):
+            settings.OPAMP_OWN_TELEMETRY = said
+            page = shown(admin_client, page_of(agent))
+            assert "The agent has sent no metrics of its own." in page
+            assert ("OPAMP_OWN_TELEMETRY=true" in page) is (said is False)
 
     def test_huge_values(self, admin_client: Client) -> None:
         agent = known_agent("huge")

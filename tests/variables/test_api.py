@@ -40,6 +40,21 @@ def test_variables_are_made_changed_and_deleted(api):
     ]  # fmt: skip
 
 
+def test_a_name_means_its_only_value_and_of_several_none(api, api_of, charlie):
+    first = api.post(VARIABLES, {"name": "_7", "value": "1"}).json()["id"]
+    url = f"{VARIABLES}/_7"
+    assert api.get(f"{url}/").json()["id"] == first
+    assert api.patch(f"{url}?dry_run=true", {"value": "2"}).json()["obstacles"] == []
+    assert api.put(url, {"name": "_7", "value": "3"}).json()["value"] == "3"
+    second = api.post(VARIABLES, {"name": "_7", "value": "4", "priority": 1}).json()["id"]
+    for answer in (api.get(url), api.put(url, {"name": "_7", "value": "5"}), api.patch(url, {}), api.delete(url)):
+        assert (answer.status_code, answer.json()["code"]) == (409, "variable-name-shared")
+        assert answer.json()["detail"].endswith(f" {first}, {second}.")
+    assert api_of(charlie).get(url).status_code == 403
+    assert sorted(Variable.objects.values_list("value", flat=True)) == ["3", "4"]
+    assert api.get(f"{VARIABLES}/7").status_code == api.get(f"{VARIABLES}/other").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("url", "body", "field"),
     [

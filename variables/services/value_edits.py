@@ -48,6 +48,12 @@ class InUse(DomainError):
     category = Category.CONFLICT
 
 
+class SharedName(DomainError):
+    """Several values of a variable have the name that was to mean one of them."""
+
+    category = Category.CONFLICT
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What an edit did, or would do: ``row`` is ``None`` for a deletion, and for one that was only counted."""
@@ -69,6 +75,27 @@ class Change:
     def obstructed(self) -> list[Rerendering]:
         """What it is refused for, unless that is to be replaced."""
         return [effect for effect in self.effects if effect.obstacle is not None]
+
+
+def variable_called(key: str, among: models.QuerySet[Variable]) -> Variable:
+    """The value with the id ``key``, or the only one of that name; names never begin with a digit.
+
+    Raises `Variable.DoesNotExist`, `SharedName`.
+    """
+    if key.isdecimal():
+        return among.get(pk=int(key))
+    ids = list(among.filter(name=key).order_by("pk").values_list("pk", flat=True))
+    if len(ids) > 1:
+        raise SharedName(
+            Message(
+                "variable-name-shared",
+                "{count} values have the name {name}; say which by its id: {ids}.",
+                count=len(ids),
+                name=key,
+                ids=", ".join(map(str, ids[:20])),
+            )
+        )
+    return among.get(name=key)
 
 
 def save_variable(
