@@ -70,7 +70,7 @@ def _next_end(at: datetime) -> datetime | None:
     clearing = clearing.values_list("rule__clear_seconds").annotate(Min("cleared_since"))
     ends = [since + timedelta(seconds=seconds) for seconds, since in [*pending, *clearing]]
     ends += Silence.objects.active(at).order_by("expires_at").values_list("expires_at", flat=True)[:1]
-    return min((end for end in ends if end > at), default=None)
+    return min(ends, default=None)
 
 
 def _is_answering() -> bool:

@@ -69,7 +69,7 @@ class TestPausesThatEnd:
         for seconds in (0, 13, 20):
             evaluate_all(later(seconds))
         assert wished == [20, 7, 80]
-        assert [alert.fired_at for alert in Alert.objects.order_by("rule")] == [None, later(20)]
+        assert [alert.fired_at for alert in Alert.objects.order_by("rule_id")] == [None, later(20)]
 
     def test_one_that_clears(self, fleet: Make, rule: Make, wished: list[float]) -> None:
         (agent,) = fleet(1, connected=False, disconnected_at=later(-3_600))
