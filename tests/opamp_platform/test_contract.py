@@ -208,7 +208,9 @@ class TestByNameAndById:
     def test_variables_by_name(self, shared_portal: LiveServer) -> None:
         variable = made(shared_portal, "variables", {"name": "site", "value": "berlin"})
         url = "/api/v1/variables/site"
-        assert ask(shared_portal, "GET", url).json == ask(shared_portal, "GET", f"/api/v1/variables/{variable['id']}").json
+        assert (
+            ask(shared_portal, "GET", url).json == ask(shared_portal, "GET", f"/api/v1/variables/{variable['id']}").json
+        )
         assert ask(shared_portal, "PATCH", url, {"value": "paris"}).json["value"] == "paris"
         assert ask(shared_portal, "PUT", f"{url}/", {"name": "site", "value": "rome"}).json["id"] == variable["id"]
         other = made(shared_portal, "variables", {"name": "site", "value": "oslo", "selector": {"env": "x"}})

@@ -245,7 +245,9 @@ class TestConfiguration:
         name = "strongest"
         server.post("configurations", {"name": name, "raw_config": "a: 1\n", "selector": selector, "priority": 99})
         try:
-            return {item["instance_uid"] for item in server.get(f"configurations/{name}/agents?page_size=500")["results"]}
+            return {
+                item["instance_uid"] for item in server.get(f"configurations/{name}/agents?page_size=500")["results"]
+            }
         finally:
             assert ask(server, "DELETE", f"{CONFIGURATIONS}/{name}").status == 204
 
