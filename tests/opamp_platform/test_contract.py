@@ -1,6 +1,6 @@
 """The contract with outside programs, URL by URL, over HTTP. JSON of agents and configurations: `test_contract_json`; commands and
 environment: `test_contract_commands`. What other files hold the portal to is not said twice: OpAMP (`test_serve`), `/packages/…`
-(`tests.packages.test_downloads`), `/ws/notifications` (`tests.notifications`), rollouts and drafts (`test_contract_rollouts`).
+(`tests.packages.test_downloads`), `/ws/notifications` (`tests.notifications`), rollouts and pins (`tests.rollouts`), drafts.
 """
 
 from __future__ import annotations
