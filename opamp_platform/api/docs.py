@@ -76,7 +76,11 @@ def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
         statuses.append(404)
     if "requestBody" in operation:
         statuses += [413, 415]
-    if not operation["operationId"].endswith(("_list", "_retrieve")):
+    if (
+        not operation["operationId"].endswith(("_list", "_retrieve"))
+        or operation["operationId"] == "variables_retrieve"
+    ):
+        # Reading meets a conflict where one name may mean several values.
         statuses.append(409)
     if operation["operationId"].startswith("configurations_adopt"):
         # What it is about is named in the query or the body, and may be nothing that can be kept.

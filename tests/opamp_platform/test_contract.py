@@ -1,6 +1,6 @@
 """The contract with outside programs, URL by URL, over HTTP. JSON of agents and configurations: `test_contract_json`; commands and
 environment: `test_contract_commands`. What other files hold the portal to is not said twice: OpAMP (`test_serve`), `/packages/…`
-(`tests.packages.test_downloads`), `/ws/notifications` (`tests.notifications`), rollouts and drafts (`test_contract_rollouts`).
+(`tests.packages.test_downloads`), `/ws/notifications` (`tests.notifications`), rollouts and pins (`tests.rollouts`), drafts.
 """
 
 from __future__ import annotations
@@ -208,7 +208,9 @@ class TestByNameAndById:
     def test_variables_by_name(self, shared_portal: LiveServer) -> None:
         variable = made(shared_portal, "variables", {"name": "site", "value": "berlin"})
         url = "/api/v1/variables/site"
-        assert ask(shared_portal, "GET", url).json == ask(shared_portal, "GET", f"/api/v1/variables/{variable['id']}").json
+        assert (
+            ask(shared_portal, "GET", url).json == ask(shared_portal, "GET", f"/api/v1/variables/{variable['id']}").json
+        )
         assert ask(shared_portal, "PATCH", url, {"value": "paris"}).json["value"] == "paris"
         assert ask(shared_portal, "PUT", f"{url}/", {"name": "site", "value": "rome"}).json["id"] == variable["id"]
         other = made(shared_portal, "variables", {"name": "site", "value": "oslo", "selector": {"env": "x"}})

@@ -132,9 +132,9 @@ class TestServe:
             "opamp_port": None,
             "no_migrate": False,
         }
-        said = "--host 0.0.0.0 --port 9000 --workers 3 --no-migrate --opamp-port 4320".split()
+        said = ["--host", "0.0.0.0", "--port", "9000", "--workers", "3", "--no-migrate", "--opamp-port", "4320"]
         given = vars(parser.parse_args(said))
-        assert (given["host"], given["port"], given["workers"], given["no_migrate"]) == ("0.0.0.0", 9000, 3, True)  # noqa: S104
+        assert (given["host"], given["port"], given["workers"], given["no_migrate"]) == ("0.0.0.0", 9000, 3, True)
         assert given["opamp_port"] == 4320
 
     def test_without_migrating_it_leaves_the_schema_alone(self, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class TestAgent:
         parts = {"health": None, "effective_config": None, "remote_config_status": None, "agent_description": empty}
         with connected(shared_portal, agent, **parts):
             found = shown(shared_portal, agent)
-        nothing = {
+        nothing: dict[str, Any] = {
             "service_name": "", "version": "", "hostname": "", "os_type": "", "architecture": "", "healthy": None,
             "health": None, "in_sync": None, "configuration": None, "effective_config": None, "labels": {},
             "identifying_attributes": {}, "non_identifying_attributes": {}, "capabilities": ["ReportsStatus"],
@@ -245,7 +245,9 @@ class TestConfiguration:
         name = "strongest"
         server.post("configurations", {"name": name, "raw_config": "a: 1\n", "selector": selector, "priority": 99})
         try:
-            return {item["instance_uid"] for item in server.get(f"configurations/{name}/agents?page_size=500")["results"]}
+            return {
+                item["instance_uid"] for item in server.get(f"configurations/{name}/agents?page_size=500")["results"]
+            }
         finally:
             assert ask(server, "DELETE", f"{CONFIGURATIONS}/{name}").status == 204
 

@@ -35,6 +35,7 @@ def sample(client: Client, name: str, **labels: str) -> float:
 
 @pytest.mark.django_db
 class TestFleet:
+    @pytest.mark.defect(17)
     def test_every_status_is_counted_by_the_one_rule(
         self, report: Callable[..., Agent], django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:

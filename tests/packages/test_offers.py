@@ -96,6 +96,7 @@ def lines_of(agent: FakeAgent) -> list[str]:
 
 @TRANSPORTS
 @pytest.mark.rule("S-89", "S-90", "S-91", "S-92")
+@pytest.mark.defect(12)
 def test_a_package_is_offered_fetched_and_installed(connected, make):
     version = make()
     agent = prod()
