@@ -15,7 +15,7 @@ from agents.admin.error_groups import REASON
 from agents.admin.list_columns import COLUMNS, GROUP, ORDER, VIEW, asked_columns, asked_label
 from agents.label_groups import label_groups
 from agents.models import DefaultView, SavedView
-from agents.queries import InvalidQuery, with_term
+from agents.queries import InvalidQuery, parse_query, with_term
 
 _MOST_TABS = 12
 LIST = "admin:agents_agent_changelist"
@@ -81,13 +81,20 @@ def groups_of(request: HttpRequest, changelist: Any) -> dict[str, Any] | None:
     text = facets.facet_query_of(request).text
     rows = []
     for group in found.groups:
-        try:
-            query = with_term(text, group.term)
-        except InvalidQuery:
-            continue
-        url = changelist.get_query_string({SEARCH_VAR: query}, remove=["p"])
-        rows.append({"value": group.value, "number": group.number, "url": url})
+        rows.append({"value": group.value, "number": group.number, "url": _group_address(changelist, text, group.term)})
     return {"key": key, "rows": rows, "others": found.others, "partial": found.partial}
+
+
+def _group_address(changelist: Any, text: str, term: str | None) -> str | None:
+    """The list of exactly its agents; ``None`` where no query can ask for them, or it would be too long."""
+    if term is None:
+        return None
+    try:
+        query = with_term(text, term)
+        parse_query(query)
+    except InvalidQuery:
+        return None
+    return str(changelist.get_query_string({SEARCH_VAR: query}, remove=["p"]))
 
 
 def _as_shown(request: HttpRequest) -> dict[str, Any]:

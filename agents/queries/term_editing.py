@@ -15,7 +15,17 @@ _BARE = re.compile(rf'(?!:)[^\s,=!<>()"*{FULLWIDTH}]+')
 
 def quoted_value(text: str) -> str:
     """A value as it stands in a query: in quotes where it needs them."""
-    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if _BARE.fullmatch(text) else quoted(text)
+
+
+def quoted_key(key: str) -> str:
+    """The key of a label as it stands in a query: in quotes also where it would be read as a word, or as "not"."""
+    return key if _BARE.fullmatch(key) and ":" not in key and not key.startswith("-") else quoted(key)
+
+
+def quoted(text: str) -> str:
+    """In quotes, whatever it is."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def chosen_terms(text: str) -> list[tuple[Node, str]]:

@@ -49,6 +49,8 @@ class TestService:
             ({"query": "x" * 2_001}, "query"),
             ({"columns": ("nope",)}, "columns"),
             ({"columns": ("label:",)}, "columns"),
+            # In addresses commas are between columns, so that no list could show it.
+            ({"columns": ("label:a,b",)}, "columns"),
             ({"columns": tuple(f"label:{n}" for n in range(51))}, "columns"),
             ({"columns": ("name",), "ordering": "version"}, "ordering"),
             ({"ordering": "label:env"}, "ordering"),
