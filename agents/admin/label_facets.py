@@ -18,7 +18,17 @@ from agents.admin import facets
 from agents.admin.searching import search_of
 from agents.label_conditions import label_text
 from agents.models import Agent
-from agents.queries import Conjunction, InvalidQuery, Node, Operation, Term, quoted_key, quoted_value, with_term, without_terms
+from agents.queries import (
+    Conjunction,
+    InvalidQuery,
+    Node,
+    Operation,
+    Term,
+    quoted_key,
+    quoted_value,
+    with_term,
+    without_terms,
+)
 from agents.shown import pair_shown
 from foundation.bulk_sql import counted_alike
 
@@ -51,7 +61,9 @@ class LabelFacet:
         yield _choice(changelist, rest, _("All"), selected=self.chosen is None)
         for value, number in self.counts:
             try:
-                wanted = rest if value == self.chosen else with_term(rest, f"{quoted_key(self.key)}={quoted_value(value)}")
+                wanted = (
+                    rest if value == self.chosen else with_term(rest, f"{quoted_key(self.key)}={quoted_value(value)}")
+                )
             except InvalidQuery:  # it would be too long
                 continue
             choice = _choice(changelist, wanted, value or "“”", selected=value == self.chosen)

@@ -79,9 +79,10 @@ def groups_of(request: HttpRequest, changelist: Any) -> dict[str, Any] | None:
         return None
     found = label_groups(changelist.queryset, key)
     text = facets.facet_query_of(request).text
-    rows = []
-    for group in found.groups:
-        rows.append({"value": group.value, "number": group.number, "url": _group_address(changelist, text, group.term)})
+    rows = [
+        {"value": group.value, "number": group.number, "url": _group_address(changelist, text, group.term)}
+        for group in found.groups
+    ]
     return {"key": key, "rows": rows, "others": found.others, "partial": found.partial}
 
 

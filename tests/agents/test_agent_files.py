@@ -97,7 +97,7 @@ def test_rights(api_of, charlie, fleet):
     assert api_of(None).get(URL).status_code == 401
 
 
-@pytest.mark.parametrize("sign", list("=+-@\t\r\n"))
+@pytest.mark.parametrize("sign", list("=+-@＝＋－＠\t\r\n"))
 def test_no_cell_is_a_formula(api_of, bob, report, sign):
     agent = report("a", env="prod")
     text = f"{sign}cmd|' /C calc'!A0"

@@ -198,7 +198,9 @@ def test_error_texts_over_rest_are_bounded(api_of: Any, alice: Any, large: Agent
         assert len(text) <= MOST_OF_A_MESSAGE + 10
 
 
-def test_no_number_of_components_and_connectors_makes_the_picture_of_pipelines_large(signed_in: Client, report: Any) -> None:
+def test_no_number_of_components_and_connectors_makes_the_picture_of_pipelines_large(
+    signed_in: Client, report: Any
+) -> None:
     connectors = [f"forward/{'x' * 80}{number}" for number in range(30)]
     pipelines = {f"traces/{number}": {"receivers": connectors, "exporters": connectors} for number in range(40)}
     text = json.dumps({"connectors": dict.fromkeys(connectors), "service": {"pipelines": pipelines}})

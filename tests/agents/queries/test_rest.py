@@ -102,7 +102,11 @@ def test_every_group_leads_to_its_agents(api_of, bob, report):
             if group["query"] is not None:
                 assert api_of(bob).get(URL, {"q": group["query"]}).json()["count"] == group["agents"], (key, group)
     # Nobody may ask for so long a value, and it is counted all the same.
-    assert [(len(group["value"] or ""), group["query"] is None) for group in groups] == [(0, False), (9, False), (1025, True)]
+    assert [(len(group["value"] or ""), group["query"] is None) for group in groups] == [
+        (0, False),
+        (9, False),
+        (1025, True),
+    ]
 
 
 def test_rights(api_of, charlie, fleet):
