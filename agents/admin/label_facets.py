@@ -64,7 +64,7 @@ class LabelFacet:
                 wanted = (
                     rest if value == self.chosen else with_term(rest, f"{quoted_key(self.key)}={quoted_value(value)}")
                 )
-            except InvalidQuery:  # it would be too long
+            except InvalidQuery:  # it would be too long, or the value is
                 continue
             choice = _choice(changelist, wanted, value or "“”", selected=value == self.chosen)
             yield {**choice, "count": number, "more": self.partial}

@@ -37,8 +37,10 @@ def chosen_terms(text: str) -> list[tuple[Node, str]]:
 
 
 def with_term(text: str, term: str) -> str:
-    """``text`` with one more condition. Raises `InvalidQuery`."""
-    return " ".join([*(said for _node, said in chosen_terms(text)), term])
+    """``text`` with one more condition. Raises `InvalidQuery`, also where that makes no query, as one that is too long."""
+    found = " ".join([*(said for _node, said in chosen_terms(text)), term])
+    parse_query(found)
+    return found
 
 
 def without_terms(text: str, unwanted: Callable[[Node], bool]) -> str:
