@@ -35,6 +35,8 @@ MOST_ACTS = 200
 _PAGE = re.compile(r"[1-9][0-9]{0,8}")
 _ORDER = re.compile(r"-?[0-9]{1,2}(?:\.-?[0-9]{1,2})*")
 _LARGEST_KEY = 2**63 - 1
+# Of the list that a row leads back to, which stands in the address of each row: a long Chinese search would be most of the page.
+_LONGEST_BACK = 2_000
 
 
 class StrangeUrl(BadRequest):
@@ -53,9 +55,12 @@ class PortalChangeList(ChangeList):
         self._back, self.preserved_filters = self.preserved_filters, ""
 
     def url_for_result(self, result: Any) -> str:
-        """With the list to go back to: Django adds it too, but resolves the address of each row before, a tenth of drawing it."""
+        """With the list to go back to, unless that is very long.
+
+        Django adds it too, but resolves the address of each row before, a tenth of drawing it.
+        """
         url = super().url_for_result(result)
-        return f"{url}?{self._back}" if self._back else url
+        return f"{url}?{self._back}" if 0 < len(self._back) <= _LONGEST_BACK else url
 
     def get_filters(self, request: HttpRequest) -> Any:
         """Django's; raises `StrangeUrl` for what none of the list's filters took."""

@@ -155,6 +155,12 @@ def _named(name: str, further: Mapping[str, AgentColumn]) -> AgentColumn:
         key = name.removeprefix(LABEL)
         if problem := label_key_problem(key):
             raise InvalidColumns(problem)
+        if "," in key:
+            raise InvalidColumns(
+                Message(
+                    "column-with-comma", "A label with a comma in its key is no column: commas are between columns."
+                )
+            )
         return AgentColumn(name, key, lambda agent, _further: _label(agent, key))
     raise InvalidColumns(
         Message(

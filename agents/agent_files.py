@@ -28,8 +28,8 @@ _VERB = "agent.export"
 SLICE = 1_000
 # Excel reads a file without this mark in the code page of its machine, which garbles everything that is not ASCII.
 BYTE_ORDER_MARK = "\ufeff"
-# What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What a spreadsheet takes for the beginning of a formula; the full-width signs where people type Chinese or Japanese.
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 
 
 def agent_file_response(

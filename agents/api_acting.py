@@ -65,7 +65,7 @@ class ActView(DeclaredQuery, GenericAPIView[Any]):
 
         Each agent is asked again when its turn comes, and has a result that says what became of it.
         """
-        asked = ActRequest(data=request.data)
+        asked = ActRequest(data=request.data, context={"request": request})
         asked.is_valid(raise_exception=True)
         values, by = asked.validated_data, signed_in(request)
         action = _action(values["action"])

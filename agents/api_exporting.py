@@ -124,7 +124,7 @@ class ExportView(DeclaredQuery, GenericAPIView[Any]):
     )
     def post(self, request: Request) -> Response:
         """Have the file made by a job, of the agents that match now; when it is done it has a `file`."""
-        asked = ExportRequest(data=request.data)
+        asked = ExportRequest(data=request.data, context={"request": request})
         asked.is_valid(raise_exception=True)
         values, by = asked.validated_data, signed_in(request)
         columns = _columns(values.get("columns") or EXPORTED)

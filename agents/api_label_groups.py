@@ -26,7 +26,11 @@ class LabelGroupSerializer(serializers.Serializer[LabelGroup]):
 
     value = serializers.CharField(allow_null=True, allow_blank=True, help_text="Null: agents without the label.")
     agents = serializers.IntegerField(source="number")
-    query = serializers.CharField(source="term", help_text="What to add to a query to ask for exactly these.")
+    query = serializers.CharField(
+        source="term",
+        allow_null=True,
+        help_text="What to add to a query to ask for exactly these; null where the value is too long for a query.",
+    )
 
 
 class LabelGroupsSerializer(serializers.Serializer[LabelGroups]):

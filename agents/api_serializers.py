@@ -355,12 +355,15 @@ class ChosenAgents(StrictSerializer):
         return attrs
 
     def chosen(self, visible: AgentQuerySet) -> AgentQuerySet:
-        """The agents, once validated. Raises `ValidationError` with messages by filter."""
+        """The agents, once validated; the request in the context says which words a query may have.
+
+        Raises `ValidationError` with messages by filter.
+        """
         values = self.validated_data
         if "instance_uids" in values:
             return visible.filter(instance_uid__in=set(values["instance_uids"]))
         try:
-            return filtered(visible, values.get("filter", {}), self.context.get("request"))
+            return filtered(visible, values.get("filter", {}), self.context["request"])
         except InvalidForm as error:
             raise serializers.ValidationError({"filter": error.message_dict}) from error
 

@@ -147,14 +147,16 @@ class SavedViewViewSet(viewsets.GenericViewSet[Any]):
         return dict(asked.validated_data)
 
     def _edit(self, values: dict[str, Any], base: ViewContent) -> Response:
-        content = _content(values, base)
+        content, by = _content(values, base), signed_in(self.request)
+        view = self.get_object()
+        views.require_owner(view, by)
         # What can never be is said before what the edit was based on.
-        views.check_content(content, signed_in(self.request))
+        views.check_content(content, by)
         editions = _editions_of(self.request)
         if (edition := values.get("edition")) is not None:
             # In the body too, for programs that do not set headers.
             editions = frozenset({edition}) if editions is None else editions & {edition}
-        view = views.edit_view(self.get_object().pk, content, by=signed_in(self.request), editions=editions)
+        view = views.edit_view(view.pk, content, by=by, editions=editions)
         return self._opened(view, values)
 
     def _opened(self, view: SavedView, values: Mapping[str, Any], *, status: int = 200) -> Response:

@@ -30,10 +30,6 @@ def why_no_agents(root: Conjunction | Disjunction, text: str) -> list[Message]:
 def _why_not(part: Node, said: str) -> list[Message]:
     if isinstance(part, FreeText):
         return why_no_text(part.text)
-    if isinstance(part, Term) and part.operation is not Operation.IS and part.key in query_words() and not part.quoted:
-        guess = f"{part.key}:{part.values[0].text[:_LONGEST]}" if part.values else f"{part.key}:…"
-        if not Agent.objects.filter(has_label(part.key)).exists():
-            return [_no_clause(said), Message("search-suggestion", "Did you mean {guess}?", guess=guess)]
     if requirement := requirement_of(part):
         return why_no_labels(Selector((requirement,)))
     label = part.key if isinstance(part, Term) and part.operation is not Operation.IS else None

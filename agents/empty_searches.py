@@ -9,6 +9,7 @@ from uuid import UUID
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.selectors import Operator, Requirement, Selector
+from agents.shown import pair_shown
 from agents.text_search import SHORTEST_PART
 from foundation.messages import Message
 
@@ -75,7 +76,8 @@ def _why_not(requirement: Requirement, newest: Sequence[Labels]) -> list[Message
         ]
     if requirement.operator in {Operator.GT, Operator.LT}:
         return [Message("no-agent-has-version", "No agent has a version as {clause} asks for.", clause=clause)]
-    values = {labels[key] for labels in newest if key in labels}
+    # What looks like a secret is not told, as nowhere else.
+    values = {labels[key] for labels in newest if key in labels and pair_shown(key, labels[key]) == labels[key]}
     said = [Message("no-agent-has-clause", "No agent has {clause}.", clause=clause)]
     guesses = _guess(requirement.values[0], values, written=f"{key}=") if len(requirement.values) == 1 else []
     if guesses or not values:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from agents.label_conditions import label_text
 from agents.models import AgentQuerySet
-from agents.queries import quoted_value
+from agents.queries import InvalidQuery, parse_query, quoted_key, quoted_value
 from agents.shown import pair_shown
 from foundation.bulk_sql import counted_alike
 
@@ -15,11 +15,11 @@ MOST_GROUPS = 100
 
 
 class LabelGroup(NamedTuple):
-    """``value`` of so many agents, ``None`` without the label; ``term`` asks for exactly these."""
+    """``value`` of so many agents, ``None`` without the label; ``term`` asks for exactly these, ``None`` where no query can."""
 
     value: str | None
     number: int
-    term: str
+    term: str | None
 
 
 class LabelGroups(NamedTuple):
@@ -40,12 +40,20 @@ def label_groups(agents: AgentQuerySet, key: str) -> LabelGroups:
     found.sort(key=lambda row: (-row[1], row[0] is not None, row[0] or ""))
     groups: list[LabelGroup] = []
     others = total = 0
-    name = quoted_value(key) if ":" not in key else f'"{key}"'
     for value, number in found:
         total += number
         if len(groups) == MOST_GROUPS or (value is not None and pair_shown(key, str(value)) != value):
             others += number
         else:
-            term = f"-has:{name}" if value is None else f"{name}={quoted_value(value)}"
-            groups.append(LabelGroup(value, number, term))
+            groups.append(LabelGroup(value, number, _term(key, value)))
     return LabelGroups(groups, others, total > MOST_GROUPED)
+
+
+def _term(key: str, value: str | None) -> str | None:
+    name = quoted_key(key)
+    term = f"-has:{name}" if value is None else f"{name}={quoted_value(value)}"
+    try:
+        parse_query(term)
+    except InvalidQuery:  # what agents report may be longer than what people ask for
+        return None
+    return term

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
 
-from agents.label_conditions import admitted_label_condition, label_prefix_condition, selector_condition
+from agents.label_conditions import (
+    admitted_label_condition,
+    has_label,
+    label_prefix_condition,
+    selector_condition,
+)
 from agents.models import Agent, AgentQuerySet
 from agents.queries import (
     Conjunction,
@@ -21,15 +27,18 @@ from agents.queries import (
     is_comparison,
     mistake,
     parse_query,
+    quoted_key,
+    quoted_value,
     version_comparison,
 )
-from agents.query_words import Word, nearest, query_words
+from agents.query_words import TimeWord, Word, nearest, query_words
 from agents.selectors import Operator, Requirement, Selector
 from agents.text_search import text_condition
 from foundation.clock import clock
 from foundation.messages import Message
 
 _KEYS_FROM = 2_000
+_LONGEST_GUESS = 200
 _EQUALITIES = {Operation.EQUAL: Operator.IN, Operation.UNEQUAL: Operator.NOT_IN}
 
 
@@ -111,6 +120,7 @@ class _Compiler:
             if _is_word(term):
                 return self._word(term).condition(term, self._at)
             return _compared_label(term)
+        self._refuse_word_as_label(term)
         if requirement := requirement_of(term):
             return selector_condition(Selector((requirement,)))
         condition = Q(pk__in=[])
@@ -120,6 +130,25 @@ class _Compiler:
             else:
                 condition |= selector_condition(Selector((Requirement(term.key, Operator.IN, (value.text,)),)))
         return ~condition if term.operation is Operation.UNEQUAL else condition
+
+    def _refuse_word_as_label(self, term: Term) -> None:
+        """Raises `InvalidQuery` where a person took a word for a label that nobody has: ``status!=error`` would be everybody.
+
+        What the portal asks for itself goes on when the last agent with such a label is gone.
+        """
+        if self._user is None or term.operation is Operation.HAS or term.quoted:
+            return
+        word = query_words(self._user).get(term.key)
+        if word is None or Agent.objects.filter(has_label(term.key)).exists():
+            return
+        message = Message(
+            "agent-query-word-as-label",
+            "No agent has a label {word}, and the word {word} stands with a colon; a label of its name goes in double quotes",
+            word=term.key,
+        )
+        negation = "-" if term.operation is Operation.UNEQUAL else ""
+        guess = f"{negation}{_as_asked(word, term, self._at)}"
+        raise mistake(term.start, message, Message("search-suggestion", "Did you mean {guess}?", guess=guess))
 
     def _word(self, term: Term) -> Word:
         known = query_words(self._user)
@@ -140,11 +169,29 @@ def _unknown_word(term: Term, known: Any) -> InvalidQuery:
     )
     guess = None
     if term.key in label_keys():
-        guess = f"{term.key}={term.values[0].text[:60]}"
+        one = f"{quoted_key(term.key)}={_said(term)}"
+        guess = one if len(term.values) == 1 else f"{quoted_key(term.key)} in {_said(term)}"
     elif near := nearest(term.key, list(known)):
-        guess = f"{near}:{term.values[0].text[:60]}"
-    hint = None if guess is None else Message("search-suggestion", "Did you mean {guess}?", guess=guess)
-    return mistake(term.start, message, hint)
+        guess = f"{near}:{_said(term)}"
+    if guess is None or len(guess) > _LONGEST_GUESS:
+        return mistake(term.start, message)
+    return mistake(term.start, message, Message("search-suggestion", "Did you mean {guess}?", guess=guess))
+
+
+def _as_asked(word: Word, term: Term, at: datetime) -> str:
+    """How ``word`` is asked for the values of ``term``, or how it is asked at all where it has no such values."""
+    try:
+        word.condition(replace(term, operation=Operation.IS), at)
+    except InvalidQuery:
+        return f"{word.name}<5m" if isinstance(word, TimeWord) else f"{word.name}:…"
+    guess = f"{word.name}:{_said(term)}"
+    return guess if len(guess) <= _LONGEST_GUESS else f"{word.name}:…"
+
+
+def _said(term: Term) -> str:
+    """The values as they are typed."""
+    values = [f"{value.text}*" if value.prefix else quoted_value(value.text) for value in term.values]
+    return values[0] if len(values) == 1 else f"({', '.join(values)})"
 
 
 def label_keys() -> set[str]:

@@ -68,7 +68,7 @@ class PipelinesSerializer(serializers.Serializer[Any]):
     )
     pipelines = PipelineSerializer(many=True)
     joins = PipelineJoinSerializer(many=True)
-    left_out = serializers.IntegerField(help_text="Pipelines and components beyond what is listed.")
+    left_out = serializers.IntegerField(help_text="Pipelines, components and joins beyond what is listed.")
 
 
 class ConfigurationPipelinesView(DeclaredQuery, GenericAPIView[Any]):

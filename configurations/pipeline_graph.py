@@ -17,6 +17,12 @@ MOST_LANES = 40
 MOST_MEMBERS = 30
 """Components of one role in one pipeline."""
 
+MOST_NODES = 200
+"""Components in all pipelines together, each as often as it stands in one: a page draws them all."""
+
+MOST_JOINS = 200
+"""Lines of connectors: one that is in every pipeline on both sides would have the square of them."""
+
 _NOTHING: Mapping[str, tuple[str, ...]] = dict.fromkeys(ROLES, ())
 
 
@@ -66,7 +72,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class PipelineGraph:
-    """``left_out`` counts pipelines and members beyond the bounds."""
+    """``left_out`` counts pipelines, members and joins beyond the bounds."""
 
     lanes: tuple[Lane, ...]
     joins: tuple[Join, ...]
@@ -87,17 +93,22 @@ def graph_between(left: Mapping[str, Value], right: Mapping[str, Value]) -> Pipe
     former, latter = pipelines_of(left), pipelines_of(right)
     fed = {name for whole, side in ((left, former), (right, latter)) for name in side if _is_fed(whole, side[name])}
     names = sorted({*former, *latter}, key=lambda name: (name in fed, name.partition("/")[0], name))
-    left_out = max(len(names) - MOST_LANES, 0)
-    lanes = []
-    for name in names[:MOST_LANES]:
+    left_out, room = 0, MOST_NODES
+    lanes: list[Lane] = []
+    for name in names:
+        if len(lanes) == MOST_LANES or not room:
+            left_out += 1
+            continue
         before, after = former.get(name, _NOTHING), latter.get(name, _NOTHING)
         roles = {}
         for role in ROLES:
             members = _members(role, before[role], after[role], left, right)
-            left_out += max(len(members) - MOST_MEMBERS, 0)
-            roles[role] = tuple(members[:MOST_MEMBERS])
+            roles[role] = tuple(members[: min(MOST_MEMBERS, room)])
+            room -= len(roles[role])
+            left_out += len(members) - len(roles[role])
         lanes.append(Lane(name, **roles, change=_change(name, former, latter, roles)))
-    return PipelineGraph(tuple(lanes), tuple(_joins(lanes)), left_out)
+    joins = tuple(_joins(lanes))
+    return PipelineGraph(tuple(lanes), joins[:MOST_JOINS], left_out + len(joins[MOST_JOINS:]))
 
 
 def _members(

@@ -26,6 +26,13 @@ Rates = Mapping[tuple[str, str, str], float]
 _SIGNS = {"added": "+", "removed": "−", "changed": "~"}
 # Of an error in a component's health.
 _LONGEST = 300
+# Of a name, and of an error, beside each of so many components.
+_LONGEST_TITLE = 100
+
+
+def _cut(text: str, most: int) -> str:
+    """At most so many characters of a text."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,13 @@ class NodeShown:
     def short(self) -> str:
         """As much of the name as there is room for beside the rate."""
         room = LONGEST_NAME - (len(self.flow) + 3 if self.flow else 0)
-        return self.text if len(self.text) <= room else f"{self.text[: room - 1]}…"
+        return _cut(self.text, room)
+
+    @property
+    def title(self) -> str:
+        """What the picture says on hover: its name, the rate, and what the agent says of it, each cut."""
+        name = f"{_cut(self.name, _LONGEST_TITLE)} {self.flow}".rstrip()
+        return f"{name}: {_cut(self.said, _LONGEST_TITLE)}" if self.said else name
 
     @property
     def sign(self) -> str:

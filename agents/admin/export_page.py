@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import cast
+from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -35,9 +38,9 @@ def export_page(request: HttpRequest) -> HttpResponseBase:
     columns = list_columns.asked_columns(request) or columns_named(EXPORTED)
     try:
         agents = agents_matching(query, request.user)
-    except InvalidQuery as error:
-        messages.error(request, in_readers_language(error))
-        return redirect("admin:agents_agent_changelist")
+    except InvalidQuery:
+        # The list says what is wrong, and where.
+        return _back(request)
     if request.method == "POST":
         return _start(request, agents, columns, kind, query)
     return agent_file_response(request, agents, columns, kind, by=cast("User", request.user), query=query)
@@ -51,5 +54,11 @@ def _start(
         job = start_export(keys, columns, kind, by=cast("User", request.user), query=query)
     except DomainError as error:
         messages.error(request, in_readers_language(error))
-        return redirect("admin:agents_agent_changelist")
+        return _back(request)
     return redirect("admin:jobs_job_change", job.pk)
+
+
+def _back(request: HttpRequest) -> HttpResponseBase:
+    """To the list as it was."""
+    shown = {name: request.GET[name] for name in (SEARCH_VAR, list_columns.COLUMNS) if name in request.GET}
+    return redirect(f"{reverse('admin:agents_agent_changelist')}?{urlencode({SEARCH_VAR: '', **shown})}")

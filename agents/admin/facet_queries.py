@@ -18,7 +18,6 @@ from agents.queries import (
     Node,
     Operation,
     Term,
-    parse_query,
     quoted_value,
     with_term,
     without_terms,
@@ -125,5 +124,4 @@ def _with_choice(text: str, facet: Any, value: str | None) -> str:
     text = without_terms(text, asks)
     if value is not None:
         text = with_term(text, f"{facet.asked_as}:{quoted_value(facet.values_asked.get(value, value))}")
-        parse_query(text)
     return text

@@ -18,7 +18,17 @@ from agents.admin import facets
 from agents.admin.searching import search_of
 from agents.label_conditions import label_text
 from agents.models import Agent
-from agents.queries import Conjunction, InvalidQuery, Node, Operation, Term, quoted_value, with_term, without_terms
+from agents.queries import (
+    Conjunction,
+    InvalidQuery,
+    Node,
+    Operation,
+    Term,
+    quoted_key,
+    quoted_value,
+    with_term,
+    without_terms,
+)
 from agents.shown import pair_shown
 from foundation.bulk_sql import counted_alike
 
@@ -51,8 +61,10 @@ class LabelFacet:
         yield _choice(changelist, rest, _("All"), selected=self.chosen is None)
         for value, number in self.counts:
             try:
-                wanted = rest if value == self.chosen else with_term(rest, f"{_name(self.key)}={quoted_value(value)}")
-            except InvalidQuery:  # it would be too long
+                wanted = (
+                    rest if value == self.chosen else with_term(rest, f"{quoted_key(self.key)}={quoted_value(value)}")
+                )
+            except InvalidQuery:  # it would be too long, or the value is
                 continue
             choice = _choice(changelist, wanted, value or "“”", selected=value == self.chosen)
             yield {**choice, "count": number, "more": self.partial}
@@ -114,10 +126,6 @@ def _asked(root: Any) -> dict[str, str]:
 
 def _asks(node: Node, key: str) -> bool:
     return isinstance(node, Term) and node.operation is Operation.EQUAL and node.key == key
-
-
-def _name(key: str) -> str:
-    return quoted_value(key) if ":" not in key else f'"{key}"'
 
 
 def _choice(changelist: Any, text: str, display: str, *, selected: bool) -> dict[str, Any]:

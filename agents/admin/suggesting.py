@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from agents.admin import facets
 from agents.label_conditions import begins_with, has_label, label_text
 from agents.models import Agent
-from agents.queries import MAX_LENGTH, quoted_value
+from agents.queries import MAX_LENGTH, quoted_key, quoted_value
 from agents.query_words import MOST_SUGGESTED, SAMPLED, ChoiceWord, query_words
 from agents.shown import pair_shown
 
@@ -67,7 +67,7 @@ def _keys(typed: str, user: Any) -> list[Suggested]:
     for labels in Agent.objects.order_by("-id").values_list("labels", flat=True)[:_NEWEST]:
         counts.update(key for key in labels if key.casefold().startswith(fold))
     labels_found = sorted(counts, key=lambda key: (-counts[key], key))
-    more = [Suggested(f"{quoted_value(key)}=", _("label"), None) for key in labels_found if ":" not in key]
+    more = [Suggested(f"{quoted_key(key)}=", _("label"), None) for key in labels_found]
     return [*words, *more][:MOST_SUGGESTED]
 
 

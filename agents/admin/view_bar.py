@@ -79,15 +79,22 @@ def groups_of(request: HttpRequest, changelist: Any) -> dict[str, Any] | None:
         return None
     found = label_groups(changelist.queryset, key)
     text = facets.facet_query_of(request).text
-    rows = []
-    for group in found.groups:
-        try:
-            query = with_term(text, group.term)
-        except InvalidQuery:
-            continue
-        url = changelist.get_query_string({SEARCH_VAR: query}, remove=["p"])
-        rows.append({"value": group.value, "number": group.number, "url": url})
+    rows = [
+        {"value": group.value, "number": group.number, "url": _group_address(changelist, text, group.term)}
+        for group in found.groups
+    ]
     return {"key": key, "rows": rows, "others": found.others, "partial": found.partial}
+
+
+def _group_address(changelist: Any, text: str, term: str | None) -> str | None:
+    """The list of exactly its agents; ``None`` where no query can ask for them, or it would be too long."""
+    if term is None:
+        return None
+    try:
+        query = with_term(text, term)
+    except InvalidQuery:
+        return None
+    return str(changelist.get_query_string({SEARCH_VAR: query}, remove=["p"]))
 
 
 def _as_shown(request: HttpRequest) -> dict[str, Any]:

@@ -6,7 +6,7 @@ database, is decided in `agents.query_words` and `agents.query_conditions`.
 
 from agents.queries.errors import InvalidQuery, mistake
 from agents.queries.query_parsing import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, parse_query
-from agents.queries.term_editing import chosen_terms, quoted_value, with_term, without_terms
+from agents.queries.term_editing import chosen_terms, quoted_key, quoted_value, with_term, without_terms
 from agents.queries.tree import Conjunction, Disjunction, FreeText, Negation, Node, Operation, Term, Value
 from agents.queries.version_order import is_comparison, version_comparison
 
@@ -27,6 +27,7 @@ __all__ = [
     "is_comparison",
     "mistake",
     "parse_query",
+    "quoted_key",
     "quoted_value",
     "version_comparison",
     "with_term",

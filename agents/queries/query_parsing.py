@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from agents.labels import label_key_problem, label_value_problem
 from agents.queries.errors import InvalidQuery, mistake
-from agents.queries.tokens import MAX_LENGTH, Kind, Token, tokens_of
+from agents.queries.tokens import MAX_LENGTH, SETS, Kind, Token, tokens_of
 from agents.queries.tree import Conjunction, Disjunction, FreeText, Negation, Node, Operation, Term, Value
 from foundation.messages import Message
 
@@ -17,8 +18,8 @@ MAX_TERMS = 100
 # No name is longer (`agents.text_search` takes no more either).
 LONGEST_TEXT = 255
 
+_BREAK = re.compile(r"[\t\n\r]")
 _HAS = "has"
-_SETS = {"in": False, "notin": True}
 _COMPARED = {
     "<": Operation.LESS,
     "<=": Operation.LESS_OR_EQUAL,
@@ -112,12 +113,20 @@ class _Reader:
         if sign.kind is Kind.SIGN:
             self._take()
             return self._with_sign(key, sign)
-        if sign.kind is Kind.WORD and sign.text in _SETS and self._peek(1).kind is Kind.OPEN:
+        if sign.kind is Kind.WORD and sign.text.lower() in SETS and self._peek(1).kind is Kind.OPEN:
             self._take()
             values = self._values(key)
             self._check_label(key, values)
-            operation = Operation.UNEQUAL if _SETS[sign.text] else Operation.EQUAL
+            operation = Operation.UNEQUAL if SETS[sign.text.lower()] else Operation.EQUAL
             return self._made(key, operation, values)
+        if key.kind is Kind.WORD and key.text.lower() in SETS and sign.kind is Kind.OPEN:
+            message = Message(
+                "agent-query-list-without-key",
+                "A list of values stands behind the key of a label: {one} or {other}.",
+                one="env in (prod, dev)",
+                other="env notin (prod, dev)",
+            )
+            raise mistake(key.start, message)
         # As label queries say that there is no such label.
         before = self._tokens[self._next - 2] if self._next > 1 else None
         if before is not None and before.kind is Kind.NOT and before.text == "!":
@@ -210,7 +219,8 @@ class _Reader:
     def _check_label(self, key: Token, values: list[Value]) -> None:
         self._check_key(key)
         for value in values:
-            if problem := label_value_problem(value.text):
+            # Agents report line breaks within values, which no operator writes.
+            if problem := label_value_problem(_BREAK.sub(" ", value.text)):
                 raise mistake(value.start, problem)
 
     @staticmethod
@@ -230,7 +240,7 @@ class _Reader:
 
     def _unexpected(self, token: Token | None = None) -> InvalidQuery:
         token = token or self._peek()
-        if token.kind is Kind.CLOSE:
+        if token.kind is Kind.CLOSE and not self._depth:
             return mistake(
                 token.start, Message("agent-query-close-bracket", "No bracket is open that this one closes.")
             )

@@ -15,7 +15,12 @@ _BARE = re.compile(rf'(?!:)[^\s,=!<>()"*{FULLWIDTH}]+')
 
 def quoted_value(text: str) -> str:
     """A value as it stands in a query: in quotes where it needs them."""
-    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if _BARE.fullmatch(text) else _in_quotes(text)
+
+
+def quoted_key(key: str) -> str:
+    """The key of a label as it stands in a query: in quotes also where it would be read as a word, or as "not"."""
+    return key if _BARE.fullmatch(key) and ":" not in key and not key.startswith("-") else _in_quotes(key)
 
 
 def chosen_terms(text: str) -> list[tuple[Node, str]]:
@@ -27,8 +32,10 @@ def chosen_terms(text: str) -> list[tuple[Node, str]]:
 
 
 def with_term(text: str, term: str) -> str:
-    """``text`` with one more condition. Raises `InvalidQuery`."""
-    return " ".join([*(said for _node, said in chosen_terms(text)), term])
+    """``text`` with one more condition. Raises `InvalidQuery`, also where that makes no query, as one that is too long."""
+    found = " ".join([*(said for _node, said in chosen_terms(text)), term])
+    parse_query(found)
+    return found
 
 
 def without_terms(text: str, unwanted: Callable[[Node], bool]) -> str:
@@ -40,3 +47,7 @@ def _bracketed(text: str, root: Node) -> str:
     said = text[root.start : root.end]
     # Its brackets are its own only when they enclose all of it; `(a) or (b)` has two pairs.
     return said if text[root.start] == "(" and isinstance(root, Conjunction) else f"({said})"
+
+
+def _in_quotes(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

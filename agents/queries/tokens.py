@@ -20,6 +20,8 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 # A value may have colons in it: addresses and times have them.
 _KEY = re.compile(r'[^\s,=!<>()":]+')
 _VALUE = re.compile(r'[^\s,=!<>()"]+')
+# Words between the key of a label and its values, and whether they say "none of".
+SETS = {"in": False, "notin": True}
 _SINGLE = {"(": "OPEN", ")": "CLOSE", ",": "COMMA", "!": "NOT"}
 
 
@@ -73,7 +75,7 @@ def _begins_list(tokens: list[Token]) -> bool:
         return False
     before = tokens[-2]
     return (before.kind is Kind.SIGN and before.text == ":") or (
-        before.kind is Kind.WORD and before.text in {"in", "notin"} and tokens[-3].kind in {Kind.WORD, Kind.QUOTED}
+        before.kind is Kind.WORD and before.text.lower() in SETS and tokens[-3].kind in {Kind.WORD, Kind.QUOTED}
     )
 
 

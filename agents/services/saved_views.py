@@ -129,12 +129,17 @@ def require_edition(view: SavedView, editions: frozenset[int] | None) -> None:
         raise ViewChanged(Message("view-changed", "The view was edited meanwhile; load it again."))
 
 
-def _own(view_id: int, by: User) -> SavedView:
-    view = SavedView.objects.visible_to(by).select_for_update(of=("self",)).get(pk=view_id)
+def require_owner(view: SavedView, by: User) -> None:
+    """Raises `NotYourView` when it belongs to somebody else."""
     if view.owner_id != by.pk:
         raise NotYourView(
             Message("not-your-view", "The view belongs to somebody else; save it under a name of your own.")
         )
+
+
+def _own(view_id: int, by: User) -> SavedView:
+    view = SavedView.objects.visible_to(by).select_for_update(of=("self",)).get(pk=view_id)
+    require_owner(view, by)
     return view
 
 

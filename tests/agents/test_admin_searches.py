@@ -56,6 +56,14 @@ def test_a_search_that_finds_nothing_says_why(signed_in, report, query, said):
     assert "Total: 0" in body
 
 
+@pytest.mark.parametrize("query", ["password=x", "password=hunter2-secret", "password=hunter2-secret os.type=linux"])
+def test_why_nobody_is_found_tells_no_value_that_looks_like_a_secret(signed_in, report, query):
+    report("a", password="hunter2-secret-value", env="prod")
+    body = shown(signed_in, q=query)
+    assert "No agent has password=" in body
+    assert "hunter2-secret-value" not in body
+
+
 def test_a_search_whose_agents_the_filters_hide_says_so(signed_in, report):
     report("a", env="prod")
     assert "none that the chosen filters let through" in shown(signed_in, q="env=prod", status="error")

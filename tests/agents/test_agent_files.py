@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -96,7 +97,7 @@ def test_rights(api_of, charlie, fleet):
     assert api_of(None).get(URL).status_code == 401
 
 
-@pytest.mark.parametrize("sign", list("=+-@\t\r\n"))
+@pytest.mark.parametrize("sign", list("=+-@＝＋－＠\t\r\n"))
 def test_no_cell_is_a_formula(api_of, bob, report, sign):
     agent = report("a", env="prod")
     text = f"{sign}cmd|' /C calc'!A0"
@@ -146,7 +147,11 @@ def test_the_list_has_buttons_for_what_it_shows(client, bob, fleet):
     ] == ["c"]
     assert client.get(f"{LIST}export/", {"format": "xlsx"}).status_code == 400
     assert client.get(f"{LIST}export/", {"columns": "nope"}).status_code == 400
-    assert client.get(f"{LIST}export/", {"q": "statsu:x"})["location"] == LIST
+    # What was typed stands in the list again, which says what is wrong with it.
+    typed = {"q": "statsu:x", "columns": "hostname,label:env"}
+    for answer in (client.get(f"{LIST}export/", typed), client.post(f"{LIST}export/?{urlencode(typed)}")):
+        assert answer["location"] == f"{LIST}?{urlencode(typed)}"
+        assert "There is no word statsu" in client.get(answer["location"]).context["cl"].search.problem
     assert client.get(LIST, {"reason": "broken"}).context["cl"].views["exports"] is None
     assert AuditEntry.objects.filter(verb="agent.export").count() == 2
 

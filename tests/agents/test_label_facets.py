@@ -100,3 +100,14 @@ def test_it_costs_two_queries(signed_in, fleet):
         signed_in.get(LIST, {"q": "env=prod"})
     asked = [each["sql"] for each in queries if "facet_0" in each["sql"]]
     assert len(asked) == 1
+
+
+def test_no_choice_leads_to_a_query_that_is_none(signed_in, report):
+    for number, value in enumerate(["short", "v" * 1_100]):
+        report(f"a{number}", long=value)
+    for query in ("", "-env=" + "x" * 1_000 + " -env=" + "y" * 940):
+        found = signed_in.get(LIST, {"q": query}).context["cl"]
+        (facet,) = [each for each in found.filter_specs if getattr(each, "key", "") == "long"]
+        for choice in facet.choices(found):
+            page = signed_in.get(LIST + choice["query_string"]).context["cl"]
+            assert page.search.problem == "", (query[:10], choice["display"][:10])

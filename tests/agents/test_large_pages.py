@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -195,3 +196,22 @@ def test_error_texts_over_rest_are_bounded(api_of: Any, alice: Any, large: Agent
         assert "lorem" in text
         assert "hunter2" not in text
         assert len(text) <= MOST_OF_A_MESSAGE + 10
+
+
+def test_no_number_of_components_and_connectors_makes_the_picture_of_pipelines_large(
+    signed_in: Client, report: Any
+) -> None:
+    connectors = [f"forward/{'x' * 80}{number}" for number in range(30)]
+    pipelines = {f"traces/{number}": {"receivers": connectors, "exporters": connectors} for number in range(40)}
+    text = json.dumps({"connectors": dict.fromkeys(connectors), "service": {"pipelines": pipelines}})
+    ill = {f"connector:{name}": {"healthy": False, "last_error": "broken " * 60} for name in connectors}
+    tree = {"components": {f"pipeline:{name}": {"components": ill} for name in pipelines}}
+    agent = report(
+        "g",
+        effective_config=EffectiveConfig({"": {"body": text}}),
+        health=ComponentHealth(False, "broken", "", 0, 0, {"healthy": False, **tree}),
+    )
+    answer = signed_in.get(f"/admin/agents/agent/{agent.pk}/change/")
+    assert b'class="pipelines"' in answer.content
+    assert b"that are not shown" in answer.content
+    assert len(answer.content) < MOST_BYTES

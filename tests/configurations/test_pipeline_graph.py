@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from configurations.meaning import meaning_of
-from configurations.pipeline_graph import MOST_LANES, MOST_MEMBERS, PipelineGraph, graph_between, graph_of
+from configurations.pipeline_graph import (
+    MOST_JOINS,
+    MOST_LANES,
+    MOST_MEMBERS,
+    MOST_NODES,
+    PipelineGraph,
+    graph_between,
+    graph_of,
+)
 from configurations.pipeline_layout import LONGEST_NAME, NODE_HEIGHT, NODE_WIDTH, picture_of
 from configurations.pipelines_shown import PipelinesShown, pipelines_between, pipelines_shown
 from tests.live_server import ROOT
@@ -84,10 +92,26 @@ class TestGraph:
 
     def test_bounds_are_counted(self) -> None:
         many = ", ".join(f"r/{number}" for number in range(MOST_MEMBERS + 3))
-        lanes = "".join(f"\n    traces/{number:03}: {{receivers: [{many}]}}" for number in range(MOST_LANES + 2))
+        lanes = "".join(f"\n    traces/{number:03}: {{receivers: [{many}]}}" for number in range(3))
         graph = graph_of(whole_of(f"service:\n  pipelines:{lanes}"))
-        assert len(graph.lanes) == MOST_LANES
-        assert graph.left_out == 2 + 3 * MOST_LANES
+        assert graph.left_out == 3 * 3
+        lanes = "".join(f"\n    traces/{number:03}: {{receivers: [otlp]}}" for number in range(MOST_LANES + 2))
+        graph = graph_of(whole_of(f"service:\n  pipelines:{lanes}"))
+        assert (len(graph.lanes), graph.left_out) == (MOST_LANES, 2)
+
+    def test_all_components_together_are_bounded(self) -> None:
+        many = ", ".join(f"r/{number}" for number in range(MOST_MEMBERS - 3))
+        lanes = "".join(f"\n    traces/{number:03}: {{receivers: [{many}], exporters: [e]}}" for number in range(20))
+        graph = graph_of(whole_of(f"service:\n  pipelines:{lanes}"))
+        assert sum(len(list(lane.members())) for lane in graph.lanes) == MOST_NODES
+        # The last one shown has lost some of its components, the others have all of theirs.
+        shown, lost = MOST_NODES // (MOST_MEMBERS - 2) + 1, -MOST_NODES % (MOST_MEMBERS - 2)
+        assert (len(graph.lanes), graph.left_out) == (shown, 20 - shown + lost)
+
+    def test_lines_of_connectors_are_bounded(self) -> None:
+        lanes = "".join(f"\n    traces/{number:03}: {{receivers: [c], exporters: [c]}}" for number in range(20))
+        graph = graph_of(whole_of(f"connectors: {{c: {{}}}}\nservice:\n  pipelines:{lanes}"))
+        assert (len(graph.joins), graph.left_out) == (MOST_JOINS, 20 * 20 - MOST_JOINS)
 
 
 class TestChanges:

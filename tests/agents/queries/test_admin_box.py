@@ -117,6 +117,25 @@ def test_filters_of_other_kinds_are_text_too(signed_in, fleet):
         assert answer.context["cl"].result_count == rows(signed_in, {"q": text})[1].context["cl"].result_count
 
 
+def test_every_group_leads_to_its_agents_where_a_query_can_ask_for_them(signed_in, report):
+    report("a", **{"-odd": "x", "long": "v" * 1_100})
+    report("b")
+    for key, links in {"-odd": [1, 1], "long": [1, None]}.items():
+        _all, answer = rows(signed_in, {"q": "", "group": key})
+        found = answer.context["cl"].groups["rows"]
+        counts = [group["url"] and signed_in.get(LIST + group["url"]).context["cl"].result_count for group in found]
+        assert counts == links, key
+        assert [group["number"] for group in found] == [1, 1]
+    assert f"{'v' * 119}…" in answer.content.decode()
+
+
+def test_rows_lead_back_to_the_list_unless_the_search_is_very_long(signed_in, fleet):
+    for query, leads_back in {"env=prod": True, f"-env={'边' * 200}": False}.items():
+        _rows, answer = rows(signed_in, {"q": query})
+        assert answer.context["cl"].result_count
+        assert (b"/change/?_changelist_filters=" in answer.content) is leads_back, query
+
+
 def test_a_page_asks_few_queries(signed_in, fleet):
     query = {"q": 'status:connected os.type=linux -env=dev version<1.0 health:good config:"" seen<1h "otel"'}
     signed_in.get(LIST, query)

@@ -252,6 +252,15 @@ def test_the_database_finds_what_the_query_says(facts, queries):
         ("uid:xyz", 4, "Expected a whole instance UID"),
         ("uid:01", 4, "Expected a whole instance UID"),
         ('"status":error', 0, "There is no word status"),
+        ('STATUS:"a b"', 0, 'Did you mean status:"a b"?'),
+        ("statsu:(connected, error)", 0, "Did you mean status:(connected, error)?"),
+        ("env:(prod, dev*)", 0, "Did you mean env in (prod, dev*)?"),
+        ("env:pro*", 0, "Did you mean env=pro*?"),
+        ("in (prod)", 0, "stands behind the key of a label"),
+        ("env not in (prod)", 8, "env notin (prod, dev)"),
+        ("()", 1, "Expected a condition, found )"),
+        ("(env=prod or)", 12, "Expected a condition, found )"),
+        ("env=prod)", 8, "No bracket is open"),
     ],
 )
 def test_what_nobody_can_mean_is_refused_at_its_place(report, text, place, said):
@@ -268,6 +277,46 @@ def test_what_nobody_can_mean_is_refused_at_its_place(report, text, place, said)
 def test_times_far_away_are_times(report, text):
     report("a")
     assert agents_matching(text, None).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "guess"),
+    [
+        ("status=error", 0, "status:error"),
+        ("status!=error", 0, "-status:error"),
+        ("env=prod status in (error, connected)", 9, "status:(error, connected)"),
+        ("status notin (error)", 0, "-status:error"),
+        ("-status=error", 1, "status:error"),
+        ("status=nonsense", 0, "status:…"),
+        ("seen=5m", 0, "seen<5m"),
+        ("version!=1.2*", 0, "-version:1.2*"),
+        ('host="a b"', 0, 'host:"a b"'),
+    ],
+)
+def test_a_word_that_was_taken_for_a_label_is_a_mistake(report, bob, text, place, guess):
+    report("a", env="prod")
+    with pytest.raises(InvalidQuery, match="stands with a colon") as caught:
+        agents_matching(text, bob)
+    assert caught.value.position == place
+    assert f"Did you mean {guess}?" in str(caught.value)
+    # In quotes it is a label whoever has one, and the portal itself asks on when the last one with it is gone.
+    quoted = text.replace("status", '"status"').replace("seen", '"seen"').replace("version", '"version"')
+    agents_matching(quoted.replace("host", '"host"'), bob)
+    agents_matching(text, None)
+
+
+def test_a_label_of_the_name_of_a_word_is_asked_for_as_any_other(report, bob):
+    report("a", status="lent")
+    report("b")
+    assert [agent.hostname for agent in agents_matching("status=lent", bob)] == ["a"]
+    assert [agent.hostname for agent in agents_matching("status!=lent", bob)] == ["b"]
+
+
+def test_the_words_of_lists_are_written_in_any_case(report):
+    report("a", env="prod")
+    report("b", env="dev")
+    assert [agent.hostname for agent in agents_matching("env IN (prod, x)", None)] == ["a"]
+    assert [agent.hostname for agent in agents_matching("env NotIn (prod, x)", None)] == ["b"]
 
 
 def test_words_that_need_a_right_are_refused_without_it(report, bob, charlie):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Permission
 
 pytestmark = pytest.mark.django_db
 
@@ -67,6 +68,45 @@ def test_many_are_chosen_by_a_query(api_of, alice, bob, fleet):
     assert refused.status_code == 400
     assert "q" in refused.json()["errors"]
     assert api_of(alice).post(f"{URL}/labels", {**body, "filter": {"q": "  "}}).status_code == 400
+
+
+@pytest.mark.parametrize("query", ["package:x", "certificate:issued"])
+def test_words_that_need_a_right_are_the_same_mistake_everywhere(api_of, charlie, fleet, query):
+    rights = Permission.objects.filter(codename__in=["view_agent", "change_agent"])
+    charlie.user_permissions.add(*rights)
+    api = api_of(charlie)
+    chosen = {"filter": {"q": query}}
+    answers = {
+        "list": api.get(URL, {"q": query}),
+        "groups": api.get(f"{URL}:groups", {"q": query, "label": "env"}),
+        "export": api.get(f"{URL}:export", {"q": query}),
+        "export as a job": api.post(f"{URL}:export", chosen),
+        "act": api.post(f"{URL}:act", {**chosen, "action": "restart"}),
+        "labels": api.post(f"{URL}/labels", {**chosen, "set": {"a": "b"}}),
+        "restart": api.post(f"{URL}/restart", chosen),
+        "view": api.post("/api/v1/agent-views", {"name": "v", "query": query}),
+    }
+    for name, answer in answers.items():
+        assert answer.status_code == 400, name
+        assert "You do not have the right" in str(answer.json()["errors"]), name
+
+
+def test_every_group_leads_to_its_agents(api_of, bob, report):
+    keys = ["-minus", 'quo"te:colon', "co,mma", "sp ace", "or", "not", "back\\slash", "环境："]
+    report("a", **dict.fromkeys(keys, "x"), broken="two\nlines")
+    report("b", broken="x" * 1_025)
+    report("c")
+    for key in [*keys, "broken"]:
+        groups = api_of(bob).get(f"{URL}:groups", {"label": key}).json()["groups"]
+        for group in groups:
+            if group["query"] is not None:
+                assert api_of(bob).get(URL, {"q": group["query"]}).json()["count"] == group["agents"], (key, group)
+    # Nobody may ask for so long a value, and it is counted all the same.
+    assert [(len(group["value"] or ""), group["query"] is None) for group in groups] == [
+        (0, False),
+        (9, False),
+        (1025, True),
+    ]
 
 
 def test_rights(api_of, charlie, fleet):
