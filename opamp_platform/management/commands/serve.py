@@ -85,7 +85,8 @@ class Command(BaseCommand):
         agent_port = self.agent_port(host, port, options["opamp_port"])
         self.prepare(migrate=not options["no_migrate"])
         self.announce(host, port, print_token=options["print_token"] or sys.stdout.isatty())
-        static_files.collect()
+        with progress_shown("static files prepared"):
+            static_files.collect()
         close_to_others(settings.DATA_DIR, _OUR_FILES)
         raise_file_limit()
         # The server's processes read their settings from the environment; this one has read its own already.
