@@ -15,9 +15,11 @@ def main() -> None:
             "Django is not installed here: run `make install`, then use .venv/bin/python manage.py …"
         ) from exc
     from opamp_platform.environment import StrangeValue
+    from opamp_platform.operations.command_failures import failures_in_one_line
 
     try:
-        execute_from_command_line(sys.argv)
+        with failures_in_one_line(sys.argv):
+            execute_from_command_line(sys.argv)
     except StrangeValue as error:
         raise SystemExit(str(error)) from None
 

@@ -22,7 +22,7 @@ MOST_USES = 1_000_000
 class ApprovalRule(models.TextChoices):
     """Whether the agents that a token brings wait for approval."""
 
-    SITE = "site", _("as ENROLMENT_APPROVAL says")
+    SITE = "site", _("as set for the portal")
     ASK = "ask", _("they wait for approval")
     SKIP = "skip", _("they are approved")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TextIO
 
@@ -30,6 +30,10 @@ def advance_progress(by: int = 1) -> None:
 def progress_shown(what: str, *, total: int | None = None, stream: TextIO | None = None) -> Iterator[None]:
     """Show what `advance_progress` says inside, as ``what``; ``total`` is how many there are, if that is known."""
     out = stream or sys.stderr
+    if out is None:
+        # It is closed: nobody sees how far the work is, which goes on.
+        yield
+        return
     with _bar(what, total, out) if out.isatty() else _lines(what, total, out) as note:
         token = _noted.set(note)
         try:
@@ -69,7 +73,9 @@ def _lines(what: str, total: int | None, out: TextIO) -> Iterator[Callable[[int]
         done += by
         if time.monotonic() - said_at >= LINE_SECONDS:
             said_at = time.monotonic()
-            print(f"{what}: {done}" + (f" of {total}" if total is not None else ""), file=out, flush=True)
+            # Whoever read along may have gone; the work goes on.
+            with suppress(OSError):
+                print(f"{what}: {done}" + (f" of {total}" if total is not None else ""), file=out, flush=True)
 
     yield note
 

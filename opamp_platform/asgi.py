@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -45,6 +46,8 @@ class _Lifespan:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                # Django asks its setting for files of forms alone, and puts whole bodies where the system has its own.
+                tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
                 here, pages = runtime.current(), hub.current_hub()
                 Draining(
                     drain=_both(pages.leave, here.send_away), hand_over=_both(pages.leave, here.hand_over)

@@ -20,6 +20,8 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.management import call_command
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
+from foundation.command_progress import advance_progress
+
 logger = logging.getLogger(__name__)
 
 _SOURCES = "sources.sha256"
@@ -40,7 +42,9 @@ class HashedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  
 
     def post_process(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """Hash and compress, and only then note what that was made of."""
-        yield from super().post_process(*args, **kwargs)
+        for item in super().post_process(*args, **kwargs):
+            advance_progress()
+            yield item
         if not kwargs.get("dry_run"):
             Path(self.path(_SOURCES)).write_text(_fingerprint(), encoding="ascii")
 

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from django import template
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from django.utils.timezone import localtime
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -41,6 +43,12 @@ def ago(at: datetime) -> str:
 def time_element(at: datetime) -> SafeString:
     """How long ago, as a ``time`` element with the time itself on hover."""
     return time_tag(at, ago(at))
+
+
+@register.filter
+def day_element(at: datetime) -> SafeString:
+    """The day alone, as a ``time`` element with the time itself on hover."""
+    return time_tag(at, date_format(localtime(at)))
 
 
 @register.filter

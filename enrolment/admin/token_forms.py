@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lifetimes import UnclearExpiry, parse_expiry
@@ -16,6 +18,20 @@ from foundation.clock import clock
 from foundation.languages import in_readers_language
 
 _LABEL_LINES = 20_000
+WHO_SETS_APPROVAL = _("What is set for the portal is the server's variable ENROLMENT_APPROVAL.")
+
+
+def approval_words(rule: str) -> str:
+    """What a token's approval rule means for new agents, as the portal is set now."""
+    words = str(ApprovalRule(rule).label)
+    if rule != ApprovalRule.SITE:
+        return words
+    meant = ApprovalRule.ASK if settings.ENROLMENT_APPROVAL else ApprovalRule.SKIP
+    return gettext("%(rule)s: %(meant)s") % {"rule": words, "meant": meant.label}
+
+
+def _approval_choices() -> list[tuple[str, str]]:
+    return [(rule, approval_words(rule)) for rule in ApprovalRule.values]
 
 
 class EnrolmentTokenForm(forms.Form):
@@ -48,7 +64,9 @@ class EnrolmentTokenForm(forms.Form):
         max_length=40,
         help_text=_("A number of days such as 30d, a date such as 2030-01-31, or never."),
     )
-    approval_rule = forms.ChoiceField(label=_("New agents"), choices=ApprovalRule.choices, initial=ApprovalRule.SITE)
+    approval_rule = forms.ChoiceField(
+        label=_("New agents"), choices=_approval_choices, initial=ApprovalRule.SITE, help_text=WHO_SETS_APPROVAL
+    )
 
     def clean_label_lines(self) -> dict[str, str]:
         """The labels; a mistake is named with its line."""

@@ -21,9 +21,9 @@ from accounts.base_admin import PortalAdmin
 from accounts.models import User
 from accounts.templatetags.instants import instant
 from enrolment.admin.connecting import connect_page
-from enrolment.admin.token_forms import RevokeForm
+from enrolment.admin.token_forms import WHO_SETS_APPROVAL, RevokeForm, approval_words
 from enrolment.errors import AlreadyRevoked, InvalidToken
-from enrolment.models import EnrolmentToken
+from enrolment.models import ApprovalRule, EnrolmentToken
 from enrolment.services.tokens import revoke_enrolment_token
 from foundation.clock import clock
 from foundation.languages import in_readers_language
@@ -74,7 +74,7 @@ class EnrolmentTokenAdmin(PortalAdmin):
     show_full_result_count = False
     change_form_template = "admin/enrolment/token.html"
     fields = (
-        "name", "number", "state", "brought", "label_words", "approval_rule", "ends", "last_used_at", "created_by_name",
+        "name", "number", "state", "brought", "label_words", "approval", "ends", "last_used_at", "created_by_name",
         "created_at", "revoked_at", "revoked_by_name", "revoke_reason",
     )  # fmt: skip
     readonly_fields = fields
@@ -142,6 +142,12 @@ class EnrolmentTokenAdmin(PortalAdmin):
         return TemplateResponse(request, "admin/enrolment/revoke.html", context)
 
     # --- Columns -----------------------------------------------------------------------------------------------
+
+    @admin.display(description=_("new agents"))
+    def approval(self, token: EnrolmentToken) -> SafeString:
+        """What it means now, and where it is set if it is not the token's own."""
+        hint = WHO_SETS_APPROVAL if token.approval_rule == ApprovalRule.SITE else ""
+        return format_html('{} <span class="quiet">{}</span>', approval_words(token.approval_rule), hint)
 
     @admin.display(description=_("state"))
     def state(self, token: EnrolmentToken) -> SafeString:

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('number', models.CharField(editable=False, max_length=16, unique=True, verbose_name='number')),
                 ('digest', models.CharField(editable=False, max_length=64)),
                 ('labels', models.JSONField(blank=True, default=dict, verbose_name='labels')),
-                ('approval_rule', models.CharField(choices=[('site', 'as ENROLMENT_APPROVAL says'), ('ask', 'they wait for approval'), ('skip', 'they are approved')], default='site', max_length=4, verbose_name='new agents')),
+                ('approval_rule', models.CharField(choices=[('site', 'as set for the portal'), ('ask', 'they wait for approval'), ('skip', 'they are approved')], default='site', max_length=4, verbose_name='new agents')),
                 ('max_uses', models.PositiveIntegerField(blank=True, null=True, verbose_name='most agents')),
                 ('uses', models.PositiveIntegerField(default=0, verbose_name='agents brought')),
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires at')),

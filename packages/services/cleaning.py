@@ -15,14 +15,11 @@ PATIENCE = timedelta(hours=24)
 def clean(at: datetime, *, dry_run: bool = False, patience: timedelta = PATIENCE) -> list[str]:
     """Take them away, those older than ``patience``; returns their keys. Raises `packages.errors.StoreAway`."""
     before = at - patience
-    old = []
-    for key, written in store.files():
-        command_progress.advance_progress()
-        if written < before:
-            old.append(key)
+    old = [key for key, written in store.files() if written < before]
     known = set(Artefact.objects.exclude(key="").values_list("key", flat=True))
     orphans = [key for key in old if key not in known]
     if not dry_run:
         for key in orphans:
             store.delete_file(key)
+            command_progress.advance_progress()
     return orphans + store.end_unfinished(before, dry_run=dry_run)

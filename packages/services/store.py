@@ -19,6 +19,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
 
+from foundation import command_progress
 from foundation.messages import Message
 from packages.errors import FileTooLarge, NoSuchFile, StoreAway
 from packages.services.bucket import Bucket
@@ -154,10 +155,15 @@ def open_part(key: str, start: int, length: int) -> Reader:
 def files() -> list[tuple[str, datetime]]:
     """Every stored file of packages. Raises `StoreAway`."""
     here = _here()
+    found = []
     try:
-        return list(here.files(FOLDER))
+        # A bucket tells them a thousand at a time.
+        for item in here.files(FOLDER):
+            command_progress.advance_progress()
+            found.append(item)
     except here.failures as error:
         raise _away(error) from error
+    return found
 
 
 def end_unfinished(before: datetime, *, dry_run: bool) -> list[str]:

@@ -20,6 +20,11 @@ function send() {
       location.assign(JSON.parse(request.responseText).page);
       return;
     }
+    if (request.status === 401 || request.status === 403) {
+      // Refused before any of the file was read: whoever is signed out, or lost the right, sees so where the page is asked for anew.
+      location.reload();
+      return;
+    }
     // What is wrong stands on the page that the server answered with, under the same address.
     const page = new DOMParser().parseFromString(request.responseText, "text/html");
     const content = page.querySelector("#content");

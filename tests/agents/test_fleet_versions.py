@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -73,7 +74,11 @@ def test_on_the_overview_and_over_rest(signed_in: Any, agent: Callable[[str], Ag
     assert "1 version behind" in body
     assert body.count("a newer one came") == 1
     assert body.count("first seen") == 1
-    assert body.count("here already") == 1
+    day = (clock.now() - timedelta(days=20)).strftime("%Y-%m-%d")
+    assert re.search(rf"since <time [^>]*>{day}</time> or earlier", body)
+    assert "already" not in body
+    signed_in.cookies["django_language"] = "zh-hans"
+    assert re.search(rf"<time [^>]*>{day}</time> 或更早已存在", panel(shown(signed_in), "versions"))
     assert "1 week ago" in body
     newest, older = signed_in.get("/api/v1/agents/summary/versions").json()
     assert (newest["version"], newest["versions_behind"], newest["newer_since"]) == ("1.1", 0, None)

@@ -47,6 +47,20 @@ class TestConnecting:
         assert shown[0] not in again
         assert "edge" in again
 
+    @pytest.mark.parametrize(("approval", "meant"), [(False, "they are approved"), (True, "they wait for approval")])
+    def test_what_is_set_for_the_portal_is_said_in_words(
+        self, signed_in: Client, issue: Issue, settings: Any, approval: bool, meant: str
+    ) -> None:
+        settings.ENROLMENT_APPROVAL = approval
+        row, _text = issue("edge")
+        for page in (CONNECT, f"/admin/enrolment/enrolmenttoken/{row.pk}/change/"):
+            text = signed_in.get(page).content.decode()
+            assert f"as set for the portal: {meant}" in text
+            assert "the server&#x27;s variable ENROLMENT_APPROVAL" in text
+            assert "ENROLMENT_APPROVAL says" not in text
+        signed_in.cookies["django_language"] = "zh-hans"
+        assert f"按门户的设置：{'等待批准' if approval else '直接批准'}" in signed_in.get(page).content.decode()
+
     def test_loading_it_again_makes_no_second_token(self, signed_in: Client) -> None:
         page = page_of(signed_in)
         for _load in range(2):

@@ -73,3 +73,17 @@ def test_it_is_for_those_who_may_do_the_steps(client, bob, charlie):
     assert shown(client) == [False] * 4
     client.force_login(charlie)
     assert shown(client) is None
+
+
+def test_the_way_to_a_first_agent_is_offered_once(signed_in, report):
+    """By the first step; without the steps by a button; beside a fleet by a quiet link."""
+
+    def offered() -> list[str]:
+        main = signed_in.get("/admin/").content.decode().partition('id="content-start"')[2]
+        return re.findall(r'<a(?: class="([\w-]+)")? href="/admin/connect/"', main)
+
+    assert offered() == ["button"]
+    signed_in.post("/admin/checklist/dismiss/")
+    assert offered() == ["button"]
+    report("a", env="prod")
+    assert offered() == ["quiet-link"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from accounts.lifetimes import DEFAULT, UnclearExpiry, parse_expiry
 from accounts.models import User
@@ -39,5 +40,8 @@ class Command(BaseCommand):
             end = parse_expiry(options["expires"], at=clock.now())
         except UnclearExpiry as error:
             raise CommandError(f"--expires {options['expires']}: {error}") from error
-        _row, text = issue_token(user, name=options["name"], by=None, expires_at=end)
-        self.stdout.write(text)
+        # One that cannot be printed is nobody's, and is not made.
+        with transaction.atomic():
+            _row, text = issue_token(user, name=options["name"], by=None, expires_at=end)
+            self.stdout.write(text)
+            self.stdout.flush()

@@ -12,6 +12,7 @@ from configurations.services.drafts import Draft, InvalidConfiguration
 from configurations.services.edit_errors import NameTaken
 from configurations.services.publishing import create_configuration
 from foundation.clock import clock
+from foundation.command_progress import advance_progress, progress_shown
 
 
 def _draft(display_name: str, selector: dict[str, Any], *, priority: int, limit_mib: int, verbosity: str) -> Draft:
@@ -46,12 +47,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Create each sample through the same service as the portal."""
-        for name, draft in SAMPLES.items():
-            try:
-                create_configuration(name, draft, by=None, at=clock.now())
-            except NameTaken:
-                self.stdout.write(f"{name}: exists, left alone")
-            except InvalidConfiguration as error:
-                raise CommandError(f"{name}: {error}") from error
-            else:
-                self.stdout.write(f"{name}: created")
+        # Each is assigned to the agents it matches, which may be many.
+        with progress_shown("samples looked at", total=len(SAMPLES)):
+            for name, draft in SAMPLES.items():
+                try:
+                    create_configuration(name, draft, by=None, at=clock.now())
+                except NameTaken:
+                    self.stdout.write(f"{name}: exists, left alone")
+                except InvalidConfiguration as error:
+                    raise CommandError(f"{name}: {error}") from error
+                else:
+                    self.stdout.write(f"{name}: created")
+                advance_progress()

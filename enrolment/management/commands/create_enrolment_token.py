@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from accounts.lifetimes import UnclearExpiry, parse_expiry
 from accounts.services import Never
@@ -56,7 +57,10 @@ class Command(BaseCommand):
             approval_rule=options["approval"],
         )
         try:
-            _row, text = issue_enrolment_token(wish, by=None, at=at)
+            # One that cannot be printed is nobody's, and is not made.
+            with transaction.atomic():
+                _row, text = issue_enrolment_token(wish, by=None, at=at)
+                self.stdout.write(text)
+                self.stdout.flush()
         except DomainError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(text)

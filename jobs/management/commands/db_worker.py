@@ -11,6 +11,7 @@ from django.db import connection
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 from django_tasks_db.management.commands.db_worker import Command as LibraryCommand
 from django_tasks_db.management.commands.db_worker import Worker
+from django_tasks_db.models import DBTaskResult
 
 from jobs.job_worker import worker_of
 from jobs.kinds import Queue
@@ -32,6 +33,8 @@ class Command(LibraryCommand):
         if options["queue_name"]:
             super().handle(**options)
             return
+        # Where there are no jobs to ask for, one thread says why, and not two.
+        DBTaskResult.objects.first()
         beside = None
         # With --reload the process that watches the files works on nothing.
         if not options["reload"] or os.environ.get(DJANGO_AUTORELOAD_ENV) == "true":

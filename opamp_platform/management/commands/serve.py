@@ -8,12 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.commands.migrate import Command as Migrate
-from django.db import DatabaseError, connection
+from django.db import connection
 
 from accounts import services as accounts
 from accounts.models import User
@@ -23,9 +22,10 @@ from foundation.command_progress import advance_progress, progress_shown
 from opamp_platform import static_files
 from opamp_platform.environment import Environment, StrangeValue
 from opamp_platform.operations.certificate import expiring
+from opamp_platform.operations.command_failures import connect_without_pool
 from opamp_platform.operations.data_dir import close_to_others
 from opamp_platform.operations.exposure import anonymous_agents_problem, exposures, open_data_dir
-from opamp_platform.operations.health import first_line, missing_migrations
+from opamp_platform.operations.health import missing_migrations
 from opamp_platform.server import WORKER, configuration
 from opamp_platform.tls_settings import certificate_options, tls_files
 from opamp_server import supervisor, worker
@@ -83,12 +83,10 @@ class Command(BaseCommand):
         if problem:
             raise CommandError(problem)
         agent_port = self.agent_port(host, port, options["opamp_port"])
-        try:
-            self.prepare(migrate=not options["no_migrate"])
-            self.announce(host, port, print_token=options["print_token"] or sys.stdout.isatty())
-        except DatabaseError as error:
-            raise CommandError(f"The database cannot be used: {first_line(error)}. See DATABASE_URL.") from error
-        static_files.collect()
+        self.prepare(migrate=not options["no_migrate"])
+        self.announce(host, port, print_token=options["print_token"] or sys.stdout.isatty())
+        with progress_shown("static files prepared"):
+            static_files.collect()
         close_to_others(settings.DATA_DIR, _OUR_FILES)
         raise_file_limit()
         # The server's processes read their settings from the environment; this one has read its own already.
@@ -139,10 +137,7 @@ class Command(BaseCommand):
 
     def prepare(self, *, migrate: bool) -> None:
         """Bring the schema up to date, the roles, and labels to the setting of trusted keys. Raises DatabaseError."""
-        if connection.vendor == "postgresql":
-            # The pool would say only that it waited in vain.
-            with connection.wrap_database_errors:
-                psycopg.connect(**connection.get_connection_params()).close()
+        connect_without_pool()
         missing = missing_migrations() if migrate else 0
         if missing:
             with progress_shown("changes of the database", total=missing):

@@ -24,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it and say what."""
         try:
-            with command_progress.progress_shown("stored files looked at"):
+            with command_progress.progress_shown("stored files looked at or taken away"):
                 found = clean(clock.now(), dry_run=options["dry_run"])
         except DomainError as error:
             raise CommandError(str(error)) from error
