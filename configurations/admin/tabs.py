@@ -14,6 +14,7 @@ from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, ru
 from configurations.outcome import AssignmentStatus
 from configurations.pins_shown import pins_to
 from configurations.pipelines_shown import pipelines_shown
+from foundation.clock import clock
 from rollouts.admin.rollout_pages import state_pill
 from rollouts.models import Rollout
 
@@ -63,8 +64,10 @@ def tab_progress(request: HttpRequest, row: Configuration) -> dict[str, Any]:
     """What changes by itself on the page: of the agents only where they are shown."""
     sees = request.user.has_perm("agents.view_agent")
     shown = sees and request.GET.get("tab") == "agents"
+    rollout = Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first()
     return {
-        "rollout": Rollout.objects.active().of(RELEASE_SUBJECT, row.pk).first(),
+        "rollout": rollout,
+        "rollout_state": "" if rollout is None else rollout.state_at(clock.now()).label,
         "assignments": _assignments_of(row) if shown else None,
         "pins": pins_to(row) if shown else [],
         "most_agents": _AGENTS,

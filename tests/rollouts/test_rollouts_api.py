@@ -112,7 +112,7 @@ def test_who_may(api, bob, charlie, api_of):
         ({"window": {"from": "25:00", "to": "04:00"}}, "rollout-window"),
         ({"window": {"from": "22:00", "to": "04:00", "timezone": "../etc"}}, "rollout-window"),
         ({"window": {"from": "22:00", "to": "04:00", "days": [[]]}}, "rollout-window"),
-        ({"on_failure": []}, "rollout-on-failure"),
+        ({"on_gate_failure": []}, "rollout-on-failure"),
         ({"approval": 1}, "rollout-approval"),
         ({"max_in_flight": -1}, "rollout-in-flight"),
         ({"stage": []}, "rollout-policy-field"),
