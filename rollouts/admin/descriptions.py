@@ -18,7 +18,7 @@ from rollouts.policies import MOST_STAGES, Policy, Stage
 
 def stage_title(number: int, name: str) -> str:
     """What a stage is called, counted from 1; ``name`` is its own, empty for none."""
-    return name or _("Stage %(number)d") % {"number": number}
+    return name or _("Stage %(number)s") % {"number": number}
 
 
 def stage_words(stage: Stage, *, is_rest: bool = False) -> str:
