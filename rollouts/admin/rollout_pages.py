@@ -62,7 +62,7 @@ def state_pill(rollout: Rollout) -> SafeString:
     return format_html('<span class="pill pill-{}">{} {}</span>', look, sign, state.label)
 
 
-class StateFilter(admin.SimpleListFilter):
+class ListedStateFilter(admin.SimpleListFilter):
     """Where they stand now."""
 
     title = _("state")
@@ -84,7 +84,7 @@ class RolloutAdmin(PortalAdmin):
 
     list_display = ["title", "pill", "at_stage", "how", "started_by_name", "started", "ended"]
     list_display_links = ["title"]
-    list_filter = [StateFilter]
+    list_filter = [ListedStateFilter]
     search_fields = ["name"]
     search_help_text = _("Name of the configuration")
     list_per_page = 50
