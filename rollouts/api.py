@@ -65,9 +65,7 @@ class MemberQuerySerializer(serializers.Serializer[Any]):
     stage = serializers.IntegerField(min_value=1, max_value=100, required=False)
     limit = serializers.IntegerField(min_value=1, max_value=_MOST_MEMBERS, default=50)
     offset = serializers.IntegerField(min_value=0, max_value=_DEEPEST, default=0)
-    state = serializers.ListField(
-        child=serializers.ChoiceField(_MEMBER_STATES), default=list, max_length=20
-    )
+    state = serializers.ListField(child=serializers.ChoiceField(_MEMBER_STATES), default=list, max_length=20)
 
     @classmethod
     def asked(cls, request: Request) -> MemberQuery:

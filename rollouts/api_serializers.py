@@ -20,7 +20,6 @@ from rollouts.progress import PlannedStage, StagedMember, StageProgress
 from rollouts.subjects import COUNTS, MemberState, subject_of
 from rollouts.windows import DAYS
 
-
 _PERCENT = {"type": "integer", "minimum": 0, "maximum": 100}
 _GATE = {
     "type": "object",

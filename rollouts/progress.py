@@ -195,7 +195,9 @@ def members_page(
     def wanted() -> Iterator[StagedMember]:
         nonlocal count
         for each in staged:
-            if stage in (None, each.stage) and (not states or not states.isdisjoint({each.state_value, each.counts_as})):
+            if stage in (None, each.stage) and (
+                not states or not states.isdisjoint({each.state_value, each.counts_as})
+            ):
                 count += 1
                 yield each
 

@@ -59,4 +59,6 @@ def _everybody_has(revision: Revision) -> bool:
     """Whether it is released to everybody, and nothing else of its configuration to anybody."""
     released = Revision.objects.released().filter(configuration=revision.configuration_id).select_related("release")
     in_force = list(released.defer("files")[:2])
-    return in_force == [revision] and in_force[0].release is not None and in_force[0].release.audience == stored(EVERYONE)
+    return (
+        in_force == [revision] and in_force[0].release is not None and in_force[0].release.audience == stored(EVERYONE)
+    )

@@ -2,6 +2,8 @@ from django.db import migrations, models
 
 from rollouts.former_names import STATES, present_names
 
+_COUNTED = ["applied", "waiting", "held", "offline", "lost"]
+
 
 def rename(apps, _schema_editor):
     """States, steps and policies get the names that outside programs rely on; nothing else of them changes."""
@@ -13,6 +15,17 @@ def rename(apps, _schema_editor):
         rollouts.filter(pk=row.pk).update(policy=present_names(row.policy))
     for row in list(steps.filter(data__has_key="policy").only("data")):
         steps.filter(pk=row.pk).update(data={**row.data, "policy": present_names(row.data["policy"])})
+    for row in list(steps.filter(data__has_keys=_COUNTED).only("data")):
+        steps.filter(pk=row.pk).update(data=_counts(row.data))
+
+
+def _counts(data):
+    """How agents stood at a step: each counted once, what else was known beside it."""
+    found = dict(data)
+    found["done"] = found.pop("applied")
+    found["pending"] = found["waiting"] + found["held"]
+    found["offline"] += found["lost"]
+    return {**found, "to_come": 0}
 
 
 class Migration(migrations.Migration):

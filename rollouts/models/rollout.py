@@ -11,8 +11,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from rollouts.audiences import Audience, parse_audience
-from rollouts.models.releases import Release
 from rollouts.former_names import present_state
+from rollouts.models.releases import Release
 from rollouts.policies import Policy, parse_policy
 
 

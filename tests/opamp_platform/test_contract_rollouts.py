@@ -106,7 +106,10 @@ class TestRolloutsOfAConfiguration:
         page = portal("GET", f"{CONFIGURATION}/rollouts?page_size=1")
         assert page["count"] == 2
         assert [each["state"] for each in page["results"]] == ["running"]
-        assert [each["state"] for each in portal("GET", f"{CONFIGURATION}/rollouts")["results"]] == ["running", "aborted"]
+        assert [each["state"] for each in portal("GET", f"{CONFIGURATION}/rollouts")["results"]] == [
+            "running",
+            "aborted",
+        ]
         assert portal("GET", f"{CONFIGURATION}/rollouts?state=aborted")["count"] == 1
         portal("GET", "/api/v1/configurations/no/rollouts", status=404)
         portal("POST", "/api/v1/configurations/no/rollouts", {}, 404)

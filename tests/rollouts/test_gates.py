@@ -28,6 +28,16 @@ def test_who_counts() -> None:
     assert counts.agents == 21
 
 
+def test_five_counts_are_all_agents_each_once() -> None:
+    counts = Counts(1, 20, 300, 1, 4_000, 50_000, 600_000, 7_000_000, to_come=80_000_000, to_come_offline=30_000_000)
+    said = counts.as_json()
+    assert said == {
+        "done": 1, "pending": 50_600_300, "offline": 30_054_000, "failed": 20, "incapable": 7_000_000,
+        "unhealthy": 1, "lost": 4_000, "waiting": 300, "held": 600_000, "to_come": 80_000_000,
+    }  # fmt: skip
+    assert sum(list(said.values())[:5]) == counts.agents
+
+
 @pytest.mark.parametrize(
     ("gate", "counts", "verdict", "reasons"),
     [

@@ -11,7 +11,16 @@ from agents.selectors import parse_selector
 from rollouts.audiences import EVERYONE, POSITIONS, First, Matching, Share, position
 from rollouts.errors import InvalidPolicy
 from rollouts.gates import StageGate
-from rollouts.policies import CANARY, EVERYBODY_ELSE, MOST_STAGES, OnGateFailure, Policy, Stage, audiences_of, parse_policy
+from rollouts.policies import (
+    CANARY,
+    EVERYBODY_ELSE,
+    MOST_STAGES,
+    OnGateFailure,
+    Policy,
+    Stage,
+    audiences_of,
+    parse_policy,
+)
 
 UIDS = [uuid5(UUID(int=0), str(number)) for number in range(200)]
 
@@ -36,7 +45,7 @@ def test_what_is_left_out_has_its_default() -> None:
 def test_the_stored_form_comes_back() -> None:
     form = {
         "stages": [
-            {"count": 3, "gate": StageGate(failed_max=2).as_json()},
+            {"name": "首批", "count": 3, "gate": StageGate(failed_max=2).as_json()},
             {"percent": 25},
             {"selector": {"env": "staging"}},
             {"percent": 100},
@@ -51,6 +60,15 @@ def test_the_stored_form_comes_back() -> None:
     assert policy is not None
     assert policy.as_json() == form
     assert parse_policy(CANARY.as_json()) == CANARY
+
+
+def test_a_stage_may_have_a_name() -> None:
+    policy = parse_policy(
+        {"stages": [{"name": " canary ", "count": 1}, {"name": None, "count": 2}, {"name": "", "count": 3}]}
+    )
+    assert policy is not None
+    assert [policy.name_of(number) for number in range(-1, 4)] == ["", "canary", "", "", ""]
+    assert [stage.as_json() for stage in policy.stages[:2]] == [{"name": "canary", "count": 1}, {"count": 2}]
 
 
 def test_a_stage_may_have_a_gate_of_its_own() -> None:
@@ -79,6 +97,7 @@ def test_stages(stages: list[dict[str, Any]], parsed: list[Stage]) -> None:
 
 
 ONE_KIND = "Stage {} has one of percent, count and selector, and may have a name and a gate."
+NAME = "The name of stage 1 is one line of at most 60 characters, without : and =."
 GROWS = "Each {} is larger than the one before: former agents are in it."
 
 
@@ -97,6 +116,10 @@ GROWS = "Each {} is larger than the one before: former agents are in it."
         ({"stages": [5]}, ONE_KIND.format(1)),
         ({"stages": [{"count": 1}, {"percent": 5, "count": 5}]}, ONE_KIND.format(2)),
         ({"stages": [{"count": 1, "dwell": 5}]}, ONE_KIND.format(1)),
+        ({"stages": [{"count": 1, "name": 5}]}, NAME),
+        ({"stages": [{"count": 1, "name": "a" * 61}]}, NAME),
+        ({"stages": [{"count": 1, "name": "two\nlines"}]}, NAME),
+        ({"stages": [{"count": 1, "name": "env=lab"}]}, NAME),
         ({"stages": [{"percent": 0}]}, "percent of stage 1 is a whole number from 1 to 100."),
         ({"stages": [{"percent": 101}]}, "percent of stage 1 is a whole number from 1 to 100."),
         ({"stages": [{"percent": 1.5}]}, "percent of stage 1 is a whole number from 1 to 100."),
