@@ -26,7 +26,7 @@ from rollouts.models import Rollout
 from rollouts.policies import parse_policy
 
 
-def _policy_field(name: str) -> serializers.Field[Any, Any, Any, Any]:
+def _policy_field(name: str) -> Any:
     """One field of a policy, which is judged as a whole by `rollouts.policies`."""
     kind = type("PolicyPart", (serializers.JSONField,), {})
     return extend_schema_field(POLICY_PROPERTIES[name])(kind)(required=False, allow_null=name == "window")

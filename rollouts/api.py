@@ -174,10 +174,7 @@ class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewS
     @action(detail=True, methods=["post"], right="change", url_path="roll-back", serializer_class=ReasonRequest)
     def roll_back(self, request: Request, pk: str) -> Response:
         """Give each agent what it had before."""
-        reasons = self._reasons(request)
-        return self._acted(
-            request, pk, lambda *args, **named: rolling_out.roll_back_rollout(*args, reasons=reasons, **named)
-        )
+        return self._rolled_back(request, pk)
 
     @extend_schema(
         operation_id="rollouts_roll_back_former", deprecated=True, request=ReasonRequest, responses=RolloutDetail
@@ -185,13 +182,19 @@ class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewS
     @action(detail=True, methods=["post"], right="change", url_path="roll_back", serializer_class=ReasonRequest)
     def roll_back_former(self, request: Request, pk: str) -> Response:
         """The former form of ``roll-back``."""
-        return self.roll_back(request, pk)
+        return self._rolled_back(request, pk)
 
     # --- Shared ------------------------------------------------------------------------------------------------
 
     def _rollout(self, pk: str) -> Rollout:
         """Raises `Rollout.DoesNotExist`, which is answered as 404."""
         return self.get_queryset().get(pk=int(pk))
+
+    def _rolled_back(self, request: Request, pk: str) -> Response:
+        reasons = self._reasons(request)
+        return self._acted(
+            request, pk, lambda *args, **named: rolling_out.roll_back_rollout(*args, reasons=reasons, **named)
+        )
 
     def _reasons(self, request: Request) -> list[Message]:
         asked = ReasonRequest(data=request.data)

@@ -204,7 +204,9 @@ def _stage(number: int, form: Any) -> Stage:
                 most=most,
             )
         )
-    return Stage(gate=gate, name=name, **{kinds[0]: value})
+    if kinds == ["percent"]:
+        return Stage(percent=value, gate=gate, name=name)
+    return Stage(count=value, gate=gate, name=name)
 
 
 def _name(number: int, said: Any) -> str:

@@ -45,7 +45,8 @@ def pin_agent(
 ) -> Pin:
     """Have one agent run a configuration, whatever its labels; with ``revision``, the number of one, this one for as long.
 
-    It takes the place of a pin that there is; the same one once more changes nothing. Raises `Agent.DoesNotExist`, `UnknownConfiguration`, `UnknownRevision`,
+    It takes the place of a pin that there is; the same one once more changes nothing.
+    Raises `Agent.DoesNotExist`, `UnknownConfiguration`, `UnknownRevision`,
     `PinRefused`, `InvalidReason`, `InvalidExpiry`.
     """
     reason, expires_at = checked_reason(reason), checked_expiry(expires_at, at)

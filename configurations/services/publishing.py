@@ -70,7 +70,8 @@ class ReleasePlan:
     """How a new revision reaches agents: by ``policy``, at once without one; ``by_default``: by the configuration's own.
 
     ``replace``: a rollout of the configuration that has not ended is ended for it, instead of being in its way.
-    ``staged``: what would go out at once is a rollout of one stage too, that can be watched. ``may_collide``: for now, since the caller looks for collisions once all that belongs together is published.
+    ``staged``: what would go out at once is a rollout of one stage too, that can be watched.
+    ``may_collide``: for now, since the caller looks for collisions once all that belongs together is published.
     """
 
     policy: Policy | None = None

@@ -200,13 +200,8 @@ class LiveApi:
                 f"staged-{name}", draft, by=self.person, at=at, plan=publishing.ReleasePlan(parse_policy("canary"))
             )
             found = Rollout.objects.latest("id").pk
-        elif label.endswith("/pin"):
-            if not Configuration.objects.filter(name="pinnable").exists():
-                publishing.create_configuration("pinnable", draft, by=self.person, at=at)
-            if not label.startswith("POST"):
-                pin_agent(agent.pk, configuration="pinnable", reason="r", by=self.person, at=at)
-        elif label.endswith("/pause") and "/agents/" in label and not label.startswith("POST"):
-            pause_agent(agent, reason="r", by=self.person, at=at)
+        elif label.endswith(("/pin", "/pause")):
+            self._hold(label, agent, draft)
         elif "/freezes/" in label:
             freeze = Freeze.objects.filter(ended_at=None, agent=None).first()
             found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
@@ -226,6 +221,16 @@ class LiveApi:
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
         name = "gateway" if "/configuration-templates/" in label else name
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found, "file_id": file_id}
+
+    def _hold(self, label: str, agent: Any, draft: publishing.Draft) -> None:
+        """What calls about a pin or a pause are about."""
+        held: dict[str, Any] = {"reason": "r", "by": self.person, "at": agent.first_seen_at}
+        if label.endswith("/pin") and not Configuration.objects.filter(name="pinnable").exists():
+            publishing.create_configuration("pinnable", draft, by=self.person, at=agent.first_seen_at)
+        if label.endswith("/pin") and not label.startswith("POST"):
+            pin_agent(agent.pk, configuration="pinnable", **held)
+        elif label.endswith("/pause") and not label.startswith("POST"):
+            pause_agent(agent, **held)
 
     def _package(self, name: str, at: datetime) -> tuple[int, int]:
         """The keys of a package and of a file of its first version."""

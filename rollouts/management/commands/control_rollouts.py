@@ -46,8 +46,8 @@ class Command(BaseCommand):
         if options["act"] == "list":
             for rollout in Rollout.objects.order_by("-pk")[:_LISTED]:
                 stage = f"stage {rollout.stage + 1} of {len(rollout.stages)}"
-                named = f" ({rollout.stage_name})" if rollout.stage_name else ""
-                self.stdout.write(f"{rollout.pk}\t{rollout}\t{rollout.state_at(clock.now())}\t{stage}{named}")
+                title = f" ({rollout.stage_name})" if rollout.stage_name else ""
+                self.stdout.write(f"{rollout.pk}\t{rollout}\t{rollout.state_at(clock.now())}\t{stage}{title}")
             return
         if options["id"] is None:
             raise CommandError("Name the rollout: its number is in the list.")
