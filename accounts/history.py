@@ -74,7 +74,10 @@ _VERBS = {
     "rollout.aborted": gettext_lazy("Aborted"),
     "rollout.rolled_back": gettext_lazy("Rolled back"),
     "rollout.replaced": gettext_lazy("Replaced"),
-    "rollout.finished": gettext_lazy("Finished"),
+    "rollout.begun_now": gettext_lazy("Begun outside the window"),
+    "rollout.completed": gettext_lazy("Completed"),
+    # As it was written formerly; the trail stays as it is.
+    "rollout.finished": gettext_lazy("Completed"),
     "configuration.restore": gettext_lazy("Restored"),
     "configuration.delete_for_good": gettext_lazy("Deleted for good"),
     "package.create": gettext_lazy("Created"),

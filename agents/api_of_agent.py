@@ -24,6 +24,10 @@ class OfAgentView(DeclaredQuery, GenericAPIView[Any]):
     filter_backends = []
     pagination_class = None
 
+    def get_object(self) -> Agent:
+        """As `agent`, for whoever asks what can be done here (OPTIONS)."""
+        return self.agent(str(self.kwargs["instance_uid"]))
+
     def agent(self, instance_uid: str) -> Agent:
         """The agent named in the URL. Raises `NotFound`, `Agent.DoesNotExist`."""
         try:

@@ -86,8 +86,13 @@ class WaitsForSerializer(serializers.Serializer[WaitsFor]):
     rollout = serializers.IntegerField(source="rollout.pk")
     configuration = serializers.CharField(source="rollout.name")
     revision = serializers.IntegerField(source="rollout.version_number")
-    state = serializers.CharField(source="rollout.state")
+    state = serializers.SerializerMethodField()
     stage = serializers.IntegerField(help_text="The agent's, from 1.")
+    stage_name = serializers.CharField(help_text="Empty for one without a name.")
+
+    def get_state(self, waits: WaitsFor) -> str:
+        """Of the rollout, now."""
+        return waits.rollout.state_at(clock.now()).value
 
 
 class FragmentSerializer(serializers.Serializer[Any]):

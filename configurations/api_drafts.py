@@ -127,7 +127,11 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
     )
     @action(detail=True, methods=["post"], serializer_class=PublishRequest, query=["force"])
     def publish(self, request: Request, **_kwargs: str) -> Response:
-        """Make it the newest revision, or the configuration; the draft ends. 409 when the configuration moved on."""
+        """Make it the newest revision, or the configuration, and start its rollout; the draft ends.
+
+        By the policy that is set; where that is *at once*, in one stage of everybody. With `release: at_once` there is no rollout.
+        409 when the configuration moved on, or has a rollout that has not ended.
+        """
         row = self.get_object()
         values = self._validated(PublishRequest)
         configuration, findings = draft_saving.publish_draft(
@@ -137,7 +141,7 @@ class DraftViewSet(SecretsOnDemand, viewsets.GenericViewSet[Any]):
             editions=self._editions(values),
             note=values.get("note"),
             force=forced(request, values),
-            plan=plan_of(values),
+            plan=plan_of(values, staged=True),
         )
         shown = Configuration.objects.select_related("current").with_matched_agents().get(pk=configuration.pk)
         body = dict(ConfigurationSerializer(shown).data)

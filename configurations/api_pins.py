@@ -1,4 +1,4 @@
-"""The REST endpoints that pin one agent, and unpin it."""
+"""The REST endpoint to the pin of one agent, and the former forms that pin and unpin it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import signed_in
 from agents.api_of_agent import INSTANCE_UID, OfAgentView
 from configurations.api_desired import PinSerializer
+from configurations.pins_shown import pin_of
 from configurations.services import pinning
 from foundation.api_input import NoBody, StrictSerializer, Text, Whole
 from foundation.clock import clock
@@ -36,16 +38,45 @@ class _AgentView(OfAgentView):
 
 
 class PinView(_AgentView):
-    """Have one agent run what somebody chose for it."""
+    """What one agent runs because somebody chose it."""
 
-    @extend_schema(operation_id="agents_pin", parameters=[INSTANCE_UID], request=PinRequest, responses=PinSerializer)
-    def post(self, request: Request, instance_uid: str) -> Response:
-        """Instead of a pin that there is. 409 for what is disabled or not released."""
+    @extend_schema(operation_id="agents_pin_retrieve", parameters=[INSTANCE_UID], responses=PinSerializer)
+    def get(self, request: Request, instance_uid: str) -> Response:
+        """Its pin; 404 when it is not pinned."""
+        pin = pin_of(self.agent(instance_uid))
+        if pin is None:
+            raise NotFound
+        return Response(PinSerializer(pin).data)
+
+    @extend_schema(
+        operation_id="agents_pin_update", parameters=[INSTANCE_UID], request=PinRequest, responses=PinSerializer
+    )
+    def put(self, request: Request, instance_uid: str) -> Response:
+        """Have it run this, instead of a pin that there is. 409 for what is disabled or not released."""
         agent = self.agent(instance_uid)
         asked = PinRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         pin = pinning.pin_agent(agent.pk, by=signed_in(request), at=clock.now(), **asked.validated_data)
         return Response(PinSerializer(pin).data)
+
+    @extend_schema(operation_id="agents_pin_destroy", parameters=[INSTANCE_UID], responses={204: None})
+    def delete(self, request: Request, instance_uid: str) -> Response:
+        """Selectors say again what it runs; 404 when it is not pinned."""
+        agent = self.agent(instance_uid)
+        if not pinning.unpin_agents([agent.pk], by=signed_in(request), at=clock.now()).asked:
+            raise NotFound
+        return Response(status=204)
+
+    @extend_schema(
+        operation_id="agents_pin",
+        deprecated=True,
+        parameters=[INSTANCE_UID],
+        request=PinRequest,
+        responses=PinSerializer,
+    )
+    def post(self, request: Request, instance_uid: str) -> Response:
+        """The former form of PUT."""
+        return self.put(request, instance_uid)
 
 
 class UnpinView(_AgentView):
@@ -53,9 +84,11 @@ class UnpinView(_AgentView):
 
     serializer_class = NoBody
 
-    @extend_schema(operation_id="agents_unpin", parameters=[INSTANCE_UID], request=None, responses={204: None})
+    @extend_schema(
+        operation_id="agents_unpin", deprecated=True, parameters=[INSTANCE_UID], request=None, responses={204: None}
+    )
     def post(self, request: Request, instance_uid: str) -> Response:
-        """409 when the agent is not pinned."""
+        """The former form of DELETE of the pin; 409 when the agent is not pinned."""
         NoBody(data=request.data).is_valid(raise_exception=True)
         pinning.unpin_agent(self.agent(instance_uid), by=signed_in(request), at=clock.now())
         return Response(status=204)

@@ -273,11 +273,14 @@ class RollbackRequest(StrictSerializer):
     force = Flag(required=False, help_text="Also when nothing stands in that revision.")
 
 
-def plan_of(values: dict[str, Any]) -> ReleasePlan:
-    """How the edit is to be released, by the validated fields of a request. Raises `InvalidPolicy`."""
+def plan_of(values: dict[str, Any], *, staged: bool = False) -> ReleasePlan:
+    """How the edit is to be released, by the validated fields of a request; ``staged`` as in `ReleasePlan`, unless it says how.
+
+    Raises `InvalidPolicy`.
+    """
     replace = values.get("replace_rollout", False)
     if "release" not in values:
-        return ReleasePlan(by_default=True, replace=replace)
+        return ReleasePlan(by_default=True, replace=replace, staged=staged)
     return ReleasePlan(parse_policy(values["release"]), replace=replace)
 
 

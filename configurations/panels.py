@@ -36,7 +36,8 @@ RETRY_RIGHTS = ("agents.change_agent", "configurations.view_configuration")
 def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
     """The assignment and all candidates, strongest first; after a failure also what runs instead."""
     assignment = Assignment.objects.filter(agent=agent).first()
-    pin, held = pin_of(agent), holding(agent, clock.now())
+    now = clock.now()
+    pin, held = pin_of(agent), holding(agent, now)
     failure = assignment and failure_of(assignment.failures, agent.configuration_hash, assignment.newest_id)
     candidates, fragments = explained(agent, Configuration.objects.all())
     return {
@@ -49,7 +50,7 @@ def reasons(request: HttpRequest, agent: Agent) -> dict[str, Any]:
         "fragments": fragments,
         "pin": pin_words(pin) if pin else "",
         "held": held_words(held) if held else "",
-        "waits": waits_for(agent),
+        "waits": [(each, each.rollout.state_at(now).label) for each in waits_for(agent)],
         "may_retry": request.user.has_perms(RETRY_RIGHTS),
     }
 

@@ -28,6 +28,11 @@ class WaitsFor:
     rollout: Rollout
     stage: int
 
+    @property
+    def stage_name(self) -> str:
+        """What people call the stage; empty for one without a name."""
+        return self.rollout.parsed_policy().name_of(self.stage - 1)
+
 
 def waits_for(agent: Agent) -> list[WaitsFor]:
     """The active rollouts that concern the agent and have not got to it, the oldest first."""

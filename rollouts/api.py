@@ -24,17 +24,19 @@ from rollouts.filters import RolloutFilter
 from rollouts.models import Rollout
 from rollouts.progress import members_page, progress_of, staged_members
 from rollouts.services import rolling_out
-from rollouts.subjects import MemberState
+from rollouts.subjects import COUNTS, MemberState
 
 SEES_AGENTS = ("agents.view_agent",)
 _MOST_MEMBERS = 200
 _DEEPEST = 100_000
+# The five counts of a stage, and states that say more.
+_MEMBER_STATES = [*COUNTS, *(item.value for item in MemberState if item.value not in COUNTS)]
 MEMBER_PARAMETERS = [
     OpenApiParameter("stage", {"type": "integer", "minimum": 1}, description="Only agents of this stage, from 1."),
     OpenApiParameter(
         "state",
-        {"type": "array", "items": {"type": "string", "enum": [item.value for item in MemberState]}},
-        description="Any of these: given several times, or with commas.",
+        {"type": "array", "items": {"type": "string", "enum": _MEMBER_STATES}},
+        description="Any of these states or counts: given several times, or with commas.",
     ),
     OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": _MOST_MEMBERS, "default": 50}),
     OpenApiParameter("offset", {"type": "integer", "minimum": 0, "maximum": _DEEPEST, "default": 0}),
@@ -63,9 +65,7 @@ class MemberQuerySerializer(serializers.Serializer[Any]):
     stage = serializers.IntegerField(min_value=1, max_value=100, required=False)
     limit = serializers.IntegerField(min_value=1, max_value=_MOST_MEMBERS, default=50)
     offset = serializers.IntegerField(min_value=0, max_value=_DEEPEST, default=0)
-    state = serializers.ListField(
-        child=serializers.ChoiceField([item.value for item in MemberState]), default=list, max_length=20
-    )
+    state = serializers.ListField(child=serializers.ChoiceField(_MEMBER_STATES), default=list, max_length=20)
 
     @classmethod
     def asked(cls, request: Request) -> MemberQuery:
@@ -87,7 +87,7 @@ class MembersPage(serializers.Serializer[Any]):
 
 
 class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
-    """Rollouts, the newest first. One is started by publishing a configuration whose policy has stages."""
+    """Rollouts of every kind, the newest first."""
 
     queryset = Rollout.objects.all()
     serializer_class = RolloutSerializer
@@ -142,6 +142,13 @@ class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewS
         NoBody(data=request.data).is_valid(raise_exception=True)
         return self._acted(request, pk, rolling_out.approve)
 
+    @extend_schema(operation_id="rollouts_start", request=ReasonRequest, responses=RolloutDetail)
+    @action(detail=True, methods=["post"], right="change", serializer_class=ReasonRequest)
+    def start(self, request: Request, pk: str) -> Response:
+        """Go on with a scheduled rollout before its window opens; 409 for any other, at a gate that is not passed, in a freeze."""
+        reasons = self._reasons(request)
+        return self._acted(request, pk, lambda *args, **named: rolling_out.begin_now(*args, reasons=reasons, **named))
+
     @extend_schema(operation_id="rollouts_pause", request=ReasonRequest, responses=RolloutDetail)
     @action(detail=True, methods=["post"], right="change", serializer_class=ReasonRequest)
     def pause(self, request: Request, pk: str) -> Response:
@@ -164,19 +171,30 @@ class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewS
         return self._acted(request, pk, rolling_out.abort)
 
     @extend_schema(operation_id="rollouts_roll_back", request=ReasonRequest, responses=RolloutDetail)
-    @action(detail=True, methods=["post"], right="change", url_path="roll_back", serializer_class=ReasonRequest)
+    @action(detail=True, methods=["post"], right="change", url_path="roll-back", serializer_class=ReasonRequest)
     def roll_back(self, request: Request, pk: str) -> Response:
         """Give each agent what it had before."""
-        reasons = self._reasons(request)
-        return self._acted(
-            request, pk, lambda *args, **named: rolling_out.roll_back_rollout(*args, reasons=reasons, **named)
-        )
+        return self._rolled_back(request, pk)
+
+    @extend_schema(
+        operation_id="rollouts_roll_back_former", deprecated=True, request=ReasonRequest, responses=RolloutDetail
+    )
+    @action(detail=True, methods=["post"], right="change", url_path="roll_back", serializer_class=ReasonRequest)
+    def roll_back_former(self, request: Request, pk: str) -> Response:
+        """The former form of ``roll-back``."""
+        return self._rolled_back(request, pk)
 
     # --- Shared ------------------------------------------------------------------------------------------------
 
     def _rollout(self, pk: str) -> Rollout:
         """Raises `Rollout.DoesNotExist`, which is answered as 404."""
         return self.get_queryset().get(pk=int(pk))
+
+    def _rolled_back(self, request: Request, pk: str) -> Response:
+        reasons = self._reasons(request)
+        return self._acted(
+            request, pk, lambda *args, **named: rolling_out.roll_back_rollout(*args, reasons=reasons, **named)
+        )
 
     def _reasons(self, request: Request) -> list[Message]:
         asked = ReasonRequest(data=request.data)
@@ -189,6 +207,10 @@ class RolloutViewSet(DeclaredQuery, mixins.ListModelMixin, viewsets.GenericViewS
         return self._shown(self._rollout(pk))
 
     def _shown(self, rollout: Rollout) -> Response:
-        body = {**RolloutSerializer(rollout).data}
-        body["progress"] = RolloutDetail().fields["progress"].to_representation(progress_of(rollout, clock.now()))
-        return Response(body)
+        return Response(rollout_shown(rollout))
+
+
+def rollout_shown(rollout: Rollout) -> dict[str, Any]:
+    """With its stages counted."""
+    progress = RolloutDetail().fields["progress"].to_representation(progress_of(rollout, clock.now()))
+    return {**RolloutSerializer(rollout).data, "progress": progress}

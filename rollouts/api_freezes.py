@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -24,6 +25,7 @@ from rollouts.audiences import EVERYONE, Everyone, Matching
 from rollouts.models import Freeze
 from rollouts.reasons import LONGEST_REASON
 from rollouts.services import freezing
+from rollouts.services.replacing_pauses import replace_pause
 
 
 class FreezeSerializer(serializers.ModelSerializer[Freeze]):
@@ -146,15 +148,46 @@ class _AgentView(OfAgentView):
 
 
 class PauseView(_AgentView):
-    """Offer one agent nothing more."""
+    """That one agent is offered nothing."""
 
     serializer_class = PauseRequest
 
+    @extend_schema(operation_id="agents_pause_retrieve", parameters=[INSTANCE_UID], responses=FreezeSerializer)
+    def get(self, request: Request, instance_uid: str) -> Response:
+        """Its pause; 404 when it is not paused."""
+        row = Freeze.objects.active().filter(agent=self.agent(instance_uid)).select_related("agent").first()
+        if row is None:
+            raise NotFound
+        return Response(FreezeSerializer(row).data)
+
     @extend_schema(
-        operation_id="agents_pause", parameters=[INSTANCE_UID], request=PauseRequest, responses=FreezeSerializer
+        operation_id="agents_pause_update", parameters=[INSTANCE_UID], request=PauseRequest, responses=FreezeSerializer
+    )
+    def put(self, request: Request, instance_uid: str) -> Response:
+        """The agent keeps what it runs, for this reason and so long, instead of a pause that there is."""
+        agent = self.agent(instance_uid)
+        asked = PauseRequest(data=request.data)
+        asked.is_valid(raise_exception=True)
+        row = replace_pause(agent, by=signed_in(request), at=clock.now(), **asked.validated_data)
+        return Response(FreezeSerializer(row).data)
+
+    @extend_schema(operation_id="agents_pause_destroy", parameters=[INSTANCE_UID], responses={204: None})
+    def delete(self, request: Request, instance_uid: str) -> Response:
+        """What waited is offered at once; 404 when it is not paused."""
+        agent = self.agent(instance_uid)
+        if not freezing.resume_agents([agent.pk], by=signed_in(request), at=clock.now()).asked:
+            raise NotFound
+        return Response(status=204)
+
+    @extend_schema(
+        operation_id="agents_pause",
+        deprecated=True,
+        parameters=[INSTANCE_UID],
+        request=PauseRequest,
+        responses=FreezeSerializer,
     )
     def post(self, request: Request, instance_uid: str) -> Response:
-        """The agent keeps what it runs. 409 when it is paused already."""
+        """The former form of PUT; 409 when it is paused already."""
         agent = self.agent(instance_uid)
         asked = PauseRequest(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -167,9 +200,11 @@ class ResumeView(_AgentView):
 
     serializer_class = NoBody
 
-    @extend_schema(operation_id="agents_resume", parameters=[INSTANCE_UID], request=None, responses={204: None})
+    @extend_schema(
+        operation_id="agents_resume", deprecated=True, parameters=[INSTANCE_UID], request=None, responses={204: None}
+    )
     def post(self, request: Request, instance_uid: str) -> Response:
-        """What waited is offered at once. 409 when the agent is not paused."""
+        """The former form of DELETE of the pause; 409 when the agent is not paused."""
         NoBody(data=request.data).is_valid(raise_exception=True)
         freezing.resume_agent(self.agent(instance_uid), by=signed_in(request), at=clock.now())
         return Response(status=204)

@@ -17,12 +17,12 @@ _MOST_FAILED = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Agents whom the stages begun include, by how far they are.
+    """Agents by how far they are: of a gate those of the stages begun, of one stage all whom it has.
 
-    ``applied``, ``failed`` and ``waiting`` (offered, applying, or about to be) are those that count; of the applied
-    ``unhealthy`` said so. ``lost`` had got it and are not connected now; they count as well. Who cannot be
-    judged counts apart: ``offline`` never got it and is away, ``held`` is frozen, paused or not approved, ``incapable`` takes
-    no configuration.
+    ``applied``, ``failed`` and ``waiting`` (offered, applying, or about to be) are those that gates judge; of the applied
+    ``unhealthy`` said so. ``lost`` had got it and are not connected now; they are judged as well. Others are not:
+    ``offline`` never got it and is away, ``held`` is frozen, paused or not approved, ``incapable`` takes no configuration.
+    To ``to_come`` it has not come yet; of these ``to_come_offline`` are away.
     """
 
     applied: int = 0
@@ -33,6 +33,8 @@ class Counts:
     offline: int = 0
     held: int = 0
     incapable: int = 0
+    to_come: int = 0
+    to_come_offline: int = 0
 
     @property
     def judged(self) -> int:
@@ -42,11 +44,22 @@ class Counts:
     @property
     def agents(self) -> int:
         """All of them."""
-        return self.judged + self.offline + self.held + self.incapable
+        return self.judged + self.offline + self.held + self.incapable + self.to_come
 
     def as_json(self) -> dict[str, int]:
-        """For the API and for what is remembered of a step."""
-        return asdict(self)
+        """For the API and for what is remembered of a step.
+
+        The first five are all agents, each once; the others say more of them: ``unhealthy`` of the done, ``lost`` of the
+        offline, ``waiting`` and ``held`` of the pending, ``to_come`` of the pending and the offline.
+        """
+        return {
+            "done": self.applied,
+            "pending": self.waiting + self.held + self.to_come - self.to_come_offline,
+            "offline": self.offline + self.lost + self.to_come_offline,
+            "failed": self.failed,
+            "incapable": self.incapable,
+            **{name: getattr(self, name) for name in ("unhealthy", "lost", "waiting", "held", "to_come")},
+        }
 
 
 class GateVerdict(enum.Enum):
@@ -70,20 +83,20 @@ class GateJudgement:
 class StageGate:
     """What must hold for ``dwell_seconds`` on end before the next stage begins.
 
-    Percentages (0 to 100) are of the agents that count. More than ``max_failed`` failures fail it at once, everything else
+    Percentages (0 to 100) are of the agents that count. More than ``failed_max`` failures fail it at once, everything else
     when ``timeout_seconds`` are over, so that one silent agent cannot hold a rollout for ever.
     """
 
     applied_percent: int = 100
-    max_failed: int = 0
+    failed_max: int = 0
     healthy_percent: int = 0
-    max_disconnected_percent: int = 100
+    disconnected_percent_max: int = 100
     dwell_seconds: int = 0
     timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
 
     def judge(self, counts: Counts, *, began_at: datetime, held_since: datetime | None, at: datetime) -> GateJudgement:
         """The verdict at ``at`` on a stage whose agents have all been admitted since ``began_at``."""
-        if counts.failed > self.max_failed:
+        if counts.failed > self.failed_max:
             return GateJudgement(GateVerdict.FAILED, (self._too_many_failed(counts),))
         missing = self._missing(counts)
         if not missing:
@@ -120,14 +133,14 @@ class StageGate:
                     percent=self.healthy_percent,
                 )
             )
-        if counts.lost * 100 > self.max_disconnected_percent * judged:
+        if counts.lost * 100 > self.disconnected_percent_max * judged:
             found.append(
                 Message(
                     "gate-disconnected",
                     "{count} of {all} agents that got it are disconnected; at most {percent} % may be.",
                     count=counts.lost,
                     all=judged,
-                    percent=self.max_disconnected_percent,
+                    percent=self.disconnected_percent_max,
                 )
             )
         return tuple(found)
@@ -137,7 +150,7 @@ class StageGate:
             "gate-failed",
             "{count} agents failed to apply it; at most {most} may.",
             count=counts.failed,
-            most=self.max_failed,
+            most=self.failed_max,
         )
 
     def _holding(self) -> Message:
@@ -153,9 +166,9 @@ class StageGate:
 
 _LIMITS: dict[str, tuple[int, int]] = {
     "applied_percent": (0, 100),
-    "max_failed": (0, _MOST_FAILED),
+    "failed_max": (0, _MOST_FAILED),
     "healthy_percent": (0, 100),
-    "max_disconnected_percent": (0, 100),
+    "disconnected_percent_max": (0, 100),
     "dwell_seconds": (0, _LONGEST_SECONDS),
     "timeout_seconds": (1, _LONGEST_SECONDS),
 }

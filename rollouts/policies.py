@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,15 +14,19 @@ from agents.selectors import InvalidSelector, Selector, parse_selector
 from foundation.messages import Message
 from rollouts.audiences import EVERYONE, POSITIONS, Audience, First, Matching, Share, position
 from rollouts.errors import InvalidPolicy
+from rollouts.former_names import present_names
 from rollouts.gates import StageGate, parse_gate
 from rollouts.windows import Window, parse_window
 
 MOST_STAGES = 20
 _MOST_AGENTS = 10_000_000
-_FIELDS = ("stages", "gate", "max_in_flight", "window", "approval", "on_failure")
+FIELDS = ("stages", "gate", "max_in_flight", "window", "approval", "on_gate_failure")
+LONGEST_NAME = 60
+# Nothing that a line of typed stages would take for the end of the name, or for a label.
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029:=]+")
 
 
-class OnFailure(enum.Enum):
+class OnGateFailure(enum.Enum):
     """What a rollout does by itself when a gate has failed."""
 
     PAUSE = "pause"
@@ -32,13 +37,14 @@ class OnFailure(enum.Enum):
 class Stage:
     """One step: a ``percent`` or a ``count`` of all agents, both with those of former stages, or those of a ``selector``.
 
-    ``gate`` is its own, in place of the policy's.
+    ``gate`` is its own, in place of the policy's. ``name`` is what people call it, empty for none.
     """
 
     percent: int | None = None
     count: int | None = None
     selector: Selector | None = None
     gate: StageGate | None = None
+    name: str = ""
 
     @property
     def is_everyone(self) -> bool:
@@ -47,7 +53,7 @@ class Stage:
 
     def as_json(self) -> dict[str, Any]:
         """The stored form."""
-        form: dict[str, Any] = {}
+        form: dict[str, Any] = {"name": self.name} if self.name else {}
         if self.percent is not None:
             form["percent"] = self.percent
         if self.count is not None:
@@ -75,11 +81,15 @@ class Policy:
     max_in_flight: int = 0
     window: Window | None = None
     approval: bool = False
-    on_failure: OnFailure = OnFailure.PAUSE
+    on_gate_failure: OnGateFailure = OnGateFailure.PAUSE
 
     def gate_of(self, stage: int) -> StageGate:
         """The gate at the end of stage ``stage``, counted from 0."""
         return self.stages[stage].gate or self.gate
+
+    def name_of(self, stage: int) -> str:
+        """What people call stage ``stage``, counted from 0; empty for none, and before the first."""
+        return self.stages[stage].name if stage >= 0 else ""
 
     def is_rest(self, stage: int) -> bool:
         """Whether stage ``stage``, counted from 0, is for everybody whom the ones before leave out, written down or not."""
@@ -93,13 +103,13 @@ class Policy:
             "max_in_flight": self.max_in_flight,
             "window": None if self.window is None else self.window.as_json(),
             "approval": self.approval,
-            "on_failure": self.on_failure.value,
+            "on_gate_failure": self.on_gate_failure.value,
         }
 
 
 CANARY = Policy(
     stages=(Stage(percent=5), Stage(percent=25), EVERYBODY_ELSE),
-    gate=StageGate(applied_percent=95, healthy_percent=95, max_disconnected_percent=5, dwell_seconds=300),
+    gate=StageGate(applied_percent=95, healthy_percent=95, disconnected_percent_max=5, dwell_seconds=300),
 )
 """A careful rollout for whoever does not want to think about numbers."""
 
@@ -108,11 +118,15 @@ NAMED_POLICIES: Mapping[str, Policy | None] = {"at_once": None, "canary": CANARY
 
 
 def parse_policy(form: Any) -> Policy | None:
-    """From the name of a policy, or a map of some of `Policy`'s fields; `None` for ``"at_once"``. Raises `InvalidPolicy`."""
+    """From the name of a policy, or a map of some of `Policy`'s fields; `None` for ``"at_once"``. Raises `InvalidPolicy`.
+
+    What was stored or is sent with former names is read too (`former_names`).
+    """
     if isinstance(form, str) and form in NAMED_POLICIES:
         return NAMED_POLICIES[form]
-    if not isinstance(form, Mapping) or (unknown := [str(name)[:100] for name in form if name not in _FIELDS]):
-        said = ", ".join(NAMED_POLICIES) if not isinstance(form, Mapping) else ", ".join(_FIELDS)
+    form = present_names(form)
+    if not isinstance(form, Mapping) or (unknown := [str(name)[:100] for name in form if name not in FIELDS]):
+        said = ", ".join(NAMED_POLICIES) if not isinstance(form, Mapping) else ", ".join(FIELDS)
         raise InvalidPolicy(
             Message("rollout-policy", "A policy is one of {names}, or an object.", names=", ".join(NAMED_POLICIES))
             if not isinstance(form, Mapping)
@@ -127,9 +141,9 @@ def parse_policy(form: Any) -> Policy | None:
             Message("rollout-in-flight", "max_in_flight is a whole number from 0 to {most}.", most=_MOST_AGENTS)
         )
     try:
-        on_failure = OnFailure(form.get("on_failure", OnFailure.PAUSE.value))
+        on_gate_failure = OnGateFailure(form.get("on_gate_failure", OnGateFailure.PAUSE.value))
     except ValueError:
-        raise InvalidPolicy(Message("rollout-on-failure", "on_failure is pause or roll_back.")) from None
+        raise InvalidPolicy(Message("rollout-on-failure", "on_gate_failure is pause or roll_back.")) from None
     window = form.get("window")
     return Policy(
         stages=_stages(form.get("stages", [])),
@@ -137,7 +151,7 @@ def parse_policy(form: Any) -> Policy | None:
         max_in_flight=most,
         window=None if window is None else parse_window(window),
         approval=approval,
-        on_failure=on_failure,
+        on_gate_failure=on_gate_failure,
     )
 
 
@@ -164,19 +178,20 @@ def _stages(forms: Any) -> tuple[Stage, ...]:
 
 def _stage(number: int, form: Any) -> Stage:
     kinds = [name for name in ("percent", "count", "selector") if isinstance(form, Mapping) and name in form]
-    if not isinstance(form, Mapping) or len(kinds) != 1 or set(form) - {*kinds, "gate"}:
+    if not isinstance(form, Mapping) or len(kinds) != 1 or set(form) - {*kinds, "gate", "name"}:
         raise InvalidPolicy(
             Message(
                 "rollout-stage",
-                "Stage {number} has one of percent, count and selector, and may have a gate.",
+                "Stage {number} has one of percent, count and selector, and may have a name and a gate.",
                 number=number,
             )
         )
     gate = parse_gate(form["gate"]) if form.get("gate") is not None else None
+    name = _name(number, form.get("name"))
     value, most = form[kinds[0]], 100 if kinds == ["percent"] else _MOST_AGENTS
     if kinds == ["selector"]:
         try:
-            return Stage(selector=parse_selector(value), gate=gate)
+            return Stage(selector=parse_selector(value), gate=gate, name=name)
         except InvalidSelector as error:
             raise InvalidPolicy(Message.listed(error.problems)) from error
     if type(value) is not int or not 1 <= value <= most:
@@ -189,7 +204,25 @@ def _stage(number: int, form: Any) -> Stage:
                 most=most,
             )
         )
-    return Stage(percent=value, gate=gate) if kinds == ["percent"] else Stage(count=value, gate=gate)
+    if kinds == ["percent"]:
+        return Stage(percent=value, gate=gate, name=name)
+    return Stage(count=value, gate=gate, name=name)
+
+
+def _name(number: int, said: Any) -> str:
+    if said is None:
+        return ""
+    name = said.strip() if isinstance(said, str) else None
+    if name is None or len(name) > LONGEST_NAME or (name and not _NAME.fullmatch(name)):
+        raise InvalidPolicy(
+            Message(
+                "rollout-stage-name",
+                "The name of stage {number} is one line of at most {most} characters, without : and =.",
+                number=number,
+                most=LONGEST_NAME,
+            )
+        )
+    return name
 
 
 def audiences_of(stages: Sequence[Stage], salt: str, candidates: Iterable[UUID]) -> tuple[Audience, ...]:

@@ -15,7 +15,7 @@ from rollouts.gates import Counts, StageGate
 from rollouts.models import Rollout
 from rollouts.policies import Policy, Stage, audiences_of
 from rollouts.services.stages import audience_of
-from rollouts.subjects import Member, MemberState, counts_of, subject_of
+from rollouts.subjects import COUNTED_AS, Member, MemberState, counts_of, subject_of
 
 _SAMPLE = 5
 _MOST_FAILING = 20
@@ -23,21 +23,23 @@ _MOST_FAILING = 20
 
 @dataclass(frozen=True, slots=True)
 class StageProgress:
-    """One stage with the agents that none of the former stages includes; ``number`` counts from 1."""
+    """One stage with the agents that none of the former stages includes; ``number`` counts from 1.
+
+    ``passed_over`` are no agents of it: it has come to them, and something else is stronger there.
+    """
 
     number: int
     stage: Stage
     gate: StageGate
     state: str
-    agents: int
-    to_come: int
     counts: Counts
+    passed_over: int = 0
     everybody_else: bool = False
 
     @property
-    def reached(self) -> int:
-        """Agents that have it, or are about to."""
-        return self.agents - self.to_come
+    def agents(self) -> int:
+        """So many it has."""
+        return self.counts.agents
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,23 @@ class PlannedStage:
 
 @dataclass(frozen=True, slots=True)
 class StagedMember:
-    """An agent with its stage, counted from 1."""
+    """An agent with its stage, counted from 1, and what people call that."""
 
     member: Member
     stage: int
+    stage_name: str = ""
 
     @property
     def state_value(self) -> str | None:
         """Its state as a word."""
         return None if self.member.state is None else self.member.state.value
+
+    @property
+    def counts_as(self) -> str | None:
+        """As which of the five counts of its stage it is counted; ``None``: as none, something else is stronger there."""
+        if self.member.state is MemberState.TO_COME:
+            return "pending" if self.member.connected else "offline"
+        return None if self.member.state is None else COUNTED_AS[self.member.state]
 
     @property
     def error_message(self) -> str:
@@ -122,7 +132,7 @@ def planned_stages(
 def staged_members(rollout: Rollout, at: datetime) -> Iterator[StagedMember]:
     """All agents whom the rollout concerns, in no order."""
     audiences = rollout.stage_audiences()
-    reached = audience_of(rollout)
+    reached, policy = audience_of(rollout), rollout.parsed_policy()
     for member in subject_of(rollout).members(rollout, at):
         stage = stage_of(audiences, member.instance_uid, member.labels) + 1
         passed_over = (
@@ -130,7 +140,8 @@ def staged_members(rollout: Rollout, at: datetime) -> Iterator[StagedMember]:
             and reached is not None
             and reached.includes(member.instance_uid, member.labels)
         )
-        yield StagedMember(replace(member, state=None) if passed_over else member, stage)
+        shown = replace(member, state=None) if passed_over else member
+        yield StagedMember(shown, stage, policy.name_of(stage - 1))
 
 
 def progress_of(rollout: Rollout, at: datetime) -> list[StageProgress]:
@@ -144,26 +155,31 @@ def progress_and_members(
     """Each stage, counted; how many agents there are, and the first of them as `members_page` has them: all read once."""
     policy = rollout.parsed_policy()
     found = [Counter[MemberState | None]() for _stage in policy.stages]
+    # Those to come that are not connected.
+    away = Counter[int]()
 
     def counted() -> Iterator[StagedMember]:
         for staged in staged_members(rollout, at):
             found[staged.stage - 1][staged.member.state] += 1
+            if staged.member.state is MemberState.TO_COME and not staged.member.connected:
+                away[staged.stage - 1] += 1
             yield staged
 
     number, members = members_page(counted(), stage=None, states=frozenset(), offset=0, limit=most)
-    return _progress(rollout, policy, found), number, members
+    return _progress(rollout, policy, found, away), number, members
 
 
-def _progress(rollout: Rollout, policy: Policy, found: Sequence[Counter[MemberState | None]]) -> list[StageProgress]:
+def _progress(
+    rollout: Rollout, policy: Policy, found: Sequence[Counter[MemberState | None]], away: Counter[int]
+) -> list[StageProgress]:
     return [
         StageProgress(
             number=number,
             stage=stage,
             gate=policy.gate_of(number - 1),
             state=_state_of(rollout, number - 1),
-            agents=sum(counted.values()),
-            to_come=counted[MemberState.TO_COME],
-            counts=counts_of(counted),
+            counts=replace(counts_of(counted), to_come_offline=away[number - 1]),
+            passed_over=counted[None],
             everybody_else=policy.is_rest(number - 1),
         )
         for number, (stage, counted) in enumerate(zip(policy.stages, found, strict=True), start=1)
@@ -173,13 +189,15 @@ def _progress(rollout: Rollout, policy: Policy, found: Sequence[Counter[MemberSt
 def members_page(
     staged: Iterable[StagedMember], *, stage: int | None, states: frozenset[str], offset: int, limit: int
 ) -> tuple[int, list[StagedMember]]:
-    """How many agents there are of a stage and of these states, and ``limit`` of them by stage and name."""
+    """How many agents there are of a stage and of these states or counts, and ``limit`` of them by stage and name."""
     count = 0
 
     def wanted() -> Iterator[StagedMember]:
         nonlocal count
         for each in staged:
-            if stage in (None, each.stage) and (not states or each.state_value in states):
+            if stage in (None, each.stage) and (
+                not states or not states.isdisjoint({each.state_value, each.counts_as})
+            ):
                 count += 1
                 yield each
 
@@ -198,6 +216,6 @@ def members_page(
 
 
 def _state_of(rollout: Rollout, stage: int) -> str:
-    if stage < rollout.stage or rollout.state == Rollout.State.FINISHED:
+    if stage < rollout.stage or rollout.state == Rollout.State.COMPLETED:
         return "done"
     return "present" if stage == rollout.stage else "to_come"

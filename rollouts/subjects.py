@@ -32,6 +32,20 @@ class MemberState(enum.Enum):
     TO_COME = "to_come"
 
 
+COUNTS = ("done", "pending", "offline", "failed", "incapable")
+COUNTED_AS = {
+    MemberState.APPLIED: "done",
+    MemberState.UNHEALTHY: "done",
+    MemberState.FAILED: "failed",
+    MemberState.WAITING: "pending",
+    MemberState.LOST: "offline",
+    MemberState.OFFLINE: "offline",
+    MemberState.HELD: "pending",
+    MemberState.INCAPABLE: "incapable",
+}
+"""As which of the five counts of a stage an agent is counted; one to come is pending, or offline while it is away."""
+
+
 def counts_of(found: Mapping[MemberState | None, int], *, held: int = 0) -> Counts:
     """So many agents in each state, as gates count them; ``held`` are those among the waiting who are held back."""
     number = {state: found.get(state, 0) for state in MemberState}
@@ -44,6 +58,7 @@ def counts_of(found: Mapping[MemberState | None, int], *, held: int = 0) -> Coun
         offline=number[MemberState.OFFLINE],
         held=number[MemberState.HELD] + held,
         incapable=number[MemberState.INCAPABLE],
+        to_come=number[MemberState.TO_COME],
     )
 
 

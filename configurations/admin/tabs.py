@@ -14,6 +14,7 @@ from configurations.models import RELEASE_SUBJECT, Assignment, Configuration, ru
 from configurations.outcome import AssignmentStatus
 from configurations.pins_shown import pins_to
 from configurations.pipelines_shown import pipelines_shown
+from foundation.clock import clock
 from rollouts.admin.rollout_pages import state_pill
 from rollouts.models import Rollout
 
@@ -68,6 +69,7 @@ def tab_progress(request: HttpRequest, row: Configuration) -> dict[str, Any]:
         "rollout": rollout,
         # All numbers below it are of what each agent should run by now, which may be the former revision.
         "reached": Assignment.objects.filter(runs_any([rollout.version_id])).count() if rollout else 0,
+        "rollout_state": "" if rollout is None else rollout.state_at(clock.now()).label,
         "assignments": _assignments_of(row) if shown else None,
         "pins": pins_to(row) if shown else [],
         "most_agents": _AGENTS,

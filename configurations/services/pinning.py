@@ -45,23 +45,25 @@ def pin_agent(
 ) -> Pin:
     """Have one agent run a configuration, whatever its labels; with ``revision``, the number of one, this one for as long.
 
-    It takes the place of a pin that there is. Raises `Agent.DoesNotExist`, `UnknownConfiguration`, `UnknownRevision`,
+    It takes the place of a pin that there is; the same one once more changes nothing.
+    Raises `Agent.DoesNotExist`, `UnknownConfiguration`, `UnknownRevision`,
     `PinRefused`, `InvalidReason`, `InvalidExpiry`.
     """
     reason, expires_at = checked_reason(reason), checked_expiry(expires_at, at)
     hold_targeting(exclusive=True)
     agent = Agent.objects.select_for_update(of=("self",)).get(pk=agent_id)
     chosen, number = _chosen(configuration, revision)
+    same = {"configuration": chosen, "revision": number, "reason": reason, "expires_at": expires_at}
+    present = Pin.objects.filter(agent=agent, **same).first()
+    if present is not None:
+        return present
     pin, _made = Pin.objects.update_or_create(
         agent=agent,
         defaults={
-            "configuration": chosen,
-            "revision": number,
-            "reason": reason,
+            **same,
             "pinned_by": by,
             "pinned_by_name": by.get_username() if by else accounts.SYSTEM,
             "pinned_at": at,
-            "expires_at": expires_at,
         },
     )
     said = {

@@ -70,17 +70,20 @@ class ReleasePlan:
     """How a new revision reaches agents: by ``policy``, at once without one; ``by_default``: by the configuration's own.
 
     ``replace``: a rollout of the configuration that has not ended is ended for it, instead of being in its way.
+    ``staged``: what would go out at once is a rollout of one stage too, that can be watched.
     ``may_collide``: for now, since the caller looks for collisions once all that belongs together is published.
     """
 
     policy: Policy | None = None
     by_default: bool = False
     replace: bool = False
+    staged: bool = False
     may_collide: bool = False
 
     def policy_for(self, configuration: Configuration) -> Policy | None:
         """The policy, `None` for at once."""
-        return default_policy(configuration) if self.by_default else self.policy
+        policy = default_policy(configuration) if self.by_default else self.policy
+        return Policy() if policy is None and self.staged else policy
 
 
 BY_DEFAULT = ReleasePlan(by_default=True)
@@ -188,8 +191,9 @@ def update_configuration(
     note: str = "",
     force: bool = False,
     plan: ReleasePlan = BY_DEFAULT,
+    anew: bool = False,
 ) -> tuple[Configuration, list[Finding]]:
-    """Make ``draft`` the new state, as a new revision; one that changes only how it is called makes none.
+    """Make ``draft`` the new state, as a new revision; one that changes only how it is called makes none, unless ``anew``.
 
     The revision is released by ``plan``. Every edit that changes something is counted as an edition. Raises
     `Configuration.DoesNotExist`, `InvalidConfiguration`, `RolloutRunning`, and `StaleRevision` or `StaleEdition` when it is
@@ -202,7 +206,7 @@ def update_configuration(
     hold_targeting(exclusive=True)
     configuration = _locked(name, based_on)
     effect = _effect(configuration, wanted.columns, wanted.config)
-    if effect.nothing:
+    if effect.nothing and not anew:
         return configuration, wanted.findings
     findings = [*wanted.findings, *reach_warnings(draft, configuration)]
     before = {key: getattr(configuration, key) for key in effect.columns}
@@ -212,13 +216,14 @@ def update_configuration(
     configuration.edition += 1
     configuration.save(update_fields=[*effect.columns, "updated_at", "edition"])
     revision = configuration.current
-    if effect.makes_revision or revision is None:
+    makes_revision = effect.makes_revision or anew or revision is None
+    if makes_revision or revision is None:
         revision = _publish(configuration, wanted, plan, by=by, at=at, note=note)
     data = {
         "revision": revision.number,
         "files_changed": effect.files,
         "changed": {key: value_shown([before[key], wanted.columns[key]]) for key in effect.columns},
-        **({} if effect.makes_revision or not note else {"note": note}),
+        **({} if makes_revision or not note else {"note": note}),
         **_forced(wanted),
     }
     accounts.record(by=by, verb="configuration.update", target=configuration, name=name, data=data)

@@ -148,7 +148,7 @@ def _preview(row: Configuration, revisions: Sequence[int], values: Values, chang
     effect = Rerendering(row.name, counted.agents, counted.changes, counted.failures)
     if not moves:
         return effect
-    effect = replace(effect, obstacle=value_rollouts.obstacle_of(row, active, staged=staged))
+    effect = replace(effect, obstacle=value_rollouts.obstacle_of(row, active, staged=staged, at=change.at))
     if not staged or policy is None:
         return effect
     return replace(effect, planned=value_rollouts.planned_rollout(row, policy, renderer))

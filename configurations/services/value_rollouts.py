@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,10 +31,10 @@ from variables.value_users import PlannedRollout, ValueChange
 _NAMED = 5
 
 
-def obstacle_of(row: Configuration, active: Rollout | None, *, staged: bool) -> DomainError | None:
+def obstacle_of(row: Configuration, active: Rollout | None, *, staged: bool, at: datetime) -> DomainError | None:
     """Why a change of values cannot go out to a configuration unless that is to be replaced."""
     if active is not None:
-        return RolloutRunning(rollout_id=active.pk, name=str(active), state=active.state)
+        return RolloutRunning(rollout_id=active.pk, name=str(active), state=active.state_at(at))
     if not staged:
         return None
     numbers = sorted(Revision.objects.released().filter(configuration=row).values_list("number", flat=True))

@@ -27,6 +27,7 @@ from configurations.api_drafts import ConfigurationDraftViewSet, DraftViewSet
 from configurations.api_pins import PinView, UnpinView
 from configurations.api_pipelines import AgentPipelinesView, ConfigurationPipelinesView
 from configurations.api_rendered import RenderedView
+from configurations.api_rollouts import ConfigurationRolloutViewSet
 from configurations.api_starting_points import StartingPointsView, StartingPointView
 from connections.api import AgentConnectionView, ConnectionSettingsViewSet, OfferAgainView
 from enrolment.api import EnrolmentTokenViewSet
@@ -55,6 +56,9 @@ router.register("agents", AgentViewSet)
 router.register("agent-views", SavedViewViewSet, basename="agent-view")
 router.register("configurations", ConfigurationViewSet)
 router.register(r"configurations/(?P<name>[^/]+)/drafts", ConfigurationDraftViewSet, basename="configuration-draft")
+router.register(
+    r"configurations/(?P<name>[^/]+)/rollouts", ConfigurationRolloutViewSet, basename="configuration-rollout"
+)
 router.register("drafts", DraftViewSet, basename="draft")
 router.register("deleted-configurations", DeletedConfigurationViewSet, basename="deleted-configuration")
 router.register("rollouts", RolloutViewSet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -12,7 +13,7 @@ from foundation.languages import in_readers_language
 from rollouts.admin.descriptions import policy_words, stage_typed, stages_typed
 from rollouts.errors import InvalidPolicy
 from rollouts.gates import StageGate
-from rollouts.policies import CANARY, OnFailure, Policy, parse_policy
+from rollouts.policies import CANARY, OnGateFailure, Policy, parse_policy
 from rollouts.windows import DAYS
 
 AS_SET, AT_ONCE, STAGED = "as_set", "at_once", "staged"
@@ -34,21 +35,24 @@ class ReleaseForm(forms.Form):
         required=False,
         max_length=10_000,
         widget=forms.Textarea(attrs={"rows": 4, "class": "labels", "spellcheck": "false"}),
-        help_text=_("One in a line: 5%, a number of agents, or labels such as env=canary. Everybody else comes last."),
+        help_text=_(
+            "One in a line: 5%, a number of agents, or labels such as env=canary; a name may stand before it (first: 5%). "
+            "Everybody else comes last. A stage that stays as it is keeps a gate of its own."
+        ),
     )
     applied_percent = forms.IntegerField(label=_("Have applied it, at least (%)"), required=False)
-    max_failed = forms.IntegerField(label=_("Failures, at most"), required=False)
+    failed_max = forms.IntegerField(label=_("Failures, at most"), required=False)
     healthy_percent = forms.IntegerField(label=_("Healthy after that, at least (%)"), required=False)
-    max_disconnected_percent = forms.IntegerField(label=_("Disconnected, at most (%)"), required=False)
+    disconnected_percent_max = forms.IntegerField(label=_("Disconnected, at most (%)"), required=False)
     dwell_seconds = forms.IntegerField(label=_("All that for so many seconds"), required=False)
     timeout_seconds = forms.IntegerField(label=_("Failed after so many seconds"), required=False)
     max_in_flight = forms.IntegerField(
         label=_("Agents in flight, at most"), required=False, help_text=_("0: no limit.")
     )
-    on_failure = forms.ChoiceField(
+    on_gate_failure = forms.ChoiceField(
         label=_("When a gate fails"),
         required=False,
-        choices=[(OnFailure.PAUSE.value, _("pause")), (OnFailure.ROLL_BACK.value, _("roll back"))],
+        choices=[(OnGateFailure.PAUSE.value, _("pause")), (OnGateFailure.ROLL_BACK.value, _("roll back"))],
     )
     approval = forms.BooleanField(label=_("A second person has to approve it"), required=False)
     window_from = forms.CharField(
@@ -85,6 +89,7 @@ class ReleaseForm(forms.Form):
         if not may_remember:
             del self.fields["remember"]
         self.default = default
+        self.own_gates = {stage_typed(stage): stage.gate for stage in shown.stages}
         self.policy: Policy | None = default
 
     @property
@@ -113,9 +118,12 @@ class ReleaseForm(forms.Form):
             self.policy = None
         else:
             try:
-                self.policy = parse_policy(_policy_typed(values))
+                typed = parse_policy(_policy_typed(values))
             except InvalidPolicy as error:
                 raise ValidationError(in_readers_language(error)) from error
+            assert typed is not None  # noqa: S101  it has stages
+            stages = (replace(stage, gate=self.own_gates.get(stage_typed(stage))) for stage in typed.stages)
+            self.policy = replace(typed, stages=tuple(stages))
         return values
 
 
@@ -132,7 +140,7 @@ def _policy_typed(values: dict[str, Any]) -> dict[str, Any]:
         "max_in_flight": values.get("max_in_flight") or 0,
         "window": window,
         "approval": bool(values.get("approval")),
-        "on_failure": values.get("on_failure") or OnFailure.PAUSE.value,
+        "on_gate_failure": values.get("on_gate_failure") or OnGateFailure.PAUSE.value,
     }
 
 
@@ -142,7 +150,7 @@ def _initial(policy: Policy) -> dict[str, Any]:
         "stages": "\n".join(stage_typed(stage) for stage in policy.stages),
         **policy.gate.as_json(),
         "max_in_flight": policy.max_in_flight,
-        "on_failure": policy.on_failure.value,
+        "on_gate_failure": policy.on_gate_failure.value,
         "approval": policy.approval,
         "window_from": window.get("from", ""),
         "window_to": window.get("to", ""),

@@ -24,8 +24,9 @@ from foundation.errors import DomainError
 from foundation.languages import in_readers_language
 from foundation.messages import Message
 from foundation.refreshing import refreshes_itself
-from rollouts.admin.descriptions import gate_words, policy_words, stage_words
+from rollouts.admin.descriptions import gate_words, policy_words, stage_title, stage_words
 from rollouts.models import Rollout
+from rollouts.policies import Policy
 from rollouts.progress import StageProgress, progress_and_members
 from rollouts.services import rolling_out
 from rollouts.subjects import subject_of
@@ -33,10 +34,11 @@ from rollouts.subjects import subject_of
 _AGENTS = 100
 _LONGEST_REASON = 500
 _PILLS = {
-    Rollout.State.PENDING_APPROVAL: ("configuring", "◔"),
+    Rollout.State.AWAITING_APPROVAL: ("configuring", "◔"),
+    Rollout.State.SCHEDULED: ("configuring", "◷"),
     Rollout.State.RUNNING: ("configuring", "▶"),
     Rollout.State.PAUSED: ("error", "❚❚"),
-    Rollout.State.FINISHED: ("connected", "✔"),
+    Rollout.State.COMPLETED: ("connected", "✔"),
     Rollout.State.ABORTED: ("disconnected", "■"),
     Rollout.State.ROLLED_BACK: ("disconnected", "↩"),
     Rollout.State.REPLACED: ("disconnected", "○"),
@@ -44,19 +46,36 @@ _PILLS = {
 # What a button does, the right it needs, and what is said when it was done.
 _ACTS: dict[str, tuple[Callable[..., Rollout], str, Any]] = {
     "approve": (rolling_out.approve, "approve", _("Approved.")),
+    "start": (rolling_out.begin_now, "change", _("Begun, although the window is closed.")),
     "pause": (rolling_out.pause, "change", _("Paused.")),
     "resume": (rolling_out.resume, "change", _("Resumed.")),
     "abort": (rolling_out.abort, "change", _("Aborted: who has got it keeps it.")),
     "roll_back": (rolling_out.roll_back_rollout, "change", _("Rolled back: each agent gets what it had before.")),
 }
-_WITH_REASON = frozenset({"pause", "roll_back"})
+_WITH_REASON = frozenset({"start", "pause", "roll_back"})
 
 
 def state_pill(rollout: Rollout) -> SafeString:
     """The state as text and sign."""
-    state = Rollout.State(rollout.state)
+    state = rollout.state_at(clock.now())
     look, sign = _PILLS[state]
     return format_html('<span class="pill pill-{}">{} {}</span>', look, sign, state.label)
+
+
+class ListedStateFilter(admin.SimpleListFilter):
+    """Where they stand now."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """All of them."""
+        return list(Rollout.State.choices)
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """The chosen ones; a strange value chooses nothing."""
+        value = self.value()
+        return queryset if value is None else queryset.in_states([value], clock.now())
 
 
 @admin.register(Rollout)
@@ -65,7 +84,7 @@ class RolloutAdmin(PortalAdmin):
 
     list_display = ["title", "pill", "at_stage", "how", "started_by_name", "started", "ended"]
     list_display_links = ["title"]
-    list_filter = ["state"]
+    list_filter = [ListedStateFilter]
     search_fields = ["name"]
     search_help_text = _("Name of the configuration")
     list_per_page = 50
@@ -95,7 +114,8 @@ class RolloutAdmin(PortalAdmin):
     @admin.display(description=_("stage"))
     def at_stage(self, row: Rollout) -> str:
         """The present one of all."""
-        return f"{row.stage + 1} / {len(row.stages)}"
+        place = f"{row.stage + 1} / {len(row.stages)}"
+        return f"{place} · {row.stage_name}" if row.stage_name else place
 
     @admin.display(description=_("how"))
     def how(self, row: Rollout) -> str:
@@ -164,7 +184,8 @@ def _page_of(request: HttpRequest, row: Rollout) -> dict[str, Any]:
     """All that the page shows, and which buttons it has."""
     State = Rollout.State  # noqa: N806  a class
     may_change = request.user.has_perm("rollouts.change_rollout")
-    stages, count, members = progress_and_members(row, clock.now(), most=_AGENTS)
+    now, policy = clock.now(), row.parsed_policy()
+    stages, count, members = progress_and_members(row, now, most=_AGENTS)
     if not request.user.has_perm("agents.view_agent"):
         count, members = 0, []
     return {
@@ -173,14 +194,15 @@ def _page_of(request: HttpRequest, row: Rollout) -> dict[str, Any]:
         "subject_page": subject_of(row).page_of(row),
         "reasons": [in_readers_language(Message.from_json(reason)) for reason in row.reasons],
         "stages": [_stage_shown(progress) for progress in stages],
-        "policy": row.parsed_policy(),
-        "window": row.parsed_policy().window,
+        "policy": policy,
+        "window": policy.window,
         "members": members,
         "member_count": count,
         "most_members": _AGENTS,
-        "steps": [_step_shown(step) for step in row.steps.order_by("-pk")[:200]],
-        "may_approve": row.state == State.PENDING_APPROVAL and request.user.has_perm("rollouts.approve_rollout"),
+        "steps": [_step_shown(step, policy) for step in row.steps.order_by("-pk")[:200]],
+        "may_approve": row.state == State.AWAITING_APPROVAL and request.user.has_perm("rollouts.approve_rollout"),
         "own": row.started_by_id == request.user.pk,
+        "may_start": may_change and row.state_at(now) == State.SCHEDULED,
         "may_pause": may_change and row.state == State.RUNNING,
         "may_resume": may_change and row.state == State.PAUSED,
         "may_abort": may_change and row.is_active,
@@ -194,6 +216,7 @@ def _stage_shown(progress: StageProgress) -> dict[str, Any]:
         "progress": progress,
         "words": stage_words(progress.stage, is_rest=progress.everybody_else),
         "gate": gate_words(progress.gate),
+        "title": stage_title(progress.number, progress.stage.name),
         "applied": counts.applied,
         "counts": [
             (sign, look, number, word)
@@ -205,17 +228,18 @@ def _stage_shown(progress: StageProgress) -> dict[str, Any]:
                 ("○", "quiet", counts.offline, _("offline")),
                 ("❚❚", "quiet", counts.held, _("frozen or paused")),
                 ("–", "quiet", counts.incapable, _("cannot be configured")),
-                ("…", "quiet", progress.to_come, _("to come")),
+                ("…", "quiet", counts.to_come, _("to come")),
+                ("–", "quiet", progress.passed_over, _("get something else, which is stronger there")),
             )
             if number
         ],
     }
 
 
-def _step_shown(step: Any) -> dict[str, Any]:
+def _step_shown(step: Any, policy: Policy) -> dict[str, Any]:
     return {
         "step": step,
-        "number": step.stage + 1,
+        "stage": stage_title(step.stage + 1, policy.name_of(step.stage)) if step.stage >= 0 else "–",
         "reasons": [in_readers_language(Message.from_json(reason)) for reason in step.reasons],
         "unassigned": step.data.get("unassigned", 0),
     }

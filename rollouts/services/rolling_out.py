@@ -1,4 +1,4 @@
-"""What people do with rollouts: start, approve, pause, resume, abort, roll back."""
+"""What people do with rollouts: start, approve, begin before the window opens, pause, resume, abort, roll back."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from accounts.models import User
 from foundation.messages import Message
 from rollouts.audiences import LONGEST_SALT, stored
 from rollouts.errors import NotPossible, RolloutRunning, SamePerson
+from rollouts.gates import GateVerdict
 from rollouts.models import Rollout, RolloutStep
 from rollouts.policies import Policy, audiences_of
-from rollouts.services.freezing import current_freezes
-from rollouts.services.stages import begin_stage
+from rollouts.services.freezing import ActiveFreeze, current_freezes
+from rollouts.services.stages import admit, begin_stage, pass_gate
 from rollouts.services.steps import Overtaken, take_step
 from rollouts.subjects import subject_of
 
@@ -41,7 +42,7 @@ def require_none(subject: str, subject_id: int, *, replace: bool, by: User | Non
     if active is None:
         return
     if not replace:
-        raise RolloutRunning(rollout_id=active.pk, name=str(active), state=active.state)
+        raise RolloutRunning(rollout_id=active.pk, name=str(active), state=active.state_at(at))
     take_step(active, _Kind.REPLACED, by=by, at=at, state=_State.REPLACED, ended_at=at)
 
 
@@ -69,7 +70,7 @@ def start_rollout(
         policy=policy.as_json(),
         salt=salt_of(subject, name),
         stages=[],
-        state=_State.PENDING_APPROVAL if policy.approval else _State.RUNNING,
+        state=_State.AWAITING_APPROVAL if policy.approval else _State.RUNNING,
         started_by=by,
         started_by_name=by.get_username() if by else "system",
         started_at=at,
@@ -85,7 +86,7 @@ def start_rollout(
 
 def begin_if_open(rollout: Rollout, policy: Policy, *, by: User | None, at: datetime) -> bool:
     """Begin the first stage unless the maintenance window is closed, or a freeze is in force."""
-    if current_freezes().shown(at) or (policy.window is not None and not policy.window.is_open(at)):
+    if current_freezes().shown(at) or not rollout.may_go_on(policy, 0, at):
         return False
     begin_stage(rollout, 0, policy, by=by, at=at)
     return True
@@ -95,7 +96,7 @@ def approve(rollout_id: int, *, by: User, at: datetime) -> Rollout:
     """Let a rollout begin that waits for it. Raises `Rollout.DoesNotExist`, `NotPossible`, `SamePerson`."""
 
     def act(rollout: Rollout) -> None:
-        _require(rollout, _State.PENDING_APPROVAL)
+        _require(rollout, at, _State.AWAITING_APPROVAL)
         if rollout.started_by_id == by.pk:
             raise SamePerson(
                 Message("rollout-same-person", "You started this rollout; somebody else has to approve it.")
@@ -106,11 +107,58 @@ def approve(rollout_id: int, *, by: User, at: datetime) -> Rollout:
     return _acted(rollout_id, act)
 
 
+def begin_now(rollout_id: int, *, by: User | None, at: datetime, reasons: Sequence[Message] = ()) -> Rollout:
+    """Go on with a scheduled rollout although its window is closed: with its next stage, or the rest of the present one.
+
+    The stage after that waits for the window again. Neither a gate nor a freeze is passed over. Raises `Rollout.DoesNotExist`,
+    `NotPossible`.
+    """
+
+    def act(rollout: Rollout) -> None:
+        if rollout.state_at(at) is not _State.SCHEDULED:
+            raise _not_possible(rollout, at)
+        frozen = current_freezes().shown(at)
+        if frozen:
+            raise NotPossible(frozen_reason(frozen[0]))
+        policy = rollout.parsed_policy()
+        if rollout.stage < 0 or rollout.admitted:
+            _begin_now(rollout, max(rollout.stage, 0), by, at, reasons)
+            if rollout.admitted:
+                admit(rollout, policy, by=by, at=at)
+            else:
+                begin_stage(rollout, 0, policy, by=by, at=at)
+            return
+        counts = subject_of(rollout).counts(rollout, at)
+        began = rollout.stage_began_at or at
+        judgement = policy.gate_of(rollout.stage).judge(counts, began_at=began, held_since=rollout.held_since, at=at)
+        if judgement.verdict is not GateVerdict.PASSED:
+            raise NotPossible(Message.listed(judgement.reasons))
+        _begin_now(rollout, rollout.stage + 1, by, at, reasons)
+        pass_gate(rollout, policy, counts, at, by=by)
+
+    return _acted(rollout_id, act)
+
+
+def _begin_now(rollout: Rollout, stage: int, by: User | None, at: datetime, reasons: Sequence[Message]) -> None:
+    take_step(rollout, _Kind.BEGUN_NOW, by=by, at=at, reasons=reasons, windowless_stage=stage)
+
+
+def frozen_reason(freeze: ActiveFreeze) -> Message:
+    """Why no rollout goes on."""
+    return Message(
+        "rollout-frozen",
+        "Freeze {number} of {by} is in force: {reason}",
+        number=freeze.id,
+        by=freeze.by,
+        reason=freeze.reason,
+    )
+
+
 def pause(rollout_id: int, *, by: User | None, at: datetime, reasons: Sequence[Message] = ()) -> Rollout:
     """Stay at the present stage: nobody else gets it. Raises `Rollout.DoesNotExist`, `NotPossible`."""
 
     def act(rollout: Rollout) -> None:
-        _require(rollout, _State.RUNNING)
+        _require(rollout, at, _State.RUNNING)
         take_step(rollout, _Kind.PAUSED, by=by, at=at, reasons=reasons, state=_State.PAUSED, held_since=None)
 
     return _acted(rollout_id, act)
@@ -123,7 +171,7 @@ def resume(rollout_id: int, *, by: User | None, at: datetime) -> Rollout:
     """
 
     def act(rollout: Rollout) -> None:
-        _require(rollout, _State.PAUSED)
+        _require(rollout, at, _State.PAUSED)
         began = at if rollout.stage >= 0 else None
         take_step(rollout, _Kind.RESUMED, by=by, at=at, state=_State.RUNNING, stage_began_at=began, held_since=None)
 
@@ -134,7 +182,7 @@ def abort(rollout_id: int, *, by: User | None, at: datetime) -> Rollout:
     """End it where it is: who has got it keeps it, nobody else gets it. Raises `Rollout.DoesNotExist`, `NotPossible`."""
 
     def act(rollout: Rollout) -> None:
-        _require(rollout, _State.RUNNING, _State.PAUSED, _State.PENDING_APPROVAL)
+        _require(rollout, at, _State.RUNNING, _State.PAUSED, _State.AWAITING_APPROVAL)
         take_step(rollout, _Kind.ABORTED, by=by, at=at, state=_State.ABORTED, ended_at=at)
         if rollout.release_id is None:
             subject_of(rollout).discard(rollout, at=at)
@@ -150,7 +198,7 @@ def roll_back_rollout(rollout_id: int, *, by: User | None, at: datetime, reasons
     """
 
     def act(rollout: Rollout) -> None:
-        _require(rollout, _State.RUNNING, _State.PAUSED, _State.PENDING_APPROVAL, _State.ABORTED)
+        _require(rollout, at, _State.RUNNING, _State.PAUSED, _State.AWAITING_APPROVAL, _State.ABORTED)
         withdraw(rollout, by=by, at=at, reasons=reasons)
 
     return _acted(rollout_id, act)
@@ -173,15 +221,16 @@ def withdraw(rollout: Rollout, *, by: User | None, at: datetime, reasons: Sequen
     )
 
 
-def _require(rollout: Rollout, *states: Rollout.State) -> None:
+def _require(rollout: Rollout, at: datetime, *states: Rollout.State) -> None:
     if rollout.state not in states:
-        raise NotPossible(
-            Message(
-                "rollout-not-possible",
-                "That cannot be done with a rollout that is {state}.",
-                state=rollout.state.replace("_", " "),
-            )
-        )
+        raise _not_possible(rollout, at)
+
+
+def _not_possible(rollout: Rollout, at: datetime) -> NotPossible:
+    state = rollout.state_at(at).replace("_", " ")
+    return NotPossible(
+        Message("rollout-not-possible", "That cannot be done with a rollout that is {state}.", state=state)
+    )
 
 
 def _acted(rollout_id: int, act: Callable[[Rollout], None]) -> Rollout:

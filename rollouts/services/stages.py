@@ -6,6 +6,7 @@ from datetime import datetime
 
 from accounts.models import User
 from rollouts.audiences import EVERYONE, AllOf, AnyOf, Audience, First, position
+from rollouts.gates import Counts
 from rollouts.models import Rollout, RolloutStep
 from rollouts.policies import Policy
 from rollouts.services.steps import change, take_step
@@ -47,6 +48,12 @@ def begin_stage(rollout: Rollout, stage: int, policy: Policy, *, by: User | None
         admit(rollout, policy, by=by, at=at)
     else:
         _reach(rollout, by=by, at=at)
+
+
+def pass_gate(rollout: Rollout, policy: Policy, counts: Counts, at: datetime, *, by: User | None = None) -> None:
+    """Begin the stage behind the gate of the present one, which ``counts`` have passed. As `begin_stage`."""
+    take_step(rollout, RolloutStep.Kind.GATE_PASSED, by=None, at=at, data=counts.as_json())
+    begin_stage(rollout, rollout.stage + 1, policy, by=by, at=at)
 
 
 def admit(rollout: Rollout, policy: Policy, *, by: User | None, at: datetime) -> bool:

@@ -55,6 +55,7 @@ def take_step(
         name=str(rollout),
         data={
             "stage": rollout.stage + 1,
+            **({"stage_name": rollout.stage_name} if rollout.stage_name else {}),
             **({"reasons": [str(reason) for reason in reasons]} if reasons else {}),
             **told,
         },
@@ -66,7 +67,7 @@ def take_step(
         name=rollout.name,
         version_number=rollout.version_number,
         kind=kind.value,
-        state=rollout.state,
+        state=rollout.state_at(at).value,
         stage=rollout.stage,
         at=at,
         by=name,

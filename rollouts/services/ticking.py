@@ -11,10 +11,10 @@ from django.db import transaction
 from foundation.messages import Message
 from rollouts.gates import GateVerdict
 from rollouts.models import Release, Rollout, RolloutStep
-from rollouts.policies import OnFailure, Policy
+from rollouts.policies import OnGateFailure, Policy
 from rollouts.services import freezing
-from rollouts.services.rolling_out import begin_if_open, withdraw
-from rollouts.services.stages import admit, begin_stage
+from rollouts.services.rolling_out import begin_if_open, frozen_reason, withdraw
+from rollouts.services.stages import admit, pass_gate
 from rollouts.services.steps import Overtaken, change, take_step
 from rollouts.subjects import subject_of
 
@@ -44,9 +44,8 @@ def tick(rollout: Rollout, at: datetime) -> None:
         _stand_still(rollout, frozen[0])
         return
     policy = rollout.parsed_policy()
-    is_open = policy.window is None or policy.window.is_open(at)
     if rollout.stage < 0 or rollout.admitted:
-        if is_open:
+        if rollout.may_go_on(policy, max(rollout.stage, 0), at):
             _take_held(rollout, lambda: _let_in(rollout, policy, at))
         return
     gate = policy.gate_of(rollout.stage)
@@ -58,21 +57,15 @@ def tick(rollout: Rollout, at: datetime) -> None:
         _take_held(rollout, lambda: _fail(rollout, policy, judgement.reasons, counts.as_json(), at))
     elif judgement.verdict is GateVerdict.PASSED and rollout.stage == len(rollout.stages) - 1:
         _take_held(rollout, lambda: _finish(rollout, counts.as_json(), at))
-    elif judgement.verdict is GateVerdict.PASSED and is_open:
-        _take_held(rollout, lambda: _pass(rollout, policy, counts.as_json(), at))
+    elif judgement.verdict is GateVerdict.PASSED and rollout.may_go_on(policy, rollout.stage + 1, at):
+        _take_held(rollout, lambda: pass_gate(rollout, policy, counts, at))
     elif judgement.held_since != rollout.held_since or reasons != rollout.reasons:
         change(rollout, held_since=judgement.held_since, reasons=reasons)
 
 
 def _stand_still(rollout: Rollout, freeze: freezing.ActiveFreeze) -> None:
     """Say why it does not go on, once; `freezing` gives the gate its time anew at the end."""
-    said = Message(
-        "rollout-frozen",
-        "Freeze {number} of {by} is in force: {reason}",
-        number=freeze.id,
-        by=freeze.by,
-        reason=freeze.reason,
-    )
+    said = frozen_reason(freeze)
     if rollout.reasons != [said.as_json()]:
         change(rollout, reasons=[said.as_json()], held_since=None)
 
@@ -90,21 +83,16 @@ def _let_in(rollout: Rollout, policy: Policy, at: datetime) -> None:
         admit(rollout, policy, by=None, at=at)
 
 
-def _pass(rollout: Rollout, policy: Policy, counts: dict[str, int], at: datetime) -> None:
-    take_step(rollout, _Kind.GATE_PASSED, by=None, at=at, data=counts)
-    begin_stage(rollout, rollout.stage + 1, policy, by=None, at=at)
-
-
 def _finish(rollout: Rollout, counts: dict[str, int], at: datetime) -> None:
     """Only now what was released before is over: until the last gate has passed it can be given back."""
     take_step(rollout, _Kind.GATE_PASSED, by=None, at=at, data=counts)
-    take_step(rollout, _Kind.FINISHED, by=None, at=at, state=_State.FINISHED, ended_at=at)
+    take_step(rollout, _Kind.COMPLETED, by=None, at=at, state=_State.COMPLETED, ended_at=at)
     Release.objects.of(rollout.subject, rollout.subject_id).exclude(pk=rollout.release_id or 0).end(at)
 
 
 def _fail(rollout: Rollout, policy: Policy, reasons: tuple[Message, ...], counts: dict[str, int], at: datetime) -> None:
     take_step(rollout, _Kind.GATE_FAILED, by=None, at=at, reasons=reasons, data=counts)
-    if policy.on_failure is OnFailure.ROLL_BACK:
+    if policy.on_gate_failure is OnGateFailure.ROLL_BACK:
         withdraw(rollout, by=None, at=at, reasons=reasons)
     else:
         take_step(rollout, _Kind.PAUSED, by=None, at=at, reasons=reasons, state=_State.PAUSED, held_since=None)

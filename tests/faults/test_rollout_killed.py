@@ -19,7 +19,7 @@ AGENTS = 300
 PATIENCE = 60.0
 # So many that one of twenty failing is among them.
 CANARIES = 60
-POLICY = {"stages": [{"count": CANARIES}], "gate": {"applied_percent": 100, "max_failed": 0, "timeout_seconds": 600}}
+POLICY = {"stages": [{"count": CANARIES}], "gate": {"applied_percent": 100, "failed_max": 0, "timeout_seconds": 600}}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_bad_revision_stops_at_the_canaries_whenever_the_leader_dies(server: L
         bad = publish(server, 1, release={**POLICY, "approval": True})
         number = bad["rollout"]["id"]
         kill_and_start(server, fleet)
-        assert state(server, number)["state"] == "pending_approval"
+        assert state(server, number)["state"] == "awaiting_approval"
         assert received(fleet, bad["config_hash"]) == 0
         assert server.api("POST", f"rollouts/{number}/abort", {}).status == 200
         # Running, and killed: the canaries get it, one of them fails, the gate holds the others back.
@@ -72,7 +72,7 @@ def test_a_bad_revision_stops_at_the_canaries_whenever_the_leader_dies(server: L
         assert state(server, number)["state"] == "paused"
         assert 0 < received(fleet, bad["config_hash"]) <= CANARIES
         # Rolled back, and killed: everybody runs what was before.
-        assert server.api("POST", f"rollouts/{number}/roll_back", {"reason": "bad"}).status == 200
+        assert server.api("POST", f"rollouts/{number}/roll-back", {"reason": "bad"}).status == 200
         kill_and_start(server, fleet)
 
         def all_back() -> bool:
@@ -84,14 +84,14 @@ def test_a_bad_revision_stops_at_the_canaries_whenever_the_leader_dies(server: L
         # A tolerant one goes through all stages although the leader dies in each.
         tolerant = {
             "stages": [{"count": CANARIES}, {"percent": 50}],
-            "gate": {"applied_percent": 80, "max_failed": AGENTS, "dwell_seconds": 1},
+            "gate": {"applied_percent": 80, "failed_max": AGENTS, "dwell_seconds": 1},
         }
         good = publish(server, 3, release=tolerant)
         number = good["rollout"]["id"]
         for stage in (1, 2, 3):
             server.eventually(lambda stage=stage: state(server, number)["stage"] >= stage, PATIENCE, f"stage {stage}")
             kill_and_start(server, fleet)
-        server.eventually(lambda: state(server, number)["state"] == "finished", PATIENCE, "it has finished")
+        server.eventually(lambda: state(server, number)["state"] == "completed", PATIENCE, "it has finished")
         # The gate is content with fewer; the others get it all the same.
         server.eventually(lambda: received(fleet, good["config_hash"]) == AGENTS, PATIENCE, "everybody has received it")
         kinds = [step["kind"] for step in server.get(f"rollouts/{number}/steps")["results"]]

@@ -56,13 +56,13 @@ def test_a_bad_revision_is_stopped_at_the_canary(
             # One after the other: each looks for a free port, and two that look at once find the same one.
             server.eventually(lambda ring=ring: runs(ring, first), PATIENCE, f"{ring} runs the first revision")
         good = publish(B, release=CANARY)
-        server.eventually(lambda: ended(good["rollout"]["id"], "finished"), PATIENCE, "the good one has finished")
+        server.eventually(lambda: ended(good["rollout"]["id"], "completed"), PATIENCE, "the good one has finished")
         assert all(runs(ring, good["config_hash"]) for ring in folders)
         bad = publish(CRASHES, release=CANARY, force=True)
         paused = server.eventually(lambda: ended(bad["rollout"]["id"], "paused"), PATIENCE, "the gate has failed")
         assert paused is not None
         assert paused["reasons"][0]["code"] == "gate-failed"
         assert runs("late", good["config_hash"])
-        assert server.api("POST", f"rollouts/{paused['id']}/roll_back", {}).status == 200
+        assert server.api("POST", f"rollouts/{paused['id']}/roll-back", {}).status == 200
         server.eventually(lambda: runs("canary", good["config_hash"]), PATIENCE, "the canary is back")
         assert runs("late", good["config_hash"])

@@ -264,9 +264,11 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     "api/v1/^enrolment-tokens/?$": rest(get="enrolment.view_enrolmenttoken", post="enrolment.add_enrolmenttoken"),
     f"api/v1/^enrolment-tokens/{KEY}/?$": rest(get="enrolment.view_enrolmenttoken"),
     f"api/v1/^enrolment-tokens/{KEY}/revoke/?$": rest(post="enrolment.change_enrolmenttoken"),
-    f"{AGENT}/pause/?$": rest(post=EDIT_A),
+    f"{AGENT}/pause/?$": rest(get=SEE_A, put=EDIT_A, post=EDIT_A, delete=EDIT_A),
     f"{AGENT}/resume/?$": rest(post=EDIT_A),
-    f"{AGENT}/pin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
+    f"{AGENT}/pin/?$": rest(
+        get=f"{SEE_A} {SEE_C}", put=f"{EDIT_A} {SEE_C}", post=f"{EDIT_A} {SEE_C}", delete=f"{EDIT_A} {SEE_C}"
+    ),
     f"{AGENT}/unpin/?$": rest(post=f"{EDIT_A} {SEE_C}"),
     "api/v1/^certificates/?$": rest(get="certificates.view_agentcertificate"),
     f"api/v1/^certificates/{KEY}/?$": rest(get="certificates.view_agentcertificate"),
@@ -284,7 +286,7 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"api/v1/^rollouts/{KEY}/approve/?$": rest(post="rollouts.approve_rollout"),
     **{
         f"api/v1/^rollouts/{KEY}/{act}/?$": rest(post="rollouts.change_rollout")
-        for act in ("pause", "resume", "abort", "roll_back")
+        for act in ("start", "pause", "resume", "abort", "roll-back", "roll_back")
     },
     # Whoever sees may plan; carrying out asks for the right of each step.
     "api/v1/^configurations:apply/?$": rest(post=SEE_C),
@@ -323,6 +325,9 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     f"{CONFIGURATION}/revisions/(?P<number>[0-9]{{1,9}})/?$": rest(get=SEE_C),
     f"{CONFIGURATION}/revisions/?$": rest(get=SEE_C),
     f"{CONFIGURATION}/rollback/?$": rest(post=EDIT_C),
+    f"{CONFIGURATION}/rollouts/?$": rest(
+        get=f"{SEE_C} rollouts.view_rollout", post=f"{EDIT_C} rollouts.view_rollout"
+    ),
     # The draft of a new configuration needs the right to add one.
     "api/v1/^drafts/?$": rest(get=SEE_C, post=ADD_C),
     f"{CONFIGURATION}/drafts/?$": rest(get=SEE_C, post=EDIT_C),

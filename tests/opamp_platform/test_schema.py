@@ -30,6 +30,7 @@ from agents.services.export_jobs import start_export
 from agents.services.saved_views import ViewContent, create_view
 from configurations.models import Configuration, DeletedConfiguration
 from configurations.services import draft_saving, publishing
+from configurations.services.pinning import pin_agent
 from connections.models import AgentConnection
 from connections.services.settings_edits import create_settings
 from enrolment.services.tokens import TokenWish, issue_enrolment_token
@@ -39,7 +40,7 @@ from packages.services.uploading import FileFacts, add_file
 from rollouts.audiences import EVERYONE
 from rollouts.models import Freeze, Rollout
 from rollouts.policies import parse_policy
-from rollouts.services.freezing import start_freeze
+from rollouts.services.freezing import pause_agent, start_freeze
 from tests.alerts.rows import alerting_things
 from tests.certificates.rows import State, made
 from variables.encryption import encrypted
@@ -88,6 +89,9 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/certificates/{id}/deny": {"key_sha256": "ab" * 32, "reason": "unknown machine"},
     "POST /api/v1/certificates/{id}/revoke": {"reason": "stolen"},
     "POST /api/v1/agents/{instance_uid}/pause": {"reason": "an incident"},
+    "PUT /api/v1/agents/{instance_uid}/pause": {"reason": "an incident"},
+    "PUT /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
+    "POST /api/v1/configurations/{name}/rollouts": {},
     "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
     "POST /api/v1/configurations:adopt": {"agent": "{instance_uid}"},
     "POST /api/v1/agents:act": {"action": "resume", "match_all": True},
@@ -196,8 +200,8 @@ class LiveApi:
                 f"staged-{name}", draft, by=self.person, at=at, plan=publishing.ReleasePlan(parse_policy("canary"))
             )
             found = Rollout.objects.latest("id").pk
-        elif label.endswith("/pin") and not Configuration.objects.filter(name="pinnable").exists():
-            publishing.create_configuration("pinnable", draft, by=self.person, at=at)
+        elif label.endswith(("/pin", "/pause")):
+            self._hold(label, agent, draft)
         elif "/freezes/" in label:
             freeze = Freeze.objects.filter(ended_at=None, agent=None).first()
             found = (freeze or start_freeze(EVERYONE, reason="r", by=self.person, at=at)).pk
@@ -217,6 +221,16 @@ class LiveApi:
             Secret.objects.create(name=name, encrypted=encrypted("a-long-secret"))
         name = "gateway" if "/configuration-templates/" in label else name
         return {"instance_uid": str(agent.instance_uid), "name": name, "number": 1, "id": found, "file_id": file_id}
+
+    def _hold(self, label: str, agent: Any, draft: publishing.Draft) -> None:
+        """What calls about a pin or a pause are about."""
+        held: dict[str, Any] = {"reason": "r", "by": self.person, "at": agent.first_seen_at}
+        if label.endswith("/pin") and not Configuration.objects.filter(name="pinnable").exists():
+            publishing.create_configuration("pinnable", draft, by=self.person, at=agent.first_seen_at)
+        if label.endswith("/pin") and not label.startswith("POST"):
+            pin_agent(agent.pk, configuration="pinnable", **held)
+        elif label.endswith("/pause") and not label.startswith("POST"):
+            pause_agent(agent, **held)
 
     def _package(self, name: str, at: datetime) -> tuple[int, int]:
         """The keys of a package and of a file of its first version."""

@@ -64,7 +64,7 @@ def test_stages_follow_what_agents_installed(fleet, make):
     stand(InstallationStatus.INSTALLED, of=second)
     assert (ticked(rollout).stage, has(second)) == (2, 4)
     stand(InstallationStatus.INSTALLED, of=second)
-    assert ticked(rollout).state == "finished"
+    assert ticked(rollout).state == "completed"
     assert [stage.counts.applied for stage in progress_of(rollout, timezone.now())] == [1, 2, 1]
 
 
@@ -82,7 +82,7 @@ def test_a_failure_pauses_and_going_back_gives_the_former_version(fleet, make):
 
 def test_going_back_from_a_first_version_removes_it(fleet, make):
     version = make(released=False)
-    rollout = rolled_out(version, {"stages": [{"count": 2}], "on_failure": "roll_back"})
+    rollout = rolled_out(version, {"stages": [{"count": 2}], "on_gate_failure": "roll_back"})
     assert has(version) == 2
     stand(InstallationStatus.FAILED, of=version)
     assert ticked(rollout).state == "rolled_back"

@@ -246,4 +246,4 @@ def test_a_paused_agent_does_not_hold_a_rollout_up(fleet):
     assert subject_of(rollout).counts(rollout, AT).held == 1
     ticking.tick_all(AT)
     ticking.tick_all(AT + timedelta(hours=1))
-    assert Rollout.objects.get().state == "finished"
+    assert Rollout.objects.get().state == "completed"

@@ -28,6 +28,16 @@ def test_who_counts() -> None:
     assert counts.agents == 21
 
 
+def test_five_counts_are_all_agents_each_once() -> None:
+    counts = Counts(1, 20, 300, 1, 4_000, 50_000, 600_000, 7_000_000, to_come=80_000_000, to_come_offline=30_000_000)
+    said = counts.as_json()
+    assert said == {
+        "done": 1, "pending": 50_600_300, "offline": 30_054_000, "failed": 20, "incapable": 7_000_000,
+        "unhealthy": 1, "lost": 4_000, "waiting": 300, "held": 600_000, "to_come": 80_000_000,
+    }  # fmt: skip
+    assert sum(list(said.values())[:5]) == counts.agents
+
+
 @pytest.mark.parametrize(
     ("gate", "counts", "verdict", "reasons"),
     [
@@ -46,31 +56,31 @@ def test_who_counts() -> None:
         ({"healthy_percent": 99}, {"applied": 1_000, "unhealthy": 11}, WAIT, ["gate-healthy"]),
         ({"healthy_percent": 99}, {"applied": 1_000, "unhealthy": 10}, PASSED, []),
         (
-            {"applied_percent": 0, "max_disconnected_percent": 99},
+            {"applied_percent": 0, "disconnected_percent_max": 99},
             {"applied": 9, "lost": 991},
             WAIT,
             ["gate-disconnected"],
         ),
-        ({"applied_percent": 0, "max_disconnected_percent": 99}, {"applied": 10, "lost": 990}, PASSED, []),
+        ({"applied_percent": 0, "disconnected_percent_max": 99}, {"applied": 10, "lost": 990}, PASSED, []),
         # Failures count at once.
         ({}, {"applied": 9, "failed": 1}, FAILED, ["gate-failed"]),
-        ({"max_failed": 1, "applied_percent": 90}, {"applied": 9, "failed": 1}, PASSED, []),
-        ({"max_failed": 1, "applied_percent": 80}, {"applied": 8, "failed": 2}, FAILED, ["gate-failed"]),
-        ({"max_failed": 1}, {"applied": 9, "failed": 1}, WAIT, ["gate-applied"]),
+        ({"failed_max": 1, "applied_percent": 90}, {"applied": 9, "failed": 1}, PASSED, []),
+        ({"failed_max": 1, "applied_percent": 80}, {"applied": 8, "failed": 2}, FAILED, ["gate-failed"]),
+        ({"failed_max": 1}, {"applied": 9, "failed": 1}, WAIT, ["gate-applied"]),
         # Health, of those that applied it.
         ({"healthy_percent": 90}, {"applied": 10, "unhealthy": 1}, PASSED, []),
         ({"healthy_percent": 91}, {"applied": 10, "unhealthy": 1}, WAIT, ["gate-healthy"]),
         ({"healthy_percent": 100}, {}, PASSED, []),
         # Those that got it and are away.
-        ({"applied_percent": 90, "max_disconnected_percent": 10}, {"applied": 9, "lost": 1}, PASSED, []),
+        ({"applied_percent": 90, "disconnected_percent_max": 10}, {"applied": 9, "lost": 1}, PASSED, []),
         (
-            {"applied_percent": 90, "max_disconnected_percent": 9},
+            {"applied_percent": 90, "disconnected_percent_max": 9},
             {"applied": 9, "lost": 1},
             WAIT,
             ["gate-disconnected"],
         ),
         (
-            {"applied_percent": 100, "healthy_percent": 100, "max_disconnected_percent": 0},
+            {"applied_percent": 100, "healthy_percent": 100, "disconnected_percent_max": 0},
             {"applied": 2, "unhealthy": 1, "lost": 1},
             WAIT,
             ["gate-applied", "gate-healthy", "gate-disconnected"],
@@ -113,7 +123,7 @@ def test_how_long(counts: Counts, after: float, held_after: float | None, expect
 
 
 def test_reasons_carry_their_numbers() -> None:
-    gate = StageGate(healthy_percent=90, max_disconnected_percent=5, timeout_seconds=7)
+    gate = StageGate(healthy_percent=90, disconnected_percent_max=5, timeout_seconds=7)
     counts = Counts(applied=2, unhealthy=1, lost=1, waiting=1)
     found = gate.judge(counts, began_at=BEGAN, held_since=None, at=BEGAN + timedelta(seconds=7))
     assert [str(reason) for reason in found.reasons] == [
@@ -122,7 +132,7 @@ def test_reasons_carry_their_numbers() -> None:
         "1 of 2 agents that applied it are healthy; 90 % are needed.",
         "1 of 4 agents that got it are disconnected; at most 5 % may be.",
     ]
-    failed = StageGate(max_failed=1).judge(Counts(failed=3), began_at=BEGAN, held_since=None, at=BEGAN)
+    failed = StageGate(failed_max=1).judge(Counts(failed=3), began_at=BEGAN, held_since=None, at=BEGAN)
     assert [str(reason) for reason in failed.reasons] == ["3 agents failed to apply it; at most 1 may."]
 
 
@@ -137,9 +147,9 @@ def test_the_stored_form_comes_back() -> None:
     ("name", "least", "most"),
     [
         ("applied_percent", 0, 100),
-        ("max_failed", 0, 1_000_000),
+        ("failed_max", 0, 1_000_000),
         ("healthy_percent", 0, 100),
-        ("max_disconnected_percent", 0, 100),
+        ("disconnected_percent_max", 0, 100),
         ("dwell_seconds", 0, 2_592_000),
         ("timeout_seconds", 1, 2_592_000),
     ],

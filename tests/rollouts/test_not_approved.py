@@ -34,7 +34,7 @@ def test_they_are_counted_apart_and_the_gate_passes_without_them(fleet: Fleet) -
     fleet.answer(others)
     counts = subject_of(rollout).counts(rollout, AT)
     assert (counts.applied, counts.waiting, counts.held) == (9, 0, 1)
-    assert ticked(rollout, AT + timedelta(seconds=1)).state == Rollout.State.FINISHED
+    assert ticked(rollout, AT + timedelta(seconds=1)).state == Rollout.State.COMPLETED
 
 
 def test_once_approved_it_gets_what_its_stage_has(fleet: Fleet) -> None:  # noqa: F811

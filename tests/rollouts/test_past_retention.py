@@ -41,7 +41,7 @@ def finished(fleet: Fleet, text: str = NEW) -> Rollout:
         fleet.wake()
         fleet.answer(fleet.agents)
         ticked(rollout)
-    assert rollout.state == Rollout.State.FINISHED
+    assert rollout.state == Rollout.State.COMPLETED
     return rollout
 
 

@@ -11,7 +11,16 @@ from agents.selectors import parse_selector
 from rollouts.audiences import EVERYONE, POSITIONS, First, Matching, Share, position
 from rollouts.errors import InvalidPolicy
 from rollouts.gates import StageGate
-from rollouts.policies import CANARY, EVERYBODY_ELSE, MOST_STAGES, OnFailure, Policy, Stage, audiences_of, parse_policy
+from rollouts.policies import (
+    CANARY,
+    EVERYBODY_ELSE,
+    MOST_STAGES,
+    OnGateFailure,
+    Policy,
+    Stage,
+    audiences_of,
+    parse_policy,
+)
 
 UIDS = [uuid5(UUID(int=0), str(number)) for number in range(200)]
 
@@ -30,13 +39,13 @@ def test_names() -> None:
 
 
 def test_what_is_left_out_has_its_default() -> None:
-    assert parse_policy({}) == Policy() == Policy((EVERYBODY_ELSE,), StageGate(), 0, None, False, OnFailure.PAUSE)
+    assert parse_policy({}) == Policy() == Policy((EVERYBODY_ELSE,), StageGate(), 0, None, False, OnGateFailure.PAUSE)
 
 
 def test_the_stored_form_comes_back() -> None:
     form = {
         "stages": [
-            {"count": 3, "gate": StageGate(max_failed=2).as_json()},
+            {"name": "首批", "count": 3, "gate": StageGate(failed_max=2).as_json()},
             {"percent": 25},
             {"selector": {"env": "staging"}},
             {"percent": 100},
@@ -45,7 +54,7 @@ def test_the_stored_form_comes_back() -> None:
         "max_in_flight": 10_000_000,
         "window": {"days": ["sat"], "from": "22:00", "to": "23:00", "timezone": "UTC"},
         "approval": True,
-        "on_failure": "roll_back",
+        "on_gate_failure": "roll_back",
     }
     policy = parse_policy(form)
     assert policy is not None
@@ -53,10 +62,19 @@ def test_the_stored_form_comes_back() -> None:
     assert parse_policy(CANARY.as_json()) == CANARY
 
 
-def test_a_stage_may_have_a_gate_of_its_own() -> None:
-    policy = parse_policy({"stages": [{"count": 1, "gate": {"max_failed": 2}}], "gate": {"max_failed": 1}})
+def test_a_stage_may_have_a_name() -> None:
+    policy = parse_policy(
+        {"stages": [{"name": " canary ", "count": 1}, {"name": None, "count": 2}, {"name": "", "count": 3}]}
+    )
     assert policy is not None
-    assert [policy.gate_of(number).max_failed for number in range(2)] == [2, 1]
+    assert [policy.name_of(number) for number in range(-1, 4)] == ["", "canary", "", "", ""]
+    assert [stage.as_json() for stage in policy.stages[:2]] == [{"name": "canary", "count": 1}, {"count": 2}]
+
+
+def test_a_stage_may_have_a_gate_of_its_own() -> None:
+    policy = parse_policy({"stages": [{"count": 1, "gate": {"failed_max": 2}}], "gate": {"failed_max": 1}})
+    assert policy is not None
+    assert [policy.gate_of(number).failed_max for number in range(2)] == [2, 1]
 
 
 @pytest.mark.parametrize(
@@ -78,25 +96,30 @@ def test_stages(stages: list[dict[str, Any]], parsed: list[Stage]) -> None:
     assert list(policy.stages) == parsed
 
 
-ONE_KIND = "Stage {} has one of percent, count and selector, and may have a gate."
+ONE_KIND = "Stage {} has one of percent, count and selector, and may have a name and a gate."
+NAME = "The name of stage 1 is one line of at most 60 characters, without : and =."
 GROWS = "Each {} is larger than the one before: former agents are in it."
 
 
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"stage": []}, "A policy has stages, gate, max_in_flight, window, approval, on_failure; not stage."),
+        ({"stage": []}, "A policy has stages, gate, max_in_flight, window, approval, on_gate_failure; not stage."),
         ({"approval": 1}, "approval is true or false."),
         ({"max_in_flight": -1}, "max_in_flight is a whole number from 0 to 10000000."),
         ({"max_in_flight": 10_000_001}, "max_in_flight is a whole number from 0 to 10000000."),
         ({"max_in_flight": True}, "max_in_flight is a whole number from 0 to 10000000."),
-        ({"on_failure": "explode"}, "on_failure is pause or roll_back."),
+        ({"on_gate_failure": "explode"}, "on_gate_failure is pause or roll_back."),
         ({"stages": {}}, "stages is a list of at most 20 stages."),
         ({"stages": [{"count": n} for n in range(1, 22)]}, "stages is a list of at most 20 stages."),
         ({"stages": [{}]}, ONE_KIND.format(1)),
         ({"stages": [5]}, ONE_KIND.format(1)),
         ({"stages": [{"count": 1}, {"percent": 5, "count": 5}]}, ONE_KIND.format(2)),
         ({"stages": [{"count": 1, "dwell": 5}]}, ONE_KIND.format(1)),
+        ({"stages": [{"count": 1, "name": 5}]}, NAME),
+        ({"stages": [{"count": 1, "name": "a" * 61}]}, NAME),
+        ({"stages": [{"count": 1, "name": "two\nlines"}]}, NAME),
+        ({"stages": [{"count": 1, "name": "env=lab"}]}, NAME),
         ({"stages": [{"percent": 0}]}, "percent of stage 1 is a whole number from 1 to 100."),
         ({"stages": [{"percent": 101}]}, "percent of stage 1 is a whole number from 1 to 100."),
         ({"stages": [{"percent": 1.5}]}, "percent of stage 1 is a whole number from 1 to 100."),

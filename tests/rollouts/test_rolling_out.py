@@ -96,10 +96,10 @@ def test_stages_follow_each_other_when_everybody_has_applied(fleet):
     fleet.wake()
     fleet.answer(fleet.agents)
     ticked(rollout, AT + timedelta(seconds=150))
-    assert ticked(rollout, AT + timedelta(seconds=210)).state == State.FINISHED
+    assert ticked(rollout, AT + timedelta(seconds=210)).state == State.COMPLETED
     assert all(agent.offers == [OLD, NEW] for agent in fleet.agents)
     assert kinds(rollout) == [
-        "started", "stage_began", "gate_passed", "stage_began", "gate_passed", "stage_began", "gate_passed", "finished",
+        "started", "stage_began", "gate_passed", "stage_began", "gate_passed", "stage_began", "gate_passed", "completed",
     ]  # fmt: skip
     verbs = AuditEntry.objects.filter(verb__startswith="rollout.").order_by("pk").values_list("verb", flat=True)
     assert [verb.removeprefix("rollout.") for verb in verbs] == kinds(rollout)
@@ -136,7 +136,7 @@ def test_a_failure_pauses_and_roll_back_gives_what_was_before(fleet):
 
 
 def test_a_failed_gate_rolls_back_by_itself_when_told_so(fleet):
-    rollout = publish({"stages": [{"count": 3}], "on_failure": "roll_back"})
+    rollout = publish({"stages": [{"count": 3}], "on_gate_failure": "roll_back"})
     fleet.wake()
     fleet.answer(with_new(fleet), FAILED, error="no")
     assert ticked(rollout).state == State.ROLLED_BACK
@@ -164,13 +164,13 @@ def test_offline_agents_do_not_block(fleet):
     rollout = publish({"stages": []})
     fleet.wake(fleet.agents[5:])
     fleet.answer(with_new(fleet))
-    assert ticked(rollout).state == State.FINISHED
+    assert ticked(rollout).state == State.COMPLETED
     [stage] = progress_of(rollout, AT)
     assert (stage.counts.applied, stage.counts.offline) == (5, 5)
 
 
 def test_agents_that_vanish_after_they_got_it_count(fleet):
-    rollout = publish({"stages": [{"count": 3}], "gate": {"applied_percent": 0, "max_disconnected_percent": 50}})
+    rollout = publish({"stages": [{"count": 3}], "gate": {"applied_percent": 0, "disconnected_percent_max": 50}})
     fleet.wake()
     fleet.answer(with_new(fleet))
     for agent in with_new(fleet)[:2]:
@@ -199,7 +199,7 @@ def test_no_more_agents_than_allowed_are_in_flight(fleet):
         assert len(with_new(fleet)) == reached
         fleet.answer(with_new(fleet))
         ticked(rollout)
-    assert ticked(rollout).state == State.FINISHED
+    assert ticked(rollout).state == State.COMPLETED
     assert all(agent.offers == [OLD, NEW] for agent in fleet.agents)
 
 
@@ -303,7 +303,7 @@ def test_an_aborted_rollout_stays_where_it_is_and_can_be_rolled_back(fleet):
 
 def test_somebody_else_approves(fleet, alice):
     rollout = publish({"stages": [{"count": 3}], "approval": True}, by=alice)
-    assert rollout.state == State.PENDING_APPROVAL
+    assert rollout.state == State.AWAITING_APPROVAL
     ticked(rollout)
     fleet.wake()
     assert fleet.offered(NEW) == set()
@@ -390,4 +390,4 @@ def test_a_paused_agent_does_not_hold_the_gate(fleet, alice):
     assert len(with_new(fleet)) == 9
     fleet.answer(with_new(fleet))
     assert progress_of(rollout, AT)[0].counts.held == 1
-    assert ticked(rollout).state == State.FINISHED
+    assert ticked(rollout).state == State.COMPLETED

@@ -81,7 +81,7 @@ def test_stages_follow_each_other_and_whoever_is_outside_keeps_what_it_has(fleet
     assert len(with_new(fleet)) == 45
     fleet.answer(fleet.agents)
     ticked(rollout, 140)
-    assert ticked(rollout, 201).state == Rollout.State.FINISHED
+    assert ticked(rollout, 201).state == Rollout.State.COMPLETED
     assert [progress.counts.applied for progress in progress_of(rollout, AT)] == [
         progress.agents for progress in progress_of(rollout, AT)
     ]
@@ -90,7 +90,7 @@ def test_stages_follow_each_other_and_whoever_is_outside_keeps_what_it_has(fleet
 
 
 def test_a_failed_gate_takes_the_fragment_back_and_the_whole_stays(fleet):
-    rollout = publish({**STAGES, "on_failure": "roll_back"})
+    rollout = publish({**STAGES, "on_gate_failure": "roll_back"})
     fleet.wake()
     reached = with_new(fleet)
     fleet.answer(reached[:1], RemoteConfigStatuses.FAILED, error="no")

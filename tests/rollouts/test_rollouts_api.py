@@ -37,7 +37,7 @@ def test_an_edit_with_stages_answers_with_its_rollout(api):
     shown = api.get(f"/api/v1/rollouts/{made.data['rollout']['id']}").data
     assert (shown["configuration"], shown["revision"]) == ("c", 2)
     assert [stage["agents"] for stage in shown["progress"]] == [2, 4]
-    assert [stage["to_come"] for stage in shown["progress"]] == [0, 4]
+    assert [stage["counts"]["to_come"] for stage in shown["progress"]] == [0, 4]
     agents = api.get(f"/api/v1/rollouts/{shown['id']}/agents?stage=1").data
     assert agents["count"] == 2
     assert {each["state"] for each in agents["results"]} == {"waiting"}
@@ -76,7 +76,7 @@ def test_acts(api):
     assert api.post(f"{url}/pause", {}, format="json").status_code == 409
     assert api.post(f"{url}/resume", {}, format="json").data["state"] == "running"
     assert api.post(f"{url}/approve", {}, format="json").status_code == 409
-    assert api.post(f"{url}/roll_back", {"reason": "no"}, format="json").data["state"] == "rolled_back"
+    assert api.post(f"{url}/roll-back", {"reason": "no"}, format="json").data["state"] == "rolled_back"
     assert api.post(f"{url}/abort", {}, format="json").status_code == 409
     assert [step["kind"] for step in api.get(f"{url}/steps").data["results"]] == [
         "started", "stage_began", "paused", "resumed", "rolled_back",
@@ -112,7 +112,7 @@ def test_who_may(api, bob, charlie, api_of):
         ({"window": {"from": "25:00", "to": "04:00"}}, "rollout-window"),
         ({"window": {"from": "22:00", "to": "04:00", "timezone": "../etc"}}, "rollout-window"),
         ({"window": {"from": "22:00", "to": "04:00", "days": [[]]}}, "rollout-window"),
-        ({"on_failure": []}, "rollout-on-failure"),
+        ({"on_gate_failure": []}, "rollout-on-failure"),
         ({"approval": 1}, "rollout-approval"),
         ({"max_in_flight": -1}, "rollout-in-flight"),
         ({"stage": []}, "rollout-policy-field"),

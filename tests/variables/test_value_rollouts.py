@@ -76,7 +76,7 @@ def carried_through(fleet: Fleet, rollout: Rollout) -> None:
         fleet.answer(fleet.agents)
         tick_all(AT + timedelta(seconds=5))
     rollout.refresh_from_db()
-    assert rollout.state == State.FINISHED
+    assert rollout.state == State.COMPLETED
 
 
 @pytest.fixture

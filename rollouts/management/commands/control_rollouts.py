@@ -1,4 +1,4 @@
-"""``manage.py control_rollouts list|pause|resume|approve|abort|roll_back [ID]``: rollouts from a script on the server."""
+"""``manage.py control_rollouts list|start|pause|resume|approve|abort|roll-back [ID]``: rollouts from a script on the server."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from rollouts.models import Rollout
 from rollouts.services import rolling_out
 
 _ACTS: dict[str, Callable[..., Rollout]] = {
+    "start": rolling_out.begin_now,
     "pause": rolling_out.pause,
     "resume": rolling_out.resume,
     "approve": rolling_out.approve,
     "abort": rolling_out.abort,
+    "roll-back": rolling_out.roll_back_rollout,
+    # As it was called formerly.
     "roll_back": rolling_out.roll_back_rollout,
 }
-_WITH_REASON = frozenset({"pause", "roll_back"})
+_WITH_REASON = frozenset({"start", "pause", "roll-back", "roll_back"})
 _LISTED = 50
 _LONGEST_REASON = 500
 
@@ -29,22 +32,22 @@ _LONGEST_REASON = 500
 class Command(BaseCommand):
     """Lists them, or does to one what a button does."""
 
-    help = "List rollouts, or pause, resume, approve, abort or roll back one."
+    help = "List rollouts, or start, pause, resume, approve, abort or roll back one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to do, to which, and why."""
         parser.add_argument("act", choices=["list", *_ACTS])
         parser.add_argument("id", type=int, nargs="?", help="The number of the rollout.")
-        parser.add_argument("--reason", default="", help="Why; for pause and roll_back.")
+        parser.add_argument("--reason", default="", help="Why; for start, pause and roll-back.")
         parser.add_argument("--user", default="", help="Who approves; somebody else than who started it.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """List, or act."""
         if options["act"] == "list":
             for rollout in Rollout.objects.order_by("-pk")[:_LISTED]:
-                self.stdout.write(
-                    f"{rollout.pk}\t{rollout}\t{rollout.state}\tstage {rollout.stage + 1} of {len(rollout.stages)}"
-                )
+                stage = f"stage {rollout.stage + 1} of {len(rollout.stages)}"
+                title = f" ({rollout.stage_name})" if rollout.stage_name else ""
+                self.stdout.write(f"{rollout.pk}\t{rollout}\t{rollout.state_at(clock.now())}\t{stage}{title}")
             return
         if options["id"] is None:
             raise CommandError("Name the rollout: its number is in the list.")
@@ -58,7 +61,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no rollout {options['id']}.") from None
         except DomainError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{rollout.pk}\t{rollout}\t{rollout.state}")
+        self.stdout.write(f"{rollout.pk}\t{rollout}\t{rollout.state_at(clock.now())}")
 
     def _person(self, options: dict[str, Any]) -> User | None:
         if not options["user"]:
