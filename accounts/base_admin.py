@@ -129,10 +129,11 @@ class PortalAdmin(admin.ModelAdmin[Any]):
         object_id: str | None = None,
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
-    ) -> Any:
+    ) -> HttpResponse:
         """Of a new row, under a title in the portal's own words."""
         title = {} if object_id else {"title": _("Add %(name)s") % {"name": self.opts.verbose_name}}
-        return super().changeform_view(request, object_id, form_url, {**title, **(extra_context or {})})
+        answer: HttpResponse = super().changeform_view(request, object_id, form_url, {**title, **(extra_context or {})})
+        return answer
 
     def render_change_form(
         self,

@@ -361,7 +361,12 @@ def successors(name: str) -> Counter[str]:
         for row in Configuration.objects.enabled().wholes().exclude(name=name)
     )
     found: Counter[str] = Counter()
-    held = Agent.objects.filter(configuration_name=name).exclude(pinned_elsewhere(name)).order_by().values_list("labels", flat=True)
+    held = (
+        Agent.objects.filter(configuration_name=name)
+        .exclude(pinned_elsewhere(name))
+        .order_by()
+        .values_list("labels", flat=True)
+    )
     for labels in held.iterator(chunk_size=2_000):
         winner = index.winner(labels)
         found[winner.name if winner else ""] += 1

@@ -90,7 +90,13 @@ def test_a_run_costs_few_statements_once_it_has_caught_up(report):
 
 @pytest.mark.parametrize(
     ("span", "seconds"),
-    [(timedelta(hours=1), 60), (timedelta(days=1), 60), (timedelta(days=2), 900), (timedelta(days=30), 900), (timedelta(days=400), 21_600)],
+    [
+        (timedelta(hours=1), 60),
+        (timedelta(days=1), 60),
+        (timedelta(days=2), 900),
+        (timedelta(days=30), 900),
+        (timedelta(days=400), 21_600),
+    ],
 )
 def test_the_further_back_the_coarser(span, seconds):
     # A chart asks after the page was made: for a day and a little more.
