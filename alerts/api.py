@@ -125,7 +125,7 @@ class AlertRuleViewSet(_EditedViewSet):
         asked = RuleFields(data=request.data)
         asked.is_valid(raise_exception=True)
         rule = AlertRule(**asked.validated_data)
-        found = rule_edits.preview_rule(rule, clock.now())
+        found = rule_edits.preview_rule(rule, clock.now(), by=signed_in(request))
         context = {"sees_names": may_see_names(request.user, rule.kind)}
         preview = {"alerts": found, "count": sum(subject.count for subject in found)}
         return Response(RulePreviewSerializer(preview, context=context).data)

@@ -89,7 +89,7 @@ class RuleForm(forms.ModelForm[AlertRule]):
     def _look(self, wanted: dict[str, Any]) -> None:
         """Show what fires now; the form stays open."""
         wanted.pop("receivers", None)
-        self.preview = rule_edits.preview_rule(AlertRule(**wanted), clock.now())
+        self.preview = rule_edits.preview_rule(AlertRule(**wanted), clock.now(), by=self.actor)
 
     def _save(self, wanted: dict[str, Any], edition: int | None) -> None:
         if self.instance.pk:

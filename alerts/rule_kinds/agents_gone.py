@@ -31,10 +31,6 @@ class AgentsGone(AgentKind):
 
     def text(self, rule: AlertRule, count: int, total: int) -> Message:
         """How many, and for how long at least."""
-        if not rule.number("minutes"):
-            return Message(
-                "alert-agents-disconnected", "{count} of {total} agents are disconnected.", count=count, total=total
-            )
         return Message(
             "alert-agents-gone",
             "{count} of {total} agents have been gone for {minutes} minutes or longer.",

@@ -142,11 +142,14 @@ def scope(rule: AlertRule, now: datetime) -> QuerySet[Agent]:
     return agents.filter(rule_query_condition(rule.query, now)) if rule.query else agents
 
 
-def rule_query_condition(text: str, now: datetime) -> Q:
-    """What agents must be for the query of a rule; the portal itself asks. Raises `InvalidQuery`."""
+def rule_query_condition(text: str, now: datetime, by: Any = None) -> Q:
+    """What agents must be for the query of a rule. Raises `InvalidQuery`.
+
+    The portal itself asks, which may use every word; ``by`` is who writes it, and may use those of their rights.
+    """
     token = within_a_rule.set(True)
     try:
-        return query_condition(text, None, at=now)
+        return query_condition(text, by, at=now)
     finally:
         within_a_rule.reset(token)
 

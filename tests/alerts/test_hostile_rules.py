@@ -47,6 +47,23 @@ def test_absurd_rules_are_refused(signed_in: Any, values: str) -> None:
     assert not AlertRule.objects.exists()
 
 
+def test_a_rule_is_written_in_the_words_of_its_author(signed_in: Any, alice: Any, rule: Make) -> None:
+    """As the list of agents takes them: ``status!=error`` would be the whole fleet, and words have rights of their own."""
+    asked = {"kind": "agents_gone", "query": "status!=error"}
+    for path, body in (("alert-rules", {**asked, "name": "x"}), ("alert-rules/preview", asked)):
+        answer = signed_in.post(f"/api/v1/{path}", body, content_type="application/json")
+        assert answer.status_code == 400, path
+        assert "Did you mean -status:error?" in answer.json()["errors"]["query"][0], answer.json()
+    row = rule(query="env=prod")
+    alice.is_superuser = False
+    with pytest.raises(InvalidAlerting) as refusal:
+        update_rule(row.pk, {"query": "package:otelcol"}, by=alice, at=NOW)
+    assert list(refusal.value.errors) == ["query"]
+    # What somebody else wrote is no matter of who edits the rest.
+    AlertRule.objects.update(query="package:otelcol")
+    assert update_rule(row.pk, {"dwell_seconds": 7}, by=alice, at=NOW).dwell_seconds == 7
+
+
 def test_more_than_all(signed_in: Any) -> None:
     body = {"name": "x", "kind": "fleet_dropped", "parameters": {"percent": 101}}
     answer = signed_in.post("/api/v1/alert-rules", body, content_type="application/json")
