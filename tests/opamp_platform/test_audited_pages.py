@@ -128,7 +128,7 @@ def test_a_form_leaves_one_entry(scene: Scene, form: str) -> None:
     key = scene.agents[0].pk if about_agent else scene.configuration.pk
     answer = send(scene)
     assert answer.status_code in {200, 302}, answer.content.decode()
-    assert entries() == [(verb, "alice", "otelcol (one)" if about_agent else "kept", str(key))]
+    assert entries() == [(verb, "alice", "one (otelcol)" if about_agent else "kept", str(key))]
 
 
 def test_a_new_configuration_leaves_one_entry(scene: Scene) -> None:

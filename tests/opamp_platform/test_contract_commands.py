@@ -99,8 +99,15 @@ class TestEnvironment:
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 class TestMake:
     def planned(self, *arguments: str) -> list[str]:
-        """What make would do."""
-        done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+        """What make would do; the make that runs the tests may have started it."""
+        outside = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MAKE", "MFLAGS", "ARGS", "PYTEST"))
+        }
+        done = subprocess.run(
+            ["make", "-n", *arguments], cwd=ROOT, env=outside, capture_output=True, text=True, check=True
+        )
         return done.stdout.splitlines()
 
     @pytest.mark.parametrize(("given", "port"), [([], "8080"), (["PORT=9000"], "9000")])
@@ -146,7 +153,7 @@ class TestServe:
             cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 1
-        assert "no such table" in done.stderr
+        assert "The database lacks" in done.stderr
         assert "Traceback" not in done.stderr
 
     def test_without_migrating_it_serves_what_is_migrated(self, tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ _BODIES: dict[str, Any] = {
     "POST /api/v1/configurations/{name}/rollouts": {},
     "POST /api/v1/agents/{instance_uid}/pin": {"configuration": "pinnable", "reason": "an incident"},
     "POST /api/v1/configurations:adopt": {"agent": "{instance_uid}"},
+    "POST /api/v1/agents:export": {"format": "jsonl", "columns": ["instance_uid"], "match_all": True},
     "POST /api/v1/agents:act": {"action": "resume", "match_all": True},
     "POST /api/v1/agents/labels": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
     "POST /api/v1/agents/labels/preview": {"filter": {"label": "env=prod"}, "set": {"ring": "1"}},
