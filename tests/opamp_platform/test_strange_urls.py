@@ -82,9 +82,9 @@ def person(alice: User, report: Any) -> Client:
     return client
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def refusals_undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of refusals are one page in other words, which `test_problems` draws; only the status counts here."""
+    """Thousands of refusals are one page in other words, which is looked at below; only the status counts here."""
     monkeypatch.setattr(refusal, "render_to_string", lambda *_arguments: "drawn")
 
 
@@ -107,6 +107,7 @@ def test_an_admin_of_somebody_else_gets_the_base_too() -> None:
     assert isinstance(site._registry[Agent], PortalAdmin)
 
 
+@pytest.mark.usefixtures("refusals_undrawn")
 @pytest.mark.parametrize("model", lists(), ids=lambda model: model._meta.label_lower)
 class TestEveryList:
     def test_lookups_that_are_not_declared_are_refused(self, person: Client, model: Any) -> None:
