@@ -29,6 +29,7 @@ from rollouts.models import Rollout
 from rollouts.policies import Policy
 from rollouts.progress import StageProgress, progress_and_members
 from rollouts.services import rolling_out
+from rollouts.services.freezing import current_freezes
 from rollouts.subjects import subject_of
 
 _AGENTS = 100
@@ -202,7 +203,8 @@ def _page_of(request: HttpRequest, row: Rollout) -> dict[str, Any]:
         "steps": [_step_shown(step, policy) for step in row.steps.order_by("-pk")[:200]],
         "may_approve": row.state == State.AWAITING_APPROVAL and request.user.has_perm("rollouts.approve_rollout"),
         "own": row.started_by_id == request.user.pk,
-        "may_start": may_change and row.state_at(now) == State.SCHEDULED,
+        # What a freeze holds nobody begins: it is ended first.
+        "may_start": may_change and row.state_at(now) == State.SCHEDULED and not current_freezes().shown(now),
         "may_pause": may_change and row.state == State.RUNNING,
         "may_resume": may_change and row.state == State.PAUSED,
         "may_abort": may_change and row.is_active,

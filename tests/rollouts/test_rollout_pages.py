@@ -13,8 +13,10 @@ from django.utils.translation import override
 from configurations.services.publishing import ReleasePlan, create_configuration, update_configuration
 from rollouts.admin.descriptions import policy_words, stage_typed, stages_typed
 from rollouts.admin.forms import ReleaseForm
+from rollouts.audiences import EVERYONE
 from rollouts.models import Rollout
 from rollouts.policies import Policy, parse_policy
+from rollouts.services.freezing import end_freeze, start_freeze
 from tests.rollouts.fleet import Fleet
 from tests.rollouts.test_rolling_out import NEW, OLD, draft
 
@@ -76,6 +78,9 @@ class TestPages:
         listed = "/admin/rollouts/rollout/?state={}"
         for state, count in (("scheduled", 1), ("running", 0), ("odd", 0)):
             assert client.get(listed.format(state)).content.decode().count("c r2") == count
+        freeze = start_freeze(EVERYONE, reason="r", by=None, at=timezone.now())
+        assert "Begin now" not in client.get(page).content.decode()
+        end_freeze(freeze.pk, by=None, at=timezone.now())
         begun = client.post(f"/admin/rollouts/rollout/{scheduled.pk}/act/start/", {"reason": "now"}, follow=True)
         assert "Begun, although the window is closed." in begun.content.decode()
         assert "Begin now" not in begun.content.decode()
