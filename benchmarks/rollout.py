@@ -39,7 +39,7 @@ def measure(*, agents: int = 2_000) -> dict[str, Any]:
                 assert answer.status == 200, answer
                 fleet.finish()
                 if answer.json["rollout"] is not None:
-                    rollout = "rollouts?state=finished&name=bench"
+                    rollout = "rollouts?state=completed&name=bench"
                     server.eventually(lambda path=rollout: server.get(path)["count"] == 1, 60, "the rollout ends")
                 took = time.monotonic() - since
             (new,) = set(fleet.call("offers")) - before
