@@ -264,7 +264,12 @@ def test_files_are_added_edited_and_removed(visit: Visitor, shared_portal: LiveS
         assert (files["b.yaml"]["role"], files["c.json"]["content_type"]) == ("second", "application/json")
 
 
-def test_without_javascript_the_same_form_publishes(visit: Visitor, shared_portal: LiveServer) -> None:
+def test_without_javascript_the_same_form_publishes(
+    visit: Visitor, shared_portal: LiveServer, fleet: Callable[..., Any]
+) -> None:
+    # Whom a selector reaches is asked about where there is anybody to be reached.
+    fleet(1, labels="env=not-plain", seed="14")
+    connected(shared_portal, "env%3Dnot-plain", 1)
     with visit(java_script_enabled=False) as person:
         page = person.sign_in()
         person.go(ADD)
