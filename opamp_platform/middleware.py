@@ -77,6 +77,21 @@ class ExplainForms:
         return response
 
 
+class EndRefreshing:
+    """A page that refreshes itself when what it shows is gone: an answer without content, at which it stops.
+
+    A 404 would be an error in the browser's log, although nobody did anything wrong.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """The answer, or 204."""
+        response = self.get_response(request)
+        return HttpResponse(status=204) if response.status_code == 404 and refreshes_itself(request) else response
+
+
 class CheckHost(CommonMiddleware):
     """Django's own, but for ``/health``, ``/metrics`` and packages: probes call an address, which nobody names in
     ``ALLOWED_HOSTS``, and agents reach us by many names.

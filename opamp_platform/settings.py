@@ -220,6 +220,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "opamp_platform.middleware.ExplainForms",
+    "opamp_platform.middleware.EndRefreshing",
     "opamp_platform.middleware.RefuseNul",
 ]
 ROOT_URLCONF = "opamp_platform.urls"

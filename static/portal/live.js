@@ -25,6 +25,8 @@ if (box) {
   const socket = topics.length ? notifications : null;
   let paused = false;
   let lost = false;
+  // What the page shows has ended, or the person is signed out: there is nothing to read again.
+  let gone = false;
   let reading = false;
   let changed = "";
   // Topics of rows that have changed, where single rows can be read.
@@ -47,14 +49,15 @@ if (box) {
   };
 
   const show = () => {
-    const reason = paused ? "" : held();
-    const state = paused || reason ? "paused" : lost ? "lost" : "live";
+    const reason = paused || gone ? "" : held();
+    const state = gone ? "gone" : paused || reason ? "paused" : lost ? "lost" : "live";
     const text = box.dataset[reason || state];
     if (word.textContent !== text) word.textContent = text;
     box.classList.toggle("is-paused", state === "paused");
-    box.classList.toggle("is-lost", state === "lost");
+    box.classList.toggle("is-lost", state === "lost" || state === "gone");
     box.dataset.by = socket?.open ? "socket" : "polling";
     box.title = state === "live" ? box.dataset[socket?.open ? "bySocket" : "byPolling"] : "";
+    button.hidden = state === "gone";
     button.textContent = state === "paused" ? box.dataset.resume : box.dataset.pause;
   };
 
@@ -103,8 +106,13 @@ if (box) {
   // --- Reading ---------------------------------------------------------------------------------------------------------------------
 
   const fetched = async (address) => {
-    const answer = await fetch(address, { headers: { "X-Portal-Refresh": "live" }, signal: AbortSignal.timeout(10_000) });
-    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+    // Not followed: where a redirect leads is said once, to the person.
+    const answer = await fetch(address, { headers: { "X-Portal-Refresh": "live" }, redirect: "manual", signal: AbortSignal.timeout(10_000) });
+    if (answer.type === "opaqueredirect" || answer.status === 204) {
+      gone = true;
+      socket?.stop(PART);
+    }
+    if (gone || !answer.ok) throw new Error(String(answer.status));
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   };
 
@@ -174,7 +182,7 @@ if (box) {
   };
 
   const refresh = async (whole = true) => {
-    if (paused || document.hidden || reading) return show();
+    if (gone || paused || document.hidden || reading) return show();
     if (held()) {
       // Its end is not always heard of.
       clearTimeout(timer);
@@ -197,7 +205,7 @@ if (box) {
   // pages listen, as seldom as the server asks for, each at its own moment.
   const schedule = () => {
     clearTimeout(timer);
-    if (paused || document.hidden || reading) return;
+    if (gone || paused || document.hidden || reading) return;
     const now = performance.now();
     if (socket?.open && changed && socket.pace > NEAR) notBefore ||= now + Math.random() * socket.pace * 1000;
     const rowsDue = socket?.open && stale.size ? readAt + Math.max(NEAR, socket.pace) * 1000 : Infinity;
@@ -225,6 +233,7 @@ if (box) {
   let hiding = 0;
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hiding);
+    if (gone) return;
     if (document.hidden) {
       hiding = setTimeout(() => socket?.stop(PART), HIDDEN_SECONDS * 1000);
     } else if (!paused) {
@@ -237,7 +246,7 @@ if (box) {
     socket?.stop(PART);
   });
   addEventListener("pageshow", ({ persisted }) => {
-    if (persisted && !paused) {
+    if (persisted && !paused && !gone) {
       socket?.start(PART);
       refresh();
     }

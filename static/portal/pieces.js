@@ -51,8 +51,8 @@ class Piece {
     this.#reading = true;
     this.#changed = false;
     try {
-      const answer = await fetch(this.box.dataset.piece, { headers: { "X-Portal-Refresh": "live" }, signal: AbortSignal.timeout(10_000) });
-      const text = answer.ok && !answer.redirected ? await answer.text() : "";
+      const answer = await fetch(this.box.dataset.piece, { headers: { "X-Portal-Refresh": "live" }, redirect: "manual", signal: AbortSignal.timeout(10_000) });
+      const text = answer.ok ? await answer.text() : "";
       const next = new DOMParser().parseFromString(text, "text/html").getElementById(this.box.id);
       if (next) this.#replace(next, head);
     } catch {

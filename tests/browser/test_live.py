@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.browser.conftest import PATIENCE, Visit, Visitor
 from tests.fake_agent import FakeAgent
-from tests.live_server import LiveServer
+from tests.live_server import LiveServer, configuration
 from tests.plain_http import post
 
 expect.set_options(timeout=PATIENCE)
@@ -109,6 +109,38 @@ def test_nothing_is_read_again_while_nothing_happens(visit: Visitor, shared_port
         reads = count_reads(page)
         page.wait_for_timeout(6_500)
         assert reads == []
+
+
+def test_a_page_stops_when_what_it_shows_has_ended(
+    visit: Visitor, shared_portal: LiveServer, agent: FakeAgent
+) -> None:
+    """Deleted (a redirect), published by somebody else (not found), signed out in another tab: said, without an error."""
+    shared_portal.post("configurations", configuration("ends", {"env": "ends"}, "a: 1\n"))
+    draft = shared_portal.post("configurations/ends/drafts", {"raw_config": "a: 2\n"})
+    ended = "ended: load the page again"
+    with visit() as person:
+        page = person.sign_in()
+        page.goto(f"{shared_portal.url}{LIST}?q={agent.uid}")
+        page.locator("#result_list tbody a").first.click()
+        listens_by(page, "socket")
+        assert shared_portal.api("DELETE", f"agents/{agent.uid}").status == 204
+        expect(page.locator("#live .live-word")).to_have_text(ended)
+        reads = count_reads(page)
+        page.wait_for_timeout(2_500)
+        assert reads == []
+        expect(page.locator("#live button")).to_be_hidden()
+
+        person.go(f"/admin/configurations/configuration/drafts/{draft['id']}/")
+        listens_by(page, "socket")
+        assert shared_portal.api("DELETE", f"drafts/{draft['id']}").status == 204
+        expect(page.locator("#live .live-word")).to_have_text(ended)
+
+        person.go(LIST)
+        listens_by(page, "socket")
+        other = page.context.new_page()
+        other.goto(f"{shared_portal.url}/admin/")
+        other.locator("#logout-form button").click()
+        expect(page.locator("#live .live-word")).to_have_text(ended)
 
 
 def test_pausing_and_resuming(visit: Visitor, shared_portal: LiveServer, agent: FakeAgent) -> None:

@@ -127,3 +127,11 @@ def test_the_address_of_a_form_is_explained_when_it_is_opened(browser, report):
     answer = browser.get(f"{AGENTS}{agent.pk}/secrets/")
     assert (answer.status_code, answer["allow"]) == (405, "POST")
     assert "only takes what a form sends" in answer.content.decode()
+
+
+def test_a_page_that_reads_itself_again_is_told_that_there_is_nothing(browser):
+    """Nobody asked, so it is no error, which a browser would log; who asks is told as ever."""
+    gone = "/admin/configurations/configuration/drafts/999/"
+    assert browser.get(gone).status_code == 404
+    answer = browser.get(gone, headers={"X-Portal-Refresh": "live"})
+    assert (answer.status_code, answer.content) == (204, b"")
