@@ -107,6 +107,25 @@ def test_one_that_fails_twice_fails_the_run_and_is_not_flaky(project: Project) -
     assert "1 failed, 1 passed in" in done.summary[1]
 
 
+def test_one_that_ends_its_process_once_is_flaky(project: Project) -> None:
+    """pytest-xdist tries it again in a new process: pytest ends with 1 although each test has passed in the end."""
+    ends_once = GOOD + flaky(1).replace("assert before", "before or os._exit(3)").replace(
+        "import pytest", "import os, pytest"
+    )
+    done = project.run(ends_once, "-n2", "--dist", "loadfile")
+    assert (done.status, done.flaky) == (0, ["a"])
+    assert "1 failed, 2 passed in" in done.summary[0]
+    assert "1 passed" in done.summary[1]
+
+
+def test_one_that_always_ends_its_process_fails_the_run(project: Project) -> None:
+    done = project.run(
+        "def test_ends():\n    import os\n    os._exit(3)\n", "-n2", "--dist", "loadfile", "--max-worker-restart=2"
+    )
+    assert done.status != 0
+    assert done.flaky == []
+
+
 def test_many_failures_are_not_tried_again(project: Project) -> None:
     done = project.run(flaky(9))
     assert (done.status, done.flaky, len(done.summary)) == (1, [], 1)
