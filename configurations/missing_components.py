@@ -14,6 +14,8 @@ from configurations.reported_components import types_by_section
 from foundation.messages import Message
 
 _MOST_NAMED = 20
+# What an agent is named from.
+_NAMING = ("agent__instance_uid", "agent__custom_name", "agent__name", "agent__hostname")
 _MOST_TYPES = 20
 
 
@@ -52,7 +54,7 @@ def _finding(
     use: ComponentUse, states: QuerySet[ReportedState], keys: list[str], counts: Mapping[str, int], total: int
 ) -> Finding:
     rows = states.filter(components__in=keys).order_by("agent__name", "agent_id")
-    named = rows.values_list("agent_id", "agent__instance_uid", "agent__name", "agent__hostname")[:_MOST_NAMED]
+    named = [row.agent for row in rows.select_related("agent").only(*_NAMING)[:_MOST_NAMED]]
     message = Message(
         "agents-lack-component",
         "{count} of {total} agents have no {name} among their {section}; they will refuse this.",
@@ -61,7 +63,7 @@ def _finding(
         name=use.kind,
         section=use.section,
     )
-    agents = tuple((row, str(uid), name or hostname or str(uid)) for row, uid, name, hostname in named)
+    agents = tuple((agent.pk, str(agent.instance_uid), agent.headline[0]) for agent in named)
     place = use.place
     return Finding(
         Severity.WARNING, FindingKind.COLLECTOR, message, place.line, place.column, use.path, use.file, agents

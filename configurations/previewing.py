@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from agents.label_conditions import selector_condition
-from agents.models import Agent
+from agents.models import HEADLINE, Agent
 from agents.reports import AgentCapabilities
 from agents.selectors import Entry, Selector, SelectorIndex, parse_selector
 from configurations.checks import Finding, FindingKind, Severity
@@ -244,8 +244,7 @@ def stages_of_draft(draft: Draft, policy: Policy, *, name: str) -> list[PlannedS
     if draft.enabled:
         condition |= selector_condition(parse_selector(draft.selector, match_all=draft.match_all))
     found = Agent.objects.filter(condition).exclude(pinned_elsewhere(name))
-    rows = found.in_order("name").values_list("instance_uid", "labels", "hostname", "name")
-    agents = [(uid, labels, hostname or called) for uid, labels, hostname, called in rows.iterator(chunk_size=2_000)]
+    agents = list(found.in_order("name").values_list("instance_uid", "labels", HEADLINE))
     fails = None
     if any(file.template for file in draft.files.values()):
         renderer = Renderer()

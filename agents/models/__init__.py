@@ -11,7 +11,7 @@ Fields under "reported" are what the agent said; nothing but `agents.services.re
 
 from __future__ import annotations
 
-from agents.models.agent import Agent, AgentPresence, AgentQuerySet, Approval, SequenceNumberField, Transport
+from agents.models.agent import HEADLINE, Agent, AgentPresence, AgentQuerySet, Approval, SequenceNumberField, Transport
 from agents.models.duplicate_uid import DuplicateUid
 from agents.models.fleet import Fleet
 from agents.models.fleet_history import FleetSample
@@ -22,6 +22,7 @@ from agents.models.saved_view import DefaultView, SavedView, SavedViewQuerySet
 from agents.models.seen_version import SeenVersion
 
 __all__ = [
+    "HEADLINE",
     "Agent",
     "AgentCommand",
     "AgentEvent",

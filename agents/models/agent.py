@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Count, OrderBy, Q
+from django.db.models import Case, Count, F, OrderBy, Q, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +15,8 @@ from agents.reports import FACT_NAMES, Facts, RemoteConfigStatuses, Status, deri
 
 _SIGN_BIT = 1 << 63
 # What follows a column in every order by it, as in its index; the key follows all others.
+# The first part of `Agent.headline`, for queries.
+HEADLINE = Case(When(Q(custom_name="") & ~Q(hostname=""), then=F("hostname")), default=F("name"))
 _TIES = {"configuration_name": ("name", "hostname", "pk"), "name": ("hostname", "pk")}
 
 

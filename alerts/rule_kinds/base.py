@@ -30,6 +30,8 @@ within_a_rule: ContextVar[bool] = ContextVar("within_a_rule", default=False)
 """Whether the query of a rule is read: it cannot ask for alerts, whose rules have queries."""
 
 _GROUP = "alert_group"
+# What an agent is named from.
+_NAMING = ("pk", "instance_uid", "custom_name", "name", "hostname")
 MIN_AGENTS = "min_agents"
 
 
@@ -84,7 +86,7 @@ class AgentKind(AlertKind):
             total = self.watched(rule, now).count() if count else 0
             if not self.fires(rule, count, total):
                 return []
-            rows = found.order_by("pk").values_list("pk", "name", "hostname", "instance_uid")[:MOST_SAMPLED]
+            rows = found.order_by("pk").values_list(*_NAMING)[:MOST_SAMPLED]
             labels = selector_labels(rule.parsed_selector())
             return [
                 FiringSubject("", self.text(rule, count, total), count, total, [_sampled(row) for row in rows], labels)
@@ -206,7 +208,7 @@ def _samples(agents: QuerySet[Agent], grouping: Any, values: Sequence[str]) -> d
         grouped.annotate(place=place)
         .filter(place__lte=MOST_SAMPLED)
         .order_by(_GROUP, "pk")
-        .values_list("pk", "name", "hostname", "instance_uid", _GROUP)
+        .values_list(*_NAMING, _GROUP)
     )
     wanted = set(values)
     samples: dict[str, list[Sampled]] = {value: [] for value in values}
@@ -217,6 +219,5 @@ def _samples(agents: QuerySet[Agent], grouping: Any, values: Sequence[str]) -> d
 
 
 def _sampled(row: Sequence[Any]) -> Sampled:
-    key, name, hostname, uid = row
-    shown = f"{name} ({hostname})" if hostname and hostname != name else name
-    return Sampled(shown or str(uid), "agent", key, str(uid))
+    agent = Agent(**dict(zip(_NAMING, row, strict=True)))
+    return Sampled(agent.name_and_host(), "agent", agent.pk, str(agent.instance_uid))

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from accounts import services as accounts
+from agents.models import HEADLINE
 from configurations.models import RELEASE_SUBJECT, Configuration, Pin, Revision, pinned_elsewhere
 from configurations.services.edit_errors import ReleaseUnfinished
 from configurations.services.former_values import carry_held, hold_former
@@ -127,9 +128,7 @@ def _agents_of(revision: Revision, name: str) -> Iterator[tuple[UUID, Mapping[st
     seen: set[UUID] = set()
     for agents in concerned_by(revision):
         rows = agents.exclude(pinned_elsewhere(name)).order_by("name", "pk")
-        for uid, labels, hostname, called in rows.values_list("instance_uid", "labels", "hostname", "name").iterator(
-            chunk_size=2_000
-        ):
+        for uid, labels, called in rows.values_list("instance_uid", "labels", HEADLINE).iterator(chunk_size=2_000):
             if uid not in seen:
                 seen.add(uid)
-                yield uid, labels, hostname or called
+                yield uid, labels, called

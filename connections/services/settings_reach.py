@@ -9,7 +9,7 @@ from uuid import UUID
 from django.conf import settings as site
 
 from agents.label_conditions import selector_condition
-from agents.models import Agent
+from agents.models import HEADLINE, Agent
 from agents.selectors import Selector
 from connections.content import OPAMP, Content
 from connections.members import digests_of, takes, wanted_members
@@ -60,10 +60,9 @@ def reach_of(row: ConnectionSettings, selector: Selector, content: Content) -> R
     targeting = replace(released, candidates=ordered)
     wanted = dict(AgentConnection.objects.filter(version__settings__name=row.name).values_list("agent_id", "wanted"))
     shown = set(AgentConnection.objects.filter(by_certificate=True).values_list("agent_id", flat=True))
-    columns = ("pk", "instance_uid", "labels", "name", "capabilities", "connected")
-    for key, uid, labels, name, capabilities, connected in (
-        Agent.objects.filter(selector_condition(selector)).order_by("pk").values_list(*columns).iterator(_CHUNK)
-    ):
+    columns = ("pk", "instance_uid", "labels", HEADLINE, "capabilities", "connected")
+    matched = Agent.objects.filter(selector_condition(selector)).order_by("pk")
+    for key, uid, labels, name, capabilities, connected in matched.values_list(*columns).iterator(_CHUNK):
         if settings_wanted_by(uid, labels, targeting) is not version:
             found.stronger += 1
             continue

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from accounts import services as accounts
 from accounts.models import User
 from agents.label_conditions import selector_condition
-from agents.models import Agent, AgentEvent
+from agents.models import HEADLINE, Agent, AgentEvent
 from agents.selectors import Selector
 from agents.services.timeline import write_lines
 from foundation import wakeups
@@ -164,7 +164,7 @@ class Releasing(Generic[Row, Version]):
             return []
         found: dict[int, tuple[UUID, dict[str, str], str]] = {}
         for agents in self.agents_concerned(row):
-            for key, uid, labels, name in agents.values_list("pk", "instance_uid", "labels", "name"):
+            for key, uid, labels, name in agents.values_list("pk", "instance_uid", "labels", HEADLINE):
                 found[key] = (uid, labels, name)
         return list(found.values())
 

@@ -77,6 +77,18 @@ def test_what_comes_and_goes_is_one_alert(fleet: Make, rule: Make, receiver: Mak
     assert AlertDelivery.objects.count() == 1
 
 
+@pytest.mark.parametrize("grouping", [{}, {"group_by": "label", "group_label": "rack"}])
+def test_agents_are_named_as_on_their_pages(fleet: Make, rule: Make, grouping: dict[str, str]) -> None:
+    """By host where all have the name of their service; by the name that an operator gave."""
+    agents = fleet(2)
+    leave(agents)
+    Agent.objects.filter(pk=agents[0].pk).update(name="otelcol", hostname="web-1")
+    Agent.objects.filter(pk=agents[1].pk).update(name="edge", custom_name="edge", hostname="web-2")
+    rule(parameters={"minutes": 0}, **grouping)
+    evaluate_all(later(1))
+    assert [one["name"] for one in Alert.objects.get().sample] == ["web-1 (otelcol)", "edge (web-2)"]
+
+
 def test_a_storm_is_one_notice(fleet: Make, rule: Make, receiver: Make) -> None:
     receiver()
     rule("fleet_dropped")

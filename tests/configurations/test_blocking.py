@@ -128,7 +128,8 @@ class TestLists:
 class TestWhatAgentsHave:
     def test_those_that_lack_a_component_are_counted_and_named(self, client):
         for number, kinds in enumerate((["nop"], ["nop", "otlp"], ["otlp"], ["otlp"])):
-            agent = Agent.objects.create(instance_uid=uuid4(), name=f"agent-{number}", labels={"env": "prod"})
+            names = {"name": "otelcol", "hostname": f"web-{number}", "labels": {"env": "prod"}}
+            agent = Agent.objects.create(instance_uid=uuid4(), **names)
             content = {"receivers": {"components": {kind: {} for kind in kinds}}}
             document, _ = ReportedDocument.objects.get_or_create(
                 hash="".join(kinds), defaults={"kind": ReportedDocument.Kind.COMPONENTS, "content": content}
@@ -139,7 +140,7 @@ class TestWhatAgentsHave:
         warnings = client.put(ONE, body).json()["warnings"]
         (found,) = [item for item in warnings if item["code"] == "agents-lack-component"]
         assert "2 of 4 agents have no nop" in found["message"]
-        assert [agent["name"] for agent in found["agents"]] == ["agent-2", "agent-3"]
+        assert [agent["name"] for agent in found["agents"]] == ["web-2", "web-3"]
         assert (found["severity"], found["line"], found["path"]) == ("warning", 1, "receivers.nop")
 
 

@@ -288,7 +288,7 @@ def test_a_preview_counts_and_changes_nothing(api, report):
     assert answer.status_code == 200, answer.json()
     body = answer.json()
     assert (body["agents"], body["incapable"], body["partly"], body["stronger"]) == (2, 1, 1, 1)
-    assert (body["without_opamp"], body["incapable_names"]) == (2, ["otelcol"])
+    assert (body["without_opamp"], body["incapable_names"]) == (2, ["web-2"])
     assert SettingsVersion.objects.count() == 2
     assert "content.opamp.endpoint" in errors_of(api.post(f"{URL}/site/preview", {"content": {"opamp": {}}}))
 
@@ -302,7 +302,7 @@ def test_agents_with_client_certificates_are_named_before_a_move_and_counted_onc
     where = {"endpoint": "ws://new.example/v1/opamp"}
     body = api.post(f"{URL}/site/preview", {"content": {**content(), "opamp": where}}).json()
     assert (body["agents"], body["without_opamp"], body["by_certificate"]) == (2, 0, 1)
-    assert body["by_certificate_names"] == [shown.agent.name]
+    assert body["by_certificate_names"] == [shown.agent.hostname]
     plain = api.post(f"{URL}/site/preview", {"content": content()}).json()
     assert plain["by_certificate"] == 0, "nobody is led anywhere"
     assert api.post(f"{URL}/site/move", {"opamp": where}).status_code == 200
