@@ -2,8 +2,9 @@
 
 A test is left out when it may not touch the database, for without mark and fixtures pytest-django refuses every connection,
 and when neither its file nor any helper which that imports names what is outside of the process: another process,
-a socket, the environment, Redis, or SQL, which is not the same on both. Of what is in doubt, nothing is left out, unless it is
-marked ``any_database`` by a person: it starts processes, but none that has a database.
+a socket, the environment, Redis, or SQL, which is not the same on both. Of what is in doubt, nothing is left out, unless a person
+has marked it: ``any_database`` starts processes, but none that has a database; ``sqlite_is_enough`` looks at what no database
+changes, such as documents, rights and other people's programs, while the features themselves are tested on each.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _OUTSIDE = re.compile(
 
 def cannot_differ(item: pytest.Item) -> bool:
     """Whether the test has nothing to do with databases and what is outside of its process."""
+    if item.get_closest_marker("sqlite_is_enough"):
+        return True
     fixtures: list[str] = getattr(item, "fixturenames", [])
     if item.get_closest_marker("django_db") or not _DATABASE_FIXTURES.isdisjoint(fixtures):
         return False

@@ -300,13 +300,15 @@ class LiveServer:
         """The first true value of ``claim``; fails with the last one and the server's log when none comes in time."""
         deadline = time.monotonic() + seconds
         while True:
+            begun = time.monotonic()
             value = claim()
             if value:
                 return value
             if time.monotonic() > deadline:
                 subject = what or getattr(claim, "__name__", "the claim")
                 raise AssertionError(f"not within {seconds:g} s: {subject} (last: {value!r})\n{self.log_tail()}")
-            time.sleep(_POLL_SECONDS)
+            # Claims that cost much are asked less often: they would take the cores from what they wait for.
+            time.sleep(max(_POLL_SECONDS, 2 * (time.monotonic() - begun)))
 
 
 class _ThrowAwayDatabase:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.fleet import DriverFailed, Fleet
 from tests.live_server import LiveServer, configuration
 
+pytestmark = pytest.mark.sqlite_is_enough
 AGENTS = 5
 YAML = "receivers: {otlp: {protocols: {grpc: {}}}}\nexporters: {debug: {}}\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}\n"  # noqa: E501
 SELECTOR = {"bench": "yes"}

@@ -1,4 +1,4 @@
-"""Every page, in both languages, light and dark, on a desk and on a phone: no error, no stranger, nothing sideways."""
+"""Every page, in both languages, light and dark, on a desk and on a phone: no error, no stranger, nobody kept out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser import axe
 from tests.browser.conftest import DESKTOP, PATIENCE, PHONE, Visitor
 from tests.live_server import LiveServer, configuration
 
@@ -118,13 +119,17 @@ def test_keys_lead_somewhere_unless_somebody_types(visit: Visitor, pages: Places
     ("language", "scheme", "viewport"),
     [("en", "light", DESKTOP), ("en", "dark", PHONE), ("zh-hans", "dark", DESKTOP), ("zh-hans", "light", PHONE)],
 )
-def test_no_page_errs_loads_strangers_or_scrolls_sideways(
+def test_no_page_errs_loads_strangers_scrolls_sideways_or_keeps_people_out(
     visit: Visitor, pages: Places, language: str, scheme: str, viewport: dict[str, int]
 ) -> None:
+    """Nothing serious or critical that axe-core knows."""
+    violations: dict[str, list[str]] = {}
     with visit(viewport=viewport, color_scheme=scheme, locale="zh-CN" if language != "en" else "en-US") as person:
         page = person.sign_in()
         for path in pages.every:
             person.go(path)
+            if grave := axe.violations(page):
+                violations[path] = grave
             assert page.evaluate("document.documentElement.lang") == language
             assert person.sideways() <= 0, path
             for tab in page.get_by_role("tab").all():
@@ -134,6 +139,7 @@ def test_no_page_errs_loads_strangers_or_scrolls_sideways(
             background = page.evaluate("getComputedStyle(document.body).backgroundColor")
             brightness = sum(int(part) for part in background[4:-1].split(","))
             assert (brightness < 200) == (scheme == "dark"), (path, background)
+    assert not violations, "\n".join(f"{path}: {grave}" for path, grave in violations.items())
 
 
 def test_what_agents_report_is_shown_as_text(visit: Visitor, pages: Places) -> None:

@@ -111,9 +111,7 @@ def test_nothing_is_read_again_while_nothing_happens(visit: Visitor, shared_port
         assert reads == []
 
 
-def test_a_page_stops_when_what_it_shows_has_ended(
-    visit: Visitor, shared_portal: LiveServer, agent: FakeAgent
-) -> None:
+def test_a_page_stops_when_what_it_shows_has_ended(visit: Visitor, shared_portal: LiveServer, agent: FakeAgent) -> None:
     """Deleted (a redirect), published by somebody else (not found), signed out in another tab: said, without an error."""
     shared_portal.post("configurations", configuration("ends", {"env": "ends"}, "a: 1\n"))
     draft = shared_portal.post("configurations/ends/drafts", {"raw_config": "a: 2\n"})

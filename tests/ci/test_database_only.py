@@ -17,6 +17,7 @@ from tests.database_only import cannot_differ
 def pytest_configure(config):
     config.addinivalue_line("markers", "django_db")
     config.addinivalue_line("markers", "any_database")
+    config.addinivalue_line("markers", "sqlite_is_enough")
 
 @pytest.fixture
 def db(): pass
@@ -38,6 +39,7 @@ CASES = {
     "import pytest\n@pytest.mark.django_db\ndef test_it(): pass": "stays",
     "import pytest\npytestmark = pytest.mark.django_db(transaction=True)\ndef test_it(): pass": "stays",
     "import pytest\n@pytest.mark.any_database\n@pytest.mark.django_db\ndef test_it(): pass": "stays",
+    "import pytest\n@pytest.mark.sqlite_is_enough\n@pytest.mark.django_db\ndef test_it(rows): pass": "left out",
     "def test_it(rows): pass": "stays",
     "def test_it(shared_portal): pass": "stays",
     "import subprocess\ndef test_it(): pass": "stays",

@@ -21,6 +21,8 @@ import pytest
 from tests.live_server import ADMIN_USERNAME, ROOT, LiveServer
 from tests.simulated_fleet import SimulatedFleet
 
+pytestmark = pytest.mark.sqlite_is_enough
+
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "README.zh-CN.md", *(ROOT / "docs").glob("*.md")])
 SECONDS = 120
 # Run by the shell with the server's environment; whatever HTTP answers with an error ends the run.

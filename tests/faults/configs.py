@@ -10,7 +10,7 @@ from typing import Any, Self
 from tests.live_server import LiveServer, configuration
 
 REGIONS = {"config-0": "us-east", "config-1": "us-west", "config-2": "eu-central", "config-3": "ap-southeast"}
-_PAUSE_SECONDS = 0.05
+_PAUSE_SECONDS = 0.1
 
 
 def text(edit: int) -> str:

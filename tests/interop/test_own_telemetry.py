@@ -20,7 +20,7 @@ from tests.interop import collectors
 from tests.interop.collectors import COLLECTOR, Supervisor
 from tests.live_server import ROOT, LiveServer, configuration, free_port
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.sqlite_is_enough]
 
 PATIENCE = 60.0
 SECRET = "the-secret-of-this-fleet"

@@ -13,6 +13,7 @@ from tests.interop.stage import Stage
 from tests.interop.uploads import UploadedPackage, content_of, sha256_of
 
 pytestmark = [
+    pytest.mark.sqlite_is_enough,
     pytest.mark.interop,
     pytest.mark.parametrize(
         "kind", [kind for kind in KINDS if kind.program == "go"], ids=lambda kind: kind.name, indirect=True

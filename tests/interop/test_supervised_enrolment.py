@@ -16,7 +16,7 @@ from tests.interop.collectors import Supervisor
 from tests.interop.test_supervisor_and_collector import A, B
 from tests.live_server import LiveServer, configuration
 
-pytestmark = [pytest.mark.interop, pytest.mark.rule("S-82", "S-115", "S-117")]
+pytestmark = [pytest.mark.interop, pytest.mark.sqlite_is_enough, pytest.mark.rule("S-82", "S-115", "S-117")]
 PATIENCE = 90.0
 # A busy machine takes longer than the three seconds a supervisor waits by default.
 PATIENT = {"bootstrap_timeout": "30s"}

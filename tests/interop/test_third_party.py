@@ -16,7 +16,7 @@ from tests.interop.stage import BAD_WORD, Stage
 from tests.live_server import LiveServer, configuration
 from tests.plain_http import post
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.sqlite_is_enough]
 
 SECRET = "a-shared-secret"
 

@@ -18,7 +18,7 @@ from tests.interop.stage import Stage
 from tests.live_server import LiveServer
 from tests.plain_http import post
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.sqlite_is_enough]
 
 GO_KINDS = [kind for kind in KINDS if kind.program == "go"]
 HTTP_KINDS = [kind for kind in KINDS if kind.scheme == "http"]

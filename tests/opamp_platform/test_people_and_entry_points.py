@@ -42,7 +42,7 @@ from tests.opamp_platform.entry_points import ENTRY_POINTS, PUBLIC, EntryPoint
 from variables.encryption import encrypted
 from variables.models import Secret, Variable
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite_is_enough]
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 

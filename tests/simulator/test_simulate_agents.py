@@ -14,6 +14,7 @@ from django.core.management.base import CommandError
 from tests.live_server import LiveServer, configuration
 from tests.simulated_fleet import SimulatedFleet
 
+pytestmark = pytest.mark.sqlite_is_enough
 CONFIG = "exporters: {nop: {}}\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}\n"
 SECRET = "a-shared-secret"
 
