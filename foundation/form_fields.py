@@ -20,8 +20,8 @@ class TypedJsonField(forms.JSONField):
         """Raises `ValidationError` for what is no JSON, or none that can be kept."""
         if isinstance(value, str) and value not in self.empty_values:
             try:
-                return _read(value)
-            except _NameTwice as error:
+                return typed_json(value)
+            except NameTwice as error:
                 raise ValidationError(_("“%(key)s” is there twice."), params={"key": str(error)}) from error
             except (ValueError, RecursionError) as error:
                 raise ValidationError(self.error_messages["invalid"], code="invalid", params={"value": ""}) from error
@@ -34,12 +34,16 @@ class TypedJsonField(forms.JSONField):
         if data is None:
             return None
         try:
-            return _read(data)
+            return typed_json(data)
         except (ValueError, RecursionError):
             return InvalidJSONInput(data)
 
 
-def _read(text: str) -> Any:
+def typed_json(text: str) -> Any:
+    """The JSON of a text that somebody typed.
+
+    Raises `NameTwice`, `foundation.nesting.NestedTooDeep`, or another `ValueError` for what is no JSON, or none that can be kept.
+    """
     check_json(text)
     found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
     # Lone surrogates have no UTF-8 form.
@@ -47,7 +51,7 @@ def _read(text: str) -> Any:
     return found
 
 
-class _NameTwice(ValueError):
+class NameTwice(ValueError):
     """One of two values would be lost."""
 
 
@@ -55,7 +59,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise _NameTwice(name[:100])
+            raise NameTwice(name[:100])
         found[name] = value
     return found
 

@@ -17,7 +17,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
@@ -36,6 +36,7 @@ from agents.admin.export_page import export_page
 from agents.admin.label_facets import label_facets
 from agents.admin.page import AgentPages
 from agents.admin.searching import search_of
+from agents.admin.selector_fields import selector_page
 from agents.admin.shown_rows import prepared
 from agents.admin.suggesting import suggest_page
 from agents.admin.view_pages import ViewPages
@@ -213,6 +214,7 @@ class AgentAdmin(WindowPaging, AgentPages):
         return [
             path("suggest/", wrapped(suggest_page), name="agent_suggest"),
             path("export/", wrapped(require_http_methods(["GET", "POST"])(export_page)), name="agent_export"),
+            path("selector/", wrapped(require_POST(selector_page)), name="agents_selector"),
             path("rows/", wrapped(require_http_methods(["GET"])(self.rows_page)), name="agents_agent_rows"),
             *ViewPages(self.admin_site).urls(),
             *super().get_urls(),

@@ -15,13 +15,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
+from agents.admin.selector_fields import SelectorFormField
 from agents.extensions import PagePart
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.selectors import parse_selector
 from agents.shown import MOST_SHOWN, files_shown, pair_shown
 from configurations.admin import confirmation_page
-from configurations.admin.forms import SelectorFormField
 from configurations.models import files_to_json
 from configurations.services import adopting, effective_groups
 from configurations.services.adopting import Proposal
@@ -44,11 +44,7 @@ class AdoptForm(forms.Form):
         max_length=100,
         widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false", "autocomplete": "off"}),
     )
-    selector = SelectorFormField(
-        label=gettext_lazy("Selector"),
-        required=False,
-        help_text=gettext_lazy("JSON or YAML: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
-    )
+    selector = SelectorFormField()
     note = forms.CharField(
         label=gettext_lazy("Note for the revision"),
         required=False,

@@ -15,12 +15,13 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.base_admin import PortalAdmin
+from agents.admin.selector_fields import selector_keys, selector_of
 from agents.label_conditions import selector_condition
 from agents.models import Agent
 from agents.selectors import InvalidSelector
 from agents.shown import files_shown
 from configurations.admin.editor_phrases import phrases
-from configurations.admin.forms import selector_of, whole_number
+from configurations.admin.forms import whole_number
 from configurations.checks.component_schemas import schemas
 from configurations.checks.component_types import KNOWN
 from configurations.models import Configuration
@@ -29,8 +30,6 @@ from variables.models import Secret, Variable
 from variables.template_language import FILTERS
 
 _MOST_NAMES = 500
-_MOST_LABELS = 200
-_SAMPLED_FOR_LABELS = 200
 
 
 def editor_context(row: Configuration | None) -> dict[str, Any]:
@@ -111,16 +110,6 @@ def _reported(request: HttpRequest) -> dict[str, list[str]]:
     except InvalidSelector:
         return {}
     return reported_components(Agent.objects.filter(selector_condition(selector)))
-
-
-def selector_keys(request: HttpRequest) -> list[str]:
-    """Keys of labels that agents have, for who may see agents; those of the newest agents alone are looked at."""
-    if not request.user.has_perm("agents.view_agent"):
-        return []
-    keys: set[str] = set()
-    for labels in Agent.objects.order_by("-id").values_list("labels", flat=True)[:_SAMPLED_FOR_LABELS]:
-        keys.update(labels)
-    return sorted(keys)[:_MOST_LABELS]
 
 
 def _names(model: type[Variable | Secret], request: HttpRequest) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import yaml
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext
@@ -15,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from agents.admin import typed_count
+from agents.admin.selector_fields import SelectorFormField
 from agents.remote_config import RemoteConfig
-from agents.selectors import InvalidSelector, Operator, Selector, parse_selector
 from configurations.admin.file_forms import FileForms, as_shown
 from configurations.admin.reach_seen import confirmation_refusal
 from configurations.admin.starting_pages import starting_fields
@@ -31,77 +29,12 @@ from configurations.services.publishing import Effect, ReleasePlan, default_poli
 from configurations.starting_points import StartingPoint
 from foundation.errors import DomainError
 from foundation.languages import in_readers_language
-from foundation.messages import Message
-from foundation.nesting import MAX_DEPTH, NestedTooDeep, check_json, check_yaml
 from rollouts.admin.forms import AT_ONCE, ReleaseForm
 
-_MAX_SELECTOR = 65_536
 EDIT, PUBLISH, ADD_FILE = "edit", "publish", "add_file"
 # Save what was typed: as a draft or in the one that is open, over what somebody else saved in it, or as another one.
 SAVE_DRAFT, SAVE_OVER, SAVE_OTHER = "save_draft", "save_draft_over", "save_draft_other"
 DRAFT_STAGES = frozenset({SAVE_DRAFT, SAVE_OVER, SAVE_OTHER})
-
-
-class SelectorFormField(forms.CharField):
-    """A selector as JSON or YAML text; in YAML every value is text, so that 0.100 stays what was written."""
-
-    widget = forms.Textarea(attrs={"class": "labels", "rows": 4, "spellcheck": "false"})
-
-    def prepare_value(self, value: Any) -> Any:
-        """Stored selectors as readable JSON; typed text as typed."""
-        return value if isinstance(value, str) else json.dumps(value or {}, indent=2, ensure_ascii=False)
-
-    def to_python(self, value: Any) -> Any:
-        """Decoded, not yet judged."""
-        text = str(value or "").strip()
-        try:
-            return read_selector(text) if text else {}
-        except InvalidSelector as error:
-            raise forms.ValidationError([in_readers_language(problem) for problem in error.problems]) from error
-
-
-def read_selector(text: str) -> Any:
-    """Decoded JSON or YAML. Raises `InvalidSelector` with the line."""
-    if len(text) > _MAX_SELECTOR:
-        raise InvalidSelector([("", Message("selector-too-long", "The selector is too long."))])
-    try:
-        check_json(text)
-        return json.loads(text)
-    except NestedTooDeep as error:
-        raise InvalidSelector([("", _too_deep(error))]) from None
-    except ValueError:
-        pass
-    try:
-        check_yaml(text)
-        # Of the base loader every scalar is text, and nothing is constructed.
-        return yaml.load(text, yaml.CBaseLoader)  # noqa: S506
-    except NestedTooDeep as error:
-        raise InvalidSelector([("", _too_deep(error))]) from None
-    except yaml.MarkedYAMLError as error:
-        # libyaml gives the end of the text a line of its own.
-        line = min(error.problem_mark.line, text.count("\n")) + 1 if error.problem_mark else 1
-        raise InvalidSelector(
-            [("", Message("neither-json-nor-yaml-at", "Neither JSON nor YAML: look at line {line}.", line=line))]
-        ) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise InvalidSelector([("", Message("neither-json-nor-yaml", "Neither JSON nor YAML."))]) from error
-
-
-def _too_deep(error: NestedTooDeep) -> Message:
-    return Message(
-        "selector-nests-too-deep",
-        "The selector nests deeper than {most} levels in line {line}.",
-        most=MAX_DEPTH,
-        line=error.line + 1,
-    )
-
-
-def selector_rows(selector: Selector) -> list[dict[str, Any]]:
-    """The clauses for the row editor."""
-    return [
-        {"key": item.key, "operator": item.operator.value, "values": list(item.values)}
-        for item in selector.requirements
-    ]
 
 
 def new_files(draft: Draft, current_hash: str) -> bool:
@@ -118,11 +51,7 @@ class ConfigurationForm(forms.ModelForm[Configuration]):
     After validation ``found`` is what publishing would do, ``changing`` the number of agents for whom something changes.
     """
 
-    selector = SelectorFormField(
-        label=_("Selector"),
-        required=False,
-        help_text=_("JSON or YAML: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
-    )
+    selector = SelectorFormField()
     note = forms.CharField(
         label=_("Note for the revision"),
         required=False,
@@ -329,35 +258,9 @@ def _as_saved(saved: ConfigurationDraft) -> dict[str, Any]:
     return {**columns, **base, "name": saved.name, "note": saved.note}
 
 
-def selector_of(text: str, *, match_all: bool) -> Selector:
-    """The selector that was typed. Raises `InvalidSelector`."""
-    return parse_selector(read_selector(text.strip()) if text.strip() else {}, match_all=match_all)
-
-
 def whole_number(text: str) -> int:
     """The number, 0 for what is none; bounded, so that no database refuses it."""
     try:
         return max(min(int(text), 2**31 - 1), -(2**31))
     except ValueError:
         return 0
-
-
-OPERATOR_WORDS = {
-    Operator.IN: _("is one of"),
-    Operator.NOT_IN: _("is none of"),
-    Operator.EXISTS: _("exists"),
-    Operator.DOES_NOT_EXIST: _("does not exist"),
-    Operator.GT: _("is a later version than"),
-    Operator.LT: _("is an earlier version than"),
-}
-
-
-def rows_typed(form: ConfigurationForm) -> list[dict[str, Any]] | None:
-    """The clauses of what the form shows; ``None`` when that is no selector, so that it stays raw text."""
-    if "selector" not in form.fields:
-        return None
-    shown = form["selector"].value()
-    try:
-        return selector_rows(selector_of(shown if isinstance(shown, str) else json.dumps(shown), match_all=False))
-    except InvalidSelector:
-        return None

@@ -11,10 +11,11 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
+from agents.admin.selector_fields import selector_of, selector_rows
 from agents.selectors import InvalidSelector
 from configurations.admin.editor_data import EditorData
 from configurations.admin.file_forms import FileForms
-from configurations.admin.forms import new_files, selector_of, selector_rows, whole_number
+from configurations.admin.forms import new_files, whole_number
 from configurations.admin.starting_pages import StartingPages
 from configurations.checks import Finding
 from configurations.masked_values import masked_values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, cast
 
 from django import forms
@@ -23,22 +22,20 @@ from django.views.decorators.http import require_POST
 from accounts.base_admin import PortalChangeList
 from accounts.models import User
 from agents.admin import typed_count
-from agents.selectors import Operator
+from agents.admin.selector_fields import rows_context, selector_keys
 from agents.services.revealing import may_reveal
 from agents.shown import files_shown
 from agents.templatetags.ago import time_element
 from configurations.admin import confirmation_page, tabs
 from configurations.admin.archive_pages import Archives
 from configurations.admin.draft_pages import DraftPages
-from configurations.admin.editor_data import editor_context, selector_keys
+from configurations.admin.editor_data import editor_context
 from configurations.admin.edits import ConfirmedEdits
 from configurations.admin.forms import (
     ADD_FILE,
     DRAFT_STAGES,
     EDIT,
-    OPERATOR_WORDS,
     ConfigurationForm,
-    rows_typed,
 )
 from configurations.admin.kinds import marks
 from configurations.admin.last_known import count_last_known
@@ -252,8 +249,7 @@ class ConfigurationAdmin(Archives, LivePreviews, DraftPages, ConfirmedEdits, Rev
             "editable": self.may_edit(request, row),
             "row": row,
             "label_keys": selector_keys(request),
-            "operators": [(item.value, OPERATOR_WORDS[item]) for item in Operator],
-            "rows_json": json.dumps(rows_typed(form)),
+            **(rows_context(form["selector"].value()) if "selector" in form.fields else {}),
             "stale": form.stale,
             "files": form.file_forms,
             "pipelines": pipelines_of_forms(form.file_forms),

@@ -27,7 +27,7 @@ from foundation.clock import clock
 from foundation.errors import DomainError
 from foundation.form_fields import TypedJsonField
 from foundation.languages import in_readers_language
-from rollouts.admin.released_pages import TargetedForm, selector_field
+from rollouts.admin.released_pages import TargetedForm
 from rollouts.services.version_publishing import BY_DEFAULT, VersionPlan
 
 _VERIFY = [
@@ -92,7 +92,6 @@ class SettingsForm(TargetedForm):
     saves: ClassVar[bool] = False
     plan: ClassVar[VersionPlan] = BY_DEFAULT
 
-    selector = selector_field(rows=3)
     opamp_heartbeat_seconds = forms.IntegerField(
         label=_("Heartbeat (seconds)"),
         required=False,

@@ -17,7 +17,7 @@ from packages.models import Package
 from packages.services import package_edits
 from rollouts.admin.descriptions import policy_words
 from rollouts.admin.forms import AS_SET, AT_ONCE, STAGED, ReleaseForm
-from rollouts.admin.released_pages import TargetedForm, selector_field
+from rollouts.admin.released_pages import TargetedForm
 from rollouts.policies import Policy, parse_policy
 
 
@@ -67,8 +67,6 @@ class PackageForm(TargetedForm):
     """What it is called and who should have it."""
 
     actor: ClassVar[User | None] = None
-
-    selector = selector_field(rows=4)
 
     class Meta:
         model = Package

@@ -20,8 +20,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.base_admin import PortalAdmin
 from agents.admin import typed_count
+from agents.admin.selector_fields import SelectorFormField, SelectorRows
 from foundation.errors import DomainError
-from foundation.form_fields import TypedJsonField
 from foundation.languages import in_readers_language
 from rollouts.admin.descriptions import stage_words
 from rollouts.admin.forms import ReleaseForm
@@ -37,14 +37,11 @@ LARGEST_ID = 2**63 - 1
 class TargetedForm(forms.ModelForm[Any]):
     """A row whose service judges and saves it in ``clean``; ``based_on`` is the edition that was read.
 
-    A subclass has a field ``selector`` (`selector_field`) and leaves what was saved in ``saved``.
+    A subclass leaves what was saved in ``saved``.
     """
 
+    selector = SelectorFormField(widget=SelectorRows)
     based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
-
-    def clean_selector(self) -> Any:
-        """Nothing written is no selector."""
-        return self.cleaned_data["selector"] or {}
 
     def clean_priority(self) -> int:
         """Zero when nothing is written."""
@@ -57,17 +54,6 @@ class TargetedForm(forms.ModelForm[Any]):
 
     def _post_clean(self) -> None:
         """The service has judged the row; Django would judge it once more, with other words."""
-
-
-def selector_field(rows: int) -> TypedJsonField:
-    """For a `TargetedForm`, so many lines high."""
-    return TypedJsonField(
-        label=_("Selector"),
-        required=False,
-        initial=dict,
-        help_text=_("JSON: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
-        widget=forms.Textarea(attrs={"class": "labels", "rows": rows, "spellcheck": "false"}),
-    )
 
 
 class ReleasedAdmin(PortalAdmin):

@@ -1,28 +1,11 @@
 // The configuration form: conditions as rows over the selector's text, editors over the files' texts, and previews while
 // typing. The text fields stay the truth: what the rows say is written into them, and without JavaScript they are all there is.
+import { debounced } from "./debounced.js";
 import { selectorEditor } from "./selector.js";
 import { fileEditors } from "./editor_files.js";
 
 const template = document.getElementById("selector-template");
 const form = template?.closest("form");
-
-// Runs `action` once typing has paused; an answer that a newer question overtook is dropped.
-function debounced(action, milliseconds) {
-  let timer = 0;
-  let running = null;
-  return (wait = milliseconds) => {
-    clearTimeout(timer);
-    timer = setTimeout(async () => {
-      running?.abort();
-      running = new AbortController();
-      try {
-        await action(running.signal);
-      } catch (error) {
-        if (error.name !== "AbortError") console.info(`preview: ${error.message}`);
-      }
-    }, wait);
-  };
-}
 
 async function ask(url, panel, signal) {
   panel.classList.add("is-busy");

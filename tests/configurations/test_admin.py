@@ -383,4 +383,4 @@ class TestPages:
             report(f"more-{len(url)}-2", env="prod")
             with CaptureQueriesContext(connection) as more:
                 signed_in.get(url)
-            assert len(few) == len(more) <= 15
+            assert len(few) == len(more) <= 15, [query["sql"][:200] for query in more]

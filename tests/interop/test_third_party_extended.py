@@ -234,7 +234,7 @@ class TurnedAway:
     def is_served(self, *, offered_before: int = 0) -> None:
         """It has come back by itself, is known and runs its configuration, which it was offered once.
 
-        Whoever was offered it before and then turned away, its answer with it, may be offered it again.
+        Whoever was offered it before, and then refused with its answer, may be offered it again.
         """
         self.agent.expect("applied", hash=self.config_hash)
         self.stage.runs(self.config_hash)

@@ -46,7 +46,8 @@ def test_a_variable_is_made_and_listed(portal):
     ("changes", "said"),
     [
         ({"name": "a b"}, "Use letters, digits and underscores"),
-        ({"selector": "{"}, "Enter a valid JSON"),
+        ({"selector": "{"}, "Neither JSON nor YAML"),
+        ({"selector": "a: b\na: c"}, "“a” is there twice."),
         ({"selector": '{"matchExpressions": 1}', "match_all": ""}, "matchExpressions"),
         ({"value": "x" * 65_537}, "at most 65536 characters"),
     ],

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from agents.admin import typed_count
+from agents.admin.selector_fields import SelectorFormField, SelectorRows
 from foundation.clock import clock
 from foundation.errors import DomainError
-from foundation.form_fields import TypedJsonField
 from foundation.languages import in_readers_language
 from variables.models import Secret, Variable
 from variables.services import value_edits
@@ -92,13 +92,7 @@ class ValueForm(forms.ModelForm[Any]):
 class VariableForm(ValueForm):
     """One value, and the agents it is for."""
 
-    selector = TypedJsonField(
-        label=_("Selector"),
-        required=False,
-        initial=dict,
-        help_text=_("JSON: a map of labels, or matchLabels and matchExpressions as in Kubernetes."),
-        widget=forms.Textarea(attrs={"class": "labels", "rows": 4, "spellcheck": "false"}),
-    )
+    selector = SelectorFormField(widget=SelectorRows)
 
     class Meta:
         model = Variable
@@ -108,10 +102,6 @@ class VariableForm(ValueForm):
             "description": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
         }
         help_texts = {"match_all": _("Only without a selector.")}
-
-    def clean_selector(self) -> Any:
-        """Nothing written is no selector."""
-        return self.cleaned_data["selector"] or {}
 
     def clean_priority(self) -> int:
         """Zero when nothing is written."""
