@@ -90,6 +90,11 @@ class ConnectionSettingsViewSet(DeclaredQuery, viewsets.GenericViewSet[Any]):
     right: str | None = None
     further_rights: Sequence[str] = ()
 
+    def get_serializer_class(self) -> Any:
+        """Of what the page's form holds."""
+        asked = {"create": NewSettings, "update": WholeSettings, "partial_update": EditSerializer}
+        return asked.get(self.action, self.serializer_class)
+
     def get_queryset(self) -> QuerySet[ConnectionSettings]:
         """What the caller may see."""
         return ConnectionSettings.objects.visible_to(self.request.user).order_by("name")

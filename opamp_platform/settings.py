@@ -347,7 +347,7 @@ REST_FRAMEWORK = {
     "VIEW_NAME_FUNCTION": "opamp_platform.api.view_names.view_name",
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "opamp_platform.api.browsable.ApiPages",
     ],
     "DEFAULT_PARSER_CLASSES": ["opamp_platform.api.json_body.BoundedJSONParser"],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
