@@ -45,7 +45,7 @@ class _SelectorLoader(yaml.CBaseLoader):
             seen = set[str]()
             for key, _value in node.value:
                 if key.value in seen:
-                    raise NameTwice(key.value)
+                    raise NameTwice(key.value[:100])
                 seen.add(key.value)
         return found
 
