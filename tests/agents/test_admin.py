@@ -45,6 +45,7 @@ class TestRights:
 
 
 class TestList:
+    @pytest.mark.usefixtures("lasting_bell")
     def test_it_costs_the_same_few_queries_whatever_it_shows(self, signed_in, report):
         report("a", healthy=False)
         publish()

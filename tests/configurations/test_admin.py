@@ -373,6 +373,7 @@ class TestPages:
         reach = signed_in.post(LIST + "reach/", {**FORM, "selector": f'{{"{attack}": ["x"]}}'}).json()
         assert attack not in reach["html"]
 
+    @pytest.mark.usefixtures("lasting_bell")
     def test_pages_cost_few_queries_whatever_they_show(self, signed_in, published, report):
         report("first", env="prod")
         for url in (LIST, page_of(published)):

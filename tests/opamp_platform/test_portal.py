@@ -51,6 +51,7 @@ def test_cards_count_by_status_and_lead_to_the_list(client, alice, report):
     assert "No agent yet" not in body
 
 
+@pytest.mark.usefixtures("lasting_bell")
 def test_it_costs_the_same_few_queries_whatever_it_shows(client, alice, report):
     client.force_login(alice)
     report("a", env="prod")
