@@ -120,19 +120,9 @@ class TestEveryList:
                 assert declared, (key, answer.status_code)
 
     def test_no_value_of_any_parameter_fails(self, person: Client, model: Any) -> None:
-        parameters = {
-            "p",
-            "o",
-            "e",
-            "q",
-            "all",
-            "_facets",
-            "_popup",
-            "_to_field",
-            "id__in",
-            "nonsense",
-            *_declared(model),
-        }
+        parameters = {"q", *_declared(model)}
+        if _is_first_of_its_kind(model):
+            parameters |= {"p", "o", "e", "all", "_facets", "_popup", "_to_field", "id__in", "nonsense"}
         for name in sorted(parameters):
             for value in BAD_VALUES:
                 answer = person.get(f"{url_of(model)}?{urlencode({name: text(value)})}")
@@ -198,6 +188,13 @@ class TestEveryList:
             return
         for url in (url_of(model), f"{url_of(model)}?nonsense=1", f"{url_of(model)}{HUGE}/change/"):
             assert client.get(url).status_code == 403
+
+
+def _is_first_of_its_kind(model: Any) -> bool:
+    """Of the models whose lists one class reads: what every list takes is read there."""
+    request = RequestFactory().get("/")
+    kinds = {each: admin.site._registry[each].get_changelist(request) for each in lists()}
+    return next(each for each in lists() if kinds[each] is kinds[model]) is model
 
 
 def _declared(model: Any) -> set[str]:
