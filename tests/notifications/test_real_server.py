@@ -82,7 +82,7 @@ def test_what_one_worker_does_the_listeners_of_all_hear(tmp_path: Path) -> None:
         server.eventually(lambda: posted(server) and all(hears(socket) for socket in sockets), 30, "all have heard")
         uid = posted(server)
         for socket in sockets:
-            while uid not in json.dumps(json.loads(socket.recv(10))):
+            while uid not in json.dumps(json.loads(socket.recv(30))):
                 pass
 
 
