@@ -81,10 +81,10 @@ def parsers() -> dict[str, Callable[[str], object]]:
     django.setup()
     from rest_framework.exceptions import APIException
 
+    from agents.admin.selector_fields import selector_of
     from agents.redaction import redacted, redacted_message, restored
     from agents.selectors import InvalidSelector, parse_label_query
     from configurations.admin.confirmation_page import difference
-    from configurations.admin.forms import selector_of
     from configurations.checks import check_text
     from configurations.differences import compared
     from foundation.nesting import check_json, check_yaml
