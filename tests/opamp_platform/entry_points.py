@@ -104,6 +104,8 @@ ENTRY_POINTS: dict[str, EntryPoint] = {
     **crud("agents/agent"),
     "admin/agents/agent/add/": page(NOBODY),
     **{f"admin/agents/agent/{end}/": page(SEE_A) for end in ("suggest", "rows")},
+    # Says again what was typed; only who may see agents learns how many that means.
+    "admin/agents/agent/selector/": page(),
     "admin/agents/agent/prune/": page(DROP_A),
     "admin/agents/agent/export/": page(SEE_A),
     # One's own views; those of others are not there, or not to be changed.
