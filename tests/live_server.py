@@ -47,6 +47,7 @@ ADMIN_PASSWORD = "a-password-for-tests"
 _ADMIN = (ADMIN_USERNAME, ADMIN_PASSWORD)
 _REDIS_DATABASE = "7"
 _POLL_SECONDS = 0.1
+_LONGEST_POLL_SECONDS = 2.0
 _BELOW_EPHEMERAL = range(15_000, 32_000)
 _PORT_TRIES = 100
 _NOT_PASSED_ON = (
@@ -308,7 +309,7 @@ class LiveServer:
                 subject = what or getattr(claim, "__name__", "the claim")
                 raise AssertionError(f"not within {seconds:g} s: {subject} (last: {value!r})\n{self.log_tail()}")
             # Claims that cost much are asked less often: they would take the cores from what they wait for.
-            time.sleep(max(_POLL_SECONDS, 2 * (time.monotonic() - begun)))
+            time.sleep(min(max(_POLL_SECONDS, 2 * (time.monotonic() - begun)), _LONGEST_POLL_SECONDS))
 
 
 class _ThrowAwayDatabase:
